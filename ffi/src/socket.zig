@@ -1,0 +1,51 @@
+//! Socket calls, one syscall each. A result is a value >= 0 or -errno.
+const std = @import("std");
+const linux = std.os.linux;
+const sockaddr = @import("sockaddr.zig");
+
+const ip_transparent = 19;
+const ipv6_transparent = 75;
+
+pub const einval: i32 = -@as(i32, @intFromEnum(linux.E.INVAL));
+
+/// The kernel's return as the boundary's: -errno fits, and no value here passes i32.
+pub fn result(raw: usize) i32 {
+    return @intCast(@as(isize, @bitCast(raw)));
+}
+
+pub fn open(family: i32, kind: i32, protocol: i32) i32 {
+    const flags: u32 = @as(u32, @intCast(kind)) | linux.SOCK.CLOEXEC | linux.SOCK.NONBLOCK;
+    return result(linux.socket(@intCast(family), flags, @intCast(protocol)));
+}
+
+pub fn set_integer(fd: i32, level: i32, name: i32, value: i32) i32 {
+    return result(linux.setsockopt(fd, level, @intCast(name), std.mem.asBytes(&value), @sizeOf(i32)));
+}
+
+pub fn set_transparent(fd: i32, family: i32) i32 {
+    return switch (family) {
+        linux.AF.INET => set_integer(fd, linux.SOL.IP, ip_transparent, 1),
+        linux.AF.INET6 => set_integer(fd, linux.SOL.IPV6, ipv6_transparent, 1),
+        else => einval,
+    };
+}
+
+pub fn bind(fd: i32, address: *const sockaddr.Flat) i32 {
+    var native: sockaddr.Native = undefined;
+    const length = sockaddr.to_native(address, &native) orelse return einval;
+    return result(linux.bind(fd, &native.any, length));
+}
+
+pub fn connect(fd: i32, address: *const sockaddr.Flat) i32 {
+    var native: sockaddr.Native = undefined;
+    const length = sockaddr.to_native(address, &native) orelse return einval;
+    return result(linux.connect(fd, &native.any, length));
+}
+
+pub fn local_address(fd: i32, address: *sockaddr.Flat) i32 {
+    var native: sockaddr.Native = undefined;
+    var length: linux.socklen_t = @sizeOf(sockaddr.Native);
+    const status = result(linux.getsockname(fd, &native.any, &length));
+    if (status < 0) return status;
+    return if (sockaddr.from_native(&native, address)) 0 else einval;
+}

@@ -1,0 +1,59 @@
+/** The gate: every check, fastest first; the last line counts what passed and what failed. */
+
+type Step = { readonly name: string; readonly command: readonly string[]; readonly cwd?: string };
+
+const steps: readonly Step[] = [
+  { name: "format", command: ["bun", "fmt", "--check", "src", "test", "scripts"] },
+  { name: "format of the shim", command: ["zig", "fmt", "--check", "ffi/src", "ffi/build.zig"] },
+  { name: "types", command: ["bun", "check"] },
+  { name: "lint", command: ["oxlint", "src", "test", "scripts"] },
+  { name: "tests", command: ["bun", "test"] },
+  { name: "tests of the shim", command: ["zig", "build", "test", "--summary", "all"], cwd: "ffi" },
+];
+
+let passed = 0;
+let failed = 0;
+for (const step of steps) {
+  console.log(`\n== ${step.name}: ${step.command.join(" ")}`);
+  // oxlint-disable-next-line no-await-in-loop -- one after the other, fastest first
+  const { code, output } = await run(step);
+  const counts = countsOf(output);
+  passed += counts.passed + (code === 0 && counts.passed === 0 ? 1 : 0);
+  failed += counts.failed + (code !== 0 && counts.failed === 0 ? 1 : 0);
+}
+console.log(`\n${passed} passed, ${failed} failed`);
+process.exitCode = failed === 0 ? 0 : 1;
+
+/** Runs a step, shows its output as it comes, and keeps it for the counts. */
+async function run(step: Step): Promise<{ code: number; output: string }> {
+  const child = Bun.spawn([...step.command], {
+    cwd: step.cwd ?? ".",
+    stdin: "ignore",
+    stdout: "pipe",
+    stderr: "pipe",
+  });
+  const [code, out, error] = await Promise.all([
+    child.exited,
+    show(child.stdout),
+    show(child.stderr),
+  ]);
+  return { code, output: out + error };
+}
+
+async function show(stream: ReadableStream<Uint8Array>): Promise<string> {
+  let text = "";
+  const decoder = new TextDecoder();
+  for await (const chunk of stream) {
+    process.stdout.write(chunk);
+    text += decoder.decode(chunk, { stream: true });
+  }
+  return text;
+}
+
+/** Bun prints " 12 pass" and " 0 fail" on lines of their own, Zig "4 pass (4 total)"; other tools count as one. */
+function countsOf(output: string): { passed: number; failed: number } {
+  return {
+    passed: Number(/^ *(\d+) pass$/m.exec(output)?.[1] ?? 0),
+    failed: Number(/^ *(\d+) fail$/m.exec(output)?.[1] ?? 0),
+  };
+}

@@ -1,0 +1,16 @@
+/** The shim's symbol table: ffi/src/shim.zig in bun:ffi's terms. Change both, and the version. */
+
+export const abiVersion = 1;
+
+export const symbols = {
+  tproxy_abi_version: { args: [], returns: "i32" },
+  tproxy_address_size: { args: [], returns: "i32" },
+  tproxy_socket: { args: ["i32", "i32", "i32"], returns: "i32" },
+  tproxy_set_transparent: { args: ["i32", "i32"], returns: "i32" },
+  tproxy_set_integer: { args: ["i32", "i32", "i32", "i32"], returns: "i32" },
+  tproxy_bind: { args: ["i32", "ptr"], returns: "i32" },
+  tproxy_listen: { args: ["i32", "i32"], returns: "i32" },
+  tproxy_connect: { args: ["i32", "ptr"], returns: "i32" },
+  tproxy_local_address: { args: ["i32", "ptr"], returns: "i32" },
+  tproxy_close: { args: ["i32"], returns: "i32" },
+} as const;

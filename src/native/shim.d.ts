@@ -1,0 +1,5 @@
+/** The shim is imported as a file, so that the compiled executable carries it. */
+declare module "*.so" {
+  const path: string;
+  export default path;
+}

@@ -1,0 +1,90 @@
+/** Socket addresses: parsed once into a branded value, and the flat bytes that cross the boundary. */
+import { ProxyError } from "../errors.ts";
+import { addressSize, family } from "../native/native.ts";
+import ipaddr from "ipaddr.js";
+
+declare const brand: unique symbol;
+
+/** An IP address, a port and, for IPv6 link-local, a zone. Made only in this file. */
+export type SocketAddress = {
+  readonly [brand]: "SocketAddress";
+  readonly family: 4 | 6;
+  /** Network order: 4 or 16 bytes. */
+  readonly bytes: Uint8Array;
+  readonly port: number;
+  /** Interface index, 0 for none. */
+  readonly scope: number;
+};
+
+/** Reads "10.0.0.1:80" and "[fd00::1]:80"; throws ADDRESS_INVALID. Octal and short forms are refused. */
+export function parseSocketAddress(text: string): SocketAddress {
+  const match = /^(?:\[([^\]]+)\]|([^:]+)):(\d{1,5})$/.exec(text);
+  const six = match?.[1];
+  const host = six ?? match?.[2];
+  const port = Number(match?.[3]);
+  if (host === undefined || port > 65_535) throw invalid(text);
+  return make(six === undefined ? 4 : 6, hostBytes(host, six !== undefined, text), port, 0);
+}
+
+/** "10.0.0.1:80" or "[fd00::1%2]:80". */
+export function formatSocketAddress(address: SocketAddress): string {
+  const host = ipaddr.fromByteArray([...address.bytes]).toString();
+  if (address.family === 4) return `${host}:${address.port}`;
+  return `[${host}${address.scope === 0 ? "" : `%${address.scope}`}]:${address.port}`;
+}
+
+/** The layout of ffi/src/sockaddr.zig; host byte order, which is little-endian on all that Bun runs on. */
+export function encodeSocketAddress(address: SocketAddress): Uint8Array {
+  const flat = new Uint8Array(addressSize);
+  const view = new DataView(flat.buffer);
+  view.setUint16(0, address.family === 4 ? family.inet : family.inet6, true);
+  view.setUint16(2, address.port, true);
+  view.setUint32(4, address.scope, true);
+  flat.set(address.bytes, 8);
+  return flat;
+}
+
+/** The other way; an IPv4-mapped IPv6 address becomes the IPv4 one it means. Throws ADDRESS_INVALID. */
+export function decodeSocketAddress(flat: Uint8Array): SocketAddress {
+  if (flat.length !== addressSize) throw invalid(`${flat.length} bytes`);
+  const view = new DataView(flat.buffer, flat.byteOffset, flat.byteLength);
+  const port = view.getUint16(2, true);
+  switch (view.getUint16(0, true)) {
+    case family.inet:
+      return make(4, flat.slice(8, 12), port, 0);
+    case family.inet6:
+      return isMapped(flat)
+        ? make(4, flat.slice(20, 24), port, 0)
+        : make(6, flat.slice(8, 24), port, view.getUint32(4, true));
+    default:
+      throw invalid("a family that is neither IPv4 nor IPv6");
+  }
+}
+
+/** 127.0.0.0/8 and ::1: never reachable from outside, so never a legitimate original destination. */
+export function isLoopback(address: SocketAddress): boolean {
+  if (address.family === 4) return address.bytes[0] === 127;
+  return address.bytes.every((byte, index) => byte === (index === 15 ? 1 : 0));
+}
+
+function hostBytes(host: string, six: boolean, text: string): Uint8Array {
+  const valid = six ? ipaddr.IPv6.isValid(host) && !host.includes("%") : isFourPart(host);
+  if (!valid) throw invalid(text);
+  return Uint8Array.from(ipaddr.parse(host).toByteArray());
+}
+
+function isFourPart(host: string): boolean {
+  return ipaddr.IPv4.isValidFourPartDecimal(host) && !/(^|\.)0\d/.test(host);
+}
+
+function isMapped(flat: Uint8Array): boolean {
+  return flat.subarray(8, 20).every((byte, index) => byte === (index < 10 ? 0 : 255));
+}
+
+function make(of: 4 | 6, bytes: Uint8Array, port: number, scope: number): SocketAddress {
+  return { family: of, bytes, port, scope } as SocketAddress;
+}
+
+function invalid(text: string): ProxyError {
+  return new ProxyError("ADDRESS_INVALID", `not a socket address: ${JSON.stringify(text)}`);
+}

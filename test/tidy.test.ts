@@ -1,0 +1,77 @@
+/** House rules that no linter knows: layers, the only place of each power. STYLE: rules 2, 3, 5. */
+import { Glob } from "bun";
+import { expect, test } from "bun:test";
+import { dirname, join, normalize } from "node:path";
+
+/** Values are imported down this list, never up. A file belongs to the longest prefix that fits. */
+const layers = [
+  ["main.ts"],
+  ["cli/"],
+  ["demo/"],
+  ["proxy.ts"],
+  ["inbound.ts", "outbound.ts"],
+  ["admin/", "lifecycle/"],
+  ["intercept/", "tls/", "relay/", "accounting/"],
+  ["config.ts"],
+  ["policy/", "identity/"],
+  ["netlink/"],
+  ["net/"],
+  ["native/"],
+  ["log.ts", "errors.ts", "deadline.ts"],
+] as const;
+
+type Import = { readonly from: string; readonly to: string; readonly typeOnly: boolean };
+
+const files = [...new Glob("**/*.ts").scanSync("src")].filter((file) => !file.endsWith(".d.ts"));
+const sources = new Map<string, string>();
+for (const file of files) {
+  // oxlint-disable-next-line no-await-in-loop -- a few dozen small files
+  sources.set(file, await Bun.file(join("src", file)).text());
+}
+
+test("every file stands in a layer", () => {
+  expect(files.filter((file) => layerOf(file) === -1)).toEqual([]);
+});
+
+test("values are imported down the layers only", () => {
+  const upward = files
+    .flatMap(importsOf)
+    .filter(({ from, to, typeOnly }) => !typeOnly && layerOf(to) < layerOf(from));
+  expect(upward).toEqual([]);
+});
+
+test.each([
+  ["bun:ffi", ["native/native.ts"]],
+  ["setTimeout(", ["deadline.ts"]],
+  ["setInterval(", ["deadline.ts"]],
+  ["process.exit(", ["main.ts"]],
+] as const)("%s stands in one place only", (power, places: readonly string[]) => {
+  const users = files.filter((file) => withoutComments(file).includes(power));
+  expect(users.filter((file) => !places.includes(file))).toEqual([]);
+});
+
+test.each([" as any", "@ts-ignore", "@ts-expect-error", "export default "])(
+  "nobody writes %p",
+  (phrase) => {
+    expect(files.filter((file) => withoutComments(file).includes(phrase))).toEqual([]);
+  },
+);
+
+function layerOf(file: string): number {
+  return layers.findIndex((layer) => layer.some((place) => file.startsWith(place)));
+}
+
+function importsOf(file: string): Import[] {
+  const pattern = /^(?:import|export)( type)? [^;]*?from "(\.[^"]+)"/gm;
+  return [...withoutComments(file).matchAll(pattern)]
+    .filter((match) => match[2]?.endsWith(".ts") === true)
+    .map((match) => ({
+      from: file,
+      to: normalize(join(dirname(file), match[2] ?? "")),
+      typeOnly: match[1] !== undefined,
+    }));
+}
+
+function withoutComments(file: string): string {
+  return (sources.get(file) ?? "").replaceAll(/\/\*[\s\S]*?\*\/|^\s*\/\/.*$/gm, "");
+}
