@@ -1,0 +1,74 @@
+/** Everything the proxy is told, with defaults and limits; checked before anything is bound. */
+import { parseCidr, type Cidr } from "./net/cidr.ts";
+import type { SocketAddress } from "./net/address.ts";
+
+export type Config = {
+  readonly credentials: CredentialFiles;
+  /** "1.3", or "1.2" for old peers. */
+  readonly tlsVersionMin: "1.2" | "1.3";
+  /** 0 logs one line a connection; higher says more. */
+  readonly verbosity: number;
+  readonly statusAddress: SocketAddress;
+  readonly interception: Interception;
+  readonly limits: Limits;
+};
+
+export type CredentialFiles = {
+  readonly certificate: string;
+  readonly key: string;
+  readonly trustBundle: string;
+};
+
+/** What the kernel is asked to hand over; all the rules follow from it (intercept/plan.ts). */
+export type Interception = {
+  /** Destinations that are reached by mutual TLS only. */
+  readonly meshRanges: readonly Cidr[];
+  readonly excludedRanges: readonly Cidr[];
+  readonly excludedOutboundPorts: readonly number[];
+  /** Ports of the application that peers reach by mutual TLS only. */
+  readonly inboundPorts: "all" | readonly number[];
+  readonly excludedInboundPorts: readonly number[];
+  /** Users whose outbound connections are left alone. */
+  readonly excludedUids: readonly number[];
+  /** Single destinations left alone: the environment's API server. */
+  readonly excludedDestinations: readonly SocketAddress[];
+  readonly mark: Mark;
+  /** Loopback port that diverted outbound connections are accepted on. */
+  readonly tcpPort: number;
+  /** Loopback port that diverted inbound TLS is accepted on. */
+  readonly tlsPort: number;
+  /** Port of the status server: never intercepted. */
+  readonly statusPort: number;
+};
+
+/** A masked fwmark: packets to divert carry `value`, the proxy's own `value ^ mask`. Both are non-zero. */
+export type Mark = { readonly value: number; readonly mask: number };
+
+export type Limits = {
+  readonly connectMsMax: number;
+  readonly handshakeMsMax: number;
+  /** How long a connection whose both directions have ended may wait for the last FIN. */
+  readonly lingerMsMax: number;
+  /** Outbound handshakes begun and not finished. */
+  readonly handshakesMax: number;
+  readonly backlogMax: number;
+};
+
+/** The private ranges: RFC 1918, RFC 6598, RFC 4193. */
+export const defaultMeshRanges: readonly Cidr[] = [
+  "10.0.0.0/8",
+  "172.16.0.0/12",
+  "192.168.0.0/16",
+  "100.64.0.0/10",
+  "fc00::/7",
+].map(parseCidr);
+
+export const defaultMark: Mark = { value: 0xa, mask: 0xf };
+
+export const defaultLimits: Limits = {
+  connectMsMax: 10_000,
+  handshakeMsMax: 10_000,
+  lingerMsMax: 10_000,
+  handshakesMax: 16,
+  backlogMax: 4096,
+};
