@@ -1,6 +1,8 @@
 //! Every export of the shim. src/native/abi.ts is the other side: change both, and the version.
 const std = @import("std");
 const linux = std.os.linux;
+const namespaces = @import("namespaces.zig");
+const packet = @import("packet.zig");
 const sockaddr = @import("sockaddr.zig");
 const socket = @import("socket.zig");
 
@@ -57,13 +59,76 @@ export fn tproxy_local_address(fd: i32, address: ?*sockaddr.Flat) i32 {
     return socket.local_address(fd, address orelse return socket.einval);
 }
 
+/// getpeername(2).
+export fn tproxy_peer_address(fd: i32, address: ?*sockaddr.Flat) i32 {
+    if (fd < 0) return ebadf;
+    return socket.peer_address(fd, address orelse return socket.einval);
+}
+
+/// State of a TCP socket as in tcp_states.h (1 ESTABLISHED, 2 SYN_SENT, 8 CLOSE_WAIT): tcp(7), TCP_INFO.
+export fn tproxy_tcp_state(fd: i32) i32 {
+    if (fd < 0) return ebadf;
+    return socket.tcp_state(fd);
+}
+
 export fn tproxy_close(fd: i32) i32 {
     if (fd < 0) return ebadf;
     return socket.result(linux.close(fd));
 }
 
+/// Starts this executable anew in new namespaces: namespaces.zig. `flags` are clone(2)'s, `output` is the new
+/// program's standard output; arguments and environment are blocks of strings ended by NUL.
+export fn tproxy_enter(flags: u32, output: i32, arguments: ?[*]const u8, arguments_size: u32, environment: ?[*]const u8, environment_size: u32) i32 {
+    if (output < 0) return ebadf;
+    const argument_block = (arguments orelse return socket.einval)[0..arguments_size];
+    const environment_block = (environment orelse return socket.einval)[0..environment_size];
+    return namespaces.enter(flags, output, argument_block, environment_block);
+}
+
+/// wait4(2) until the child is gone: its exit status, or 128 and its signal.
+export fn tproxy_wait(pid: i32) i32 {
+    if (pid <= 0) return socket.einval;
+    return namespaces.wait(pid);
+}
+
+/// unshare(2) for the calling thread and those that it starts later.
+export fn tproxy_unshare(flags: u32) i32 {
+    return socket.result(linux.unshare(flags));
+}
+
+/// mount(2) without data; both names end with NUL.
+export fn tproxy_mount(kind: ?[*:0]const u8, target: ?[*:0]const u8, flags: u32) i32 {
+    const name = kind orelse return socket.einval;
+    return socket.result(linux.mount(name, target orelse return socket.einval, name, flags, 0));
+}
+
+/// pipe2(2), close-on-exec: the reading end, then the writing end.
+export fn tproxy_pipe(ends: ?*[2]i32) i32 {
+    return socket.result(linux.pipe2(ends orelse return socket.einval, .{ .CLOEXEC = true }));
+}
+
+/// Binds a packet socket to an interface: every frame that crosses it, in both directions.
+export fn tproxy_packet_bind(fd: i32, interface: i32) i32 {
+    if (fd < 0) return ebadf;
+    if (interface <= 0) return socket.einval;
+    return packet.bind(fd, interface);
+}
+
+/// One frame without waiting: its true length, even if it is more than `buffer` took.
+export fn tproxy_packet_receive(fd: i32, buffer: ?[*]u8, size: u32) i32 {
+    if (fd < 0) return ebadf;
+    return packet.receive(fd, (buffer orelse return socket.einval)[0..size]);
+}
+
+/// Frames seen and frames dropped since the last call: packet(7), PACKET_STATISTICS.
+export fn tproxy_packet_statistics(fd: i32, into: ?*packet.Statistics) i32 {
+    if (fd < 0) return ebadf;
+    return packet.statistics(fd, into orelse return socket.einval);
+}
+
 test {
     std.testing.refAllDecls(@This());
+    _ = namespaces;
     _ = sockaddr;
 }
 

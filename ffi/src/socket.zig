@@ -49,3 +49,19 @@ pub fn local_address(fd: i32, address: *sockaddr.Flat) i32 {
     if (status < 0) return status;
     return if (sockaddr.from_native(&native, address)) 0 else einval;
 }
+
+pub fn peer_address(fd: i32, address: *sockaddr.Flat) i32 {
+    var native: sockaddr.Native = undefined;
+    var length: linux.socklen_t = @sizeOf(sockaddr.Native);
+    const status = result(linux.getpeername(fd, &native.any, &length));
+    if (status < 0) return status;
+    return if (sockaddr.from_native(&native, address)) 0 else einval;
+}
+
+/// tcpi_state is the first byte of struct tcp_info.
+pub fn tcp_state(fd: i32) i32 {
+    var state: u8 = 0;
+    var length: linux.socklen_t = 1;
+    const status = result(linux.getsockopt(fd, linux.IPPROTO.TCP, linux.TCP.INFO, @ptrCast(&state), &length));
+    return if (status < 0) status else state;
+}

@@ -1,5 +1,6 @@
 /** The only bun:ffi import: typed calls into the shim, each a system call that returns or throws. */
 import { dlopen } from "bun:ffi";
+import { closeSync, readFileSync, writeSync } from "node:fs";
 
 import { ProxyError } from "../errors.ts";
 import shimPath from "../../ffi/zig-out/lib/libtproxy.so" with { type: "file" };
@@ -12,7 +13,8 @@ export const addressSize = 24;
 export const family = { inet: 2, inet6: 10 } as const;
 export type Family = (typeof family)[keyof typeof family];
 
-const shim = dlopen(shimPath, symbols).symbols;
+/** For the other files of this folder only: they give the symbols their types. */
+export const shim = load();
 assertAbi();
 
 /** A TCP socket, close-on-exec and non-blocking. The caller closes it or hands it to Bun. */
@@ -55,8 +57,46 @@ export function readLocalAddress(fd: number, address: Uint8Array): void {
   check("getsockname", shim.tproxy_local_address(fd, address));
 }
 
+/** Writes getpeername(2) into `address`. */
+export function readPeerAddress(fd: number, address: Uint8Array): void {
+  check("getpeername", shim.tproxy_peer_address(fd, address));
+}
+
+/** Acknowledges at once what has come until now: tcp(7), TCP_QUICKACK. A socket that is gone is no error. */
+export function setQuickAck(fd: number): void {
+  shim.tproxy_set_integer(fd, ipprotoTcp, tcpQuickAck, 1);
+}
+
+/** IPv6 only: the port's IPv4 half stays free. ipv6(7). */
+export function setIpv6Only(fd: number, only: boolean): void {
+  check(
+    "setsockopt(IPV6_V6ONLY)",
+    shim.tproxy_set_integer(fd, ipprotoIpv6, ipv6Only, Number(only)),
+  );
+}
+
+/** What TCP_INFO says of the socket; "other" for a socket that is gone. */
+export function tcpState(fd: number): TcpState {
+  return tcpStates.get(shim.tproxy_tcp_state(fd)) ?? "other";
+}
+
 export function close(fd: number): void {
   check("close", shim.tproxy_close(fd));
+}
+
+/**
+ * The executable carries the shim, and Bun would extract it to /tmp and leave it there: a file in memory
+ * (memfd_create(2)) needs no /tmp and is gone with the process, however that ends.
+ */
+function load(): ReturnType<typeof dlopen<typeof symbols>>["symbols"] {
+  if (!shimPath.startsWith("/$bunfs/")) return dlopen(shimPath, symbols).symbols;
+  const libc = dlopen("libc.so.6", { memfd_create: { args: ["ptr", "u32"], returns: "i32" } });
+  const fd = libc.symbols.memfd_create(new TextEncoder().encode("tproxy\0"), closeOnExec);
+  if (fd < 0) return dlopen(shimPath, symbols).symbols;
+  writeSync(fd, readFileSync(shimPath));
+  const loaded = dlopen(`/proc/self/fd/${fd}`, symbols).symbols;
+  closeSync(fd);
+  return loaded;
 }
 
 function assertAbi(): void {
@@ -66,6 +106,22 @@ function assertAbi(): void {
   throw new ProxyError("ABI_MISMATCH", `the shim speaks ABI ${found}, this program ${wanted}`);
 }
 
+export type TcpState = "established" | "syn-sent" | "close-wait" | "listen" | "other";
+
+/** tcp_states.h */
+const tcpStates = new Map<number, TcpState>([
+  [1, "established"],
+  [2, "syn-sent"],
+  [8, "close-wait"],
+  [10, "listen"],
+]);
+
+/** memfd_create(2), MFD_CLOEXEC. */
+const closeOnExec = 1;
+const ipprotoTcp = 6;
+const tcpQuickAck = 12;
+const ipprotoIpv6 = 41;
+const ipv6Only = 26;
 const sockStream = 1;
 const solSocket = 1;
 const soReuseAddress = 2;
