@@ -10,6 +10,8 @@ export type Config = {
   readonly verbosity: number;
   readonly statusAddress: SocketAddress;
   readonly interception: Interception;
+  /** False leaves the rules in place at the end: captured traffic is dropped until a proxy runs again. */
+  readonly removeRulesOnExit: boolean;
   readonly limits: Limits;
 };
 
@@ -49,8 +51,12 @@ export type Limits = {
   readonly handshakeMsMax: number;
   /** How long a connection whose both directions have ended may wait for the last FIN. */
   readonly lingerMsMax: number;
+  /** How long a refused peer may take to hear that it is. */
+  readonly dismissMsMax: number;
   /** Outbound handshakes begun and not finished. */
   readonly handshakesMax: number;
+  /** After this long a handshake gives its place to the next, whether it is over or not. */
+  readonly handshakeLeaseMsMax: number;
   readonly backlogMax: number;
 };
 
@@ -69,6 +75,8 @@ export const defaultLimits: Limits = {
   connectMsMax: 10_000,
   handshakeMsMax: 10_000,
   lingerMsMax: 10_000,
+  dismissMsMax: 1000,
   handshakesMax: 16,
+  handshakeLeaseMsMax: 100,
   backlogMax: 4096,
 };

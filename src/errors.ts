@@ -1,6 +1,16 @@
 /** Errors that carry a stable code: match on the code, the text may change. */
 
-export type ErrorCode = "ADDRESS_INVALID" | "ABI_MISMATCH" | "SYSTEM_CALL";
+export type ErrorCode =
+  | "ABI_MISMATCH"
+  | "ADDRESS_INVALID"
+  | "CERTIFICATE_INVALID"
+  | "CREDENTIALS_INVALID"
+  | "DEMO_FAILED"
+  | "NETLINK_INVALID"
+  | "SPIFFE_ID_INVALID"
+  | "START_FAILED"
+  | "SYSTEM_CALL"
+  | "USAGE";
 
 export class ProxyError extends Error {
   override readonly name = "ProxyError";

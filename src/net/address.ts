@@ -28,9 +28,19 @@ export function parseSocketAddress(text: string): SocketAddress {
 
 /** "10.0.0.1:80" or "[fd00::1%2]:80". */
 export function formatSocketAddress(address: SocketAddress): string {
-  const host = ipaddr.fromByteArray([...address.bytes]).toString();
+  const host = formatIp(address.bytes);
   if (address.family === 4) return `${host}:${address.port}`;
   return `[${host}${address.scope === 0 ? "" : `%${address.scope}`}]:${address.port}`;
+}
+
+/** The bytes of "10.0.0.1" or "fd00::1" in network order; throws ADDRESS_INVALID. */
+export function parseHost(text: string): Uint8Array {
+  return hostBytes(text, text.includes(":"), text);
+}
+
+/** 4 or 16 bytes in network order: "10.0.0.1", "fd00::1". */
+export function formatIp(bytes: Uint8Array): string {
+  return ipaddr.fromByteArray([...bytes]).toString();
 }
 
 /** The layout of ffi/src/sockaddr.zig; host byte order, which is little-endian on all that Bun runs on. */

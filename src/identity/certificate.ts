@@ -1,0 +1,146 @@
+/** X.509 certificates as peers show them: the few facts that decide, read from their DER. Pure. */
+import { createHash } from "node:crypto";
+
+import { ProxyError } from "../errors.ts";
+import { escapeText } from "../log.ts";
+import { bytesOf, childrenOf, malformed, oidOf, readDer, tagOf, timeOf, type Node } from "./der.ts";
+import { parseSpiffeId, type SpiffeId } from "./spiffe-id.ts";
+
+export type PeerCertificate = {
+  /** Subject alternative names: RFC 5280, 4.2.1.6. IPs are 4 or 16 bytes. */
+  readonly uris: readonly string[];
+  readonly ips: readonly Uint8Array[];
+  readonly dnsNames: readonly string[];
+  /** Milliseconds since 1970, both inclusive. */
+  readonly notBefore: number;
+  readonly notAfter: number;
+  /** basicConstraints CA:TRUE. */
+  readonly isAuthority: boolean;
+  /** Object identifiers of the extended key usages, null without that extension. */
+  readonly usages: readonly string[] | null;
+  /** "" if there is none. Never decides anything. */
+  readonly commonName: string;
+  /** SHA-256 of the whole certificate, hexadecimal. */
+  readonly fingerprint: string;
+};
+
+/** Who a verified certificate says that its holder is. */
+export type PeerIdentity = {
+  readonly spiffeId: SpiffeId | null;
+  readonly commonName: string;
+  readonly fingerprint: string;
+  readonly notAfter: number;
+};
+
+/** Reads a certificate. Throws CERTIFICATE_INVALID for all that is malformed, doubled or too large. */
+export function parseCertificate(der: Uint8Array): PeerCertificate {
+  if (der.length > certificateBytesMax) throw malformed("a certificate of at most 64 KiB");
+  const fields = [...childrenOf(childrenOf(readDer(der))[0])];
+  if (fields[0] !== undefined && tagOf(fields[0]) === 0) fields.shift();
+  const [, , , validity, subject] = fields;
+  const extensions = extensionsOf(fields.find((field) => tagOf(field) === 3));
+  const names = namesOf(extensions.get(oids.subjectAltName));
+  return {
+    uris: textsOf(names, generalName.uri),
+    ips: names.filter((name) => tagOf(name) === generalName.ip).map(ipOf),
+    dnsNames: textsOf(names, generalName.dns),
+    notBefore: timeOf(childrenOf(validity)[0]),
+    notAfter: timeOf(childrenOf(validity)[1]),
+    isAuthority: isAuthority(extensions.get(oids.basicConstraints)),
+    usages: usagesOf(extensions.get(oids.extendedKeyUsage)),
+    commonName: commonNameOf(subject),
+    fingerprint: createHash("sha256").update(der).digest("hex"),
+  };
+}
+
+/** The identity a certificate carries: exactly one URI name and that a SPIFFE ID, or none. */
+export function identityOf(certificate: PeerCertificate): PeerIdentity {
+  const { commonName, fingerprint, notAfter } = certificate;
+  return { spiffeId: spiffeIdOf(certificate), commonName, fingerprint, notAfter };
+}
+
+/** For the log: the SPIFFE ID, else the common name, else the fingerprint's beginning; escaped, bounded. */
+export function describeIdentity(identity: PeerIdentity): string {
+  if (identity.spiffeId !== null) return identity.spiffeId;
+  if (identity.commonName === "") return `sha256:${identity.fingerprint.slice(0, 16)}`;
+  return JSON.stringify(escapeText(identity.commonName.slice(0, 64)));
+}
+
+function spiffeIdOf(certificate: PeerCertificate): SpiffeId | null {
+  const [uri, ...others] = certificate.uris;
+  if (uri === undefined || others.length > 0) return null;
+  try {
+    return parseSpiffeId(uri);
+  } catch (error) {
+    if (error instanceof ProxyError) return null;
+    throw error;
+  }
+}
+
+/** Identifier to contents. An extension that stands twice is refused: RFC 5280, 4.2. */
+function extensionsOf(tagged: Node | undefined): ReadonlyMap<string, Uint8Array> {
+  const found = new Map<string, Uint8Array>();
+  if (tagged === undefined) return found;
+  for (const extension of childrenOf(childrenOf(tagged)[0])) {
+    const parts = childrenOf(extension);
+    const oid = oidOf(parts[0]);
+    if (found.has(oid)) throw malformed("each extension once");
+    found.set(oid, bytesOf(parts.at(-1)));
+  }
+  return found;
+}
+
+function namesOf(extension: Uint8Array | undefined): readonly Node[] {
+  if (extension === undefined) return [];
+  const names = childrenOf(readDer(extension));
+  if (names.length > namesMax) throw malformed("at most 256 names");
+  return names;
+}
+
+/** IA5String: a byte above 127 or a NUL is nobody's name (CVE-2009-2408, CVE-2021-44532). */
+function textsOf(names: readonly Node[], tag: number): readonly string[] {
+  return names
+    .filter((name) => tagOf(name) === tag)
+    .map((name) => {
+      const bytes = bytesOf(name);
+      if (bytes.some((byte) => byte < 0x20 || byte > 0x7e)) throw malformed("a printable name");
+      return new TextDecoder("latin1").decode(bytes);
+    });
+}
+
+function ipOf(name: Node): Uint8Array {
+  const bytes = bytesOf(name);
+  if (bytes.length !== 4 && bytes.length !== 16) throw malformed("an address of 4 or 16 bytes");
+  return bytes;
+}
+
+function isAuthority(extension: Uint8Array | undefined): boolean {
+  if (extension === undefined) return false;
+  const [first] = childrenOf(readDer(extension));
+  return first?.type === booleanType && bytesOf(first)[0] !== 0;
+}
+
+function usagesOf(extension: Uint8Array | undefined): readonly string[] | null {
+  return extension === undefined ? null : childrenOf(readDer(extension)).map(oidOf);
+}
+
+function commonNameOf(subject: Node | undefined): string {
+  for (const set of childrenOf(subject)) {
+    const [oid, value] = childrenOf(childrenOf(set)[0]);
+    if (oidOf(oid) === oids.commonName) return new TextDecoder().decode(bytesOf(value));
+  }
+  return "";
+}
+
+const oids = {
+  commonName: "2.5.4.3",
+  subjectAltName: "2.5.29.17",
+  basicConstraints: "2.5.29.19",
+  extendedKeyUsage: "2.5.29.37",
+} as const;
+
+/** Context tags of GeneralName: RFC 5280, 4.2.1.6. */
+const generalName = { dns: 2, uri: 6, ip: 7 } as const;
+const booleanType = 1;
+const certificateBytesMax = 65_536;
+const namesMax = 256;

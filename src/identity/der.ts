@@ -1,0 +1,61 @@
+/** Reading DER (X.690) trees: every wrong shape is a ProxyError, never a guess. */
+import forge from "node-forge";
+
+import { ProxyError } from "../errors.ts";
+
+export type Node = forge.asn1.Asn1;
+
+/** Bytes of DER to a tree, all bytes used. Throws CERTIFICATE_INVALID. */
+export function readDer(bytes: Uint8Array): Node {
+  try {
+    return forge.asn1.fromDer(Buffer.from(bytes).toString("latin1"), true);
+  } catch (error) {
+    throw new ProxyError("CERTIFICATE_INVALID", "not DER", { cause: error });
+  }
+}
+
+/** The members of a SEQUENCE, a SET or an explicit tag. */
+export function childrenOf(node: Node | undefined): readonly Node[] {
+  if (node === undefined || !Array.isArray(node.value)) throw malformed("a constructed value");
+  return node.value;
+}
+
+/** The contents of a primitive value. */
+export function bytesOf(node: Node | undefined): Uint8Array {
+  if (node === undefined || typeof node.value !== "string") throw malformed("a primitive value");
+  return new Uint8Array(Buffer.from(node.value, "latin1"));
+}
+
+/** The dotted form of an OBJECT IDENTIFIER. */
+export function oidOf(node: Node | undefined): string {
+  const bytes = bytesOf(node);
+  if (node?.type !== forge.asn1.Type.OID || bytes.length === 0) throw malformed("an identifier");
+  return forge.asn1.derToOid(Buffer.from(bytes).toString("latin1"));
+}
+
+/** Milliseconds since 1970 of a UTCTime or a GeneralizedTime: RFC 5280, 4.1.2.5. */
+export function timeOf(node: Node | undefined): number {
+  const text = new TextDecoder("latin1").decode(bytesOf(node));
+  const short = node?.type === forge.asn1.Type.UTCTIME;
+  const match = (short ? utcTime : generalizedTime).exec(text);
+  if (match === null) throw malformed("a time");
+  const [year = 0, month = 0, day = 0, hour = 0, minute = 0, second = 0] = match
+    .slice(1)
+    .map(Number);
+  const full = short ? (year < 50 ? 2000 : 1900) + year : year;
+  const time = Date.UTC(full, month - 1, day, hour, minute, second);
+  if (new Date(time).getUTCDate() !== day) throw malformed("a time");
+  return time;
+}
+
+/** A context-specific tag's number, or -1 for another class. */
+export function tagOf(node: Node): number {
+  return node.tagClass === forge.asn1.Class.CONTEXT_SPECIFIC ? node.type : -1;
+}
+
+export function malformed(wanted: string): ProxyError {
+  return new ProxyError("CERTIFICATE_INVALID", `${wanted} expected`);
+}
+
+const utcTime = /^(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)Z$/;
+const generalizedTime = /^(\d{4})(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)Z$/;

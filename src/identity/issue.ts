@@ -1,0 +1,213 @@
+/** A throw-away authority and its certificates, for the demo and for tests; never for production. */
+import { createHash, generateKeyPairSync, randomBytes, sign } from "node:crypto";
+import type { KeyObject } from "node:crypto";
+
+import forge from "node-forge";
+
+import { parseHost } from "../net/address.ts";
+
+/** A certificate and its key, as PEM. */
+export type Issued = { readonly certificatePem: string; readonly keyPem: string };
+
+export type Authority = Issued & {
+  readonly key: KeyObject;
+  readonly keyId: Buffer;
+  readonly subject: forge.asn1.Asn1;
+};
+
+export type Purpose = "serverAuth" | "clientAuth";
+
+export type LeafOptions = {
+  readonly commonName?: string;
+  readonly spiffeId?: string;
+  readonly ips?: readonly string[];
+  readonly dnsNames?: readonly string[];
+  readonly notBefore?: Date;
+  readonly notAfter?: Date;
+  /** Both unless said; an empty list leaves the extension out. */
+  readonly usages?: readonly Purpose[];
+  /** CA:TRUE, as no leaf should have. */
+  readonly isAuthority?: boolean;
+};
+
+/** A self-signed authority, or one below `parent`. EC P-256, valid for a week from an hour ago. */
+export function issueAuthority(commonName: string, parent?: Authority): Authority {
+  const pair = generateKeyPairSync("ec", { namedCurve: "P-256" });
+  const subject = nameOf(commonName);
+  const keyId = keyIdOf(pair.publicKey);
+  const issuer = parent ?? { key: pair.privateKey, keyId, subject };
+  const extensions = [basicConstraints(true), keyUsage(0x06, 1), ...keyIds(keyId, issuer.keyId)];
+  const certificatePem = signed({ subject, publicKey: pair.publicKey, extensions }, issuer);
+  return { certificatePem, keyPem: pemOf(pair.privateKey), key: pair.privateKey, keyId, subject };
+}
+
+/** A workload's certificate with its names as subject alternative names. */
+export function issueLeaf(authority: Authority, options: LeafOptions): Issued {
+  const pair = generateKeyPairSync("ec", { namedCurve: "P-256" });
+  const { notBefore, notAfter } = options;
+  const extensions = [
+    basicConstraints(options.isAuthority ?? false),
+    keyUsage(0x80, 7),
+    ...keyIds(keyIdOf(pair.publicKey), authority.keyId),
+    ...usagesOf(options.usages ?? ["serverAuth", "clientAuth"]),
+    ...namesOf(options),
+  ];
+  const subject = nameOf(options.commonName);
+  const request = { subject, publicKey: pair.publicKey, extensions, notBefore, notAfter };
+  return { certificatePem: signed(request, authority), keyPem: pemOf(pair.privateKey) };
+}
+
+type Request = {
+  readonly subject: Node;
+  readonly publicKey: KeyObject;
+  readonly extensions: readonly Node[];
+  readonly notBefore?: Date | undefined;
+  readonly notAfter?: Date | undefined;
+};
+
+type Issuer = Pick<Authority, "key" | "keyId" | "subject">;
+type Node = forge.asn1.Asn1;
+
+/** TBSCertificate, signed with ECDSA and SHA-256: RFC 5280, 4.1; RFC 5758, 3.2. */
+function signed(request: Request, issuer: Issuer): string {
+  const body = sequence([
+    tagged(0, [integer(Buffer.from([2]))]),
+    integer(serialNumber()),
+    ecdsaWithSha256(),
+    issuer.subject,
+    sequence([
+      timeOf(request.notBefore ?? new Date(Date.now() - hour)),
+      timeOf(request.notAfter ?? new Date(Date.now() + week)),
+    ]),
+    request.subject,
+    forge.asn1.fromDer(binary(request.publicKey.export({ type: "spki", format: "der" }))),
+    tagged(3, [sequence(request.extensions)]),
+  ]);
+  const signature = sign("sha256", derOf(body), issuer.key);
+  const whole = sequence([body, ecdsaWithSha256(), bitString(signature, 0)]);
+  const lines =
+    derOf(whole)
+      .toString("base64")
+      .match(/.{1,64}/g) ?? [];
+  return `-----BEGIN CERTIFICATE-----\n${lines.join("\n")}\n-----END CERTIFICATE-----\n`;
+}
+
+function nameOf(commonName: string | undefined): Node {
+  if (commonName === undefined) return sequence([]);
+  return sequence([
+    set([sequence([oid("2.5.4.3"), primitive(type.UTF8, Buffer.from(commonName))])]),
+  ]);
+}
+
+function basicConstraints(authority: boolean): Node {
+  const contents = authority ? [primitive(type.BOOLEAN, Buffer.from([0xff]))] : [];
+  return extension("2.5.29.19", true, sequence(contents));
+}
+
+/** A bit mask from the left: 0x80 digitalSignature; 0x06 keyCertSign and cRLSign. */
+function keyUsage(bits: number, unused: number): Node {
+  return extension("2.5.29.15", true, bitString(Buffer.from([bits]), unused));
+}
+
+function keyIds(own: Buffer, issuer: Buffer): readonly Node[] {
+  return [
+    extension("2.5.29.14", false, primitive(type.OCTETSTRING, own)),
+    extension("2.5.29.35", false, sequence([contextual(0, issuer)])),
+  ];
+}
+
+function usagesOf(usages: readonly Purpose[]): readonly Node[] {
+  if (usages.length === 0) return [];
+  const identifiers = { serverAuth: "1.3.6.1.5.5.7.3.1", clientAuth: "1.3.6.1.5.5.7.3.2" };
+  return [extension("2.5.29.37", false, sequence(usages.map((usage) => oid(identifiers[usage]))))];
+}
+
+/** Critical when the subject is empty, as SPIFFE has it: RFC 5280, 4.2.1.6. */
+function namesOf(options: LeafOptions): readonly Node[] {
+  const names = [
+    ...(options.spiffeId === undefined ? [] : [contextual(6, Buffer.from(options.spiffeId))]),
+    ...(options.dnsNames ?? []).map((name) => contextual(2, Buffer.from(name))),
+    ...(options.ips ?? []).map((ip) => contextual(7, Buffer.from(parseHost(ip)))),
+  ];
+  if (names.length === 0) return [];
+  return [extension("2.5.29.17", options.commonName === undefined, sequence(names))];
+}
+
+function extension(identifier: string, critical: boolean, contents: Node): Node {
+  const flag = critical ? [primitive(type.BOOLEAN, Buffer.from([0xff]))] : [];
+  return sequence([oid(identifier), ...flag, primitive(type.OCTETSTRING, derOf(contents))]);
+}
+
+function ecdsaWithSha256(): Node {
+  return sequence([oid("1.2.840.10045.4.3.2")]);
+}
+
+/** UTCTime until 2049, GeneralizedTime after it: RFC 5280, 4.1.2.5. */
+function timeOf(date: Date): Node {
+  const text = date.toISOString().replaceAll(/[-:T]|\.\d+/g, "");
+  const short = date.getUTCFullYear() < 2050;
+  const form = short ? type.UTCTIME : type.GENERALIZEDTIME;
+  return primitive(form, Buffer.from(short ? text.slice(2) : text));
+}
+
+/** Positive and 20 bytes at most: RFC 5280, 4.1.2.2. */
+function serialNumber(): Buffer {
+  const bytes = randomBytes(20);
+  bytes[0] = ((bytes[0] ?? 0) & 0x3f) | 0x40;
+  return bytes;
+}
+
+function keyIdOf(key: KeyObject): Buffer {
+  return createHash("sha256")
+    .update(key.export({ type: "spki", format: "der" }))
+    .digest()
+    .subarray(0, 20);
+}
+
+function pemOf(key: KeyObject): string {
+  return key.export({ type: "pkcs8", format: "pem" });
+}
+
+function sequence(values: readonly Node[]): Node {
+  return forge.asn1.create(forge.asn1.Class.UNIVERSAL, type.SEQUENCE, true, [...values]);
+}
+
+function set(values: readonly Node[]): Node {
+  return forge.asn1.create(forge.asn1.Class.UNIVERSAL, type.SET, true, [...values]);
+}
+
+function tagged(tag: number, values: readonly Node[]): Node {
+  return forge.asn1.create(forge.asn1.Class.CONTEXT_SPECIFIC, tag, true, [...values]);
+}
+
+function contextual(tag: number, bytes: Buffer): Node {
+  return forge.asn1.create(forge.asn1.Class.CONTEXT_SPECIFIC, tag, false, binary(bytes));
+}
+
+function primitive(of: forge.asn1.Type, bytes: Buffer): Node {
+  return forge.asn1.create(forge.asn1.Class.UNIVERSAL, of, false, binary(bytes));
+}
+
+function integer(bytes: Buffer): Node {
+  return primitive(type.INTEGER, bytes);
+}
+
+function bitString(bytes: Buffer, unused: number): Node {
+  return primitive(type.BITSTRING, Buffer.concat([Buffer.from([unused]), bytes]));
+}
+
+function oid(dotted: string): Node {
+  return primitive(type.OID, Buffer.from(forge.asn1.oidToDer(dotted).getBytes(), "latin1"));
+}
+
+function derOf(node: Node): Buffer {
+  return Buffer.from(forge.asn1.toDer(node).getBytes(), "latin1");
+}
+
+function binary(bytes: Buffer): string {
+  return bytes.toString("latin1");
+}
+
+const { Type: type } = forge.asn1;
+const hour = 3_600_000;
+const week = 7 * 24 * hour;

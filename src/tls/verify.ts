@@ -1,0 +1,127 @@
+/** Whether a peer is who it should be. Pure: what the library says is one input, our own checks are the rest. */
+import { identityOf, type PeerCertificate, type PeerIdentity } from "../identity/certificate.ts";
+import { formatIp, type SocketAddress } from "../net/address.ts";
+
+export type PeerEvidence = {
+  /** Of the peer, not ours. */
+  readonly role: "server" | "client";
+  /** Code of the handshake's end as Bun tells it, null for none. */
+  readonly handshakeError: string | null;
+  readonly certificate: PeerCertificate | null;
+  /** The address that a server's certificate has to name. */
+  readonly expect: SocketAddress | null;
+  /** Milliseconds since 1970. */
+  readonly now: number;
+};
+
+export type PeerVerdict =
+  | { readonly kind: "accept"; readonly identity: PeerIdentity }
+  | { readonly kind: "refuse"; readonly reason: RefuseReason; readonly detail: string };
+
+export type RefuseReason =
+  | "no-certificate"
+  | "handshake-failed"
+  | "untrusted-chain"
+  | "expired"
+  | "not-yet-valid"
+  | "authority-as-leaf"
+  | "wrong-purpose"
+  | "wrong-address"
+  | "malformed-certificate";
+
+/** Checks in the order in which an operator would want to know; the first that fails is the reason. */
+export function verifyPeer(evidence: PeerEvidence): PeerVerdict {
+  const { certificate, role, expect, now } = evidence;
+  if (certificate === null) return withoutCertificate(role, evidence.handshakeError);
+  if (now > certificate.notAfter)
+    return refuse("expired", `certificate has expired at ${day(certificate.notAfter)}`);
+  if (now < certificate.notBefore)
+    return refuse("not-yet-valid", `certificate is not valid before ${day(certificate.notBefore)}`);
+  if (certificate.isAuthority)
+    return refuse("authority-as-leaf", "certificate is an authority's (CA:TRUE), not a workload's");
+  if (!hasPurpose(certificate, role))
+    return refuse("wrong-purpose", `certificate is not meant for a ${role} (extended key usage)`);
+  if (!isGoodChain(evidence.handshakeError, role))
+    return refuse("untrusted-chain", chainText(evidence.handshakeError ?? ""));
+  if (expect !== null && !certificate.ips.some((ip) => sameBytes(ip, expect.bytes)))
+    return refuse("wrong-address", namesText(certificate, expect));
+  return { kind: "accept", identity: identityOf(certificate) };
+}
+
+/** A handshake that failed on the way has no certificate either: then its own error says more. */
+function withoutCertificate(role: "server" | "client", code: string | null): PeerVerdict {
+  if (code === null || code === "PEER_DID_NOT_RETURN_A_CERTIFICATE")
+    return refuse("no-certificate", `the ${role} shows no certificate`);
+  return refuse("handshake-failed", `TLS handshake failed: ${handshakeTexts.get(code) ?? code}`);
+}
+
+/**
+ * Chain errors come before the name's, so ALTNAME_INVALID means that the chain is good; the name Bun looked
+ * for is not the peer's, ours is checked below. No other code is known to be harmless.
+ */
+function isGoodChain(code: string | null, role: "server" | "client"): boolean {
+  return code === null || (role === "server" && code === "ERR_TLS_CERT_ALTNAME_INVALID");
+}
+
+/** Without the extension any purpose is allowed (RFC 5280, 4.2.1.12), as Go and ztunnel have it. */
+function hasPurpose(certificate: PeerCertificate, role: "server" | "client"): boolean {
+  if (certificate.usages === null) return true;
+  return certificate.usages.includes(purposes[role]) || certificate.usages.includes(anyPurpose);
+}
+
+function chainText(code: string): string {
+  return chainTexts.get(code) ?? `certificate chain is not accepted: ${code}`;
+}
+
+/** The words that Go's x509 package uses, which operators search for. */
+function namesText(certificate: PeerCertificate, expect: SocketAddress): string {
+  const wanted = formatIp(expect.bytes);
+  const others = listed([...certificate.uris, ...certificate.dnsNames]);
+  if (certificate.ips.length > 0)
+    return `certificate is valid for ${listed(certificate.ips.map(formatIp))}, not ${wanted}`;
+  return `certificate is valid for no address (but for ${others}), not ${wanted}`;
+}
+
+function listed(names: readonly string[]): string {
+  if (names.length === 0) return "no name";
+  return names.slice(0, namesShownMax).join(", ") + (names.length > namesShownMax ? ", …" : "");
+}
+
+function refuse(reason: RefuseReason, detail: string): PeerVerdict {
+  return { kind: "refuse", reason, detail };
+}
+
+function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
+  return a.length === b.length && a.every((byte, index) => byte === b[index]);
+}
+
+function day(time: number): string {
+  return new Date(time).toISOString();
+}
+
+const purposes = { server: "1.3.6.1.5.5.7.3.1", client: "1.3.6.1.5.5.7.3.2" } as const;
+const anyPurpose = "2.5.29.37.0";
+const namesShownMax = 8;
+
+const chainTexts = new Map<string, string>([
+  ["UNABLE_TO_VERIFY_LEAF_SIGNATURE", "certificate signed by unknown authority"],
+  ["UNABLE_TO_GET_ISSUER_CERT", "certificate signed by unknown authority"],
+  ["UNABLE_TO_GET_ISSUER_CERT_LOCALLY", "certificate signed by unknown authority"],
+  ["DEPTH_ZERO_SELF_SIGNED_CERT", "certificate is self-signed, not by our authority"],
+  ["SELF_SIGNED_CERT_IN_CHAIN", "certificate signed by unknown authority"],
+  ["CERT_SIGNATURE_FAILURE", "certificate's signature is not its issuer's"],
+  ["CERT_HAS_EXPIRED", "a certificate of the chain has expired"],
+  ["CERT_NOT_YET_VALID", "a certificate of the chain is not valid yet"],
+  ["INVALID_PURPOSE", "certificate is not meant for this use"],
+  ["INVALID_CA", "the issuer's certificate is not an authority's"],
+]);
+
+const handshakeTexts = new Map<string, string>([
+  ["WRONG_VERSION_NUMBER", "the peer does not speak TLS (WRONG_VERSION_NUMBER)"],
+  ["HTTP_REQUEST", "the peer speaks plain HTTP (HTTP_REQUEST)"],
+  [
+    "UNSUPPORTED_PROTOCOL",
+    "the peer's TLS version is too old, see --tls-min (UNSUPPORTED_PROTOCOL)",
+  ],
+  ["NO_SHARED_CIPHER", "no cipher in common (NO_SHARED_CIPHER)"],
+]);

@@ -1,0 +1,75 @@
+import { X509Certificate } from "node:crypto";
+import { expect, test } from "bun:test";
+
+import {
+  describeIdentity,
+  identityOf,
+  parseCertificate,
+} from "../../../src/identity/certificate.ts";
+import { issueAuthority, issueLeaf, type LeafOptions } from "../../../src/identity/issue.ts";
+
+const authority = issueAuthority("an authority");
+
+function leaf(options: LeafOptions): Uint8Array {
+  return new X509Certificate(issueLeaf(authority, options).certificatePem).raw;
+}
+
+test("names, times and usages are read from the DER", () => {
+  const certificate = parseCertificate(
+    leaf({
+      commonName: "web",
+      spiffeId: "spiffe://a.example/web",
+      ips: ["10.0.0.1", "fd00::1"],
+      dnsNames: ["web.example"],
+      notBefore: new Date("2026-01-02T03:04:05Z"),
+      notAfter: new Date("2051-01-02T03:04:05Z"),
+      usages: ["clientAuth"],
+    }),
+  );
+  expect(certificate).toMatchObject({
+    commonName: "web",
+    uris: ["spiffe://a.example/web"],
+    dnsNames: ["web.example"],
+    notBefore: Date.parse("2026-01-02T03:04:05Z"),
+    notAfter: Date.parse("2051-01-02T03:04:05Z"),
+    usages: ["1.3.6.1.5.5.7.3.2"],
+    isAuthority: false,
+  });
+  expect(certificate.ips.map((ip) => Array.from(ip))).toEqual([
+    [10, 0, 0, 1],
+    [0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1],
+  ]);
+});
+
+test("the authority is one, a leaf without usages has none", () => {
+  expect(parseCertificate(new X509Certificate(authority.certificatePem).raw).isAuthority).toBe(
+    true,
+  );
+  expect(parseCertificate(leaf({ usages: [], commonName: "x" })).usages).toBeNull();
+});
+
+test("a name with a comma or a NUL is one name or none, never two", () => {
+  const comma = parseCertificate(leaf({ dnsNames: ["a.example, IP Address:10.0.0.1"] }));
+  expect(comma.ips).toEqual([]);
+  expect(() => parseCertificate(leaf({ dnsNames: ["a.example\0.evil"] }))).toThrow("printable");
+});
+
+test("two URI names are no identity", () => {
+  const one = parseCertificate(leaf({ spiffeId: "spiffe://a.example/x" }));
+  expect(identityOf(one).spiffeId as string | null).toBe("spiffe://a.example/x");
+  expect(identityOf({ ...one, uris: [...one.uris, "spiffe://a.example/y"] }).spiffeId).toBeNull();
+});
+
+test("an identity's words are bounded and forge no line", () => {
+  const evil = parseCertificate(leaf({ commonName: `a\nI0101 forged ${"x".repeat(200)}` }));
+  const words = describeIdentity(identityOf(evil));
+  expect(words).not.toContain("\n");
+  expect(words.length).toBeLessThan(120);
+});
+
+test("a certificate that stops early, or goes on too long, is refused", () => {
+  const der = leaf({ commonName: "x" });
+  expect(() => parseCertificate(der.subarray(0, -1))).toThrow();
+  expect(() => parseCertificate(new Uint8Array([...der, 0]))).toThrow();
+  expect(() => parseCertificate(new Uint8Array(70_000))).toThrow("64 KiB");
+});

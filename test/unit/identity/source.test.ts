@@ -1,0 +1,71 @@
+import { generateKeyPairSync } from "node:crypto";
+import { writeFileSync } from "node:fs";
+import { expect, test } from "bun:test";
+
+import { issueAuthority, issueLeaf } from "../../../src/identity/issue.ts";
+import { loadCredentials } from "../../../src/identity/source.ts";
+import { temporaryDirectory } from "../../support/temporary.ts";
+
+const directory = temporaryDirectory();
+const authority = issueAuthority("an authority");
+const leaf = issueLeaf(authority, { ips: ["10.0.0.1"] });
+const now = Date.now();
+
+function file(name: string, text: string): string {
+  writeFileSync(`${directory}/${name}`, text);
+  return `${directory}/${name}`;
+}
+
+function load(change: { cert?: string; key?: string; ca?: string; at?: number }): unknown {
+  const files = {
+    certificate: file("cert.pem", change.cert ?? leaf.certificatePem),
+    key: file("key.pem", change.key ?? leaf.keyPem),
+    trustBundle: file("ca.pem", change.ca ?? authority.certificatePem),
+  };
+  return loadCredentials(files, change.at ?? now);
+}
+
+test("good credentials are taken", () => {
+  expect(load({})).toMatchObject({ certificatePem: leaf.certificatePem.trim() });
+});
+
+test("keys are read as PKCS#8 and as SEC1", () => {
+  const pair = generateKeyPairSync("ec", { namedCurve: "P-256" });
+  const sec1 = pair.privateKey.export({ type: "sec1", format: "pem" });
+  expect(() => load({ key: sec1 })).toThrow("not the key of the certificate");
+});
+
+test("a chain through an intermediate leads to the root", () => {
+  const middle = issueAuthority("middle", authority);
+  const below = issueLeaf(middle, { ips: ["10.0.0.1"] });
+  const cert = below.certificatePem + middle.certificatePem;
+  expect(load({ cert, key: below.keyPem })).toBeDefined();
+  expect(() => load({ cert: below.certificatePem, key: below.keyPem })).toThrow("does not lead");
+});
+
+const garbage = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+
+test.each([
+  ["an empty certificate", { cert: "" }, /^--cert .*: no PEM certificate in it$/],
+  ["garbage for a certificate", { cert: garbage }, /^--cert .*: it holds no readable PEM/],
+  ["garbage for a key", { key: "hunter2" }, /^--key .*: it holds no readable unencrypted/],
+  ["an empty bundle", { ca: "" }, /^--ca-cert .*: no PEM certificate/],
+  [
+    "one bad authority of two",
+    { ca: authority.certificatePem + garbage },
+    /^--ca-cert .*: it holds/,
+  ],
+  ["another authority", { ca: issueAuthority("b").certificatePem }, /^--cert .*: it does not lead/],
+  ["an expired certificate", { at: now + 30 * 86_400_000 }, /^--cert .*: it has expired at 20/],
+  ["a certificate of tomorrow", { at: now - 86_400_000 }, /^--cert .*: it is not valid before/],
+] as const)("%s stops the start and names its option", (_, change, message) => {
+  expect(() => load(change)).toThrow(message);
+});
+
+test("a file that is missing is named with its option, and no secret is quoted", () => {
+  const files = { certificate: "/nonexistent/c.pem", key: "k", trustBundle: "b" };
+  expect(() => loadCredentials(files, now)).toThrow(
+    "--cert /nonexistent/c.pem: there is no such file",
+  );
+  expect(() => load({ key: "hunter2" })).not.toThrow("hunter2");
+});
