@@ -3,6 +3,7 @@ const std = @import("std");
 const linux = std.os.linux;
 const namespaces = @import("namespaces.zig");
 const packet = @import("packet.zig");
+const netlink = @import("netlink.zig");
 const sockaddr = @import("sockaddr.zig");
 const socket = @import("socket.zig");
 
@@ -69,6 +70,18 @@ export fn tproxy_peer_address(fd: i32, address: ?*sockaddr.Flat) i32 {
 export fn tproxy_tcp_state(fd: i32) i32 {
     if (fd < 0) return ebadf;
     return socket.tcp_state(fd);
+}
+
+/// One datagram to the kernel: netlink(7).
+export fn tproxy_netlink_send(fd: i32, bytes: ?[*]const u8, size: u32) i32 {
+    if (fd < 0) return ebadf;
+    return netlink.send(fd, bytes orelse return socket.einval, size);
+}
+
+/// One datagram from the kernel; its true length, which may be more than `size`.
+export fn tproxy_netlink_receive(fd: i32, buffer: ?[*]u8, size: u32) i32 {
+    if (fd < 0) return ebadf;
+    return netlink.receive(fd, buffer orelse return socket.einval, size);
 }
 
 export fn tproxy_close(fd: i32) i32 {

@@ -14,6 +14,8 @@ export const symbols = {
   tproxy_local_address: { args: ["i32", "ptr"], returns: "i32" },
   tproxy_peer_address: { args: ["i32", "ptr"], returns: "i32" },
   tproxy_tcp_state: { args: ["i32"], returns: "i32" },
+  tproxy_netlink_send: { args: ["i32", "ptr", "u32"], returns: "i32" },
+  tproxy_netlink_receive: { args: ["i32", "ptr", "u32"], returns: "i32" },
   tproxy_close: { args: ["i32"], returns: "i32" },
   tproxy_enter: { args: ["u32", "i32", "ptr", "u32", "ptr", "u32"], returns: "i32" },
   tproxy_wait: { args: ["i32"], returns: "i32" },

@@ -1,0 +1,148 @@
+/** The plan in the kernel: put in place once, taken away exactly. */
+import type { Interception } from "../config.ts";
+import { ProxyError } from "../errors.ts";
+import { SystemCallError } from "../native/errno.ts";
+import * as nftables from "../netlink/nftables.ts";
+import * as route from "../netlink/route.ts";
+import { family, isErrno, NetlinkSocket, type Request } from "../netlink/socket.ts";
+import { tableBatch, type Connections } from "./lower.ts";
+import { readOpenConnections } from "./open-before.ts";
+import { gateOf, openBefore, planOf, type Plan } from "./plan.ts";
+
+export type Installed = {
+  /** As `remove`. */
+  readonly remove: () => void;
+};
+
+/**
+ * Puts rules and routes in place; twice is as once. Throws START_FAILED with the remedy; then rules, routes and
+ * tables are as they were found.
+ */
+export function install(interception: Interception): Installed {
+  const plan = planOf(interception);
+  using undo = new DisposableStack();
+  try {
+    installRouting(plan, undo);
+    installTable(plan, gateOf(interception));
+  } catch (error) {
+    throw explained(error);
+  }
+  undo.move();
+  return {
+    remove: () => {
+      remove(plan);
+    },
+  };
+}
+
+/** Takes away what is ours, goes on over failures, and throws one error that names them all. */
+export function remove(plan: Plan): void {
+  const failures: unknown[] = [];
+  const attempt = (act: () => void): void => {
+    try {
+      act();
+    } catch (error) {
+      failures.push(error);
+    }
+  };
+  attempt(() => {
+    using socket = new NetlinkSocket(family.netfilter);
+    unless(() => socket.send(nftables.batch([nftables.deleteTable(plan.table)])), "ENOENT");
+  });
+  using socket = new NetlinkSocket(family.route);
+  for (const entry of routingOf(plan))
+    attempt(() => {
+      unless(() => socket.send([entry.delete]), ...absent, ...familyMissing);
+    });
+  if (failures.length > 0) throw explained(new AggregateError(failures));
+}
+
+type Entry = { readonly add: Request; readonly delete: Request };
+
+/** Rules and routes of both families. */
+function routingOf(plan: Plan): readonly Entry[] {
+  return ([4, 6] as const).flatMap((of) => {
+    const rule = { family: of, ...plan.mark, ...plan.routing };
+    const { table } = plan.routing;
+    return [
+      { add: route.addRule(rule), delete: route.deleteRule(rule) },
+      { add: route.addLocalDefault(of, table), delete: route.deleteLocalDefault(of, table) },
+    ];
+  });
+}
+
+/** Before the table: until something is marked, rule and route are asked by nobody. */
+function installRouting(plan: Plan, undo: DisposableStack): void {
+  for (const entry of routingOf(plan)) {
+    using socket = new NetlinkSocket(family.route);
+    const added = unless(() => socket.send([entry.add]), "EEXIST", ...familyMissing);
+    if (!added) continue;
+    undo.defer(() => {
+      using again = new NetlinkSocket(family.route);
+      again.send([entry.delete]);
+    });
+  }
+}
+
+/**
+ * A first start stops new connections for a moment, lists those that are open, and lets just these pass from
+ * then on. A restart keeps the list that it finds: sockets that the last proxy carried are not to pass in clear.
+ */
+function installTable(plan: Plan, gate: Plan): void {
+  using socket = new NetlinkSocket(family.netfilter);
+  const restart = unless(() => socket.send([nftables.getTable(plan.table)]), "ENOENT");
+  if (restart) {
+    socket.send(tableBatch(plan, keptConnections(socket, plan)));
+    return;
+  }
+  socket.send(tableBatch(gate, noConnections));
+  try {
+    socket.send(tableBatch(plan, readOpenConnections()));
+  } catch (error) {
+    socket.send(nftables.batch([nftables.deleteTable(plan.table)]));
+    throw error;
+  }
+}
+
+function keptConnections(socket: NetlinkSocket, plan: Plan): Connections {
+  const kept = new Map<string, readonly (readonly Uint8Array[])[]>();
+  for (const name of Object.values(openBefore)) {
+    unless(() => {
+      const answers = socket.exchange([nftables.listElements(plan.table, name)]);
+      kept.set(
+        name,
+        answers.flatMap(({ payload }) => nftables.readElements(payload)).map((key) => [key]),
+      );
+    }, "ENOENT");
+  }
+  return kept;
+}
+
+/** False if the kernel refuses with one of these names, true if it does not; throws other refusals. */
+function unless(act: () => void, ...names: readonly string[]): boolean {
+  try {
+    act();
+    return true;
+  } catch (error) {
+    if (isErrno(error, ...names)) return false;
+    throw error;
+  }
+}
+
+function explained(error: unknown): ProxyError {
+  const all = error instanceof AggregateError ? error.errors : [error];
+  const unknown = all.find((one) => !(one instanceof ProxyError));
+  if (unknown !== undefined) throw unknown;
+  const texts = all.map((one) => (one instanceof ProxyError ? one.message : ""));
+  const denied = all.some((one) => one instanceof SystemCallError && isErrno(one, "EPERM"));
+  const remedy = denied
+    ? ". CAP_NET_ADMIN is missing: run as root, or add NET_ADMIN to the container's capabilities."
+    : "";
+  return new ProxyError("START_FAILED", `rules: ${texts.join("; ")}${remedy}`, { cause: error });
+}
+
+const noConnections: Connections = new Map();
+/** What says that a rule (ENOENT) or a route (ESRCH) is not there. */
+const absent = ["ENOENT", "ESRCH"] as const;
+/** A kernel without IPv6. */
+const familyMissing = ["EAFNOSUPPORT", "EOPNOTSUPP"] as const;

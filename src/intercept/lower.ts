@@ -1,0 +1,225 @@
+/** From the plan to nf_tables' requests, with the dependencies that `nft` would add. Pure. */
+import { bytesOf } from "../net/cidr.ts";
+import * as vm from "../netlink/expressions.ts";
+import * as nftables from "../netlink/nftables.ts";
+import type { Request } from "../netlink/socket.ts";
+import { be16, u32 } from "../netlink/wire.ts";
+import {
+  openBeforeSizeMin,
+  priority,
+  setOf,
+  type Field,
+  type Plan,
+  type Rule,
+  type SetPlan,
+  type Step,
+} from "./plan.ts";
+
+/** Elements of the sets of open connections, by the set's name: each the key's bytes. */
+export type Connections = ReadonlyMap<string, readonly (readonly Uint8Array[])[]>;
+
+/** One batch that puts the table in place of whatever table of this name there was. */
+export function tableBatch(plan: Plan, connections: Connections): readonly Request[] {
+  return nftables.batch([
+    nftables.addTable(plan.table),
+    nftables.deleteTable(plan.table),
+    nftables.addTable(plan.table),
+    ...plan.sets.flatMap((set) => setRequests(plan, set, connections)),
+    ...plan.chains.map((chain) => nftables.addChain(plan.table, { ...chain, priority })),
+    ...plan.chains.flatMap(({ name, rules }) =>
+      rules.map((rule) => nftables.addRule(plan.table, name, expressionsOf(plan, rule))),
+    ),
+  ]);
+}
+
+function setRequests(plan: Plan, set: SetPlan, connections: Connections): readonly Request[] {
+  const known = connections.get(set.name) ?? [];
+  const form = formOf(plan, set, known.length);
+  const request = nftables.addSet(plan.table, form);
+  const { elements } = set;
+  switch (elements.kind) {
+    case "intervals": {
+      const max = (1n << (set.family === 4 ? 32n : 128n)) - 1n;
+      const intervals = elements.intervals.map(({ first, last }) => ({
+        first: bytesOf(first, set.family),
+        end: last === max ? null : bytesOf(last + 1n, set.family),
+      }));
+      return [request, ...nftables.addIntervals(plan.table, form, intervals)];
+    }
+    case "numbers": {
+      const encode = set.fields[0] === "uid" ? u32 : be16;
+      const keys = elements.numbers.map((value) => [encode(value)]);
+      return [request, ...nftables.addElements(plan.table, form, keys)];
+    }
+    case "destinations": {
+      const keys = elements.destinations.map(({ bytes, port }) => [bytes, be16(port)]);
+      return [request, ...nftables.addElements(plan.table, form, keys)];
+    }
+    case "connections":
+      return [request, ...nftables.addElements(plan.table, form, known)];
+  }
+}
+
+function formOf(plan: Plan, set: SetPlan, connections: number): nftables.SetForm {
+  return {
+    name: set.name,
+    id: idOf(plan, set.name),
+    key: set.fields.map((field) => keyTypeOf(field, set.family)),
+    interval: set.elements.kind === "intervals",
+    size: set.elements.kind === "connections" ? Math.max(openBeforeSizeMin, connections) : null,
+  };
+}
+
+function idOf(plan: Plan, name: string): number {
+  return plan.sets.indexOf(setOf(plan, name)) + 1;
+}
+
+function keyTypeOf(field: Field, family: 4 | 6): nftables.KeyType {
+  if (field === "saddr" || field === "daddr") return family === 4 ? "ipv4_addr" : "ipv6_addr";
+  return field === "uid" ? "uid" : "inet_service";
+}
+
+/** What a rule has already made sure of, so that it is not asked twice. */
+type Known = { family: 4 | 6 | null; tcp: boolean };
+
+function expressionsOf(plan: Plan, rule: Rule): readonly vm.Expression[] {
+  const known: Known = { family: null, tcp: false };
+  return rule.flatMap((step) => stepExpressions(plan, step, known));
+}
+
+function stepExpressions(plan: Plan, step: Step, known: Known): readonly vm.Expression[] {
+  switch (step.kind) {
+    case "fwmark":
+      return [vm.meta(vm.metaKey.mark), ...maskedIs(plan, step.equals, true)];
+    case "connection-mark":
+      return [vm.connection(vm.connectionKey.mark), ...maskedIs(plan, step.equals, step.is)];
+    case "loopback":
+      return [vm.meta(vm.metaKey[step.way]), vm.cmp(operator(step.is), vm.interfaceName("lo"))];
+    case "tcp":
+      if (step.is) known.tcp = true;
+      return [vm.meta(vm.metaKey.l4proto), vm.cmp(operator(step.is), protocolTcp)];
+    case "opening":
+      return [
+        ...tcpOnly(known),
+        vm.payload(vm.base.transport, 13, 1),
+        vm.bitwise(synAndAck, Uint8Array.of(0)),
+        vm.cmp(vm.compare.equal, syn),
+      ];
+    case "in-set":
+      return [
+        ...keyExpressions(plan, step.set, known),
+        vm.lookup(step.set, idOf(plan, step.set), step.is),
+      ];
+    case "forget":
+      return [
+        ...keyExpressions(plan, step.set, known),
+        vm.deleteFromSet(step.set, idOf(plan, step.set)),
+      ];
+    case "not-local-destination":
+      return [vm.destinationType(), vm.cmp(vm.compare.notEqual, u32(typeLocal))];
+    case "reply":
+      return [vm.connection(vm.connectionKey.direction), vm.cmp(vm.compare.equal, directionReply)];
+    case "set-fwmark":
+      return [
+        vm.meta(vm.metaKey.mark),
+        replaceMasked(plan, step.value),
+        vm.setMeta(vm.metaKey.mark),
+      ];
+    case "set-connection-mark":
+      return [
+        vm.connection(vm.connectionKey.mark),
+        replaceMasked(plan, step.value),
+        vm.setConnection(vm.connectionKey.mark),
+      ];
+    case "tproxy":
+      return vm.tproxy(loopback[step.family], step.port);
+    case "verdict":
+      return [vm.decide(vm.verdict[step.verdict])];
+  }
+}
+
+/** Loads a set's key from the packet into the registers from 1 on, after making sure that it is there. */
+function keyExpressions(plan: Plan, name: string, known: Known): readonly vm.Expression[] {
+  const set = setOf(plan, name);
+  if (set.fields[0] === "uid") return [vm.meta(vm.metaKey.skuid)];
+  const hasAddress = set.fields.some((field) => field === "saddr" || field === "daddr");
+  const hasPort = set.fields.some((field) => field === "sport" || field === "dport");
+  const loads: vm.Expression[] = [];
+  let word = 0;
+  for (const field of set.fields) {
+    const { from, offset, length } = placeOf(field, set.family);
+    loads.push(vm.payload(from, offset, length, registerAt(word)));
+    word += Math.ceil(length / 4);
+  }
+  return [
+    ...(hasAddress ? familyOnly(set.family, known) : []),
+    ...(hasPort ? tcpOnly(known) : []),
+    ...loads,
+  ];
+}
+
+/** Registers of four bytes are numbered from 8; those that begin sixteen bytes have their old numbers. */
+function registerAt(word: number): number {
+  return word % 4 === 0 ? 1 + word / 4 : 8 + word;
+}
+
+function placeOf(field: Field, family: 4 | 6): { from: number; offset: number; length: number } {
+  switch (field) {
+    case "saddr":
+      return {
+        from: vm.base.network,
+        offset: family === 4 ? 12 : 8,
+        length: family === 4 ? 4 : 16,
+      };
+    case "daddr":
+      return {
+        from: vm.base.network,
+        offset: family === 4 ? 16 : 24,
+        length: family === 4 ? 4 : 16,
+      };
+    case "sport":
+      return { from: vm.base.transport, offset: 0, length: 2 };
+    case "dport":
+      return { from: vm.base.transport, offset: 2, length: 2 };
+    case "uid":
+      throw new Error("a user is not in the packet");
+  }
+}
+
+function familyOnly(family: 4 | 6, known: Known): readonly vm.Expression[] {
+  if (known.family === family) return [];
+  known.family = family;
+  return [
+    vm.meta(vm.metaKey.nfproto),
+    vm.cmp(vm.compare.equal, Uint8Array.of(family === 4 ? 2 : 10)),
+  ];
+}
+
+function tcpOnly(known: Known): readonly vm.Expression[] {
+  if (known.tcp) return [];
+  known.tcp = true;
+  return [vm.meta(vm.metaKey.l4proto), vm.cmp(vm.compare.equal, protocolTcp)];
+}
+
+function maskedIs(plan: Plan, value: number, is: boolean): readonly vm.Expression[] {
+  return [vm.bitwise(u32(plan.mark.mask), u32(0)), vm.cmp(operator(is), u32(value))];
+}
+
+/** The other bits stay as they are. */
+function replaceMasked(plan: Plan, value: number): vm.Expression {
+  return vm.bitwise(u32(~plan.mark.mask), u32(value));
+}
+
+function operator(is: boolean): number {
+  return is ? vm.compare.equal : vm.compare.notEqual;
+}
+
+const protocolTcp = Uint8Array.of(6);
+const syn = Uint8Array.of(0x02);
+const synAndAck = Uint8Array.of(0x12);
+const directionReply = Uint8Array.of(1);
+const typeLocal = 2;
+const loopback = {
+  4: Uint8Array.of(127, 0, 0, 1),
+  6: Uint8Array.of(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1),
+} as const;

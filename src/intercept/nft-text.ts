@@ -1,0 +1,151 @@
+/** The plan as nft(8) text and ip(8) commands, for people: applied, it is the same. Pure. */
+import { formatIp } from "../net/address.ts";
+import { bytesOf, type Interval } from "../net/cidr.ts";
+import {
+  openBeforeSizeMin,
+  setOf,
+  type ChainPlan,
+  type Field,
+  type Plan,
+  type Rule,
+  type SetPlan,
+  type Step,
+} from "./plan.ts";
+
+/** Commands for sh: `ip` for the way to `lo`, `nft -f` for the table. */
+export function planText(plan: Plan): string {
+  return [
+    "# Marked packets are led to lo, where the rules below hand them to the proxy.",
+    ...ipCommands(plan),
+    "",
+    "nft -f - <<'END'",
+    `table inet ${plan.table}`,
+    `delete table inet ${plan.table}`,
+    `table inet ${plan.table} {`,
+    ...plan.sets.flatMap(setText),
+    ...plan.chains.flatMap((chain) => chainText(chain, plan)),
+    "}",
+    "END",
+    "",
+  ].join("\n");
+}
+
+function ipCommands(plan: Plan): readonly string[] {
+  const { table, priority } = plan.routing;
+  const mark = `${hex(plan.mark.value)}/${hex(plan.mark.mask)}`;
+  return ["-4", "-6"].flatMap((family) => [
+    `ip ${family} rule add fwmark ${mark} iif lo lookup ${table} priority ${priority}`,
+    `ip ${family} route add local default dev lo table ${table}`,
+  ]);
+}
+
+function setText(set: SetPlan): readonly string[] {
+  const types = set.fields.map((field) => typeOf(field, set.family)).join(" . ");
+  const elements = elementsText(set);
+  return [
+    `  set ${set.name} {`,
+    `    type ${types}`,
+    ...(set.elements.kind === "intervals" ? ["    flags interval"] : []),
+    ...(set.elements.kind === "connections"
+      ? [`    size ${openBeforeSizeMin}`, "    flags dynamic"]
+      : []),
+    ...(elements.length === 0 ? [] : [`    elements = { ${elements.join(", ")} }`]),
+    "  }",
+  ];
+}
+
+function elementsText(set: SetPlan): readonly string[] {
+  switch (set.elements.kind) {
+    case "intervals":
+      return set.elements.intervals.map((interval) => intervalText(interval, set.family));
+    case "numbers":
+      return set.elements.numbers.map(String);
+    case "destinations":
+      return set.elements.destinations.map(({ bytes, port }) => `${formatIp(bytes)} . ${port}`);
+    case "connections":
+      return [];
+  }
+}
+
+/** A range that is a prefix is written as one. */
+function intervalText({ first, last }: Interval, family: 4 | 6): string {
+  const address = formatIp(bytesOf(first, family));
+  if (first === last) return address;
+  const size = last - first + 1n;
+  const bits = size.toString(2).length - 1;
+  const isPrefix = size === 1n << BigInt(bits) && first % size === 0n;
+  if (isPrefix) return `${address}/${(family === 4 ? 32 : 128) - bits}`;
+  return `${address}-${formatIp(bytesOf(last, family))}`;
+}
+
+function chainText(chain: ChainPlan, plan: Plan): readonly string[] {
+  return [
+    `  chain ${chain.name} {`,
+    `    type ${chain.type} hook ${chain.hook} priority mangle; policy accept;`,
+    ...chain.rules.map((rule) => `    ${ruleText(rule, plan)}`),
+    "  }",
+  ];
+}
+
+function ruleText(rule: Rule, plan: Plan): string {
+  return rule.map((step) => stepText(step, plan)).join(" ");
+}
+
+function stepText(step: Step, plan: Plan): string {
+  const mask = hex(plan.mark.mask);
+  const rest = hex(~plan.mark.mask >>> 0);
+  switch (step.kind) {
+    case "fwmark":
+      return `meta mark & ${mask} == ${hex(step.equals)}`;
+    case "loopback":
+      return `${step.way} ${step.is ? "" : "!= "}"lo"`;
+    case "tcp":
+      return `meta l4proto ${step.is ? "" : "!= "}tcp`;
+    case "opening":
+      return "tcp flags & (syn | ack) == syn";
+    case "in-set":
+      return `${keyText(setOf(plan, step.set))} ${step.is ? "" : "!= "}@${step.set}`;
+    case "not-local-destination":
+      return "fib daddr type != local";
+    case "reply":
+      return "ct direction reply";
+    case "connection-mark":
+      return `ct mark & ${mask} ${step.is ? "==" : "!="} ${hex(step.equals)}`;
+    case "forget":
+      return `delete @${step.set} { ${keyText(setOf(plan, step.set))} }`;
+    case "set-fwmark":
+      return `meta mark set meta mark & ${rest} | ${hex(step.value)}`;
+    case "set-connection-mark":
+      return `ct mark set ct mark & ${rest} | ${hex(step.value)}`;
+    case "tproxy":
+      return `tproxy ${step.family === 4 ? "ip" : "ip6"} to ${step.family === 4 ? "127.0.0.1" : "[::1]"}:${step.port}`;
+    case "verdict":
+      return step.verdict;
+  }
+}
+
+function keyText(set: SetPlan): string {
+  return set.fields.map((field) => fieldText(field, set.family)).join(" . ");
+}
+
+function fieldText(field: Field, family: 4 | 6): string {
+  switch (field) {
+    case "saddr":
+    case "daddr":
+      return `${family === 4 ? "ip" : "ip6"} ${field}`;
+    case "sport":
+    case "dport":
+      return `tcp ${field}`;
+    case "uid":
+      return "meta skuid";
+  }
+}
+
+function typeOf(field: Field, family: 4 | 6): string {
+  if (field === "saddr" || field === "daddr") return family === 4 ? "ipv4_addr" : "ipv6_addr";
+  return field === "uid" ? "uid" : "inet_service";
+}
+
+function hex(value: number): string {
+  return `0x${value.toString(16).padStart(8, "0")}`;
+}

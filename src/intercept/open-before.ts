@@ -1,0 +1,87 @@
+/** The connections that were open before the rules, from the kernel's own list of sockets: proc(5), net/tcp. */
+import { readFileSync } from "node:fs";
+
+import { be16 } from "../netlink/wire.ts";
+import type { Connections } from "./lower.ts";
+import { openBefore } from "./plan.ts";
+
+/** One connection as its packets leave here: addresses in network order. */
+export type Tuple = {
+  readonly source: Uint8Array;
+  readonly sourcePort: number;
+  readonly destination: Uint8Array;
+  readonly destinationPort: number;
+};
+
+/** Elements for the sets of open connections. */
+export function readOpenConnections(): Connections {
+  const tuples = ["tcp", "tcp6"].flatMap((name) =>
+    parseSockets(readOrEmpty(`/proc/self/net/${name}`)),
+  );
+  const known = new Set(tuples.map((tuple) => keyOf(tuple)));
+  // Where the other end is here too, packets pass lo and are never diverted, or were diverted to another proxy.
+  const remote = tuples.filter((tuple) => !known.has(keyOf(reversed(tuple))));
+  return new Map(
+    ([4, 6] as const).map((family) => [
+      openBefore[family],
+      remote.filter(({ source }) => source.length === (family === 4 ? 4 : 16)).map(elementOf),
+    ]),
+  );
+}
+
+/** Every connected socket of the listing; IPv4 in IPv6 sockets is IPv4. Lines that do not fit are left out. */
+export function parseSockets(text: string): readonly Tuple[] {
+  const tuples: Tuple[] = [];
+  for (const match of text.matchAll(line)) {
+    const [, source = "", sourcePort = "", destination = "", destinationPort = "", state = ""] =
+      match;
+    if (state === listening) continue;
+    tuples.push({
+      source: addressOf(source),
+      sourcePort: Number.parseInt(sourcePort, 16),
+      destination: addressOf(destination),
+      destinationPort: Number.parseInt(destinationPort, 16),
+    });
+  }
+  return tuples;
+}
+
+/** The listing shows words of four bytes in host order. */
+function addressOf(hex: string): Uint8Array {
+  const bytes = Uint8Array.from(hex.match(/../g) ?? [], (pair) => Number.parseInt(pair, 16));
+  for (let at = 0; at < bytes.length; at += 4) bytes.subarray(at, at + 4).reverse();
+  const mapped =
+    bytes.length === 16 && bytes.subarray(0, 12).every((byte, at) => byte === (at < 10 ? 0 : 255));
+  return mapped ? bytes.slice(12) : bytes;
+}
+
+function elementOf(tuple: Tuple): readonly Uint8Array[] {
+  return [tuple.source, be16(tuple.sourcePort), tuple.destination, be16(tuple.destinationPort)];
+}
+
+function keyOf(tuple: Tuple): string {
+  return elementOf(tuple).join(" ");
+}
+
+function reversed(tuple: Tuple): Tuple {
+  return {
+    source: tuple.destination,
+    sourcePort: tuple.destinationPort,
+    destination: tuple.source,
+    destinationPort: tuple.sourcePort,
+  };
+}
+
+/** A kernel without IPv6 has no tcp6. */
+function readOrEmpty(path: string): string {
+  try {
+    return readFileSync(path, "latin1");
+  } catch (error) {
+    if (error instanceof Error && "code" in error && error.code === "ENOENT") return "";
+    throw error;
+  }
+}
+
+const line =
+  /^ *\d+: ((?:[0-9A-F]{8}){1,4}):([0-9A-F]{4}) ((?:[0-9A-F]{8}){1,4}):([0-9A-F]{4}) ([0-9A-F]{2}) /gm;
+const listening = "0A";

@@ -1,0 +1,338 @@
+/** What the kernel is asked to do, as data: sets, chains of rules, and the way to `lo`. Pure. */
+import type { Interception, Mark } from "../config.ts";
+import { parseCidr, intervalsOf, type Cidr, type Interval } from "../net/cidr.ts";
+import type { SocketAddress } from "../net/address.ts";
+
+export type Family = 4 | 6;
+
+/** Fields of a packet that are looked up in sets, and the set's key in the same order. */
+export type Field = "saddr" | "sport" | "daddr" | "dport" | "uid";
+
+export type SetPlan = {
+  readonly name: string;
+  readonly family: Family;
+  readonly fields: readonly Field[];
+  readonly elements:
+    | { readonly kind: "intervals"; readonly intervals: readonly Interval[] }
+    | { readonly kind: "numbers"; readonly numbers: readonly number[] }
+    | { readonly kind: "destinations"; readonly destinations: readonly SocketAddress[] }
+    /** Connections from before the rules; packets take elements out. */
+    | { readonly kind: "connections" };
+};
+
+/** One step of a rule: a match that ends the rule if it fails, or an act. */
+export type Step =
+  | { readonly kind: "fwmark"; readonly equals: number }
+  | { readonly kind: "loopback"; readonly way: "iifname" | "oifname"; readonly is: boolean }
+  | { readonly kind: "tcp"; readonly is: boolean }
+  /** First packet of a connection: SYN without ACK. */
+  | { readonly kind: "opening" }
+  | { readonly kind: "in-set"; readonly set: string; readonly is: boolean }
+  | { readonly kind: "not-local-destination" }
+  | { readonly kind: "reply" }
+  | { readonly kind: "connection-mark"; readonly equals: number; readonly is: boolean }
+  | { readonly kind: "forget"; readonly set: string }
+  | { readonly kind: "set-fwmark"; readonly value: number }
+  | { readonly kind: "set-connection-mark"; readonly value: number }
+  | { readonly kind: "tproxy"; readonly family: Family; readonly port: number }
+  | { readonly kind: "verdict"; readonly verdict: "accept" | "drop" | "return" };
+
+export type Rule = readonly Step[];
+
+export type ChainPlan = {
+  readonly name: string;
+  readonly type: "filter" | "route";
+  readonly hook: "output" | "postrouting" | "prerouting";
+  readonly rules: readonly Rule[];
+};
+
+export type Plan = {
+  readonly table: string;
+  readonly mark: Mark;
+  readonly sets: readonly SetPlan[];
+  readonly chains: readonly ChainPlan[];
+  /** The routing table that leads marked packets to `lo`, and the priority of the rule that asks it. */
+  readonly routing: { readonly table: number; readonly priority: number };
+};
+
+/** Sets of the connections that were open before the rules. */
+export const openBefore = { 4: "open-before4", 6: "open-before6" } as const;
+
+/** Throws for a plan that names a set it does not have, which is a bug. */
+export function setOf(plan: Plan, name: string): SetPlan {
+  const set = plan.sets.find((one) => one.name === name);
+  if (set === undefined) throw new Error(`the plan has no set ${name}`);
+  return set;
+}
+
+/** All chains' priority: `mangle`, after conntrack, before NAT. */
+export const priority = -150;
+
+export function planOf(interception: Interception): Plan {
+  return {
+    ...frameOf(interception),
+    chains: [
+      { name: "output", type: "route", hook: "output", rules: outputRules(interception) },
+      {
+        name: "postrouting",
+        type: "filter",
+        hook: "postrouting",
+        rules: [guardRule(interception.mark)],
+      },
+      {
+        name: "prerouting",
+        type: "filter",
+        hook: "prerouting",
+        rules: preroutingRules(interception),
+      },
+    ],
+  };
+}
+
+/**
+ * Stands for the moment in which the kernel's sockets are counted: no connection that the plan would divert
+ * begins, those that are open go on.
+ */
+export function gateOf(interception: Interception): Plan {
+  return {
+    ...frameOf(interception),
+    chains: [
+      {
+        name: "output",
+        type: "filter",
+        hook: "output",
+        rules: [...leftAloneOutbound(interception), dropOpening],
+      },
+      {
+        name: "prerouting",
+        type: "filter",
+        hook: "prerouting",
+        rules: [...leftAloneInbound(interception), dropOpening],
+      },
+    ],
+  };
+}
+
+/** Elements that the sets of open connections take at least. */
+export const openBeforeSizeMin = 65_536;
+
+function frameOf(interception: Interception): Omit<Plan, "chains"> {
+  return {
+    table: "tls-tproxy",
+    mark: interception.mark,
+    sets: setsOf(interception),
+    routing: { table: 29_808, priority: 100 },
+  };
+}
+
+function setsOf(of: Interception): readonly SetPlan[] {
+  const excluded = [...of.excludedRanges, ...neverIntercepted];
+  return [
+    ...ranges("mesh", of.meshRanges),
+    ...ranges("excluded", excluded),
+    ...numbers("excluded-outbound-ports", "dport", of.excludedOutboundPorts),
+    ...destinations("excluded-destinations", of.excludedDestinations),
+    ...numbers("excluded-uids", "uid", of.excludedUids),
+    ...(of.inboundPorts === "all" ? [] : numbers("inbound-ports", "dport", of.inboundPorts)),
+    ...numbers("excluded-inbound-ports", "dport", [...of.excludedInboundPorts, of.statusPort]),
+    ...numbers("clear-inbound-ports", "sport", of.excludedInboundPorts),
+    connections(4),
+    connections(6),
+  ];
+}
+
+/** Rules that leave packets to the kernel; what passes them all is diverted. */
+function leftAloneOutbound(of: Interception): readonly Rule[] {
+  return [
+    [{ kind: "fwmark", equals: own(of.mark) }, leave],
+    [{ kind: "loopback", way: "oifname", is: true }, leave],
+    [{ kind: "tcp", is: false }, leave],
+    [{ kind: "in-set", set: "mesh4", is: false }, leave],
+    [{ kind: "in-set", set: "mesh6", is: false }, leave],
+    [{ kind: "in-set", set: "excluded4", is: true }, leave],
+    [{ kind: "in-set", set: "excluded6", is: true }, leave],
+    ...whereAny(of.excludedOutboundPorts, "excluded-outbound-ports"),
+    ...familiesOf(of.excludedDestinations).map((family): Rule => [
+      { kind: "in-set", set: `excluded-destinations${family}`, is: true },
+      leave,
+    ]),
+    ...uidRules(of),
+  ];
+}
+
+/**
+ * Everything to the mesh is diverted unless it was open before: what nobody knows is not passed in clear. A new
+ * connection on an old one's addresses and ports is new.
+ */
+function outputRules(of: Interception): readonly Rule[] {
+  const { mark } = of;
+  const capture: Step = { kind: "set-fwmark", value: mark.value };
+  return [
+    ...(usesConntrack(of) ? [relearnRule(mark)] : []),
+    ...leftAloneOutbound(of),
+    [opening, { kind: "forget", set: openBefore[4] }],
+    [opening, { kind: "forget", set: openBefore[6] }],
+    ...(usesConntrack(of) ? connectionRules(mark) : []),
+    [{ kind: "in-set", set: openBefore[4], is: true }, leave],
+    [{ kind: "in-set", set: openBefore[6], is: true }, leave],
+    ...clearReplyRules(of),
+    [capture],
+  ];
+}
+
+/** A marked packet that is not on its way to `lo` has lost it: a rule before ours, or ours deleted. */
+function guardRule(mark: Mark): Rule {
+  return [
+    { kind: "fwmark", equals: mark.value },
+    { kind: "loopback", way: "oifname", is: false },
+    { kind: "verdict", verdict: "drop" },
+  ];
+}
+
+/**
+ * `tproxy` ends the rule without a match when no transparent socket listens: the drop after it keeps such a
+ * packet from the application. Inbound, packets of open connections find their own socket first.
+ */
+function preroutingRules(of: Interception): readonly Rule[] {
+  const fromLo: readonly Step[] = [
+    { kind: "loopback", way: "iifname", is: true },
+    { kind: "fwmark", equals: of.mark.value },
+    tcp,
+  ];
+  return [
+    [...fromLo, ...divert(4, of.tcpPort)],
+    [...fromLo, ...divert(6, of.tcpPort)],
+    [...fromLo, { kind: "verdict", verdict: "drop" }],
+    ...leftAloneInbound(of),
+    [tcp, ...divert(4, of.tlsPort)],
+    [tcp, ...divert(6, of.tlsPort)],
+    dropOpening,
+  ];
+}
+
+function divert(family: Family, port: number): readonly Step[] {
+  return [
+    { kind: "tproxy", family, port },
+    { kind: "verdict", verdict: "accept" },
+  ];
+}
+
+function leftAloneInbound(of: Interception): readonly Rule[] {
+  return [
+    [{ kind: "loopback", way: "iifname", is: true }, leave],
+    [{ kind: "tcp", is: false }, leave],
+    [{ kind: "not-local-destination" }, leave],
+    [{ kind: "in-set", set: "excluded-inbound-ports", is: true }, leave],
+    ...(of.inboundPorts === "all"
+      ? []
+      : [[{ kind: "in-set", set: "inbound-ports", is: false } as const, leave]]),
+  ];
+}
+
+/** Conntrack is asked only where the configuration leaves something in clear that it alone can tell apart. */
+function usesConntrack(of: Interception): boolean {
+  return (
+    of.excludedInboundPorts.length > 0 || of.inboundPorts !== "all" || of.excludedUids.length > 0
+  );
+}
+
+/**
+ * What the proxy's listener says to the application passes `lo` with our own mark: it teaches conntrack again,
+ * after an entry has expired or was flushed, that this connection is diverted.
+ */
+function relearnRule(mark: Mark): Rule {
+  return [
+    { kind: "fwmark", equals: own(mark) },
+    { kind: "loopback", way: "oifname", is: true },
+    { kind: "set-connection-mark", value: mark.value },
+  ];
+}
+
+/** A new connection is diverted from now on; one of an excluded user's is not. */
+function connectionRules(mark: Mark): readonly Rule[] {
+  return [
+    [opening, { kind: "set-connection-mark", value: mark.value }],
+    [{ kind: "connection-mark", equals: own(mark), is: true }, leave],
+  ];
+}
+
+/** Answers on connections from outside that are in clear by configuration. */
+function clearReplyRules(of: Interception): readonly Rule[] {
+  const notCaptured: Step = { kind: "connection-mark", equals: of.mark.value, is: false };
+  const ports: Rule = [
+    { kind: "in-set", set: "clear-inbound-ports", is: true },
+    notCaptured,
+    leave,
+  ];
+  return [
+    ...(of.excludedInboundPorts.length > 0 ? [ports] : []),
+    ...(of.inboundPorts === "all" ? [] : [[{ kind: "reply" } as const, notCaptured, leave]]),
+  ];
+}
+
+/** Connections of excluded users, remembered for the packets that the kernel sends for them on its own. */
+function uidRules(of: Interception): readonly Rule[] {
+  if (of.excludedUids.length === 0) return [];
+  const theirs: Step = { kind: "in-set", set: "excluded-uids", is: true };
+  return [[theirs, { kind: "set-connection-mark", value: own(of.mark) }, leave]];
+}
+
+function whereAny(values: readonly unknown[], set: string): readonly Rule[] {
+  return values.length === 0 ? [] : [[{ kind: "in-set", set, is: true }, leave]];
+}
+
+function ranges(name: string, cidrs: readonly Cidr[]): readonly SetPlan[] {
+  return families.map((family) => ({
+    name: `${name}${family}`,
+    family,
+    fields: ["daddr"],
+    elements: { kind: "intervals", intervals: intervalsOf(cidrs, family) },
+  }));
+}
+
+function numbers(name: string, field: Field, values: readonly number[]): readonly SetPlan[] {
+  const unique = [...new Set(values)].toSorted((a, b) => a - b);
+  if (unique.length === 0) return [];
+  return [{ name, family: 4, fields: [field], elements: { kind: "numbers", numbers: unique } }];
+}
+
+function destinations(name: string, addresses: readonly SocketAddress[]): readonly SetPlan[] {
+  return familiesOf(addresses).map((family) => ({
+    name: `${name}${family}`,
+    family,
+    fields: ["daddr", "dport"],
+    elements: {
+      kind: "destinations",
+      destinations: addresses.filter((address) => address.family === family),
+    },
+  }));
+}
+
+function connections(family: Family): SetPlan {
+  const fields = ["saddr", "sport", "daddr", "dport"] as const;
+  return { name: openBefore[family], family, fields, elements: { kind: "connections" } };
+}
+
+function familiesOf(addresses: readonly SocketAddress[]): readonly Family[] {
+  return families.filter((family) => addresses.some((address) => address.family === family));
+}
+
+/** The mark of the proxy's own packets: the other bits of the mask. */
+function own(mark: Mark): number {
+  return mark.value ^ mark.mask;
+}
+
+const families = [4, 6] as const;
+const leave: Step = { kind: "verdict", verdict: "return" };
+const tcp: Step = { kind: "tcp", is: true };
+const opening: Step = { kind: "opening" };
+const dropOpening: Rule = [opening, { kind: "verdict", verdict: "drop" }];
+
+/** Link-local and multicast, of both families: RFC 3927, 5771, 4291. */
+const neverIntercepted: readonly Cidr[] = [
+  "169.254.0.0/16",
+  "224.0.0.0/4",
+  "255.255.255.255",
+  "fe80::/10",
+  "ff00::/8",
+].map(parseCidr);

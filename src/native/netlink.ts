@@ -1,0 +1,35 @@
+/** Netlink sockets: netlink(7). */
+import { check } from "./errno.ts";
+import { shim } from "./native.ts";
+
+export const netlinkFamily = { route: 0, netfilter: 12 } as const;
+
+/** A netlink socket with a send buffer that takes `batchBytesMax`. The caller closes it. */
+export function openNetlink(family: number, batchBytesMax: number): number {
+  const fd = check("socket(AF_NETLINK)", shim.tproxy_socket(afNetlink, sockRaw, family));
+  // Without CAP_NET_ADMIN the default has to do: then the batch is refused anyway.
+  shim.tproxy_set_integer(fd, solSocket, soSndbufForce, batchBytesMax);
+  shim.tproxy_set_integer(fd, solSocket, soRcvbufForce, batchBytesMax);
+  shim.tproxy_set_integer(fd, solNetlink, netlinkExtendedAck, 1);
+  return fd;
+}
+
+/** One datagram to the kernel, which has acted on it when this returns. */
+export function sendNetlink(fd: number, bytes: Uint8Array): void {
+  check("send(AF_NETLINK)", shim.tproxy_netlink_send(fd, bytes, bytes.length));
+}
+
+/** One datagram into `buffer`; its true length, or null if none waits. */
+export function receiveNetlink(fd: number, buffer: Uint8Array): number | null {
+  const length = shim.tproxy_netlink_receive(fd, buffer, buffer.length);
+  return length === -eagain ? null : check("recv(AF_NETLINK)", length);
+}
+
+const afNetlink = 16;
+const sockRaw = 3;
+const solSocket = 1;
+const soSndbufForce = 32;
+const soRcvbufForce = 33;
+const solNetlink = 270;
+const netlinkExtendedAck = 11;
+const eagain = 11;

@@ -1,0 +1,151 @@
+/** The virtual machine of nf_tables: each expression as `nft` itself encodes it. linux/netfilter/nf_tables.h. Pure. */
+import { attribute, be16, be32, nested, text } from "./wire.ts";
+
+/** One NFTA_LIST_ELEM of a rule. */
+export type Expression = Uint8Array;
+
+/** NFT_META_…. Names are compared as 16 bytes, marks and users in host order. */
+export const metaKey = {
+  mark: 3,
+  iifname: 6,
+  oifname: 7,
+  skuid: 10,
+  nfproto: 15,
+  l4proto: 16,
+} as const;
+export const connectionKey = { direction: 1, mark: 3 } as const;
+export const compare = { equal: 0, notEqual: 1 } as const;
+export const base = { network: 1, transport: 2 } as const;
+/** NF_DROP, NF_ACCEPT, NFT_RETURN. */
+export const verdict = { drop: 0, accept: 1, return: -5 } as const;
+
+/** Register 1, 16 bytes; register 2 follows it. */
+export const register1 = 1;
+const register2 = 2;
+
+export function meta(key: number): Expression {
+  return expression("meta", attribute(2, be32(key)), attribute(1, be32(register1)));
+}
+
+export function setMeta(key: number): Expression {
+  return expression("meta", attribute(2, be32(key)), attribute(3, be32(register1)));
+}
+
+export function connection(key: number): Expression {
+  return expression("ct", attribute(2, be32(key)), attribute(1, be32(register1)));
+}
+
+export function setConnection(key: number): Expression {
+  return expression("ct", attribute(2, be32(key)), attribute(4, be32(register1)));
+}
+
+/** Goes on only if register 1 compares so with `value`. */
+export function cmp(operator: number, value: Uint8Array): Expression {
+  return expression(
+    "cmp",
+    attribute(1, be32(register1)),
+    attribute(2, be32(operator)),
+    data(3, value),
+  );
+}
+
+/** Register 1 = (register 1 & mask) ^ xor. */
+export function bitwise(mask: Uint8Array, xor: Uint8Array): Expression {
+  return expression(
+    "bitwise",
+    attribute(1, be32(register1)),
+    attribute(2, be32(register1)),
+    attribute(6, be32(0)),
+    attribute(3, be32(mask.length)),
+    data(4, mask),
+    data(5, xor),
+  );
+}
+
+/** Bytes of the packet's header into a register. */
+export function payload(
+  from: number,
+  offset: number,
+  length: number,
+  register: number = register1,
+): Expression {
+  return expression(
+    "payload",
+    attribute(1, be32(register)),
+    attribute(2, be32(from)),
+    attribute(3, be32(offset)),
+    attribute(4, be32(length)),
+  );
+}
+
+/** Goes on only if what stands from register 1 on is in the set, or is not. */
+export function lookup(set: string, id: number, isIn: boolean): Expression {
+  const inverted = isIn ? [] : [attribute(5, be32(1))];
+  return expression(
+    "lookup",
+    attribute(2, be32(register1)),
+    attribute(1, text(set)),
+    attribute(4, be32(id)),
+    ...inverted,
+  );
+}
+
+/** Takes what stands from register 1 on out of the set; goes on whether it was there or not. */
+export function deleteFromSet(set: string, id: number): Expression {
+  const operation = attribute(3, be32(2));
+  return expression(
+    "dynset",
+    attribute(4, be32(register1)),
+    operation,
+    attribute(1, text(set)),
+    attribute(2, be32(id)),
+  );
+}
+
+/** The kind of the destination address (RTN_LOCAL is 2) into register 1. */
+export function destinationType(): Expression {
+  return expression(
+    "fib",
+    attribute(3, be32(2)),
+    attribute(2, be32(3)),
+    attribute(1, be32(register1)),
+  );
+}
+
+export function decide(code: number): Expression {
+  return expression(
+    "immediate",
+    attribute(1, be32(0)),
+    nested(2, nested(2, attribute(1, be32(code)))),
+  );
+}
+
+/** Gives the packet to the transparent socket that listens at `address`:`port`. */
+export function tproxy(address: Uint8Array, port: number): readonly Expression[] {
+  const family = address.length === 4 ? 2 : 10;
+  return [
+    expression("immediate", attribute(1, be32(register1)), data(2, address)),
+    expression("immediate", attribute(1, be32(register2)), data(2, be16(port))),
+    expression(
+      "tproxy",
+      attribute(1, be32(family)),
+      attribute(2, be32(register1)),
+      attribute(3, be32(register2)),
+    ),
+  ];
+}
+
+/** An interface's name as the machine compares it. */
+export function interfaceName(name: string): Uint8Array {
+  const bytes = new Uint8Array(16);
+  bytes.set(new TextEncoder().encode(name).subarray(0, 15));
+  return bytes;
+}
+
+function expression(name: string, ...attributes: readonly Uint8Array[]): Expression {
+  return nested(1, attribute(1, text(name)), nested(2, ...attributes));
+}
+
+function data(type: number, value: Uint8Array): Uint8Array {
+  return nested(type, attribute(1, value));
+}

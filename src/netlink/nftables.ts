@@ -1,0 +1,231 @@
+/** nf_tables' messages: one batch, all or nothing. linux/netfilter/nfnetlink.h, nf_tables.h. Pure. */
+import type { Expression } from "./expressions.ts";
+import type { Request } from "./socket.ts";
+import {
+  attribute,
+  be16,
+  be32,
+  concat,
+  find,
+  flag,
+  nested,
+  readAttributes,
+  text,
+  u32,
+  u8,
+} from "./wire.ts";
+
+/** NFPROTO_INET: rules for both families. */
+const inet = 1;
+
+export type ChainForm = {
+  readonly name: string;
+  readonly type: "filter" | "route";
+  readonly hook: keyof typeof hooks;
+  readonly priority: number;
+};
+
+export type KeyType = "ipv4_addr" | "ipv6_addr" | "inet_service" | "uid";
+
+export type SetForm = {
+  readonly name: string;
+  /** Refers to the set from rules of the same batch. */
+  readonly id: number;
+  /** More than one: a concatenation. */
+  readonly key: readonly KeyType[];
+  readonly interval: boolean;
+  /** Changed by packets; then `size` bounds it. */
+  readonly size: number | null;
+};
+
+/** Encloses requests so that the kernel takes all or none. */
+export function batch(requests: readonly Request[]): readonly Request[] {
+  return [edge(0x10), ...requests, edge(0x11)];
+}
+
+function edge(type: number): Request {
+  const body = [concat(u8(0), u8(0), be16(subsystem))];
+  return { type, flags: flag.request, body, about: "nf_tables batch" };
+}
+
+/** Makes the table if it is not there. */
+export function addTable(table: string): Request {
+  return request(
+    0,
+    flag.create,
+    [attribute(1, text(table)), attribute(2, be32(0))],
+    `add table ${table}`,
+  );
+}
+
+/** -ENOENT if it is not there. */
+export function deleteTable(table: string): Request {
+  return request(2, 0, [attribute(1, text(table))], `delete table ${table}`);
+}
+
+/** Answers with the table, or -ENOENT. */
+export function getTable(table: string): Request {
+  return request(1, 0, [attribute(1, text(table))], `look for table ${table}`);
+}
+
+/** A chain of a hook; what no rule decides is accepted. */
+export function addChain(table: string, chain: ChainForm): Request {
+  const hook = nested(4, attribute(1, be32(hooks[chain.hook])), attribute(2, be32(chain.priority)));
+  const body = [
+    attribute(1, text(table)),
+    attribute(3, text(chain.name)),
+    attribute(7, text(chain.type)),
+    attribute(5, be32(accept)),
+    hook,
+  ];
+  return request(3, flag.create, body, `add chain ${chain.name}`);
+}
+
+export function addRule(table: string, chain: string, expressions: readonly Expression[]): Request {
+  const body = [attribute(1, text(table)), attribute(2, text(chain)), nested(4, ...expressions)];
+  return request(6, flag.create | flag.append, body, `add rule to chain ${chain}`);
+}
+
+export function addSet(table: string, set: SetForm): Request {
+  const flags = (set.interval ? intervalFlag : 0) | (set.size === null ? 0 : evalFlag);
+  const body = [
+    attribute(1, text(table)),
+    attribute(2, text(set.name)),
+    attribute(3, be32(flags)),
+    attribute(4, be32(set.key.reduce((code, type) => (code << 6) | keyTypes[type].code, 0))),
+    attribute(5, be32(set.key.reduce((length, type) => length + align(keyTypes[type].length), 0))),
+    attribute(10, be32(set.id)),
+    ...(set.size === null ? [] : [nested(9, attribute(1, be32(set.size)))]),
+    attribute(13, userData(set)),
+  ];
+  if (set.key.length === 1) body[4] = attribute(5, be32(keyTypes[set.key[0] ?? "uid"].length));
+  return request(9, flag.create, body, `add set ${set.name}`);
+}
+
+/** Elements of a set without intervals: each the fields of its key, in the packet's order. */
+export function addElements(
+  table: string,
+  set: SetForm,
+  elements: readonly (readonly Uint8Array[])[],
+): readonly Request[] {
+  const keys = elements.map((fields) =>
+    fields.length === 1 ? concat(...fields) : concat(...fields.map(padded)),
+  );
+  return elementRequests(
+    table,
+    set,
+    keys.map((bytes) => [key(bytes)]),
+  );
+}
+
+/** Half-open intervals [first, end): sorted, disjoint; `end` null is up to the last address. */
+export function addIntervals(
+  table: string,
+  set: SetForm,
+  intervals: readonly { readonly first: Uint8Array; readonly end: Uint8Array | null }[],
+): readonly Request[] {
+  const [lowest] = intervals;
+  if (lowest === undefined) return [];
+  const below = lowest.first.every((byte) => byte === 0)
+    ? []
+    : [[endFlag, key(new Uint8Array(lowest.first.length))]];
+  const edges = intervals.flatMap(({ first, end }) => [
+    [key(first)],
+    ...(end === null ? [] : [[endFlag, key(end)]]),
+  ]);
+  return elementRequests(table, set, [...below, ...edges]);
+}
+
+/** Asks for all elements of a set: answers for `readElements`. */
+export function listElements(table: string, set: string): Request {
+  const body = [attribute(1, text(table)), attribute(2, text(set))];
+  return request(13, flag.dump, body, `list set ${set}`);
+}
+
+/** Keys of the elements in one answer. Throws NETLINK_INVALID. */
+export function readElements(payload: Uint8Array): readonly Uint8Array[] {
+  const list = find(payload.subarray(4), 3);
+  if (list === undefined) return [];
+  return readAttributes(list).flatMap(([, element]) => {
+    const wrapped = find(element, 1);
+    const bytes = wrapped === undefined ? undefined : find(wrapped, 1);
+    return bytes === undefined ? [] : [bytes.slice()];
+  });
+}
+
+/** A message holds 64 KiB of elements at most: an attribute's length has 16 bits. */
+function elementRequests(
+  table: string,
+  set: SetForm,
+  elements: readonly (readonly Uint8Array[])[],
+): readonly Request[] {
+  const requests: Request[] = [];
+  for (let at = 0; at < elements.length; at += elementsPerMessage) {
+    const part = elements.slice(at, at + elementsPerMessage);
+    const list = nested(3, ...part.map((element, index) => nested(index + 1, ...element)));
+    const body = [
+      attribute(1, text(table)),
+      attribute(2, text(set.name)),
+      attribute(4, be32(set.id)),
+      list,
+    ];
+    requests.push(request(12, flag.create, body, `add elements to set ${set.name}`));
+  }
+  return requests;
+}
+
+/** struct nfgenmsg, then the attributes. */
+function request(type: number, flags: number, body: readonly Uint8Array[], about: string): Request {
+  const header = concat(u8(inet), u8(0), be16(0));
+  const acknowledged = flags === flag.dump ? 0 : flag.ack;
+  return {
+    type: (subsystem << 8) | type,
+    flags: flag.request | acknowledged | flags,
+    body: [header, ...body],
+    about,
+  };
+}
+
+function key(bytes: Uint8Array): Uint8Array {
+  return nested(1, attribute(1, bytes));
+}
+
+/** Fields of a concatenation begin at multiples of four. */
+function padded(field: Uint8Array): Uint8Array {
+  return concat(field, new Uint8Array(align(field.length) - field.length));
+}
+
+function align(length: number): number {
+  return (length + 3) & ~3;
+}
+
+/** How `nft` keeps what only listing needs: the byte order of the key, and for concatenations its type. */
+function userData(set: SetForm): Uint8Array {
+  const [only] = set.key;
+  if (set.key.length > 1) return concat(keyOrder(0), concatenationType);
+  return keyOrder(only === "uid" ? hostOrder : networkOrder);
+}
+
+function keyOrder(order: number): Uint8Array {
+  return concat(u8(0), u8(4), u32(order));
+}
+
+const subsystem = 10;
+const accept = 1;
+const intervalFlag = 0x4;
+const evalFlag = 0x20;
+const elementsPerMessage = 500;
+const hostOrder = 1;
+const networkOrder = 2;
+/** NFT_SET_ELEM_INTERVAL_END. */
+const endFlag = attribute(3, be32(1));
+/** NFTNL_UDATA_SET_KEY_TYPEOF as nft 1.0.6 writes it for any concatenation that ends with a port. */
+const concatenationType = Uint8Array.of(3, 8, 0, 4, 13, 0, 0, 0, 1, 0);
+const hooks = { prerouting: 0, output: 3, postrouting: 4 } as const;
+/** `nft`'s numbers for the types, and their bytes. */
+const keyTypes = {
+  ipv4_addr: { code: 7, length: 4 },
+  ipv6_addr: { code: 8, length: 16 },
+  inet_service: { code: 13, length: 2 },
+  uid: { code: 24, length: 4 },
+} as const;

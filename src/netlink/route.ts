@@ -1,0 +1,188 @@
+/** Requests to rtnetlink(7): rules, routes, and the links and addresses that a test bed or demo is made of. */
+import type { Request } from "./socket.ts";
+import { attribute, concat, flag, nested, text, u16, u32, u8 } from "./wire.ts";
+
+export type Family = 4 | 6;
+
+/** "packets with this mark that enter by lo are looked up in this table". */
+export type MarkRule = {
+  readonly family: Family;
+  readonly value: number;
+  readonly mask: number;
+  readonly table: number;
+  readonly priority: number;
+};
+
+/** `ip rule add fwmark V/M iif lo lookup T priority P`; -EEXIST if it is there. fib_rules.h. */
+export function addRule(rule: MarkRule): Request {
+  const flags = flag.request | flag.ack | flag.create | flag.excl;
+  return {
+    type: 32,
+    flags,
+    body: ruleBody(rule),
+    about: `add IPv${rule.family} rule for the mark`,
+  };
+}
+
+/** -ENOENT if there is none. */
+export function deleteRule(rule: MarkRule): Request {
+  const flags = flag.request | flag.ack;
+  return {
+    type: 33,
+    flags,
+    body: ruleBody(rule),
+    about: `delete IPv${rule.family} rule for the mark`,
+  };
+}
+
+/** `ip route add local default dev lo table T`; -EEXIST if it is there. `lo` has index 1 in every namespace. */
+export function addLocalDefault(of: Family, table: number): Request {
+  const flags = flag.request | flag.ack | flag.create | flag.excl;
+  return { type: 24, flags, body: localDefault(of, table), about: `add IPv${of} local route` };
+}
+
+/** -ESRCH if there is none. */
+export function deleteLocalDefault(of: Family, table: number): Request {
+  const flags = flag.request | flag.ack;
+  return { type: 25, flags, body: localDefault(of, table), about: `delete IPv${of} local route` };
+}
+
+/** A route to `destination/prefix` by a gateway, or straight onto an interface. */
+export function addRoute(route: {
+  readonly destination: Uint8Array;
+  readonly prefix: number;
+  readonly gateway?: Uint8Array;
+  readonly interfaceIndex: number;
+}): Request {
+  const of = familyOf(route.destination);
+  const gateway = route.gateway === undefined ? [] : [attribute(5, route.gateway)];
+  const scope = route.gateway === undefined ? scopeLink : scopeUniverse;
+  const body = [
+    concat(
+      u8(of),
+      u8(route.prefix),
+      u8(0),
+      u8(0),
+      u8(tableMain),
+      u8(protocolBoot),
+      u8(scope),
+      u8(1),
+      u32(0),
+    ),
+    attribute(1, route.destination),
+    ...gateway,
+    attribute(4, u32(route.interfaceIndex)),
+  ];
+  return { type: 24, flags: flag.request | flag.ack | flag.create, body, about: "add route" };
+}
+
+/** A pair of veth ends; the second may be made in the namespace of another process. veth(4). */
+export function addVethPair(pair: {
+  readonly name: string;
+  readonly peerName: string;
+  readonly peerPid?: number;
+}): Request {
+  const namespace = pair.peerPid === undefined ? [] : [attribute(19, u32(pair.peerPid))];
+  const peer = attribute(1, linkHeader(0, 0, 0), attribute(3, text(pair.peerName)), ...namespace);
+  const info = nested(18, attribute(1, bare("veth")), nested(2, peer));
+  return newLink(
+    [linkHeader(0, 0, 0), attribute(3, text(pair.name)), info],
+    `add veth ${pair.name}`,
+  );
+}
+
+export function addBridge(name: string): Request {
+  const info = nested(18, attribute(1, bare("bridge")));
+  return newLink([linkHeader(0, 0, 0), attribute(3, text(name)), info], `add bridge ${name}`);
+}
+
+/** Sets an interface up, and makes it a port of the bridge `master` if given. */
+export function setUp(interfaceIndex: number, master?: number): Request {
+  const port = master === undefined ? [] : [attribute(10, u32(master))];
+  const body = [linkHeader(interfaceIndex, 1, 1), ...port];
+  const flags = flag.request | flag.ack;
+  return { type: 16, flags, body, about: `set interface ${interfaceIndex} up` };
+}
+
+/** An address, 4 or 16 bytes, without duplicate address detection: it can be used at once. */
+export function addAddress(interfaceIndex: number, address: Uint8Array, prefix: number): Request {
+  const of = familyOf(address);
+  const noDuplicateDetection = of === afInet6 ? 0x02 : 0;
+  const body = [
+    concat(u8(of), u8(prefix), u8(noDuplicateDetection), u8(0), u32(interfaceIndex)),
+    attribute(2, address),
+    attribute(1, address),
+  ];
+  const flags = flag.request | flag.ack | flag.create | flag.excl;
+  return { type: 20, flags, body, about: `add address to interface ${interfaceIndex}` };
+}
+
+/** struct fib_rule_hdr and attributes in the order of iproute2. */
+function ruleBody(rule: MarkRule): readonly Uint8Array[] {
+  return [
+    concat(
+      u8(afOf(rule.family)),
+      new Uint8Array(3),
+      u8(tableUnspec),
+      new Uint8Array(2),
+      u8(1),
+      u32(0),
+    ),
+    attribute(6, u32(rule.priority)),
+    attribute(10, u32(rule.value)),
+    attribute(16, u32(rule.mask)),
+    attribute(15, u32(rule.table)),
+    attribute(3, text("lo")),
+  ];
+}
+
+/** struct rtmsg: a route of type local, scope host, to everywhere. */
+function localDefault(of: Family, table: number): readonly Uint8Array[] {
+  return [
+    concat(
+      u8(afOf(of)),
+      new Uint8Array(3),
+      u8(tableUnspec),
+      u8(protocolBoot),
+      u8(scopeHost),
+      u8(typeLocal),
+      u32(0),
+    ),
+    attribute(15, u32(table)),
+    attribute(4, u32(loopbackIndex)),
+  ];
+}
+
+/** struct ifinfomsg. */
+function linkHeader(index: number, flags: number, change: number): Uint8Array {
+  return concat(u8(0), u8(0), u16(0), u32(index), u32(flags), u32(change));
+}
+
+function newLink(body: readonly Uint8Array[], about: string): Request {
+  const flags = flag.request | flag.ack | flag.create | flag.excl;
+  return { type: 16, flags, body, about };
+}
+
+/** IFLA_INFO_KIND goes without its zero in iproute2. */
+function bare(kind: string): Uint8Array {
+  return new TextEncoder().encode(kind);
+}
+
+function familyOf(address: Uint8Array): number {
+  return address.length === 4 ? afInet : afInet6;
+}
+
+function afOf(of: Family): number {
+  return of === 4 ? afInet : afInet6;
+}
+
+const afInet = 2;
+const afInet6 = 10;
+const tableUnspec = 0;
+const tableMain = 254;
+const protocolBoot = 3;
+const scopeUniverse = 0;
+const scopeLink = 253;
+const scopeHost = 254;
+const typeLocal = 2;
+const loopbackIndex = 1;
