@@ -9,7 +9,7 @@ const layers = [
   ["cli/"],
   ["demo/"],
   ["proxy.ts"],
-  ["inbound.ts", "outbound.ts"],
+  ["inbound.ts", "outbound.ts", "context.ts"],
   ["admin/", "lifecycle/"],
   ["intercept/", "tls/", "relay/", "accounting/"],
   ["config.ts"],
@@ -25,7 +25,6 @@ type Import = { readonly from: string; readonly to: string; readonly typeOnly: b
 const files = [...new Glob("**/*.ts").scanSync("src")].filter((file) => !file.endsWith(".d.ts"));
 const sources = new Map<string, string>();
 for (const file of files) {
-  // oxlint-disable-next-line no-await-in-loop -- a few dozen small files
   sources.set(file, await Bun.file(join("src", file)).text());
 }
 

@@ -1,0 +1,31 @@
+/** The line that a connection leaves behind. Pure. */
+import { describeIdentity } from "../identity/certificate.ts";
+import { formatSocketAddress } from "../net/address.ts";
+import { endingOf, type ConnectionRecord } from "./record.ts";
+
+/** One line without its header; `now` on the record's clock, in milliseconds. */
+export function accessLine(record: ConnectionRecord, now: number): string {
+  const from = formatSocketAddress(record.peer);
+  const to = `[${formatSocketAddress(record.original)}]`;
+  const ms = `ms=${Math.round(now - record.openedAt)}`;
+  const { outcome } = record;
+  switch (outcome.kind) {
+    case "unsettled":
+      return `Closed connection from ${from} to ${to}: internal error ${ms}`;
+    case "denied":
+      return `Denied connection from ${from} to ${to}: ${outcome.reason} ${ms}`;
+    case "refused":
+      return `Refused connection from ${from} to ${to}: ${outcome.detail} ${ms}`;
+    case "unreached":
+      return `Failed to connect to original destination ${to}: ${outcome.detail} from=${from} ${ms}`;
+    case "relayed":
+      return [
+        `Closed connection from ${from} to ${to}:`,
+        `peer=${record.identity === null ? "-" : describeIdentity(record.identity)}`,
+        `sent=${record.downstream.bytesRead}`,
+        `received=${outcome.upstream.bytesRead}`,
+        ms,
+        `end=${JSON.stringify(endingOf(record.downstream, outcome.upstream))}`,
+      ].join(" ");
+  }
+}

@@ -1,0 +1,202 @@
+/** Flags, their environment and their help; what they come to is a Config. */
+import { Option, type Command } from "commander";
+
+import {
+  defaultLimits,
+  defaultMark,
+  defaultMeshRanges,
+  type Config,
+  type CredentialFiles,
+  type Interception,
+  type Mark,
+} from "../config.ts";
+import { ProxyError } from "../errors.ts";
+import { isInitialNetworkNamespace } from "../intercept/host.ts";
+import { parseSocketAddress, type SocketAddress } from "../net/address.ts";
+import type { Cidr } from "../net/cidr.ts";
+import * as values from "./values.ts";
+
+/** What commander hands over for the interception, in commander's spelling. */
+export type InterceptionFlags = {
+  readonly tcpPort: number;
+  readonly tlsPort: number;
+  readonly statusAddress: SocketAddress;
+  readonly mark: Mark;
+  readonly meshCidr?: readonly Cidr[];
+  readonly excludeCidr?: readonly Cidr[];
+  readonly excludeOutboundPort?: readonly number[];
+  readonly inboundPort?: readonly number[];
+  readonly excludeInboundPort?: readonly number[];
+  readonly excludeUid?: readonly number[];
+};
+
+export type RunFlags = InterceptionFlags & {
+  readonly cert?: string;
+  readonly key?: string;
+  readonly caCert?: string;
+  readonly tlsMin: "1.2" | "1.3";
+  readonly v: number;
+  readonly removeRulesOnExit?: boolean;
+};
+
+export function addCredentialOptions(command: Command): void {
+  command.optionsGroup("Credentials (PEM files; all three are needed):");
+  add(command, "--cert <file>", "certificate of this pod, followed by its chain");
+  add(command, "--key <file>", "private key of the certificate");
+  add(command, "--ca-cert <file>", "authorities that peers' certificates must lead to");
+  add(command, "--tls-min <version>", "lowest TLS version: 1.3, or 1.2 for old peers", {
+    parse: values.tlsVersion,
+    default: ["1.3", "1.3"],
+  });
+}
+
+export function addInterceptionOptions(command: Command): void {
+  command.optionsGroup("Interception (lists: repeat the option or separate by commas):");
+  add(command, "--mesh-cidr <ranges>", "destinations reached by mutual TLS only", {
+    parse: values.list(values.cidr),
+    shown: "private ranges",
+  });
+  add(command, "--exclude-cidr <ranges>", "destinations left alone", {
+    parse: values.list(values.cidr),
+  });
+  add(command, "--exclude-outbound-port <ports>", "destination ports left alone", {
+    parse: values.list(values.port),
+  });
+  add(command, "--inbound-port <ports>", "ports that peers reach by mutual TLS only", {
+    parse: values.list(values.port),
+    shown: "all",
+  });
+  add(command, "--exclude-inbound-port <ports>", "ports open in clear, as without the proxy", {
+    parse: values.list(values.port),
+  });
+  add(command, "--exclude-uid <uids>", "users whose outbound connections are left alone", {
+    parse: values.list(values.uid),
+  });
+  add(command, "--mark <value/mask>", "bits of the fwmark that are ours", {
+    parse: values.mark,
+    default: [defaultMark, "0xa/0xf"],
+  });
+}
+
+export function addListenOptions(command: Command): void {
+  command.optionsGroup("Listening:");
+  add(command, "--tcp-port <port>", "port to listen on TCP", {
+    parse: values.port,
+    default: [1, "1"],
+  });
+  add(command, "--tls-port <port>", "port to listen on TLS", {
+    parse: values.port,
+    default: [2, "2"],
+  });
+  add(command, "--status-address <address>", "where /healthz and /readyz are served", {
+    parse: values.statusAddress,
+    default: [values.statusAddress(":15020"), ":15020"],
+  });
+}
+
+export function addOtherOptions(command: Command): void {
+  command.optionsGroup("Other:");
+  add(command, "--remove-rules-on-exit [boolean]", "leave nothing behind; false is fail-closed", {
+    parse: values.boolean,
+    preset: "true",
+    shown: "true on a host, false in a pod",
+  });
+  add(command, "-v, --v <level>", "number for the log level verbosity", {
+    parse: values.verbosity,
+    default: [0, "0"],
+    variable: "TPROXY_VERBOSITY",
+  });
+}
+
+/** Throws ProxyError (USAGE) for what one option alone cannot tell. */
+export function configOf(flags: RunFlags, environment: Environment): Config {
+  return {
+    credentials: credentialsOf(flags),
+    tlsVersionMin: flags.tlsMin,
+    verbosity: flags.v,
+    statusAddress: flags.statusAddress,
+    interception: interceptionOf(flags, environment),
+    removeRulesOnExit: flags.removeRulesOnExit ?? isInitialNetworkNamespace(),
+    limits: defaultLimits,
+  };
+}
+
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+/** Throws ProxyError (USAGE) on a host without an explicit range and ports: everybody would be locked out. */
+export function interceptionOf(flags: InterceptionFlags, environment: Environment): Interception {
+  const bare = flags.meshCidr === undefined || flags.inboundPort === undefined;
+  if (bare && isInitialNetworkNamespace()) throw new ProxyError("USAGE", hostRefusal);
+  assertDistinct(flags);
+  return {
+    meshRanges: flags.meshCidr ?? defaultMeshRanges,
+    excludedRanges: flags.excludeCidr ?? [],
+    excludedOutboundPorts: flags.excludeOutboundPort ?? [],
+    inboundPorts: flags.inboundPort ?? "all",
+    excludedInboundPorts: flags.excludeInboundPort ?? [],
+    excludedUids: flags.excludeUid ?? [],
+    excludedDestinations: apiServerOf(environment),
+    mark: flags.mark,
+    tcpPort: flags.tcpPort,
+    tlsPort: flags.tlsPort,
+    statusPort: flags.statusAddress.port,
+  };
+}
+
+function credentialsOf(flags: RunFlags): CredentialFiles {
+  const { cert, key, caCert } = flags;
+  if (cert === undefined || key === undefined || caCert === undefined) {
+    const missing = Object.entries({ "--cert": cert, "--key": key, "--ca-cert": caCert })
+      .filter(([, value]) => value === undefined)
+      .map(([name]) => name);
+    throw new ProxyError("USAGE", `${missing.join(", ")} missing. ${credentialsHelp}`);
+  }
+  return { certificate: cert, key, trustBundle: caCert };
+}
+
+function assertDistinct(flags: InterceptionFlags): void {
+  const ports = [flags.tcpPort, flags.tlsPort, flags.statusAddress.port];
+  if (new Set(ports).size === ports.length) return;
+  const text = "--tcp-port, --tls-port and the port of --status-address must differ";
+  throw new ProxyError("USAGE", text);
+}
+
+/** Kubernetes puts the API server's address into every container: clients there bring TLS of their own. */
+function apiServerOf(environment: Environment): readonly SocketAddress[] {
+  const { KUBERNETES_SERVICE_HOST: host, KUBERNETES_SERVICE_PORT: port } = environment;
+  if (host === undefined || port === undefined) return [];
+  try {
+    return [parseSocketAddress(host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`)];
+  } catch (error) {
+    if (error instanceof ProxyError) return [];
+    throw error;
+  }
+}
+
+type OptionForm = {
+  readonly parse?: (text: string, before: unknown) => unknown;
+  /** The value and how the help shows it. */
+  readonly default?: readonly [value: unknown, shown: string];
+  /** A default that is worked out later. */
+  readonly shown?: string;
+  readonly preset?: string;
+  readonly variable?: string;
+};
+
+function add(command: Command, flags: string, about: string, form: OptionForm = {}): void {
+  const shown = form.shown === undefined ? about : `${about} (default: ${form.shown})`;
+  const option = new Option(flags, shown);
+  option.env(form.variable ?? `TPROXY_${option.name().toUpperCase().replaceAll("-", "_")}`);
+  if (form.parse !== undefined) option.argParser(form.parse);
+  if (form.default !== undefined) option.default(...form.default);
+  if (form.preset !== undefined) option.preset(form.preset);
+  command.addOption(option);
+}
+
+const credentialsHelp =
+  "The proxy has no certificate of its own: give it the PEM files that your authority issues " +
+  "(SPIFFE, cert-manager, openssl), or try `tproxy demo` first, which makes throw-away ones.";
+
+const hostRefusal =
+  "this is the host's own network namespace: capturing all private ranges and every inbound port would " +
+  "lock everybody out of it. Say what to intercept with --mesh-cidr and --inbound-port.";

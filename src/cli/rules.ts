@@ -1,0 +1,44 @@
+/** `tproxy rules`: the rules without the proxy, to look at, to put in place, to take away. */
+import { Option, type Command } from "commander";
+
+import { ProxyError } from "../errors.ts";
+import { install, remove } from "../intercept/install.ts";
+import { planText } from "../intercept/nft-text.ts";
+import { planOf } from "../intercept/plan.ts";
+import {
+  addInterceptionOptions,
+  addListenOptions,
+  interceptionOf,
+  type InterceptionFlags,
+} from "./options.ts";
+
+type RulesFlags = InterceptionFlags & {
+  readonly print?: boolean;
+  readonly apply?: boolean;
+  readonly remove?: boolean;
+};
+
+export function rulesCommand(program: Command): void {
+  const command = program.command("rules");
+  command.description("show the rules as nft text and ip commands, apply or remove them");
+  command.addOption(
+    new Option("--print", "show them and touch nothing").conflicts(["apply", "remove"]),
+  );
+  command.addOption(new Option("--apply", "put them in place, once").conflicts("remove"));
+  command.addOption(new Option("--remove", "take away exactly what is ours"));
+  addInterceptionOptions(command);
+  addListenOptions(command);
+  command.action((flags: RulesFlags) => {
+    act(flags);
+  });
+}
+
+function act(flags: RulesFlags): void {
+  if (flags.print !== true && flags.apply !== true && flags.remove !== true)
+    throw new ProxyError("USAGE", "say what to do: --print, --apply or --remove");
+  const interception = interceptionOf(flags, process.env);
+  const plan = planOf(interception);
+  if (flags.print === true) process.stdout.write(planText(plan));
+  if (flags.apply === true) install(interception);
+  if (flags.remove === true) remove(plan);
+}

@@ -1,0 +1,81 @@
+/** Values of options: text in, checked value out. A wrong one says what would be right. */
+import { InvalidArgumentError } from "commander";
+
+import type { Mark } from "../config.ts";
+import { ProxyError } from "../errors.ts";
+import { parseSocketAddress, type SocketAddress } from "../net/address.ts";
+import { parseCidr, type Cidr } from "../net/cidr.ts";
+
+/** Repeated and comma-separated values add up; the first one given replaces a default. */
+export function list<T>(parse: (text: string) => T): (text: string, before: unknown) => T[] {
+  const collected: T[] = [];
+  return (text) => {
+    collected.push(...text.split(",").map((item) => parse(item.trim())));
+    return [...collected];
+  };
+}
+
+export function port(text: string): number {
+  return integer(text, 1, 65_535, "a port, 1 to 65535");
+}
+
+export function uid(text: string): number {
+  return integer(text, 0, 4_294_967_294, "a user id, 0 to 4294967294");
+}
+
+export function verbosity(text: string): number {
+  return integer(text, 0, 9, "0 to 9");
+}
+
+export function cidr(text: string): Cidr {
+  return orInvalid(() => parseCidr(text), "an address range like 10.0.0.0/8 or fd00::/8");
+}
+
+export function tlsVersion(text: string): "1.2" | "1.3" {
+  if (text === "1.2" || text === "1.3") return text;
+  throw new InvalidArgumentError("It must be 1.2 or 1.3.");
+}
+
+export function boolean(text: string): boolean {
+  if (["true", "1", "yes"].includes(text)) return true;
+  if (["false", "0", "no"].includes(text)) return false;
+  throw new InvalidArgumentError("It must be true or false.");
+}
+
+/** ":15020" stands for all addresses of both families. */
+export function statusAddress(text: string): SocketAddress {
+  const full = text.startsWith(":") ? `[::]${text}` : text;
+  const address = orInvalid(
+    () => parseSocketAddress(full),
+    "an address like :15020 or [::1]:15020",
+  );
+  port(String(address.port));
+  return address;
+}
+
+/** "0xa/0xf": `value/mask`, both within the mask and neither value nor complement zero. */
+export function mark(text: string): Mark {
+  const match = /^(0x[0-9a-f]{1,8}|\d{1,10})\/(0x[0-9a-f]{1,8}|\d{1,10})$/i.exec(text);
+  const value = Number(match?.[1]);
+  const mask = Number(match?.[2]);
+  const inside = value > 0 && mask <= 0xff_ff_ff_ff && (value & ~mask) === 0 && value !== mask;
+  if (match !== null && inside) return { value, mask };
+  throw new InvalidArgumentError(
+    "It must be value/mask like 0xa/0xf: the value inside the mask, neither 0 nor the whole mask.",
+  );
+}
+
+function integer(text: string, min: number, max: number, wanted: string): number {
+  const value = /^\d{1,10}$/.test(text) ? Number(text) : -1;
+  if (value >= min && value <= max) return value;
+  throw new InvalidArgumentError(`It must be ${wanted}.`);
+}
+
+function orInvalid<T>(parse: () => T, wanted: string): T {
+  try {
+    return parse();
+  } catch (error) {
+    if (error instanceof ProxyError) throw new InvalidArgumentError(`It must be ${wanted}.`);
+    throw error;
+  }
+}

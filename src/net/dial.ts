@@ -1,0 +1,119 @@
+/** Connections that the proxy makes itself: marked, so that they are never intercepted. */
+import type { TLSOptions } from "bun";
+
+import { Deadline } from "../deadline.ts";
+import { errnoName, SystemCallError } from "../native/errno.ts";
+import * as native from "../native/native.ts";
+import { encodeSocketAddress, type SocketAddress } from "./address.ts";
+import { describeFault } from "./fault.ts";
+import { streamHandlers } from "./handlers.ts";
+import type { Intercepted } from "./listener.ts";
+import { Stream, type Readiness } from "./stream.ts";
+
+/** A connect(2) that has begun; nobody watches the socket yet. */
+export type Dialing = { readonly fd: number };
+
+/** Begins to connect. Throws SystemCallError when the kernel refuses at once (no route, EMFILE). */
+export function beginDial(address: SocketAddress, mark: number): Dialing {
+  const fd = native.openStream(address.family === 4 ? native.family.inet : native.family.inet6);
+  try {
+    native.setMark(fd, mark);
+    native.beginConnect(fd, encodeSocketAddress(address));
+  } catch (error) {
+    native.close(fd);
+    throw error;
+  }
+  return { fd };
+}
+
+/** Watches the connection, and with `tls` originates TLS on it. Every failure arrives as the stream's end. */
+export function watch(dialing: Dialing, tls: TLSOptions | null): Stream {
+  const stream = new Stream(tls !== null, false);
+  const connecting = Bun.connect<Stream>({
+    fd: dialing.fd,
+    data: stream,
+    allowHalfOpen: true,
+    ...(tls === null ? {} : { tls }),
+    socket: dialHandlers,
+  });
+  void connecting.catch((error: unknown) => {
+    stream.onClose(String(error));
+  });
+  return stream;
+}
+
+export type Reached =
+  | { readonly kind: "connected"; readonly stream: Stream }
+  | { readonly kind: "failed"; readonly detail: string };
+
+/** A plain connection to where `downstream` was going. Every failure has words for the log. */
+export async function reach(
+  downstream: Intercepted,
+  options: { readonly mark: number; readonly limits: DialLimits },
+): Promise<Reached> {
+  const dialing = tryDial(downstream.original, options.mark);
+  if (typeof dialing === "string") return { kind: "failed", detail: dialing };
+  const stream = watch(dialing, null);
+  const readiness = await settle(stream, downstream.stream, options.limits);
+  if (readiness.kind === "ready") return { kind: "connected", stream };
+  return { kind: "failed", detail: describeFault(readiness.fault) };
+}
+
+/** A connection begun, or the kernel's refusal in words: no route, no descriptor. */
+export function tryDial(address: SocketAddress, mark: number): Dialing | string {
+  try {
+    return beginDial(address, mark);
+  } catch (error) {
+    if (error instanceof SystemCallError) return describeFault(errnoName(error.errno));
+    throw error;
+  }
+}
+
+export type DialLimits = { readonly connectMsMax: number; readonly handshakeMsMax: number };
+
+/**
+ * Waits until the leg may carry bytes. It is ended when it takes longer than `limits` allow or when `waiting`,
+ * the leg it is made for, goes first.
+ */
+export async function settle(
+  stream: Stream,
+  waiting: Stream,
+  limits: DialLimits,
+): Promise<Readiness> {
+  let settled = false;
+  void waiting.gone.then(() => {
+    if (!settled) stream.terminate("CANCELED");
+  });
+  let deadline = new Deadline(limits.connectMsMax, () => {
+    if (isConnecting(stream)) stream.terminate("ETIMEDOUT");
+    deadline = handshakeDeadline(stream, limits.handshakeMsMax);
+  });
+  const readiness = await stream.ready;
+  settled = true;
+  deadline.clear();
+  return readiness;
+}
+
+/** Ends a leg whose TLS handshake takes longer. */
+export function handshakeDeadline(stream: Stream, handshakeMsMax: number): Deadline {
+  return new Deadline(handshakeMsMax, () => {
+    stream.terminate("HANDSHAKE_TIMEOUT");
+  });
+}
+
+function isConnecting(stream: Stream): boolean {
+  const fd = stream.socket?.fd ?? -1;
+  return fd < 0 || native.tcpState(fd) === "syn-sent";
+}
+
+/** Gives up a connection that nobody watches. */
+export function abandon(dialing: Dialing): void {
+  native.close(dialing.fd);
+}
+
+const dialHandlers = {
+  ...streamHandlers,
+  open: (socket: Bun.Socket<Stream>) => {
+    socket.data.attach(socket);
+  },
+};

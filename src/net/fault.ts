@@ -1,0 +1,26 @@
+/** Codes of what ends a leg, in words for the log. */
+
+/** "connection refused" for ECONNREFUSED; a code without words of its own stays as it is. */
+export function describeFault(code: string): string {
+  return words.get(code) ?? (code === "" ? "connection closed" : code);
+}
+
+/** Codes of our own stand beside errno names and OpenSSL's reasons. */
+const words = new Map<string, string>([
+  ["ECONNREFUSED", "connection refused"],
+  ["ECONNRESET", "connection reset by peer"],
+  ["EPIPE", "connection reset by peer"],
+  ["EHOSTUNREACH", "no route to host"],
+  ["ENETUNREACH", "network is unreachable"],
+  ["EACCES", "destination is prohibited by a route or a firewall"],
+  ["EMFILE", "out of file descriptors (raise ulimit -n)"],
+  ["ENFILE", "out of file descriptors"],
+  ["ETIMEDOUT", "connection timed out"],
+  ["HANDSHAKE_TIMEOUT", "TLS handshake timed out (does the peer speak TLS?)"],
+  ["CANCELED", "the application closed the connection first"],
+  ["EPROTO", "TLS handshake failed (does the peer speak TLS?)"],
+  ["TLSV1_ALERT_CERTIFICATE_REQUIRED", "the peer requires a certificate"],
+  ["TLSV1_ALERT_UNKNOWN_CA", "the peer does not trust the authority of our certificate"],
+  ["SSLV3_ALERT_BAD_CERTIFICATE", "the peer refused our certificate"],
+  ["SSLV3_ALERT_CERTIFICATE_EXPIRED", "the peer says that our certificate has expired"],
+]);

@@ -1,0 +1,49 @@
+/** Bun's events, passed to the leg they belong to. Shared by all sockets: nothing is made per connection. */
+import type { Socket, SocketHandler } from "bun";
+
+import * as native from "../native/native.ts";
+import type { Stream } from "./stream.ts";
+
+/** Every handler is synchronous and has `error` beside it: a throw ends a leg, never the process. */
+export const streamHandlers = {
+  binaryType: "uint8array",
+  data: (socket, chunk) => {
+    socket.data.onData(chunk);
+  },
+  drain: (socket) => {
+    socket.data.onDrain();
+  },
+  end: (socket) => {
+    socket.data.onEnd();
+  },
+  close: (socket, error) => {
+    socket.data.onClose(faultOf(error));
+  },
+  error: (socket, error) => {
+    if (socket.data.fault === "") socket.data.fault = faultOf(error);
+  },
+  handshake: (socket, success, error) => {
+    quickAck(socket);
+    socket.data.onReady(handshakeErrorOf(success, error));
+  },
+} satisfies SocketHandler<Stream>;
+
+/** A foreign peer with Nagle waits 41 ms for its first answer unless the handshake is acknowledged at once. */
+function quickAck(socket: Socket<Stream>): void {
+  if (socket.fd >= 0) native.setQuickAck(socket.fd);
+}
+
+function handshakeErrorOf(success: boolean, error: unknown): string | null {
+  const fault = faultOf(error);
+  if (fault !== "") return fault;
+  return success ? null : "HANDSHAKE_FAILED";
+}
+
+/** A code if there is one ("ECONNRESET"), else the text; "" for no error. */
+function faultOf(error: unknown): string {
+  if (typeof error === "string") return error;
+  if (typeof error !== "object" || error === null) return "";
+  const { code, message } = error as { code?: unknown; message?: unknown };
+  if (typeof code === "string" && code !== "") return code;
+  return typeof message === "string" && message !== "" ? message : "UNKNOWN";
+}

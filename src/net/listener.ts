@@ -1,0 +1,95 @@
+/** Listening sockets that the kernel diverts connections to, and what they yield. */
+import type { TLSOptions } from "bun";
+
+import { SystemCallError } from "../native/errno.ts";
+import * as native from "../native/native.ts";
+import { encodeSocketAddress, type SocketAddress } from "./address.ts";
+import { streamHandlers } from "./handlers.ts";
+import {
+  originalDestination,
+  peerAddress,
+  type OriginalDestination,
+} from "./original-destination.ts";
+import { Stream } from "./stream.ts";
+
+/** One diverted connection, as accepted: a plain leg is paused, a TLS leg is about to shake hands. */
+export type Intercepted = {
+  readonly stream: Stream;
+  readonly peer: SocketAddress;
+  readonly original: OriginalDestination;
+};
+
+export type ListenOptions = {
+  readonly address: SocketAddress;
+  /** Carried by the socket and all that it accepts, so that answers are not intercepted. */
+  readonly mark: number;
+  readonly backlogMax: number;
+  /** TLS is terminated if given. */
+  readonly tls: TLSOptions | null;
+  readonly accept: (intercepted: Intercepted) => void;
+};
+
+export type Listener = { readonly stop: () => void };
+
+/**
+ * Listens for diverted connections. IP_TRANSPARENT is set before bind(2) because the kernel's lookup for
+ * `tproxy` takes transparent sockets only (nft_tproxy.c). Throws SystemCallError with the call that failed.
+ */
+export function listen(options: ListenOptions): Listener {
+  const fd = openListening(options.address, options, true);
+  const plain = options.tls === null;
+  const listener = Bun.listen<Stream>({
+    fd,
+    allowHalfOpen: true,
+    ...(options.tls === null ? {} : { tls: options.tls }),
+    socket: {
+      ...streamHandlers,
+      open: (socket) => {
+        const stream = new Stream(!plain, plain);
+        socket.data = stream;
+        stream.attach(socket);
+        if (plain) stream.pause();
+        announce(stream, options.accept);
+      },
+    },
+  });
+  native.listen(fd, options.backlogMax); // Bun has listened again with a backlog of its own.
+  return {
+    stop: () => {
+      listener.stop();
+    },
+  };
+}
+
+/** A bound, listening socket; the caller owns it. `transparent`: takes diverted connections. */
+export function openListening(
+  address: SocketAddress,
+  options: { readonly mark: number; readonly backlogMax: number },
+  transparent: boolean,
+): number {
+  const of = address.family === 4 ? native.family.inet : native.family.inet6;
+  const fd = native.openStream(of);
+  try {
+    native.setReuseAddress(fd);
+    if (of === native.family.inet6) native.setIpv6Only(fd, transparent);
+    if (transparent) native.setTransparent(fd, of);
+    native.setMark(fd, options.mark);
+    native.bind(fd, encodeSocketAddress(address));
+    native.listen(fd, options.backlogMax);
+  } catch (error) {
+    native.close(fd);
+    throw error;
+  }
+  return fd;
+}
+
+/** A connection whose client has gone again has no address: it ends here. */
+function announce(stream: Stream, accept: (intercepted: Intercepted) => void): void {
+  const fd = stream.socket?.fd ?? -1;
+  try {
+    accept({ stream, peer: peerAddress(fd), original: originalDestination(fd) });
+  } catch (error) {
+    stream.terminate("ENOTCONN");
+    if (!(error instanceof SystemCallError)) throw error;
+  }
+}

@@ -1,0 +1,261 @@
+/** One leg of a connection: a Bun socket, plain or TLS, with its back-pressure and its endings. */
+import type { Socket } from "bun";
+
+import { Deadline } from "../deadline.ts";
+import * as native from "../native/native.ts";
+
+/** What became of a leg's set-up. For TLS, "ready" is not authorisation: tls/verify.ts decides. */
+export type Readiness =
+  | { readonly kind: "ready"; readonly handshakeError: string | null }
+  | { readonly kind: "closed"; readonly fault: string };
+
+/** How a leg ended. `cut`: without its orderly end (RST, time-out, refusal). */
+export type Ending = "open" | "clean" | "cut";
+
+/**
+ * A leg. Bytes that arrive go to `partner`; what its kernel buffer does not take is held here and the
+ * partner paused, so at most one read of Bun's (512 KiB) and what was decrypted with it waits.
+ */
+export class Stream {
+  readonly tls: boolean;
+  /** Connected, and for TLS through the handshake; or closed before that. */
+  readonly ready: Promise<Readiness>;
+  /** The socket is gone; nothing follows. */
+  readonly gone: Promise<void>;
+  bytesRead = 0;
+  bytesWritten = 0;
+  ending: Ending = "open";
+  /** Code of what cut the leg, "" if nothing did or it is not known. */
+  fault = "";
+  /**
+   * A TLS peer ended with a FIN while we were still sending. Bun shows no difference between a close_notify
+   * and a cut (RFC 8446, 6.1), so whether all bytes arrived is not known.
+   */
+  endUnconfirmed = false;
+
+  readonly #settleReady: (readiness: Readiness) => void;
+  readonly #settleGone: () => void;
+  #socket: Socket<Stream> | null = null;
+  #partner: Stream | null = null;
+  #linger: Deadline | null = null;
+  #lingerMsMax = 0;
+  /** Read before there was a partner: bytes that came with the last handshake record. */
+  #early: Uint8Array[] = [];
+  #held: Uint8Array[] = [];
+  #heldBytes = 0;
+  #readEnded = false;
+  #writeEnded = false;
+  #endWanted = false;
+  #writable: boolean;
+  #paused = false;
+  #dismissed = false;
+
+  /** `writable`: whether bytes may be written at once (an accepted plain socket). */
+  constructor(tls: boolean, writable: boolean) {
+    const ready = Promise.withResolvers<Readiness>();
+    const gone = Promise.withResolvers<void>();
+    this.tls = tls;
+    this.ready = ready.promise;
+    this.gone = gone.promise;
+    this.#settleReady = ready.resolve;
+    this.#settleGone = gone.resolve;
+    this.#writable = writable;
+  }
+
+  get closed(): boolean {
+    return this.ending !== "open";
+  }
+
+  /** Bytes that wait for this leg's kernel buffer. */
+  get heldBytes(): number {
+    return this.#heldBytes;
+  }
+
+  /** Null before the socket exists and after it is gone. */
+  get socket(): Socket<Stream> | null {
+    return this.#socket;
+  }
+
+  /** Gives the leg its socket; one that was ended meanwhile ends the socket. */
+  attach(socket: Socket<Stream>): void {
+    if (this.closed) socket.terminate();
+    else this.#socket = socket;
+  }
+
+  /**
+   * From now on bytes of either leg go to the other, first those that came before. Once both directions have
+   * ended, each socket has `lingerMsMax` to be gone.
+   */
+  join(partner: Stream, lingerMsMax: number): void {
+    this.#meet(partner, lingerMsMax);
+    partner.#meet(this, lingerMsMax);
+    this.#handOver(partner);
+    partner.#handOver(this);
+  }
+
+  pause(): void {
+    if (this.#paused) return;
+    this.#paused = true;
+    this.#socket?.pause();
+  }
+
+  /** Ends the leg and the one it is joined with, by RST, at once. */
+  terminate(fault: string): void {
+    if (this.closed) return;
+    const socket = this.#socket;
+    this.#close("cut", fault);
+    socket?.terminate();
+    this.#partner?.terminate("");
+  }
+
+  /**
+   * Lets a peer go that will not be served: what the TLS library has to say to it (an alert) arrives, because
+   * what it sends meanwhile is read and dropped. A close with unread bytes would be an RST that can overtake
+   * the alert. Resolves when the socket is gone, after `msMax` at the latest.
+   */
+  async dismiss(msMax: number): Promise<void> {
+    const deadline = new Deadline(msMax, () => {
+      this.terminate("");
+    });
+    this.#dismissed = true;
+    this.#early = [];
+    this.#socket?.shutdown();
+    this.#resume();
+    await this.gone;
+    deadline.clear();
+  }
+
+  /** For Bun's handlers only, as are those below. */
+  onData(chunk: Uint8Array): void {
+    this.bytesRead += chunk.length;
+    if (this.#dismissed) return;
+    if (this.#partner === null) this.#early.push(chunk);
+    else this.#partner.#send(chunk);
+  }
+
+  onDrain(): void {
+    if (!this.#writable && !this.tls) this.onReady(null);
+    if (this.#partner !== null) this.#flush();
+  }
+
+  /** Reading stops until the leg is joined: a peer cannot fill memory while policy decides. */
+  onReady(handshakeError: string | null): void {
+    if (this.#writable) return;
+    this.#writable = true;
+    this.pause();
+    this.#settleReady({ kind: "ready", handshakeError });
+  }
+
+  onEnd(): void {
+    this.#readEnded = true;
+    if (this.#dismissed) this.#socket?.end();
+    this.endUnconfirmed = this.tls && !this.#writeEnded && this.#hasFin();
+    if (this.#partner !== null) this.#partner.#endWrite();
+  }
+
+  onClose(fault: string): void {
+    if (this.closed) return;
+    // Both sides ending at once close without an `end` event.
+    const clean = this.#writeEnded && fault === "" && this.fault === "";
+    this.#close(clean ? "clean" : "cut", fault);
+    if (!clean) this.#partner?.terminate("");
+    else if (this.#partner !== null) this.#partner.#endWrite();
+  }
+
+  #close(ending: Ending, fault: string): void {
+    this.ending = ending;
+    if (this.fault === "") this.fault = fault;
+    this.#linger?.clear();
+    this.#socket = null;
+    this.#early = [];
+    this.#held = [];
+    this.#heldBytes = 0;
+    this.#settleReady({ kind: "closed", fault: this.fault });
+    this.#settleGone();
+  }
+
+  #meet(partner: Stream, lingerMsMax: number): void {
+    this.#partner = partner;
+    this.#lingerMsMax = lingerMsMax;
+  }
+
+  #handOver(partner: Stream): void {
+    const early = this.#early;
+    this.#early = [];
+    for (const chunk of early) partner.#send(chunk);
+    if (this.#readEnded) partner.#endWrite();
+    if (partner.#heldBytes === 0) this.#resume();
+  }
+
+  #resume(): void {
+    if (!this.#paused) return;
+    this.#paused = false;
+    this.#socket?.resume();
+  }
+
+  #hasFin(): boolean {
+    const fd = this.#socket?.fd ?? -1;
+    return fd >= 0 && native.tcpState(fd) === "close-wait";
+  }
+
+  #send(chunk: Uint8Array): void {
+    if (this.closed) return;
+    const written = this.#heldBytes > 0 ? 0 : this.#write(chunk);
+    if (written === chunk.length) return;
+    this.#held.push(written === 0 ? chunk : chunk.subarray(written));
+    this.#heldBytes += chunk.length - written;
+    this.#partner?.pause();
+  }
+
+  #flush(): void {
+    while (this.#heldBytes > 0) {
+      const chunk = this.#held[0];
+      if (chunk === undefined) return;
+      const written = this.#write(chunk);
+      this.#heldBytes -= written;
+      if (written < chunk.length) {
+        this.#held[0] = chunk.subarray(written);
+        return;
+      }
+      this.#held.shift();
+    }
+    if (this.#endWanted) this.#finishWrite();
+    else if (this.#partner !== null) this.#partner.#resume();
+  }
+
+  /** -1 from Bun means that the socket is going; its close event says why. */
+  #write(chunk: Uint8Array): number {
+    const written = Math.max(0, this.#socket?.write(chunk) ?? 0);
+    this.bytesWritten += written;
+    return written;
+  }
+
+  /** Sends the end of this direction once all held bytes are out: FIN, or close_notify on TLS. */
+  #endWrite(): void {
+    if (this.#endWanted || this.closed) return;
+    this.#endWanted = true;
+    if (this.#heldBytes === 0) this.#finishWrite();
+  }
+
+  /**
+   * shutdown() sends FIN, on TLS close_notify before it, and reading goes on. Bun's end() closes a plain socket
+   * whole; on TLS it would leave the FIN out, but a socket that is paused after it is closed by Bun 1.4.5.
+   */
+  #finishWrite(): void {
+    if (this.#writeEnded) return;
+    this.#writeEnded = true;
+    if (this.#partner !== null && this.#partner.#writeEnded) {
+      this.#startLinger();
+      this.#partner.#startLinger();
+    }
+    if (this.#readEnded) this.#socket?.end();
+    else this.#socket?.shutdown();
+  }
+
+  #startLinger(): void {
+    if (this.closed) return;
+    this.#linger ??= new Deadline(this.#lingerMsMax, () => {
+      this.terminate("ETIMEDOUT");
+    });
+  }
+}

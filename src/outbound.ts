@@ -1,0 +1,25 @@
+/** One outbound connection, top to bottom: from the application to its peer, over mutual TLS or not at all. */
+import type { Context } from "./context.ts";
+import type { Intercepted } from "./net/listener.ts";
+import { decide } from "./policy/destination.ts";
+import { splice } from "./relay/splice.ts";
+import { originate } from "./tls/originate.ts";
+
+/** Resolves when both sockets are gone. Rejects only on a bug. */
+export async function serveOutbound(downstream: Intercepted, context: Context): Promise<void> {
+  const record = context.ledger.open("outbound", downstream);
+  try {
+    const verdict = decide(downstream.original);
+    if (verdict.kind === "deny") return record.deny(verdict.reason);
+
+    const peer = await originate(downstream.original, downstream.stream, context.originator);
+    if (peer.kind === "failed") return record.miss(peer.detail);
+
+    record.identity = peer.identity;
+    record.relay(peer.stream);
+    await splice(downstream.stream, peer.stream, context.limits.lingerMsMax);
+  } finally {
+    downstream.stream.terminate("");
+    context.ledger.close(record);
+  }
+}

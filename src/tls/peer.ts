@@ -1,0 +1,31 @@
+/** From a socket whose handshake is over to a verdict on who is at its other end. */
+import { parseCertificate, type PeerCertificate } from "../identity/certificate.ts";
+import { ProxyError } from "../errors.ts";
+import type { SocketAddress } from "../net/address.ts";
+import type { Stream } from "../net/stream.ts";
+import { verifyPeer, type PeerVerdict } from "./verify.ts";
+
+/** `role` is the peer's; `expect` the address that a server's certificate has to name. */
+export function judgePeer(
+  stream: Stream,
+  role: "server" | "client",
+  handshakeError: string | null,
+  expect: SocketAddress | null,
+): PeerVerdict {
+  const certificate = certificateOf(stream);
+  if (certificate instanceof ProxyError)
+    return { kind: "refuse", reason: "malformed-certificate", detail: certificate.message };
+  return verifyPeer({ role, handshakeError, certificate, expect, now: Date.now() });
+}
+
+/** Null without a certificate; a ProxyError for one that cannot be read, which is the peer's mistake. */
+function certificateOf(stream: Stream): PeerCertificate | ProxyError | null {
+  const raw = stream.socket?.getPeerX509Certificate()?.raw;
+  if (raw === undefined) return null;
+  try {
+    return parseCertificate(raw);
+  } catch (error) {
+    if (error instanceof ProxyError) return error;
+    throw error;
+  }
+}

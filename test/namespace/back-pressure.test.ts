@@ -1,0 +1,57 @@
+/** What a reader does not take is not read: buffers stay small, nothing is lost, nothing stands still. */
+import { beforeAll, expect, test } from "bun:test";
+
+import { Mesh } from "../support/mesh.ts";
+import { patternDigest } from "../support/pattern.ts";
+
+const mesh = Mesh.create();
+const gigabyte = 1_000_000_000;
+
+beforeAll(async () => {
+  await mesh.startProxies();
+});
+
+test(
+  "one gigabyte each way arrives whole",
+  async () => {
+    for (const way of ["there", "back"] as const) {
+      const { client, server } = await mesh.connection();
+      const [from, to] = way === "there" ? [client, server] : [server, client];
+      await Promise.all([from.write(gigabyte), to.received(gigabyte)]);
+      await from.end();
+      const got = await to.finish();
+      await to.end();
+      expect([got.bytes, got.sha256]).toEqual([gigabyte, patternDigest(gigabyte)]);
+    }
+  },
+  { timeout: 120_000 },
+);
+
+test("full duplex with both buffers full loses nothing", async () => {
+  const bytes = 50_000_000;
+  const { client, server } = await mesh.connection();
+  await Promise.all([client.pause(), server.pause()]);
+  const writes = Promise.all([client.write(bytes), server.write(bytes)]);
+  await mesh.standstill();
+  await Promise.all([client.resume(), server.resume()]);
+  await writes;
+  await Promise.all([client.end(), server.end()]);
+  const [back, there] = await Promise.all([client.finish(), server.finish()]);
+  expect([back.sha256, there.sha256]).toEqual([patternDigest(bytes), patternDigest(bytes)]);
+});
+
+test("a reader that stops bounds what the proxies hold", async () => {
+  const { client, server } = await mesh.connection();
+  await server.pause();
+  const before = mesh.anonymousMemory();
+  const writing = client.write(200_000_000);
+  await mesh.standstill();
+  const after = mesh.anonymousMemory();
+  await server.resume();
+  await writing;
+  await client.end();
+  expect((await server.finish()).sha256).toBe(patternDigest(200_000_000));
+  await server.end();
+  // 200 MB were on offer; the kernel's socket buffers are not process memory.
+  expect(after - before).toBeLessThan(32_000_000);
+});

@@ -1,0 +1,143 @@
+/** The original program's defects, by their numbers: none of them here. */
+import { beforeAll, expect, test } from "bun:test";
+
+import { flagsOf, Mesh } from "../support/mesh.ts";
+import { executable } from "../support/pods.ts";
+import { curl } from "../support/programs.ts";
+import { serveHttp } from "../support/http.ts";
+
+const mesh = Mesh.create();
+
+beforeAll(async () => {
+  await mesh.startProxies();
+  await serveHttp(mesh.b, 8000, "hello from b");
+});
+
+test("B1: --ca-cert alone is what servers are verified with", async () => {
+  expect(await curl(mesh.a, `http://${mesh.b.address4}:8000/`)).toEqual({
+    code: 0,
+    output: "hello from b",
+  });
+});
+
+test("B2: a client that half-closes gets its answer, one whose server closes first its end", async () => {
+  const { client, server } = await mesh.connection();
+  await client.say("request");
+  await client.end();
+  await server.finish();
+  await server.say("answer");
+  await server.end();
+  expect(await client.finish()).toMatchObject({ text: "answer", ending: "end" });
+});
+
+test("B3: twenty finished requests leave no socket", async () => {
+  for (let count = 0; count < 20; count += 1)
+    expect((await curl(mesh.a, `http://${mesh.b.address4}:8000/`)).code).toBe(0);
+  expect(await mesh.socketsLeft()).toEqual([]);
+});
+
+test("B4: IPv6 is carried like IPv4", async () => {
+  const before = mesh.proxies[1]?.output.length ?? 0;
+  const { code, output } = await curl(mesh.a, `http://[${mesh.b.address6}]:8000/`);
+  expect([code, output]).toEqual([0, "hello from b"]);
+  await mesh.proxies[1]?.says(new RegExp(`Closed connection from \\[${mesh.a.address6}\\]`));
+  expect(mesh.proxies[1]?.output.slice(before)).toContain("peer=spiffe://");
+});
+
+test("B5: a service on 127.0.0.1 only is hidden, one on the pod's address only is reached", async () => {
+  await mesh.b.agent.listen("127.0.0.1", 9903);
+  expect(await mesh.a.agent.attempt(mesh.b.address4, 9903)).toBe("ECONNRESET");
+  const listener = await mesh.b.agent.listen(mesh.b.address4, 9904);
+  const shown = await mesh.a.agent.connect(mesh.b.address4, 9904);
+  const server = await listener.accept();
+  await Promise.all([shown.end(), server.end()]);
+  expect((await server.finish()).ending).toBe("end");
+});
+
+test("B6: connections to the proxy's own ports do not multiply", async () => {
+  for (let count = 0; count < 50; count += 1) {
+    expect(await mesh.b.agent.attempt("127.0.0.1", 1)).toBe("ECONNRESET");
+  }
+  expect(await mesh.socketsLeft()).toEqual([]);
+});
+
+test("B7: running out of descriptors ends connections, not the proxy", async () => {
+  const pod = mesh.extraPod();
+  const flags = flagsOf(mesh.credentials(pod));
+  const proxy = await pod.proxy(flags, ["prlimit", "--nofile=64:64"]);
+  await Promise.all(
+    Array.from({ length: 100 }, async () => await mesh.a.agent.attempt(pod.address4, 9)),
+  );
+  await serveHttp(pod, 8000, "still here");
+  expect(
+    (await curl(mesh.a, "--retry", "5", "--retry-all-errors", `http://${pod.address4}:8000/`))
+      .output,
+  ).toBe("still here");
+  expect(await proxy.end()).toBe(0);
+}, 30_000);
+
+test.each(["SIGTERM", "SIGINT"] as const)("B8: %s ends the proxy cleanly", async (signal) => {
+  const pod = mesh.extraPod();
+  const before = await stateOf(pod);
+  const proxy = await mesh.proxy(pod, ["--remove-rules-on-exit"]);
+  expect(await stateOf(pod)).not.toBe(before);
+  expect(await proxy.end(signal)).toBe(0);
+  expect(await stateOf(pod)).toBe(before);
+});
+
+test("B10: starting again and again makes no second ip rule", async () => {
+  const pod = mesh.extraPod();
+  await (await mesh.proxy(pod)).end();
+  const once = await stateOf(pod);
+  await (await mesh.proxy(pod)).end("SIGKILL");
+  await (await mesh.proxy(pod)).end();
+  expect(await stateOf(pod)).toBe(once);
+  expect(once.match(/fwmark/g)).toHaveLength(2);
+});
+
+test("B11: a port in use stops the start, says which flag, and leaves nothing", async () => {
+  const pod = mesh.extraPod();
+  await pod.agent.listen("127.0.0.1", 1);
+  const before = await stateOf(pod);
+  const command = [...executable(), ...flagsOf(mesh.credentials(pod))];
+  const { code, stderr } = await pod.run(command);
+  expect(code).toBe(1);
+  expect(stderr).toMatch(/--tcp-port 1 .*EADDRINUSE/);
+  expect(await stateOf(pod)).toBe(before);
+});
+
+test("B15: an authority that is no certificate stops the start and names its flag", async () => {
+  const pod = mesh.extraPod();
+  const paths = mesh.credentials(pod);
+  const command = [...executable(), ...flagsOf({ ...paths, authority: "/dev/null" })];
+  const { code, stderr } = await pod.run(command);
+  expect(code).toBe(1);
+  expect(stderr).toContain("--ca-cert");
+});
+
+test("B16: listeners stand before the first rule: without them no rule is ever made", async () => {
+  const pod = mesh.extraPod();
+  const monitor = pod.start(["nft", "monitor"]);
+  await pod.agent.listen("::1", 2);
+  const command = [...executable(), ...flagsOf(mesh.credentials(pod))];
+  expect((await pod.run(command)).code).toBe(1);
+  await pod.run(["nft", "add table inet marker"]);
+  await monitor.says(/add table inet marker/);
+  expect(monitor.output).not.toContain("tls-tproxy");
+});
+
+test("control: a good start is seen by the same monitor", async () => {
+  const pod = mesh.extraPod();
+  const monitor = pod.start(["nft", "monitor"]);
+  await pod.run(["nft", "add table inet marker"]);
+  await monitor.says(/add table inet marker/);
+  await mesh.proxy(pod);
+  await monitor.says(/add table inet tls-tproxy/);
+});
+
+async function stateOf(pod: { run: Mesh["a"]["run"] }): Promise<string> {
+  const script =
+    "nft list ruleset; ip rule; ip -6 rule; ip route show table all; ip -6 route show table all; ip addr";
+  const { stdout } = await pod.run(["sh", "-c", script]);
+  return stdout.replaceAll(/valid_lft.*|expires \S+/g, "");
+}

@@ -1,0 +1,51 @@
+/** A half-close on one side is a half-close on the other: all bytes, then the end, and the way back stays open. */
+import { beforeAll, describe, expect, test } from "bun:test";
+
+import { Mesh } from "../support/mesh.ts";
+import { patternDigest } from "../support/pattern.ts";
+
+const mesh = Mesh.create();
+const sizes = [0, 1, 70_000, 20_000_000];
+
+beforeAll(async () => {
+  await mesh.startProxies();
+});
+
+describe.each(sizes)("%i bytes", (bytes) => {
+  test("outbound half-close keeps return traffic", async () => {
+    const { client, server } = await mesh.connection();
+    await client.write(bytes);
+    await client.end();
+    const there = await server.finish();
+    await server.write(bytes);
+    await server.end();
+    const back = await client.finish();
+    expect([there.ending, there.bytes, there.sha256]).toEqual(["end", bytes, patternDigest(bytes)]);
+    expect([back.ending, back.bytes, back.sha256]).toEqual(["end", bytes, patternDigest(bytes)]);
+  });
+
+  test("half-close by the server first keeps the client's traffic", async () => {
+    const { client, server } = await mesh.connection();
+    await server.write(bytes);
+    await server.end();
+    const back = await client.finish();
+    await client.write(bytes);
+    await client.end();
+    const there = await server.finish();
+    expect([back.ending, back.bytes, back.sha256]).toEqual(["end", bytes, patternDigest(bytes)]);
+    expect([there.ending, there.bytes, there.sha256]).toEqual(["end", bytes, patternDigest(bytes)]);
+  });
+
+  test("both ends at once lose nothing", async () => {
+    const { client, server } = await mesh.connection();
+    await Promise.all([client.write(bytes), server.write(bytes)]);
+    await Promise.all([client.end(), server.end()]);
+    const [back, there] = await Promise.all([client.finish(), server.finish()]);
+    expect([back.ending, back.sha256]).toEqual(["end", patternDigest(bytes)]);
+    expect([there.ending, there.sha256]).toEqual(["end", patternDigest(bytes)]);
+  });
+});
+
+test("no socket is left on any of the four legs", async () => {
+  expect(await mesh.socketsLeft()).toEqual([]);
+});

@@ -1,0 +1,67 @@
+/** Where the destination cannot be reached the client gets RST, and the log one line that says why. */
+import { beforeAll, expect, test } from "bun:test";
+
+import { Mesh } from "../support/mesh.ts";
+
+const mesh = Mesh.create();
+
+beforeAll(async () => {
+  await mesh.startProxies();
+});
+
+test("a port where nobody listens in a pod with a proxy", async () => {
+  expect(await mesh.a.agent.attempt(mesh.b.address4, 81)).toBe("ECONNRESET");
+  await mesh.proxies[1]?.says(
+    new RegExp(
+      `Failed to connect to original destination \\[${mesh.b.address4}:81\\]: connection refused`,
+    ),
+  );
+});
+
+test("a pod without a proxy whose port is closed", async () => {
+  expect(await mesh.a.agent.attempt(mesh.c.address4, 81)).toBe("ECONNRESET");
+  await mesh.proxies[0]?.says(
+    new RegExp(
+      `Failed to connect to original destination \\[${mesh.c.address4}:81\\]: connection refused`,
+    ),
+  );
+});
+
+test("a host that is not there", async () => {
+  expect(await mesh.a.agent.attempt("10.77.0.99", 80)).toBe("ECONNRESET");
+  await mesh.proxies[0]?.says(
+    /destination \[10\.77\.0\.99:80\]: (no route to host|connection timed out)/,
+  );
+}, 20_000);
+
+test("a network without a route", async () => {
+  const client = await mesh.a.agent.connect("10.99.0.1", 80).catch((error: Error) => error.message);
+  // The kernel looks for a route before it diverts, so the application sees what it would see without us.
+  expect(client).not.toBeObject();
+});
+
+test("a server that does not speak TLS gets no plaintext of the client", async () => {
+  const listener = await mesh.c.agent.listen("::", 8081);
+  const [client, server] = await Promise.all([
+    mesh.a.agent.connect(mesh.c.address4, 8081),
+    listener.accept(),
+  ]);
+  await client.say("SECRET");
+  await server.say("HTTP/1.1 400 Bad Request\r\n\r\n");
+  expect((await client.finish()).ending).toBe("ECONNRESET");
+  const got = await server.finish();
+  expect(got.text).not.toContain("SECRET");
+  expect(got.text.charCodeAt(0)).toBe(22); // A TLS handshake record.
+  await mesh.proxies[0]?.says(new RegExp(`destination \\[${mesh.c.address4}:8081\\]: .*TLS`));
+});
+
+test("control: without a proxy the same server is reached in clear", async () => {
+  const bare = Mesh.create();
+  const listener = await bare.c.agent.listen("::", 8081);
+  const [client, server] = await Promise.all([
+    bare.a.agent.connect(bare.c.address4, 8081),
+    listener.accept(),
+  ]);
+  await client.say("SECRET");
+  expect((await server.received(6)).text).toBe("SECRET");
+});

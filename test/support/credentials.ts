@@ -1,0 +1,74 @@
+/** Credentials on disk for pods: one authority for the whole run, and what may be wrong with a certificate. */
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { afterAll } from "bun:test";
+
+import {
+  issueAuthority,
+  issueLeaf,
+  type LeafOptions,
+  type Purpose,
+} from "../../src/identity/issue.ts";
+
+export type CredentialPaths = {
+  readonly directory: string;
+  readonly certificate: string;
+  readonly key: string;
+  readonly authority: string;
+};
+
+/** What is wrong with a certificate; nothing of it unless said. */
+export type Defect = {
+  readonly foreign?: boolean;
+  readonly expired?: boolean;
+  readonly early?: boolean;
+  readonly isAuthority?: boolean;
+  readonly usages?: readonly Purpose[];
+  readonly ips?: readonly string[];
+};
+
+const authority = issueAuthority("test authority");
+const foreignAuthority = issueAuthority("another authority");
+const directories: string[] = [];
+
+/** Files with a certificate for `ips` and its key, and the authority that peers are verified with. */
+export function credentialsFor(ips: readonly string[], defect: Defect = {}): CredentialPaths {
+  const directory = mkdtempSync(`${tmpdir()}/tproxy-test-`);
+  directories.push(directory);
+  const issuer = defect.foreign === true ? foreignAuthority : authority;
+  const leaf = issueLeaf(issuer, leafOptions(ips, defect));
+  const write = (name: string, text: string): string => {
+    writeFileSync(`${directory}/${name}`, text, { mode: 0o600 });
+    return `${directory}/${name}`;
+  };
+  return {
+    directory,
+    certificate: write("cert.pem", leaf.certificatePem),
+    key: write("key.pem", leaf.keyPem),
+    authority: write(
+      "ca.pem",
+      (defect.foreign === true ? foreignAuthority : authority).certificatePem,
+    ),
+  };
+}
+
+function leafOptions(ips: readonly string[], defect: Defect): LeafOptions {
+  const hour = 3_600_000;
+  const now = Date.now();
+  return {
+    spiffeId: `spiffe://test.example/host/${(ips[0] ?? "none").replaceAll(":", ".")}`,
+    ips: defect.ips ?? ips,
+    ...(defect.usages === undefined ? {} : { usages: defect.usages }),
+    ...(defect.isAuthority === true ? { isAuthority: true } : {}),
+    ...(defect.expired === true
+      ? { notBefore: new Date(now - 2 * hour), notAfter: new Date(now - hour) }
+      : {}),
+    ...(defect.early === true
+      ? { notBefore: new Date(now + hour), notAfter: new Date(now + 2 * hour) }
+      : {}),
+  };
+}
+
+afterAll(() => {
+  for (const directory of directories.splice(0)) rmSync(directory, { recursive: true });
+});

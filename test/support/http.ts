@@ -1,0 +1,13 @@
+/** A small HTTP application in a pod. */
+import type { Pod, Running } from "./pods.ts";
+
+/** Answers every request with `body`, on all addresses. */
+export async function serveHttp(pod: Pod, port: number, body: string): Promise<Running> {
+  const script =
+    `Bun.serve({ port: ${port}, hostname: "::", fetch: (request, server) => ` +
+    `new Response(new URL(request.url).pathname === "/clientip" ? server.requestIP(request).address : ${JSON.stringify(body)}) });` +
+    `console.log("serving");`;
+  const running = pod.start(["bun", "-e", script]);
+  await running.says(/serving/);
+  return running;
+}

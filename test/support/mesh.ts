@@ -1,0 +1,103 @@
+/** Three pods: a and b with proxies, c without one; an authority, and certificates for all of them. */
+import { readFileSync } from "node:fs";
+
+import { credentialsFor, type CredentialPaths, type Defect } from "./credentials.ts";
+import { Network, type AgentListener, type AgentSocket, type Pod, type Running } from "./pods.ts";
+
+export type Connection = { readonly client: AgentSocket; readonly server: AgentSocket };
+
+/** Where the application of pod b listens unless a test says otherwise. */
+export const applicationPort = 8080;
+
+export class Mesh {
+  readonly a: Pod;
+  readonly b: Pod;
+  readonly c: Pod;
+  readonly network: Network;
+  readonly proxies: Running[] = [];
+  #listener: AgentListener | null = null;
+
+  constructor(network: Network) {
+    this.network = network;
+    this.a = network.pod();
+    this.b = network.pod();
+    this.c = network.pod();
+  }
+
+  static create(): Mesh {
+    return new Mesh(Network.create());
+  }
+
+  /** A proxy in a and one in b, each with a certificate for its pod's addresses. */
+  async startProxies(...options: readonly string[]): Promise<void> {
+    this.proxies.push(
+      ...(await Promise.all([this.a, this.b].map((pod) => this.proxy(pod, options)))),
+    );
+  }
+
+  async proxy(pod: Pod, options: readonly string[] = [], defect: Defect = {}): Promise<Running> {
+    return await pod.proxy([...flagsOf(this.credentials(pod, defect)), ...options]);
+  }
+
+  /** Certificate, key and authority for a pod, as files; `defect` makes the certificate a bad one. */
+  credentials(pod: Pod, defect: Defect = {}): CredentialPaths {
+    return credentialsFor([pod.address4, pod.address6], defect);
+  }
+
+  extraPod(): Pod {
+    return this.network.pod();
+  }
+
+  /** A new connection from a's application to b's, as both see it. */
+  async connection(address = this.b.address4): Promise<Connection> {
+    this.#listener ??= await this.b.agent.listen("::", applicationPort);
+    const [client, server] = await Promise.all([
+      this.a.agent.connect(address, applicationPort),
+      this.#listener.accept(),
+    ]);
+    return { client, server };
+  }
+
+  /** TCP sockets of both pods that are neither listening nor waiting out TIME_WAIT, once they have settled. */
+  async socketsLeft(): Promise<string[]> {
+    let left: string[] = [];
+    for (let look = 0; look < 400; look += 1) {
+      left = [];
+      for (const pod of [this.a, this.b]) {
+        const { stdout } = await pod.run([
+          "ss",
+          "-Htan",
+          "state",
+          "connected",
+          "exclude",
+          "time-wait",
+        ]);
+        left.push(...stdout.split("\n").filter((line) => line !== ""));
+      }
+      if (left.length === 0) return left;
+    }
+    return left;
+  }
+
+  /** Waits until no more bytes move between the pods: the same count in thirty looks. */
+  async standstill(): Promise<void> {
+    let before = -1;
+    for (let same = 0; same < 30; same += 1) {
+      const { stdout } = await this.b.run(["cat", "/sys/class/net/eth0/statistics/rx_bytes"]);
+      if (Number(stdout) !== before) same = 0;
+      before = Number(stdout);
+    }
+  }
+
+  /** Bytes of anonymous memory of both proxies together: proc(5), RssAnon. */
+  anonymousMemory(): number {
+    const sizes = this.proxies.map(({ pid }) =>
+      Number(/^RssAnon:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1]),
+    );
+    return sizes.reduce((sum, size) => sum + size * 1024, 0);
+  }
+}
+
+export function flagsOf(paths: CredentialPaths): string[] {
+  return ["--cert", paths.certificate, "--key", paths.key, "--ca-cert", paths.authority];
+}

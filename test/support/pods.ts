@@ -1,0 +1,358 @@
+/** Pods for tests: network namespaces on one bridge, with agents and proxies in them. Needs root and ip(8). */
+import { afterAll } from "bun:test";
+import { createInterface } from "node:readline";
+import { Readable } from "node:stream";
+
+import type { Call, Ending } from "./calls.ts";
+
+/** Why pods cannot be made here, or null. On CI that is a failure: see `requirePods`. */
+export function podsMissing(): string | null {
+  if (process.getuid?.() !== 0) return "namespace tests need root";
+  return Bun.which("ip") === null ? "namespace tests need ip (apt-get install iproute2)" : null;
+}
+
+/** Throws where pods cannot be made: a test that cannot run says so and fails. */
+export function requirePods(): void {
+  const missing = podsMissing();
+  if (missing !== null) throw new Error(missing);
+}
+
+export type Output = { readonly code: number; readonly stdout: string; readonly stderr: string };
+
+/** A bridge and the pods on it, 10.77.0.0/24 and fd77::/64. Taken away after the file's tests. */
+export class Network {
+  readonly #name = `tp${process.pid}x${(serial += 1)}`;
+  readonly #pods: Pod[] = [];
+
+  static create(): Network {
+    requirePods();
+    const network = new Network();
+    network.#build();
+    afterAll(async () => {
+      await network.dispose();
+    });
+    return network;
+  }
+
+  /** Pods get .1, .2, … in the order of their making. */
+  pod(): Pod {
+    const host = this.#pods.length + 1;
+    const namespace = `${this.#name}p${host}`;
+    const link = `p${host}`;
+    const bridge = `${this.#name}br`;
+    ip("netns", "add", namespace);
+    ip(
+      "-n",
+      bridge,
+      "link",
+      "add",
+      link,
+      "type",
+      "veth",
+      "peer",
+      "name",
+      "eth0",
+      "netns",
+      namespace,
+    );
+    ip("-n", bridge, "link", "set", link, "master", "br0", "up");
+    const pod = new Pod(namespace, host);
+    this.#pods.push(pod);
+    for (const args of [
+      ["link", "set", "lo", "up"],
+      ["addr", "add", `${pod.address4}/24`, "dev", "eth0"],
+      ["addr", "add", `${pod.address6}/64`, "dev", "eth0", "nodad"],
+      ["link", "set", "eth0", "up"],
+    ])
+      ip("-n", namespace, ...args);
+    return pod;
+  }
+
+  /** Ends everything that runs in the pods, and the pods. */
+  async dispose(): Promise<void> {
+    for (const pod of this.#pods.splice(0)) {
+      await pod.dispose();
+      ip("netns", "del", pod.namespace);
+    }
+    ip("netns", "del", `${this.#name}br`);
+  }
+
+  #build(): void {
+    ip("netns", "add", `${this.#name}br`);
+    ip("-n", `${this.#name}br`, "link", "add", "br0", "type", "bridge");
+    ip("-n", `${this.#name}br`, "link", "set", "br0", "up");
+  }
+}
+
+export class Pod {
+  readonly namespace: string;
+  readonly address4: string;
+  readonly address6: string;
+  readonly #running: Bun.Subprocess[] = [];
+  #agent: Agent | null = null;
+
+  constructor(namespace: string, host: number) {
+    this.namespace = namespace;
+    this.address4 = `10.77.0.${host}`;
+    this.address6 = `fd77::${host}`;
+  }
+
+  /** Runs a program in the pod until it ends. */
+  async run(command: readonly string[], input = ""): Promise<Output> {
+    const child = Bun.spawn(this.#inside(command), {
+      stdin: new TextEncoder().encode(input),
+      stdout: "pipe",
+      stderr: "pipe",
+    });
+    const [code, stdout, stderr] = await Promise.all([
+      child.exited,
+      new Response(child.stdout).text(),
+      new Response(child.stderr).text(),
+    ]);
+    return { code, stdout, stderr };
+  }
+
+  /** Starts a program in the pod; it is ended with the pod at the latest. */
+  start(command: readonly string[], environment: Record<string, string> = {}): Running {
+    const child = Bun.spawn(this.#inside(command), {
+      stdin: "ignore",
+      stdout: "pipe",
+      stderr: "pipe",
+      env: { ...process.env, ...environment },
+    });
+    this.#running.push(child);
+    return new Running(child);
+  }
+
+  /** Starts a proxy in the pod and waits until it says that it is ready. */
+  async proxy(options: readonly string[], prefix: readonly string[] = []): Promise<Running> {
+    const running = this.start([...prefix, ...executable(), ...options]);
+    await running.says(/\] ready/);
+    return running;
+  }
+
+  /** The pod's application: sockets that the test drives. */
+  get agent(): Agent {
+    this.#agent ??= this.#startAgent();
+    return this.#agent;
+  }
+
+  async dispose(): Promise<void> {
+    for (const child of this.#running) child.kill("SIGKILL");
+    await Promise.all(this.#running.map((child) => child.exited));
+  }
+
+  #startAgent(): Agent {
+    const child = Bun.spawn(this.#inside(["bun", `${import.meta.dir}/agent.ts`]), {
+      stdin: "pipe",
+      stdout: "pipe",
+      stderr: "inherit",
+    });
+    this.#running.push(child);
+    return new Agent(child.stdin, child.stdout);
+  }
+
+  #inside(command: readonly string[]): string[] {
+    return ["ip", "netns", "exec", this.namespace, ...command];
+  }
+}
+
+/** A program that runs, with all that it wrote. */
+export class Running {
+  readonly child: Bun.Subprocess<"ignore", "pipe", "pipe">;
+  output = "";
+  #waiting: (() => void)[] = [];
+  #ended = false;
+
+  constructor(child: Bun.Subprocess<"ignore", "pipe", "pipe">) {
+    this.child = child;
+    void Promise.all([this.#read(child.stdout), this.#read(child.stderr)]).then(() => {
+      this.#ended = true;
+      this.#wake();
+    });
+  }
+
+  get pid(): number {
+    return this.child.pid;
+  }
+
+  /** Waits until the program has written what fits; throws when it ends before. */
+  async says(pattern: RegExp): Promise<string> {
+    for (;;) {
+      const found = pattern.exec(this.output);
+      if (found !== null) return found[0];
+      if (this.#ended) throw new Error(`ended without saying ${pattern}:\n${this.output}`);
+      await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    }
+  }
+
+  /** Sends a signal and waits for the end; returns the exit code. */
+  async end(signal: NodeJS.Signals = "SIGTERM"): Promise<number> {
+    this.child.kill(signal);
+    return await this.child.exited;
+  }
+
+  async #read(stream: ReadableStream<Uint8Array>): Promise<void> {
+    const decoder = new TextDecoder();
+    for await (const chunk of stream) {
+      this.output += decoder.decode(chunk, { stream: true });
+      this.#wake();
+    }
+  }
+
+  #wake(): void {
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    for (const wake of waiting) wake();
+  }
+}
+
+export type Finished = {
+  readonly bytes: number;
+  readonly sha256: string;
+  readonly text: string;
+  readonly ending: Ending;
+};
+
+/** An application in a pod. Errors of its sockets come as Error with the code as message. */
+export class Agent {
+  readonly #stdin: Bun.FileSink;
+  readonly #pending = new Map<number, PromiseWithResolvers<unknown>>();
+  #next = 0;
+
+  constructor(stdin: Bun.FileSink, stdout: ReadableStream<Uint8Array>) {
+    this.#stdin = stdin;
+    void this.#listen(stdout);
+  }
+
+  async listen(host: string, port: number): Promise<AgentListener> {
+    const listener = (await this.call({ op: "listen", host, port })) as number;
+    return new AgentListener(this, listener);
+  }
+
+  async connect(host: string, port: number): Promise<AgentSocket> {
+    return new AgentSocket(
+      this,
+      (await this.call({ op: "connect", host, port })) as number,
+      "",
+      "",
+    );
+  }
+
+  /** Connects and waits for the end; how it ended, or the code of why it did not begin. */
+  async attempt(host: string, port: number): Promise<Ending> {
+    try {
+      return (await (await this.connect(host, port)).finish()).ending;
+    } catch (error) {
+      return error instanceof Error ? error.message : String(error);
+    }
+  }
+
+  async call(call: Call): Promise<unknown> {
+    const id = (this.#next += 1);
+    const pending = Promise.withResolvers<unknown>();
+    this.#pending.set(id, pending);
+    void this.#stdin.write(`${JSON.stringify({ ...call, id })}\n`);
+    void this.#stdin.flush();
+    return await pending.promise;
+  }
+
+  async #listen(stdout: ReadableStream<Uint8Array>): Promise<void> {
+    const input = Readable.fromWeb(stdout as never);
+    for await (const line of createInterface({ input })) {
+      const { id, result, error } = JSON.parse(line) as Answer;
+      const pending = this.#pending.get(id);
+      this.#pending.delete(id);
+      if (error === undefined) pending?.resolve(result);
+      else pending?.reject(new Error(error));
+    }
+    for (const pending of this.#pending.values()) pending.reject(new Error("the agent is gone"));
+  }
+}
+
+type Answer = { readonly id: number; readonly result?: unknown; readonly error?: string };
+
+export class AgentListener {
+  readonly #agent: Agent;
+  readonly #listener: number;
+
+  constructor(agent: Agent, listener: number) {
+    this.#agent = agent;
+    this.#listener = listener;
+  }
+
+  async accept(): Promise<AgentSocket> {
+    const accepted = (await this.#agent.call({ op: "accept", listener: this.#listener })) as {
+      socket: number;
+      peer: string;
+      local: string;
+    };
+    return new AgentSocket(this.#agent, accepted.socket, accepted.peer, accepted.local);
+  }
+}
+
+/** One end of a TCP connection inside a pod. */
+export class AgentSocket {
+  readonly peer: string;
+  readonly local: string;
+  readonly #agent: Agent;
+  readonly #socket: number;
+
+  constructor(agent: Agent, socket: number, peer: string, local: string) {
+    this.#agent = agent;
+    this.#socket = socket;
+    this.peer = peer;
+    this.local = local;
+  }
+
+  /** Writes so many bytes of the pattern (pattern.ts); resolves when the kernel has taken them all. */
+  async write(bytes: number): Promise<void> {
+    await this.#agent.call({ op: "write", socket: this.#socket, bytes });
+  }
+
+  async say(text: string): Promise<void> {
+    await this.#agent.call({ op: "say", socket: this.#socket, text });
+  }
+
+  /** Ends this direction: FIN. */
+  async end(): Promise<void> {
+    await this.#agent.call({ op: "end", socket: this.#socket });
+  }
+
+  /** RST. */
+  async reset(): Promise<void> {
+    await this.#agent.call({ op: "reset", socket: this.#socket });
+  }
+
+  async pause(): Promise<void> {
+    await this.#agent.call({ op: "pause", socket: this.#socket });
+  }
+
+  async resume(): Promise<void> {
+    await this.#agent.call({ op: "resume", socket: this.#socket });
+  }
+
+  /** Waits until so many bytes have come, or the end. */
+  async received(bytes: number): Promise<{ bytes: number; text: string }> {
+    const call = { op: "received", socket: this.#socket, bytes } as const;
+    return (await this.#agent.call(call)) as { bytes: number; text: string };
+  }
+
+  /** Waits for the end of the peer's direction, and says what came until then. */
+  async finish(): Promise<Finished> {
+    return (await this.#agent.call({ op: "finish", socket: this.#socket })) as Finished;
+  }
+}
+
+/** The program under test: the compiled one where the gate built it, else the sources. */
+export function executable(): readonly string[] {
+  const built = process.env["TPROXY_EXECUTABLE"];
+  return built === undefined ? ["bun", `${import.meta.dir}/../../src/main.ts`] : [built];
+}
+
+function ip(...args: string[]): void {
+  const { exitCode, stderr } = Bun.spawnSync(["ip", ...args]);
+  if (exitCode !== 0) throw new Error(`ip ${args.join(" ")}: ${stderr.toString()}`);
+}
+
+let serial = 0;

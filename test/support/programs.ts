@@ -1,0 +1,54 @@
+/** Programs that this project did not write, at the other end: openssl, curl, HAProxy. */
+import type { CredentialPaths } from "./credentials.ts";
+import type { Pod, Running } from "./pods.ts";
+
+export type Spoken = { readonly code: number; readonly output: string };
+
+/** openssl s_client: says `input`, half-closes, and returns all that it wrote. Without paths: no certificate. */
+export async function opensslClient(
+  pod: Pod,
+  address: string,
+  paths: CredentialPaths | null,
+  input: string,
+): Promise<Spoken> {
+  const own = paths === null ? [] : ["-cert", paths.certificate, "-key", paths.key];
+  const command = ["openssl", "s_client", "-connect", address, ...own, "-ign_eof"];
+  const { code, stdout, stderr } = await pod.run(["timeout", "10", ...command], input);
+  return { code, output: stdout + stderr };
+}
+
+/** openssl s_server with HTTP answers, mutual TLS demanded. */
+export async function opensslServer(
+  pod: Pod,
+  port: number,
+  paths: CredentialPaths,
+): Promise<Running> {
+  const own = ["-cert", paths.certificate, "-key", paths.key, "-CAfile", paths.authority];
+  const verify = ["-Verify", "3", "-verify_return_error"];
+  const running = pod.start([
+    "openssl",
+    "s_server",
+    "-accept",
+    String(port),
+    "-www",
+    ...own,
+    ...verify,
+  ]);
+  await running.says(/ACCEPT/);
+  return running;
+}
+
+/** curl with more options; the body is the output. */
+export async function curl(pod: Pod, ...options: readonly string[]): Promise<Spoken> {
+  const command = ["curl", "--silent", "--show-error", "--max-time", "10", ...options];
+  const { code, stdout, stderr } = await pod.run(command);
+  return { code, output: stdout + stderr };
+}
+
+/** Waits until something listens on a port: HAProxy says nothing when it is ready. */
+export async function listening(pod: Pod, port: number): Promise<void> {
+  for (;;) {
+    const { stdout } = await pod.run(["ss", "-Hltn", `sport = :${port}`]);
+    if (stdout !== "") return;
+  }
+}
