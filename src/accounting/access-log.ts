@@ -3,6 +3,12 @@ import { describeIdentity } from "../identity/certificate.ts";
 import { formatSocketAddress } from "../net/address.ts";
 import { endingOf, type ConnectionRecord } from "./record.ts";
 
+/** At -v 1: a connection has come, nothing is known of its peer yet. */
+export function acceptLine(record: ConnectionRecord): string {
+  const from = formatSocketAddress(record.peer);
+  return `Accepting connection from ${from} with destination of ${formatSocketAddress(record.original)}`;
+}
+
 /** One line without its header; `now` on the record's clock, in milliseconds. */
 export function accessLine(record: ConnectionRecord, now: number): string {
   const from = formatSocketAddress(record.peer);

@@ -1,7 +1,7 @@
 /** The live connections: every one is opened here once and closed once. */
 import type { Log } from "../log.ts";
 import type { Intercepted } from "../net/listener.ts";
-import { accessLine } from "./access-log.ts";
+import { acceptLine, accessLine } from "./access-log.ts";
 import { ConnectionRecord, type Direction } from "./record.ts";
 
 export class Ledger {
@@ -22,6 +22,7 @@ export class Ledger {
   open(direction: Direction, intercepted: Intercepted): ConnectionRecord {
     const record = new ConnectionRecord(direction, intercepted, this.#now());
     this.#live.add(record);
+    if (this.#log.verbosity > 0) this.#log.write("I", direction, acceptLine(record));
     return record;
   }
 

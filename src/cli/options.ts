@@ -104,12 +104,12 @@ export function addOtherOptions(command: Command): void {
   add(command, "-v, --v <level>", "number for the log level verbosity", {
     parse: values.verbosity,
     default: [0, "0"],
-    variable: "TPROXY_VERBOSITY",
   });
 }
 
 /** Throws ProxyError (USAGE) for what one option alone cannot tell. */
 export function configOf(flags: RunFlags, environment: Environment): Config {
+  assertCareful(flags);
   return {
     credentials: credentialsOf(flags),
     tlsVersionMin: flags.tlsMin,
@@ -124,9 +124,13 @@ export function configOf(flags: RunFlags, environment: Environment): Config {
 export type Environment = Readonly<Record<string, string | undefined>>;
 
 /** Throws ProxyError (USAGE) on a host without an explicit range and ports: everybody would be locked out. */
-export function interceptionOf(flags: InterceptionFlags, environment: Environment): Interception {
+export function assertCareful(flags: InterceptionFlags): void {
   const bare = flags.meshCidr === undefined || flags.inboundPort === undefined;
   if (bare && isInitialNetworkNamespace()) throw new ProxyError("USAGE", hostRefusal);
+}
+
+/** Throws ProxyError (USAGE) for ports that clash. */
+export function interceptionOf(flags: InterceptionFlags, environment: Environment): Interception {
   assertDistinct(flags);
   return {
     meshRanges: flags.meshCidr ?? defaultMeshRanges,
@@ -180,13 +184,18 @@ type OptionForm = {
   /** A default that is worked out later. */
   readonly shown?: string;
   readonly preset?: string;
-  readonly variable?: string;
 };
+
+/** What the help says of an option: the environment is told once for all, below. */
+export function describeOption(option: Option): string {
+  const shown = option.defaultValueDescription;
+  return shown === undefined ? option.description : `${option.description} (default: ${shown})`;
+}
 
 function add(command: Command, flags: string, about: string, form: OptionForm = {}): void {
   const shown = form.shown === undefined ? about : `${about} (default: ${form.shown})`;
   const option = new Option(flags, shown);
-  option.env(form.variable ?? `TPROXY_${option.name().toUpperCase().replaceAll("-", "_")}`);
+  option.env(`TPROXY_${option.name().toUpperCase().replaceAll("-", "_")}`);
   if (form.parse !== undefined) option.argParser(form.parse);
   if (form.default !== undefined) option.default(...form.default);
   if (form.preset !== undefined) option.preset(form.preset);

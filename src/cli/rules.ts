@@ -8,6 +8,7 @@ import { planOf } from "../intercept/plan.ts";
 import {
   addInterceptionOptions,
   addListenOptions,
+  assertCareful,
   interceptionOf,
   type InterceptionFlags,
 } from "./options.ts";
@@ -39,6 +40,9 @@ function act(flags: RulesFlags): void {
   const interception = interceptionOf(flags, process.env);
   const plan = planOf(interception);
   if (flags.print === true) process.stdout.write(planText(plan));
-  if (flags.apply === true) install(interception);
+  if (flags.apply === true) {
+    assertCareful(flags);
+    install(interception);
+  }
   if (flags.remove === true) remove(plan);
 }

@@ -1,0 +1,39 @@
+/** The command line as a whole: what there is, and how it presents itself. */
+import { Command } from "commander";
+
+import { describeOption } from "./options.ts";
+import { rulesCommand } from "./rules.ts";
+import { runCommand } from "./run.ts";
+
+/** The program, ready to parse normalised arguments; it throws CommanderError instead of exiting. */
+export function makeProgram(): Command {
+  const program = new Command("tls-tproxy");
+  program
+    .description(about)
+    .usage("[run] [options]\n       tls-tproxy <command> [options]")
+    .exitOverride()
+    .allowExcessArguments(false)
+    .enablePositionalOptions()
+    .showHelpAfterError("Try tls-tproxy --help.")
+    .configureHelp({ optionDescription: describeOption, helpWidth: 96, showGlobalOptions: false })
+    .addHelpText("after", epilogue);
+  runCommand(program);
+  program.helpOption("-h, --help", "show this");
+  program.helpCommand(false);
+  program.commandsGroup("Commands:");
+  rulesCommand(program);
+  return program;
+}
+
+const about =
+  "Carries a pod's TCP connections to its peers over mutual TLS. Applications notice nothing:\n" +
+  "the kernel diverts what they send and receive, and nothing to the mesh ever leaves in clear.";
+
+const epilogue = `
+Long options take one dash or two, "=" or a space, and are environment variables as well:
+--ca-cert is TPROXY_CA_CERT. A flag goes before the environment, that before the default.
+
+Examples:
+  tls-tproxy demo                                    see it work, on this machine, harmlessly
+  tls-tproxy -cert tls.crt -key tls.key -ca-cert ca.crt           run in a pod (NET_ADMIN)
+  tls-tproxy rules --print --mesh-cidr 10.8.0.0/16   what it would tell the kernel`;

@@ -1,0 +1,72 @@
+/** What the program says to those who hold it wrongly, and to those who ask. */
+import { expect, test } from "bun:test";
+
+import { executable } from "../support/pods.ts";
+
+type Said = { readonly code: number; readonly out: string; readonly error: string };
+
+function tproxy(args: readonly string[], environment: Record<string, string> = {}): Said {
+  const env = { ...process.env, ...environment };
+  const { exitCode, stdout, stderr } = Bun.spawnSync([...executable(), ...args], { env });
+  return { code: exitCode, out: stdout.toString(), error: stderr.toString() };
+}
+
+test.each([["--help"], ["-help"], ["-h"]])("%s is the README's help block", async (flag) => {
+  const { code, out } = tproxy([flag]);
+  const readme = await Bun.file(`${import.meta.dir}/../../README.md`).text();
+  expect(code).toBe(0);
+  expect(readme).toContain(`\n${out.trimEnd()}\n`);
+});
+
+test("without certificates it refuses, and says how to get them", () => {
+  const { code, error } = tproxy(["--mesh-cidr", "10.0.0.0/8", "--inbound-port", "80"]);
+  expect(code).toBe(2);
+  expect(error).toMatch(/^tls-tproxy: --cert, --key, --ca-cert missing\. .*demo/);
+});
+
+test("on a host it refuses to capture everything", () => {
+  const { code, error } = tproxy(["--cert", "c", "--key", "k", "--ca-cert", "a"]);
+  expect(code).toBe(2);
+  expect(error).toContain("Say what to intercept with --mesh-cidr and --inbound-port");
+});
+
+test.each([
+  [["--tcp-port", "0"], "--tcp-port"],
+  [["-tcp-port=70000"], "--tcp-port"],
+  [["--mesh-cidr", "10.0.0.0/33"], "--mesh-cidr"],
+  [["--mesh-cidr", "010.0.0.0/8"], "--mesh-cidr"],
+  [["--exclude-uid", "root"], "--exclude-uid"],
+  [["--mark", "0xf/0xf"], "--mark"],
+  [["--tls-min", "1.1"], "--tls-min"],
+  [["--status-address", "15020"], "--status-address"],
+  [["--certt"], "Did you mean --cert?"],
+  [["frobnicate"], "frobnicate"],
+  [["rules"], "--print, --apply or --remove"],
+  [["rules", "--print", "--apply"], "--print"],
+] as const)("%j is a mistake that names %s", (args, named) => {
+  const { code, error } = tproxy(args);
+  expect(code).toBe(2);
+  expect(error).toContain(named);
+});
+
+test("a flag goes before the environment, the environment before the default", () => {
+  const print = ["rules", "--print", "--inbound-port", "80"];
+  const port = (said: Said): string | undefined =>
+    /to 127\.0\.0\.1:(\d+) accept/.exec(said.out)?.[1];
+  const environment = { TPROXY_TCP_PORT: "1001" };
+  expect(port(tproxy(print))).toBe("1");
+  expect(port(tproxy(print, environment))).toBe("1001");
+  expect(port(tproxy([...print, "--tcp-port", "1002"], environment))).toBe("1002");
+});
+
+test("a wrong value in the environment names the variable", () => {
+  const { code, error } = tproxy(["rules", "--print"], { TPROXY_TLS_PORT: "x" });
+  expect(code).toBe(2);
+  expect(error).toContain("TPROXY_TLS_PORT");
+});
+
+test("one dash is as two, and an equals sign as a space", () => {
+  const wanted = tproxy(["rules", "--print", "--mesh-cidr", "10.8.0.0/16"]).out;
+  expect(wanted).toContain("10.8.0.0/16");
+  expect(tproxy(["rules", "-print", "-mesh-cidr=10.8.0.0/16"]).out).toBe(wanted);
+});
