@@ -1,6 +1,7 @@
 /** The command line as a whole: what there is, and how it presents itself. */
 import { Command } from "commander";
 
+import { demoCommands } from "./demo.ts";
 import { describeOption } from "./options.ts";
 import { rulesCommand } from "./rules.ts";
 import { runCommand } from "./run.ts";
@@ -21,6 +22,7 @@ export function makeProgram(): Command {
   program.helpOption("-h, --help", "show this");
   program.helpCommand(false);
   program.commandsGroup("Commands:");
+  demoCommands(program);
   rulesCommand(program);
   return program;
 }

@@ -96,6 +96,17 @@ export function addBridge(name: string): Request {
   return newLink([linkHeader(0, 0, 0), attribute(3, text(name)), info], `add bridge ${name}`);
 }
 
+/** Answers with the link; `linkIndexOf` reads it. -ENODEV if there is none. */
+export function getLink(name: string): Request {
+  const body = [linkHeader(0, 0, 0), attribute(3, text(name))];
+  return { type: 18, flags: flag.request | flag.ack, body, about: `look for interface ${name}` };
+}
+
+/** The interface's index from an answer to `getLink`: struct ifinfomsg, ifi_index. */
+export function linkIndexOf(payload: Uint8Array): number {
+  return new DataView(payload.buffer, payload.byteOffset, payload.byteLength).getInt32(4, true);
+}
+
 /** Sets an interface up, and makes it a port of the bridge `master` if given. */
 export function setUp(interfaceIndex: number, master?: number): Request {
   const port = master === undefined ? [] : [attribute(10, u32(master))];

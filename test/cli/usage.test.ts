@@ -49,14 +49,16 @@ test.each([
   expect(error).toContain(named);
 });
 
+function portOf(said: Said): string | undefined {
+  return /to 127\.0\.0\.1:(\d+) accept/.exec(said.out)?.[1];
+}
+
 test("a flag goes before the environment, the environment before the default", () => {
   const print = ["rules", "--print", "--inbound-port", "80"];
-  const port = (said: Said): string | undefined =>
-    /to 127\.0\.0\.1:(\d+) accept/.exec(said.out)?.[1];
   const environment = { TPROXY_TCP_PORT: "1001" };
-  expect(port(tproxy(print))).toBe("1");
-  expect(port(tproxy(print, environment))).toBe("1001");
-  expect(port(tproxy([...print, "--tcp-port", "1002"], environment))).toBe("1002");
+  expect(portOf(tproxy(print))).toBe("1");
+  expect(portOf(tproxy(print, environment))).toBe("1001");
+  expect(portOf(tproxy([...print, "--tcp-port", "1002"], environment))).toBe("1002");
 });
 
 test("a wrong value in the environment names the variable", () => {

@@ -1,7 +1,6 @@
 /** Credentials on disk for pods: one authority for the whole run, and what may be wrong with a certificate. */
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { afterAll } from "bun:test";
 
 import {
   issueAuthority,
@@ -69,6 +68,6 @@ function leafOptions(ips: readonly string[], defect: Defect): LeafOptions {
   };
 }
 
-afterAll(() => {
-  for (const directory of directories.splice(0)) rmSync(directory, { recursive: true });
+process.on("exit", () => {
+  for (const directory of directories) rmSync(directory, { recursive: true });
 });

@@ -24,13 +24,20 @@ export class Network {
   readonly #name = `tp${process.pid}x${(serial += 1)}`;
   readonly #pods: Pod[] = [];
 
+  /** For a test file: taken away after its tests. */
   static create(): Network {
-    requirePods();
-    const network = new Network();
-    network.#build();
+    const network = Network.make();
     afterAll(async () => {
       await network.dispose();
     });
+    return network;
+  }
+
+  /** The caller disposes of it. */
+  static make(): Network {
+    requirePods();
+    const network = new Network();
+    network.#build();
     return network;
   }
 

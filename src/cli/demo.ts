@@ -1,0 +1,130 @@
+/** `tproxy demo`: see it work, in namespaces of its own, with nothing left behind. */
+import { mkdirSync, readdirSync, readFileSync } from "node:fs";
+
+import { Argument, Option, type Command } from "commander";
+
+import { Credentials } from "../demo/credentials.ts";
+import { perform, setStage } from "../demo/director.ts";
+import { runHost } from "../demo/host.ts";
+import type { HostName } from "../demo/topology.ts";
+import { Transcript } from "../demo/transcript.ts";
+import { ProxyError } from "../errors.ts";
+import { SystemCallError } from "../native/errno.ts";
+import * as namespaces from "../native/namespaces.ts";
+import { selfCommand } from "./self.ts";
+
+type DemoFlags = { readonly sabotage?: boolean };
+
+/** The command that people type, and the two that it starts itself with. */
+export function demoCommands(program: Command): void {
+  program
+    .command("demo")
+    .description("show two pods that talk over mutual TLS, and what an outsider gets")
+    .addOption(new Option("--sabotage", "start no proxies: the demo has to fail").hideHelp())
+    .action((flags: DemoFlags) => {
+      outside(flags);
+    });
+  program
+    .command("demo-inside", { hidden: true })
+    .addOption(new Option("--sabotage"))
+    .action(async (flags: DemoFlags) => {
+      await inside(flags);
+    });
+  program
+    .command("demo-host", { hidden: true })
+    .addArgument(new Argument("<name>").choices(["a", "b", "c"]))
+    .action(async (name: HostName) => {
+      await runHost(name, selfCommand());
+    });
+}
+
+/** Starts the demo in new namespaces, waits for its end, and looks whether anything is left. */
+function outside(flags: DemoFlags): void {
+  const before = traces();
+  const sabotage = flags.sabotage === true ? ["--sabotage"] : [];
+  const status = namespaces.wait(start([...selfCommand(), "demo-inside", ...sabotage]));
+  const transcript = new Transcript(write, hasColour());
+  transcript.heading("Afterwards");
+  const good = traces() === before;
+  const seen = good ? "nothing" : "something";
+  transcript.line({ title: "interfaces, mounts and files left", expected: "nothing", seen, good });
+  write(status === 0 && good ? next : "\nNot everything was as expected.\n");
+  process.exitCode = status === 0 && good ? 0 : 1;
+}
+
+/** Throws DEMO_FAILED with the remedy where namespaces are not to be had. */
+function start(command: readonly string[]): number {
+  const { user, network, mount, pid } = namespaces.newNamespace;
+  const environment = { PATH: process.env["PATH"] ?? "", NO_COLOR: hasColour() ? "" : "1" };
+  try {
+    return namespaces.enter({
+      flags: user | network | mount | pid,
+      output: 1,
+      arguments: command,
+      environment,
+    });
+  } catch (error) {
+    if (!(error instanceof SystemCallError)) throw error;
+    const text = `no namespaces for the demo (${error.message}). It needs user namespaces (${knobs}).`;
+    throw new ProxyError("DEMO_FAILED", text, { cause: error });
+  }
+}
+
+/** The first process of the new namespaces: when it ends, all in them ends. */
+async function inside(flags: DemoFlags): Promise<void> {
+  const transcript = new Transcript(write, (process.env["NO_COLOR"] ?? "") === "");
+  const began = performance.now();
+  write("Two pods and a host without a proxy, in namespaces of their own on this machine.\n");
+  namespaces.makeMountsPrivate();
+  const directory = memoryDirectory();
+  const remotes = await setStage(selfCommand());
+  const credentials = new Credentials(directory);
+  await perform({ transcript, remotes, credentials, sabotage: flags.sabotage === true });
+  const seconds = ((performance.now() - began) / 1000).toFixed(1);
+  const { shown, failed } = transcript;
+  write(`\n${shown - failed} of ${shown} lines as expected, in ${seconds} s.\n`);
+  process.exitCode = failed === 0 ? 0 : 1;
+}
+
+/** Memory in place of a folder that this executable does not lie in; keys never touch a disk. */
+function memoryDirectory(): string {
+  const hidden = (folder: string): boolean =>
+    selfCommand().some((part) => part.startsWith(`${folder}/`));
+  for (const folder of ["/mnt", "/media", "/srv", "/opt", "/tmp"]) {
+    if (hidden(folder)) continue;
+    try {
+      namespaces.mountMemory(folder);
+      mkdirSync(`${folder}/demo`, { mode: 0o700 });
+      return `${folder}/demo`;
+    } catch (error) {
+      if (!(error instanceof SystemCallError)) throw error;
+    }
+  }
+  throw new ProxyError(
+    "DEMO_FAILED",
+    "no folder to mount memory over (/mnt, /media, /srv, /opt, /tmp)",
+  );
+}
+
+/** What a demo could leave on a machine. */
+function traces(): string {
+  const interfaces = readFileSync("/proc/self/net/dev", "latin1")
+    .split("\n")
+    .map((line) => line.split(":")[0]);
+  const files = readdirSync("/tmp").filter((name) => name.includes("tproxy"));
+  return JSON.stringify([interfaces, readFileSync("/proc/self/mountinfo", "latin1"), files]);
+}
+
+function hasColour(): boolean {
+  return process.stdout.isTTY && (process.env["NO_COLOR"] ?? "") === "";
+}
+
+function write(text: string): void {
+  process.stdout.write(text);
+}
+
+const knobs =
+  "sysctl kernel.unprivileged_userns_clone, user.max_user_namespaces, or an AppArmor rule";
+const next = `
+Next: tls-tproxy --help, or README.md for running it in a pod or on a host.
+`;

@@ -1,0 +1,277 @@
+/** The demo, scene by scene: what is done, what is expected, what is seen. Runs inside the demo's namespaces. */
+import { Capture } from "./capture.ts";
+import type { Credentials } from "./credentials.ts";
+import { cableIndex, layCables } from "./links.ts";
+import type { ClientCredentials, Outcome } from "./messages.ts";
+import { Remote } from "./remote.ts";
+import {
+  answerText,
+  applicationPort,
+  hosts,
+  internet,
+  requestText,
+  type HostName,
+} from "./topology.ts";
+import type { Transcript } from "./transcript.ts";
+import { readWire, type WireReport } from "./wire.ts";
+
+export type Stage = {
+  readonly transcript: Transcript;
+  readonly remotes: Readonly<Record<HostName, Remote>>;
+  readonly credentials: Credentials;
+  /** For trying that a demo without proxies fails. */
+  readonly sabotage: boolean;
+};
+
+/** Three hosts on one wire, each with an application. */
+export async function setStage(self: readonly string[]): Promise<Stage["remotes"]> {
+  const a = await Remote.start("a", self, []);
+  const b = await Remote.start("b", self, []);
+  const c = await Remote.start("c", self, []);
+  layCables({ a: a.pid, b: b.pid, c: c.pid });
+  for (const remote of [a, b, c]) {
+    // oxlint-disable-next-line no-await-in-loop -- three of them
+    await remote.order("network", null);
+    // oxlint-disable-next-line no-await-in-loop -- three of them
+    await remote.order("serve", { port: applicationPort });
+  }
+  return { a, b, c };
+}
+
+/** All scenes in their order. */
+export async function perform(stage: Stage): Promise<void> {
+  await withoutProxies(stage);
+  await startProxies(stage);
+  await betweenPods(stage);
+  await outsiders(stage);
+  await outsideTheMesh(stage);
+  await wrongName(stage);
+  await proxyKilled(stage);
+}
+
+async function withoutProxies(stage: Stage): Promise<void> {
+  stage.transcript.heading("Control: the wire without proxies");
+  const wire = await overhear(async () => {
+    await expectAnswer(stage, "pod a asks pod b over plain HTTP", "a", hosts.b.ipv4);
+  });
+  const found = occurrences(wire);
+  show(stage, "its text on the wire between them", "to be read", `${found} times`, found > 0);
+}
+
+async function startProxies(stage: Stage): Promise<void> {
+  stage.transcript.heading("A proxy in pod a and one in pod b");
+  for (const name of ["a", "b"] as const) {
+    // oxlint-disable-next-line no-await-in-loop -- two of them
+    await startProxy(stage, name);
+  }
+}
+
+/** IPv4, IPv6, and the other way round, with somebody listening on the wire. */
+async function betweenPods(stage: Stage): Promise<void> {
+  const wire = await overhear(async () => {
+    await expectAnswer(stage, "pod a asks pod b over plain HTTP, IPv4", "a", hosts.b.ipv4);
+    await expectAnswer(stage, "pod a asks pod b, IPv6", "a", hosts.b.ipv6);
+    await expectAnswer(stage, "pod b asks pod a, IPv4", "b", hosts.a.ipv4);
+    await expectAnswer(stage, "pod b asks pod a, IPv6", "b", hosts.a.ipv6);
+  });
+  stage.transcript.heading("What the wire between them showed meanwhile");
+  show(
+    stage,
+    "frames captured and lost",
+    "all, 0 lost",
+    `${wire.frames}, ${wire.lost} lost`,
+    wire.frames > 0 && wire.lost === 0,
+  );
+  const { tls13Handshakes: handshakes, connections } = wire;
+  show(
+    stage,
+    "TLS 1.3 handshakes",
+    "1 a connection",
+    `${handshakes} of ${connections}`,
+    connections === 4 && handshakes === 4,
+  );
+  show(
+    stage,
+    "records of application data",
+    "some",
+    String(wire.applicationRecords),
+    wire.applicationRecords > 0,
+  );
+  show(
+    stage,
+    "bytes outside of TLS records",
+    "0",
+    String(wire.foreignBytes + wire.missingBytes),
+    wire.foreignBytes + wire.missingBytes === 0,
+  );
+  const found = occurrences(wire);
+  show(
+    stage,
+    "the request's or the answer's text",
+    "0 times",
+    `${found} times`,
+    found === 0 && wire.bytes > 0,
+  );
+}
+
+async function outsiders(stage: Stage): Promise<void> {
+  stage.transcript.heading("Host c, which has no proxy, asks pod b");
+  await expectRefusal(stage, "a plain client", "c", hosts.b.ipv4, null);
+  await expectRefusal(stage, "a plain client, IPv6", "c", hosts.b.ipv6, null);
+  await expectRefusal(stage, "a TLS client without a certificate", "c", hosts.b.ipv4, {});
+  await expectRefusal(
+    stage,
+    "a TLS client of another authority",
+    "c",
+    hosts.b.ipv4,
+    stage.credentials.client("another"),
+  );
+  const good = stage.credentials.client("ours");
+  await expectAnswer(stage, "a TLS client of our authority", "c", hosts.b.ipv4, good);
+}
+
+async function outsideTheMesh(stage: Stage): Promise<void> {
+  stage.transcript.heading("The Internet, outside of the mesh ranges");
+  const wire = await overhear(async () => {
+    await expectAnswer(stage, `pod a asks ${internet.ipv4}`, "a", internet.ipv4);
+    await expectAnswer(stage, `pod a asks ${internet.ipv6}`, "a", internet.ipv6);
+  }, ["a", "internet"]);
+  const found = occurrences(wire);
+  show(
+    stage,
+    "its text on the wire",
+    "in clear",
+    `${found} times`,
+    found > 0 && wire.tls13Handshakes === 0,
+  );
+}
+
+async function wrongName(stage: Stage): Promise<void> {
+  stage.transcript.heading("Pod b's certificate names 127.0.0.1 and ::1, not its address");
+  await stage.remotes.b.order("endProxy", "SIGTERM");
+  await startProxy(stage, "b", ["127.0.0.1", "::1"]);
+  await expectRefusal(stage, "pod a asks pod b", "a", hosts.b.ipv4, null, "ECONNRESET");
+  const log = await stage.remotes.a.order("proxyLog", null);
+  const line = log.findLast((one) => one.includes("Failed to connect")) ?? "";
+  const reason = `certificate is valid for 127.0.0.1, ::1, not ${hosts.b.ipv4}`;
+  show(
+    stage,
+    "the log of pod a's proxy",
+    "the reason",
+    line.includes(reason) ? "it" : "not it",
+    line.includes(reason),
+  );
+  stage.transcript.quote(line);
+}
+
+async function proxyKilled(stage: Stage): Promise<void> {
+  stage.transcript.heading("Pod b's proxy is killed (-9)");
+  await stage.remotes.b.order("endProxy", "SIGKILL");
+  await expectRefusal(stage, "a plain client on host c", "c", hosts.b.ipv4, null);
+  await expectRefusal(stage, "a plain client on host c, IPv6", "c", hosts.b.ipv6, null);
+  await expectRefusal(stage, "pod a", "a", hosts.b.ipv4, null);
+  const { status } = await stage.remotes.b.order("removeRules", null);
+  show(
+    stage,
+    "control: tls-tproxy rules --remove in pod b",
+    "exit 0",
+    `exit ${status}`,
+    status === 0,
+  );
+  await expectAnswer(stage, "control: the plain client on host c again", "c", hosts.b.ipv4);
+}
+
+async function startProxy(stage: Stage, name: HostName, ips?: readonly string[]): Promise<void> {
+  if (stage.sabotage) return;
+  const { ready, log } = await stage.remotes[name].order(
+    "startProxy",
+    stage.credentials.proxy(name, ips),
+  );
+  show(stage, `${hosts[name].title}: GET /readyz`, "200", ready ? "200" : "no", ready);
+  if (!ready) for (const line of log) stage.transcript.quote(line);
+}
+
+async function expectAnswer(
+  stage: Stage,
+  title: string,
+  from: HostName,
+  address: string,
+  tls: ClientCredentials | null = null,
+): Promise<void> {
+  const outcome = await ask(stage, from, address, tls);
+  const good =
+    outcome.kind === "answer" && outcome.status === 200 && outcome.body.includes(answerText);
+  show(stage, title, "200", wordsOf(outcome), good);
+}
+
+/** Refused, and the application has heard nothing: a refusal of the answer alone would not do. */
+async function expectRefusal(
+  stage: Stage,
+  title: string,
+  from: HostName,
+  address: string,
+  tls: ClientCredentials | null,
+  code?: string,
+): Promise<void> {
+  const before = (await stage.remotes.b.order("heard", null)).length;
+  const outcome = await ask(stage, from, address, tls);
+  const heard = (await stage.remotes.b.order("heard", null)).length - before;
+  const refused = outcome.kind !== "answer" && (code === undefined || wordsOf(outcome) === code);
+  const seen = heard === 0 ? wordsOf(outcome) : `${wordsOf(outcome)}, and the application heard it`;
+  show(stage, title, code ?? "no answer", seen, refused && heard === 0);
+}
+
+async function ask(
+  stage: Stage,
+  from: HostName,
+  address: string,
+  tls: ClientCredentials | null,
+): Promise<Outcome> {
+  const path = requestText.slice("GET ".length);
+  return await stage.remotes[from].order("ask", {
+    address,
+    port: applicationPort,
+    path,
+    msMax: answerMsMax,
+    tls,
+  });
+}
+
+type Overheard = WireReport & { readonly lost: number };
+
+/** Listens at pod a's cable while `act` goes on. */
+async function overhear(
+  act: () => Promise<void>,
+  between: readonly ("a" | "b" | "internet")[] = ["a", "b"],
+): Promise<Overheard> {
+  const capture = new Capture(cableIndex("a"));
+  await act();
+  const { frames, dropped } = capture.finish();
+  const addresses = between.flatMap((name) => {
+    const host = name === "internet" ? internet : hosts[name];
+    return [host.ipv4, host.ipv6];
+  });
+  return { ...readWire(frames, addresses, [requestText, answerText]), lost: dropped };
+}
+
+function occurrences(wire: WireReport): number {
+  return [...wire.texts.values()].reduce((sum, count) => sum + count, 0);
+}
+
+function show(stage: Stage, title: string, ...rest: readonly [string, string, boolean]): void {
+  const [expected, seen, good] = rest;
+  stage.transcript.line({ title, expected, seen, good });
+}
+
+function wordsOf(outcome: Outcome): string {
+  switch (outcome.kind) {
+    case "answer":
+      return String(outcome.status);
+    case "refused":
+      return outcome.code === "" ? "closed without an answer" : outcome.code;
+    case "silence":
+      return `no answer in ${outcome.msMax / 1000} s`;
+  }
+}
+
+const answerMsMax = 1500;
