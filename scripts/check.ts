@@ -3,6 +3,7 @@
 type Step = { readonly name: string; readonly command: readonly string[]; readonly cwd?: string };
 
 const steps: readonly Step[] = [
+  { name: "executable", command: ["scripts/build.sh"] },
   { name: "format", command: ["bun", "fmt", "--check", "src", "test", "scripts"] },
   { name: "format of the shim", command: ["zig", "fmt", "--check", "ffi/src", "ffi/build.zig"] },
   { name: "types", command: ["bun", "check"] },
@@ -28,6 +29,7 @@ process.exitCode = failed === 0 ? 0 : 1;
 async function run(step: Step): Promise<{ code: number; output: string }> {
   const child = Bun.spawn([...step.command], {
     cwd: step.cwd ?? ".",
+    env: { ...process.env, TPROXY_EXECUTABLE: `${process.cwd()}/bin/tproxy` },
     stdin: "ignore",
     stdout: "pipe",
     stderr: "pipe",

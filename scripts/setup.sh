@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Sourced by the commands: the project's own Bun and Zig (locked npm dependencies), and the shim.
+# Sourced by the commands: the project's own Bun and Zig (locked npm dependencies), the shim, the executable.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 export PATH="$PWD/node_modules/.bin:$PATH"
@@ -26,6 +26,16 @@ build_shim() {
   say "building the shim with zig (12 s when cold)"
   (cd ffi && zig build)
   touch "$library"
+}
+
+# No .env and no bunfig.toml of the folder it is started in: they would be settings from nowhere.
+build_executable() {
+  if [[ -x bin/tproxy && -z $(find src package.json ffi/zig-out/lib bun.lock -newer bin/tproxy) ]]; then return; fi
+  say "compiling bin/tproxy (2 s)"
+  mkdir -p bin
+  bun build --compile --minify --bytecode --format=esm --no-compile-autoload-dotenv \
+    --no-compile-autoload-bunfig src/main.ts --outfile bin/tproxy >&2
+  touch bin/tproxy
 }
 
 install_dependencies

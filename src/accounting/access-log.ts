@@ -1,6 +1,6 @@
 /** The line that a connection leaves behind. Pure. */
 import { describeIdentity } from "../identity/certificate.ts";
-import { formatSocketAddress } from "../net/address.ts";
+import { formatSocketAddress, type SocketAddress } from "../net/address.ts";
 import { endingOf, type ConnectionRecord } from "./record.ts";
 
 /** At -v 1: a connection has come, nothing is known of its peer yet. */
@@ -12,7 +12,7 @@ export function acceptLine(record: ConnectionRecord): string {
 /** One line without its header; `now` on the record's clock, in milliseconds. */
 export function accessLine(record: ConnectionRecord, now: number): string {
   const from = formatSocketAddress(record.peer);
-  const to = `[${formatSocketAddress(record.original)}]`;
+  const to = bracketed(record.original);
   const ms = `ms=${Math.round(now - record.openedAt)}`;
   const { outcome } = record;
   switch (outcome.kind) {
@@ -34,4 +34,10 @@ export function accessLine(record: ConnectionRecord, now: number): string {
         `end=${JSON.stringify(endingOf(record.downstream, outcome.upstream))}`,
       ].join(" ");
   }
+}
+
+/** In brackets as klog's readers know it; an IPv6 address already has them. */
+function bracketed(address: SocketAddress): string {
+  const text = formatSocketAddress(address);
+  return address.family === 4 ? `[${text}]` : text;
 }

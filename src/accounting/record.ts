@@ -55,7 +55,7 @@ export class ConnectionRecord {
   }
 }
 
-/** "clean"; "unconfirmed" where TLS truncation cannot be told from an end; or which leg was cut by what. */
+/** "clean", or which leg was cut by what. A TLS peer that was cut by a bare FIN counts as clean: Bun does not say. */
 export function endingOf(downstream: Stream, upstream: Stream): string {
   for (const [name, leg] of [
     ["downstream", downstream],
@@ -63,6 +63,5 @@ export function endingOf(downstream: Stream, upstream: Stream): string {
   ] as const) {
     if (leg.ending === "cut" && leg.fault !== "") return `${name}: ${describeFault(leg.fault)}`;
   }
-  if (downstream.ending === "cut" || upstream.ending === "cut") return "cut";
-  return downstream.endUnconfirmed || upstream.endUnconfirmed ? "unconfirmed" : "clean";
+  return downstream.ending === "cut" || upstream.ending === "cut" ? "cut" : "clean";
 }

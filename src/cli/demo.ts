@@ -88,10 +88,8 @@ async function inside(flags: DemoFlags): Promise<void> {
 
 /** Memory in place of a folder that this executable does not lie in; keys never touch a disk. */
 function memoryDirectory(): string {
-  const hidden = (folder: string): boolean =>
-    selfCommand().some((part) => part.startsWith(`${folder}/`));
   for (const folder of ["/mnt", "/media", "/srv", "/opt", "/tmp"]) {
-    if (hidden(folder)) continue;
+    if (selfCommand().some((part) => part.startsWith(`${folder}/`))) continue;
     try {
       namespaces.mountMemory(folder);
       mkdirSync(`${folder}/demo`, { mode: 0o700 });

@@ -45,10 +45,12 @@ class Asking {
     this.#request = `GET ${path} HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\n\r\n`;
   }
 
+  /** The first outcome counts: ending the socket is itself reported as a close. */
   settle(outcome: Outcome): void {
+    if (this.#settled) return;
     this.#settled = true;
-    this.#socket?.terminate();
     this.#resolve(outcome);
+    this.#socket?.terminate();
   }
 
   /** A connection that came about too late says nothing. */

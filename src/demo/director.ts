@@ -52,7 +52,10 @@ export async function perform(stage: Stage): Promise<void> {
 async function withoutProxies(stage: Stage): Promise<void> {
   stage.transcript.heading("Control: the wire without proxies");
   const wire = await overhear(async () => {
-    await expectAnswer(stage, "pod a asks pod b over plain HTTP", "a", hosts.b.ipv4);
+    await expectAnswer(stage, "pod a asks pod b over plain HTTP", {
+      from: "a",
+      address: hosts.b.ipv4,
+    });
   });
   const found = occurrences(wire);
   show(stage, "its text on the wire between them", "to be read", `${found} times`, found > 0);
@@ -69,10 +72,13 @@ async function startProxies(stage: Stage): Promise<void> {
 /** IPv4, IPv6, and the other way round, with somebody listening on the wire. */
 async function betweenPods(stage: Stage): Promise<void> {
   const wire = await overhear(async () => {
-    await expectAnswer(stage, "pod a asks pod b over plain HTTP, IPv4", "a", hosts.b.ipv4);
-    await expectAnswer(stage, "pod a asks pod b, IPv6", "a", hosts.b.ipv6);
-    await expectAnswer(stage, "pod b asks pod a, IPv4", "b", hosts.a.ipv4);
-    await expectAnswer(stage, "pod b asks pod a, IPv6", "b", hosts.a.ipv6);
+    await expectAnswer(stage, "pod a asks pod b over plain HTTP, IPv4", {
+      from: "a",
+      address: hosts.b.ipv4,
+    });
+    await expectAnswer(stage, "pod a asks pod b, IPv6", { from: "a", address: hosts.b.ipv6 });
+    await expectAnswer(stage, "pod b asks pod a, IPv4", { from: "b", address: hosts.a.ipv4 });
+    await expectAnswer(stage, "pod b asks pod a, IPv6", { from: "b", address: hosts.a.ipv6 });
   });
   stage.transcript.heading("What the wire between them showed meanwhile");
   show(
@@ -86,8 +92,8 @@ async function betweenPods(stage: Stage): Promise<void> {
   show(
     stage,
     "TLS 1.3 handshakes",
-    "1 a connection",
-    `${handshakes} of ${connections}`,
+    "one each",
+    `${handshakes} in ${connections} connections`,
     connections === 4 && handshakes === 4,
   );
   show(
@@ -116,25 +122,32 @@ async function betweenPods(stage: Stage): Promise<void> {
 
 async function outsiders(stage: Stage): Promise<void> {
   stage.transcript.heading("Host c, which has no proxy, asks pod b");
-  await expectRefusal(stage, "a plain client", "c", hosts.b.ipv4, null);
-  await expectRefusal(stage, "a plain client, IPv6", "c", hosts.b.ipv6, null);
-  await expectRefusal(stage, "a TLS client without a certificate", "c", hosts.b.ipv4, {});
-  await expectRefusal(
-    stage,
-    "a TLS client of another authority",
-    "c",
-    hosts.b.ipv4,
-    stage.credentials.client("another"),
-  );
+  await expectRefusal(stage, "a plain client", { from: "c", address: hosts.b.ipv4 });
+  await expectRefusal(stage, "a plain client, IPv6", { from: "c", address: hosts.b.ipv6 });
+  await expectRefusal(stage, "a TLS client without a certificate", {
+    from: "c",
+    address: hosts.b.ipv4,
+    tls: {},
+  });
+  const another = stage.credentials.client("another");
   const good = stage.credentials.client("ours");
-  await expectAnswer(stage, "a TLS client of our authority", "c", hosts.b.ipv4, good);
+  await expectRefusal(stage, "a TLS client of another authority", {
+    from: "c",
+    address: hosts.b.ipv4,
+    tls: another,
+  });
+  await expectAnswer(stage, "a TLS client of our authority", {
+    from: "c",
+    address: hosts.b.ipv4,
+    tls: good,
+  });
 }
 
 async function outsideTheMesh(stage: Stage): Promise<void> {
   stage.transcript.heading("The Internet, outside of the mesh ranges");
   const wire = await overhear(async () => {
-    await expectAnswer(stage, `pod a asks ${internet.ipv4}`, "a", internet.ipv4);
-    await expectAnswer(stage, `pod a asks ${internet.ipv6}`, "a", internet.ipv6);
+    await expectAnswer(stage, `pod a asks ${internet.ipv4}`, { from: "a", address: internet.ipv4 });
+    await expectAnswer(stage, `pod a asks ${internet.ipv6}`, { from: "a", address: internet.ipv6 });
   }, ["a", "internet"]);
   const found = occurrences(wire);
   show(
@@ -150,7 +163,12 @@ async function wrongName(stage: Stage): Promise<void> {
   stage.transcript.heading("Pod b's certificate names 127.0.0.1 and ::1, not its address");
   await stage.remotes.b.order("endProxy", "SIGTERM");
   await startProxy(stage, "b", ["127.0.0.1", "::1"]);
-  await expectRefusal(stage, "pod a asks pod b", "a", hosts.b.ipv4, null, "ECONNRESET");
+  await expectRefusal(
+    stage,
+    "pod a asks pod b",
+    { from: "a", address: hosts.b.ipv4 },
+    "ECONNRESET",
+  );
   const log = await stage.remotes.a.order("proxyLog", null);
   const line = log.findLast((one) => one.includes("Failed to connect")) ?? "";
   const reason = `certificate is valid for 127.0.0.1, ::1, not ${hosts.b.ipv4}`;
@@ -167,9 +185,12 @@ async function wrongName(stage: Stage): Promise<void> {
 async function proxyKilled(stage: Stage): Promise<void> {
   stage.transcript.heading("Pod b's proxy is killed (-9)");
   await stage.remotes.b.order("endProxy", "SIGKILL");
-  await expectRefusal(stage, "a plain client on host c", "c", hosts.b.ipv4, null);
-  await expectRefusal(stage, "a plain client on host c, IPv6", "c", hosts.b.ipv6, null);
-  await expectRefusal(stage, "pod a", "a", hosts.b.ipv4, null);
+  await expectRefusal(stage, "a plain client on host c", { from: "c", address: hosts.b.ipv4 });
+  await expectRefusal(stage, "a plain client on host c, IPv6", {
+    from: "c",
+    address: hosts.b.ipv6,
+  });
+  await expectRefusal(stage, "pod a", { from: "a", address: hosts.b.ipv4 });
   const { status } = await stage.remotes.b.order("removeRules", null);
   show(
     stage,
@@ -178,7 +199,10 @@ async function proxyKilled(stage: Stage): Promise<void> {
     `exit ${status}`,
     status === 0,
   );
-  await expectAnswer(stage, "control: the plain client on host c again", "c", hosts.b.ipv4);
+  await expectAnswer(stage, "control: the plain client on host c again", {
+    from: "c",
+    address: hosts.b.ipv4,
+  });
 }
 
 async function startProxy(stage: Stage, name: HostName, ips?: readonly string[]): Promise<void> {
@@ -191,14 +215,15 @@ async function startProxy(stage: Stage, name: HostName, ips?: readonly string[])
   if (!ready) for (const line of log) stage.transcript.quote(line);
 }
 
-async function expectAnswer(
-  stage: Stage,
-  title: string,
-  from: HostName,
-  address: string,
-  tls: ClientCredentials | null = null,
-): Promise<void> {
-  const outcome = await ask(stage, from, address, tls);
+/** Who asks whom: plainly, or by TLS with these credentials (none of its own: `{}`). */
+type Trial = {
+  readonly from: HostName;
+  readonly address: string;
+  readonly tls?: ClientCredentials;
+};
+
+async function expectAnswer(stage: Stage, title: string, trial: Trial): Promise<void> {
+  const outcome = await ask(stage, trial);
   const good =
     outcome.kind === "answer" && outcome.status === 200 && outcome.body.includes(answerText);
   show(stage, title, "200", wordsOf(outcome), good);
@@ -208,33 +233,21 @@ async function expectAnswer(
 async function expectRefusal(
   stage: Stage,
   title: string,
-  from: HostName,
-  address: string,
-  tls: ClientCredentials | null,
+  trial: Trial,
   code?: string,
 ): Promise<void> {
   const before = (await stage.remotes.b.order("heard", null)).length;
-  const outcome = await ask(stage, from, address, tls);
+  const outcome = await ask(stage, trial);
   const heard = (await stage.remotes.b.order("heard", null)).length - before;
   const refused = outcome.kind !== "answer" && (code === undefined || wordsOf(outcome) === code);
   const seen = heard === 0 ? wordsOf(outcome) : `${wordsOf(outcome)}, and the application heard it`;
   show(stage, title, code ?? "no answer", seen, refused && heard === 0);
 }
 
-async function ask(
-  stage: Stage,
-  from: HostName,
-  address: string,
-  tls: ClientCredentials | null,
-): Promise<Outcome> {
+async function ask(stage: Stage, { from, address, tls }: Trial): Promise<Outcome> {
   const path = requestText.slice("GET ".length);
-  return await stage.remotes[from].order("ask", {
-    address,
-    port: applicationPort,
-    path,
-    msMax: answerMsMax,
-    tls,
-  });
+  const question = { address, port: applicationPort, path, msMax: answerMsMax, tls: tls ?? null };
+  return await stage.remotes[from].order("ask", question);
 }
 
 type Overheard = WireReport & { readonly lost: number };

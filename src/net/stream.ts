@@ -2,7 +2,6 @@
 import type { Socket } from "bun";
 
 import { Deadline } from "../deadline.ts";
-import * as native from "../native/native.ts";
 
 /** What became of a leg's set-up. For TLS, "ready" is not authorisation: tls/verify.ts decides. */
 export type Readiness =
@@ -27,11 +26,6 @@ export class Stream {
   ending: Ending = "open";
   /** Code of what cut the leg, "" if nothing did or it is not known. */
   fault = "";
-  /**
-   * A TLS peer ended with a FIN while we were still sending. Bun shows no difference between a close_notify
-   * and a cut (RFC 8446, 6.1), so whether all bytes arrived is not known.
-   */
-  endUnconfirmed = false;
 
   readonly #settleReady: (readiness: Readiness) => void;
   readonly #settleGone: () => void;
@@ -149,7 +143,6 @@ export class Stream {
   onEnd(): void {
     this.#readEnded = true;
     if (this.#dismissed) this.#socket?.end();
-    this.endUnconfirmed = this.tls && !this.#writeEnded && this.#hasFin();
     if (this.#partner !== null) this.#partner.#endWrite();
   }
 
@@ -191,11 +184,6 @@ export class Stream {
     if (!this.#paused) return;
     this.#paused = false;
     this.#socket?.resume();
-  }
-
-  #hasFin(): boolean {
-    const fd = this.#socket?.fd ?? -1;
-    return fd >= 0 && native.tcpState(fd) === "close-wait";
   }
 
   #send(chunk: Uint8Array): void {

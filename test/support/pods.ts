@@ -1,5 +1,6 @@
 /** Pods for tests: network namespaces on one bridge, with agents and proxies in them. Needs root and ip(8). */
 import { afterAll } from "bun:test";
+import { existsSync } from "node:fs";
 import { createInterface } from "node:readline";
 import { Readable } from "node:stream";
 
@@ -355,6 +356,13 @@ export class AgentSocket {
 export function executable(): readonly string[] {
   const built = process.env["TPROXY_EXECUTABLE"];
   return built === undefined ? ["bun", `${import.meta.dir}/../../src/main.ts`] : [built];
+}
+
+/** The compiled program, for tests of what only that one does. */
+export function builtExecutable(): string {
+  const built = process.env["TPROXY_EXECUTABLE"] ?? `${import.meta.dir}/../../bin/tproxy`;
+  if (!existsSync(built)) throw new Error(`no ${built}: run scripts/build.sh`);
+  return built;
 }
 
 function ip(...args: string[]): void {

@@ -1,0 +1,77 @@
+/** Rules are put in place once, taken away whole, and what is not ours is never touched. */
+import { expect, test } from "bun:test";
+
+import { kernelState, makeForeign, rules } from "../support/kernel-state.ts";
+import { Network } from "../support/pods.ts";
+
+const network = Network.create();
+
+const everyOption = [
+  "--mesh-cidr 10.0.0.0/8,fd00::/8 --exclude-cidr 10.1.0.0/16,10.2.0.1 --exclude-outbound-port 25,123 --exclude-inbound-port 8081,9090",
+  "--inbound-port 80,443,8081 --exclude-uid 101,1337 --mark 0x500/0xf00 --tcp-port 1001 --tls-port 1002",
+].flatMap((line) => line.split(" "));
+
+test.each([
+  ["the defaults", []],
+  ["every option", everyOption],
+] as const)("with %s the printed text does what --apply does", async (_, options) => {
+  const pod = network.pod();
+  await rules(pod, "--apply", ...options);
+  const applied = await kernelState(pod);
+  await rules(pod, "--remove", ...options);
+  const { stdout } = await rules(pod, "--print", ...options);
+  const typed = await pod.run(["sh", "-e"], stdout);
+  expect(typed.stderr).toBe("");
+  expect(await kernelState(pod)).toBe(applied);
+});
+
+test("--print changes nothing", async () => {
+  const pod = network.pod();
+  const before = await kernelState(pod);
+  await rules(pod, "--print");
+  expect(await kernelState(pod)).toBe(before);
+});
+
+test("twice is once", async () => {
+  const pod = network.pod();
+  const before = await kernelState(pod);
+  await rules(pod, "--apply");
+  const once = await kernelState(pod);
+  await rules(pod, "--apply");
+  expect(await kernelState(pod)).toBe(once);
+  expect(once).not.toBe(before);
+});
+
+test("other options take the place of the first ones", async () => {
+  const [one, other] = [network.pod(), network.pod()];
+  await rules(one, "--apply", ...everyOption);
+  await rules(one, "--remove", ...everyOption);
+  await rules(one, "--apply");
+  await rules(other, "--apply");
+  const ruleset = async (pod: typeof one): Promise<string> =>
+    (await pod.run(["nft", "list", "ruleset"])).stdout;
+  expect(await ruleset(one)).toBe(await ruleset(other));
+});
+
+test.each([
+  ["the defaults", []],
+  ["every option", everyOption],
+] as const)(
+  "--remove after %s restores everything byte for byte and leaves what is foreign",
+  async (_, options) => {
+    const pod = network.pod();
+    await makeForeign(pod);
+    const before = await kernelState(pod);
+    await rules(pod, "--apply", ...options);
+    expect(await kernelState(pod)).toContain("table inet foreign");
+    await rules(pod, "--remove", ...options);
+    expect(await kernelState(pod)).toBe(before);
+  },
+);
+
+test("--remove where there is nothing is no error", async () => {
+  const pod = network.pod();
+  const before = await kernelState(pod);
+  await rules(pod, "--remove");
+  expect(await kernelState(pod)).toBe(before);
+});

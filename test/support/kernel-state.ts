@@ -1,0 +1,45 @@
+/** All that rules could change in a pod, as the programs show it that this project did not write. */
+import { executable, type Output, type Pod } from "./pods.ts";
+
+/** Ruleset, rules, routes and addresses as one text, to be compared byte for byte. */
+export async function kernelState(pod: Pod): Promise<string> {
+  const shown: string[] = [];
+  for (const command of commands) {
+    const { code, stdout, stderr } = await pod.run(command);
+    if (code !== 0) throw new Error(`${command.join(" ")}: ${stderr}`);
+    shown.push(`# ${command.join(" ")}\n${stdout}`);
+  }
+  return shown.join("\n");
+}
+
+/** `tproxy rules …` in the pod; throws unless it ends well. */
+export async function rules(pod: Pod, ...options: readonly string[]): Promise<Output> {
+  const output = await pod.run([...executable(), "rules", ...options]);
+  if (output.code !== 0) throw new Error(`rules ${options.join(" ")}: ${output.stderr}`);
+  return output;
+}
+
+/** Somebody else's table, rule, route and address, which nothing of ours may touch. */
+export async function makeForeign(pod: Pod): Promise<void> {
+  const table =
+    "table inet foreign { set s { type ipv4_addr; elements = { 192.0.2.1 } }; chain c { type filter hook output priority 0; ip daddr @s drop; }; }";
+  const script = [
+    `nft '${table}'`,
+    "ip rule add fwmark 0x1/0x1 lookup 77 priority 99",
+    "ip -6 rule add fwmark 0x1/0x1 lookup 77 priority 99",
+    "ip route add local default dev lo table 77",
+    "ip -6 route add local default dev lo table 77",
+    "ip addr add 192.0.2.9/32 dev lo",
+  ];
+  const { code, stderr } = await pod.run(["sh", "-e"], script.join("\n"));
+  if (code !== 0) throw new Error(stderr);
+}
+
+const commands = [
+  ["nft", "list", "ruleset"],
+  ["ip", "rule"],
+  ["ip", "-6", "rule"],
+  ["ip", "route", "show", "table", "all"],
+  ["ip", "-6", "route", "show", "table", "all"],
+  ["ip", "addr"],
+];
