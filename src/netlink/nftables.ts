@@ -130,7 +130,7 @@ export function addIntervals(
     ? []
     : [[endFlag, key(new Uint8Array(lowest.first.length))]];
   const edges = intervals.flatMap(({ first, end }) => [
-    [key(first)],
+    end === null ? [key(first), openFlag] : [key(first)],
     ...(end === null ? [] : [[endFlag, key(end)]]),
   ]);
   return elementRequests(table, set, [...below, ...edges]);
@@ -219,6 +219,8 @@ const hostOrder = 1;
 const networkOrder = 2;
 /** NFT_SET_ELEM_INTERVAL_END. */
 const endFlag = attribute(3, be32(1));
+/** NFTNL_UDATA_SET_ELEM_FLAGS, with which nft remembers that an interval has no end element. */
+const openFlag = attribute(6, u8(1), u8(4), u32(1));
 /** NFTNL_UDATA_SET_KEY_TYPEOF as nft 1.0.6 writes it for any concatenation that ends with a port. */
 const concatenationType = Uint8Array.of(3, 8, 0, 4, 13, 0, 0, 0, 1, 0);
 const hooks = { prerouting: 0, output: 3, postrouting: 4 } as const;

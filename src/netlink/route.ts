@@ -19,7 +19,7 @@ export function addRule(rule: MarkRule): Request {
   return {
     type: 32,
     flags,
-    body: ruleBody(rule),
+    body: ruleBody(rule, actionLookup),
     about: `add IPv${rule.family} rule for the mark`,
   };
 }
@@ -30,7 +30,7 @@ export function deleteRule(rule: MarkRule): Request {
   return {
     type: 33,
     flags,
-    body: ruleBody(rule),
+    body: ruleBody(rule, any),
     about: `delete IPv${rule.family} rule for the mark`,
   };
 }
@@ -38,13 +38,23 @@ export function deleteRule(rule: MarkRule): Request {
 /** `ip route add local default dev lo table T`; -EEXIST if it is there. `lo` has index 1 in every namespace. */
 export function addLocalDefault(of: Family, table: number): Request {
   const flags = flag.request | flag.ack | flag.create | flag.excl;
-  return { type: 24, flags, body: localDefault(of, table), about: `add IPv${of} local route` };
+  return {
+    type: 24,
+    flags,
+    body: localDefault(of, table, protocolBoot),
+    about: `add IPv${of} local route`,
+  };
 }
 
 /** -ESRCH if there is none. */
 export function deleteLocalDefault(of: Family, table: number): Request {
   const flags = flag.request | flag.ack;
-  return { type: 25, flags, body: localDefault(of, table), about: `delete IPv${of} local route` };
+  return {
+    type: 25,
+    flags,
+    body: localDefault(of, table, any),
+    about: `delete IPv${of} local route`,
+  };
 }
 
 /** A route to `destination/prefix` by a gateway, or straight onto an interface. */
@@ -129,36 +139,37 @@ export function addAddress(interfaceIndex: number, address: Uint8Array, prefix: 
 }
 
 /** struct fib_rule_hdr and attributes in the order of iproute2. */
-function ruleBody(rule: MarkRule): readonly Uint8Array[] {
+function ruleBody(rule: MarkRule, action: number): readonly Uint8Array[] {
   return [
     concat(
       u8(afOf(rule.family)),
       new Uint8Array(3),
       u8(tableUnspec),
       new Uint8Array(2),
-      u8(1),
+      u8(action),
       u32(0),
     ),
-    attribute(6, u32(rule.priority)),
     attribute(10, u32(rule.value)),
     attribute(16, u32(rule.mask)),
-    attribute(15, u32(rule.table)),
     attribute(3, text("lo")),
+    attribute(15, u32(rule.table)),
+    attribute(6, u32(rule.priority)),
   ];
 }
 
-/** struct rtmsg: a route of type local, scope host, to everywhere. */
-function localDefault(of: Family, table: number): readonly Uint8Array[] {
+/** struct rtmsg: a route of type local to everywhere. IPv6 knows no scopes of routes. */
+function localDefault(of: Family, table: number, protocol: number): readonly Uint8Array[] {
   return [
     concat(
       u8(afOf(of)),
       new Uint8Array(3),
       u8(tableUnspec),
-      u8(protocolBoot),
-      u8(scopeHost),
+      u8(protocol),
+      u8(of === 4 ? scopeHost : scopeUniverse),
       u8(typeLocal),
       u32(0),
     ),
+    attribute(1, new Uint8Array(of === 4 ? 4 : 16)),
     attribute(15, u32(table)),
     attribute(4, u32(loopbackIndex)),
   ];
@@ -189,6 +200,9 @@ function afOf(of: Family): number {
 
 const afInet = 2;
 const afInet6 = 10;
+/** FR_ACT_TO_TBL; what is deleted is told by its other fields. */
+const actionLookup = 1;
+const any = 0;
 const tableUnspec = 0;
 const tableMain = 254;
 const protocolBoot = 3;

@@ -1,0 +1,38 @@
+/** The plan as text and as bytes: what people read, and what nft itself would send for it. */
+import { describe, expect, test } from "bun:test";
+
+import { tableBatch } from "../../src/intercept/lower.ts";
+import { planText } from "../../src/intercept/nft-text.ts";
+import { planOf } from "../../src/intercept/plan.ts";
+import { bytesOfRequest, goldenText } from "../support/golden.ts";
+import * as interceptions from "../support/interceptions.ts";
+
+async function golden(file: string): Promise<string> {
+  return await Bun.file(`${import.meta.dir}/${file}`).text();
+}
+
+/** nft sends all chains, then all sets, then their elements, then rules; within a kind the order is the text's. */
+function byKind(text: string): readonly string[] {
+  const messages = text.replace(/^#.*\n/, "").split(/^(?=message )/m);
+  return messages.toSorted((a, b) => kindOf(a) - kindOf(b));
+}
+
+function kindOf(message: string): number {
+  return kinds.indexOf(Number(/^message (\d+)/.exec(message)?.[1]) & 0xff);
+}
+
+/** NFT_MSG_: table and its deletion stay as they stand. */
+const kinds = [0, 2, 3, 9, 12, 6];
+
+describe.each(Object.entries(interceptions))("%s", (name, interception) => {
+  test("the text is the golden one", async () => {
+    expect(planText(planOf(interception))).toBe(await golden(`${name}.sh`));
+  });
+
+  test("the bytes are those of nft", async () => {
+    const requests = tableBatch(planOf(interception), new Map()).slice(1, -1);
+    const ours = byKind(goldenText(requests.map(bytesOfRequest)));
+    const theirs = byKind(await golden(`${name}.hex`));
+    expect(ours).toEqual([...theirs]);
+  });
+});

@@ -1,0 +1,34 @@
+/** Configurations whose plans are compared with what nft makes of them. */
+import { defaultMeshRanges, type Interception } from "../../src/config.ts";
+import { parseSocketAddress } from "../../src/net/address.ts";
+import { parseCidr } from "../../src/net/cidr.ts";
+
+/** What a pod gets without any option. */
+export const defaults: Interception = {
+  meshRanges: defaultMeshRanges,
+  excludedRanges: [],
+  excludedOutboundPorts: [],
+  inboundPorts: "all",
+  excludedInboundPorts: [],
+  excludedUids: [],
+  excludedDestinations: [],
+  mark: { value: 0xa, mask: 0xf },
+  tcpPort: 1,
+  tlsPort: 2,
+  statusPort: 15_020,
+};
+
+/** Every option at once, with ranges that touch both ends of the address space. */
+export const everything: Interception = {
+  meshRanges: ["0.0.0.0/1", "10.0.0.0/8", "192.168.0.0/16", "::/0"].map(parseCidr),
+  excludedRanges: ["10.1.0.0/16", "10.2.0.1", "fd00::/64", "fd00::1:0:0:0:1"].map(parseCidr),
+  excludedOutboundPorts: [25, 53],
+  inboundPorts: [80, 443, 8081],
+  excludedInboundPorts: [8081, 22],
+  excludedUids: [0, 1337],
+  excludedDestinations: ["10.96.0.1:443", "[fd96::1]:443"].map(parseSocketAddress),
+  mark: { value: 0x500, mask: 0xf00 },
+  tcpPort: 1001,
+  tlsPort: 1002,
+  statusPort: 15_021,
+};

@@ -1,0 +1,59 @@
+import { describe, expect, test } from "bun:test";
+
+import { gateOf, planOf, setOf, type Plan, type Rule } from "../../../src/intercept/plan.ts";
+import { defaults, everything } from "../../support/interceptions.ts";
+
+function rulesOf(plan: Plan, chain: string): readonly Rule[] {
+  return plan.chains.find(({ name }) => name === chain)?.rules ?? [];
+}
+
+function asksConntrack(plan: Plan): boolean {
+  return plan.chains.some(({ rules }) =>
+    rules.some((rule) => rule.some(({ kind }) => kind === "connection-mark" || kind === "reply")),
+  );
+}
+
+describe("the plan", () => {
+  test("leaves the proxy's own mark alone before anything else is asked", () => {
+    expect(rulesOf(planOf(defaults), "output")[0]?.[0]).toEqual({ kind: "fwmark", equals: 0x5 });
+  });
+
+  test("ends both directions closed: what no rule left alone is captured or dropped", () => {
+    const plan = planOf(everything);
+    expect(rulesOf(plan, "output").at(-1)).toEqual([{ kind: "set-fwmark", value: 0x500 }]);
+    expect(rulesOf(plan, "prerouting").at(-1)?.at(-1)).toEqual({
+      kind: "verdict",
+      verdict: "drop",
+    });
+    expect(rulesOf(plan, "postrouting")).toHaveLength(1);
+  });
+
+  test("asks conntrack only where an option needs it", () => {
+    expect(asksConntrack(planOf(defaults))).toBe(false);
+    expect(asksConntrack(planOf({ ...defaults, excludedInboundPorts: [80] }))).toBe(true);
+    expect(asksConntrack(planOf({ ...defaults, inboundPorts: [80] }))).toBe(true);
+    expect(asksConntrack(planOf({ ...defaults, excludedUids: [0] }))).toBe(true);
+  });
+
+  test("always leaves the status port, link-local and multicast alone", () => {
+    const plan = planOf({ ...defaults, statusPort: 9000 });
+    const ports = { kind: "numbers", numbers: [9000] };
+    expect(setOf(plan, "excluded-inbound-ports").elements).toEqual(ports as never);
+    for (const name of ["excluded4", "excluded6"])
+      expect(setOf(plan, name).elements).toMatchObject({ kind: "intervals" });
+  });
+
+  test.each([defaults, everything])("names only sets that it has", (interception) => {
+    for (const plan of [planOf(interception), gateOf(interception)]) {
+      const steps = plan.chains.flatMap(({ rules }) => rules.flat());
+      const named = steps.flatMap((step) => ("set" in step ? [step.set] : []));
+      expect(named).not.toHaveLength(0);
+      expect(plan.sets.map(({ name }) => name)).toEqual(expect.arrayContaining(named));
+    }
+  });
+
+  test("the gate lets nothing begin that the plan would divert", () => {
+    for (const { rules } of gateOf(defaults).chains)
+      expect(rules.at(-1)).toEqual([{ kind: "opening" }, { kind: "verdict", verdict: "drop" }]);
+  });
+});
