@@ -2,7 +2,7 @@
 import { beforeAll, expect, test } from "bun:test";
 
 import { flagsOf, Mesh } from "../support/mesh.ts";
-import { executable } from "../support/pods.ts";
+import { executable, type Pod, type Running } from "../support/pods.ts";
 import { curl } from "../support/programs.ts";
 import { serveHttp } from "../support/http.ts";
 
@@ -117,7 +117,7 @@ test("B15: an authority that is no certificate stops the start and names its fla
 
 test("B16: listeners stand before the first rule: without them no rule is ever made", async () => {
   const pod = mesh.extraPod();
-  const monitor = pod.start(["nft", "monitor"]);
+  const monitor = await monitorOf(pod);
   await pod.agent.listen("::1", 2);
   const command = [...executable(), ...flagsOf(mesh.credentials(pod))];
   expect((await pod.run(command)).code).toBe(1);
@@ -128,12 +128,18 @@ test("B16: listeners stand before the first rule: without them no rule is ever m
 
 test("control: a good start is seen by the same monitor", async () => {
   const pod = mesh.extraPod();
-  const monitor = pod.start(["nft", "monitor"]);
-  await pod.run(["nft", "add table inet marker"]);
-  await monitor.says(/add table inet marker/);
+  const monitor = await monitorOf(pod);
   await mesh.proxy(pod);
   await monitor.says(/add table inet tls-tproxy/);
 });
+
+/** A running `nft monitor`. It does not say when it listens: a table comes and goes until it has seen one. */
+async function monitorOf(pod: Pod): Promise<Running> {
+  const monitor = pod.start(["nft", "monitor"]);
+  while (!monitor.output.includes("add table inet hello"))
+    await pod.run(["nft", "add table inet hello; delete table inet hello"]);
+  return monitor;
+}
 
 async function stateOf(pod: { run: Mesh["a"]["run"] }): Promise<string> {
   const script =
