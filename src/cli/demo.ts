@@ -88,7 +88,7 @@ async function inside(flags: DemoFlags): Promise<void> {
 
 /** Memory in place of a folder that this executable does not lie in; keys never touch a disk. */
 function memoryDirectory(): string {
-  for (const folder of ["/mnt", "/media", "/srv", "/opt", "/tmp"]) {
+  for (const folder of memoryFolders) {
     if (selfCommand().some((part) => part.startsWith(`${folder}/`))) continue;
     try {
       namespaces.mountMemory(folder);
@@ -104,13 +104,15 @@ function memoryDirectory(): string {
   );
 }
 
-/** What a demo could leave on a machine. */
+/** What a demo could leave on a machine, and nothing that comes and goes on it otherwise. */
 function traces(): string {
-  const interfaces = readFileSync("/proc/self/net/dev", "latin1")
-    .split("\n")
-    .map((line) => line.split(":")[0]);
-  const files = readdirSync("/tmp").filter((name) => name.includes("tproxy"));
-  return JSON.stringify([interfaces, readFileSync("/proc/self/mountinfo", "latin1"), files]);
+  const interfaces = readFileSync("/proc/self/net/dev", "latin1").match(/^ *cable-[^:]+/gm);
+  const mounts = readFileSync("/proc/self/mountinfo", "latin1").split("\n");
+  const memory = mounts.filter((line) =>
+    memoryFolders.some((folder) => line.includes(` ${folder} `)),
+  );
+  const files = readdirSync("/tmp").filter((name) => /libtproxy|^demo/.test(name));
+  return JSON.stringify([interfaces, memory, files]);
 }
 
 function hasColour(): boolean {
@@ -121,6 +123,7 @@ function write(text: string): void {
   process.stdout.write(text);
 }
 
+const memoryFolders = ["/mnt", "/media", "/srv", "/opt", "/tmp"];
 const knobs =
   "sysctl kernel.unprivileged_userns_clone, user.max_user_namespaces, or an AppArmor rule";
 const next = `

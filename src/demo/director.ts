@@ -169,8 +169,8 @@ async function wrongName(stage: Stage): Promise<void> {
     { from: "a", address: hosts.b.ipv4 },
     "ECONNRESET",
   );
-  const log = await stage.remotes.a.order("proxyLog", null);
-  const line = log.findLast((one) => one.includes("Failed to connect")) ?? "";
+  const wanted = { text: "Failed to connect", msMax: answerMsMax };
+  const line = (await stage.remotes.a.order("findLine", wanted)) ?? "";
   const reason = `certificate is valid for 127.0.0.1, ::1, not ${hosts.b.ipv4}`;
   show(
     stage,

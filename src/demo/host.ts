@@ -56,8 +56,8 @@ class HostProcess {
       case "endProxy":
         await this.#proxy?.end(order.takes);
         return null;
-      case "proxyLog":
-        return this.#proxy?.log ?? [];
+      case "findLine":
+        return (await this.#proxy?.findLine(order.takes.text, order.takes.msMax)) ?? null;
       case "removeRules":
         return { status: await this.#run("rules", "--remove") };
     }

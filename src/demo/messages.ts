@@ -21,6 +21,8 @@ export type Outcome =
 
 export type Started = { readonly ready: boolean; readonly log: readonly string[] };
 
+export type LineQuestion = { readonly text: string; readonly msMax: number };
+
 /** A request the application got. */
 export type Heard = { readonly path: string; readonly from: string };
 
@@ -33,7 +35,8 @@ export type Orders = {
   readonly startProxy: { readonly takes: CredentialFiles; readonly gives: Started };
   /** Resolves when the proxy is gone. */
   readonly endProxy: { readonly takes: "SIGTERM" | "SIGKILL"; readonly gives: null };
-  readonly proxyLog: { readonly takes: null; readonly gives: readonly string[] };
+  /** Waits for a line of the proxy's log. */
+  readonly findLine: { readonly takes: LineQuestion; readonly gives: string | null };
   readonly removeRules: { readonly takes: null; readonly gives: { readonly status: number } };
 };
 

@@ -21,8 +21,16 @@ export class ProxyProcess {
     void this.#collect();
   }
 
-  get log(): readonly string[] {
-    return this.#log;
+  /** The first line with `text`, which may still be on its way; null if none comes in time. */
+  async findLine(text: string, msMax: number): Promise<string | null> {
+    const limit = performance.now() + msMax;
+    for (;;) {
+      const line = this.#log.find((one) => one.includes(text));
+      if (line !== undefined) return line;
+      if (performance.now() > limit) return null;
+      // oxlint-disable-next-line no-await-in-loop -- a look after the other
+      await pause(10);
+    }
   }
 
   /** True once GET /readyz says 200; false if the process ends first or takes too long. */
