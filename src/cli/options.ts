@@ -41,9 +41,9 @@ export type RunFlags = InterceptionFlags & {
 
 export function addCredentialOptions(command: Command): void {
   command.optionsGroup("Credentials (PEM files; all three are needed):");
-  add(command, "--cert <file>", "certificate of this pod, followed by its chain");
-  add(command, "--key <file>", "private key of the certificate");
-  add(command, "--ca-cert <file>", "authorities that peers' certificates must lead to");
+  add(command, "--cert <file>", "certificate of this pod, followed by its chain", file);
+  add(command, "--key <file>", "private key of the certificate", file);
+  add(command, "--ca-cert <file>", "authorities that peers' certificates must lead to", file);
   add(command, "--tls-min <version>", "lowest TLS version: 1.3, or 1.2 for old peers", {
     parse: values.tlsVersion,
     default: ["1.3", "1.3"],
@@ -202,9 +202,11 @@ function add(command: Command, flags: string, about: string, form: OptionForm = 
   command.addOption(option);
 }
 
+const file: OptionForm = { parse: values.file };
+
 const credentialsHelp =
   "The proxy has no certificate of its own: give it the PEM files that your authority issues " +
-  "(SPIFFE, cert-manager, openssl), or try `tproxy demo` first, which makes throw-away ones.";
+  "(SPIFFE, cert-manager, openssl), or try `tls-tproxy demo` first, which makes throw-away ones.";
 
 const hostRefusal =
   "this is the host's own network namespace: capturing all private ranges and every inbound port would " +

@@ -1,6 +1,7 @@
 /** The command line as a whole: what there is, and how it presents itself. */
 import { Command } from "commander";
 
+import manifest from "../../package.json" with { type: "json" };
 import { demoCommands } from "./demo.ts";
 import { describeOption } from "./options.ts";
 import { rulesCommand } from "./rules.ts";
@@ -17,8 +18,14 @@ export function makeProgram(): Command {
     .enablePositionalOptions()
     .showHelpAfterError("Try tls-tproxy --help.")
     .configureHelp({ optionDescription: describeOption, helpWidth: 96, showGlobalOptions: false })
+    .configureOutput({
+      outputError: (text, write) => {
+        write(text.replace(/^error: /, "tls-tproxy: "));
+      },
+    })
     .addHelpText("after", epilogue);
   runCommand(program);
+  program.version(`tls-tproxy ${manifest.version}`, "-V, --version", "show the version");
   program.helpOption("-h, --help", "show this");
   program.helpCommand(false);
   program.commandsGroup("Commands:");

@@ -6,6 +6,12 @@ import { ProxyError } from "../errors.ts";
 import { parseSocketAddress, type SocketAddress } from "../net/address.ts";
 import { parseCidr, type Cidr } from "../net/cidr.ts";
 
+/** A path, unread as yet. */
+export function file(text: string): string {
+  if (text === "") throw new InvalidArgumentError("It must be the path of a PEM file.");
+  return text;
+}
+
 /** Repeated and comma-separated values add up; the first one given replaces a default. */
 export function list<T>(parse: (text: string) => T): (text: string, before: unknown) => T[] {
   const collected: T[] = [];

@@ -1,7 +1,6 @@
 /** The plan in the kernel: put in place once, taken away exactly. */
 import type { Interception } from "../config.ts";
 import { ProxyError } from "../errors.ts";
-import { SystemCallError } from "../native/errno.ts";
 import * as nftables from "../netlink/nftables.ts";
 import * as route from "../netlink/route.ts";
 import { family, isErrno, NetlinkSocket, type Request } from "../netlink/socket.ts";
@@ -134,13 +133,17 @@ function explained(error: unknown): ProxyError {
   const unknown = all.find((one) => !(one instanceof ProxyError));
   if (unknown !== undefined) throw unknown;
   const texts = all.map((one) => (one instanceof ProxyError ? one.message : ""));
-  const denied = all.some((one) => one instanceof SystemCallError && isErrno(one, "EPERM"));
-  const remedy = denied
-    ? ". CAP_NET_ADMIN is missing: run as root, or add NET_ADMIN to the container's capabilities."
-    : "";
-  return new ProxyError("START_FAILED", `rules: ${texts.join("; ")}${remedy}`, { cause: error });
+  const remedies = Object.entries(remedyOf)
+    .filter(([name]) => all.some((one) => isErrno(one, name)))
+    .map(([, remedy]) => `. ${remedy}`);
+  const text = `rules: ${texts.join("; ")}${remedies.join("")}`;
+  return new ProxyError("START_FAILED", text, { cause: error });
 }
 
+const remedyOf = {
+  EPERM: "CAP_NET_ADMIN is missing: run as root, or add NET_ADMIN to the container's capabilities.",
+  ENETDOWN: "The interface lo is down: ip link set lo up.",
+};
 const noConnections: Connections = new Map();
 /** What says that a rule (ENOENT) or a route (ESRCH) is not there. */
 const absent = ["ENOENT", "ESRCH"] as const;

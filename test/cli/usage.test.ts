@@ -41,12 +41,19 @@ test.each([
   [["--status-address", "15020"], "--status-address"],
   [["--certt"], "Did you mean --cert?"],
   [["frobnicate"], "frobnicate"],
+  [["--cert="], "--cert"],
   [["rules"], "--print, --apply or --remove"],
   [["rules", "--print", "--apply"], "--print"],
 ] as const)("%j is a mistake that names %s", (args, named) => {
   const { code, error } = tproxy(args);
   expect(code).toBe(2);
   expect(error).toContain(named);
+  expect(error).toStartWith("tls-tproxy: ");
+});
+
+test.each(["--version", "-version", "-V"])("%s is one line", (flag) => {
+  const { code, out } = tproxy([flag]);
+  expect([code, out]).toEqual([0, "tls-tproxy 0.1.0\n"]);
 });
 
 function portOf(said: Said): string | undefined {

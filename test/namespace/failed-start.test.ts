@@ -11,6 +11,16 @@ async function taken(pod: Pod, host: string, port: number): Promise<void> {
   await pod.agent.listen(host, port);
 }
 
+test("where lo is down it says so", async () => {
+  const pod = mesh.extraPod();
+  await pod.run(["ip", "link", "set", "lo", "down"]);
+  const before = await kernelState(pod);
+  const proxy = pod.start([...executable(), ...flagsOf(mesh.credentials(pod))]);
+  expect(await proxy.child.exited).toBe(1);
+  await proxy.says(/ip link set lo up/);
+  expect(await kernelState(pod)).toBe(before);
+});
+
 const noNetAdmin = ["setpriv", "--bounding-set=-net_admin", "--inh-caps=-net_admin"];
 
 test.each([
