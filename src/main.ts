@@ -10,6 +10,7 @@ process.exit(await exitCode());
 /** 0 for a good end, 1 for a failure, 2 for a mistake on the command line; throws on a bug. */
 async function exitCode(): Promise<number> {
   try {
+    forgetEmptySettings();
     const args = normalizeArguments(process.argv.slice(2));
     await makeProgram().parseAsync(args, { from: "user" });
     return Number(process.exitCode ?? 0);
@@ -19,4 +20,10 @@ async function exitCode(): Promise<number> {
     process.stderr.write(`tls-tproxy: ${error.message}\n`);
     return error.code === "USAGE" ? 2 : 1;
   }
+}
+
+/** `TPROXY_EXCLUDE_CIDR=` is how a template writes that there is none: the default holds. */
+function forgetEmptySettings(): void {
+  for (const [name, value] of Object.entries(process.env))
+    if (name.startsWith("TPROXY_") && value === "") Reflect.deleteProperty(process.env, name);
 }

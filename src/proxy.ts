@@ -41,8 +41,9 @@ export function startProxy(config: Config, log: Log): Proxy {
   const stack = undo.move();
   return {
     stop: () => {
-      if (config.removeRulesOnExit) rules.remove();
+      // Not before the last diverted socket is gone: its application would go on in clear.
       stack.dispose();
+      if (config.removeRulesOnExit) rules.remove();
     },
   };
 }

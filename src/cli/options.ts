@@ -109,9 +109,10 @@ export function addOtherOptions(command: Command): void {
 
 /** Throws ProxyError (USAGE) for what one option alone cannot tell. */
 export function configOf(flags: RunFlags, environment: Environment): Config {
+  const credentials = credentialsOf(flags);
   assertCareful(flags);
   return {
-    credentials: credentialsOf(flags),
+    credentials,
     tlsVersionMin: flags.tlsMin,
     verbosity: flags.v,
     statusAddress: flags.statusAddress,

@@ -3,6 +3,7 @@ import { Option, type Command } from "commander";
 
 import { ProxyError } from "../errors.ts";
 import { install, remove } from "../intercept/install.ts";
+import { isListening } from "../intercept/running.ts";
 import { planText } from "../intercept/nft-text.ts";
 import { planOf } from "../intercept/plan.ts";
 import {
@@ -17,6 +18,7 @@ type RulesFlags = InterceptionFlags & {
   readonly print?: boolean;
   readonly apply?: boolean;
   readonly remove?: boolean;
+  readonly force?: boolean;
 };
 
 export function rulesCommand(program: Command): void {
@@ -27,6 +29,7 @@ export function rulesCommand(program: Command): void {
   );
   command.addOption(new Option("--apply", "put them in place, once").conflicts("remove"));
   command.addOption(new Option("--remove", "take away exactly what is ours"));
+  command.addOption(new Option("--force", "remove them even while a proxy serves them"));
   addInterceptionOptions(command);
   addListenOptions(command);
   command.action((flags: RulesFlags) => {
@@ -44,5 +47,17 @@ function act(flags: RulesFlags): void {
     assertCareful(flags);
     install(interception);
   }
-  if (flags.remove === true) remove(plan);
+  if (flags.remove === true) {
+    if (flags.force !== true) assertNoProxy(interception.tcpPort);
+    remove(plan);
+  }
+}
+
+/** Throws START_FAILED: what applications have to say on connections that are diverted would go on in clear. */
+function assertNoProxy(port: number): void {
+  if (!isListening(port)) return;
+  const text =
+    `rules: a proxy serves them (something listens on 127.0.0.1:${port}). Without them its connections would go ` +
+    "on in clear: end it first with SIGTERM, which resets them, or say --force.";
+  throw new ProxyError("START_FAILED", text);
 }

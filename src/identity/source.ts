@@ -42,7 +42,7 @@ export function loadCredentials(files: CredentialFiles, now: number): Credential
     throw invalid(
       "--cert",
       files.certificate,
-      `it does not lead to an authority in ${files.trustBundle} (--ca-cert)`,
+      `it does not lead to a self-signed authority in ${files.trustBundle} (--ca-cert)`,
     );
   return {
     certificatePem: chain.text,
@@ -72,13 +72,17 @@ function keyOf(path: string, text: string): KeyObject {
   return parse("--key", path, () => createPrivateKey(text));
 }
 
-/** Follows issuers through the chain's own certificates until one is in the bundle or signed by one of it. */
+/**
+ * Follows issuers through chain and bundle to a self-signed certificate of the bundle: the TLS library takes
+ * nothing less, so a bundle of intermediates alone would refuse every peer.
+ */
 function leadsTo(chain: readonly X509Certificate[], bundle: readonly X509Certificate[]): boolean {
+  const known = [...bundle, ...chain];
   let current = chain[0];
-  for (let step = 0; step <= chain.length && current !== undefined; step += 1) {
+  for (let step = 0; step <= known.length && current !== undefined; step += 1) {
     const subject = current;
-    if (bundle.some((one) => one.raw.equals(subject.raw) || signedBy(subject, one))) return true;
-    current = chain.find((one) => one !== subject && signedBy(subject, one));
+    if (signedBy(subject, subject)) return bundle.some((one) => one.raw.equals(subject.raw));
+    current = known.find((one) => signedBy(subject, one));
   }
   return false;
 }

@@ -23,6 +23,7 @@ export function install(interception: Interception): Installed {
   try {
     installRouting(plan, undo);
     installTable(plan, gateOf(interception));
+    removeRules(plan, (rule) => rule.value !== plan.mark.value || rule.mask !== plan.mark.mask);
   } catch (error) {
     throw explained(error);
   }
@@ -48,6 +49,9 @@ export function remove(plan: Plan): void {
     using socket = new NetlinkSocket(family.netfilter);
     unless(() => socket.send(nftables.batch([nftables.deleteTable(plan.table)])), "ENOENT");
   });
+  attempt(() => {
+    removeRules(plan, () => true);
+  });
   using socket = new NetlinkSocket(family.route);
   for (const entry of routingOf(plan))
     attempt(() => {
@@ -68,6 +72,22 @@ function routingOf(plan: Plan): readonly Entry[] {
       { add: route.addLocalDefault(of, table), delete: route.deleteLocalDefault(of, table) },
     ];
   });
+}
+
+/** Rules for our table are ours whatever their mark: an earlier start may have had another `--mark`. */
+function removeRules(plan: Plan, which: (rule: route.MarkRule) => boolean): void {
+  const { table, priority } = plan.routing;
+  for (const of of [4, 6] as const) {
+    using socket = new NetlinkSocket(family.route);
+    const rules = socket
+      .exchange([route.listRules(of)])
+      .map((one) => route.readMarkRule(one.payload));
+    for (const rule of rules) {
+      if (rule === null || rule.table !== table || rule.priority !== priority || !which(rule))
+        continue;
+      unless(() => socket.send([route.deleteRule(rule)]), ...absent);
+    }
+  }
 }
 
 /** Before the table: until something is marked, rule and route are asked by nobody. */
@@ -147,5 +167,5 @@ const remedyOf = {
 const noConnections: Connections = new Map();
 /** What says that a rule (ENOENT) or a route (ESRCH) is not there. */
 const absent = ["ENOENT", "ESRCH"] as const;
-/** A kernel without IPv6. */
-const familyMissing = ["EAFNOSUPPORT", "EOPNOTSUPP"] as const;
+/** A kernel without IPv6, or one where net.ipv6.conf.all.disable_ipv6 is set (EACCES). */
+const familyMissing = ["EAFNOSUPPORT", "EOPNOTSUPP", "EACCES"] as const;

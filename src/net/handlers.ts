@@ -39,11 +39,17 @@ function handshakeErrorOf(success: boolean, error: unknown): string | null {
   return success ? null : "HANDSHAKE_FAILED";
 }
 
-/** A code if there is one ("ECONNRESET"), else the text; "" for no error. */
+/**
+ * A code if there is one ("ECONNRESET"), else the text; "" for no error. For all that the TLS library says the
+ * code is EPROTO, and its reason the last part of the text: "error:…:OPENSSL_internal:HTTP_REQUEST".
+ */
 function faultOf(error: unknown): string {
   if (typeof error === "string") return error;
   if (typeof error !== "object" || error === null) return "";
   const { code, message } = error as { code?: unknown; message?: unknown };
+  if (code === "EPROTO" && typeof message === "string") return tlsReason.exec(message)?.[1] ?? code;
   if (typeof code === "string" && code !== "") return code;
   return typeof message === "string" && message !== "" ? message : "UNKNOWN";
 }
+
+const tlsReason = /:([A-Z0-9_]{3,80})[^:A-Z]*$/;

@@ -78,11 +78,13 @@ export class Stream {
 
   /**
    * From now on bytes of either leg go to the other, first those that came before. Once both directions have
-   * ended, each socket has `lingerMsMax` to be gone.
+   * ended, each socket has `lingerMsMax` to be gone. Where one leg is gone already the other is ended.
    */
   join(partner: Stream, lingerMsMax: number): void {
     this.#meet(partner, lingerMsMax);
     partner.#meet(this, lingerMsMax);
+    if (this.closed) partner.terminate("");
+    if (partner.closed) this.terminate("");
     this.#handOver(partner);
     partner.#handOver(this);
   }

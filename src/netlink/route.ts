@@ -1,6 +1,6 @@
 /** Requests to rtnetlink(7): rules, routes, and the links and addresses that a test bed or demo is made of. */
 import type { Request } from "./socket.ts";
-import { attribute, concat, flag, nested, text, u16, u32, u8 } from "./wire.ts";
+import { attribute, concat, flag, nested, readAttributes, text, u16, u32, u8 } from "./wire.ts";
 
 export type Family = 4 | 6;
 
@@ -33,6 +33,27 @@ export function deleteRule(rule: MarkRule): Request {
     body: ruleBody(rule, any),
     about: `delete IPv${rule.family} rule for the mark`,
   };
+}
+
+/** Answers with all rules of a family: for `readMarkRule`. */
+export function listRules(of: Family): Request {
+  const body = [concat(u8(afOf(of)), new Uint8Array(11))];
+  return { type: 34, flags: flag.request | flag.dump, body, about: `list IPv${of} rules` };
+}
+
+/** A rule of the form of `MarkRule`, or null for any other. Throws NETLINK_INVALID. */
+export function readMarkRule(payload: Uint8Array): MarkRule | null {
+  const attributes = new Map(readAttributes(payload.subarray(12)));
+  const number = (type: number): number => {
+    const bytes = attributes.get(type);
+    return bytes?.length === 4
+      ? new DataView(bytes.buffer, bytes.byteOffset).getUint32(0, true)
+      : 0;
+  };
+  const of = payload[0] === afInet ? 4 : 6;
+  const rule = { family: of, value: number(10), mask: number(16) } as const;
+  if (new TextDecoder().decode(attributes.get(3)) !== "lo\0" || rule.value === 0) return null;
+  return { ...rule, table: number(15), priority: number(6) };
 }
 
 /** `ip route add local default dev lo table T`; -EEXIST if it is there. `lo` has index 1 in every namespace. */

@@ -5,12 +5,13 @@ import { Deadline } from "../deadline.ts";
 export type Lease = { readonly release: () => void };
 
 /**
- * At most `places` leases are out. A lease returns by itself after `leaseMsMax`, so a peer that never answers
- * delays the others by that much at most; who waits is served in order.
+ * At most `places` leases are out. A lease returns by itself after `leaseMsMax`. Destinations take turns, those
+ * who wait for the same one are served in order: one that never answers delays its own connections, not others'.
  */
 export class HandshakeGate {
   readonly #leaseMsMax: number;
-  readonly #waiting: (() => void)[] = [];
+  /** By destination, the next one to be served first. */
+  readonly #waiting = new Map<string, (() => void)[]>();
   #free: number;
 
   constructor(places: number, leaseMsMax: number) {
@@ -18,10 +19,16 @@ export class HandshakeGate {
     this.#leaseMsMax = leaseMsMax;
   }
 
-  async enter(): Promise<Lease> {
+  async enter(destination: string): Promise<Lease> {
     if (this.#free > 0) this.#free -= 1;
-    else await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    else await new Promise<void>((resolve) => this.#queueOf(destination).push(resolve));
     return this.#lease();
+  }
+
+  #queueOf(destination: string): (() => void)[] {
+    const queue = this.#waiting.get(destination) ?? [];
+    this.#waiting.set(destination, queue);
+    return queue;
   }
 
   #lease(): Lease {
@@ -37,8 +44,15 @@ export class HandshakeGate {
   }
 
   #leave(): void {
-    const next = this.#waiting.shift();
-    if (next === undefined) this.#free += 1;
-    else next();
+    const [turn] = this.#waiting;
+    if (turn === undefined) {
+      this.#free += 1;
+      return;
+    }
+    const [destination, queue] = turn;
+    const next = queue.shift();
+    this.#waiting.delete(destination);
+    if (queue.length > 0) this.#waiting.set(destination, queue);
+    next?.();
   }
 }

@@ -3,6 +3,7 @@ import type { TLSOptions } from "bun";
 
 import type { Limits } from "../config.ts";
 import type { PeerIdentity } from "../identity/certificate.ts";
+import { formatSocketAddress } from "../net/address.ts";
 import { abandon, settle, tryDial, watch } from "../net/dial.ts";
 import { describeFault } from "../net/fault.ts";
 import type { OriginalDestination } from "../net/original-destination.ts";
@@ -33,7 +34,7 @@ export async function originate(
   const dialing = tryDial(original, originator.mark);
   if (typeof dialing === "string") return failed(dialing);
 
-  const lease = await originator.gate.enter();
+  const lease = await originator.gate.enter(formatSocketAddress(original));
   if (downstream.closed) {
     lease.release();
     abandon(dialing);

@@ -1,6 +1,7 @@
 /** Whether a peer is who it should be. Pure: what the library says is one input, our own checks are the rest. */
 import { identityOf, type PeerCertificate, type PeerIdentity } from "../identity/certificate.ts";
 import { formatIp, type SocketAddress } from "../net/address.ts";
+import { describeFault } from "../net/fault.ts";
 
 export type PeerEvidence = {
   /** Of the peer, not ours. */
@@ -52,7 +53,7 @@ export function verifyPeer(evidence: PeerEvidence): PeerVerdict {
 function withoutCertificate(role: "server" | "client", code: string | null): PeerVerdict {
   if (code === null || code === "PEER_DID_NOT_RETURN_A_CERTIFICATE")
     return refuse("no-certificate", `the ${role} shows no certificate`);
-  return refuse("handshake-failed", `TLS handshake failed: ${handshakeTexts.get(code) ?? code}`);
+  return refuse("handshake-failed", `TLS handshake failed: ${describeFault(code)}`);
 }
 
 /**
@@ -114,14 +115,4 @@ const chainTexts = new Map<string, string>([
   ["CERT_NOT_YET_VALID", "a certificate of the chain is not valid yet"],
   ["INVALID_PURPOSE", "certificate is not meant for this use"],
   ["INVALID_CA", "the issuer's certificate is not an authority's"],
-]);
-
-const handshakeTexts = new Map<string, string>([
-  ["WRONG_VERSION_NUMBER", "the peer does not speak TLS (WRONG_VERSION_NUMBER)"],
-  ["HTTP_REQUEST", "the peer speaks plain HTTP (HTTP_REQUEST)"],
-  [
-    "UNSUPPORTED_PROTOCOL",
-    "the peer's TLS version is too old, see --tls-min (UNSUPPORTED_PROTOCOL)",
-  ],
-  ["NO_SHARED_CIPHER", "no cipher in common (NO_SHARED_CIPHER)"],
 ]);

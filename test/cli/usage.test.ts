@@ -68,6 +68,11 @@ test("a flag goes before the environment, the environment before the default", (
   expect(portOf(tproxy([...print, "--tcp-port", "1002"], environment))).toBe("1002");
 });
 
+test("an empty value in the environment is none", () => {
+  const said = tproxy(["rules", "--print"], { TPROXY_EXCLUDE_CIDR: "", TPROXY_MESH_CIDR: "" });
+  expect(said).toEqual(tproxy(["rules", "--print"]));
+});
+
 test("a wrong value in the environment names the variable", () => {
   const { code, error } = tproxy(["rules", "--print"], { TPROXY_TLS_PORT: "x" });
   expect(code).toBe(2);

@@ -39,9 +39,10 @@ function programOf(pid: string): string {
 
 /** What a demo could leave on the machine besides processes. */
 function traces(): unknown {
-  const devices = readFileSync("/proc/self/net/dev", "latin1").match(/^ *[^:\s]+:/gm);
-  const files = readdirSync("/tmp").filter((name) => name.includes("tproxy"));
-  return { devices, mounts: readFileSync("/proc/self/mountinfo", "latin1"), files };
+  const devices = readFileSync("/proc/self/net/dev", "latin1").match(/^ *(cable|br)[^:\s]*:/gm);
+  const mounts = readFileSync("/proc/self/mountinfo", "latin1").match(/^.* tmpfs .*$/gm);
+  const files = readdirSync("/tmp").filter((name) => /libtproxy|^demo/.test(name));
+  return { devices, mounts, files };
 }
 
 test.each([

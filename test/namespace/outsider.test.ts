@@ -19,7 +19,9 @@ describe.each(["IPv4", "IPv6"] as const)("over %s", (family) => {
     const { code, output } = await curl(mesh.c, `http://${hostOf(mesh, family)}:8000/`);
     expect(code).not.toBe(0);
     expect(output).not.toContain("hello");
-    await mesh.proxies[1]?.says(/Refused connection from \S+ to \S+: /);
+    await mesh.proxies[1]?.says(
+      /Refused connection from \S+ to \S+: .*plain HTTP \(HTTP_REQUEST\)/,
+    );
   });
 
   test("control: without the rules the plain client is served", async () => {
@@ -59,6 +61,7 @@ test("a client that speaks TLS 1.2 is refused, and served with --tls-min 1.2", a
   const { certificate, key } = mesh.credentials(mesh.c);
   const own = ["-k", "--cert", certificate, "--key", key, "--tls-max", "1.2"];
   expect((await curl(mesh.c, ...own, `https://${mesh.b.address4}:8000/`)).code).not.toBe(0);
+  await mesh.proxies[1]?.says(/the peer's TLS version is too old, see --tls-min/);
   const old = Mesh.create();
   await serveHttp(old.b, 8000, "hello from b");
   await old.proxy(old.b, ["--tls-min", "1.2"]);

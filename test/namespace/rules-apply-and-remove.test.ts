@@ -42,11 +42,17 @@ test("twice is once", async () => {
   expect(once).not.toBe(before);
 });
 
-test("other options take the place of the first ones", async () => {
+test("other options take the place of the first ones, and need not be said again to remove them", async () => {
   const [one, other] = [network.pod(), network.pod()];
+  await makeForeign(one);
+  const before = await kernelState(one);
   await rules(one, "--apply", ...everyOption);
-  await rules(one, "--remove", ...everyOption);
+  await rules(one, "--remove");
+  expect(await kernelState(one)).toBe(before);
+  await rules(one, "--apply", ...everyOption);
   await rules(one, "--apply");
+  expect((await one.run(["ip", "rule"])).stdout.match(/29808/g)).toHaveLength(1);
+  await one.run(["nft", "delete table inet foreign"]);
   await rules(other, "--apply");
   const ruleset = async (pod: typeof one): Promise<string> =>
     (await pod.run(["nft", "list", "ruleset"])).stdout;
@@ -68,6 +74,16 @@ test.each([
     expect(await kernelState(pod)).toBe(before);
   },
 );
+
+test("where IPv6 is switched off rules are put in place for IPv4, and taken away", async () => {
+  const pod = network.pod();
+  await pod.run(["sh", "-c", "echo 1 > /proc/sys/net/ipv6/conf/all/disable_ipv6"]);
+  const before = await kernelState(pod);
+  await rules(pod, "--apply");
+  expect((await pod.run(["ip", "rule"])).stdout).toContain("29808");
+  await rules(pod, "--remove");
+  expect(await kernelState(pod)).toBe(before);
+});
 
 test("--remove where there is nothing is no error", async () => {
   const pod = network.pod();

@@ -32,7 +32,7 @@ test.each([
     expect((await pod.run(["sh", "-ec", damage])).stderr).toBe("");
     expect(await asked(pod, mesh.c.address4)).toBe("");
     expect(await asked(pod, `[${mesh.c.address6}]`)).toBe("");
-    await rules(pod, "--remove");
+    await rules(pod, "--remove", "--force");
     expect(await asked(pod, mesh.c.address4)).toBe("in clear");
     expect(await asked(pod, `[${mesh.c.address6}]`)).toBe("in clear");
   },

@@ -75,7 +75,7 @@ async function act(call: Call): Promise<unknown> {
     case "connect":
       return await connect(call.host, call.port);
     case "write":
-      return await write(socketOf(call.socket), call.bytes);
+      return await write(socketOf(call.socket), call.bytes, call.text);
     case "say":
       socketOf(call.socket).socket?.write(call.text);
       return null;
@@ -140,10 +140,15 @@ async function connect(host: string, port: number): Promise<number> {
   return sockets.push(held) - 1;
 }
 
-async function write(held: Held, bytes: number): Promise<{ sha256: string; bytes: number }> {
+async function write(
+  held: Held,
+  bytes: number,
+  text?: string,
+): Promise<{ sha256: string; bytes: number }> {
+  const said = text === undefined ? null : Buffer.from(text.repeat(10_000));
   const hasher = new Bun.CryptoHasher("sha256");
   for (let sent = 0; sent < bytes;) {
-    const chunk = pattern(sent, Math.min(262_144, bytes - sent));
+    const chunk = said ?? pattern(sent, Math.min(262_144, bytes - sent));
     const taken = Math.max(0, held.socket?.write(chunk) ?? 0);
     hasher.update(chunk.subarray(0, taken));
     sent += taken;

@@ -3,7 +3,12 @@ export type Call =
   | { readonly op: "listen"; readonly host: string; readonly port: number }
   | { readonly op: "accept"; readonly listener: number }
   | { readonly op: "connect"; readonly host: string; readonly port: number }
-  | { readonly op: "write"; readonly socket: number; readonly bytes: number }
+  | {
+      readonly op: "write";
+      readonly socket: number;
+      readonly bytes: number;
+      readonly text?: string;
+    }
   | { readonly op: "say"; readonly socket: number; readonly text: string }
   | { readonly op: "received"; readonly socket: number; readonly bytes: number }
   | {

@@ -1,6 +1,5 @@
 /** Credentials on disk for pods: one authority for the whole run, and what may be wrong with a certificate. */
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { writeFileSync } from "node:fs";
 
 import {
   issueAuthority,
@@ -8,6 +7,7 @@ import {
   type LeafOptions,
   type Purpose,
 } from "../../src/identity/issue.ts";
+import { temporaryDirectory } from "./temporary.ts";
 
 export type CredentialPaths = {
   readonly directory: string;
@@ -28,12 +28,10 @@ export type Defect = {
 
 const authority = issueAuthority("test authority");
 const foreignAuthority = issueAuthority("another authority");
-const directories: string[] = [];
 
 /** Files with a certificate for `ips` and its key, and the authority that peers are verified with. */
 export function credentialsFor(ips: readonly string[], defect: Defect = {}): CredentialPaths {
-  const directory = mkdtempSync(`${tmpdir()}/tproxy-test-`);
-  directories.push(directory);
+  const directory = temporaryDirectory();
   const issuer = defect.foreign === true ? foreignAuthority : authority;
   const leaf = issueLeaf(issuer, leafOptions(ips, defect));
   const write = (name: string, text: string): string => {
@@ -67,7 +65,3 @@ function leafOptions(ips: readonly string[], defect: Defect): LeafOptions {
       : {}),
   };
 }
-
-process.on("exit", () => {
-  for (const directory of directories) rmSync(directory, { recursive: true });
-});

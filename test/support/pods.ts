@@ -318,6 +318,12 @@ export class AgentSocket {
     await this.#agent.call({ op: "write", socket: this.#socket, bytes });
   }
 
+  /** Says the same over and over until the connection ends. */
+  chatter(text: string): void {
+    const call = { op: "write", socket: this.#socket, bytes: 1e9, text } as const;
+    void this.#agent.call(call).catch(() => undefined);
+  }
+
   async say(text: string): Promise<void> {
     await this.#agent.call({ op: "say", socket: this.#socket, text });
   }

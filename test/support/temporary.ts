@@ -1,12 +1,15 @@
-/** A directory that is gone after the file's tests. */
+/** A directory that is gone after the file's tests, or after a script. */
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { afterAll } from "bun:test";
 
 export function temporaryDirectory(): string {
   const directory = mkdtempSync(`${tmpdir()}/tproxy-test-`);
-  afterAll(() => {
-    rmSync(directory, { recursive: true });
-  });
+  const remove = (): void => {
+    rmSync(directory, { recursive: true, force: true });
+  };
+  // The test runner has no exit event, and a script no afterAll.
+  afterAll(remove);
+  process.on("exit", remove);
   return directory;
 }

@@ -1,0 +1,48 @@
+/** One line for each connection when it ends, in klog's form; more of them with -v. */
+import { expect, test } from "bun:test";
+
+import { flagsOf, Mesh } from "../support/mesh.ts";
+import { serveHttp } from "../support/http.ts";
+import { curl } from "../support/programs.ts";
+
+const mesh = Mesh.create();
+
+function escaped(text: string): string {
+  return text.replaceAll(/[.[\]]/g, String.raw`\$&`);
+}
+
+const head = String.raw`^[IWE]\d{4} \d\d:\d\d:\d\d\.\d{6} +\d+ `;
+
+test.each(["IPv4", "IPv6"])(
+  "both proxies tell who spoke to whom, how much and how it ended, %s",
+  async (family) => {
+    const [from, to] = [mesh.extraPod(), mesh.extraPod()];
+    await serveHttp(to, 8080, "hello");
+    const [outbound, inbound] = [
+      await mesh.proxy(from, ["-v", "1"]),
+      await mesh.proxy(to, ["-v", "1"]),
+    ];
+    const [source, host] =
+      family === "IPv4" ? [from.address4, to.address4] : [`[${from.address6}]`, `[${to.address6}]`];
+    expect((await curl(from, `http://${host}:8080/`)).output).toBe("hello");
+    const target = family === "IPv4" ? escaped(`[${host}:8080]`) : escaped(`${host}:8080`);
+    const closed = String.raw`Closed connection from ${escaped(source)}:\d+ to ${target}: peer=\S+ sent=\d+ received=\d+ ms=\d+ end="clean"$`;
+    for (const [proxy, name] of [
+      [outbound, "outbound"],
+      [inbound, "inbound"],
+    ] as const) {
+      await proxy.says(new RegExp(`${head}${name}\\] ${closed}`, "m"));
+      const accepting = `${head}${name}\\] Accepting connection from ${escaped(source)}:\\d+ with destination of ${escaped(host)}:8080$`;
+      expect(proxy.output).toMatch(new RegExp(accepting, "m"));
+      expect(proxy.output.match(/Closed connection/g)).toHaveLength(1);
+    }
+  },
+);
+
+test("without -v nothing is said before the end", async () => {
+  const pod = mesh.extraPod();
+  const proxy = await pod.proxy(flagsOf(mesh.credentials(pod)));
+  expect((await curl(pod, `http://${mesh.c.address4}:8080/`)).code).not.toBe(0);
+  await proxy.says(/Failed to connect to original destination/);
+  expect(proxy.output).not.toContain("Accepting");
+});

@@ -1,0 +1,79 @@
+/** Rules go last: not a byte of a connection that was diverted is sent in clear when the proxy ends. */
+import { readFileSync } from "node:fs";
+import { expect, test } from "bun:test";
+
+import { rules } from "../support/kernel-state.ts";
+import { Mesh, type Connection } from "../support/mesh.ts";
+import type { Pod } from "../support/pods.ts";
+import { temporaryDirectory } from "../support/temporary.ts";
+
+const msMax = 30_000;
+const marker = "not in clear ";
+const writers = 10;
+
+/** Captures what passes the pod's interface while `act` goes on; true if the marker was among it. */
+async function showsMarker(pod: Pod, act: () => Promise<void>): Promise<boolean> {
+  const file = `${temporaryDirectory()}/capture`;
+  const command = [
+    "tcpdump",
+    "-i",
+    "eth0",
+    "-n",
+    "-s",
+    "200",
+    "-U",
+    "--immediate-mode",
+    "-Z",
+    "root",
+    "-w",
+    file,
+  ];
+  const capturing = pod.start(command);
+  await capturing.says(/listening on/);
+  await act();
+  await capturing.end("SIGINT");
+  return readFileSync(file).includes(marker);
+}
+
+/** Connections whose writers have always more to say, and are at it. */
+async function chatting(mesh: Mesh): Promise<readonly Connection[]> {
+  const connections: Connection[] = [];
+  for (let turn = 0; turn < writers; turn += 1) connections.push(await mesh.connection());
+  for (const { client } of connections) client.chatter(marker);
+  for (const { server } of connections) await server.received(1_000_000);
+  return connections;
+}
+
+test(
+  "control: without proxies the same capture shows the text",
+  async () => {
+    const mesh = Mesh.create();
+    expect(await showsMarker(mesh.a, async () => void (await chatting(mesh)))).toBe(true);
+  },
+  msMax,
+);
+
+test.each(["SIGTERM", "SIGINT"] as const)(
+  "%s with rule removal resets first, then removes",
+  async (signal) => {
+    const mesh = Mesh.create();
+    await mesh.startProxies("--remove-rules-on-exit");
+    const connections = await chatting(mesh);
+    const shown = await showsMarker(mesh.a, async () => {
+      expect(await mesh.proxies[0]?.end(signal)).toBe(0);
+      for (const { client } of connections) await client.finish();
+    });
+    expect(shown).toBe(false);
+  },
+  msMax,
+);
+
+test("rules --remove refuses beside a running proxy, and says how to go on", async () => {
+  const mesh = Mesh.create();
+  await mesh.startProxies();
+  const { client, server } = await mesh.connection();
+  const refused = await rules(mesh.a, "--remove").catch(String);
+  expect(refused).toMatch(/end it first with SIGTERM.*--force/);
+  await client.say("still here");
+  expect((await server.received(10)).text).toBe("still here");
+});
