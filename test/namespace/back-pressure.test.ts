@@ -55,3 +55,16 @@ test("a reader that stops bounds what the proxies hold", async () => {
   // 200 MB were on offer; the kernel's socket buffers are not process memory.
   expect(after - before).toBeLessThan(32_000_000);
 });
+
+test("a slow reader gets everything in order", async () => {
+  const bytes = 20_000_000;
+  const { client, server } = await mesh.connection();
+  const writing = client.write(bytes).then(async () => client.end());
+  for (let read = 500_000; read < bytes; read += 500_000) {
+    await server.pause();
+    await server.resume();
+    await server.received(read);
+  }
+  await writing;
+  expect((await server.finish()).sha256).toBe(patternDigest(bytes));
+}, 30_000);

@@ -8,8 +8,8 @@ export function temporaryDirectory(): string {
   const remove = (): void => {
     rmSync(directory, { recursive: true, force: true });
   };
-  // The test runner has no exit event, and a script no afterAll.
-  afterAll(remove);
-  process.on("exit", remove);
+  // The test runner has no exit event, and outside of it afterAll throws.
+  if (process.env["NODE_ENV"] === "test") afterAll(remove);
+  else process.on("exit", remove);
   return directory;
 }

@@ -1,0 +1,93 @@
+import { expect, test } from "bun:test";
+
+import { issueAuthority, issueLeaf } from "../../../src/identity/issue.ts";
+import { streamHandlers } from "../../../src/net/handlers.ts";
+import { Stream } from "../../../src/net/stream.ts";
+
+const leaf = issueLeaf(issueAuthority("a"), {
+  spiffeId: "spiffe://a.example/b",
+  ips: ["127.0.0.1"],
+});
+const hostname = "127.0.0.1";
+
+function open(socket: Bun.Socket<Stream>): void {
+  socket.data.attach(socket);
+}
+
+/** Two legs between a writer that never stops and a reader that never reads. */
+async function jammed(
+  tls: boolean,
+): Promise<{ downstream: Stream; upstream: Stream; stop: () => void }> {
+  const { promise, resolve } = Promise.withResolvers<Stream>();
+  const reader = Bun.listen({
+    hostname,
+    port: 0,
+    socket: { open: (one) => one.pause(), data: () => undefined },
+  });
+  const listener = Bun.listen<Stream>({
+    hostname,
+    port: 0,
+    ...(tls ? { tls: { cert: leaf.certificatePem, key: leaf.keyPem } } : {}),
+    socket: {
+      ...streamHandlers,
+      open: (socket) => {
+        socket.data = new Stream(tls, !tls);
+        socket.data.attach(socket);
+        if (!tls) socket.data.pause();
+        resolve(socket.data);
+      },
+    },
+  });
+  const chunk = new Uint8Array(262_144);
+  const write = (socket: Bun.Socket): void => {
+    while (socket.write(chunk) === chunk.length);
+  };
+  const start = tls ? { handshake: write } : { open: write };
+  const writer = await Bun.connect({
+    hostname,
+    port: listener.port,
+    ...(tls ? { tls: { rejectUnauthorized: false } } : {}),
+    socket: { ...start, drain: write, data: () => undefined },
+  });
+  const upstream = new Stream(false, true);
+  await Bun.connect<Stream>({
+    hostname,
+    port: reader.port,
+    data: upstream,
+    socket: { ...streamHandlers, open },
+  });
+  const downstream = await promise;
+  if (tls) await downstream.ready;
+  downstream.join(upstream, 1000);
+  const stop = (): void => {
+    writer.terminate();
+    listener.stop(true);
+    reader.stop(true);
+  };
+  return { downstream, upstream, stop };
+}
+
+test.each([
+  ["plain", false],
+  ["TLS", true],
+] as const)("at most 1 MiB waits in a direction whose reader does not read, %s", async (_, tls) => {
+  const { downstream, upstream, stop } = await jammed(tls);
+  let max = 0;
+  for (let same = 0, before = -1; same < 300 || max === 0; same += 1) {
+    await new Promise((resolve) => setImmediate(resolve));
+    if (downstream.bytesRead !== before) same = 0;
+    before = downstream.bytesRead;
+    max = Math.max(max, upstream.heldBytes);
+  }
+  stop();
+  expect(downstream.bytesRead).toBeGreaterThan(1_000_000);
+  expect(max).toBeLessThanOrEqual(1 << 20);
+});
+
+test("a leg that is joined with one that is gone already is ended", async () => {
+  const [gone, other] = [new Stream(false, true), new Stream(false, true)];
+  gone.onClose("ECONNRESET");
+  other.join(gone, 1000);
+  await other.gone;
+  expect(other.ending).toBe("cut");
+});
