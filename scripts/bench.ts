@@ -6,8 +6,9 @@
 import { readFileSync, writeFileSync } from "node:fs";
 
 import { credentialsFor } from "../test/support/credentials.ts";
+import { flagsOf } from "../test/support/mesh.ts";
 import { listening } from "../test/support/programs.ts";
-import { executable, Network, type Pod, type Running } from "../test/support/pods.ts";
+import { executable, Network, socketsLeft, type Pod, type Running } from "../test/support/pods.ts";
 
 type Pair = {
   readonly name: string;
@@ -89,7 +90,7 @@ async function endurance(pair: Pair): Promise<void> {
   );
   const burst = await run(pair, "burst 1000");
   print("1,000 connections at once", pair.name, `${burst.failed} failed`);
-  print("sockets left", pair.name, String(await socketsLeft(pair)));
+  print("sockets left", pair.name, String((await socketsLeft([pair.a, pair.b])).length));
 }
 
 async function run(pair: Pair, work: string): Promise<{ done: number; failed: number }> {
@@ -107,11 +108,8 @@ async function ourPair(): Promise<Pair> {
   const [a, b] = [network.pod(), network.pod()];
   const proxies: Running[] = [];
   for (const pod of [a, b]) {
-    const paths = credentialsFor([pod.address4, pod.address6]);
-    const flags = ["--cert", paths.certificate, "--key", paths.key, "--ca-cert", paths.authority];
-    const proxy = pod.start([...executable(), ...flags]);
-    await proxy.says(/\] ready/);
-    proxies.push(proxy);
+    const flags = flagsOf(credentialsFor([pod.address4, pod.address6]));
+    proxies.push(await pod.proxy(flags));
   }
   await serve(b);
   return { name: "tproxy", a, b, pids: proxies.map(({ pid }) => pid) };
@@ -166,25 +164,6 @@ backend application
 
 async function serve(pod: Pod): Promise<void> {
   await pod.start(["bun", load, "serve"]).says(/serving/);
-}
-
-async function socketsLeft(pair: Pair): Promise<number> {
-  let left = Number.POSITIVE_INFINITY;
-  for (let look = 0; look < 400 && left > 0; look += 1) {
-    left = 0;
-    for (const pod of [pair.a, pair.b]) {
-      const { stdout } = await pod.run([
-        "ss",
-        "-Htan",
-        "state",
-        "connected",
-        "exclude",
-        "time-wait",
-      ]);
-      left += stdout.split("\n").filter((line) => line !== "").length;
-    }
-  }
-  return left;
 }
 
 /** User and system time in seconds: proc(5), stat, fields 14 and 15. */

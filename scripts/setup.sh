@@ -34,8 +34,9 @@ build_executable() {
   say "compiling bin/tproxy (2 s)"
   mkdir -p bin
   bun build --compile --minify --bytecode --format=esm --no-compile-autoload-dotenv \
-    --no-compile-autoload-bunfig src/main.ts --outfile bin/tproxy >&2
-  touch bin/tproxy
+    --no-compile-autoload-bunfig src/main.ts --outfile bin/tproxy.new >&2
+  touch bin/tproxy.new
+  mv -f bin/tproxy.new bin/tproxy # Whole or not at all: an interrupted one would look fresh.
 }
 
 install_dependencies

@@ -98,10 +98,8 @@ function memoryDirectory(): string {
       if (!(error instanceof SystemCallError)) throw error;
     }
   }
-  throw new ProxyError(
-    "DEMO_FAILED",
-    "no folder to mount memory over (/mnt, /media, /srv, /opt, /tmp)",
-  );
+  const text = `no folder to mount memory over (${memoryFolders.join(", ")})`;
+  throw new ProxyError("DEMO_FAILED", text);
 }
 
 /** What a demo could leave on a machine, and nothing that comes and goes on it otherwise. */

@@ -78,16 +78,28 @@ function routingOf(plan: Plan): readonly Entry[] {
 function removeRules(plan: Plan, which: (rule: route.MarkRule) => boolean): void {
   const { table, priority } = plan.routing;
   for (const of of [4, 6] as const) {
-    using socket = new NetlinkSocket(family.route);
-    const rules = socket
-      .exchange([route.listRules(of)])
-      .map((one) => route.readMarkRule(one.payload));
-    for (const rule of rules) {
-      if (rule === null || rule.table !== table || rule.priority !== priority || !which(rule))
-        continue;
+    for (const rule of rulesOf(of)) {
+      if (rule.table !== table || rule.priority !== priority || !which(rule)) continue;
+      using socket = new NetlinkSocket(family.route);
       unless(() => socket.send([route.deleteRule(rule)]), ...absent);
     }
   }
+}
+
+/** None where the kernel does not have the family. */
+function rulesOf(of: route.Family): readonly route.MarkRule[] {
+  const rules: route.MarkRule[] = [];
+  unless(
+    () => {
+      using socket = new NetlinkSocket(family.route);
+      for (const { payload } of socket.exchange([route.listRules(of)])) {
+        const rule = route.readMarkRule(payload);
+        if (rule !== null) rules.push(rule);
+      }
+    },
+    ...familyMissing,
+  );
+  return rules;
 }
 
 /** Before the table: until something is marked, rule and route are asked by nobody. */

@@ -1,6 +1,7 @@
 /** The original program's defects, by their numbers: none of them here. */
 import { beforeAll, expect, test } from "bun:test";
 
+import { kernelState } from "../support/kernel-state.ts";
 import { flagsOf, Mesh } from "../support/mesh.ts";
 import { executable, type Pod, type Running } from "../support/pods.ts";
 import { curl } from "../support/programs.ts";
@@ -78,32 +79,32 @@ test("B7: running out of descriptors ends connections, not the proxy", async () 
 
 test.each(["SIGTERM", "SIGINT"] as const)("B8: %s ends the proxy cleanly", async (signal) => {
   const pod = mesh.extraPod();
-  const before = await stateOf(pod);
+  const before = await kernelState(pod);
   const proxy = await mesh.proxy(pod, ["--remove-rules-on-exit"]);
-  expect(await stateOf(pod)).not.toBe(before);
+  expect(await kernelState(pod)).not.toBe(before);
   expect(await proxy.end(signal)).toBe(0);
-  expect(await stateOf(pod)).toBe(before);
+  expect(await kernelState(pod)).toBe(before);
 });
 
 test("B10: starting again and again makes no second ip rule", async () => {
   const pod = mesh.extraPod();
   await (await mesh.proxy(pod)).end();
-  const once = await stateOf(pod);
+  const once = await kernelState(pod);
   await (await mesh.proxy(pod)).end("SIGKILL");
   await (await mesh.proxy(pod)).end();
-  expect(await stateOf(pod)).toBe(once);
+  expect(await kernelState(pod)).toBe(once);
   expect(once.match(/fwmark/g)).toHaveLength(2);
 });
 
 test("B11: a port in use stops the start, says which flag, and leaves nothing", async () => {
   const pod = mesh.extraPod();
   await pod.agent.listen("127.0.0.1", 1);
-  const before = await stateOf(pod);
+  const before = await kernelState(pod);
   const command = [...executable(), ...flagsOf(mesh.credentials(pod))];
   const { code, stderr } = await pod.run(command);
   expect(code).toBe(1);
   expect(stderr).toMatch(/--tcp-port 1 .*EADDRINUSE/);
-  expect(await stateOf(pod)).toBe(before);
+  expect(await kernelState(pod)).toBe(before);
 });
 
 test("B15: an authority that is no certificate stops the start and names its flag", async () => {
@@ -139,11 +140,4 @@ async function monitorOf(pod: Pod): Promise<Running> {
   while (!monitor.output.includes("add table inet hello"))
     await pod.run(["nft", "add table inet hello; delete table inet hello"]);
   return monitor;
-}
-
-async function stateOf(pod: { run: Mesh["a"]["run"] }): Promise<string> {
-  const script =
-    "nft list ruleset; ip rule; ip -6 rule; ip route show table all; ip -6 route show table all; ip addr";
-  const { stdout } = await pod.run(["sh", "-c", script]);
-  return stdout.replaceAll(/valid_lft.*|expires \S+/g, "");
 }

@@ -2,7 +2,14 @@
 import { readFileSync } from "node:fs";
 
 import { credentialsFor, type CredentialPaths, type Defect } from "./credentials.ts";
-import { Network, type AgentListener, type AgentSocket, type Pod, type Running } from "./pods.ts";
+import {
+  Network,
+  socketsLeft,
+  type AgentListener,
+  type AgentSocket,
+  type Pod,
+  type Running,
+} from "./pods.ts";
 
 export type Connection = { readonly client: AgentSocket; readonly server: AgentSocket };
 
@@ -58,25 +65,9 @@ export class Mesh {
     return { client, server };
   }
 
-  /** TCP sockets of both pods that are neither listening nor waiting out TIME_WAIT, once they have settled. */
+  /** What both pods have left of their connections. */
   async socketsLeft(): Promise<string[]> {
-    let left: string[] = [];
-    for (let look = 0; look < 400; look += 1) {
-      left = [];
-      for (const pod of [this.a, this.b]) {
-        const { stdout } = await pod.run([
-          "ss",
-          "-Htan",
-          "state",
-          "connected",
-          "exclude",
-          "time-wait",
-        ]);
-        left.push(...stdout.split("\n").filter((line) => line !== ""));
-      }
-      if (left.length === 0) return left;
-    }
-    return left;
+    return await socketsLeft([this.a, this.b]);
   }
 
   /** Waits until no more bytes move between the pods: the same count in thirty looks. */

@@ -358,6 +358,27 @@ export class AgentSocket {
   }
 }
 
+/** TCP sockets of the pods that are neither listening nor waiting out TIME_WAIT, once they have settled. */
+export async function socketsLeft(pods: readonly Pod[]): Promise<string[]> {
+  let left: string[] = [];
+  for (let look = 0; look < 400; look += 1) {
+    left = [];
+    for (const pod of pods) {
+      const { stdout } = await pod.run([
+        "ss",
+        "-Htan",
+        "state",
+        "connected",
+        "exclude",
+        "time-wait",
+      ]);
+      left.push(...stdout.split("\n").filter((line) => line !== ""));
+    }
+    if (left.length === 0) return left;
+  }
+  return left;
+}
+
 /** The program under test: the compiled one where the gate built it, else the sources. */
 export function executable(): readonly string[] {
   const built = process.env["TPROXY_EXECUTABLE"];
