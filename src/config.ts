@@ -6,13 +6,20 @@ export type Config = {
   readonly credentials: CredentialFiles;
   /** "1.3", or "1.2" for old peers. */
   readonly tlsVersionMin: "1.2" | "1.3";
-  /** 0 logs one line a connection; higher says more. */
-  readonly verbosity: number;
+  readonly log: LogConfig;
   readonly statusAddress: SocketAddress;
   readonly interception: Interception;
   /** False leaves the rules in place at the end: captured traffic is dropped until a proxy runs again. */
   readonly removeRulesOnExit: boolean;
   readonly limits: Limits;
+};
+
+export type LogConfig = {
+  /** 0 logs one line a connection; higher says more. */
+  readonly verbosity: number;
+  readonly format: "text" | "json";
+  /** Lines a second of one source and severity. */
+  readonly linesMax: number;
 };
 
 export type CredentialFiles = {
@@ -51,6 +58,16 @@ export type Limits = {
   readonly handshakeMsMax: number;
   /** How long a connection whose both directions have ended may wait for the last FIN. */
   readonly lingerMsMax: number;
+  /** How long a connection may carry nothing, null for ever. */
+  readonly idleMsMax: number | null;
+  /** How long a socket may be silent before the kernel probes its peer, null for ever: tcp(7), TCP_KEEPIDLE. */
+  readonly keepAliveMsMax: number | null;
+  /** How long sent bytes may stay unacknowledged, null for the kernel's own patience: tcp(7), TCP_USER_TIMEOUT. */
+  readonly userTimeoutMsMax: number | null;
+  /** Live connections; each holds two descriptors. */
+  readonly connectionsMax: number;
+  /** How long live connections are served after the signal to end. */
+  readonly drainMsMax: number;
   /** How long a refused peer may take to hear that it is. */
   readonly dismissMsMax: number;
   /** Outbound handshakes begun and not finished. */
@@ -74,9 +91,19 @@ export const defaultMark: Mark = { value: 0xa, mask: 0xf };
 export const defaultLimits: Limits = {
   connectMsMax: 10_000,
   handshakeMsMax: 10_000,
-  lingerMsMax: 10_000,
+  lingerMsMax: 60_000,
+  idleMsMax: null,
+  keepAliveMsMax: 180_000,
+  userTimeoutMsMax: null,
+  connectionsMax: 10_000,
+  drainMsMax: 30_000,
   dismissMsMax: 1000,
   handshakesMax: 16,
   handshakeLeaseMsMax: 100,
   backlogMax: 4096,
 };
+
+export const defaultLogLines = 200;
+
+/** Descriptors that connections never take: listeners, status connections, files, Bun's own. */
+export const descriptorReserve = 128;

@@ -1,12 +1,13 @@
 /** What a connection needs of the process. */
 import type { Ledger } from "./accounting/ledger.ts";
 import type { Limits } from "./config.ts";
+import type { SocketForm } from "./net/socket-form.ts";
 import type { Originator } from "./tls/originate.ts";
 
 export type Context = {
   readonly ledger: Ledger;
   readonly originator: Originator;
   readonly limits: Limits;
-  /** The proxy's own fwmark. */
-  readonly mark: number;
+  /** Of every socket of the proxy. */
+  readonly form: SocketForm;
 };

@@ -14,3 +14,17 @@ export class Deadline {
     this.#timer = null;
   }
 }
+
+/** Calls `tick` every so many milliseconds until stopped. Keeps the process alive no longer. */
+export class Ticker {
+  readonly #timer: ReturnType<typeof setInterval>;
+
+  constructor(milliseconds: number, tick: () => void) {
+    this.#timer = setInterval(tick, milliseconds);
+    this.#timer.unref();
+  }
+
+  stop(): void {
+    clearInterval(this.#timer);
+  }
+}

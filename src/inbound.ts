@@ -15,14 +15,14 @@ export async function serveInbound(downstream: Intercepted, context: Context): P
 
     const peer = await terminate(downstream.stream, context.limits);
     if (peer.kind === "refuse") {
-      record.refuse(peer.detail);
+      record.refuse(peer);
       if (peer.told) await downstream.stream.dismiss(context.limits.dismissMsMax);
       return;
     }
-    record.identity = peer.identity;
+    context.ledger.meet(record, peer.identity);
 
     const application = await reach(downstream, context);
-    if (application.kind === "failed") return record.miss(application.detail);
+    if (application.kind === "failed") return record.miss({ ...application, reason: null });
 
     record.relay(application.stream);
     await splice(downstream.stream, application.stream, context.limits.lingerMsMax);

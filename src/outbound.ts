@@ -13,9 +13,9 @@ export async function serveOutbound(downstream: Intercepted, context: Context): 
     if (verdict.kind === "deny") return record.deny(verdict.reason);
 
     const peer = await originate(downstream.original, downstream.stream, context.originator);
-    if (peer.kind === "failed") return record.miss(peer.detail);
+    if (peer.kind === "failed") return record.miss(peer);
 
-    record.identity = peer.identity;
+    context.ledger.meet(record, peer.identity);
     record.relay(peer.stream);
     await splice(downstream.stream, peer.stream, context.limits.lingerMsMax);
   } finally {

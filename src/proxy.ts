@@ -2,22 +2,31 @@
 import type { TLSOptions } from "bun";
 
 import { Ledger } from "./accounting/ledger.ts";
+import { Metrics } from "./accounting/metrics.ts";
+import { measureProcess } from "./accounting/process-metrics.ts";
 import { serveStatus } from "./admin/server.ts";
-import type { Config } from "./config.ts";
+import { descriptorReserve, type Config, type Limits } from "./config.ts";
 import type { Context } from "./context.ts";
 import { ProxyError } from "./errors.ts";
 import { loadCredentials, type Credentials } from "./identity/source.ts";
-import { serveInbound } from "./inbound.ts";
-import { install } from "./intercept/install.ts";
-import type { Log } from "./log.ts";
-import { errnoName, SystemCallError } from "./native/errno.ts";
-import { formatSocketAddress, parseSocketAddress } from "./net/address.ts";
-import { listen, type Intercepted } from "./net/listener.ts";
-import { serveOutbound } from "./outbound.ts";
+import { install, type Installed } from "./intercept/install.ts";
+import { RuleWatch } from "./intercept/watch.ts";
+import { drain, type DrainEnd } from "./lifecycle/drain.ts";
+import { watchIdle } from "./lifecycle/idle.ts";
+import { Readiness } from "./lifecycle/readiness.ts";
+import type { Log } from "./log/log.ts";
+import { descriptorsMax } from "./native/limits.ts";
+import { formatSocketAddress } from "./net/address.ts";
+import type { Listener } from "./net/listener.ts";
+import { connectionsBound } from "./policy/admission.ts";
+import { named, startListeners } from "./serving.ts";
 import { HandshakeGate } from "./tls/handshake-gate.ts";
 
 export type Proxy = {
-  /** Ends what is live by RST, closes the listeners, and removes the rules if the configuration says so. */
+  readonly connections: () => number;
+  /** Serves on, live connections and new ones, until none is left, its time is up or `forced` resolves. */
+  readonly drain: (forced: Promise<unknown>) => Promise<DrainEnd>;
+  /** Ends what is live by RST and closes the listeners. Rules go if the configuration says so, or reset from now on. */
   readonly stop: () => void;
 };
 
@@ -27,20 +36,37 @@ export type Proxy = {
  */
 export function startProxy(config: Config, log: Log): Proxy {
   const credentials = loadCredentials(config.credentials, Date.now());
-  const context = contextOf(config, credentials, log);
-  const missing = new Set(["listeners", "rules"]);
+  const limits = { ...config.limits, connectionsMax: boundOf(config.limits) };
+  const metrics = new Metrics();
+  const ledger = new Ledger({ log, metrics, now: () => performance.now() });
+  const context = contextOf(config, credentials, { ledger, limits });
+  const state = new State(credentials, metrics);
   using undo = new DisposableStack();
   undo.defer(() => {
-    context.ledger.terminateAll();
+    ledger.terminateAll();
   });
-  startStatus(config, missing, undo);
-  startListeners(config, credentials, context, { log, undo });
-  missing.delete("listeners");
+  undo.defer(measureProcess(metrics));
+  if (limits.idleMsMax !== null) undo.defer(watchIdle(ledger, limits.idleMsMax));
+  startStatus(config, context, state, undo);
+  const tls: TLSOptions = {
+    ...tlsOptions(config, credentials),
+    requestCert: true,
+    rejectUnauthorized: true,
+  };
+  state.listeners = startListeners({ config, context, log, tls }, undo);
   const rules = install(config.interception);
-  missing.delete("rules");
+  state.watch = watchRules(rules, log, undo);
+  warnOfBound(limits.connectionsMax, config.limits.connectionsMax, log);
   const stack = undo.move();
   return {
+    connections: () => ledger.size,
+    drain: async (forced) => {
+      state.draining = true;
+      return await drain(ledger, limits.drainMsMax, forced);
+    },
     stop: () => {
+      state.watch?.stop();
+      if (!config.removeRulesOnExit) closeRules(rules, log);
       // Not before the last diverted socket is gone: its application would go on in clear.
       stack.dispose();
       if (config.removeRulesOnExit) rules.remove();
@@ -48,57 +74,118 @@ export function startProxy(config: Config, log: Log): Proxy {
   };
 }
 
-type Starting = { readonly log: Log; readonly undo: DisposableStack };
+/** What readiness and metrics look at. */
+class State {
+  readonly readiness = new Readiness();
+  readonly metrics: Metrics;
+  listeners: readonly Listener[] = [];
+  watch: RuleWatch | null = null;
+  draining = false;
 
-function startStatus(config: Config, missing: ReadonlySet<string>, undo: DisposableStack): void {
-  const mark = ownMark(config);
-  const readiness = (): readonly string[] => [...missing].map((name) => `${name} not in place`);
-  const server = named(`--status-address ${formatSocketAddress(config.statusAddress)}`, () =>
-    serveStatus({ address: config.statusAddress, mark, readiness }),
+  constructor(credentials: Credentials, metrics: Metrics) {
+    const { notAfter } = credentials;
+    this.metrics = metrics;
+    metrics.gauge(
+      "identity_cert_expiration_timestamp_seconds",
+      "when the certificate expires",
+      () => notAfter / 1000,
+    );
+    metrics.gauge("rules_intact", "1 if the rules stand as they were written", () =>
+      Number(this.watch?.intact ?? false),
+    );
+    for (const condition of [
+      () => (this.draining ? "draining: the proxy has been told to end" : null),
+      () =>
+        Date.now() > notAfter ? `certificate has expired at ${iso(notAfter)}: ${renew}` : null,
+      () => this.#listening(),
+      () => this.#ruled(),
+    ])
+      this.readiness.require(condition);
+  }
+
+  #listening(): string | null {
+    if (this.listeners.length === 0) return "listeners not in place";
+    return this.listeners.every((listener) => listener.alive()) ? null : "a listener is gone";
+  }
+
+  #ruled(): string | null {
+    if (this.watch === null) return "rules not in place";
+    return this.watch.intact ? null : rulesChanged;
+  }
+}
+
+function startStatus(
+  config: Config,
+  context: Context,
+  { readiness, metrics }: State,
+  undo: DisposableStack,
+): void {
+  const { statusAddress } = config;
+  const server = named(`--status-address ${formatSocketAddress(statusAddress)}`, () =>
+    serveStatus({
+      address: statusAddress,
+      form: context.form,
+      readiness: () => readiness.reasons,
+      metrics: async () => ({
+        status: 200,
+        type: metrics.contentType,
+        body: await metrics.text(),
+      }),
+    }),
   );
   undo.defer(server.stop);
 }
 
-function startListeners(
-  config: Config,
-  credentials: Credentials,
-  context: Context,
-  starting: Starting,
-): void {
-  const { tcpPort, tlsPort } = config.interception;
-  const terminating: TLSOptions = {
-    ...tlsOptions(config, credentials),
-    requestCert: true,
-    rejectUnauthorized: true,
-  };
-  for (const host of ["127.0.0.1", "[::1]"]) {
-    const start = (flag: string, port: number, serve: Serve, tls: TLSOptions | null): void => {
-      const address = parseSocketAddress(`${host}:${port}`);
-      const accept = (intercepted: Intercepted): void => {
-        void serve(intercepted, context).catch((error: unknown) => {
-          starting.log.write("E", "proxy", `internal error: ${describeBug(error)}`);
-        });
-      };
-      const options = { address, mark: context.mark, backlogMax: config.limits.backlogMax };
-      const listener = named(`${flag} ${port} on ${host}`, () =>
-        unlessNoIpv6(host, () => listen({ ...options, tls, accept })),
-      );
-      if (listener !== null) starting.undo.defer(listener.stop);
-    };
-    start("--tcp-port", tcpPort, serveOutbound, null);
-    start("--tls-port", tlsPort, serveInbound, terminating);
+function watchRules(rules: Installed, log: Log, undo: DisposableStack): RuleWatch {
+  const watch = new RuleWatch(rules.plan, (intact) => {
+    if (intact) log.write("I", "rules", "the rules stand as they were written again");
+    else log.write("W", "rules", rulesChanged);
+  });
+  undo.defer(() => {
+    watch.stop();
+  });
+  return watch;
+}
+
+/** A kernel that cannot reset goes on dropping: as safe, only slower to be noticed. */
+function closeRules(rules: Installed, log: Log): void {
+  try {
+    rules.close();
+  } catch (error) {
+    if (!(error instanceof ProxyError)) throw error;
+    log.write(
+      "W",
+      "rules",
+      `what is diverted is dropped, not reset, from now on: ${error.message}`,
+    );
   }
 }
 
-type Serve = (intercepted: Intercepted, context: Context) => Promise<void>;
+/** Throws START_FAILED where the descriptors do not do for one connection. */
+function boundOf(limits: Limits): number {
+  const descriptors = descriptorsMax();
+  const bound = connectionsBound(limits.connectionsMax, descriptors, descriptorReserve);
+  if (bound > 0) return bound;
+  const text = `only ${descriptors} descriptors are allowed: raise the limit (ulimit -n, LimitNOFILE=)`;
+  throw new ProxyError("START_FAILED", text);
+}
 
-function contextOf(config: Config, credentials: Credentials, log: Log): Context {
-  const { limits } = config;
+function warnOfBound(bound: number, wanted: number, log: Log): void {
+  if (bound === wanted) return;
+  const text = `${bound} connections at most, not ${wanted} (--connections)`;
+  log.write("I", "proxy", `${text}: ${descriptorsMax()} descriptors are allowed (ulimit -n)`);
+}
+
+function contextOf(
+  config: Config,
+  credentials: Credentials,
+  { ledger, limits }: { readonly ledger: Ledger; readonly limits: Limits },
+): Context {
   const gate = new HandshakeGate(limits.handshakesMax, limits.handshakeLeaseMsMax);
-  const mark = ownMark(config);
-  const ledger = new Ledger(log, () => performance.now());
+  const { keepAliveMsMax, userTimeoutMsMax } = limits;
+  const form = { mark: ownMark(config), keepAliveMsMax, userTimeoutMsMax };
   const tls: TLSOptions = { ...tlsOptions(config, credentials), rejectUnauthorized: false };
-  return { ledger, limits, mark, originator: { tls, mark, limits, gate } };
+  return { ledger, limits, form, originator: { tls, form, limits, gate } };
 }
 
 /** `rejectUnauthorized` comes with the direction: a client is judged after the handshake (tls/verify.ts). */
@@ -117,45 +204,11 @@ function ownMark(config: Config): number {
   return value ^ mask;
 }
 
-/** Says which option a failure belongs to, and what to do. */
-function named<T>(option: string, act: () => T): T {
-  try {
-    return act();
-  } catch (error) {
-    const code = codeOf(error);
-    const remedy = remedies.get(code);
-    if (code === "") throw error;
-    const text = `cannot listen (${option}): ${code}${remedy === undefined ? "" : `. ${remedy}`}`;
-    throw new ProxyError("START_FAILED", text, { cause: error });
-  }
+function iso(time: number): string {
+  return new Date(time).toISOString();
 }
 
-function codeOf(error: unknown): string {
-  if (error instanceof SystemCallError) return errnoName(error.errno);
-  if (!(error instanceof Error) || !("code" in error)) return "";
-  return typeof error.code === "string" ? error.code : "";
-}
-
-/** Null where the kernel has no IPv6: there is nothing to divert then. */
-function unlessNoIpv6<T>(host: string, act: () => T): T | null {
-  try {
-    return act();
-  } catch (error) {
-    const absent = error instanceof SystemCallError && errnoName(error.errno) === "EAFNOSUPPORT";
-    if (absent && host === "[::1]") return null;
-    throw error;
-  }
-}
-
-function describeBug(error: unknown): string {
-  return error instanceof Error ? (error.stack ?? error.message) : String(error);
-}
-
-const remedies = new Map<string, string>([
-  [
-    "EADDRINUSE",
-    "Another process listens there: choose another port, or end it (is a proxy running?).",
-  ],
-  ["EPERM", "CAP_NET_ADMIN is missing: run as root or give the container that capability."],
-  ["EACCES", "Ports below 1024 want CAP_NET_BIND_SERVICE."],
-]);
+const renew = "renew it and restart the proxy";
+const rulesChanged =
+  "the rules are no longer as they were written (nft list table inet tls-tproxy; ip rule): restart the proxy, " +
+  "which writes them anew";

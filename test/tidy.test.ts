@@ -9,6 +9,7 @@ const layers = [
   ["cli/"],
   ["demo/"],
   ["proxy.ts"],
+  ["serving.ts"],
   ["inbound.ts", "outbound.ts", "context.ts"],
   ["admin/", "lifecycle/"],
   ["intercept/", "tls/", "relay/", "accounting/"],
@@ -17,7 +18,8 @@ const layers = [
   ["netlink/"],
   ["net/"],
   ["native/"],
-  ["log.ts", "errors.ts", "deadline.ts"],
+  ["log/"],
+  ["errors.ts", "deadline.ts"],
 ] as const;
 
 type Import = { readonly from: string; readonly to: string; readonly typeOnly: boolean };

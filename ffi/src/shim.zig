@@ -7,7 +7,7 @@ const netlink = @import("netlink.zig");
 const sockaddr = @import("sockaddr.zig");
 const socket = @import("socket.zig");
 
-const abi_version = 1;
+const abi_version = 2;
 const ebadf: i32 = -@as(i32, @intFromEnum(linux.E.BADF));
 
 export fn tproxy_abi_version() i32 {
@@ -35,6 +35,12 @@ export fn tproxy_set_transparent(fd: i32, family: i32) i32 {
 export fn tproxy_set_integer(fd: i32, level: i32, name: i32, value: i32) i32 {
     if (fd < 0) return ebadf;
     return socket.set_integer(fd, level, name, value);
+}
+
+/// close(2) sends RST and not FIN: socket(7), SO_LINGER with a time of zero.
+export fn tproxy_set_reset_on_close(fd: i32) i32 {
+    if (fd < 0) return ebadf;
+    return socket.set_reset_on_close(fd);
 }
 
 export fn tproxy_bind(fd: i32, address: ?*const sockaddr.Flat) i32 {

@@ -1,5 +1,6 @@
 /** The line that a connection leaves behind. Pure. */
 import { describeIdentity } from "../identity/certificate.ts";
+import type { Fields } from "../log/format.ts";
 import { formatSocketAddress, type SocketAddress } from "../net/address.ts";
 import { endingOf, type ConnectionRecord } from "./record.ts";
 
@@ -7,6 +8,36 @@ import { endingOf, type ConnectionRecord } from "./record.ts";
 export function acceptLine(record: ConnectionRecord): string {
   const from = formatSocketAddress(record.peer);
   return `Accepting connection from ${from} with destination of ${formatSocketAddress(record.original)}`;
+}
+
+/** The same as the line, one by one. */
+export function accessFields(record: ConnectionRecord, now: number): Fields {
+  const { outcome, identity } = record;
+  return {
+    direction: record.direction,
+    from: formatSocketAddress(record.peer),
+    to: formatSocketAddress(record.original),
+    outcome: outcome.kind,
+    peer: identity === null ? null : describeIdentity(identity),
+    sent: record.downstream.bytesRead,
+    received: outcome.kind === "relayed" ? outcome.upstream.bytesRead : 0,
+    ms: Math.round(now - record.openedAt),
+    reason: reasonOf(record),
+  };
+}
+
+function reasonOf({ outcome, downstream }: ConnectionRecord): string {
+  switch (outcome.kind) {
+    case "unsettled":
+      return "internal error";
+    case "denied":
+      return outcome.reason;
+    case "refused":
+    case "unreached":
+      return outcome.detail;
+    case "relayed":
+      return endingOf(downstream, outcome.upstream);
+  }
 }
 
 /** One line without its header; `now` on the record's clock, in milliseconds. */

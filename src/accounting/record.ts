@@ -5,6 +5,7 @@ import { describeFault } from "../net/fault.ts";
 import type { Intercepted } from "../net/listener.ts";
 import type { OriginalDestination } from "../net/original-destination.ts";
 import type { Stream } from "../net/stream.ts";
+import type { HandshakeFailure } from "../tls/failure.ts";
 
 export type Direction = "inbound" | "outbound";
 
@@ -12,8 +13,12 @@ export type Direction = "inbound" | "outbound";
 export type Outcome =
   | { readonly kind: "unsettled" }
   | { readonly kind: "denied"; readonly reason: string }
-  | { readonly kind: "refused"; readonly detail: string }
-  | { readonly kind: "unreached"; readonly detail: string }
+  | { readonly kind: "refused"; readonly failure: HandshakeFailure | null; readonly detail: string }
+  | {
+      readonly kind: "unreached";
+      readonly failure: HandshakeFailure | null;
+      readonly detail: string;
+    }
   | { readonly kind: "relayed"; readonly upstream: Stream };
 
 export class ConnectionRecord {
@@ -25,6 +30,8 @@ export class ConnectionRecord {
   readonly downstream: Stream;
   /** Verified, or null as long as nobody was. */
   identity: PeerIdentity | null = null;
+  /** From the connection's beginning until its peer was verified; null as long as nobody was. */
+  handshakeMs: number | null = null;
   outcome: Outcome = { kind: "unsettled" };
 
   constructor(direction: Direction, intercepted: Intercepted, now: number) {
@@ -40,20 +47,29 @@ export class ConnectionRecord {
     this.outcome = { kind: "denied", reason };
   }
 
+  /** The peer is verified; `now` on the record's clock. */
+  meet(identity: PeerIdentity, now: number): void {
+    this.identity = identity;
+    this.handshakeMs = now - this.openedAt;
+  }
+
   /** The downstream peer could not show who it is. */
-  refuse(detail: string): void {
-    this.outcome = { kind: "refused", detail };
+  refuse({ reason, detail }: Failure): void {
+    this.outcome = { kind: "refused", failure: reason, detail };
   }
 
   /** The original destination could not be reached, or is not who it should be. */
-  miss(detail: string): void {
-    this.outcome = { kind: "unreached", detail };
+  miss({ reason, detail }: Failure): void {
+    this.outcome = { kind: "unreached", failure: reason, detail };
   }
 
   relay(upstream: Stream): void {
     this.outcome = { kind: "relayed", upstream };
   }
 }
+
+/** `reason` for counting, null where no handshake failed; `detail` for reading. */
+export type Failure = { readonly reason: HandshakeFailure | null; readonly detail: string };
 
 /** "clean", or which leg was cut by what. A TLS peer that was cut by a bare FIN counts as clean: Bun does not say. */
 export function endingOf(downstream: Stream, upstream: Stream): string {

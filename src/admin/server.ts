@@ -1,65 +1,140 @@
-/** The status address: is the proxy alive, and is it ready. Nothing here changes state. */
-import { readdirSync } from "node:fs";
+/** The status address: is the proxy alive, is it ready, what has it done. Nothing here changes state. */
+import type { Socket } from "bun";
 
-import * as native from "../native/native.ts";
-import { formatIp, type SocketAddress } from "../net/address.ts";
-import { originalDestination } from "../net/original-destination.ts";
-
-/** What stands between the proxy and readiness: an empty list means ready. */
-export type Readiness = () => readonly string[];
+import { Deadline } from "../deadline.ts";
+import type { SocketAddress } from "../net/address.ts";
+import { openListening } from "../net/listener.ts";
+import type { SocketForm } from "../net/socket-form.ts";
+import { formatAnswer, parseHead, type Answer } from "./request.ts";
 
 export type StatusServer = { readonly stop: () => void };
 
 export type StatusOptions = {
   readonly address: SocketAddress;
-  /** The proxy's own fwmark, so that answers to peers in the mesh are not intercepted. */
-  readonly mark: number;
-  readonly readiness: Readiness;
+  /** With the proxy's mark answers to peers in the mesh are not intercepted. */
+  readonly form: SocketForm;
+  /** What stands between the proxy and readiness: an empty list means ready. */
+  readonly readiness: () => readonly string[];
+  readonly metrics: () => Promise<Answer>;
 };
 
-/** Serves GET /healthz and /readyz. Throws Bun's EADDRINUSE or SystemCallError. */
+/**
+ * Serves GET /healthz, /readyz and /metrics. Throws SystemCallError. Bun's own HTTP server takes no socket that
+ * was made before and bounds no connections: whoever reaches the port could use up the proxy's descriptors.
+ */
 export function serveStatus(options: StatusOptions): StatusServer {
-  const server = Bun.serve({
-    hostname: formatIp(options.address.bytes),
-    port: options.address.port,
-    development: false,
-    idleTimeout: 10,
-    maxRequestBodySize: 0,
-    fetch: (request) => answer(request, options.readiness),
-    error: () => text(500, "internal error"),
+  const fd = openListening(
+    options.address,
+    { form: options.form, backlogMax: connectionsMax },
+    false,
+  );
+  const live = new Set<Connection>();
+  const listener = Bun.listen<Connection>({
+    fd,
+    allowHalfOpen: true,
+    socket: {
+      open: (socket) => {
+        socket.data = new Connection(socket, options);
+        live.add(socket.data);
+        const [oldest] = live;
+        if (live.size > connectionsMax) oldest?.terminate();
+      },
+      data: (socket, chunk) => {
+        socket.data.read(chunk);
+      },
+      drain: (socket) => {
+        socket.data.flush();
+      },
+      close: (socket) => {
+        socket.data.gone();
+        live.delete(socket.data);
+      },
+      error: () => undefined,
+    },
   });
-  native.setMark(listeningDescriptor(options.address.port), options.mark);
   return {
     stop: () => {
-      void server.stop(true);
+      listener.stop(true);
     },
   };
 }
 
-function answer(request: Request, readiness: Readiness): Response {
-  if (request.method !== "GET" && request.method !== "HEAD") return text(405, "GET only");
-  switch (new URL(request.url).pathname) {
-    case "/healthz":
-      return text(200, "ok");
-    case "/readyz": {
-      const missing = readiness();
-      return missing.length === 0 ? text(200, "ready") : text(503, missing.join("\n"));
-    }
-    default:
-      return text(404, "try /healthz or /readyz");
+/** One request and its answer. */
+class Connection {
+  readonly #socket: Socket<Connection>;
+  readonly #options: StatusOptions;
+  readonly #deadline: Deadline;
+  #head = "";
+  #answering = false;
+  #answer: Uint8Array | null = null;
+
+  constructor(socket: Socket<Connection>, options: StatusOptions) {
+    this.#socket = socket;
+    this.#options = options;
+    this.#deadline = new Deadline(requestMsMax, () => {
+      this.terminate();
+    });
+  }
+
+  read(chunk: Uint8Array): void {
+    if (this.#answering) return;
+    this.#head += new TextDecoder("latin1").decode(chunk);
+    const request = parseHead(this.#head);
+    if (request === null) return;
+    this.#answering = true;
+    const method = request === "bad" ? "" : request.method;
+    const path = request === "bad" ? null : request.path;
+    void answerOf(method, path, this.#options)
+      .catch(() => text(500, "internal error"))
+      .then((answer) => {
+        this.#answer = new TextEncoder().encode(formatAnswer(answer, method));
+        this.flush();
+      });
+  }
+
+  flush(): void {
+    if (this.#answer === null) return;
+    const written = this.#socket.write(this.#answer);
+    if (written < 0) return;
+    this.#answer = this.#answer.subarray(written);
+    if (this.#answer.length === 0) this.#socket.end();
+  }
+
+  terminate(): void {
+    this.#socket.terminate();
+  }
+
+  gone(): void {
+    this.#answer = null;
+    this.#deadline.clear();
   }
 }
 
-function text(status: number, body: string): Response {
-  return new Response(`${body}\n`, { status, headers: { "content-type": "text/plain" } });
+async function answerOf(
+  method: string,
+  path: string | null,
+  options: StatusOptions,
+): Promise<Answer> {
+  if (path === null) return text(400, "this is no HTTP request");
+  if (method !== "GET" && method !== "HEAD") return text(405, "GET only");
+  switch (path) {
+    case "/healthz":
+      return text(200, "ok");
+    case "/readyz": {
+      const missing = options.readiness();
+      return missing.length === 0 ? text(200, "ready") : text(503, missing.join("\n"));
+    }
+    case "/metrics":
+      return await options.metrics();
+    default:
+      return text(404, "try /healthz, /readyz or /metrics");
+  }
 }
 
-/** Bun.serve neither takes a descriptor nor tells its own: it is looked up by its port. */
-function listeningDescriptor(port: number): number {
-  const own = readdirSync("/proc/self/fd")
-    .map(Number)
-    .filter((fd) => native.tcpState(fd) === "listen")
-    .find((fd) => originalDestination(fd).port === port);
-  if (own === undefined) throw new Error(`no listening descriptor for port ${port}`);
-  return own;
+function text(status: number, body: string): Answer {
+  return { status, type: "text/plain; charset=utf-8", body: `${body}\n` };
 }
+
+/** When more come the oldest goes. */
+const connectionsMax = 64;
+const requestMsMax = 5000;

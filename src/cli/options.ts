@@ -3,11 +3,13 @@ import { Option, type Command } from "commander";
 
 import {
   defaultLimits,
+  defaultLogLines,
   defaultMark,
   defaultMeshRanges,
   type Config,
   type CredentialFiles,
   type Interception,
+  type Limits,
   type Mark,
 } from "../config.ts";
 import { ProxyError } from "../errors.ts";
@@ -36,7 +38,22 @@ export type RunFlags = InterceptionFlags & {
   readonly caCert?: string;
   readonly tlsMin: "1.2" | "1.3";
   readonly v: number;
+  readonly logFormat: "text" | "json";
+  readonly logLines: number;
   readonly removeRulesOnExit?: boolean;
+} & LimitFlags;
+
+/** Milliseconds and counts; null is "none". */
+export type LimitFlags = {
+  readonly connectTimeout: number;
+  readonly handshakeTimeout: number;
+  readonly linger: number;
+  readonly idleTimeout: number | null;
+  readonly tcpKeepalive: number | null;
+  readonly tcpUserTimeout: number | null;
+  readonly connections: number;
+  readonly handshakes: number;
+  readonly drain: number;
 };
 
 export function addCredentialOptions(command: Command): void {
@@ -88,9 +105,43 @@ export function addListenOptions(command: Command): void {
     parse: values.port,
     default: [2, "2"],
   });
-  add(command, "--status-address <address>", "where /healthz and /readyz are served", {
+  add(command, "--status-address <address>", "where /healthz, /readyz, /metrics are served", {
     parse: values.statusAddress,
     default: [values.statusAddress(":15020"), ":15020"],
+  });
+}
+
+export function addLimitOptions(command: Command): void {
+  command.optionsGroup("Limits (durations like 500ms, 10s, 5m, 1h; none where it may be none):");
+  const limits = defaultLimits;
+  addDuration(command, "--connect-timeout", "for reaching a destination", limits.connectMsMax);
+  addDuration(command, "--handshake-timeout", "for a TLS handshake", limits.handshakeMsMax);
+  addDuration(command, "--linger", "for the last FIN once both sides ended", limits.lingerMsMax);
+  addDuration(command, "--idle-timeout", "for carrying nothing, or none", limits.idleMsMax);
+  addDuration(command, "--tcp-keepalive", "before a silent peer is probed", limits.keepAliveMsMax);
+  addDuration(
+    command,
+    "--tcp-user-timeout",
+    "for bytes nobody acknowledges",
+    limits.userTimeoutMsMax,
+  );
+  add(command, "--connections <count>", "live connections; one more is reset", {
+    parse: values.count,
+    default: [limits.connectionsMax, String(limits.connectionsMax)],
+  });
+  add(command, "--handshakes <count>", "outbound TLS handshakes at once", {
+    parse: values.count,
+    default: [limits.handshakesMax, String(limits.handshakesMax)],
+  });
+  addDuration(command, "--drain", "for live connections after SIGTERM", limits.drainMsMax);
+}
+
+/** A default of null makes the option one that may be "none". */
+function addDuration(command: Command, name: string, about: string, value: number | null): void {
+  const optional = ["--idle-timeout", "--tcp-keepalive", "--tcp-user-timeout"].includes(name);
+  add(command, `${name} <duration>`, about, {
+    parse: optional ? values.durationOrNone : values.duration,
+    default: [value, values.formatDuration(value)],
   });
 }
 
@@ -100,6 +151,14 @@ export function addOtherOptions(command: Command): void {
     parse: values.boolean,
     preset: "true",
     shown: "true on a host, false in a pod",
+  });
+  add(command, "--log-format <form>", "text, or json with a field for everything", {
+    parse: values.logFormat,
+    default: ["text", "text"],
+  });
+  add(command, "--log-lines <count>", "a second, of a kind; more are left out and counted", {
+    parse: values.count,
+    default: [defaultLogLines, String(defaultLogLines)],
   });
   add(command, "-v, --v <level>", "number for the log level verbosity", {
     parse: values.verbosity,
@@ -114,11 +173,26 @@ export function configOf(flags: RunFlags, environment: Environment): Config {
   return {
     credentials,
     tlsVersionMin: flags.tlsMin,
-    verbosity: flags.v,
+    log: { verbosity: flags.v, format: flags.logFormat, linesMax: flags.logLines },
     statusAddress: flags.statusAddress,
     interception: interceptionOf(flags, environment),
     removeRulesOnExit: flags.removeRulesOnExit ?? isInitialNetworkNamespace(),
-    limits: defaultLimits,
+    limits: limitsOf(flags),
+  };
+}
+
+function limitsOf(flags: LimitFlags): Limits {
+  return {
+    ...defaultLimits,
+    connectMsMax: flags.connectTimeout,
+    handshakeMsMax: flags.handshakeTimeout,
+    lingerMsMax: flags.linger,
+    idleMsMax: flags.idleTimeout,
+    keepAliveMsMax: flags.tcpKeepalive,
+    userTimeoutMsMax: flags.tcpUserTimeout,
+    connectionsMax: flags.connections,
+    handshakesMax: flags.handshakes,
+    drainMsMax: flags.drain,
   };
 }
 

@@ -42,6 +42,43 @@ export function tlsVersion(text: string): "1.2" | "1.3" {
   throw new InvalidArgumentError("It must be 1.2 or 1.3.");
 }
 
+export function count(text: string): number {
+  return integer(text, 1, 1_000_000, "a count, 1 to 1000000");
+}
+
+export function logFormat(text: string): "text" | "json" {
+  if (text === "text" || text === "json") return text;
+  throw new InvalidArgumentError("It must be text or json.");
+}
+
+/** "500ms", "10s", "5m" or "1h" in milliseconds: at least one, at most a week. */
+export function duration(text: string): number {
+  const match = /^(\d{1,9})(ms|s|m|h)$/.exec(text);
+  const value = Number(match?.[1]) * (units.get(match?.[2] ?? "") ?? 0);
+  if (value >= 1 && value <= weekMs) return value;
+  throw new InvalidArgumentError("It must be a duration like 500ms, 10s, 5m or 1h.");
+}
+
+/** As `duration`; null for "none". */
+export function durationOrNone(text: string): number | null {
+  if (text === "none") return null;
+  try {
+    return duration(text);
+  } catch (error) {
+    if (!(error instanceof InvalidArgumentError)) throw error;
+    throw new InvalidArgumentError("It must be a duration like 500ms, 10s, 5m or 1h, or none.");
+  }
+}
+
+/** As `duration` reads it, in the largest unit that fits. */
+export function formatDuration(milliseconds: number | null): string {
+  if (milliseconds === null) return "none";
+  for (const [unit, size] of [...units].toReversed())
+    if (milliseconds % size === 0 && (unit !== "m" || milliseconds > 300_000))
+      return `${milliseconds / size}${unit}`;
+  return `${milliseconds}ms`;
+}
+
 export function boolean(text: string): boolean {
   if (["true", "1", "yes"].includes(text)) return true;
   if (["false", "0", "no"].includes(text)) return false;
@@ -70,6 +107,14 @@ export function mark(text: string): Mark {
     "It must be value/mask like 0xa/0xf: the value inside the mask, neither 0 nor the whole mask.",
   );
 }
+
+const units = new Map([
+  ["ms", 1],
+  ["s", 1000],
+  ["m", 60_000],
+  ["h", 3_600_000],
+]);
+const weekMs = 7 * 24 * 3_600_000;
 
 function integer(text: string, min: number, max: number, wanted: string): number {
   const value = /^\d{1,10}$/.test(text) ? Number(text) : -1;

@@ -2,7 +2,7 @@
 import { createHash } from "node:crypto";
 
 import { ProxyError } from "../errors.ts";
-import { escapeText } from "../log.ts";
+import { escapeText } from "../log/format.ts";
 import { bytesOf, childrenOf, malformed, oidOf, readDer, tagOf, timeOf, type Node } from "./der.ts";
 import { parseSpiffeId, type SpiffeId } from "./spiffe-id.ts";
 

@@ -6,9 +6,13 @@ import * as route from "../netlink/route.ts";
 import { family, isErrno, NetlinkSocket, type Request } from "../netlink/socket.ts";
 import { tableBatch, type Connections } from "./lower.ts";
 import { readOpenConnections } from "./open-before.ts";
-import { gateOf, openBefore, planOf, type Plan } from "./plan.ts";
+import { closedOf, gateOf, openBefore, planOf, portsOf, type Plan } from "./plan.ts";
+import { isListening } from "./running.ts";
 
 export type Installed = {
+  readonly plan: Plan;
+  /** Leaves rules that reset what they divert: `closedOf`. Throws START_FAILED; then the rules are as before. */
+  readonly close: () => void;
   /** As `remove`. */
   readonly remove: () => void;
 };
@@ -22,17 +26,30 @@ export function install(interception: Interception): Installed {
   using undo = new DisposableStack();
   try {
     installRouting(plan, undo);
-    installTable(plan, gateOf(interception));
+    installTable(plan, interception);
     removeRules(plan, (rule) => rule.value !== plan.mark.value || rule.mask !== plan.mark.mask);
   } catch (error) {
     throw explained(error);
   }
   undo.move();
   return {
+    plan,
+    close: () => {
+      replaceTable(closedOf(interception));
+    },
     remove: () => {
       remove(plan);
     },
   };
+}
+
+function replaceTable(plan: Plan): void {
+  try {
+    using socket = new NetlinkSocket(family.netfilter);
+    socket.send(tableBatch(plan, keptConnections(socket, plan)));
+  } catch (error) {
+    throw explained(error);
+  }
 }
 
 /** Takes away what is ours, goes on over failures, and throws one error that names them all. */
@@ -119,20 +136,42 @@ function installRouting(plan: Plan, undo: DisposableStack): void {
  * A first start stops new connections for a moment, lists those that are open, and lets just these pass from
  * then on. A restart keeps the list that it finds: sockets that the last proxy carried are not to pass in clear.
  */
-function installTable(plan: Plan, gate: Plan): void {
+function installTable(plan: Plan, interception: Interception): void {
   using socket = new NetlinkSocket(family.netfilter);
-  const restart = unless(() => socket.send([nftables.getTable(plan.table)]), "ENOENT");
-  if (restart) {
+  const comment = commentOf(socket, plan);
+  if (comment !== null) {
+    assertNoOther(comment, interception);
     socket.send(tableBatch(plan, keptConnections(socket, plan)));
     return;
   }
-  socket.send(tableBatch(gate, noConnections));
+  socket.send(tableBatch(gateOf(interception), noConnections));
   try {
     socket.send(tableBatch(plan, readOpenConnections()));
   } catch (error) {
     socket.send(nftables.batch([nftables.deleteTable(plan.table)]));
     throw error;
   }
+}
+
+/** Null if there is no table. */
+function commentOf(socket: NetlinkSocket, plan: Plan): string | null {
+  let comment: string | null = null;
+  unless(() => {
+    const [answer] = socket.exchange([nftables.getTable(plan.table)]);
+    comment = answer === undefined ? "" : nftables.readComment(answer.payload);
+  }, "ENOENT");
+  return comment;
+}
+
+/** Throws START_FAILED if the rules serve a proxy on other ports that still listens: it would be left without. */
+function assertNoOther(comment: string, { tcpPort, tlsPort }: Interception): void {
+  const ports = portsOf(comment);
+  if (ports === null || (ports.tcp === tcpPort && ports.tls === tlsPort)) return;
+  if (!isListening(ports.tcp)) return;
+  const text =
+    `rules: another proxy (--tcp-port ${ports.tcp}, --tls-port ${ports.tls}) serves this network namespace, ` +
+    "and one is all that fits. End it first.";
+  throw new ProxyError("START_FAILED", text);
 }
 
 function keptConnections(socket: NetlinkSocket, plan: Plan): Connections {
@@ -161,6 +200,7 @@ function unless(act: () => void, ...names: readonly string[]): boolean {
 }
 
 function explained(error: unknown): ProxyError {
+  if (error instanceof ProxyError && error.code === "START_FAILED") return error;
   const all = error instanceof AggregateError ? error.errors : [error];
   const unknown = all.find((one) => !(one instanceof ProxyError));
   if (unknown !== undefined) throw unknown;

@@ -23,7 +23,7 @@ export function tableBatch(plan: Plan, connections: Connections): readonly Reque
   return nftables.batch([
     nftables.addTable(plan.table),
     nftables.deleteTable(plan.table),
-    nftables.addTable(plan.table),
+    nftables.addTable(plan.table, plan.comment),
     ...plan.sets.flatMap((set) => setRequests(plan, set, connections)),
     ...plan.chains.map((chain) => nftables.addChain(plan.table, { ...chain, priority })),
     ...plan.chains.flatMap(({ name, rules }) =>
@@ -105,6 +105,13 @@ function stepExpressions(plan: Plan, step: Step, known: Known): readonly vm.Expr
         vm.bitwise(synAndAck, Uint8Array.of(0)),
         vm.cmp(vm.compare.equal, syn),
       ];
+    case "resetting":
+      return [
+        ...tcpOnly(known),
+        vm.payload(vm.base.transport, 13, 1),
+        vm.bitwise(rst, Uint8Array.of(0)),
+        vm.cmp(vm.compare.equal, rst),
+      ];
     case "in-set":
       return [
         ...keyExpressions(plan, step.set, known),
@@ -133,6 +140,8 @@ function stepExpressions(plan: Plan, step: Step, known: Known): readonly vm.Expr
       ];
     case "tproxy":
       return vm.tproxy(loopback[step.family], step.port);
+    case "reset":
+      return [vm.resetConnection()];
     case "verdict":
       return [vm.decide(vm.verdict[step.verdict])];
   }
@@ -216,6 +225,7 @@ function operator(is: boolean): number {
 
 const protocolTcp = Uint8Array.of(6);
 const syn = Uint8Array.of(0x02);
+const rst = Uint8Array.of(0x04);
 const synAndAck = Uint8Array.of(0x12);
 const directionReply = Uint8Array.of(1);
 const typeLocal = 2;

@@ -22,6 +22,7 @@ export function planText(plan: Plan): string {
     `table inet ${plan.table}`,
     `delete table inet ${plan.table}`,
     `table inet ${plan.table} {`,
+    `  comment "${plan.comment}"`,
     ...plan.sets.flatMap(setText),
     ...plan.chains.flatMap((chain) => chainText(chain, plan)),
     "}",
@@ -119,6 +120,10 @@ function stepText(step: Step, plan: Plan): string {
       return `ct mark set ct mark & ${rest} | ${hex(step.value)}`;
     case "tproxy":
       return `tproxy ${step.family === 4 ? "ip" : "ip6"} to ${step.family === 4 ? "127.0.0.1" : "[::1]"}:${step.port}`;
+    case "resetting":
+      return "tcp flags & rst == rst";
+    case "reset":
+      return "reject with tcp reset";
     case "verdict":
       return step.verdict;
   }

@@ -27,6 +27,8 @@ export type Step =
   | { readonly kind: "tcp"; readonly is: boolean }
   /** First packet of a connection: SYN without ACK. */
   | { readonly kind: "opening" }
+  /** RST. */
+  | { readonly kind: "resetting" }
   | { readonly kind: "in-set"; readonly set: string; readonly is: boolean }
   | { readonly kind: "not-local-destination" }
   | { readonly kind: "reply" }
@@ -35,7 +37,9 @@ export type Step =
   | { readonly kind: "set-fwmark"; readonly value: number }
   | { readonly kind: "set-connection-mark"; readonly value: number }
   | { readonly kind: "tproxy"; readonly family: Family; readonly port: number }
-  | { readonly kind: "verdict"; readonly verdict: "accept" | "drop" | "return" };
+  | { readonly kind: "verdict"; readonly verdict: "accept" | "drop" | "return" }
+  /** Answers with RST; after a match on TCP. */
+  | { readonly kind: "reset" };
 
 export type Rule = readonly Step[];
 
@@ -48,6 +52,8 @@ export type ChainPlan = {
 
 export type Plan = {
   readonly table: string;
+  /** Shown by nft; says which proxy the rules serve (`portsOf`). */
+  readonly comment: string;
   readonly mark: Mark;
   readonly sets: readonly SetPlan[];
   readonly chains: readonly ChainPlan[];
@@ -113,12 +119,32 @@ export function gateOf(interception: Interception): Plan {
   };
 }
 
+/**
+ * Stands when a proxy has ended and its rules stay: what would be diverted is reset, so that nobody waits for an
+ * answer that cannot come, and nothing passes in clear.
+ */
+export function closedOf(interception: Interception): Plan {
+  const plan = planOf(interception);
+  const rulesOf = { output: letResetsOut, prerouting: () => closedRules(interception) };
+  const chains = plan.chains.map((chain) =>
+    chain.hook === "postrouting" ? chain : { ...chain, rules: rulesOf[chain.hook](chain.rules) },
+  );
+  return { ...plan, chains };
+}
+
+/** The ports of the proxy that a table's comment names, or null for another comment. */
+export function portsOf(comment: string): { readonly tcp: number; readonly tls: number } | null {
+  const match = /ports (\d{1,5}) and (\d{1,5})$/.exec(comment);
+  return match === null ? null : { tcp: Number(match[1]), tls: Number(match[2]) };
+}
+
 /** Elements that the sets of open connections take at least. */
 export const openBeforeSizeMin = 65_536;
 
 function frameOf(interception: Interception): Omit<Plan, "chains"> {
   return {
     table: "tls-tproxy",
+    comment: `diverts to the proxy on ports ${interception.tcpPort} and ${interception.tlsPort}`,
     mark: interception.mark,
     sets: setsOf(interception),
     routing: { table: 29_808, priority: 100 },
@@ -194,11 +220,7 @@ function guardRule(mark: Mark): Rule {
  * packet from the application. Inbound, packets of open connections find their own socket first.
  */
 function preroutingRules(of: Interception): readonly Rule[] {
-  const fromLo: readonly Step[] = [
-    { kind: "loopback", way: "iifname", is: true },
-    { kind: "fwmark", equals: of.mark.value },
-    tcp,
-  ];
+  const fromLo = divertedToLo(of);
   return [
     [...fromLo, ...divert(4, of.tcpPort)],
     [...fromLo, ...divert(6, of.tcpPort)],
@@ -207,6 +229,24 @@ function preroutingRules(of: Interception): readonly Rule[] {
     [tcp, ...divert(4, of.tlsPort)],
     [tcp, ...divert(6, of.tlsPort)],
     dropOpening,
+  ];
+}
+
+function closedRules(of: Interception): readonly Rule[] {
+  const reset: Step = { kind: "reset" };
+  return [[...divertedToLo(of), reset], ...leftAloneInbound(of), [opening, reset]];
+}
+
+/** The RST that the kernel answers with carries no data and no mark: it would be led to `lo`. */
+function letResetsOut(rules: readonly Rule[]): readonly Rule[] {
+  return [[{ kind: "resetting" }, leave], ...rules];
+}
+
+function divertedToLo(of: Interception): readonly Step[] {
+  return [
+    { kind: "loopback", way: "iifname", is: true },
+    { kind: "fwmark", equals: of.mark.value },
+    tcp,
   ];
 }
 

@@ -1,6 +1,6 @@
 /** The shim's symbol table: ffi/src/shim.zig in bun:ffi's terms. Change both, and the version. */
 
-export const abiVersion = 1;
+export const abiVersion = 2;
 
 export const symbols = {
   tproxy_abi_version: { args: [], returns: "i32" },
@@ -8,6 +8,7 @@ export const symbols = {
   tproxy_socket: { args: ["i32", "i32", "i32"], returns: "i32" },
   tproxy_set_transparent: { args: ["i32", "i32"], returns: "i32" },
   tproxy_set_integer: { args: ["i32", "i32", "i32", "i32"], returns: "i32" },
+  tproxy_set_reset_on_close: { args: ["i32"], returns: "i32" },
   tproxy_bind: { args: ["i32", "ptr"], returns: "i32" },
   tproxy_listen: { args: ["i32", "i32"], returns: "i32" },
   tproxy_connect: { args: ["i32", "ptr"], returns: "i32" },

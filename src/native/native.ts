@@ -37,6 +37,37 @@ export function setReuseAddress(fd: number): void {
   check("setsockopt(SO_REUSEADDR)", shim.tproxy_set_integer(fd, solSocket, soReuseAddress, 1));
 }
 
+/** Probes a silent peer after `idleSeconds`, then every `intervalSeconds`, `probes` times: tcp(7). */
+export function setKeepAlive(
+  fd: number,
+  times: {
+    readonly idleSeconds: number;
+    readonly intervalSeconds: number;
+    readonly probes: number;
+  },
+): void {
+  for (const [level, name, value] of [
+    [solSocket, soKeepAlive, 1],
+    [ipprotoTcp, tcpKeepIdle, times.idleSeconds],
+    [ipprotoTcp, tcpKeepInterval, times.intervalSeconds],
+    [ipprotoTcp, tcpKeepCount, times.probes],
+  ] as const)
+    check("setsockopt(SO_KEEPALIVE)", shim.tproxy_set_integer(fd, level, name, value));
+}
+
+/** Bounds how long sent bytes stay unacknowledged: tcp(7). */
+export function setUserTimeout(fd: number, milliseconds: number): void {
+  check(
+    "setsockopt(TCP_USER_TIMEOUT)",
+    shim.tproxy_set_integer(fd, ipprotoTcp, tcpUserTimeout, milliseconds),
+  );
+}
+
+/** From now on close(2) sends RST. A socket that is gone is no error. */
+export function setResetOnClose(fd: number): void {
+  shim.tproxy_set_reset_on_close(fd);
+}
+
 /** bind(2) to a flat address of `addressSize` bytes. */
 export function bind(fd: number, address: Uint8Array): void {
   check("bind", shim.tproxy_bind(fd, address));
@@ -119,11 +150,16 @@ const tcpStates = new Map<number, TcpState>([
 /** memfd_create(2), MFD_CLOEXEC. */
 const closeOnExec = 1;
 const ipprotoTcp = 6;
+const tcpKeepIdle = 4;
+const tcpKeepInterval = 5;
+const tcpKeepCount = 6;
 const tcpQuickAck = 12;
+const tcpUserTimeout = 18;
 const ipprotoIpv6 = 41;
 const ipv6Only = 26;
 const sockStream = 1;
 const solSocket = 1;
 const soReuseAddress = 2;
+const soKeepAlive = 9;
 const soMark = 36;
 const einprogress = 115;

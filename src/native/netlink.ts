@@ -11,6 +11,21 @@ export function openNetlink(family: number, batchBytesMax: number): number {
   shim.tproxy_set_integer(fd, solSocket, soSndbufForce, batchBytesMax);
   shim.tproxy_set_integer(fd, solSocket, soRcvbufForce, batchBytesMax);
   shim.tproxy_set_integer(fd, solNetlink, netlinkExtendedAck, 1);
+  // Without it, before Linux 4.20, a dump is not filtered: its reader looks at what it gets.
+  shim.tproxy_set_integer(fd, solNetlink, netlinkGetStrictCheck, 1);
+  return fd;
+}
+
+/** A netlink socket that hears the kernel's notices of these multicast groups. The caller closes it. */
+export function openNotices(family: number, groups: readonly number[]): number {
+  const fd = check("socket(AF_NETLINK)", shim.tproxy_socket(afNetlink, sockRaw, family));
+  for (const group of groups)
+    check(
+      "setsockopt(NETLINK_ADD_MEMBERSHIP)",
+      shim.tproxy_set_integer(fd, solNetlink, netlinkAddMembership, group),
+    );
+  // A socket has no address before it has sent something, and one without hears nothing.
+  sendNetlink(fd, nothing);
   return fd;
 }
 
@@ -25,11 +40,15 @@ export function receiveNetlink(fd: number, buffer: Uint8Array): number | null {
   return length === -eagain ? null : check("recv(AF_NETLINK)", length);
 }
 
+/** struct nlmsghdr of NLMSG_NOOP. */
+const nothing = Uint8Array.of(16, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
 const afNetlink = 16;
 const sockRaw = 3;
 const solSocket = 1;
 const soSndbufForce = 32;
 const soRcvbufForce = 33;
 const solNetlink = 270;
+const netlinkAddMembership = 1;
 const netlinkExtendedAck = 11;
+const netlinkGetStrictCheck = 12;
 const eagain = 11;

@@ -8,16 +8,17 @@ import { encodeSocketAddress, type SocketAddress } from "./address.ts";
 import { describeFault } from "./fault.ts";
 import { streamHandlers } from "./handlers.ts";
 import type { Intercepted } from "./listener.ts";
+import { form, type SocketForm } from "./socket-form.ts";
 import { Stream, type Readiness } from "./stream.ts";
 
 /** A connect(2) that has begun; nobody watches the socket yet. */
 export type Dialing = { readonly fd: number };
 
 /** Begins to connect. Throws SystemCallError when the kernel refuses at once (no route, EMFILE). */
-export function beginDial(address: SocketAddress, mark: number): Dialing {
+export function beginDial(address: SocketAddress, of: SocketForm): Dialing {
   const fd = native.openStream(address.family === 4 ? native.family.inet : native.family.inet6);
   try {
-    native.setMark(fd, mark);
+    form(fd, of);
     native.beginConnect(fd, encodeSocketAddress(address));
   } catch (error) {
     native.close(fd);
@@ -49,22 +50,22 @@ export type Reached =
 /** A plain connection to where `downstream` was going. Every failure has words for the log. */
 export async function reach(
   downstream: Intercepted,
-  options: { readonly mark: number; readonly limits: DialLimits },
+  options: { readonly form: SocketForm; readonly limits: DialLimits },
 ): Promise<Reached> {
-  const dialing = tryDial(downstream.original, options.mark);
-  if (typeof dialing === "string") return { kind: "failed", detail: dialing };
+  const dialing = tryDial(downstream.original, options.form);
+  if (typeof dialing === "string") return { kind: "failed", detail: describeFault(dialing) };
   const stream = watch(dialing, null);
   const readiness = await settle(stream, downstream.stream, options.limits);
   if (readiness.kind === "ready") return { kind: "connected", stream };
   return { kind: "failed", detail: describeFault(readiness.fault) };
 }
 
-/** A connection begun, or the kernel's refusal in words: no route, no descriptor. */
-export function tryDial(address: SocketAddress, mark: number): Dialing | string {
+/** A connection begun, or the name of the kernel's refusal: no route, no descriptor. */
+export function tryDial(address: SocketAddress, of: SocketForm): Dialing | string {
   try {
-    return beginDial(address, mark);
+    return beginDial(address, of);
   } catch (error) {
-    if (error instanceof SystemCallError) return describeFault(errnoName(error.errno));
+    if (error instanceof SystemCallError) return errnoName(error.errno);
     throw error;
   }
 }
@@ -84,14 +85,41 @@ export async function settle(
   void waiting.gone.then(() => {
     if (!settled) stream.terminate("CANCELED");
   });
-  let deadline = new Deadline(limits.connectMsMax, () => {
-    if (isConnecting(stream)) stream.terminate("ETIMEDOUT");
-    deadline = handshakeDeadline(stream, limits.handshakeMsMax);
-  });
+  const patience = new Patience(stream, limits);
   const readiness = await stream.ready;
   settled = true;
-  deadline.clear();
+  patience.clear();
   return readiness;
+}
+
+/** The time for connect(2), then the time for the handshake. Bun does not tell when the first is over. */
+class Patience {
+  readonly #stream: Stream;
+  readonly #limits: DialLimits;
+  #connectMs = 0;
+  #deadline: Deadline;
+
+  constructor(stream: Stream, limits: DialLimits) {
+    this.#stream = stream;
+    this.#limits = limits;
+    this.#deadline = this.#look();
+  }
+
+  clear(): void {
+    this.#deadline.clear();
+  }
+
+  #look(): Deadline {
+    const { connectMsMax, handshakeMsMax } = this.#limits;
+    if (!isConnecting(this.#stream)) return handshakeDeadline(this.#stream, handshakeMsMax);
+    const step = Math.min(lookMsMax, connectMsMax - this.#connectMs);
+    return new Deadline(step, () => {
+      this.#connectMs += step;
+      const late = this.#connectMs >= connectMsMax && isConnecting(this.#stream);
+      if (late) this.#stream.terminate("ETIMEDOUT");
+      else this.#deadline = this.#look();
+    });
+  }
 }
 
 /** Ends a leg whose TLS handshake takes longer. */
@@ -110,6 +138,9 @@ function isConnecting(stream: Stream): boolean {
 export function abandon(dialing: Dialing): void {
   native.close(dialing.fd);
 }
+
+/** How late it may be noticed that a connection has been made. */
+const lookMsMax = 500;
 
 const dialHandlers = {
   ...streamHandlers,

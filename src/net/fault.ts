@@ -17,6 +17,12 @@ const words = new Map<string, string>([
   ["ENFILE", "out of file descriptors"],
   ["ETIMEDOUT", "connection timed out"],
   ["HANDSHAKE_TIMEOUT", "TLS handshake timed out (does the peer speak TLS?)"],
+  [
+    "GATE_TIMEOUT",
+    "too many TLS handshakes waited before this one (raise --handshakes-max, or the peers are too slow)",
+  ],
+  ["IDLE_TIMEOUT", "nothing was carried for longer than --idle-timeout"],
+  ["DRAINED", "the proxy has ended"],
   ["CANCELED", "the application closed the connection first"],
   ["EPROTO", "TLS failed (does the peer speak TLS?)"],
   ["WRONG_VERSION_NUMBER", "the peer does not speak TLS (WRONG_VERSION_NUMBER)"],

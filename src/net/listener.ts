@@ -10,6 +10,7 @@ import {
   peerAddress,
   type OriginalDestination,
 } from "./original-destination.ts";
+import { form, type SocketForm } from "./socket-form.ts";
 import { Stream } from "./stream.ts";
 
 /** One diverted connection, as accepted: a plain leg is paused, a TLS leg is about to shake hands. */
@@ -21,15 +22,20 @@ export type Intercepted = {
 
 export type ListenOptions = {
   readonly address: SocketAddress;
-  /** Carried by the socket and all that it accepts, so that answers are not intercepted. */
-  readonly mark: number;
+  readonly form: SocketForm;
   readonly backlogMax: number;
+  /** Asked before anything is known of a connection; what is not admitted is reset. */
+  readonly admit: () => boolean;
   /** TLS is terminated if given. */
   readonly tls: TLSOptions | null;
   readonly accept: (intercepted: Intercepted) => void;
 };
 
-export type Listener = { readonly stop: () => void };
+export type Listener = {
+  readonly stop: () => void;
+  /** Whether the kernel still listens. */
+  readonly alive: () => boolean;
+};
 
 /**
  * Listens for diverted connections. IP_TRANSPARENT is set before bind(2) because the kernel's lookup for
@@ -49,7 +55,8 @@ export function listen(options: ListenOptions): Listener {
         socket.data = stream;
         stream.attach(socket);
         if (plain) stream.pause();
-        announce(stream, options.accept);
+        if (options.admit()) announce(stream, options.accept);
+        else turnAway(stream);
       },
     },
   });
@@ -58,13 +65,14 @@ export function listen(options: ListenOptions): Listener {
     stop: () => {
       listener.stop();
     },
+    alive: () => native.tcpState(fd) === "listen",
   };
 }
 
 /** A bound, listening socket; the caller owns it. `transparent`: takes diverted connections. */
 export function openListening(
   address: SocketAddress,
-  options: { readonly mark: number; readonly backlogMax: number },
+  options: { readonly form: SocketForm; readonly backlogMax: number },
   transparent: boolean,
 ): number {
   const of = address.family === 4 ? native.family.inet : native.family.inet6;
@@ -73,7 +81,7 @@ export function openListening(
     native.setReuseAddress(fd);
     if (of === native.family.inet6) native.setIpv6Only(fd, transparent);
     if (transparent) native.setTransparent(fd, of);
-    native.setMark(fd, options.mark);
+    form(fd, options.form);
     native.bind(fd, encodeSocketAddress(address));
     native.listen(fd, options.backlogMax);
   } catch (error) {
@@ -81,6 +89,12 @@ export function openListening(
     throw error;
   }
   return fd;
+}
+
+/** By RST: Bun's terminate() alone sends FIN on a TLS socket that has just been accepted. */
+function turnAway(stream: Stream): void {
+  native.setResetOnClose(stream.socket?.fd ?? -1);
+  stream.terminate("");
 }
 
 /** A connection whose client has gone again has no address: it ends here. */

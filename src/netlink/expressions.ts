@@ -135,6 +135,11 @@ export function tproxy(address: Uint8Array, port: number): readonly Expression[]
   ];
 }
 
+/** Answers with RST; TCP only. NFT_REJECT_TCP_RST. */
+export function resetConnection(): Expression {
+  return expression("reject", attribute(1, be32(1)), attribute(2, Uint8Array.of(0)));
+}
+
 /** An interface's name as the machine compares it. */
 export function interfaceName(name: string): Uint8Array {
   const bytes = new Uint8Array(16);

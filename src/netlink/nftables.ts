@@ -48,14 +48,24 @@ function edge(type: number): Request {
   return { type, flags: flag.request, body, about: "nf_tables batch" };
 }
 
-/** Makes the table if it is not there. */
-export function addTable(table: string): Request {
-  return request(
-    0,
-    flag.create,
-    [attribute(1, text(table)), attribute(2, be32(0))],
-    `add table ${table}`,
-  );
+/** Makes the table if it is not there; the comment is what `nft list` shows. */
+export function addTable(table: string, comment?: string): Request {
+  const data = comment === undefined ? [] : [attribute(6, commentData(comment))];
+  const body = [attribute(1, text(table)), attribute(2, be32(0)), ...data];
+  return request(0, flag.create, body, `add table ${table}`);
+}
+
+/** NFTNL_UDATA_TABLE_COMMENT, its length, its text. */
+function commentData(comment: string): Uint8Array {
+  const bytes = text(comment);
+  return concat(u8(0), u8(bytes.length), bytes);
+}
+
+/** The comment of a table from an answer to `getTable`, or "". Throws NETLINK_INVALID. */
+export function readComment(payload: Uint8Array): string {
+  const data = find(payload.subarray(4), 6);
+  if (data?.[0] !== 0) return "";
+  return new TextDecoder().decode(data.subarray(2, 2 + (data[1] ?? 0))).replace(/\0$/, "");
 }
 
 /** -ENOENT if it is not there. */
@@ -140,6 +150,22 @@ export function addIntervals(
 export function listElements(table: string, set: string): Request {
   const body = [attribute(1, text(table)), attribute(2, text(set))];
   return request(13, flag.dump, body, `list set ${set}`);
+}
+
+/** Answers with the chain, or -ENOENT. */
+export function getChain(table: string, chain: string): Request {
+  const body = [attribute(1, text(table)), attribute(3, text(chain))];
+  return request(4, 0, body, `look for chain ${chain}`);
+}
+
+/** Asks for all rules of a table, in order. */
+export function listRules(table: string): Request {
+  return request(7, flag.dump, [attribute(1, text(table))], `list rules of ${table}`);
+}
+
+/** Asks for all sets of a table. */
+export function listSets(table: string): Request {
+  return request(10, flag.dump, [attribute(1, text(table))], `list sets of ${table}`);
 }
 
 /** Keys of the elements in one answer. Throws NETLINK_INVALID. */

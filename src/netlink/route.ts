@@ -78,6 +78,13 @@ export function deleteLocalDefault(of: Family, table: number): Request {
   };
 }
 
+/** Asks for the routes of one table; a kernel before 4.20 answers with those of all. */
+export function listRoutes(of: Family, table: number): Request {
+  const header = concat(u8(afOf(of)), new Uint8Array(11));
+  const body = [header, attribute(15, u32(table))];
+  return { type: 26, flags: flag.request | flag.dump, body, about: `list IPv${of} routes` };
+}
+
 /** A route to `destination/prefix` by a gateway, or straight onto an interface. */
 export function addRoute(route: {
   readonly destination: Uint8Array;

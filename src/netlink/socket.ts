@@ -52,8 +52,10 @@ export class NetlinkSocket implements Disposable {
       if (length === null) break;
       if (length > this.#buffer.length) throw new ProxyError("NETLINK_INVALID", "answer too long");
       for (const answer of readMessages(this.#buffer.slice(0, length))) {
-        if (answer.type === control.error) refusal ??= refusalOf(answer, aboutOf(answer.sequence));
-        else if (answer.type !== control.done) answers.push(answer);
+        // The end of a dump carries an errno as an error does: netlink(7).
+        const ends = answer.type === control.error || answer.type === control.done;
+        if (ends) refusal ??= refusalOf(answer, aboutOf(answer.sequence));
+        else answers.push(answer);
       }
     }
     if (refusal !== null) throw refusal;
@@ -63,6 +65,7 @@ export class NetlinkSocket implements Disposable {
 
 /** struct nlmsgerr: -errno, the request's header, and with NETLINK_EXT_ACK attributes. Null for a plain ack. */
 function refusalOf(answer: Message, about: string): SystemCallError | null {
+  if (answer.payload.length < 4) return null;
   const view = new DataView(answer.payload.buffer, answer.payload.byteOffset);
   const errno = -view.getInt32(0, true);
   if (errno === 0) return null;
@@ -71,6 +74,7 @@ function refusalOf(answer: Message, about: string): SystemCallError | null {
 
 /** NLMSGERR_ATTR_MSG. Without NLM_F_CAPPED the whole request stands before the attributes. */
 function wordsOf(answer: Message, view: DataView): string {
+  if (answer.type === control.done) return "";
   if ((answer.flags & extendedAckFlag) === 0) return "";
   const capped = (answer.flags & cappedFlag) !== 0;
   const start = 4 + (capped ? 16 : (view.getUint32(4, true) + 3) & ~3);

@@ -11,7 +11,7 @@ export type Lease = { readonly release: () => void };
 export class HandshakeGate {
   readonly #leaseMsMax: number;
   /** By destination, the next one to be served first. */
-  readonly #waiting = new Map<string, (() => void)[]>();
+  readonly #waiting = new Map<string, Waiting[]>();
   #free: number;
 
   constructor(places: number, leaseMsMax: number) {
@@ -19,16 +19,26 @@ export class HandshakeGate {
     this.#leaseMsMax = leaseMsMax;
   }
 
-  async enter(destination: string): Promise<Lease> {
+  /** Null when its turn has not come within `waitMsMax`. */
+  async enter(destination: string, waitMsMax: number): Promise<Lease | null> {
     if (this.#free > 0) this.#free -= 1;
-    else await new Promise<void>((resolve) => this.#queueOf(destination).push(resolve));
+    else if (!(await this.#turn(destination, waitMsMax))) return null;
     return this.#lease();
   }
 
-  #queueOf(destination: string): (() => void)[] {
+  async #turn(destination: string, waitMsMax: number): Promise<boolean> {
+    const { promise, resolve } = Promise.withResolvers<boolean>();
+    const waiting: Waiting = { resolve, gone: false };
+    const deadline = new Deadline(waitMsMax, () => {
+      waiting.gone = true;
+      resolve(false);
+    });
     const queue = this.#waiting.get(destination) ?? [];
     this.#waiting.set(destination, queue);
-    return queue;
+    queue.push(waiting);
+    const come = await promise;
+    deadline.clear();
+    return come;
   }
 
   #lease(): Lease {
@@ -44,15 +54,22 @@ export class HandshakeGate {
   }
 
   #leave(): void {
-    const [turn] = this.#waiting;
-    if (turn === undefined) {
-      this.#free += 1;
-      return;
+    const next = this.#next();
+    if (next === null) this.#free += 1;
+    else next.resolve(true);
+  }
+
+  /** The first of the next destination, which goes to the end; those who have given up are passed over. */
+  #next(): Waiting | null {
+    for (const [destination, queue] of this.#waiting) {
+      this.#waiting.delete(destination);
+      let first = queue.shift();
+      while (first?.gone === true) first = queue.shift();
+      if (queue.length > 0) this.#waiting.set(destination, queue);
+      if (first !== undefined) return first;
     }
-    const [destination, queue] = turn;
-    const next = queue.shift();
-    this.#waiting.delete(destination);
-    if (queue.length > 0) this.#waiting.set(destination, queue);
-    next?.();
+    return null;
   }
 }
+
+type Waiting = { readonly resolve: (come: boolean) => void; gone: boolean };

@@ -4,53 +4,70 @@ import type { TLSOptions } from "bun";
 import type { Limits } from "../config.ts";
 import type { PeerIdentity } from "../identity/certificate.ts";
 import { formatSocketAddress } from "../net/address.ts";
-import { abandon, settle, tryDial, watch } from "../net/dial.ts";
+import { abandon, settle, tryDial, watch, type Dialing } from "../net/dial.ts";
 import { describeFault } from "../net/fault.ts";
 import type { OriginalDestination } from "../net/original-destination.ts";
+import type { SocketForm } from "../net/socket-form.ts";
 import type { Stream } from "../net/stream.ts";
-import type { HandshakeGate } from "./handshake-gate.ts";
+import { failureOf, type HandshakeFailure } from "./failure.ts";
+import type { HandshakeGate, Lease } from "./handshake-gate.ts";
 import { judgePeer } from "./peer.ts";
 
 export type Originated =
   | { readonly kind: "established"; readonly stream: Stream; readonly identity: PeerIdentity }
-  | { readonly kind: "failed"; readonly detail: string };
+  | Failed;
+
+export type Failed = {
+  readonly kind: "failed";
+  /** Null if it did not come to a handshake. */
+  readonly reason: HandshakeFailure | null;
+  readonly detail: string;
+};
 
 export type Originator = {
   readonly tls: TLSOptions;
-  readonly mark: number;
+  readonly form: SocketForm;
   readonly limits: Limits;
   readonly gate: HandshakeGate;
 };
 
 /**
  * Reaches the original destination over mutual TLS. The TCP connection is begun at once; only the handshake
- * waits for its turn. Given up when `downstream` goes. Every failure has words for the log.
+ * waits for its turn, which counts to its time. Given up when `downstream` goes. Every failure has words for
+ * the log.
  */
 export async function originate(
   original: OriginalDestination,
   downstream: Stream,
   originator: Originator,
 ): Promise<Originated> {
-  const dialing = tryDial(original, originator.mark);
+  const { handshakeMsMax } = originator.limits;
+  const began = performance.now();
+  const dialing = tryDial(original, originator.form);
   if (typeof dialing === "string") return failed(dialing);
 
-  const lease = await originator.gate.enter(formatSocketAddress(original));
-  if (downstream.closed) {
-    lease.release();
-    abandon(dialing);
-    return failed(describeFault("CANCELED"));
-  }
+  const lease = await originator.gate.enter(formatSocketAddress(original), handshakeMsMax);
+  if (lease === null || downstream.closed) return giveUp(dialing, lease);
+  const left = Math.max(1, handshakeMsMax - (performance.now() - began));
+  const limits = { ...originator.limits, handshakeMsMax: left };
   const stream = watch(dialing, originator.tls);
-  const readiness = await settle(stream, downstream, originator.limits);
+  const readiness = await settle(stream, downstream, limits);
   lease.release();
-  if (readiness.kind === "closed") return failed(describeFault(readiness.fault));
+  if (readiness.kind === "closed") return failed(readiness.fault);
 
   const verdict = judgePeer(stream, "server", readiness.handshakeError, original);
   if (verdict.kind === "accept") return { kind: "established", stream, identity: verdict.identity };
   stream.terminate("");
-  return failed(verdict.detail);
+  return { ...verdict, kind: "failed" };
 }
 
-function failed(detail: string): Originated {
-  return { kind: "failed", detail };
+/** Without a lease the handshake's whole time was spent in the queue. */
+function giveUp(dialing: Dialing, lease: Lease | null): Failed {
+  lease?.release();
+  abandon(dialing);
+  return failed(lease === null ? "GATE_TIMEOUT" : "CANCELED");
+}
+
+function failed(fault: string): Failed {
+  return { kind: "failed", reason: failureOf(fault), detail: describeFault(fault) };
 }

@@ -4,21 +4,29 @@ import type { PeerIdentity } from "../identity/certificate.ts";
 import { handshakeDeadline } from "../net/dial.ts";
 import { describeFault } from "../net/fault.ts";
 import type { Stream } from "../net/stream.ts";
+import { failureOf, type HandshakeFailure } from "./failure.ts";
 import { judgePeer } from "./peer.ts";
 
-export type Terminated =
-  | { readonly kind: "accept"; readonly identity: PeerIdentity }
-  /** `told`: the TLS library has refused the peer itself and has said so in an alert. */
-  | { readonly kind: "refuse"; readonly detail: string; readonly told: boolean };
+export type Terminated = { readonly kind: "accept"; readonly identity: PeerIdentity } | Refused;
+
+export type Refused = {
+  readonly kind: "refuse";
+  readonly reason: HandshakeFailure | null;
+  readonly detail: string;
+  /** The TLS library has refused the peer itself and has said so in an alert. */
+  readonly told: boolean;
+};
 
 /** Waits for the handshake, within its deadline, and judges the peer's certificate by our own rules. */
 export async function terminate(downstream: Stream, limits: Limits): Promise<Terminated> {
   const deadline = handshakeDeadline(downstream, limits.handshakeMsMax);
   const readiness = await downstream.ready;
   deadline.clear();
-  if (readiness.kind === "closed")
-    return { kind: "refuse", detail: describeFault(readiness.fault), told: true };
+  if (readiness.kind === "closed") {
+    const { fault } = readiness;
+    return { kind: "refuse", reason: failureOf(fault), detail: describeFault(fault), told: true };
+  }
   const verdict = judgePeer(downstream, "client", readiness.handshakeError, null);
   if (verdict.kind === "accept") return verdict;
-  return { kind: "refuse", detail: verdict.detail, told: readiness.handshakeError !== null };
+  return { ...verdict, told: readiness.handshakeError !== null };
 }

@@ -2,6 +2,7 @@
 import { identityOf, type PeerCertificate, type PeerIdentity } from "../identity/certificate.ts";
 import { formatIp, type SocketAddress } from "../net/address.ts";
 import { describeFault } from "../net/fault.ts";
+import { failureOf, type HandshakeFailure } from "./failure.ts";
 
 export type PeerEvidence = {
   /** Of the peer, not ours. */
@@ -17,18 +18,7 @@ export type PeerEvidence = {
 
 export type PeerVerdict =
   | { readonly kind: "accept"; readonly identity: PeerIdentity }
-  | { readonly kind: "refuse"; readonly reason: RefuseReason; readonly detail: string };
-
-export type RefuseReason =
-  | "no-certificate"
-  | "handshake-failed"
-  | "untrusted-chain"
-  | "expired"
-  | "not-yet-valid"
-  | "authority-as-leaf"
-  | "wrong-purpose"
-  | "wrong-address"
-  | "malformed-certificate";
+  | { readonly kind: "refuse"; readonly reason: HandshakeFailure; readonly detail: string };
 
 /** Checks in the order in which an operator would want to know; the first that fails is the reason. */
 export function verifyPeer(evidence: PeerEvidence): PeerVerdict {
@@ -53,7 +43,7 @@ export function verifyPeer(evidence: PeerEvidence): PeerVerdict {
 function withoutCertificate(role: "server" | "client", code: string | null): PeerVerdict {
   if (code === null || code === "PEER_DID_NOT_RETURN_A_CERTIFICATE")
     return refuse("no-certificate", `the ${role} shows no certificate`);
-  return refuse("handshake-failed", `TLS handshake failed: ${describeFault(code)}`);
+  return refuse(failureOf(code) ?? "tls-error", `TLS handshake failed: ${describeFault(code)}`);
 }
 
 /**
@@ -88,7 +78,7 @@ function listed(names: readonly string[]): string {
   return names.slice(0, namesShownMax).join(", ") + (names.length > namesShownMax ? ", …" : "");
 }
 
-function refuse(reason: RefuseReason, detail: string): PeerVerdict {
+function refuse(reason: HandshakeFailure, detail: string): PeerVerdict {
   return { kind: "refuse", reason, detail };
 }
 

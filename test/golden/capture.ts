@@ -2,13 +2,12 @@
  * Writes the golden files anew: `bun test/golden/capture.ts` as root, with nft 1.0.6 (Debian 12).
  * What nft sends is taken from its own `--debug=mnl`, in a network namespace of its own.
  */
-import { planOf } from "../../src/intercept/plan.ts";
 import { planText } from "../../src/intercept/nft-text.ts";
 import { goldenText, readNftDebug } from "../support/golden.ts";
-import * as interceptions from "../support/interceptions.ts";
+import { plans } from "../support/plans.ts";
 
-for (const [name, interception] of Object.entries(interceptions)) {
-  const text = planText(planOf(interception));
+for (const [name, plan] of Object.entries(plans)) {
+  const text = planText(plan);
   const ruleset = text.slice(text.indexOf("table inet"), text.indexOf("\nEND"));
   const command = ["unshare", "--net", "nft", "--debug=mnl", "-f", "-"];
   const { exitCode, stdout, stderr } = Bun.spawnSync(command, { stdin: Buffer.from(ruleset) });

@@ -8,6 +8,7 @@ nft -f - <<'END'
 table inet tls-tproxy
 delete table inet tls-tproxy
 table inet tls-tproxy {
+  comment "diverts to the proxy on ports 1 and 2"
   set mesh4 {
     type ipv4_addr
     flags interval

@@ -3,9 +3,8 @@ import { describe, expect, test } from "bun:test";
 
 import { tableBatch } from "../../src/intercept/lower.ts";
 import { planText } from "../../src/intercept/nft-text.ts";
-import { planOf } from "../../src/intercept/plan.ts";
 import { bytesOfRequest, goldenText } from "../support/golden.ts";
-import * as interceptions from "../support/interceptions.ts";
+import { plans } from "../support/plans.ts";
 
 async function golden(file: string): Promise<string> {
   return await Bun.file(`${import.meta.dir}/${file}`).text();
@@ -24,13 +23,13 @@ function kindOf(message: string): number {
 /** NFT_MSG_: table and its deletion stay as they stand. */
 const kinds = [0, 2, 3, 9, 12, 6];
 
-describe.each(Object.entries(interceptions))("%s", (name, interception) => {
+describe.each(Object.entries(plans))("%s", (name, plan) => {
   test("the text is the golden one", async () => {
-    expect(planText(planOf(interception))).toBe(await golden(`${name}.sh`));
+    expect(planText(plan)).toBe(await golden(`${name}.sh`));
   });
 
   test("the bytes are those of nft", async () => {
-    const requests = tableBatch(planOf(interception), new Map()).slice(1, -1);
+    const requests = tableBatch(plan, new Map()).slice(1, -1);
     const ours = byKind(goldenText(requests.map(bytesOfRequest)));
     const theirs = byKind(await golden(`${name}.hex`));
     expect(ours).toEqual([...theirs]);

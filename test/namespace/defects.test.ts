@@ -65,9 +65,9 @@ test("B6: connections to the proxy's own ports do not multiply", async () => {
 test("B7: running out of descriptors ends connections, not the proxy", async () => {
   const pod = mesh.extraPod();
   const flags = flagsOf(mesh.credentials(pod));
-  const proxy = await pod.proxy(flags, ["prlimit", "--nofile=64:64"]);
+  const proxy = await pod.proxy(flags, ["prlimit", "--nofile=256:256"]);
   await Promise.all(
-    Array.from({ length: 100 }, async () => await mesh.a.agent.attempt(pod.address4, 9)),
+    Array.from({ length: 400 }, async () => await mesh.a.agent.attempt(pod.address4, 9)),
   );
   await serveHttp(pod, 8000, "still here");
   expect(

@@ -46,3 +46,53 @@ test("without -v nothing is said before the end", async () => {
   await proxy.says(/Failed to connect to original destination/);
   expect(proxy.output).not.toContain("Accepting");
 });
+
+test("--log-format json: one object a line, with a field for everything", async () => {
+  const pod = mesh.extraPod();
+  const proxy = await pod.proxy(
+    [...flagsOf(mesh.credentials(pod)), "--log-format", "json"],
+    [],
+    /"message":"ready"/,
+  );
+  expect((await curl(pod, `http://${mesh.c.address4}:8080/`)).code).not.toBe(0);
+  await proxy.says(/Failed to connect/);
+  await proxy.end();
+  const lines = proxy.output.trim().split("\n");
+  const entries = lines.map((line) => JSON.parse(line) as Record<string, unknown>);
+  const failed = entries.find(({ outcome }) => outcome === "unreached");
+  expect(failed).toMatchObject({
+    level: "info",
+    source: "outbound",
+    to: `${mesh.c.address4}:8080`,
+    peer: null,
+    reason: "connection refused",
+  });
+});
+
+test("a flood is sampled, and the log says how much was left out", async () => {
+  const pod = mesh.extraPod();
+  const proxy = await pod.proxy([...flagsOf(mesh.credentials(pod)), "--log-lines", "5"]);
+  for (let turn = 0; turn < 50; turn += 1) {
+    const client = await mesh.c.agent.connect(pod.address4, 80);
+    await client.say("no TLS record");
+    await client.finish();
+  }
+  await proxy.says(/W\S+ .*log\] left out \d+ lines in the last second: inbound\/I=\d+/);
+  await proxy.end();
+  const written = proxy.output.match(/Refused connection/g)?.length ?? 0;
+  const leftOut = [...proxy.output.matchAll(/left out (\d+) lines/g)];
+  expect(written + leftOut.reduce((sum, [, lines]) => sum + Number(lines), 0)).toBe(50);
+});
+
+test("expected endings are no warnings", async () => {
+  const own = Mesh.create();
+  await own.startProxies();
+  const { client } = await own.connection();
+  await client.reset();
+  const early = await own.c.agent.connect(own.b.address4, 8080);
+  await early.reset();
+  const [outbound, inbound] = own.proxies;
+  await outbound?.says(/Closed connection .*connection reset by peer/);
+  await inbound?.says(/Refused connection/);
+  expect((outbound?.output ?? "") + (inbound?.output ?? "")).not.toMatch(/^[WEF]\d/m);
+});

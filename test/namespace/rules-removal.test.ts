@@ -57,7 +57,7 @@ test.each(["SIGTERM", "SIGINT"] as const)(
   "%s with rule removal resets first, then removes",
   async (signal) => {
     const mesh = Mesh.create();
-    await mesh.startProxies("--remove-rules-on-exit");
+    await mesh.startProxies("--remove-rules-on-exit", "--drain", "1ms");
     const connections = await chatting(mesh);
     const shown = await showsMarker(mesh.a, async () => {
       expect(await mesh.proxies[0]?.end(signal)).toBe(0);

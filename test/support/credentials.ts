@@ -21,6 +21,8 @@ export type Defect = {
   readonly foreign?: boolean;
   readonly expired?: boolean;
   readonly early?: boolean;
+  /** How long it is valid. */
+  readonly lastsMs?: number;
   readonly isAuthority?: boolean;
   readonly usages?: readonly Purpose[];
   readonly ips?: readonly string[];
@@ -63,5 +65,6 @@ function leafOptions(ips: readonly string[], defect: Defect): LeafOptions {
     ...(defect.early === true
       ? { notBefore: new Date(now + hour), notAfter: new Date(now + 2 * hour) }
       : {}),
+    ...(defect.lastsMs === undefined ? {} : { notAfter: new Date(now + defect.lastsMs) }),
   };
 }

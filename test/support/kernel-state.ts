@@ -7,7 +7,8 @@ export async function kernelState(pod: Pod): Promise<string> {
   for (const command of commands) {
     const { code, stdout, stderr } = await pod.run(command);
     if (code !== 0) throw new Error(`${command.join(" ")}: ${stderr}`);
-    shown.push(`# ${command.join(" ")}\n${stdout}`);
+    // The kernel gives a link its own address a moment after it is up.
+    shown.push(`# ${command.join(" ")}\n${stdout.replaceAll(/^.*fe80:.*\n/gm, "")}`);
   }
   return shown.join("\n");
 }

@@ -133,9 +133,13 @@ export class Pod {
   }
 
   /** Starts a proxy in the pod and waits until it says that it is ready. */
-  async proxy(options: readonly string[], prefix: readonly string[] = []): Promise<Running> {
+  async proxy(
+    options: readonly string[],
+    prefix: readonly string[] = [],
+    ready = /\] ready/,
+  ): Promise<Running> {
     const running = this.start([...prefix, ...executable(), ...options]);
-    await running.says(/\] ready/);
+    await running.says(ready);
     return running;
   }
 

@@ -43,6 +43,16 @@ test("a chain through an intermediate leads to the root", () => {
   expect(() => load({ cert: below.certificatePem, key: below.keyPem })).toThrow("does not lead");
 });
 
+test("a bundle of an intermediate alone is refused: the TLS library would refuse every peer", () => {
+  const middle = issueAuthority("middle", authority);
+  const below = issueLeaf(middle, { ips: ["10.0.0.1"] });
+  const cert = below.certificatePem + middle.certificatePem;
+  const ca = middle.certificatePem;
+  expect(() => load({ cert, key: below.keyPem, ca })).toThrow(
+    "does not lead to a self-signed authority",
+  );
+});
+
 const garbage = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
 
 test.each([

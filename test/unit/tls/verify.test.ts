@@ -41,7 +41,7 @@ const changed = (change: Partial<PeerCertificate>): PeerCertificate => ({
 
 test.each([
   ["no-certificate", { ...server, handshakeError: null, certificate: null }],
-  ["handshake-failed", { ...server, handshakeError: "WRONG_VERSION_NUMBER", certificate: null }],
+  ["not-tls", { ...server, handshakeError: "WRONG_VERSION_NUMBER", certificate: null }],
   ["no-certificate", { ...client, certificate: null }],
   ["expired", { ...client, now: certificate.notAfter + 1 }],
   ["expired", { ...server, now: certificate.notAfter + 1 }],

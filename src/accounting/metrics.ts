@@ -1,0 +1,162 @@
+/** What is counted, in Prometheus' text form: names after Linkerd's, labels from closed lists only. */
+import { Counter, Gauge, Histogram, Registry } from "prom-client";
+
+import { handshakeFailures } from "../tls/failure.ts";
+import { endingOf, type ConnectionRecord, type Direction } from "./record.ts";
+
+/** How a connection came out. `limit`: it was one too many and reset unseen. */
+const hows = ["clean", "cut", "denied", "refused", "unreached", "limit", "internal"] as const;
+export type How = (typeof hows)[number];
+
+/** Bytes as the proxy reads and writes them: `src` is the leg that was accepted, `dst` the one it dialed. */
+type Bytes = { read: number; written: number };
+
+/** Counts connections for /metrics. Numbers of live connections are read when they are asked for. */
+export class Metrics {
+  readonly #registry = new Registry();
+  readonly #ended = new Map<string, Bytes>();
+  #live: Iterable<ConnectionRecord> = [];
+
+  readonly #opened = this.#counter("tcp_open_total", "connections accepted", ["direction"]);
+  readonly #closed = this.#counter("tcp_close_total", "connections ended, by how", [
+    "direction",
+    "how",
+  ]);
+  readonly #failures = this.#counter("handshake_failures_total", "TLS handshakes that failed", [
+    "direction",
+    "reason",
+  ]);
+  readonly #open = new Gauge({
+    name: "tcp_open_connections",
+    help: "connections that are open now",
+    labelNames: ["direction"],
+    registers: [this.#registry],
+  });
+  readonly #handshakes = new Histogram({
+    name: "handshake_seconds",
+    help: "from accepting a connection until its peer was verified",
+    labelNames: ["direction"],
+    buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10],
+    registers: [this.#registry],
+  });
+
+  constructor() {
+    this.#bytes("tcp_read_bytes_total", "bytes read", "read");
+    this.#bytes("tcp_write_bytes_total", "bytes written", "written");
+    for (const direction of ["inbound", "outbound"] as const) {
+      this.#opened.inc({ direction }, 0);
+      this.#open.set({ direction }, 0);
+      this.#handshakes.zero({ direction });
+      for (const how of hows) this.#closed.inc({ direction, how }, 0);
+      for (const reason of handshakeFailures) this.#failures.inc({ direction, reason }, 0);
+    }
+  }
+
+  /** The live connections, whose bytes count too. */
+  watch(live: Iterable<ConnectionRecord>): void {
+    this.#live = live;
+  }
+
+  opened(direction: Direction): void {
+    this.#opened.inc({ direction });
+    this.#open.inc({ direction });
+  }
+
+  closed(record: ConnectionRecord): void {
+    const { direction, handshakeMs, outcome } = record;
+    this.#open.dec({ direction });
+    this.#closed.inc({ direction, how: howOf(record) });
+    if (handshakeMs !== null) this.#handshakes.observe({ direction }, handshakeMs / 1000);
+    if ("failure" in outcome && outcome.failure !== null)
+      this.#failures.inc({ direction, reason: outcome.failure });
+    addBytes(this.#ended, record);
+  }
+
+  /** A connection that was one too many. */
+  turnedAway(direction: Direction): void {
+    this.#opened.inc({ direction });
+    this.#closed.inc({ direction, how: "limit" });
+  }
+
+  /** A number that is asked for at every scrape. */
+  gauge(name: string, help: string, read: () => number): void {
+    const gauge: Gauge = new Gauge({
+      name,
+      help,
+      registers: [this.#registry],
+      collect: () => {
+        gauge.set(read());
+      },
+    });
+  }
+
+  /** As `gauge`, for a number that only grows. */
+  total(name: string, help: string, read: () => number): void {
+    const counter = this.#counter(name, help, [], () => {
+      counter.reset();
+      counter.inc(read());
+    });
+  }
+
+  /** Of durations in seconds; returns what takes them. */
+  histogram(name: string, help: string, buckets: readonly number[]): (seconds: number) => void {
+    const of = new Histogram({ name, help, buckets: [...buckets], registers: [this.#registry] });
+    return (seconds) => {
+      of.observe(seconds);
+    };
+  }
+
+  async text(): Promise<string> {
+    return await this.#registry.metrics();
+  }
+
+  get contentType(): string {
+    return this.#registry.contentType;
+  }
+
+  #counter(name: string, help: string, labelNames: string[], collect?: () => void): Counter {
+    const registers = [this.#registry];
+    return new Counter({ name, help, labelNames, registers, ...(collect ? { collect } : {}) });
+  }
+
+  #bytes(name: string, help: string, kind: keyof Bytes): void {
+    const counter = this.#counter(name, help, ["direction", "peer"], () => {
+      const sums = new Map([...this.#ended].map(([leg, bytes]) => [leg, { ...bytes }]));
+      for (const record of this.#live) addBytes(sums, record);
+      counter.reset();
+      for (const direction of ["inbound", "outbound"])
+        for (const peer of ["src", "dst"])
+          counter.inc({ direction, peer }, sums.get(`${direction} ${peer}`)?.[kind] ?? 0);
+    });
+  }
+}
+
+function howOf({ outcome, downstream }: ConnectionRecord): How {
+  switch (outcome.kind) {
+    case "unsettled":
+      return "internal";
+    case "relayed":
+      return endingOf(downstream, outcome.upstream) === "clean" ? "clean" : "cut";
+    case "denied":
+    case "refused":
+    case "unreached":
+      return outcome.kind;
+  }
+}
+
+function addBytes(
+  sums: Map<string, Bytes>,
+  { direction, downstream, outcome }: ConnectionRecord,
+): void {
+  add(sums, `${direction} src`, downstream.bytesRead, downstream.bytesWritten);
+  if (outcome.kind !== "relayed") return;
+  const { bytesRead, bytesWritten } = outcome.upstream;
+  add(sums, `${direction} dst`, bytesRead, bytesWritten);
+}
+
+function add(sums: Map<string, Bytes>, leg: string, read: number, written: number): void {
+  const sum = sums.get(leg) ?? { read: 0, written: 0 };
+  sum.read += read;
+  sum.written += written;
+  sums.set(leg, sum);
+}

@@ -1,0 +1,99 @@
+/** What stands in the kernel of a plan, in a form to compare: were the rules changed since they were written? */
+import { createHash } from "node:crypto";
+
+import * as nftables from "../netlink/nftables.ts";
+import * as route from "../netlink/route.ts";
+import { family, isErrno, NetlinkSocket, type Request } from "../netlink/socket.ts";
+import { readAttributes, type Message } from "../netlink/wire.ts";
+import type { Plan } from "./plan.ts";
+
+/**
+ * A hash over table, chains, rules, sets, elements, routing rules and routes that are ours. Sets that packets
+ * change are left out. "" if the table or one of its chains is gone. Throws SystemCallError.
+ */
+export function snapshot(plan: Plan): string {
+  try {
+    return createHash("sha256")
+      .update(JSON.stringify(partsOf(plan)))
+      .digest("hex");
+  } catch (error) {
+    if (isErrno(error, "ENOENT")) return "";
+    throw error;
+  }
+}
+
+function partsOf(plan: Plan): readonly (readonly string[])[] {
+  const { table } = plan;
+  const fixed = plan.sets.filter(({ elements }) => elements.kind !== "connections");
+  return [
+    ask(family.netfilter, nftables.getTable(table), { header: 4, attributes: [1, 2, 3, 6] }),
+    ...plan.chains.map(({ name }) =>
+      ask(family.netfilter, nftables.getChain(table, name), {
+        header: 4,
+        attributes: [1, 3, 4, 5, 7],
+      }),
+    ),
+    ask(family.netfilter, nftables.listRules(table), { header: 4, attributes: [1, 2, 4] }),
+    ask(family.netfilter, nftables.listSets(table), { header: 4, attributes: [1, 2, 3, 4, 5] }),
+    // The kernel lists a hash table in an order of its own.
+    ...fixed.map(({ name }) =>
+      ask(family.netfilter, nftables.listElements(table, name), {
+        header: 4,
+        attributes: [1, 2, 3],
+      }),
+    ),
+    ...([4, 6] as const).flatMap((of) => routingOf(plan, of)),
+  ];
+}
+
+function routingOf(plan: Plan, of: route.Family): readonly (readonly string[])[] {
+  const { table, priority } = plan.routing;
+  const ours = ({ payload }: Message): boolean => {
+    const rule = route.readMarkRule(payload);
+    return rule !== null && rule.table === table && rule.priority === priority;
+  };
+  const inTable = ({ payload }: Message): boolean =>
+    readAttributes(payload.subarray(12)).some(
+      ([type, bytes]) => type === 15 && Buffer.from(bytes).readUInt32LE(0) === table,
+    );
+  return [
+    askOrNone(route.listRules(of), { header: 12, attributes: [3, 6, 10, 15, 16], keep: ours }),
+    askOrNone(route.listRoutes(of, table), { header: 8, attributes: [1, 4, 15], keep: inTable }),
+  ];
+}
+
+/** What of an answer is compared: so many bytes of its header, these attributes (no handles, no counters). */
+type View = {
+  readonly header: number;
+  readonly attributes: readonly number[];
+  readonly keep?: (message: Message) => boolean;
+};
+
+function ask(of: number, request: Request, view: View): readonly string[] {
+  using socket = new NetlinkSocket(of);
+  const { keep = () => true } = view;
+  return socket
+    .exchange([request])
+    .filter(keep)
+    .map(({ payload }) => textOf(payload, view));
+}
+
+/** None where the kernel does not have the family. */
+function askOrNone(request: Request, view: View): readonly string[] {
+  try {
+    return ask(family.route, request, view);
+  } catch (error) {
+    if (isErrno(error, "EAFNOSUPPORT", "EOPNOTSUPP")) return [];
+    throw error;
+  }
+}
+
+/** struct nfgenmsg carries the ruleset's generation in its last two bytes: it changes with any table. */
+function textOf(payload: Uint8Array, { header, attributes }: View): string {
+  const start = header === 4 ? 4 : 12;
+  const head = header === 4 ? payload.subarray(0, 1) : payload.subarray(0, header);
+  const kept = readAttributes(payload.subarray(start))
+    .filter(([type]) => attributes.includes(type))
+    .map(([type, bytes]) => `${type}:${Buffer.from(bytes).toString("hex")}`);
+  return [Buffer.from(head).toString("hex"), ...kept].join(" ");
+}

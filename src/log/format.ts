@@ -1,0 +1,54 @@
+/** The two forms of a line: klog's header and text, as the seed wrote them, or JSON. Pure but for the pid. */
+
+export type Severity = "I" | "W" | "E" | "F";
+
+export type Fields = Readonly<Record<string, string | number | null>>;
+
+export type Line = {
+  /** Microseconds since 1970. */
+  readonly micros: number;
+  readonly severity: Severity;
+  readonly source: string;
+  readonly message: string;
+  readonly fields: Fields;
+};
+
+/** `I0729 15:34:17.034015       1 outbound] …`: the source's name in place of file:line. Local time. */
+export function formatText({ micros, severity, source, message }: Line): string {
+  const time = new Date(micros / 1000);
+  const date = two(time.getMonth() + 1) + two(time.getDate());
+  const clock = `${two(time.getHours())}:${two(time.getMinutes())}:${two(time.getSeconds())}`;
+  const fraction = String(micros % 1_000_000).padStart(6, "0");
+  const pid = String(process.pid).padStart(7);
+  return `${severity}${date} ${clock}.${fraction} ${pid} ${source}] ${escapeText(message)}\n`;
+}
+
+/** One object a line; time in UTC, to the microsecond: RFC 3339. */
+export function formatJson({ micros, severity, source, message, fields }: Line): string {
+  const time = new Date(Math.floor(micros / 1000)).toISOString().replace("Z", "");
+  const line = {
+    time: `${time}${String(micros % 1000).padStart(3, "0")}Z`,
+    level: levels[severity],
+    pid: process.pid,
+    source,
+    message,
+    ...fields,
+  };
+  return `${escapeText(JSON.stringify(line))}\n`;
+}
+
+/** Text from outside with nothing that could forge a line or move a terminal's cursor. */
+export function escapeText(text: string): string {
+  // oxlint-disable-next-line no-control-regex -- control characters are what is looked for
+  return text.replaceAll(/[\u0000-\u001F\u007F-\u009F\u2028\u2029\uD800-\uDFFF]/g, escapeCode);
+}
+
+function escapeCode(character: string): string {
+  return `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`;
+}
+
+function two(value: number): string {
+  return String(value).padStart(2, "0");
+}
+
+const levels = { I: "info", W: "warning", E: "error", F: "fatal" } as const;

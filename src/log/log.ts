@@ -1,0 +1,48 @@
+/** What the proxy says: one event a line, bounded in rate and in memory, never in the way of traffic. */
+import { formatJson, formatText, type Fields, type Severity } from "./format.ts";
+import { Sampler } from "./sampler.ts";
+import { StderrSink, type Sink } from "./sink.ts";
+
+export type Log = {
+  /** 0 by default; a message of a higher level is left out. */
+  readonly verbosity: number;
+  /** `fields` are for the JSON form only: the message says the same. */
+  readonly write: (severity: Severity, source: string, message: string, fields?: Fields) => void;
+  /** Says what was left out until now, and waits until stderr has it all, half a second at most. */
+  readonly end: () => Promise<void>;
+};
+
+export type LogOptions = {
+  readonly verbosity: number;
+  readonly format: "text" | "json";
+  /** Lines a second of one source and severity; more are left out and counted. */
+  readonly linesMax: number;
+};
+
+/** Writes to `sink` (stderr by default) and never throws: a closed stderr loses lines, not connections. */
+export function makeLog(options: LogOptions, sink: Sink = new StderrSink()): Log {
+  const form = options.format === "json" ? formatJson : formatText;
+  const put = (severity: Severity, source: string, message: string, fields: Fields): void => {
+    sink.write(form({ micros: microsNow(), severity, source, message, fields }));
+  };
+  const sampler = new Sampler(options.linesMax, (leftOut) => {
+    const total = leftOut.reduce((sum, { lines }) => sum + lines, 0);
+    const parts = leftOut.map(({ kind, lines }) => `${kind}=${lines}`).join(" ");
+    put("W", "log", `left out ${total} lines in the last second: ${parts}`, { left_out: total });
+  });
+  return {
+    verbosity: options.verbosity,
+    write: (severity, source, message, fields = {}) => {
+      if (sampler.admit(`${source}/${severity}`)) put(severity, source, message, fields);
+    },
+    end: async () => {
+      sampler.flush();
+      await sink.end();
+    },
+  };
+}
+
+/** Microseconds since 1970. */
+function microsNow(): number {
+  return Math.round((performance.timeOrigin + performance.now()) * 1000);
+}

@@ -1,0 +1,53 @@
+/** Where lines go. A reader of stderr that stops reading costs lines, not memory and not time. */
+import { Deadline } from "../deadline.ts";
+
+export type Sink = {
+  readonly write: (line: string) => void;
+  /** Resolves when all is written, or half a second later. */
+  readonly end: () => Promise<void>;
+};
+
+/** `process.stderr` would keep everything that a full pipe does not take; this keeps a few lines. */
+export class StderrSink implements Sink {
+  readonly #writer = Bun.stderr.writer();
+  #waiting: string[] = [];
+  #lost = 0;
+  #blocked: Promise<void> | null = null;
+
+  write(line: string): void {
+    if (this.#blocked === null) this.#put(line);
+    else if (this.#waiting.length < linesWaitingMax) this.#waiting.push(line);
+    else this.#lost += 1;
+  }
+
+  async end(): Promise<void> {
+    if (this.#blocked === null) return;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const deadline = new Deadline(endMsMax, resolve);
+    await Promise.race([this.#blocked, promise]);
+    deadline.clear();
+  }
+
+  /** A flush that the kernel does not take at once is a promise. A closed stderr is no error. */
+  #put(text: string): void {
+    void this.#writer.write(text);
+    const flushed = this.#writer.flush();
+    if (!(flushed instanceof Promise)) return;
+    const go = (): void => {
+      this.#goOn();
+    };
+    this.#blocked = flushed.then(go, go);
+  }
+
+  #goOn(): void {
+    this.#blocked = null;
+    const lines = this.#waiting;
+    if (this.#lost > 0) lines.push(`W log] stderr was not read: ${this.#lost} lines are lost\n`);
+    this.#waiting = [];
+    this.#lost = 0;
+    if (lines.length > 0) this.#put(lines.join(""));
+  }
+}
+
+const linesWaitingMax = 4096;
+const endMsMax = 500;

@@ -1,0 +1,11 @@
+/** The limits that the kernel sets this process: proc(5), limits. */
+import { readFileSync } from "node:fs";
+
+/** How many descriptors may be open at once. Bun has raised the soft limit to the hard one at its start. */
+export function descriptorsMax(): number {
+  const soft = /^Max open files +(\d+|unlimited)/m.exec(
+    readFileSync("/proc/self/limits", "latin1"),
+  );
+  const value = Number(soft?.[1]);
+  return Number.isInteger(value) ? value : Number.MAX_SAFE_INTEGER;
+}

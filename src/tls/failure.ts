@@ -1,0 +1,65 @@
+/** Why handshakes fail, from a closed list: what a peer sends never becomes a label. Pure. */
+
+export const handshakeFailures = [
+  "no-certificate",
+  "untrusted-chain",
+  "expired",
+  "not-yet-valid",
+  "authority-as-leaf",
+  "wrong-purpose",
+  "wrong-address",
+  "malformed-certificate",
+  /** The peer let its time pass. */
+  "timeout",
+  /** Plain HTTP, or bytes that are no TLS record. */
+  "not-tls",
+  "tls-version",
+  /** The peer has sent an alert: it does not like us. */
+  "refused-by-peer",
+  /** The peer went away, by FIN or RST. */
+  "closed",
+  "tls-error",
+] as const;
+
+export type HandshakeFailure = (typeof handshakeFailures)[number];
+
+/**
+ * What the fault of a leg (errno name, or reason of the TLS library) means for its handshake. Null where there
+ * was none yet: the connection was not made, or who waited for it has gone.
+ */
+export function failureOf(fault: string): HandshakeFailure | null {
+  if (beforeHandshake.has(fault)) return null;
+  const known = failures.get(fault);
+  if (known !== undefined) return known;
+  if (/^(SSLV3|TLSV1|TLSV13)_ALERT_/.test(fault)) return "refused-by-peer";
+  return "tls-error";
+}
+
+const beforeHandshake = new Set([
+  "CANCELED",
+  "DRAINED",
+  "EACCES",
+  "EADDRNOTAVAIL",
+  "ECONNREFUSED",
+  "EHOSTUNREACH",
+  "EINVAL",
+  "EMFILE",
+  "ENETUNREACH",
+  "ENFILE",
+  "ENOBUFS",
+  "ETIMEDOUT",
+]);
+
+const failures = new Map<string, HandshakeFailure>([
+  ["", "closed"],
+  ["ECONNRESET", "closed"],
+  ["EPIPE", "closed"],
+  ["HANDSHAKE_TIMEOUT", "timeout"],
+  ["GATE_TIMEOUT", "timeout"],
+  ["WRONG_VERSION_NUMBER", "not-tls"],
+  ["HTTP_REQUEST", "not-tls"],
+  ["HTTPS_PROXY_REQUEST", "not-tls"],
+  ["UNSUPPORTED_PROTOCOL", "tls-version"],
+  ["TLSV1_ALERT_PROTOCOL_VERSION", "tls-version"],
+  ["PEER_DID_NOT_RETURN_A_CERTIFICATE", "no-certificate"],
+]);

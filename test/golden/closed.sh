@@ -1,0 +1,110 @@
+# Marked packets are led to lo, where the rules below hand them to the proxy.
+ip -4 rule add fwmark 0x00000500/0x00000f00 iif lo lookup 29808 priority 100
+ip -4 route add local default dev lo table 29808
+ip -6 rule add fwmark 0x00000500/0x00000f00 iif lo lookup 29808 priority 100
+ip -6 route add local default dev lo table 29808
+
+nft -f - <<'END'
+table inet tls-tproxy
+delete table inet tls-tproxy
+table inet tls-tproxy {
+  comment "diverts to the proxy on ports 1001 and 1002"
+  set mesh4 {
+    type ipv4_addr
+    flags interval
+    elements = { 0.0.0.0/1, 192.168.0.0/16 }
+  }
+  set mesh6 {
+    type ipv6_addr
+    flags interval
+    elements = { ::/0 }
+  }
+  set excluded4 {
+    type ipv4_addr
+    flags interval
+    elements = { 10.1.0.0/16, 10.2.0.1, 169.254.0.0/16, 224.0.0.0/4, 255.255.255.255 }
+  }
+  set excluded6 {
+    type ipv6_addr
+    flags interval
+    elements = { fd00::/64, fd00:0:0:1::1, fe80::/10, ff00::/8 }
+  }
+  set excluded-outbound-ports {
+    type inet_service
+    elements = { 25, 53 }
+  }
+  set excluded-destinations4 {
+    type ipv4_addr . inet_service
+    elements = { 10.96.0.1 . 443 }
+  }
+  set excluded-destinations6 {
+    type ipv6_addr . inet_service
+    elements = { fd96::1 . 443 }
+  }
+  set excluded-uids {
+    type uid
+    elements = { 0, 1337 }
+  }
+  set inbound-ports {
+    type inet_service
+    elements = { 80, 443, 8081 }
+  }
+  set excluded-inbound-ports {
+    type inet_service
+    elements = { 22, 8081, 15021 }
+  }
+  set clear-inbound-ports {
+    type inet_service
+    elements = { 22, 8081 }
+  }
+  set open-before4 {
+    type ipv4_addr . inet_service . ipv4_addr . inet_service
+    size 65536
+    flags dynamic
+  }
+  set open-before6 {
+    type ipv6_addr . inet_service . ipv6_addr . inet_service
+    size 65536
+    flags dynamic
+  }
+  chain output {
+    type route hook output priority mangle; policy accept;
+    tcp flags & rst == rst return
+    meta mark & 0x00000f00 == 0x00000a00 oifname "lo" ct mark set ct mark & 0xfffff0ff | 0x00000500
+    meta mark & 0x00000f00 == 0x00000a00 return
+    oifname "lo" return
+    meta l4proto != tcp return
+    ip daddr != @mesh4 return
+    ip6 daddr != @mesh6 return
+    ip daddr @excluded4 return
+    ip6 daddr @excluded6 return
+    tcp dport @excluded-outbound-ports return
+    ip daddr . tcp dport @excluded-destinations4 return
+    ip6 daddr . tcp dport @excluded-destinations6 return
+    meta skuid @excluded-uids ct mark set ct mark & 0xfffff0ff | 0x00000a00 return
+    tcp flags & (syn | ack) == syn delete @open-before4 { ip saddr . tcp sport . ip daddr . tcp dport }
+    tcp flags & (syn | ack) == syn delete @open-before6 { ip6 saddr . tcp sport . ip6 daddr . tcp dport }
+    tcp flags & (syn | ack) == syn ct mark set ct mark & 0xfffff0ff | 0x00000500
+    ct mark & 0x00000f00 == 0x00000a00 return
+    ip saddr . tcp sport . ip daddr . tcp dport @open-before4 return
+    ip6 saddr . tcp sport . ip6 daddr . tcp dport @open-before6 return
+    tcp sport @clear-inbound-ports ct mark & 0x00000f00 != 0x00000500 return
+    ct direction reply ct mark & 0x00000f00 != 0x00000500 return
+    meta mark set meta mark & 0xfffff0ff | 0x00000500
+  }
+  chain postrouting {
+    type filter hook postrouting priority mangle; policy accept;
+    meta mark & 0x00000f00 == 0x00000500 oifname != "lo" drop
+  }
+  chain prerouting {
+    type filter hook prerouting priority mangle; policy accept;
+    iifname "lo" meta mark & 0x00000f00 == 0x00000500 meta l4proto tcp reject with tcp reset
+    iifname "lo" return
+    meta l4proto != tcp return
+    fib daddr type != local return
+    tcp dport @excluded-inbound-ports return
+    tcp dport != @inbound-ports return
+    tcp flags & (syn | ack) == syn reject with tcp reset
+  }
+}
+END

@@ -1,0 +1,122 @@
+/** Every wait has an end and every number a bound: what is beyond is reset, counted, and named in the log. */
+import { expect, test } from "bun:test";
+
+import { serveHttp } from "../support/http.ts";
+import { flagsOf, Mesh } from "../support/mesh.ts";
+import type { Pod } from "../support/pods.ts";
+import { curl } from "../support/programs.ts";
+import { metricOnce, metrics } from "../support/status.ts";
+
+const mesh = Mesh.create();
+
+async function pair(...options: readonly string[]): Promise<readonly [Pod, Pod]> {
+  const [from, to] = [mesh.extraPod(), mesh.extraPod()];
+  await Promise.all([from, to].map((pod) => mesh.proxy(pod, options)));
+  return [from, to];
+}
+
+test("one connection more than --connections is reset and counted; those before live", async () => {
+  const [from, to] = [mesh.extraPod(), mesh.extraPod()];
+  await Promise.all([mesh.proxy(from, ["--connections", "2"]), mesh.proxy(to)]);
+  const listener = await to.agent.listen("::", 8080);
+  const clients = [];
+  for (let turn = 0; turn < 2; turn += 1) {
+    clients.push(await from.agent.connect(to.address4, 8080));
+    await (await listener.accept()).say("x");
+    await clients.at(-1)?.received(1);
+  }
+  expect(await from.agent.attempt(to.address4, 8080)).toBe("ECONNRESET");
+  const counted = await metrics(from);
+  expect(counted.get('tcp_close_total{direction="outbound",how="limit"}')).toBe(1);
+  expect(counted.get('tcp_open_connections{direction="outbound"}')).toBe(2);
+  await clients[0]?.reset();
+  await metricOnce(from, 'tcp_open_connections{direction="outbound"}', (open) => open === 1);
+  await from.agent.connect(to.address4, 8080);
+  await listener.accept();
+});
+
+test("strangers take half of the places, and are reset beyond", async () => {
+  const pod = mesh.extraPod();
+  await mesh.proxy(pod, ["--connections", "4"]);
+  await serveHttp(pod, 8000, "served");
+  for (let turn = 0; turn < 2; turn += 1) await mesh.c.agent.connect(pod.address4, 8000);
+  await metricOnce(pod, 'tcp_open_connections{direction="inbound"}', (open) => open === 2);
+  expect(await mesh.c.agent.attempt(pod.address4, 8000)).toBe("ECONNRESET");
+  const counted = await metrics(pod);
+  expect(counted.get('tcp_close_total{direction="inbound",how="limit"}')).toBe(1);
+});
+
+test("descriptors that do not do for --connections bound it, and the log says so", async () => {
+  const pod = mesh.extraPod();
+  const proxy = await pod.proxy(flagsOf(mesh.credentials(pod)), ["prlimit", "--nofile=200:200"]);
+  await proxy.says(/I\S+ .* 36 connections at most, not 10000 \(--connections\): 200 descriptors/);
+  await serveHttp(pod, 8000, "served");
+  for (let turn = 0; turn < 300; turn += 1)
+    await mesh.c.agent.connect(pod.address4, 8000).catch(() => null);
+  await metricOnce(pod, 'tcp_close_total{direction="inbound",how="limit"}', (n) => n === 282);
+  const open = (await metrics(pod)).get("process_open_fds");
+  expect(open).toBeLessThan(200);
+});
+
+test("all four legs are probed by TCP keep-alive, after the time that was asked for", async () => {
+  const [from, to] = await pair("--tcp-keepalive", "100s");
+  const listener = await to.agent.listen("::", 8080);
+  await from.agent.connect(to.address4, 8080);
+  await (await listener.accept()).say("x");
+  for (const pod of [from, to]) {
+    const { stdout } = await pod.run(["ss", "-Htnop", "state", "established"]);
+    const legs = stdout
+      .split("\n")
+      .filter((line) => line.includes('"tproxy"') || /"bun"/.test(line));
+    const probed = legs.filter((line) => /timer:\(keepalive,1min3\dsec,0\)/.test(line));
+    expect(probed.length).toBeGreaterThanOrEqual(2);
+  }
+});
+
+test("a peer that has vanished is noticed by keep-alive, and the application hears of it", async () => {
+  const [from, to] = await pair("--tcp-keepalive", "1s", "--tcp-user-timeout", "2s");
+  const listener = await to.agent.listen("::", 8080);
+  const client = await from.agent.connect(to.address4, 8080);
+  await (await listener.accept()).say("x");
+  await client.received(1);
+  await to.run(["ip", "link", "set", "eth0", "down"]);
+  expect((await client.finish()).ending).toBe("ECONNRESET");
+}, 30_000);
+
+test("a connection that carries nothing for longer than --idle-timeout is ended, and the log says why", async () => {
+  const [from, to] = [mesh.extraPod(), mesh.extraPod()];
+  const [proxy] = [await mesh.proxy(from, ["--idle-timeout", "300ms"]), await mesh.proxy(to)];
+  await to.agent.listen("::", 8080);
+  expect(await from.agent.attempt(to.address4, 8080)).toBe("ECONNRESET");
+  await proxy.says(/nothing was carried for longer than --idle-timeout/);
+});
+
+test("a destination that never answers is given up after --connect-timeout", async () => {
+  const [from, dark] = [mesh.extraPod(), mesh.extraPod()];
+  await dark.run(["nft", "-f", "-"], dropAll);
+  const proxy = await mesh.proxy(from, ["--connect-timeout", "200ms"]);
+  expect(await from.agent.attempt(dark.address4, 8080)).toBe("ECONNRESET");
+  await proxy.says(/Failed to connect .*: connection timed out/);
+});
+
+test("a peer that accepts and is silent is given up after --handshake-timeout", async () => {
+  const [from, silent] = [mesh.extraPod(), mesh.extraPod()];
+  await silent.agent.listen("::", 8080);
+  const proxy = await mesh.proxy(from, ["--handshake-timeout", "200ms"]);
+  expect(await from.agent.attempt(silent.address4, 8080)).toBe("ECONNRESET");
+  await proxy.says(/Failed to connect .*: TLS handshake timed out/);
+  const failures = 'handshake_failures_total{direction="outbound",reason="timeout"}';
+  expect((await metrics(from)).get(failures)).toBe(1);
+});
+
+test("silent connections to the status address keep nobody from asking", async () => {
+  const pod = mesh.extraPod();
+  await mesh.proxy(pod);
+  for (let turn = 0; turn < 200; turn += 1) await mesh.c.agent.connect(pod.address4, 15_020);
+  const { output } = await curl(mesh.c, `http://${pod.address4}:15020/readyz`);
+  expect(output).toBe("ready\n");
+  expect((await metrics(pod)).get("process_open_fds")).toBeLessThan(128);
+});
+
+const dropAll =
+  "table inet dark { chain input { type filter hook input priority 0; policy drop; }; }\n";

@@ -1,0 +1,84 @@
+/** /metrics tells what happened, in Prometheus' text, with labels from closed lists. */
+import { expect, test } from "bun:test";
+
+import { serveHttp } from "../support/http.ts";
+import { Mesh } from "../support/mesh.ts";
+import { curl } from "../support/programs.ts";
+import { metricOnce, metrics } from "../support/status.ts";
+
+test("a connection is counted where it passes, with its bytes", async () => {
+  const mesh = Mesh.create();
+  await mesh.startProxies();
+  const { client, server } = await mesh.connection();
+  await client.write(100_000);
+  await server.received(100_000);
+  await server.say("answer");
+  await client.received(6);
+  for (const [pod, direction] of [
+    [mesh.a, "outbound"],
+    [mesh.b, "inbound"],
+  ] as const) {
+    const live = await metrics(pod);
+    expect(live.get(`tcp_open_total{direction="${direction}"}`)).toBe(1);
+    expect(live.get(`tcp_open_connections{direction="${direction}"}`)).toBe(1);
+    expect(live.get(`tcp_read_bytes_total{direction="${direction}",peer="src"}`)).toBe(100_000);
+    expect(live.get(`tcp_write_bytes_total{direction="${direction}",peer="dst"}`)).toBe(100_000);
+    expect(live.get(`tcp_read_bytes_total{direction="${direction}",peer="dst"}`)).toBe(6);
+    expect(live.get(`tcp_write_bytes_total{direction="${direction}",peer="src"}`)).toBe(6);
+  }
+  await client.end();
+  await server.end();
+  for (const [pod, direction] of [
+    [mesh.a, "outbound"],
+    [mesh.b, "inbound"],
+  ] as const) {
+    const closed = `tcp_close_total{direction="${direction}",how="clean"}`;
+    const after = await metricOnce(pod, closed, (count) => count === 1);
+    expect(after.get(`tcp_open_connections{direction="${direction}"}`)).toBe(0);
+    expect(after.get(`tcp_read_bytes_total{direction="${direction}",peer="src"}`)).toBe(100_000);
+    expect(after.get(`handshake_seconds_count{direction="${direction}"}`)).toBe(1);
+  }
+});
+
+test("failed handshakes are counted by reason, on both sides", async () => {
+  const mesh = Mesh.create();
+  await mesh.proxy(mesh.a, [], { foreign: true });
+  await mesh.proxy(mesh.b);
+  await serveHttp(mesh.b, 8000, "secret");
+  expect((await curl(mesh.a, `http://${mesh.b.address4}:8000/`)).code).not.toBe(0);
+  expect((await curl(mesh.c, `http://${mesh.b.address4}:8000/`)).code).not.toBe(0);
+  const plain = 'handshake_failures_total{direction="inbound",reason="not-tls"}';
+  await metricOnce(mesh.b, plain, (count) => count === 1);
+  const untrusted = 'handshake_failures_total{direction="outbound",reason="untrusted-chain"}';
+  await metricOnce(mesh.a, untrusted, (count) => count === 1);
+});
+
+test("the process and its event loop are measured, and every label is one of ours", async () => {
+  const mesh = Mesh.create();
+  await mesh.proxy(mesh.a);
+  const all = await metrics(mesh.a);
+  for (const name of [
+    "process_cpu_seconds_total",
+    "process_resident_memory_bytes",
+    "process_open_fds",
+    "process_max_fds",
+    "process_start_time_seconds",
+  ])
+    expect(all.get(name)).toBeGreaterThan(0);
+  await metricOnce(mesh.a, "event_loop_lag_seconds_count", (count) => count > 0);
+  const labels = new Set([...all.keys()].flatMap((name) => name.match(/\w+(?==")/g) ?? []));
+  expect([...labels].toSorted()).toEqual(["direction", "how", "le", "peer", "reason"]);
+});
+
+test("Prometheus' own type and HELP lines come with it, and HEAD and rubbish are answered", async () => {
+  const mesh = Mesh.create();
+  await mesh.proxy(mesh.a);
+  const url = "http://127.0.0.1:15020/metrics";
+  const { output } = await curl(mesh.a, "-i", url);
+  expect(output).toMatch(/^content-type: text\/plain; version=0\.0\.4/im);
+  expect(output).toMatch(/^# TYPE handshake_seconds histogram$/m);
+  expect((await curl(mesh.a, "-I", url)).output).toMatch(/^HTTP\/1\.1 200 OK/);
+  const rubbish = await mesh.a.agent.connect("127.0.0.1", 15_020);
+  await rubbish.say("rubbish\r\n\r\n");
+  expect((await rubbish.finish()).text).toMatch(/^HTTP\/1\.1 400/);
+});

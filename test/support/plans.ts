@@ -1,0 +1,9 @@
+/** The plans that are compared with nft's own bytes. */
+import { closedOf, planOf, type Plan } from "../../src/intercept/plan.ts";
+import * as interceptions from "./interceptions.ts";
+
+export const plans: Readonly<Record<string, Plan>> = {
+  defaults: planOf(interceptions.defaults),
+  everything: planOf(interceptions.everything),
+  closed: closedOf(interceptions.everything),
+};
