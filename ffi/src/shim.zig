@@ -37,10 +37,10 @@ export fn tproxy_set_integer(fd: i32, level: i32, name: i32, value: i32) i32 {
     return socket.set_integer(fd, level, name, value);
 }
 
-/// close(2) sends RST and not FIN: socket(7), SO_LINGER with a time of zero.
-export fn tproxy_set_reset_on_close(fd: i32) i32 {
+/// Whether close(2) sends RST and not FIN: socket(7), SO_LINGER with a time of zero.
+export fn tproxy_set_reset_on_close(fd: i32, on: i32) i32 {
     if (fd < 0) return ebadf;
-    return socket.set_reset_on_close(fd);
+    return socket.set_reset_on_close(fd, on);
 }
 
 export fn tproxy_bind(fd: i32, address: ?*const sockaddr.Flat) i32 {

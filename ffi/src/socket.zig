@@ -22,9 +22,9 @@ pub fn set_integer(fd: i32, level: i32, name: i32, value: i32) i32 {
     return result(linux.setsockopt(fd, level, @intCast(name), std.mem.asBytes(&value), @sizeOf(i32)));
 }
 
-/// struct linger: on, for no time.
-pub fn set_reset_on_close(fd: i32) i32 {
-    const linger = [2]i32{ 1, 0 };
+/// struct linger: on or off, for no time.
+pub fn set_reset_on_close(fd: i32, on: i32) i32 {
+    const linger = [2]i32{ on, 0 };
     return result(linux.setsockopt(fd, linux.SOL.SOCKET, linux.SO.LINGER, std.mem.asBytes(&linger), @sizeOf(@TypeOf(linger))));
 }
 

@@ -3,7 +3,14 @@ import type { Interception } from "../config.ts";
 import { ProxyError } from "../errors.ts";
 import * as nftables from "../netlink/nftables.ts";
 import * as route from "../netlink/route.ts";
-import { family, isErrno, NetlinkSocket, type Request } from "../netlink/socket.ts";
+import {
+  family,
+  isErrno,
+  kernel as ours,
+  type Conversation,
+  type Kernel,
+  type Request,
+} from "../netlink/socket.ts";
 import { tableBatch, type Connections } from "./lower.ts";
 import { readOpenConnections } from "./open-before.ts";
 import { closedOf, gateOf, openBefore, planOf, portsOf, type Plan } from "./plan.ts";
@@ -21,13 +28,17 @@ export type Installed = {
  * Puts rules and routes in place; twice is as once. Throws START_FAILED with the remedy; then rules, routes and
  * tables are as they were found.
  */
-export function install(interception: Interception): Installed {
+export function install(interception: Interception, kernel: Kernel = ours): Installed {
   const plan = planOf(interception);
   using undo = new DisposableStack();
   try {
-    installRouting(plan, undo);
-    installTable(plan, interception);
-    removeRules(plan, (rule) => rule.value !== plan.mark.value || rule.mask !== plan.mark.mask);
+    installRouting(kernel, plan, undo);
+    installTable(kernel, plan, interception);
+    removeRules(
+      kernel,
+      plan,
+      ({ value, mask }) => value !== plan.mark.value || mask !== plan.mark.mask,
+    );
   } catch (error) {
     throw explained(error);
   }
@@ -35,17 +46,17 @@ export function install(interception: Interception): Installed {
   return {
     plan,
     close: () => {
-      replaceTable(closedOf(interception));
+      replaceTable(kernel, closedOf(interception));
     },
     remove: () => {
-      remove(plan);
+      remove(plan, kernel);
     },
   };
 }
 
-function replaceTable(plan: Plan): void {
+function replaceTable(kernel: Kernel, plan: Plan): void {
   try {
-    using socket = new NetlinkSocket(family.netfilter);
+    using socket = kernel(family.netfilter);
     socket.send(tableBatch(plan, keptConnections(socket, plan)));
   } catch (error) {
     throw explained(error);
@@ -53,7 +64,7 @@ function replaceTable(plan: Plan): void {
 }
 
 /** Takes away what is ours, goes on over failures, and throws one error that names them all. */
-export function remove(plan: Plan): void {
+export function remove(plan: Plan, kernel: Kernel = ours): void {
   const failures: unknown[] = [];
   const attempt = (act: () => void): void => {
     try {
@@ -63,13 +74,13 @@ export function remove(plan: Plan): void {
     }
   };
   attempt(() => {
-    using socket = new NetlinkSocket(family.netfilter);
+    using socket = kernel(family.netfilter);
     unless(() => socket.send(nftables.batch([nftables.deleteTable(plan.table)])), "ENOENT");
   });
   attempt(() => {
-    removeRules(plan, () => true);
+    removeRules(kernel, plan, () => true);
   });
-  using socket = new NetlinkSocket(family.route);
+  using socket = kernel(family.route);
   for (const entry of routingOf(plan))
     attempt(() => {
       unless(() => socket.send([entry.delete]), ...absent, ...familyMissing);
@@ -92,23 +103,23 @@ function routingOf(plan: Plan): readonly Entry[] {
 }
 
 /** Rules for our table are ours whatever their mark: an earlier start may have had another `--mark`. */
-function removeRules(plan: Plan, which: (rule: route.MarkRule) => boolean): void {
+function removeRules(kernel: Kernel, plan: Plan, which: (rule: route.MarkRule) => boolean): void {
   const { table, priority } = plan.routing;
   for (const of of [4, 6] as const) {
-    for (const rule of rulesOf(of)) {
+    for (const rule of rulesOf(kernel, of)) {
       if (rule.table !== table || rule.priority !== priority || !which(rule)) continue;
-      using socket = new NetlinkSocket(family.route);
+      using socket = kernel(family.route);
       unless(() => socket.send([route.deleteRule(rule)]), ...absent);
     }
   }
 }
 
 /** None where the kernel does not have the family. */
-function rulesOf(of: route.Family): readonly route.MarkRule[] {
+function rulesOf(kernel: Kernel, of: route.Family): readonly route.MarkRule[] {
   const rules: route.MarkRule[] = [];
   unless(
     () => {
-      using socket = new NetlinkSocket(family.route);
+      using socket = kernel(family.route);
       for (const { payload } of socket.exchange([route.listRules(of)])) {
         const rule = route.readMarkRule(payload);
         if (rule !== null) rules.push(rule);
@@ -120,13 +131,13 @@ function rulesOf(of: route.Family): readonly route.MarkRule[] {
 }
 
 /** Before the table: until something is marked, rule and route are asked by nobody. */
-function installRouting(plan: Plan, undo: DisposableStack): void {
+function installRouting(kernel: Kernel, plan: Plan, undo: DisposableStack): void {
   for (const entry of routingOf(plan)) {
-    using socket = new NetlinkSocket(family.route);
+    using socket = kernel(family.route);
     const added = unless(() => socket.send([entry.add]), "EEXIST", ...familyMissing);
     if (!added) continue;
     undo.defer(() => {
-      using again = new NetlinkSocket(family.route);
+      using again = kernel(family.route);
       again.send([entry.delete]);
     });
   }
@@ -136,8 +147,8 @@ function installRouting(plan: Plan, undo: DisposableStack): void {
  * A first start stops new connections for a moment, lists those that are open, and lets just these pass from
  * then on. A restart keeps the list that it finds: sockets that the last proxy carried are not to pass in clear.
  */
-function installTable(plan: Plan, interception: Interception): void {
-  using socket = new NetlinkSocket(family.netfilter);
+function installTable(kernel: Kernel, plan: Plan, interception: Interception): void {
+  using socket = kernel(family.netfilter);
   const comment = commentOf(socket, plan);
   if (comment !== null) {
     assertNoOther(comment, interception);
@@ -154,7 +165,7 @@ function installTable(plan: Plan, interception: Interception): void {
 }
 
 /** Null if there is no table. */
-function commentOf(socket: NetlinkSocket, plan: Plan): string | null {
+function commentOf(socket: Conversation, plan: Plan): string | null {
   let comment: string | null = null;
   unless(() => {
     const [answer] = socket.exchange([nftables.getTable(plan.table)]);
@@ -174,7 +185,7 @@ function assertNoOther(comment: string, { tcpPort, tlsPort }: Interception): voi
   throw new ProxyError("START_FAILED", text);
 }
 
-function keptConnections(socket: NetlinkSocket, plan: Plan): Connections {
+function keptConnections(socket: Conversation, plan: Plan): Connections {
   const kept = new Map<string, readonly (readonly Uint8Array[])[]>();
   for (const name of Object.values(openBefore)) {
     unless(() => {
@@ -205,18 +216,46 @@ function explained(error: unknown): ProxyError {
   const unknown = all.find((one) => !(one instanceof ProxyError));
   if (unknown !== undefined) throw unknown;
   const texts = all.map((one) => (one instanceof ProxyError ? one.message : ""));
-  const remedies = Object.entries(remedyOf)
-    .filter(([name]) => all.some((one) => isErrno(one, name)))
-    .map(([, remedy]) => `. ${remedy}`);
-  const text = `rules: ${texts.join("; ")}${remedies.join("")}`;
+  const known = remedies.filter(({ applies }) => all.some((one) => applies(one)));
+  const text = `rules: ${texts.join("; ")}${known.map(({ remedy }) => `. ${remedy}`).join("")}`;
   return new ProxyError("START_FAILED", text, { cause: error });
 }
 
-const remedyOf = {
-  EPERM: "CAP_NET_ADMIN is missing: run as root, or add NET_ADMIN to the container's capabilities.",
-  ENETDOWN: "The interface lo is down: ip link set lo up.",
-};
 const noConnections: Connections = new Map();
+/** What a kernel without a module says: nf_tables_api.c, nft_expr_type_get; nfnetlink.c. */
+const remedies: readonly {
+  readonly applies: (error: unknown) => boolean;
+  readonly remedy: string;
+}[] = [
+  {
+    applies: (error) => isErrno(error, "EPERM"),
+    remedy:
+      "CAP_NET_ADMIN is missing: run as root, or add NET_ADMIN to the container's capabilities.",
+  },
+  {
+    applies: (error) => isErrno(error, "ENETDOWN"),
+    remedy: "The interface lo is down: ip link set lo up.",
+  },
+  {
+    applies: (error) => isErrno(error, "ENOENT") && isAbout(error, "add rule to chain"),
+    remedy:
+      "The kernel lacks a part of nftables that this rule needs: modprobe nft_tproxy nft_fib_inet nft_ct " +
+      "(CONFIG_NFT_TPROXY and the like).",
+  },
+  {
+    applies: (error) => isErrno(error, "EOPNOTSUPP") && isAbout(error, "add rule to chain"),
+    remedy: "The kernel has no TPROXY for IPv6: modprobe nf_tproxy_ipv6 (CONFIG_NF_TPROXY_IPV6).",
+  },
+  {
+    applies: (error) => isErrno(error, "EPROTONOSUPPORT", "EINVAL") && !isAbout(error, "IPv"),
+    remedy: "The kernel has no nftables: modprobe nf_tables (CONFIG_NF_TABLES).",
+  },
+];
+
+function isAbout(error: unknown, what: string): boolean {
+  return error instanceof ProxyError && error.message.includes(what);
+}
+
 /** What says that a rule (ENOENT) or a route (ESRCH) is not there. */
 const absent = ["ENOENT", "ESRCH"] as const;
 /** A kernel without IPv6, or one where net.ipv6.conf.all.disable_ipv6 is set (EACCES). */

@@ -8,7 +8,7 @@ export const symbols = {
   tproxy_socket: { args: ["i32", "i32", "i32"], returns: "i32" },
   tproxy_set_transparent: { args: ["i32", "i32"], returns: "i32" },
   tproxy_set_integer: { args: ["i32", "i32", "i32", "i32"], returns: "i32" },
-  tproxy_set_reset_on_close: { args: ["i32"], returns: "i32" },
+  tproxy_set_reset_on_close: { args: ["i32", "i32"], returns: "i32" },
   tproxy_bind: { args: ["i32", "ptr"], returns: "i32" },
   tproxy_listen: { args: ["i32", "i32"], returns: "i32" },
   tproxy_connect: { args: ["i32", "ptr"], returns: "i32" },

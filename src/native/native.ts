@@ -63,9 +63,12 @@ export function setUserTimeout(fd: number, milliseconds: number): void {
   );
 }
 
-/** From now on close(2) sends RST. A socket that is gone is no error. */
-export function setResetOnClose(fd: number): void {
-  shim.tproxy_set_reset_on_close(fd);
+/**
+ * Whether close(2) sends RST, which is also what the peer sees when the process dies: socket(7), SO_LINGER. A
+ * socket that is gone is no error.
+ */
+export function setResetOnClose(fd: number, on: boolean): void {
+  shim.tproxy_set_reset_on_close(fd, Number(on));
 }
 
 /** bind(2) to a flat address of `addressSize` bytes. */

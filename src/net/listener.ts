@@ -93,7 +93,7 @@ export function openListening(
 
 /** By RST: Bun's terminate() alone sends FIN on a TLS socket that has just been accepted. */
 function turnAway(stream: Stream): void {
-  native.setResetOnClose(stream.socket?.fd ?? -1);
+  native.setResetOnClose(stream.socket?.fd ?? -1, true);
   stream.terminate("");
 }
 

@@ -2,11 +2,18 @@
 import type { Socket } from "bun";
 
 import { Deadline } from "../deadline.ts";
+import * as native from "../native/native.ts";
 
 /** What became of a leg's set-up. For TLS, "ready" is not authorisation: tls/verify.ts decides. */
 export type Readiness =
   | { readonly kind: "ready"; readonly handshakeError: string | null }
   | { readonly kind: "closed"; readonly fault: string };
+
+/**
+ * What one stalled direction may hold: the read of Bun's during which its reader stopped (512 KiB), and on TLS as
+ * much again that was decrypted with it.
+ */
+export const heldBytesMax = 1 << 20;
 
 /** How a leg ended. `cut`: without its orderly end (RST, time-out, refusal). */
 export type Ending = "open" | "clean" | "cut";
@@ -99,6 +106,8 @@ export class Stream {
   terminate(fault: string): void {
     if (this.closed) return;
     const socket = this.#socket;
+    // Bun's terminate() sends FIN on a TLS socket whose handshake is not over.
+    this.#resetOnClose(true);
     this.#close("cut", fault);
     socket?.terminate();
     this.#partner?.terminate("");
@@ -169,9 +178,16 @@ export class Stream {
     this.#settleGone();
   }
 
+  /** Until its end was sent, a leg that goes with the process goes by RST: a cut must not look like an end. */
   #meet(partner: Stream, lingerMsMax: number): void {
     this.#partner = partner;
     this.#lingerMsMax = lingerMsMax;
+    this.#resetOnClose(true);
+  }
+
+  #resetOnClose(on: boolean): void {
+    const fd = this.#socket?.fd ?? -1;
+    if (fd >= 0) native.setResetOnClose(fd, on);
   }
 
   #handOver(partner: Stream): void {
@@ -234,6 +250,7 @@ export class Stream {
   #finishWrite(): void {
     if (this.#writeEnded) return;
     this.#writeEnded = true;
+    this.#resetOnClose(false);
     if (this.#partner !== null && this.#partner.#writeEnded) {
       this.#startLinger();
       this.#partner.#startLinger();

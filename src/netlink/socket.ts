@@ -10,6 +10,13 @@ export const family = netlink.netlinkFamily;
 /** A message before it has a sequence number; `about` says in errors what was attempted. */
 export type Request = Header & { readonly body: readonly Uint8Array[]; readonly about: string };
 
+/** Opens a conversation with one of the kernel's families; tests put answers of their own in its place. */
+export type Kernel = (of: number) => Conversation;
+
+export type Conversation = Disposable & Pick<NetlinkSocket, "send" | "exchange">;
+
+export const kernel: Kernel = (of) => new NetlinkSocket(of);
+
 export class NetlinkSocket implements Disposable {
   readonly #fd: number;
   readonly #buffer = new Uint8Array(receiveBytesMax);

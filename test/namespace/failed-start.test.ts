@@ -1,15 +1,15 @@
 /** A start that fails ends with one line that says why, and leaves the kernel as it found it. */
+import { chmodSync, copyFileSync, rmSync, writeFileSync } from "node:fs";
 import { expect, test } from "bun:test";
 
+import type { CredentialPaths, Defect } from "../support/credentials.ts";
+import { serveHttp } from "../support/http.ts";
 import { kernelState, makeForeign } from "../support/kernel-state.ts";
 import { flagsOf, Mesh } from "../support/mesh.ts";
-import { executable, type Pod } from "../support/pods.ts";
+import { executable } from "../support/pods.ts";
+import { curl } from "../support/programs.ts";
 
 const mesh = Mesh.create();
-
-async function taken(pod: Pod, host: string, port: number): Promise<void> {
-  await pod.agent.listen(host, port);
-}
 
 test("where lo is down it says so", async () => {
   const pod = mesh.extraPod();
@@ -22,20 +22,110 @@ test("where lo is down it says so", async () => {
 });
 
 const noNetAdmin = ["setpriv", "--bounding-set=-net_admin", "--inh-caps=-net_admin"];
+const nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"];
+
+/** What stands in the way, in the pod or in the files, and what the one line has to name. */
+const causes: readonly Cause[] = [
+  { name: "the TCP port is in use", port: ["127.0.0.1", 1], says: /--tcp-port 1 .*EADDRINUSE/ },
+  { name: "the TLS port is in use", port: ["127.0.0.1", 2], says: /--tls-port 2 .*EADDRINUSE/ },
+  {
+    name: "the status port is in use",
+    port: ["0.0.0.0", 15_020],
+    says: /--status-address .*EADDRINUSE/,
+  },
+  { name: "CAP_NET_ADMIN is missing", prefix: noNetAdmin, says: /CAP_NET_ADMIN is missing/ },
+  {
+    name: "descriptors are too few",
+    prefix: ["prlimit", "--nofile=100:100"],
+    says: /only 100 descriptors are allowed: raise the limit/,
+  },
+  {
+    name: "the certificate is missing",
+    spoil: ({ certificate }) => rmSync(certificate),
+    says: /--cert \S+: there is no such file/,
+  },
+  {
+    name: "the key may not be read",
+    prefix: nobody,
+    spoil: ({ directory, key }) => {
+      chmodSync(directory, 0o755);
+      chmodSync(key, 0o600);
+    },
+    open: true,
+    says: /--key \S+: it may not be read by this user/,
+  },
+  {
+    name: "the key is garbage",
+    spoil: ({ key }) => writeFileSync(key, "hunter2"),
+    says: /--key \S+: it holds no readable unencrypted PEM/,
+  },
+  {
+    name: "the authority is garbage",
+    spoil: ({ authority }) => writeFileSync(authority, "hunter2"),
+    says: /--ca-cert \S+: no PEM certificate in it/,
+  },
+  {
+    name: "the key is another certificate's",
+    spoil: ({ key }) => copyFileSync(mesh.credentials(mesh.a).key, key),
+    says: /--key \S+: it is not the key of the certificate/,
+  },
+  { name: "the certificate has expired", defect: { expired: true }, says: /--cert .*has expired/ },
+  { name: "the certificate is tomorrow's", defect: { early: true }, says: /--cert .*not valid/ },
+];
+
+type Cause = {
+  readonly name: string;
+  readonly says: RegExp;
+  readonly port?: readonly [host: string, port: number];
+  readonly prefix?: readonly string[];
+  readonly defect?: Defect;
+  readonly spoil?: (paths: CredentialPaths) => void;
+  /** Certificates may be read by everybody. */
+  readonly open?: boolean;
+};
+
+test.each(causes.map((cause) => [cause.name, cause] as const))(
+  "when %s it says so in one line, and nothing is left",
+  async (_, cause) => {
+    const pod = mesh.extraPod();
+    const paths = mesh.credentials(pod, cause.defect ?? {});
+    for (const path of cause.open === true ? [paths.certificate, paths.authority] : [])
+      chmodSync(path, 0o644);
+    cause.spoil?.(paths);
+    await makeForeign(pod);
+    if (cause.port !== undefined) await pod.agent.listen(...cause.port);
+    const before = await kernelState(pod);
+    const proxy = pod.start([...(cause.prefix ?? []), ...executable(), ...flagsOf(paths)]);
+    expect(await proxy.child.exited).toBe(1);
+    await proxy.says(cause.says);
+    expect(proxy.output.trim().split("\n")).toHaveLength(1);
+    expect(proxy.output).not.toContain("hunter2");
+    expect(await kernelState(pod)).toBe(before);
+  },
+);
 
 test.each([
-  ["the TCP port is in use", 1, [], /--tcp-port/],
-  ["the TLS port is in use", 2, [], /--tls-port/],
-  ["the status port is in use", 15_020, [], /--status-address/],
-  ["CAP_NET_ADMIN is missing", null, noNetAdmin, /NET_ADMIN/],
-] as const)("when %s nothing is left", async (_, port, prefix, reason) => {
-  const pod = mesh.extraPod();
-  await makeForeign(pod);
-  if (port !== null) await taken(pod, port === 15_020 ? "0.0.0.0" : "127.0.0.1", port);
-  const before = await kernelState(pod);
-  const proxy = pod.start([...prefix, ...executable(), ...flagsOf(mesh.credentials(pod))]);
-  expect(await proxy.child.exited).toBe(1);
-  await proxy.says(reason);
-  expect(proxy.output.trim().split("\n")).toHaveLength(1);
-  expect(await kernelState(pod)).toBe(before);
-});
+  ["the same ports", [], /--status-address .*EADDRINUSE.*is a proxy running/],
+  [
+    "other ports",
+    ["--tcp-port", "11", "--tls-port", "12", "--status-address", ":15021"],
+    /another proxy \(--tcp-port 1, --tls-port 2\) serves this network namespace/,
+  ],
+] as const)(
+  "beside a proxy that runs none starts, on %s, and that one goes on",
+  async (_, ports, says) => {
+    const pod = mesh.extraPod();
+    await mesh.proxy(pod);
+    await serveHttp(pod, 8000, "still served");
+    const before = await kernelState(pod);
+    const flags = [...flagsOf(mesh.credentials(pod)), ...ports];
+    const second = pod.start([...executable(), ...flags]);
+    expect(await second.child.exited).toBe(1);
+    await second.says(says);
+    expect(await kernelState(pod)).toBe(before);
+    const { certificate, key } = mesh.credentials(mesh.c);
+    const own = ["-k", "--cert", certificate, "--key", key];
+    const { output } = await curl(mesh.c, ...own, `https://${pod.address4}:8000/`);
+    expect(output).toBe("still served");
+  },
+);

@@ -143,6 +143,12 @@ export class Pod {
     return running;
   }
 
+  /** Peers that nobody wants (crowd.ts), `width` at once. */
+  crowd(kind: string, count: number, width: number, ...args: readonly string[]): Crowd {
+    const script = `${import.meta.dir}/crowd.ts`;
+    return new Crowd(this.start(["bun", script, kind, String(count), String(width), ...args]));
+  }
+
   /** The pod's application: sockets that the test drives. */
   get agent(): Agent {
     this.#agent ??= this.#startAgent();
@@ -216,6 +222,29 @@ export class Running {
     const waiting = this.#waiting;
     this.#waiting = [];
     for (const wake of waiting) wake();
+  }
+}
+
+export type CrowdEnd = {
+  readonly endings: Readonly<Record<string, number>>;
+  readonly bytes: number;
+};
+
+export class Crowd {
+  readonly running: Running;
+
+  constructor(running: Running) {
+    this.running = running;
+  }
+
+  /** Waits until all that are to stand at once do. */
+  async standing(): Promise<void> {
+    await this.running.says(/^standing$/m);
+  }
+
+  /** Waits for the end of the last one. */
+  async end(): Promise<CrowdEnd> {
+    return JSON.parse(await this.running.says(/^\{.*\}$/m)) as CrowdEnd;
   }
 }
 

@@ -1,0 +1,71 @@
+/** What breaks beside the proxy: the other proxy, the wire, readers that never read. Bytes arrive or the cut is seen. */
+import { expect, test } from "bun:test";
+
+import { heldBytesMax } from "../../src/net/stream.ts";
+import { Mesh } from "../support/mesh.ts";
+import { patternDigest } from "../support/pattern.ts";
+
+test.each(["there", "back"] as const)(
+  "the peer's proxy killed in mid-transfer %s: the application sees a reset, not an end",
+  async (way) => {
+    const mesh = Mesh.create();
+    await mesh.startProxies();
+    const { client, server } = await mesh.connection();
+    const [from, to] = way === "there" ? [client, server] : [server, client];
+    from.chatter("a sentence of many, ");
+    await to.received(5_000_000);
+    await mesh.proxies[way === "there" ? 0 : 1]?.end("SIGKILL");
+    expect((await to.finish()).ending).toBe("ECONNRESET");
+    expect((await from.finish()).ending).toBe("ECONNRESET");
+  },
+);
+
+test("the peer's proxy killed while nothing moves: a reset, not an end", async () => {
+  const mesh = Mesh.create();
+  await mesh.startProxies();
+  const { client, server } = await mesh.connection();
+  await client.say("x");
+  await server.received(1);
+  await mesh.proxies[1]?.end("SIGKILL");
+  expect((await client.finish()).ending).toBe("ECONNRESET");
+  expect((await server.finish()).ending).toBe("ECONNRESET");
+});
+
+test("an end that was sent before the kill stays an end", async () => {
+  const mesh = Mesh.create();
+  await mesh.startProxies();
+  const { client, server } = await mesh.connection();
+  await client.say("all of it");
+  await client.end();
+  expect((await server.finish()).text).toBe("all of it");
+  await mesh.proxies[0]?.end("SIGKILL");
+  expect((await server.finish()).ending).toBe("end");
+});
+
+test("a wire that is cut and comes back costs time, not bytes", async () => {
+  const mesh = Mesh.create();
+  await mesh.startProxies();
+  const { client, server } = await mesh.connection();
+  const bytes = 50_000_000;
+  const writing = client.write(bytes);
+  await server.received(1_000_000);
+  await mesh.b.run(["ip", "link", "set", "eth0", "down"]);
+  await mesh.b.run(["ip", "link", "set", "eth0", "up"]);
+  await writing;
+  await client.end();
+  expect((await server.finish()).sha256).toBe(patternDigest(bytes));
+}, 60_000);
+
+test("64 writers against readers that never read cost 64 times the named limit at most", async () => {
+  const mesh = Mesh.create();
+  await mesh.startProxies();
+  const before = mesh.anonymousMemory();
+  for (let turn = 0; turn < 64; turn += 1) {
+    const { client, server } = await mesh.connection();
+    await server.pause();
+    client.chatter("more and more ");
+  }
+  await mesh.standstill();
+  // Both proxies stall, each with one connection's share.
+  expect(mesh.anonymousMemory() - before).toBeLessThan(2 * 64 * heldBytesMax);
+}, 60_000);

@@ -1,0 +1,119 @@
+/**
+ * Peers that nobody wants, inside a pod: `bun crowd.ts KIND COUNT WIDTH HOST PORT [CERT KEY]`. Says "standing"
+ * when as many as can be are connected, and at the end one JSON line: how each ended, and what they got.
+ */
+import { readFileSync } from "node:fs";
+
+import type { Socket } from "bun";
+
+const [kind = "", count = "1", width = "1", host = "", port = "0", cert, key] =
+  process.argv.slice(2);
+
+type Held = { readonly end: (how: string) => void; bytes: number };
+
+const hello = clientHello();
+const random = crypto.getRandomValues(new Uint8Array(4096));
+random[0] = 0x99;
+const oversize = new Uint8Array(70_000);
+oversize.set([0x16, 3, 1, 0xff, 0xff]);
+
+/** What each kind says when it is connected, if it says anything. */
+const opening: Readonly<Record<string, (socket: Socket<Held>) => void>> = {
+  silent: () => undefined,
+  http: (socket) => void socket.write("GET / HTTP/1.1\r\nHost: b\r\n\r\n"),
+  random: (socket) => void socket.write(random),
+  "half-hello": (socket) => void socket.write(hello.subarray(0, hello.length / 2)),
+  drip: (socket) => void drip(socket),
+  "oversize-record": (socket) => void socket.write(oversize),
+  vanish: (socket) => {
+    socket.data.end("vanished");
+    socket.terminate();
+  },
+  handshake: () => undefined,
+  request: () => undefined,
+};
+
+const endings: Record<string, number> = {};
+let bytes = 0;
+let standing = 0;
+let left = Number(count);
+await Promise.all(Array.from({ length: Number(width) }, queue));
+console.log(JSON.stringify({ endings, bytes }));
+
+async function queue(): Promise<void> {
+  while (left > 0) {
+    left -= 1;
+    const how = await one();
+    endings[how] = (endings[how] ?? 0) + 1;
+  }
+}
+
+async function one(): Promise<string> {
+  const { promise, resolve } = Promise.withResolvers<string>();
+  const held: Held = { end: resolve, bytes: 0 };
+  const tls = kind === "handshake" || kind === "request";
+  await Bun.connect<Held>({
+    hostname: host,
+    port: Number(port),
+    data: held,
+    ...(tls ? { tls: tlsOptions() } : {}),
+    socket: {
+      open: (socket) => {
+        if (!tls) stand();
+        opening[kind]?.(socket);
+      },
+      handshake: (socket) => {
+        stand();
+        if (kind === "request") socket.write("GET / HTTP/1.0\r\n\r\n");
+      },
+      data: (socket, chunk) => {
+        bytes += chunk.length;
+        socket.data.bytes += chunk.length;
+        if (kind !== "request") return;
+        resolve("answered");
+        socket.end();
+      },
+      end: () => {
+        resolve("end");
+      },
+      close: (_, error) => {
+        resolve((error as { code?: string } | undefined)?.code ?? "end");
+      },
+      error: (_, error) => {
+        resolve((error as { code?: string }).code ?? "error");
+      },
+      connectError: () => undefined,
+    },
+  }).catch((error: unknown) => {
+    resolve((error as { code?: string }).code ?? "error");
+  });
+  return await promise;
+}
+
+function stand(): void {
+  standing += 1;
+  if (standing === Math.min(Number(count), Number(width))) console.log("standing");
+}
+
+async function drip(socket: Socket<Held>): Promise<void> {
+  for (const byte of hello) {
+    if (socket.write(Uint8Array.of(byte)) < 0) return;
+    await Bun.sleep(50);
+  }
+}
+
+function tlsOptions(): Bun.TLSOptions {
+  const own = cert === undefined || key === undefined ? {} : { cert: pem(cert), key: pem(key) };
+  return { ...own, rejectUnauthorized: false };
+}
+
+function pem(path: string): string {
+  return readFileSync(path, "utf8");
+}
+
+/** A ClientHello that begins well: RFC 8446, 4.1.2. */
+function clientHello(): Uint8Array {
+  const bytesOf = new Uint8Array(517);
+  bytesOf.set([0x16, 3, 1, 2, 0, 1, 0, 1, 0xfc, 3, 3]);
+  return bytesOf;
+}

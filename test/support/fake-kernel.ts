@@ -1,0 +1,33 @@
+/** A kernel whose answers a test chooses; what is asked of it is written down. */
+import { SystemCallError } from "../../src/native/errno.ts";
+import type { Kernel, Request } from "../../src/netlink/socket.ts";
+
+export class FakeKernel {
+  readonly asked: string[] = [];
+  readonly #errnoOf: (request: Request) => number;
+
+  /** `errnoOf`: 0 for what it does, else its refusal. */
+  constructor(errnoOf: (request: Request) => number) {
+    this.#errnoOf = errnoOf;
+  }
+
+  readonly open: Kernel = () => ({
+    send: (requests) => {
+      this.#answer(requests);
+    },
+    exchange: (requests) => {
+      this.#answer(requests);
+      return [];
+    },
+    [Symbol.dispose]: () => undefined,
+  });
+
+  /** As a batch is: the first refusal undoes the rest, and is what the caller hears. */
+  #answer(requests: readonly Request[]): void {
+    for (const request of requests) {
+      const errno = this.#errnoOf(request);
+      if (errno !== 0) throw new SystemCallError(request.about, errno);
+    }
+    this.asked.push(...requests.map(({ about }) => about));
+  }
+}
