@@ -11,6 +11,8 @@ export type Config = {
   readonly interception: Interception;
   /** False leaves the rules in place at the end: captured traffic is dropped until a proxy runs again. */
   readonly removeRulesOnExit: boolean;
+  /** The rules go again, and the proxy with them, unless somebody confirms within this time. */
+  readonly confirmMsMax: number | null;
   readonly limits: Limits;
 };
 
@@ -39,6 +41,8 @@ export type Interception = {
   readonly excludedInboundPorts: readonly number[];
   /** Users whose outbound connections are left alone. */
   readonly excludedUids: readonly number[];
+  /** The only users whose outbound connections are diverted. */
+  readonly onlyUids: "all" | readonly number[];
   /** Single destinations left alone: the environment's API server. */
   readonly excludedDestinations: readonly SocketAddress[];
   readonly mark: Mark;

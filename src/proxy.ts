@@ -26,8 +26,8 @@ export type Proxy = {
   readonly connections: () => number;
   /** Serves on, live connections and new ones, until none is left, its time is up or `forced` resolves. */
   readonly drain: (forced: Promise<unknown>) => Promise<DrainEnd>;
-  /** Ends what is live by RST and closes the listeners. Rules go if the configuration says so, or reset from now on. */
-  readonly stop: () => void;
+  /** Ends what is live by RST and closes the listeners. Rules that do not go reset from now on. */
+  readonly stop: (how: { readonly removeRules: boolean }) => void;
 };
 
 /**
@@ -64,12 +64,12 @@ export function startProxy(config: Config, log: Log): Proxy {
       state.draining = true;
       return await drain(ledger, limits.drainMsMax, forced);
     },
-    stop: () => {
+    stop: ({ removeRules }) => {
       state.watch?.stop();
-      if (!config.removeRulesOnExit) closeRules(rules, log);
+      if (!removeRules) closeRules(rules, log);
       // Not before the last diverted socket is gone: its application would go on in clear.
       stack.dispose();
-      if (config.removeRulesOnExit) rules.remove();
+      if (removeRules) rules.remove();
     },
   };
 }

@@ -27,9 +27,11 @@ export type InterceptionFlags = {
   readonly meshCidr?: readonly Cidr[];
   readonly excludeCidr?: readonly Cidr[];
   readonly excludeOutboundPort?: readonly number[];
-  readonly inboundPort?: readonly number[];
+  readonly inboundPort?: readonly number[] | "none";
   readonly excludeInboundPort?: readonly number[];
   readonly excludeUid?: readonly number[];
+  readonly onlyUid?: readonly number[];
+  readonly host?: boolean;
 };
 
 export type RunFlags = InterceptionFlags & {
@@ -41,6 +43,7 @@ export type RunFlags = InterceptionFlags & {
   readonly logFormat: "text" | "json";
   readonly logLines: number;
   readonly removeRulesOnExit?: boolean;
+  readonly confirm?: number;
 } & LimitFlags;
 
 /** Milliseconds and counts; null is "none". */
@@ -79,8 +82,8 @@ export function addInterceptionOptions(command: Command): void {
   add(command, "--exclude-outbound-port <ports>", "destination ports left alone", {
     parse: values.list(values.port),
   });
-  add(command, "--inbound-port <ports>", "ports that peers reach by mutual TLS only", {
-    parse: values.list(values.port),
+  add(command, "--inbound-port <ports>", "ports that peers reach by mutual TLS only, or none", {
+    parse: values.portsOrNone(),
     shown: "all",
   });
   add(command, "--exclude-inbound-port <ports>", "ports open in clear, as without the proxy", {
@@ -88,6 +91,15 @@ export function addInterceptionOptions(command: Command): void {
   });
   add(command, "--exclude-uid <uids>", "users whose outbound connections are left alone", {
     parse: values.list(values.uid),
+  });
+  add(command, "--only-uid <uids>", "users whose outbound connections are diverted", {
+    parse: values.list(values.uid),
+    shown: "all",
+  });
+  add(command, "--host [boolean]", "take care of those who are logged in: see On a plain host", {
+    parse: values.boolean,
+    preset: "true",
+    shown: "true in the machine's own network namespace",
   });
   add(command, "--mark <value/mask>", "bits of the fwmark that are ours", {
     parse: values.mark,
@@ -152,6 +164,14 @@ export function addOtherOptions(command: Command): void {
     preset: "true",
     shown: "true on a host, false in a pod",
   });
+  add(
+    command,
+    "--confirm <duration>",
+    "take the rules away again unless tls-tproxy confirm is run",
+    {
+      parse: values.duration,
+    },
+  );
   add(command, "--log-format <form>", "text, or json with a field for everything", {
     parse: values.logFormat,
     default: ["text", "text"],
@@ -170,13 +190,15 @@ export function addOtherOptions(command: Command): void {
 export function configOf(flags: RunFlags, environment: Environment): Config {
   const credentials = credentialsOf(flags);
   assertCareful(flags);
+  assertReachable(flags, environment);
   return {
     credentials,
     tlsVersionMin: flags.tlsMin,
     log: { verbosity: flags.v, format: flags.logFormat, linesMax: flags.logLines },
     statusAddress: flags.statusAddress,
     interception: interceptionOf(flags, environment),
-    removeRulesOnExit: flags.removeRulesOnExit ?? isInitialNetworkNamespace(),
+    removeRulesOnExit: flags.removeRulesOnExit ?? isHost(flags),
+    confirmMsMax: flags.confirm ?? null,
     limits: limitsOf(flags),
   };
 }
@@ -198,10 +220,28 @@ function limitsOf(flags: LimitFlags): Limits {
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
-/** Throws ProxyError (USAGE) on a host without an explicit range and ports: everybody would be locked out. */
+/** Throws ProxyError (USAGE) on a host without an explicit scope both ways: everybody would be locked out. */
 export function assertCareful(flags: InterceptionFlags): void {
-  const bare = flags.meshCidr === undefined || flags.inboundPort === undefined;
-  if (bare && isInitialNetworkNamespace()) throw new ProxyError("USAGE", hostRefusal);
+  if (!isHost(flags)) return;
+  const outward = flags.meshCidr !== undefined || flags.onlyUid !== undefined;
+  if (!outward || flags.inboundPort === undefined) throw new ProxyError("USAGE", hostRefusal);
+}
+
+/** Throws ProxyError (USAGE) where the way in that an operator stands on would be taken without a way back. */
+function assertReachable(flags: RunFlags, environment: Environment): void {
+  if (!isHost(flags) || flags.confirm !== undefined) return;
+  if (flags.inboundPort === undefined || flags.inboundPort === "none") return;
+  const session = Number(environment["SSH_CONNECTION"]?.split(" ")[3] ?? sshPort);
+  const port = flags.inboundPort.find((one) => one === sshPort || one === session);
+  if (port === undefined) return;
+  const text =
+    `--inbound-port ${port} would close ssh to everybody without a certificate of your authority. ` +
+    "If you mean it, add --confirm 60s: the rules go again unless you say tls-tproxy confirm.";
+  throw new ProxyError("USAGE", text);
+}
+
+function isHost({ host }: InterceptionFlags): boolean {
+  return host ?? isInitialNetworkNamespace();
 }
 
 /** Throws ProxyError (USAGE) for ports that clash. */
@@ -211,9 +251,10 @@ export function interceptionOf(flags: InterceptionFlags, environment: Environmen
     meshRanges: flags.meshCidr ?? defaultMeshRanges,
     excludedRanges: flags.excludeCidr ?? [],
     excludedOutboundPorts: flags.excludeOutboundPort ?? [],
-    inboundPorts: flags.inboundPort ?? "all",
+    inboundPorts: flags.inboundPort === "none" ? [] : (flags.inboundPort ?? "all"),
     excludedInboundPorts: flags.excludeInboundPort ?? [],
     excludedUids: flags.excludeUid ?? [],
+    onlyUids: flags.onlyUid ?? "all",
     excludedDestinations: apiServerOf(environment),
     mark: flags.mark,
     tcpPort: flags.tcpPort,
@@ -267,7 +308,7 @@ export function describeOption(option: Option): string {
   return shown === undefined ? option.description : `${option.description} (default: ${shown})`;
 }
 
-function add(command: Command, flags: string, about: string, form: OptionForm = {}): void {
+export function add(command: Command, flags: string, about: string, form: OptionForm = {}): void {
   const shown = form.shown === undefined ? about : `${about} (default: ${form.shown})`;
   const option = new Option(flags, shown);
   option.env(`TPROXY_${option.name().toUpperCase().replaceAll("-", "_")}`);
@@ -285,4 +326,6 @@ const credentialsHelp =
 
 const hostRefusal =
   "this is the host's own network namespace: capturing all private ranges and every inbound port would " +
-  "lock everybody out of it. Say what to intercept with --mesh-cidr and --inbound-port.";
+  "lock everybody out of it. Say what to intercept: --mesh-cidr (or --only-uid) and --inbound-port (or none).";
+
+const sshPort = 22;

@@ -2,6 +2,7 @@
 import { Command } from "commander";
 
 import manifest from "../../package.json" with { type: "json" };
+import { confirmCommand } from "./confirm.ts";
 import { demoCommands } from "./demo.ts";
 import { describeOption } from "./options.ts";
 import { rulesCommand } from "./rules.ts";
@@ -31,6 +32,7 @@ export function makeProgram(): Command {
   program.commandsGroup("Commands:");
   demoCommands(program);
   rulesCommand(program);
+  confirmCommand(program);
   return program;
 }
 

@@ -2,7 +2,8 @@
 import type { Command } from "commander";
 
 import { EndSignals } from "../lifecycle/signals.ts";
-import { makeLog } from "../log/log.ts";
+import { confirmed } from "../lifecycle/confirmation.ts";
+import { makeLog, type Log } from "../log/log.ts";
 import type { Config } from "../config.ts";
 import { startProxy } from "../proxy.ts";
 import {
@@ -34,17 +35,45 @@ async function run(flags: RunFlags): Promise<void> {
   const signals = new EndSignals();
   const proxy = startProxy(config, log);
   log.write("I", "proxy", "ready");
-  const signal = await signals.next();
-  log.write(
-    "I",
-    "proxy",
-    `${signal}: ${proxy.connections()} connections are served to their end, for ${drainText(config)} at most; a second signal ends them`,
-  );
-  log.write("I", "proxy", `ending: ${await proxy.drain(signals.next())}`);
-  proxy.stop();
+  const first = signals.next();
+  if (await onTrial(config, log, first)) {
+    const signal = await first;
+    log.write("I", "proxy", `${signal}: ${serving(proxy.connections(), config)}`);
+    log.write("I", "proxy", `ending: ${await proxy.drain(signals.next())}`);
+    proxy.stop({ removeRules: config.removeRulesOnExit });
+  } else {
+    proxy.stop({ removeRules: true });
+    process.exitCode = 1;
+  }
   await log.end();
 }
 
-function drainText({ limits }: Config): string {
-  return formatDuration(limits.drainMsMax);
+/** False if nobody has confirmed in time. A signal to end is an answer too. */
+async function onTrial(
+  { confirmMsMax, interception }: Config,
+  log: Log,
+  ended: Promise<unknown>,
+): Promise<boolean> {
+  if (confirmMsMax === null) return true;
+  const time = formatDuration(confirmMsMax);
+  const port = interception.tcpPort === 1 ? "" : ` --tcp-port ${interception.tcpPort}`;
+  log.write(
+    "W",
+    "proxy",
+    `the rules go again in ${time} unless you run: tls-tproxy confirm${port}`,
+  );
+  const kept = await Promise.race([confirmed(confirmMsMax), ended.then(() => true)]);
+  if (kept) log.write("I", "proxy", "confirmed, or told to end: the trial is over");
+  else
+    log.write(
+      "E",
+      "proxy",
+      `nobody has confirmed within ${time}: the rules go, and the proxy ends`,
+    );
+  return kept;
+}
+
+function serving(connections: number, { limits }: Config): string {
+  const time = formatDuration(limits.drainMsMax);
+  return `${connections} connections are served to their end, for ${time} at most; a second signal ends them`;
 }

@@ -25,6 +25,12 @@ export function port(text: string): number {
   return integer(text, 1, 65_535, "a port, 1 to 65535");
 }
 
+/** A list of ports, or "none". */
+export function portsOrNone(): (text: string, before: unknown) => number[] | "none" {
+  const ports = list(port);
+  return (text, before) => (text === "none" ? "none" : ports(text, before));
+}
+
 export function uid(text: string): number {
   return integer(text, 0, 4_294_967_294, "a user id, 0 to 4294967294");
 }

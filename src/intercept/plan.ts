@@ -159,6 +159,7 @@ function setsOf(of: Interception): readonly SetPlan[] {
     ...numbers("excluded-outbound-ports", "dport", of.excludedOutboundPorts),
     ...destinations("excluded-destinations", of.excludedDestinations),
     ...numbers("excluded-uids", "uid", of.excludedUids),
+    ...(of.onlyUids === "all" ? [] : numbers("only-uids", "uid", of.onlyUids)),
     ...(of.inboundPorts === "all" ? [] : numbers("inbound-ports", "dport", of.inboundPorts)),
     ...numbers("excluded-inbound-ports", "dport", [...of.excludedInboundPorts, of.statusPort]),
     ...numbers("clear-inbound-ports", "sport", of.excludedInboundPorts),
@@ -263,17 +264,21 @@ function leftAloneInbound(of: Interception): readonly Rule[] {
     [{ kind: "tcp", is: false }, leave],
     [{ kind: "not-local-destination" }, leave],
     [{ kind: "in-set", set: "excluded-inbound-ports", is: true }, leave],
-    ...(of.inboundPorts === "all"
-      ? []
-      : [[{ kind: "in-set", set: "inbound-ports", is: false } as const, leave]]),
+    ...inboundScope(of.inboundPorts),
   ];
+}
+
+/** Without any port there is no set to ask. */
+function inboundScope(ports: Interception["inboundPorts"]): readonly Rule[] {
+  if (ports === "all") return [];
+  if (ports.length === 0) return [[leave]];
+  return [[{ kind: "in-set", set: "inbound-ports", is: false }, leave]];
 }
 
 /** Conntrack is asked only where the configuration leaves something in clear that it alone can tell apart. */
 function usesConntrack(of: Interception): boolean {
-  return (
-    of.excludedInboundPorts.length > 0 || of.inboundPorts !== "all" || of.excludedUids.length > 0
-  );
+  const byUid = of.excludedUids.length > 0 || of.onlyUids !== "all";
+  return byUid || of.excludedInboundPorts.length > 0 || of.inboundPorts !== "all";
 }
 
 /**
@@ -312,9 +317,13 @@ function clearReplyRules(of: Interception): readonly Rule[] {
 
 /** Connections of excluded users, remembered for the packets that the kernel sends for them on its own. */
 function uidRules(of: Interception): readonly Rule[] {
-  if (of.excludedUids.length === 0) return [];
-  const theirs: Step = { kind: "in-set", set: "excluded-uids", is: true };
-  return [[theirs, { kind: "set-connection-mark", value: own(of.mark) }, leave]];
+  const remember: Step = { kind: "set-connection-mark", value: own(of.mark) };
+  const excluded: Rule = [{ kind: "in-set", set: "excluded-uids", is: true }, remember, leave];
+  const others: Rule = [{ kind: "in-set", set: "only-uids", is: false }, remember, leave];
+  return [
+    ...(of.excludedUids.length > 0 ? [excluded] : []),
+    ...(of.onlyUids === "all" ? [] : [others]),
+  ];
 }
 
 function whereAny(values: readonly unknown[], set: string): readonly Rule[] {

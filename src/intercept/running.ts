@@ -1,10 +1,52 @@
-/** Whether a proxy serves the diverted connections of this network namespace: proc(5), net/tcp. */
-import { readFileSync } from "node:fs";
+/** Whether a proxy serves the diverted connections of this network namespace, and which process: proc(5). */
+import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 
 /** True if somebody listens on 127.0.0.1 at this port. */
 export function isListening(port: number): boolean {
+  return listeningInode(port) !== null;
+}
+
+export type Process = {
+  readonly pid: number;
+  /** Whether it has a handler for the signal of this number. */
+  readonly catches: (signal: number) => boolean;
+};
+
+/** The process that listens on 127.0.0.1 at this port, or null: there is none, or it is not ours to see. */
+export function listeningProcess(port: number): Process | null {
+  const inode = listeningInode(port);
+  if (inode === null) return null;
+  const pids = readdirSync("/proc").filter((name) => /^\d+$/.test(name));
+  const pid = pids.find((one) => hasSocket(one, inode));
+  if (pid === undefined) return null;
+  return { pid: Number(pid), catches: (signal) => catches(pid, signal) };
+}
+
+function listeningInode(port: number): string | null {
   const hex = port.toString(16).toUpperCase().padStart(4, "0");
-  return readFileSync("/proc/self/net/tcp", "latin1").includes(
-    ` 0100007F:${hex} 00000000:0000 0A `,
-  );
+  const line = new RegExp(`^ *\\d+: 0100007F:${hex} 00000000:0000 0A(?: +\\S+){5} +(\\d+)`, "m");
+  return line.exec(readFileSync("/proc/self/net/tcp", "latin1"))?.[1] ?? null;
+}
+
+function hasSocket(pid: string, inode: string): boolean {
+  try {
+    const folder = `/proc/${pid}/fd`;
+    return readdirSync(folder).some((fd) => linkOf(`${folder}/${fd}`) === `socket:[${inode}]`);
+  } catch {
+    return false; // It has ended, or belongs to somebody else.
+  }
+}
+
+function linkOf(path: string): string {
+  try {
+    return readlinkSync(path);
+  } catch {
+    return "";
+  }
+}
+
+/** SigCgt: bit n - 1 stands for signal n. */
+function catches(pid: string, signal: number): boolean {
+  const mask = /^SigCgt:\s+([0-9a-f]+)/m.exec(readFileSync(`/proc/${pid}/status`, "latin1"))?.[1];
+  return ((BigInt(`0x${mask ?? "0"}`) >> BigInt(signal - 1)) & 1n) === 1n;
 }

@@ -27,7 +27,9 @@ test("without certificates it refuses, and says how to get them", () => {
 test("on a host it refuses to capture everything", () => {
   const { code, error } = tproxy(["--cert", "c", "--key", "k", "--ca-cert", "a"]);
   expect(code).toBe(2);
-  expect(error).toContain("Say what to intercept with --mesh-cidr and --inbound-port");
+  expect(error).toContain(
+    "Say what to intercept: --mesh-cidr (or --only-uid) and --inbound-port (or none)",
+  );
 });
 
 test.each([

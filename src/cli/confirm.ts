@@ -1,0 +1,34 @@
+/** `tproxy confirm`: rules that are on trial may stay. */
+import { constants } from "node:os";
+
+import type { Command } from "commander";
+
+import { ProxyError } from "../errors.ts";
+import { listeningProcess } from "../intercept/running.ts";
+import { confirmSignal } from "../lifecycle/confirmation.ts";
+import { add } from "./options.ts";
+import { port } from "./values.ts";
+
+export function confirmCommand(program: Command): void {
+  const command = program.command("confirm");
+  command.description("let the rules of a proxy started with --confirm stay");
+  add(command, "--tcp-port <port>", "the proxy's port", { parse: port, default: [1, "1"] });
+  command.action((flags: { readonly tcpPort: number }) => {
+    confirm(flags.tcpPort);
+  });
+}
+
+/** Throws START_FAILED with what to do. A process that does not wait for the signal would die of it. */
+function confirm(tcpPort: number): void {
+  const proxy = listeningProcess(tcpPort);
+  if (proxy === null) {
+    const text = `no proxy of yours listens on 127.0.0.1:${tcpPort}: is it running here, are you its user, has it another --tcp-port?`;
+    throw new ProxyError("START_FAILED", text);
+  }
+  if (!proxy.catches(constants.signals[confirmSignal])) {
+    const text = `process ${proxy.pid} waits for no confirmation: it was started without --confirm`;
+    throw new ProxyError("START_FAILED", text);
+  }
+  process.kill(proxy.pid, confirmSignal);
+  process.stdout.write(`confirmed: process ${proxy.pid} keeps its rules\n`);
+}

@@ -1,0 +1,143 @@
+/** On a plain host nothing is taken that was not asked for, and what was taken by mistake comes back. */
+import { beforeAll, expect, test } from "bun:test";
+
+import { serveHttp } from "../support/http.ts";
+import { kernelState } from "../support/kernel-state.ts";
+import { flagsOf, Mesh } from "../support/mesh.ts";
+import { executable, type Output, type Pod } from "../support/pods.ts";
+import { curl } from "../support/programs.ts";
+
+const mesh = Mesh.create();
+const { c } = mesh;
+
+beforeAll(async () => {
+  await serveHttp(c, 8080, "in clear");
+});
+
+/** A namespace that plays the host: an ssh server's port, an application's, and nobody else's rules. */
+async function host(): Promise<Pod> {
+  const pod = mesh.extraPod();
+  await serveHttp(pod, 22, "ssh");
+  await serveHttp(pod, 8080, "application");
+  return pod;
+}
+
+async function start(pod: Pod, ...options: readonly string[]): Promise<Output> {
+  return await pod.run([...executable(), ...flagsOf(mesh.credentials(pod)), "--host", ...options]);
+}
+
+async function asked(
+  from: Pod,
+  to: Pod,
+  port: number,
+  prefix: readonly string[] = [],
+): Promise<string> {
+  const url = `http://${to.address4}:${port}/`;
+  return (await from.run([...prefix, "curl", "--silent", "--max-time", "5", url])).stdout;
+}
+
+function as(uid: number): readonly string[] {
+  return ["setpriv", `--reuid=${uid}`, "--clear-groups"];
+}
+
+const range = ["--mesh-cidr", "10.77.0.0/24"];
+const scope = [...range, "--inbound-port", "8080"];
+
+test.each([
+  ["no scope", [], /lock everybody out.*--mesh-cidr \(or --only-uid\) and --inbound-port/],
+  ["no inbound port", range, /lock everybody out/],
+  ["no range", ["--inbound-port", "8080"], /lock everybody out/],
+  ["ssh's port", [...range, "--inbound-port", "22"], /would close ssh.*--confirm 60s/],
+] as const)("with %s it refuses, and touches nothing", async (_, options, says) => {
+  const pod = mesh.extraPod();
+  const before = await kernelState(pod);
+  const { code, stderr } = await start(pod, ...options);
+  expect([code, stderr]).toEqual([2, expect.stringMatching(says)]);
+  expect(await kernelState(pod)).toBe(before);
+});
+
+test("the port that you are logged in by is known from the environment", async () => {
+  const pod = mesh.extraPod();
+  const session = ["env", "SSH_CONNECTION=10.0.0.9 5022 10.0.0.1 2222"];
+  const flags = [...flagsOf(mesh.credentials(pod)), "--host", ...range, "--inbound-port", "2222"];
+  const { code, stderr } = await pod.run([...session, ...executable(), ...flags]);
+  expect([code, stderr]).toEqual([
+    2,
+    expect.stringContaining("--inbound-port 2222 would close ssh"),
+  ]);
+});
+
+test("what was asked for is protected, all else stays as it was, and at the end too", async () => {
+  const pod = await host();
+  const before = await kernelState(pod);
+  const proxy = await mesh.proxy(pod, ["--host", ...scope]);
+  expect(await asked(c, pod, 22)).toBe("ssh");
+  expect(await asked(c, pod, 8080)).toBe("");
+  expect(await asked(pod, c, 8080)).toBe("");
+  const { certificate, key } = mesh.credentials(c);
+  const own = ["-k", "--cert", certificate, "--key", key];
+  expect((await curl(c, ...own, `https://${pod.address4}:8080/`)).output).toBe("application");
+  expect(await proxy.end()).toBe(0);
+  expect(await kernelState(pod)).toBe(before);
+  expect(await asked(c, pod, 8080)).toBe("application");
+});
+
+test("--inbound-port none: outward only", async () => {
+  const pod = await host();
+  await mesh.proxy(pod, ["--host", ...range, "--inbound-port", "none"]);
+  expect([await asked(c, pod, 22), await asked(c, pod, 8080)]).toEqual(["ssh", "application"]);
+  expect(await asked(pod, c, 8080)).toBe("");
+});
+
+test("--only-uid: this user's connections are diverted, nobody else's", async () => {
+  const pod = await host();
+  await mesh.proxy(pod, ["--host", "--only-uid", "4242", "--inbound-port", "none"]);
+  expect(await asked(pod, c, 8080, as(4242))).toBe("");
+  expect(await asked(pod, c, 8080, as(4243))).toBe("in clear");
+  expect(await asked(pod, c, 8080)).toBe("in clear");
+  expect(await asked(c, pod, 22)).toBe("ssh");
+});
+
+test("--only-uid: the user reaches a peer that has a proxy, others do not", async () => {
+  const [pod, peer] = [await host(), mesh.extraPod()];
+  await mesh.proxy(peer);
+  await serveHttp(peer, 8080, "by mutual TLS");
+  await mesh.proxy(pod, ["--host", "--only-uid", "4242", "--inbound-port", "none"]);
+  expect(await asked(pod, peer, 8080, as(4242))).toBe("by mutual TLS");
+  expect(await asked(pod, peer, 8080)).toBe("");
+});
+
+test("--confirm: unless somebody confirms, the rules go and the proxy ends", async () => {
+  const pod = await host();
+  const before = await kernelState(pod);
+  const trial = [...range, "--inbound-port", "22", "--confirm", "500ms"];
+  const proxy = await mesh.proxy(pod, ["--host", ...trial]);
+  expect(await proxy.child.exited).toBe(1);
+  await proxy.says(/E\S+ .*nobody has confirmed within 500ms: the rules go/);
+  expect(await kernelState(pod)).toBe(before);
+  expect(await asked(c, pod, 22)).toBe("ssh");
+});
+
+test("--confirm: confirmed, they stay; confirming again, or what needs none, is an error or nothing", async () => {
+  const pod = await host();
+  const trial = [...range, "--inbound-port", "22", "--confirm", "1h"];
+  const proxy = await mesh.proxy(pod, ["--host", ...trial]);
+  const confirm = [...executable(), "confirm"];
+  for (let turn = 0; turn < 2; turn += 1) {
+    const { code, stdout } = await pod.run(confirm);
+    expect([code, stdout]).toEqual([0, `confirmed: process ${proxy.pid} keeps its rules\n`]);
+  }
+  await proxy.says(/trial is over/);
+  expect(await asked(c, pod, 22)).toBe("");
+  expect(await proxy.end()).toBe(0);
+  const { code, stderr } = await pod.run(confirm);
+  expect([code, stderr]).toEqual([1, expect.stringContaining("no proxy of yours listens")]);
+});
+
+test("confirm does not kill a proxy that waits for no confirmation", async () => {
+  const pod = await host();
+  const proxy = await mesh.proxy(pod, ["--host", ...scope]);
+  const { code, stderr } = await pod.run([...executable(), "confirm"]);
+  expect([code, stderr]).toEqual([1, expect.stringContaining("started without --confirm")]);
+  expect(proxy.child.exitCode).toBeNull();
+});
