@@ -7,7 +7,7 @@ import { dirname, join, normalize } from "node:path";
 const layers = [
   ["main.ts"],
   ["cli/"],
-  ["demo/"],
+  ["demo/", "check/"],
   ["proxy.ts"],
   ["serving.ts"],
   ["inbound.ts", "outbound.ts", "context.ts"],

@@ -34,17 +34,21 @@ export type InterceptionFlags = {
   readonly host?: boolean;
 };
 
-export type RunFlags = InterceptionFlags & {
+export type CredentialFlags = {
   readonly cert?: string;
   readonly key?: string;
   readonly caCert?: string;
   readonly tlsMin: "1.2" | "1.3";
+};
+
+export type RunFlags = InterceptionFlags & {
   readonly v: number;
   readonly logFormat: "text" | "json";
   readonly logLines: number;
   readonly removeRulesOnExit?: boolean;
   readonly confirm?: number;
-} & LimitFlags;
+} & CredentialFlags &
+  LimitFlags;
 
 /** Milliseconds and counts; null is "none". */
 export type LimitFlags = {
@@ -263,14 +267,19 @@ export function interceptionOf(flags: InterceptionFlags, environment: Environmen
   };
 }
 
-function credentialsOf(flags: RunFlags): CredentialFiles {
+function credentialsOf(flags: CredentialFlags): CredentialFiles {
+  const files = credentialFilesOf(flags);
+  if (files !== null) return files;
   const { cert, key, caCert } = flags;
-  if (cert === undefined || key === undefined || caCert === undefined) {
-    const missing = Object.entries({ "--cert": cert, "--key": key, "--ca-cert": caCert })
-      .filter(([, value]) => value === undefined)
-      .map(([name]) => name);
-    throw new ProxyError("USAGE", `${missing.join(", ")} missing. ${credentialsHelp}`);
-  }
+  const missing = Object.entries({ "--cert": cert, "--key": key, "--ca-cert": caCert })
+    .filter(([, value]) => value === undefined)
+    .map(([name]) => name);
+  throw new ProxyError("USAGE", `${missing.join(", ")} missing. ${credentialsHelp}`);
+}
+
+/** Null unless all three are given. */
+export function credentialFilesOf({ cert, key, caCert }: CredentialFlags): CredentialFiles | null {
+  if (cert === undefined || key === undefined || caCert === undefined) return null;
   return { certificate: cert, key, trustBundle: caCert };
 }
 

@@ -2,6 +2,7 @@
 import { Command } from "commander";
 
 import manifest from "../../package.json" with { type: "json" };
+import { checkCommand } from "./check.ts";
 import { confirmCommand } from "./confirm.ts";
 import { demoCommands } from "./demo.ts";
 import { describeOption } from "./options.ts";
@@ -33,6 +34,7 @@ export function makeProgram(): Command {
   demoCommands(program);
   rulesCommand(program);
   confirmCommand(program);
+  checkCommand(program);
   return program;
 }
 

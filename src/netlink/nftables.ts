@@ -158,6 +158,37 @@ export function getChain(table: string, chain: string): Request {
   return request(4, 0, body, `look for chain ${chain}`);
 }
 
+/** Asks for all chains of all families. */
+export function listChains(): Request {
+  return { ...request(4, flag.dump, [], "list chains"), body: [concat(u8(0), u8(0), be16(0))] };
+}
+
+export type BaseChain = {
+  /** With its family: "inet filter". */
+  readonly table: string;
+  readonly name: string;
+  readonly type: string;
+  readonly hook: string;
+  readonly policy: "accept" | "drop";
+};
+
+/** A chain of a hook that TCP passes here, or null for any other. Throws NETLINK_INVALID. */
+export function readChain(payload: Uint8Array): BaseChain | null {
+  const attributes = new Map(readAttributes(payload.subarray(4)));
+  const hook = attributes.get(4);
+  const of = families.get(payload[0] ?? 0);
+  if (hook === undefined || of === undefined) return null;
+  const word = (type: number): string =>
+    new TextDecoder().decode(attributes.get(type)).replace(/\0$/, "");
+  return {
+    table: `${of} ${word(1)}`,
+    name: word(3),
+    type: word(7),
+    hook: hookNames[find(hook, 1)?.at(-1) ?? -1] ?? "?",
+    policy: attributes.get(5)?.at(-1) === 0 ? "drop" : "accept",
+  };
+}
+
 /** Asks for all rules of a table, in order. */
 export function listRules(table: string): Request {
   return request(7, flag.dump, [attribute(1, text(table))], `list rules of ${table}`);
@@ -249,6 +280,13 @@ const endFlag = attribute(3, be32(1));
 const openFlag = attribute(6, u8(1), u8(4), u32(1));
 /** NFTNL_UDATA_SET_KEY_TYPEOF as nft 1.0.6 writes it for any concatenation that ends with a port. */
 const concatenationType = Uint8Array.of(3, 8, 0, 4, 13, 0, 0, 0, 1, 0);
+/** NFPROTO_…, NF_INET_…: linux/netfilter.h. */
+const families = new Map([
+  [1, "inet"],
+  [2, "ip"],
+  [10, "ip6"],
+]);
+const hookNames = ["prerouting", "input", "forward", "output", "postrouting"];
 const hooks = { prerouting: 0, output: 3, postrouting: 4 } as const;
 /** `nft`'s numbers for the types, and their bytes. */
 const keyTypes = {

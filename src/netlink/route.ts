@@ -56,6 +56,12 @@ export function readMarkRule(payload: Uint8Array): MarkRule | null {
   return { ...rule, table: number(15), priority: number(6) };
 }
 
+/** FRA_PRIORITY of any rule; 0 for the first one, which looks up local addresses. */
+export function priorityOf(payload: Uint8Array): number {
+  const bytes = new Map(readAttributes(payload.subarray(12))).get(6);
+  return bytes?.length === 4 ? new DataView(bytes.buffer, bytes.byteOffset).getUint32(0, true) : 0;
+}
+
 /** `ip route add local default dev lo table T`; -EEXIST if it is there. `lo` has index 1 in every namespace. */
 export function addLocalDefault(of: Family, table: number): Request {
   const flags = flag.request | flag.ack | flag.create | flag.excl;

@@ -43,8 +43,8 @@ test.each([
     const { bytes, endings } = await crowd.end();
     // An alert of TLS is seven bytes.
     expect(bytes).toBeLessThanOrEqual(30 * 7);
-    expect(Object.values(endings)).toEqual([30]);
-    expect(Object.keys(endings)[0]).toMatch(/^(ECONNRESET|end|EPIPE)$/);
+    const cut = ["ECONNRESET", "EPIPE", "end"].map((how) => endings[how] ?? 0);
+    expect(cut.reduce((sum, count) => sum + count, 0)).toBe(30);
     const name = `handshake_failures_total{direction="inbound",reason="${reason}"}`;
     await metricOnce(mesh.b, name, (count) => count === before + 30);
   },

@@ -1,0 +1,78 @@
+/** Certificate, key and authorities, as a peer will see them. */
+import { X509Certificate } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { networkInterfaces } from "node:os";
+
+import type { CredentialFiles } from "../config.ts";
+import { ProxyError } from "../errors.ts";
+import { parseCertificate, identityOf, type PeerCertificate } from "../identity/certificate.ts";
+import { loadCredentials } from "../identity/source.ts";
+import { formatIp, parseHost } from "../net/address.ts";
+import { verifyPeer } from "../tls/verify.ts";
+import { bad, good, warning, type Finding } from "./finding.ts";
+
+/** `files` null: none were given. `now` in milliseconds since 1970. */
+export function findCredentials(files: CredentialFiles | null, now: number): readonly Finding[] {
+  if (files === null)
+    return [
+      warning("files", "none given", "Give --cert, --key and --ca-cert to have them looked at."),
+    ];
+  try {
+    loadCredentials(files, now);
+  } catch (error) {
+    if (!(error instanceof ProxyError)) throw error;
+    return [
+      bad("files", error.message, "See above; tls-tproxy demo shows what good ones look like."),
+    ];
+  }
+  const pem = readFileSync(files.certificate, "utf8");
+  const certificate = parseCertificate(new X509Certificate(pem).raw);
+  return [
+    good("files", "they can be read, the key fits, the chain leads to an authority in --ca-cert"),
+    purposeFinding(certificate, now),
+    expiryFinding(certificate, now),
+    identityFinding(certificate),
+    ...addressFindings(certificate),
+  ];
+}
+
+/** A proxy is both: a server to those who come, a client to those it goes to. */
+function purposeFinding(certificate: PeerCertificate, now: number): Finding {
+  for (const role of ["server", "client"] as const) {
+    const verdict = verifyPeer({ role, handshakeError: null, certificate, expect: null, now });
+    if (verdict.kind === "refuse")
+      return bad(
+        "purposes",
+        verdict.detail,
+        "Have it issued with serverAuth and clientAuth, CA:FALSE.",
+      );
+  }
+  return good("purposes", "server and client");
+}
+
+function expiryFinding({ notBefore, notAfter }: PeerCertificate, now: number): Finding {
+  const until = `until ${new Date(notAfter).toISOString()}`;
+  const left = (notAfter - now) / (notAfter - notBefore);
+  if (left >= 1 / 3) return good("validity", until);
+  return warning("validity", `${until}: less than a third of its time is left`, "Renew it.");
+}
+
+function identityFinding(certificate: PeerCertificate): Finding {
+  const { spiffeId } = identityOf(certificate);
+  return good("identity", spiffeId ?? "no SPIFFE ID: peers know it by its addresses");
+}
+
+/** Peers reach this machine by an address, and the certificate has to name it. */
+function addressFindings(certificate: PeerCertificate): readonly Finding[] {
+  const names = new Set(certificate.ips.map(formatIp));
+  const own = Object.values(networkInterfaces())
+    .flatMap((addresses) => addresses ?? [])
+    .filter(({ internal, address }) => !internal && !address.startsWith("fe80"))
+    .map(({ address }) => formatIp(parseHost(address)));
+  const missing = own.filter((address) => !names.has(address));
+  if (missing.length === 0) return [good("addresses", own.join(", "))];
+  const text = `not in the certificate: ${missing.join(", ")} (it names ${[...names].join(", ") || "none"})`;
+  return [
+    warning("addresses", text, "Peers that come by these refuse it: have them named (IP SAN)."),
+  ];
+}

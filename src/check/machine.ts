@@ -1,0 +1,147 @@
+/** The process and its network namespace: privileges, limits, ports, settings. */
+import { readFileSync } from "node:fs";
+
+import { descriptorReserve, type Config } from "../config.ts";
+import { listeningProcess } from "../intercept/running.ts";
+import { errnoName, SystemCallError } from "../native/errno.ts";
+import { descriptorsMax } from "../native/limits.ts";
+import * as native from "../native/native.ts";
+import {
+  encodeSocketAddress,
+  formatSocketAddress,
+  parseSocketAddress,
+  type SocketAddress,
+} from "../net/address.ts";
+import { connectionsBound } from "../policy/admission.ts";
+import { bad, good, warning, type Finding } from "./finding.ts";
+
+/** What the check needs to know of the configuration. */
+export type Wanted = Pick<Config, "statusAddress" | "interception"> & {
+  readonly connectionsMax: number;
+};
+
+export function findPrivileges({ interception }: Wanted): readonly Finding[] {
+  const lowest = Math.min(interception.tcpPort, interception.tlsPort);
+  const start = Number(setting("net/ipv4/ip_unprivileged_port_start") ?? "1024");
+  return [
+    hasCapability(capability.netAdmin)
+      ? good("CAP_NET_ADMIN")
+      : bad(
+          "CAP_NET_ADMIN",
+          "missing",
+          "Run as root, or add NET_ADMIN to the container's capabilities.",
+        ),
+    lowest >= start || hasCapability(capability.netBindService)
+      ? good("CAP_NET_BIND_SERVICE", `the lowest port is ${lowest}`)
+      : bad(
+          "CAP_NET_BIND_SERVICE",
+          `missing, and port ${lowest} is below ${start}`,
+          "Add NET_BIND_SERVICE, or choose higher ones with --tcp-port and --tls-port.",
+        ),
+  ];
+}
+
+export function findLimits({ connectionsMax }: Wanted): readonly Finding[] {
+  const descriptors = descriptorsMax();
+  const bound = connectionsBound(connectionsMax, descriptors, descriptorReserve);
+  const text = `${descriptors}, which do for ${bound} of ${connectionsMax} connections`;
+  const remedy = "Raise them: ulimit -n, LimitNOFILE= in systemd.";
+  if (bound === 0) return [bad("descriptors", text, remedy)];
+  return [
+    bound < connectionsMax ? warning("descriptors", text, remedy) : good("descriptors", text),
+  ];
+}
+
+/** A port that a proxy of ours holds is no mistake: the check may be run beside it. */
+export function findPorts({ interception, statusAddress }: Wanted): readonly Finding[] {
+  const { tcpPort, tlsPort } = interception;
+  const running = listeningProcess(tcpPort);
+  if (running !== null)
+    return [
+      warning(
+        "ports",
+        `process ${running.pid} listens on ${tcpPort}`,
+        "Is a proxy running already?",
+      ),
+    ];
+  const wanted: readonly (readonly [flag: string, address: SocketAddress])[] = [
+    ["--tcp-port", parseSocketAddress(`127.0.0.1:${tcpPort}`)],
+    ["--tls-port", parseSocketAddress(`127.0.0.1:${tlsPort}`)],
+    ["--status-address", statusAddress],
+  ];
+  return wanted.map(([flag, address]) => portFinding(flag, address));
+}
+
+function portFinding(flag: string, address: SocketAddress): Finding {
+  const title = `${flag} ${formatSocketAddress(address)}`;
+  const family = address.family === 4 ? native.family.inet : native.family.inet6;
+  const fd = native.openStream(family);
+  try {
+    native.setReuseAddress(fd);
+    native.bind(fd, encodeSocketAddress(address));
+    native.listen(fd, 1);
+    return good(title, "free");
+  } catch (error) {
+    if (!(error instanceof SystemCallError)) throw error;
+    return bad(title, errnoName(error.errno), `Choose another by ${flag}.`);
+  } finally {
+    native.close(fd);
+  }
+}
+
+export function findSettings(): readonly Finding[] {
+  return [loFinding(), pathFilterFinding(), conntrackFinding(), ipv6Finding()].filter(
+    (finding) => finding !== null,
+  );
+}
+
+/** IFF_UP is the first bit. */
+function loFinding(): Finding {
+  const flags = Number(read("/sys/class/net/lo/flags")?.trim() ?? "1");
+  const up = (flags & 1) === 1;
+  return up ? good("interface lo", "up") : bad("interface lo", "down", "ip link set lo up");
+}
+
+/** Both were tried with every value: what is diverted enters by lo and comes from the machine's own addresses. */
+function pathFilterFinding(): Finding {
+  const names = ["rp_filter", "src_valid_mark"];
+  const text = names.map((name) => `${name}=${setting(`net/ipv4/conf/all/${name}`) ?? "?"}`);
+  return good("path filter", `${text.join(" ")}: no value of these is in the way`);
+}
+
+function conntrackFinding(): Finding | null {
+  const [count, max] = ["count", "max"].map((name) =>
+    setting(`net/netfilter/nf_conntrack_${name}`),
+  );
+  if (count === undefined || max === undefined) return null;
+  const text = `${count} of ${max} entries`;
+  if (Number(count) < 0.8 * Number(max)) return good("connection tracking", text);
+  const remedy = "A full table drops new connections: raise net.netfilter.nf_conntrack_max.";
+  return warning("connection tracking", text, remedy);
+}
+
+function ipv6Finding(): Finding {
+  const disabled = setting("net/ipv6/conf/all/disable_ipv6");
+  return good("IPv6", disabled === "0" ? "on" : "off: IPv4 alone is diverted");
+}
+
+/** CapEff: capabilities(7). */
+function hasCapability(bit: number): boolean {
+  const status = readFileSync("/proc/self/status", "latin1");
+  const mask = BigInt(`0x${/^CapEff:\s+([0-9a-f]+)/m.exec(status)?.[1] ?? "0"}`);
+  return ((mask >> BigInt(bit)) & 1n) === 1n;
+}
+
+function setting(name: string): string | undefined {
+  return read(`/proc/sys/${name}`)?.trim();
+}
+
+function read(path: string): string | undefined {
+  try {
+    return readFileSync(path, "latin1");
+  } catch {
+    return undefined; // The kernel does not have it.
+  }
+}
+
+const capability = { netBindService: 10, netAdmin: 12 } as const;

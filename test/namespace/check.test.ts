@@ -1,0 +1,98 @@
+/** `tproxy check` finds what would stop a start or break traffic, says what to do, and changes nothing. */
+import { expect, test } from "bun:test";
+
+import { kernelState, makeForeign } from "../support/kernel-state.ts";
+import { flagsOf, Mesh } from "../support/mesh.ts";
+import { executable, type Pod } from "../support/pods.ts";
+
+const mesh = Mesh.create();
+
+type Found = { readonly section: string; readonly level: string; readonly title: string };
+type Report = { readonly ok: boolean; readonly findings: readonly Found[] };
+
+async function check(
+  pod: Pod,
+  options: readonly string[],
+  prefix: readonly string[] = [],
+): Promise<{ code: number; report: Report; levelOf: (title: string) => string }> {
+  const command = [...prefix, ...executable(), "check", "--json", ...options];
+  const { code, stdout, stderr } = await pod.run(command);
+  expect(stderr).toBe("");
+  const report = JSON.parse(stdout) as Report;
+  const levelOf = (title: string): string =>
+    report.findings.find((finding) => finding.title.startsWith(title))?.level ?? "none";
+  return { code, report, levelOf };
+}
+
+test("where all is well it says so, and nothing has changed", async () => {
+  const pod = mesh.extraPod();
+  const before = await kernelState(pod);
+  const { code, report } = await check(pod, flagsOf(mesh.credentials(pod)));
+  expect(report.findings.filter(({ level }) => level === "bad")).toEqual([]);
+  expect([code, report.ok]).toEqual([0, true]);
+  expect(report.findings.filter(({ section }) => section === "Kernel")).toHaveLength(13);
+  expect(await kernelState(pod)).toBe(before);
+});
+
+test("people get signs and a summary", async () => {
+  const pod = mesh.extraPod();
+  const { stdout } = await pod.run([...executable(), "check"]);
+  expect(stdout).toMatch(/\nKernel\n {2}✓ nftables\n/);
+  expect(stdout).toMatch(/\d+ good, \d+ warnings, 0 bad\. The proxy can start\.\n$/);
+});
+
+test.each([
+  ["an expired certificate", { expired: true }, "files"],
+  ["an authority's certificate", { isAuthority: true }, "purposes"],
+  ["a certificate for clients only", { usages: ["clientAuth"] }, "purposes"],
+] as const)("%s is bad", async (_, defect, title) => {
+  const pod = mesh.extraPod();
+  const { code, levelOf } = await check(pod, flagsOf(mesh.credentials(pod, defect)));
+  expect([code, levelOf(title)]).toEqual([1, "bad"]);
+});
+
+test("a certificate that does not name the pod's addresses is a warning", async () => {
+  const pod = mesh.extraPod();
+  const { levelOf } = await check(pod, flagsOf(mesh.credentials(pod, { ips: ["192.0.2.1"] })));
+  expect(levelOf("addresses")).toBe("warning");
+});
+
+test("missing capabilities and too few descriptors are bad", async () => {
+  const pod = mesh.extraPod();
+  const drop = "--bounding-set=-net_admin,-net_bind_service";
+  const without = ["setpriv", drop, "--inh-caps=-net_admin,-net_bind_service"];
+  const { code, levelOf } = await check(pod, [], [...without, "prlimit", "--nofile=100:100"]);
+  expect(code).toBe(1);
+  const titles = ["CAP_NET_ADMIN", "CAP_NET_BIND_SERVICE", "descriptors"];
+  expect(titles.map(levelOf)).toEqual(["bad", "bad", "bad"]);
+});
+
+test("what a start would refuse on a host is bad", async () => {
+  const pod = mesh.extraPod();
+  expect((await check(pod, ["--host"])).levelOf("scope")).toBe("bad");
+  const scoped = ["--host", "--mesh-cidr", "10.0.0.0/8", "--inbound-port", "8080"];
+  expect((await check(pod, scoped)).levelOf("scope")).toBe("good");
+});
+
+test("a port in use is bad, a proxy that runs is a warning", async () => {
+  const pod = mesh.extraPod();
+  await pod.agent.listen("127.0.0.1", 2);
+  expect((await check(pod, [])).levelOf("--tls-port")).toBe("bad");
+  const other = mesh.extraPod();
+  await mesh.proxy(other);
+  expect((await check(other, [])).levelOf("ports")).toBe("warning");
+});
+
+test("lo down is bad; others' rules are named, and warned of where they rewrite or drop", async () => {
+  const pod = mesh.extraPod();
+  await makeForeign(pod);
+  expect((await check(pod, [])).levelOf("nftables of others")).toBe("good");
+  expect((await check(pod, [])).levelOf("routing rules before ours")).toBe("warning");
+  await pod.run(
+    ["sh", "-e"],
+    "nft 'add chain inet foreign n { type nat hook output priority 0; }'",
+  );
+  expect((await check(pod, [])).levelOf("nftables of others")).toBe("warning");
+  await pod.run(["ip", "link", "set", "lo", "down"]);
+  expect((await check(pod, [])).levelOf("interface lo")).toBe("bad");
+});
