@@ -11,6 +11,7 @@ const steps: readonly Step[] = [
   { name: "tests", command: ["bun", "test", "--path-ignore-patterns", "test/namespace/**"] },
   { name: "tests of the shim", command: ["zig", "build", "test", "--summary", "all"], cwd: "ffi" },
   { name: "tests in namespaces", command: ["bun", "test", "test/namespace"] },
+  { name: "soak", command: ["scripts/soak.sh", "1"] },
 ];
 
 let passed = 0;

@@ -59,6 +59,8 @@ async function one(): Promise<string> {
     ...(tls ? { tls: tlsOptions() } : {}),
     socket: {
       open: (socket) => {
+        // An RST that a cut wire has swallowed is asked for again.
+        socket.setKeepAlive(true, 1000);
         if (!tls) stand();
         opening[kind]?.(socket);
       },

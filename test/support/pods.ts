@@ -76,6 +76,12 @@ export class Network {
     return pod;
   }
 
+  /** Pulls a pod's wire out of the bridge, or puts it in again. */
+  plug(pod: Pod, isIn: boolean): void {
+    const link = `p${this.#pods.indexOf(pod) + 1}`;
+    ip("-n", `${this.#name}br`, "link", "set", link, isIn ? "up" : "down");
+  }
+
   /** Ends everything that runs in the pods, and the pods. */
   async dispose(): Promise<void> {
     for (const pod of this.#pods.splice(0)) {
