@@ -1,6 +1,6 @@
 /**
  * Measures two proxies between two pods, beside HAProxy's pair doing the same in the same run: CPU of both
- * proxies per request, per connection and per gigabyte; then 10,000 connections one after the other and 1,000 at
+ * proxies per request, per connection and per gigabyte; then memory of idle connections, 10,000 connections one after the other and 1,000 at
  * once, with what is left of them. As root: `bun scripts/bench.ts [rounds]`.
  */
 import { readFileSync, writeFileSync } from "node:fs";
@@ -64,7 +64,9 @@ async function main(): Promise<void> {
       print(one.name, name, `${median(values).toFixed(2)} ${one.unit}`);
   }
   const [ours] = pairs;
-  if (ours !== undefined) await endurance(ours);
+  if (ours === undefined) return;
+  await idle(ours);
+  await endurance(ours);
 }
 
 /** CPU seconds of both proxies for one unit of work, times the unit's scale. */
@@ -73,6 +75,34 @@ async function measure(pair: Pair, one: Load): Promise<number> {
   const { done, failed } = await run(pair, one.work);
   if (failed > 0) print(one.name, pair.name, `${failed} FAILED`);
   return ((cpuOf(pair.pids) - before) * one.scale) / done;
+}
+
+/** What connections cost that are open and silent: resident and anonymous memory of both proxies. */
+async function idle(pair: Pair): Promise<void> {
+  print("idle connections: 0", pair.name, memoryOf(pair));
+  for (const count of [1000, 5000]) {
+    const command = ["bun", load, "idle", String(count), pair.b.address4];
+    const standing = Bun.spawn(["ip", "netns", "exec", pair.a.namespace, ...command], {
+      stdin: "pipe",
+      stderr: "pipe",
+      stdout: "ignore",
+    });
+    await standing.stderr.getReader().read();
+    print(`idle connections: ${count}`, pair.name, memoryOf(pair));
+    await standing.stdin.end();
+    await standing.exited;
+  }
+}
+
+function memoryOf({ pids }: Pair): string {
+  const of = (name: string): string =>
+    pids
+      .map((pid) => {
+        const status = readFileSync(`/proc/${pid}/status`, "utf8");
+        return Number(new RegExp(`^${name}:\\s+(\\d+)`, "m").exec(status)?.[1]);
+      })
+      .join(" and ");
+  return `RSS ${of("VmRSS")} kB, of these anonymous ${of("RssAnon")} kB`;
 }
 
 async function endurance(pair: Pair): Promise<void> {

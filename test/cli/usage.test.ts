@@ -1,6 +1,7 @@
 /** What the program says to those who hold it wrongly, and to those who ask. */
 import { expect, test } from "bun:test";
 
+import { optionTable } from "../support/reference.ts";
 import { executable } from "../support/pods.ts";
 
 type Said = { readonly code: number; readonly out: string; readonly error: string };
@@ -16,6 +17,11 @@ test.each([["--help"], ["-help"], ["-h"]])("%s is the README's help block", asyn
   const readme = await Bun.file(`${import.meta.dir}/../../README.md`).text();
   expect(code).toBe(0);
   expect(readme).toContain(`\n${out.trimEnd()}\n`);
+});
+
+test("README has every option in its table, as the program has it (scripts/reference.ts)", async () => {
+  const readme = await Bun.file(`${import.meta.dir}/../../README.md`).text();
+  expect(readme).toContain(`\n${optionTable()}\n`);
 });
 
 test("without certificates it refuses, and says how to get them", () => {

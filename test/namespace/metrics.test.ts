@@ -1,6 +1,7 @@
 /** /metrics tells what happened, in Prometheus' text, with labels from closed lists. */
 import { expect, test } from "bun:test";
 
+import { handshakeFailures } from "../../src/tls/failure.ts";
 import { serveHttp } from "../support/http.ts";
 import { Mesh } from "../support/mesh.ts";
 import { curl } from "../support/programs.ts";
@@ -81,4 +82,22 @@ test("Prometheus' own type and HELP lines come with it, and HEAD and rubbish are
   const rubbish = await mesh.a.agent.connect("127.0.0.1", 15_020);
   await rubbish.say("rubbish\r\n\r\n");
   expect((await rubbish.finish()).text).toMatch(/^HTTP\/1\.1 400/);
+});
+
+test("README's table names every metric, and no other", async () => {
+  const mesh = Mesh.create();
+  await mesh.proxy(mesh.a);
+  const { output } = await curl(mesh.a, "http://127.0.0.1:15020/metrics");
+  const served = [...output.matchAll(/^# TYPE (\S+)/gm)].map(([, name]) => name ?? "");
+  const readme = await Bun.file(`${import.meta.dir}/../../README.md`).text();
+  const told = [...readme.matchAll(/^\| `([a-z_]+)/gm)].map(([, name]) => name ?? "");
+  expect(
+    told.filter((name) => /^(tcp|handshake|identity|rules|process|event)_/.test(name)).toSorted(),
+  ).toEqual(served.toSorted());
+});
+
+test("README's table names every reason that a handshake fails for", async () => {
+  const readme = await Bun.file(`${import.meta.dir}/../../README.md`).text();
+  const told = [...readme.matchAll(/^\| `([a-z-]+)` \|/gm)].map(([, name]) => name ?? "");
+  for (const reason of handshakeFailures) expect(told).toContain(reason);
 });

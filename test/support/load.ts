@@ -20,6 +20,8 @@ async function run(what: string, amount: number): Promise<{ done: number; failed
       return await spread(amount, 1, async () => await exchange(1), 1);
     case "burst":
       return await spread(amount, amount, async () => await exchange(1), 1);
+    case "idle":
+      return await stand(amount);
     case "bulk":
       return { done: amount, failed: (await receive(amount)) ? 0 : 1 };
     default:
@@ -77,6 +79,33 @@ async function exchange(requests: number): Promise<boolean> {
     resolve(false);
   });
   return await promise;
+}
+
+/** So many connections that have spoken once and are silent then, until stdin ends. */
+async function stand(amount: number): Promise<{ done: number; failed: number }> {
+  const sockets: Socket[] = [];
+  const open = async (): Promise<boolean> => {
+    const { promise, resolve } = Promise.withResolvers<boolean>();
+    const socket = {
+      open: (opened: Socket) => {
+        sockets.push(opened);
+        opened.write(request);
+      },
+      data: () => {
+        resolve(true);
+      },
+      error: () => {
+        resolve(false);
+      },
+    };
+    await Bun.connect({ hostname: address, port: requestPort, socket });
+    return await promise;
+  };
+  const result = await spread(amount, 16, open, 1);
+  console.error("standing");
+  await Bun.stdin.text();
+  for (const socket of sockets) socket.end();
+  return result;
 }
 
 async function receive(amount: number): Promise<boolean> {

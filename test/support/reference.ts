@@ -1,0 +1,30 @@
+/** The table of options for README, made from the program itself. */
+import type { Command, Option } from "commander";
+
+import { makeProgram } from "../../src/cli/program.ts";
+
+/** Markdown: the options of running the proxy, then those that other commands have for themselves. */
+export function optionTable(): string {
+  const program = makeProgram();
+  const common = new Set(program.options.map(({ long }) => long));
+  const rows = [program, ...program.createHelp().visibleCommands(program)].flatMap((command) =>
+    command.options
+      .filter((option) => !option.hidden && (command === program || !common.has(option.long)))
+      .map((option) => row(command === program ? null : command, option)),
+  );
+  return [
+    "| Option | Environment | Default | What it does |",
+    "| --- | --- | --- | --- |",
+    ...rows,
+    "",
+  ].join("\n");
+}
+
+function row(command: Command | null, option: Option): string {
+  const flags = `\`${command === null ? "" : `${command.name()} `}${option.flags}\``;
+  const variable = option.envVar === undefined ? "" : `\`${option.envVar}\``;
+  const said = / \(default: (.*)\)$/.exec(option.description);
+  const shown = option.defaultValueDescription ?? said?.[1] ?? "";
+  const about = said === null ? option.description : option.description.slice(0, said.index);
+  return `| ${flags} | ${variable} | ${shown} | ${about} |`;
+}
