@@ -1,7 +1,7 @@
 /** What the proxy says: one event a line, bounded in rate and in memory, never in the way of traffic. */
 import { formatJson, formatText, type Fields, type Severity } from "./format.ts";
 import { Sampler } from "./sampler.ts";
-import { StderrSink, type Sink } from "./sink.ts";
+import { BoundedSink, type Sink } from "./sink.ts";
 
 export type Log = {
   /** 0 by default; a message of a higher level is left out. */
@@ -20,10 +20,15 @@ export type LogOptions = {
 };
 
 /** Writes to `sink` (stderr by default) and never throws: a closed stderr loses lines, not connections. */
-export function makeLog(options: LogOptions, sink: Sink = new StderrSink()): Log {
+export function makeLog(options: LogOptions, sink?: Sink): Log {
   const form = options.format === "json" ? formatJson : formatText;
-  const put = (severity: Severity, source: string, message: string, fields: Fields): void => {
-    sink.write(form({ micros: microsNow(), severity, source, message, fields }));
+  const line = (severity: Severity, source: string, message: string, fields: Fields): string =>
+    form({ micros: microsNow(), severity, source, message, fields });
+  const lineOfLost = (lines: number): string =>
+    line("W", "log", `stderr was not read: ${lines} lines are lost`, { lost: lines });
+  const into = sink ?? new BoundedSink(Bun.stderr.writer(), lineOfLost);
+  const put = (...parts: Parameters<typeof line>): void => {
+    into.write(line(...parts));
   };
   const sampler = new Sampler(options.linesMax, (leftOut) => {
     const total = leftOut.reduce((sum, { lines }) => sum + lines, 0);
@@ -37,7 +42,7 @@ export function makeLog(options: LogOptions, sink: Sink = new StderrSink()): Log
     },
     end: async () => {
       sampler.flush();
-      await sink.end();
+      await into.end();
     },
   };
 }

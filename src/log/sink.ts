@@ -7,12 +7,25 @@ export type Sink = {
   readonly end: () => Promise<void>;
 };
 
+/** Bun's FileSink: a flush that the kernel does not take at once is a promise. */
+export type Writer = {
+  readonly write: (text: string) => unknown;
+  readonly flush: () => unknown;
+};
+
 /** `process.stderr` would keep everything that a full pipe does not take; this keeps a few lines. */
-export class StderrSink implements Sink {
-  readonly #writer = Bun.stderr.writer();
+export class BoundedSink implements Sink {
+  readonly #writer: Writer;
+  readonly #lineOfLost: (lines: number) => string;
   #waiting: string[] = [];
   #lost = 0;
   #blocked: Promise<void> | null = null;
+
+  /** `lineOfLost` says in the log's own form how many lines are lost. */
+  constructor(writer: Writer, lineOfLost: (lines: number) => string) {
+    this.#writer = writer;
+    this.#lineOfLost = lineOfLost;
+  }
 
   write(line: string): void {
     if (this.#blocked === null) this.#put(line);
@@ -28,9 +41,9 @@ export class StderrSink implements Sink {
     deadline.clear();
   }
 
-  /** A flush that the kernel does not take at once is a promise. A closed stderr is no error. */
+  /** A closed stderr is no error. */
   #put(text: string): void {
-    void this.#writer.write(text);
+    this.#writer.write(text);
     const flushed = this.#writer.flush();
     if (!(flushed instanceof Promise)) return;
     const go = (): void => {
@@ -42,12 +55,13 @@ export class StderrSink implements Sink {
   #goOn(): void {
     this.#blocked = null;
     const lines = this.#waiting;
-    if (this.#lost > 0) lines.push(`W log] stderr was not read: ${this.#lost} lines are lost\n`);
+    if (this.#lost > 0) lines.push(this.#lineOfLost(this.#lost));
     this.#waiting = [];
     this.#lost = 0;
     if (lines.length > 0) this.#put(lines.join(""));
   }
 }
 
-const linesWaitingMax = 4096;
+/** Lines that wait for a reader. */
+export const linesWaitingMax = 4096;
 const endMsMax = 500;

@@ -54,3 +54,12 @@ test("when the certificate expires", async () => {
   const { "0": until } = [(await metrics(pod)).get("identity_cert_expiration_timestamp_seconds")];
   expect(until).toBeLessThan(Date.now() / 1000);
 });
+
+test("when a listener is gone", async () => {
+  const pod = mesh.extraPod();
+  await mesh.proxy(pod);
+  // INET_DIAG_DESTROY, as an administrator's mistake would have it.
+  const { code } = await pod.run(["ss", "-K", "-ltn", "src", "127.0.0.1:2"]);
+  expect(code).toBe(0);
+  expect((await readyzOnce(pod, 503)).text).toBe("a listener is gone");
+});

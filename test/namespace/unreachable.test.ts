@@ -65,3 +65,12 @@ test("control: without a proxy the same server is reached in clear", async () =>
   await client.say("SECRET");
   expect((await server.received(6)).text).toBe("SECRET");
 });
+
+test("an application that hangs: its kernel never answers", async () => {
+  const pod = mesh.extraPod();
+  const proxy = await mesh.proxy(pod, ["--connect-timeout", "300ms"]);
+  const chain = "type filter hook input priority 0; iif lo tcp dport 9000 drop;";
+  await pod.run(["nft", "-f", "-"], `table inet hang { chain input { ${chain} }; }\n`);
+  expect(await mesh.a.agent.attempt(pod.address4, 9000)).toBe("ECONNRESET");
+  await proxy.says(/Failed to connect to original destination \S+:9000\]: connection timed out/);
+});

@@ -1,0 +1,43 @@
+import { expect, test } from "bun:test";
+
+import { BoundedSink, linesWaitingMax } from "../../../src/log/sink.ts";
+
+/** A stderr that takes what it is given only when the test says so. */
+class Pipe {
+  readonly taken: string[] = [];
+  #full = Promise.withResolvers<number>();
+
+  write(text: string): void {
+    this.taken.push(text);
+  }
+
+  async flush(): Promise<number> {
+    return await this.#full.promise;
+  }
+
+  read(): void {
+    this.#full.resolve(0);
+    this.#full = Promise.withResolvers<number>();
+  }
+}
+
+test("a reader that stops costs lines, and hears afterwards how many", async () => {
+  const pipe = new Pipe();
+  const sink = new BoundedSink(pipe, (lines) => `lost ${lines}\n`);
+  const all = linesWaitingMax + 11;
+  for (let index = 0; index < all; index += 1) sink.write(`${index}\n`);
+  expect(pipe.taken).toEqual(["0\n"]);
+  pipe.read();
+  await Bun.sleep(0);
+  const [, rest = ""] = pipe.taken;
+  expect(rest.split("\n")).toHaveLength(linesWaitingMax + 2);
+  expect(rest).toEndWith(`${linesWaitingMax}\nlost 10\n`);
+});
+
+test("an end waits for the last line, but not for ever", async () => {
+  const pipe = new Pipe();
+  const sink = new BoundedSink(pipe, () => "");
+  sink.write("one\n");
+  await sink.end();
+  expect(pipe.taken).toEqual(["one\n"]);
+});
