@@ -44,6 +44,8 @@ export type Listener = {
 export function listen(options: ListenOptions): Listener {
   const fd = openListening(options.address, options, true);
   const plain = options.tls === null;
+  // What a dying proxy has not relayed yet is cut, too. A TLS peer is to hear why it is refused: net/stream.ts.
+  if (plain) native.setResetOnClose(fd, true);
   const listener = Bun.listen<Stream>({
     fd,
     allowHalfOpen: true,

@@ -4,6 +4,7 @@ import { expect, test } from "bun:test";
 import { heldBytesMax } from "../../src/net/stream.ts";
 import { Mesh } from "../support/mesh.ts";
 import { patternDigest } from "../support/pattern.ts";
+import { metricOnce } from "../support/status.ts";
 
 test.each(["there", "back"] as const)(
   "the peer's proxy killed in mid-transfer %s: the application sees a reset, not an end",
@@ -29,6 +30,17 @@ test("the peer's proxy killed while nothing moves: a reset, not an end", async (
   await mesh.proxies[1]?.end("SIGKILL");
   expect((await client.finish()).ending).toBe("ECONNRESET");
   expect((await server.finish()).ending).toBe("ECONNRESET");
+});
+
+test("the proxy killed before it has reached the peer: a reset, not an end", async () => {
+  const mesh = Mesh.create();
+  const proxy = await mesh.proxy(mesh.a);
+  await mesh.c.agent.listen("::", 8080);
+  const client = await mesh.a.agent.connect(mesh.c.address4, 8080);
+  // Its peer never answers the ClientHello: the connection is in the middle of its set-up.
+  await metricOnce(mesh.a, 'tcp_open_connections{direction="outbound"}', (open) => open === 1);
+  await proxy.end("SIGKILL");
+  expect((await client.finish()).ending).toBe("ECONNRESET");
 });
 
 test("an end that was sent before the kill stays an end", async () => {
