@@ -49,3 +49,24 @@ describe.each(sizes)("%i bytes", (bytes) => {
 test("no socket is left on any of the four legs", async () => {
   expect(await mesh.socketsLeft()).toEqual([]);
 });
+
+test.each([3, 7])(
+  "%d MB that both sides have ended and a slow reader has not read outlive --linger",
+  async (megabytes) => {
+    const own = Mesh.create();
+    await own.startProxies("--linger", "200ms");
+    const { client, server } = await own.connection();
+    await client.pause();
+    await client.end();
+    expect((await server.finish()).ending).toBe("end");
+    const sent = server.write(megabytes * 1e6).then(async () => server.end());
+    // Some of it waits in the kernel's buffers of every leg, for longer than the linger.
+    await own.standstill();
+    await Bun.sleep(500);
+    await client.resume();
+    await sent;
+    const { bytes, ending } = await client.finish();
+    expect([bytes, ending]).toEqual([megabytes * 1e6, "end"]);
+  },
+  20_000,
+);
