@@ -55,7 +55,10 @@ export function startProxy(config: Config, log: Log): Proxy {
   };
   state.listeners = startListeners({ config, context, log, tls }, undo);
   const rules = install(config.interception);
+  using unlessWatched = new DisposableStack();
+  unlessWatched.defer(rules.remove);
   state.watch = watchRules(rules, log, undo);
+  unlessWatched.move();
   warnOfBound(limits.connectionsMax, config.limits.connectionsMax, log);
   const stack = undo.move();
   return {

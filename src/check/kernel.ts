@@ -17,17 +17,25 @@ import { bad, good, parseLines, warning, type Finding } from "./finding.ts";
 export function findKernel(command: readonly string[]): readonly Finding[] {
   const { reader, writer } = namespaces.openPipe();
   try {
-    const { user, network } = namespaces.newNamespace;
-    const options = { flags: user | network, output: writer, arguments: command, environment: {} };
-    const status = namespaces.wait(namespaces.enter(options));
-    const findings = parseLines(readAll(reader));
-    return status === 0 ? findings : [untried(`the trial ended with status ${status}`)];
+    const status = runIn(command, writer);
+    if (status === 0) return parseLines(readAll(reader));
+    return [untried(`the trial ended with status ${status}`)];
   } catch (error) {
     if (error instanceof SystemCallError) return [untried(error.message)];
     throw error;
   } finally {
     native.close(reader);
-    native.close(writer);
+  }
+}
+
+/** Its exit status. Afterwards nobody writes any more, so that reading comes to an end. */
+function runIn(command: readonly string[], output: number): number {
+  try {
+    const { user, network } = namespaces.newNamespace;
+    const options = { flags: user | network, output, arguments: command, environment: {} };
+    return namespaces.wait(namespaces.enter(options));
+  } finally {
+    native.close(output);
   }
 }
 

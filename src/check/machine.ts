@@ -75,15 +75,21 @@ export function findPorts({ interception, statusAddress }: Wanted): readonly Fin
 function portFinding(flag: string, address: SocketAddress): Finding {
   const title = `${flag} ${formatSocketAddress(address)}`;
   const family = address.family === 4 ? native.family.inet : native.family.inet6;
+  try {
+    tryListening(address, family);
+    return good(title, "free");
+  } catch (error) {
+    if (!(error instanceof SystemCallError)) throw error;
+    return bad(title, errnoName(error.errno), `Choose another by ${flag}.`);
+  }
+}
+
+function tryListening(address: SocketAddress, family: native.Family): void {
   const fd = native.openStream(family);
   try {
     native.setReuseAddress(fd);
     native.bind(fd, encodeSocketAddress(address));
     native.listen(fd, 1);
-    return good(title, "free");
-  } catch (error) {
-    if (!(error instanceof SystemCallError)) throw error;
-    return bad(title, errnoName(error.errno), `Choose another by ${flag}.`);
   } finally {
     native.close(fd);
   }

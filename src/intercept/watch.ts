@@ -1,26 +1,39 @@
 /** Whether the rules stand as they were written: looked up whenever the kernel says that rules have changed. */
 import { Deadline } from "../deadline.ts";
-import { monitorRules } from "../netlink/monitor.ts";
+import { ProxyError } from "../errors.ts";
+import { monitorRules, type Monitor } from "../netlink/monitor.ts";
 import type { Plan } from "./plan.ts";
 import { snapshot } from "./snapshot.ts";
+
+/** The kernel's notices and its answers; a test has others. */
+export type Senses = {
+  readonly monitor: (notice: () => void) => Monitor;
+  readonly look: (plan: Plan) => string;
+};
 
 export class RuleWatch {
   readonly #plan: Plan;
   readonly #changed: (intact: boolean) => void;
+  readonly #senses: Senses;
   readonly #written: string;
-  readonly #stop: () => void;
+  readonly #monitor: Monitor;
   #intact = true;
-  #look: Deadline | null = null;
+  #next: Deadline | null = null;
 
   /** Begins right after `plan` was installed; `changed` is called when the answer changes. Throws SystemCallError. */
-  constructor(plan: Plan, changed: (intact: boolean) => void) {
+  constructor(plan: Plan, changed: (intact: boolean) => void, senses: Senses = kernelSenses) {
     this.#plan = plan;
     this.#changed = changed;
-    const monitor = monitorRules(() => {
-      this.#soon();
+    this.#senses = senses;
+    this.#monitor = senses.monitor(() => {
+      this.#soon(settleMs);
     });
-    this.#stop = monitor.stop;
-    this.#written = snapshot(plan);
+    try {
+      this.#written = senses.look(plan);
+    } catch (error) {
+      this.#monitor.stop();
+      throw error;
+    }
   }
 
   get intact(): boolean {
@@ -28,24 +41,32 @@ export class RuleWatch {
   }
 
   stop(): void {
-    this.#look?.clear();
-    this.#stop();
+    this.#next?.clear();
+    this.#monitor.stop();
   }
 
   /** One look for all notices of a moment. */
-  #soon(): void {
-    this.#look ??= new Deadline(settleMs, () => {
-      this.#look = null;
+  #soon(milliseconds: number): void {
+    this.#next ??= new Deadline(milliseconds, () => {
+      this.#next = null;
       this.#compare();
     });
   }
 
+  /** A kernel that cannot answer now (no descriptor, rules that change meanwhile) is asked again. */
   #compare(): void {
-    const intact = snapshot(this.#plan) === this.#written;
-    if (intact === this.#intact) return;
-    this.#intact = intact;
-    this.#changed(intact);
+    try {
+      const intact = this.#senses.look(this.#plan) === this.#written;
+      if (intact === this.#intact) return;
+      this.#intact = intact;
+      this.#changed(intact);
+    } catch (error) {
+      if (!(error instanceof ProxyError)) throw error;
+      this.#soon(againMs);
+    }
   }
 }
 
+const kernelSenses: Senses = { monitor: monitorRules, look: snapshot };
 const settleMs = 100;
+const againMs = 1000;

@@ -2,6 +2,7 @@
 import type { Socket } from "bun";
 
 import { Deadline } from "../deadline.ts";
+import { ProxyError } from "../errors.ts";
 import { netlinkFamily, openNotices } from "../native/netlink.ts";
 
 export type Monitor = { readonly stop: () => void };
@@ -70,8 +71,13 @@ class Hearing {
   #reopen(): void {
     if (this.#stopped) return;
     this.#reopening = new Deadline(reopenMs, () => {
-      this.#open();
-      this.#notice();
+      try {
+        this.#open();
+        this.#notice();
+      } catch (error) {
+        if (!(error instanceof ProxyError)) throw error;
+        this.#reopen(); // No descriptor is free: that passes.
+      }
     });
   }
 }
