@@ -2,6 +2,7 @@
 import { Command } from "commander";
 
 import manifest from "../../package.json" with { type: "json" };
+import { certsCommand } from "./certs.ts";
 import { checkCommand } from "./check.ts";
 import { confirmCommand } from "./confirm.ts";
 import { demoCommands } from "./demo.ts";
@@ -35,6 +36,7 @@ export function makeProgram(): Command {
   rulesCommand(program);
   confirmCommand(program);
   checkCommand(program);
+  certsCommand(program);
   return program;
 }
 

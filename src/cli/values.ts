@@ -3,7 +3,8 @@ import { InvalidArgumentError } from "commander";
 
 import type { Mark } from "../config.ts";
 import { ProxyError } from "../errors.ts";
-import { parseSocketAddress, type SocketAddress } from "../net/address.ts";
+import { parseSpiffeId, type SpiffeId } from "../identity/spiffe-id.ts";
+import { formatIp, parseHost, parseSocketAddress, type SocketAddress } from "../net/address.ts";
 import { parseCidr, type Cidr } from "../net/cidr.ts";
 
 /** A path, unread as yet. */
@@ -33,6 +34,30 @@ export function portsOrNone(): (text: string, before: unknown) => number[] | "no
 
 export function uid(text: string): number {
   return integer(text, 0, 4_294_967_294, "a user id, 0 to 4294967294");
+}
+
+/** One part of a path. */
+export function fileName(text: string): string {
+  if (/^[\w-][\w.-]{0,100}$/.test(text)) return text;
+  throw new InvalidArgumentError("It must be a name of letters, digits, dots and dashes.");
+}
+
+export function spiffeId(text: string): SpiffeId {
+  return orInvalid(() => parseSpiffeId(text), "a SPIFFE ID like spiffe://example.org/ns/a/sa/b");
+}
+
+/** An address as text, in its shortest form. */
+export function ip(text: string): string {
+  return orInvalid(() => formatIp(parseHost(text)), "an address like 10.0.0.1 or fd00::1");
+}
+
+export function dnsName(text: string): string {
+  if (/^(\*\.)?[a-z0-9-]{1,63}(\.[a-z0-9-]{1,63}){0,10}$/i.test(text)) return text;
+  throw new InvalidArgumentError("It must be a host name like db.example.org.");
+}
+
+export function days(text: string): number {
+  return integer(text, 1, 3650, "a number of days, 1 to 3650");
 }
 
 export function verbosity(text: string): number {

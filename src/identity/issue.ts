@@ -1,5 +1,13 @@
-/** A throw-away authority and its certificates, for the demo and for tests; never for production. */
-import { createHash, generateKeyPairSync, randomBytes, sign } from "node:crypto";
+/** A throw-away authority and its certificates, for trials, the demo and tests; never for production. */
+import {
+  createHash,
+  createPrivateKey,
+  createPublicKey,
+  generateKeyPairSync,
+  randomBytes,
+  sign,
+  X509Certificate,
+} from "node:crypto";
 import type { KeyObject } from "node:crypto";
 
 import forge from "node-forge";
@@ -28,26 +36,42 @@ export type LeafOptions = {
   readonly usages?: readonly Purpose[];
   /** CA:TRUE, as no leaf should have. */
   readonly isAuthority?: boolean;
+  /** A key of RSA with 2048 bits in place of one of P-256. */
+  readonly rsa?: boolean;
 };
 
-/** A self-signed authority, or one below `parent`. EC P-256, valid for a week from an hour ago. */
-export function issueAuthority(commonName: string, parent?: Authority): Authority {
+/** A self-signed authority, or one below `parent`. EC P-256, valid from an hour ago, for a week unless said. */
+export function issueAuthority(commonName: string, parent?: Authority, notAfter?: Date): Authority {
   const pair = generateKeyPairSync("ec", { namedCurve: "P-256" });
   const subject = nameOf(commonName);
   const keyId = keyIdOf(pair.publicKey);
   const issuer = parent ?? { key: pair.privateKey, keyId, subject };
   const extensions = [basicConstraints(true), keyUsage(0x06, 1), ...keyIds(keyId, issuer.keyId)];
-  const certificatePem = signed({ subject, publicKey: pair.publicKey, extensions }, issuer);
+  const certificatePem = signed(
+    { subject, publicKey: pair.publicKey, extensions, notAfter },
+    issuer,
+  );
   return { certificatePem, keyPem: pemOf(pair.privateKey), key: pair.privateKey, keyId, subject };
+}
+
+/** An authority that `issueAuthority` has made before, from its PEM. Throws what node:crypto throws. */
+export function readAuthority({ certificatePem, keyPem }: Issued): Authority {
+  const certificate = new X509Certificate(certificatePem);
+  const key = createPrivateKey(keyPem);
+  if (!certificate.checkPrivateKey(key)) throw new Error("the key is another certificate's");
+  const fields = forge.asn1.fromDer(binary(certificate.raw)).value[0];
+  const subject = typeof fields === "object" ? fields.value[subjectField] : undefined;
+  if (typeof subject !== "object") throw new Error("the certificate has no subject");
+  return { certificatePem, keyPem, key, keyId: keyIdOf(createPublicKey(key)), subject };
 }
 
 /** A workload's certificate with its names as subject alternative names. */
 export function issueLeaf(authority: Authority, options: LeafOptions): Issued {
-  const pair = generateKeyPairSync("ec", { namedCurve: "P-256" });
+  const pair = keyPair(options.rsa ?? false);
   const { notBefore, notAfter } = options;
   const extensions = [
     basicConstraints(options.isAuthority ?? false),
-    keyUsage(0x80, 7),
+    options.rsa === true ? keyUsage(0xa0, 5) : keyUsage(0x80, 7),
     ...keyIds(keyIdOf(pair.publicKey), authority.keyId),
     ...usagesOf(options.usages ?? ["serverAuth", "clientAuth"]),
     ...namesOf(options),
@@ -55,6 +79,11 @@ export function issueLeaf(authority: Authority, options: LeafOptions): Issued {
   const subject = nameOf(options.commonName);
   const request = { subject, publicKey: pair.publicKey, extensions, notBefore, notAfter };
   return { certificatePem: signed(request, authority), keyPem: pemOf(pair.privateKey) };
+}
+
+function keyPair(rsa: boolean): { readonly publicKey: KeyObject; readonly privateKey: KeyObject } {
+  if (rsa) return generateKeyPairSync("rsa", { modulusLength: 2048 });
+  return generateKeyPairSync("ec", { namedCurve: "P-256" });
 }
 
 type Request = {
@@ -104,7 +133,7 @@ function basicConstraints(authority: boolean): Node {
   return extension("2.5.29.19", true, sequence(contents));
 }
 
-/** A bit mask from the left: 0x80 digitalSignature; 0x06 keyCertSign and cRLSign. */
+/** A bit mask from the left: 0x80 digitalSignature, 0x20 keyEncipherment; 0x06 keyCertSign and cRLSign. */
 function keyUsage(bits: number, unused: number): Node {
   return extension("2.5.29.15", true, bitString(Buffer.from([bits]), unused));
 }
@@ -208,6 +237,8 @@ function binary(bytes: Buffer): string {
   return bytes.toString("latin1");
 }
 
+/** In a version 3 TBSCertificate: RFC 5280, 4.1. */
+const subjectField = 5;
 const { Type: type } = forge.asn1;
 const hour = 3_600_000;
 const week = 7 * 24 * hour;
