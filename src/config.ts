@@ -6,6 +6,7 @@ export type Config = {
   readonly credentials: CredentialFiles;
   /** "1.3", or "1.2" for old peers. */
   readonly tlsVersionMin: "1.2" | "1.3";
+  readonly verification: Verification;
   readonly log: LogConfig;
   readonly statusAddress: SocketAddress;
   readonly interception: Interception;
@@ -15,6 +16,10 @@ export type Config = {
   readonly confirmMsMax: number | null;
   readonly limits: Limits;
 };
+
+/** By address: a server's certificate names it. By SPIFFE: both peers are of a trust domain, null for our own. */
+export type Verification =
+  { readonly kind: "ip" } | { readonly kind: "spiffe"; readonly trustDomain: string | null };
 
 export type LogConfig = {
   /** 0 logs one line a connection; higher says more. */

@@ -13,7 +13,7 @@ export async function serveInbound(downstream: Intercepted, context: Context): P
     const verdict = decide(downstream.original);
     if (verdict.kind === "deny") return record.deny(verdict.reason);
 
-    const peer = await terminate(downstream.stream, context.limits);
+    const peer = await terminate(downstream.stream, context.limits, context.expectClient);
     if (peer.kind === "refuse") {
       record.refuse(peer);
       if (peer.told) await downstream.stream.dismiss(context.limits.dismissMsMax);

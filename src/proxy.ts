@@ -9,6 +9,7 @@ import { descriptorReserve, type Config, type Limits } from "./config.ts";
 import type { Context } from "./context.ts";
 import { ProxyError } from "./errors.ts";
 import { loadCredentials, type Credentials } from "./identity/source.ts";
+import { trustDomainOf } from "./identity/spiffe-id.ts";
 import { install, type Installed } from "./intercept/install.ts";
 import { RuleWatch } from "./intercept/watch.ts";
 import { drain, type DrainEnd } from "./lifecycle/drain.ts";
@@ -18,9 +19,11 @@ import type { Log } from "./log/log.ts";
 import { descriptorsMax } from "./native/limits.ts";
 import { formatSocketAddress } from "./net/address.ts";
 import type { Listener } from "./net/listener.ts";
+import type { OriginalDestination } from "./net/original-destination.ts";
 import { connectionsBound } from "./policy/admission.ts";
 import { named, startListeners } from "./serving.ts";
 import { HandshakeGate } from "./tls/handshake-gate.ts";
+import type { Expectation } from "./tls/verify.ts";
 
 export type Proxy = {
   readonly connections: () => number;
@@ -188,7 +191,32 @@ function contextOf(
   const { keepAliveMsMax, userTimeoutMsMax } = limits;
   const form = { mark: ownMark(config), keepAliveMsMax, userTimeoutMsMax };
   const tls: TLSOptions = { ...tlsOptions(config, credentials), rejectUnauthorized: false };
-  return { ledger, limits, form, originator: { tls, form, limits, gate } };
+  const { client, server } = expectationsOf(config, credentials);
+  const originator = { tls, form, limits, gate, expect: server };
+  return { ledger, limits, form, expectClient: client, originator };
+}
+
+type Expectations = {
+  readonly client: Expectation;
+  readonly server: (original: OriginalDestination) => Expectation;
+};
+
+/** Throws START_FAILED without a trust domain, given or our own. */
+function expectationsOf({ verification }: Config, { identity }: Credentials): Expectations {
+  if (verification.kind === "ip")
+    return {
+      client: { kind: "anybody" },
+      server: (address) => ({ kind: "address", address }),
+    };
+  const own = identity.spiffeId === null ? null : trustDomainOf(identity.spiffeId);
+  const trustDomain = verification.trustDomain ?? own;
+  if (trustDomain === null) {
+    const text =
+      "--verify spiffe: the certificate (--cert) has no SPIFFE ID; say whose peers to trust by --trust-domain";
+    throw new ProxyError("START_FAILED", text);
+  }
+  const workload = { kind: "workload", trustDomain } as const;
+  return { client: workload, server: () => workload };
 }
 
 /** `rejectUnauthorized` comes with the direction: a client is judged after the handshake (tls/verify.ts). */

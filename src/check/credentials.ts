@@ -39,7 +39,13 @@ export function findCredentials(files: CredentialFiles | null, now: number): rea
 /** A proxy is both: a server to those who come, a client to those it goes to. */
 function purposeFinding(certificate: PeerCertificate, now: number): Finding {
   for (const role of ["server", "client"] as const) {
-    const verdict = verifyPeer({ role, handshakeError: null, certificate, expect: null, now });
+    const verdict = verifyPeer({
+      role,
+      handshakeError: null,
+      certificate,
+      expect: { kind: "anybody" },
+      now,
+    });
     if (verdict.kind === "refuse")
       return bad(
         "purposes",

@@ -11,6 +11,7 @@ import {
   type Interception,
   type Limits,
   type Mark,
+  type Verification,
 } from "../config.ts";
 import { ProxyError } from "../errors.ts";
 import { isInitialNetworkNamespace } from "../intercept/host.ts";
@@ -39,6 +40,8 @@ export type CredentialFlags = {
   readonly key?: string;
   readonly caCert?: string;
   readonly tlsMin: "1.2" | "1.3";
+  readonly verify: "ip" | "spiffe";
+  readonly trustDomain?: string;
 };
 
 export type RunFlags = InterceptionFlags & {
@@ -71,6 +74,14 @@ export function addCredentialOptions(command: Command): void {
   add(command, "--tls-min <version>", "lowest TLS version: 1.3, or 1.2 for old peers", {
     parse: values.tlsVersion,
     default: ["1.3", "1.3"],
+  });
+  add(command, "--verify <by>", "ip: a server's certificate names its address; or spiffe", {
+    parse: values.verification,
+    default: ["ip", "ip"],
+  });
+  add(command, "--trust-domain <name>", "whose SPIFFE IDs are peers, with --verify spiffe", {
+    parse: values.trustDomain,
+    shown: "our own",
   });
 }
 
@@ -198,6 +209,7 @@ export function configOf(flags: RunFlags, environment: Environment): Config {
   return {
     credentials,
     tlsVersionMin: flags.tlsMin,
+    verification: verificationOf(flags),
     log: { verbosity: flags.v, format: flags.logFormat, linesMax: flags.logLines },
     statusAddress: flags.statusAddress,
     interception: interceptionOf(flags, environment),
@@ -205,6 +217,13 @@ export function configOf(flags: RunFlags, environment: Environment): Config {
     confirmMsMax: flags.confirm ?? null,
     limits: limitsOf(flags),
   };
+}
+
+/** Throws ProxyError (USAGE) for a trust domain that nobody would ask for. */
+function verificationOf({ verify, trustDomain }: CredentialFlags): Verification {
+  if (verify === "spiffe") return { kind: "spiffe", trustDomain: trustDomain ?? null };
+  if (trustDomain === undefined) return { kind: "ip" };
+  throw new ProxyError("USAGE", "--trust-domain goes with --verify spiffe");
 }
 
 function limitsOf(flags: LimitFlags): Limits {

@@ -3,7 +3,7 @@ import { InvalidArgumentError } from "commander";
 
 import type { Mark } from "../config.ts";
 import { ProxyError } from "../errors.ts";
-import { parseSpiffeId, type SpiffeId } from "../identity/spiffe-id.ts";
+import { isTrustDomain, parseSpiffeId, type SpiffeId } from "../identity/spiffe-id.ts";
 import { formatIp, parseHost, parseSocketAddress, type SocketAddress } from "../net/address.ts";
 import { parseCidr, type Cidr } from "../net/cidr.ts";
 
@@ -66,6 +66,16 @@ export function verbosity(text: string): number {
 
 export function cidr(text: string): Cidr {
   return orInvalid(() => parseCidr(text), "an address range like 10.0.0.0/8 or fd00::/8");
+}
+
+export function verification(text: string): "ip" | "spiffe" {
+  if (text === "ip" || text === "spiffe") return text;
+  throw new InvalidArgumentError("It must be ip or spiffe.");
+}
+
+export function trustDomain(text: string): string {
+  if (isTrustDomain(text)) return text;
+  throw new InvalidArgumentError("It must be a trust domain like example.org, in lower case.");
 }
 
 export function tlsVersion(text: string): "1.2" | "1.3" {

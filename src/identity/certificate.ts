@@ -1,10 +1,9 @@
 /** X.509 certificates as peers show them: the few facts that decide, read from their DER. Pure. */
 import { createHash } from "node:crypto";
 
-import { ProxyError } from "../errors.ts";
 import { escapeText } from "../log/format.ts";
 import { bytesOf, childrenOf, malformed, oidOf, readDer, tagOf, timeOf, type Node } from "./der.ts";
-import { parseSpiffeId, type SpiffeId } from "./spiffe-id.ts";
+import { parseSpiffeId, spiffeFault, type SpiffeId } from "./spiffe-id.ts";
 
 export type PeerCertificate = {
   /** Subject alternative names: RFC 5280, 4.2.1.6. IPs are 4 or 16 bytes. */
@@ -66,15 +65,23 @@ export function describeIdentity(identity: PeerIdentity): string {
   return JSON.stringify(escapeText(identity.commonName.slice(0, 64)));
 }
 
-function spiffeIdOf(certificate: PeerCertificate): SpiffeId | null {
+/** The workload that a certificate names, or why it names none: exactly one URI name, and that a SPIFFE ID. */
+export function workloadOf(
+  certificate: PeerCertificate,
+): { readonly id: SpiffeId } | { readonly fault: string } {
   const [uri, ...others] = certificate.uris;
-  if (uri === undefined || others.length > 0) return null;
-  try {
-    return parseSpiffeId(uri);
-  } catch (error) {
-    if (error instanceof ProxyError) return null;
-    throw error;
+  if (uri === undefined) {
+    const dns = certificate.dnsNames.some((name) => name.toLowerCase().startsWith("spiffe:"));
+    return { fault: dns ? "its SPIFFE ID is a DNS name, not a URI" : "it has no URI name" };
   }
+  if (others.length > 0) return { fault: `it has ${others.length + 1} URI names, not one` };
+  const fault = spiffeFault(uri);
+  return fault === null ? { id: parseSpiffeId(uri) } : { fault };
+}
+
+function spiffeIdOf(certificate: PeerCertificate): SpiffeId | null {
+  const workload = workloadOf(certificate);
+  return "id" in workload ? workload.id : null;
 }
 
 /** Identifier to contents. An extension that stands twice is refused: RFC 5280, 4.2. */

@@ -4,7 +4,7 @@ import { createPrivateKey, X509Certificate, type KeyObject } from "node:crypto";
 
 import type { CredentialFiles } from "../config.ts";
 import { ProxyError } from "../errors.ts";
-import { parseCertificate } from "./certificate.ts";
+import { identityOf, parseCertificate, type PeerIdentity } from "./certificate.ts";
 
 /** PEM texts that were parsed and fit together. */
 export type Credentials = {
@@ -13,6 +13,8 @@ export type Credentials = {
   readonly trustBundlePem: string;
   /** Milliseconds since 1970: when the certificate expires. */
   readonly notAfter: number;
+  /** Who we are. */
+  readonly identity: PeerIdentity;
 };
 
 /**
@@ -49,6 +51,7 @@ export function loadCredentials(files: CredentialFiles, now: number): Credential
     keyPem,
     trustBundlePem: bundle.text,
     notAfter: leaf.notAfter,
+    identity: identityOf(leaf),
   };
 }
 

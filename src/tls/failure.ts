@@ -8,6 +8,9 @@ export const handshakeFailures = [
   "authority-as-leaf",
   "wrong-purpose",
   "wrong-address",
+  /** No SPIFFE ID, where one is asked for. */
+  "no-spiffe-id",
+  "wrong-trust-domain",
   "malformed-certificate",
   /** The peer let its time pass. */
   "timeout",

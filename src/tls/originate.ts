@@ -12,6 +12,7 @@ import type { Stream } from "../net/stream.ts";
 import { failureOf, type HandshakeFailure } from "./failure.ts";
 import type { HandshakeGate, Lease } from "./handshake-gate.ts";
 import { judgePeer } from "./peer.ts";
+import type { Expectation } from "./verify.ts";
 
 export type Originated =
   | { readonly kind: "established"; readonly stream: Stream; readonly identity: PeerIdentity }
@@ -29,6 +30,8 @@ export type Originator = {
   readonly form: SocketForm;
   readonly limits: Limits;
   readonly gate: HandshakeGate;
+  /** Who has to be found at an address. */
+  readonly expect: (original: OriginalDestination) => Expectation;
 };
 
 /**
@@ -55,7 +58,12 @@ export async function originate(
   lease.release();
   if (readiness.kind === "closed") return failed(readiness.fault);
 
-  const verdict = judgePeer(stream, "server", readiness.handshakeError, original);
+  const verdict = judgePeer(
+    stream,
+    "server",
+    readiness.handshakeError,
+    originator.expect(original),
+  );
   if (verdict.kind === "accept") return { kind: "established", stream, identity: verdict.identity };
   stream.terminate("");
   return { ...verdict, kind: "failed" };

@@ -1,16 +1,15 @@
 /** From a socket whose handshake is over to a verdict on who is at its other end. */
 import { parseCertificate, type PeerCertificate } from "../identity/certificate.ts";
 import { ProxyError } from "../errors.ts";
-import type { SocketAddress } from "../net/address.ts";
 import type { Stream } from "../net/stream.ts";
-import { verifyPeer, type PeerVerdict } from "./verify.ts";
+import { verifyPeer, type Expectation, type PeerVerdict } from "./verify.ts";
 
-/** `role` is the peer's; `expect` the address that a server's certificate has to name. */
+/** `role` is the peer's. */
 export function judgePeer(
   stream: Stream,
   role: "server" | "client",
   handshakeError: string | null,
-  expect: SocketAddress | null,
+  expect: Expectation,
 ): PeerVerdict {
   const certificate = certificateOf(stream);
   if (certificate instanceof ProxyError)

@@ -6,6 +6,7 @@ import { describeFault } from "../net/fault.ts";
 import type { Stream } from "../net/stream.ts";
 import { failureOf, type HandshakeFailure } from "./failure.ts";
 import { judgePeer } from "./peer.ts";
+import type { Expectation } from "./verify.ts";
 
 export type Terminated = { readonly kind: "accept"; readonly identity: PeerIdentity } | Refused;
 
@@ -18,7 +19,11 @@ export type Refused = {
 };
 
 /** Waits for the handshake, within its deadline, and judges the peer's certificate by our own rules. */
-export async function terminate(downstream: Stream, limits: Limits): Promise<Terminated> {
+export async function terminate(
+  downstream: Stream,
+  limits: Limits,
+  expect: Expectation,
+): Promise<Terminated> {
   const deadline = handshakeDeadline(downstream, limits.handshakeMsMax);
   const readiness = await downstream.ready;
   deadline.clear();
@@ -26,7 +31,7 @@ export async function terminate(downstream: Stream, limits: Limits): Promise<Ter
     const { fault } = readiness;
     return { kind: "refuse", reason: failureOf(fault), detail: describeFault(fault), told: true };
   }
-  const verdict = judgePeer(downstream, "client", readiness.handshakeError, null);
+  const verdict = judgePeer(downstream, "client", readiness.handshakeError, expect);
   if (verdict.kind === "accept") return verdict;
   return { ...verdict, told: readiness.handshakeError !== null };
 }

@@ -1,5 +1,11 @@
 /** Whether a peer is who it should be. Pure: what the library says is one input, our own checks are the rest. */
-import { identityOf, type PeerCertificate, type PeerIdentity } from "../identity/certificate.ts";
+import {
+  identityOf,
+  workloadOf,
+  type PeerCertificate,
+  type PeerIdentity,
+} from "../identity/certificate.ts";
+import { trustDomainOf } from "../identity/spiffe-id.ts";
 import { formatIp, type SocketAddress } from "../net/address.ts";
 import { describeFault } from "../net/fault.ts";
 import { failureOf, type HandshakeFailure } from "./failure.ts";
@@ -10,11 +16,17 @@ export type PeerEvidence = {
   /** Code of the handshake's end as Bun tells it, null for none. */
   readonly handshakeError: string | null;
   readonly certificate: PeerCertificate | null;
-  /** The address that a server's certificate has to name. */
-  readonly expect: SocketAddress | null;
+  readonly expect: Expectation;
   /** Milliseconds since 1970. */
   readonly now: number;
 };
+
+/** Who the peer has to be, besides one that the trust bundle vouches for. */
+export type Expectation =
+  | { readonly kind: "anybody" }
+  /** The address that a server's certificate has to name. */
+  | { readonly kind: "address"; readonly address: SocketAddress }
+  | { readonly kind: "workload"; readonly trustDomain: string };
 
 export type PeerVerdict =
   | { readonly kind: "accept"; readonly identity: PeerIdentity }
@@ -34,9 +46,29 @@ export function verifyPeer(evidence: PeerEvidence): PeerVerdict {
     return refuse("wrong-purpose", `certificate is not meant for a ${role} (extended key usage)`);
   if (!isGoodChain(evidence.handshakeError, role))
     return refuse("untrusted-chain", chainText(evidence.handshakeError ?? ""));
-  if (expect !== null && !certificate.ips.some((ip) => sameBytes(ip, expect.bytes)))
-    return refuse("wrong-address", namesText(certificate, expect));
-  return { kind: "accept", identity: identityOf(certificate) };
+  return refusalOf(certificate, expect) ?? { kind: "accept", identity: identityOf(certificate) };
+}
+
+/** Null if the certificate is who it has to be. */
+function refusalOf(certificate: PeerCertificate, expect: Expectation): PeerVerdict | null {
+  switch (expect.kind) {
+    case "anybody":
+      return null;
+    case "address": {
+      const { address } = expect;
+      if (certificate.ips.some((ip) => sameBytes(ip, address.bytes))) return null;
+      return refuse("wrong-address", namesText(certificate, address));
+    }
+    case "workload": {
+      const workload = workloadOf(certificate);
+      if ("fault" in workload)
+        return refuse("no-spiffe-id", `certificate has no SPIFFE ID: ${workload.fault}`);
+      const trustDomain = trustDomainOf(workload.id);
+      if (trustDomain === expect.trustDomain) return null;
+      const text = `${workload.id} is not of the trust domain ${expect.trustDomain} (--trust-domain)`;
+      return refuse("wrong-trust-domain", text);
+    }
+  }
 }
 
 /** A handshake that failed on the way has no certificate either: then its own error says more. */

@@ -46,6 +46,8 @@ test.each([
   [["--exclude-uid", "root"], "--exclude-uid"],
   [["--mark", "0xf/0xf"], "--mark"],
   [["--tls-min", "1.1"], "--tls-min"],
+  [["--verify", "dns"], "--verify"],
+  [["--trust-domain", "Example.org", "--verify", "spiffe"], "--trust-domain"],
   [["--status-address", "15020"], "--status-address"],
   [["--certt"], "Did you mean --cert?"],
   [["frobnicate"], "frobnicate"],

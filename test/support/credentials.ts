@@ -26,6 +26,8 @@ export type Defect = {
   readonly isAuthority?: boolean;
   readonly usages?: readonly Purpose[];
   readonly ips?: readonly string[];
+  /** Another than its own; null for none. */
+  readonly spiffeId?: string | null;
 };
 
 const authority = issueAuthority("test authority");
@@ -51,11 +53,17 @@ export function credentialsFor(ips: readonly string[], defect: Defect = {}): Cre
   };
 }
 
+function spiffeOf(ips: readonly string[], { spiffeId }: Defect): LeafOptions {
+  if (spiffeId === null) return { commonName: "nobody" };
+  const own = `spiffe://test.example/host/${(ips[0] ?? "none").replaceAll(":", ".")}`;
+  return { spiffeId: spiffeId ?? own };
+}
+
 function leafOptions(ips: readonly string[], defect: Defect): LeafOptions {
   const hour = 3_600_000;
   const now = Date.now();
   return {
-    spiffeId: `spiffe://test.example/host/${(ips[0] ?? "none").replaceAll(":", ".")}`,
+    ...spiffeOf(ips, defect),
     ips: defect.ips ?? ips,
     ...(defect.usages === undefined ? {} : { usages: defect.usages }),
     ...(defect.isAuthority === true ? { isAuthority: true } : {}),

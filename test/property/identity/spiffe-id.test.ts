@@ -31,12 +31,23 @@ test("any text is an ID of harmless characters or refused", () => {
 });
 
 test.each([
-  "spiffe://a/.",
-  "spiffe://a/..",
-  "spiffe://a/b/",
-  "spiffe://A/b",
-  "spiffe://a:1/b",
-  `spiffe://a/${"b".repeat(2048)}`,
-])("%s is refused", (text) => {
-  expect(() => parseSpiffeId(text)).toThrow(ProxyError);
+  ["http://a/b", "does not begin with spiffe://"],
+  ["SPIFFE://a/b", "scheme is not in lower case"],
+  ["spiffe:///b", "no trust domain"],
+  ["spiffe://A/b", "trust domain is not in lower case"],
+  ["spiffe://a:1/b", "has a port"],
+  ["spiffe://a/%62", "percent-encoded"],
+  ["spiffe://a/b?c", "has a query"],
+  ["spiffe://a/b#c", "has a fragment"],
+  ["spiffe://u@a/b", "user information"],
+  ["spiffe://a/b\0", "has a NUL"],
+  ["spiffe://a/b/", "ends with a slash"],
+  ["spiffe://a//b", "an empty segment"],
+  ["spiffe://a/.", "a segment of dots"],
+  ["spiffe://a/../b", "a segment of dots"],
+  ["spiffe://a/b c", "path has a forbidden character"],
+  ["spiffe://ä/b", "trust domain has a forbidden character"],
+  [`spiffe://a/${"b".repeat(2048)}`, "longer than 2048"],
+] as const)("%p is refused: %s", (text, says) => {
+  expect(() => parseSpiffeId(text)).toThrow(says);
 });

@@ -4,7 +4,7 @@ import { expect, test } from "bun:test";
 import { parseCertificate, type PeerCertificate } from "../../../src/identity/certificate.ts";
 import { issueAuthority, issueLeaf } from "../../../src/identity/issue.ts";
 import { parseSocketAddress } from "../../../src/net/address.ts";
-import { verifyPeer, type PeerEvidence } from "../../../src/tls/verify.ts";
+import { verifyPeer, type Expectation, type PeerEvidence } from "../../../src/tls/verify.ts";
 
 const leaf = issueLeaf(issueAuthority("a"), {
   spiffeId: "spiffe://a.example/b",
@@ -12,14 +12,24 @@ const leaf = issueLeaf(issueAuthority("a"), {
 });
 const certificate = parseCertificate(new X509Certificate(leaf.certificatePem).raw);
 const now = Date.now();
+
+function at(address: string): Expectation {
+  return { kind: "address", address: parseSocketAddress(address) };
+}
+
 const server: PeerEvidence = {
   role: "server",
   handshakeError: "ERR_TLS_CERT_ALTNAME_INVALID",
   certificate,
-  expect: parseSocketAddress("10.0.0.1:80"),
+  expect: at("10.0.0.1:80"),
   now,
 };
-const client: PeerEvidence = { ...server, role: "client", handshakeError: null, expect: null };
+const client: PeerEvidence = {
+  ...server,
+  role: "client",
+  handshakeError: null,
+  expect: { kind: "anybody" },
+};
 
 test("a good server and a good client are accepted with their identity", () => {
   for (const evidence of [server, client, { ...server, handshakeError: null }])
@@ -30,7 +40,7 @@ test("a good server and a good client are accepted with their identity", () => {
 });
 
 test("an IPv6 address is looked for among the IPv6 names", () => {
-  const evidence = { ...server, expect: parseSocketAddress("[fd00::1]:80") };
+  const evidence = { ...server, expect: at("[fd00::1]:80") };
   expect(verifyPeer(evidence).kind).toBe("accept");
 });
 
@@ -54,8 +64,8 @@ test.each([
   ["untrusted-chain", { ...server, handshakeError: "DEPTH_ZERO_SELF_SIGNED_CERT" }],
   ["untrusted-chain", { ...server, handshakeError: "SOMETHING_NEW" }],
   ["untrusted-chain", { ...client, handshakeError: "CERT_HAS_EXPIRED" }],
-  ["wrong-address", { ...server, expect: parseSocketAddress("10.0.0.2:80") }],
-  ["wrong-address", { ...server, expect: parseSocketAddress("[fd00::2]:80") }],
+  ["wrong-address", { ...server, expect: at("10.0.0.2:80") }],
+  ["wrong-address", { ...server, expect: at("[fd00::2]:80") }],
   ["wrong-address", { ...server, certificate: changed({ ips: [] }) }],
 ] as const)("%s", (reason, evidence) => {
   expect(verifyPeer(evidence)).toMatchObject({ kind: "refuse", reason });
@@ -66,7 +76,7 @@ test("the wrong address is told in the words of the original's log", () => {
   const verdict = verifyPeer({
     ...server,
     certificate: changed({ ips: names }),
-    expect: parseSocketAddress("10.244.2.21:443"),
+    expect: at("10.244.2.21:443"),
   });
   expect(verdict).toMatchObject({
     detail: "certificate is valid for 127.0.0.1, ::1, not 10.244.2.21",
@@ -75,4 +85,33 @@ test("the wrong address is told in the words of the original's log", () => {
 
 test("a certificate without the extension may be used for anything", () => {
   expect(verifyPeer({ ...client, certificate: changed({ usages: null }) }).kind).toBe("accept");
+});
+
+const member: PeerEvidence = {
+  ...client,
+  expect: { kind: "workload", trustDomain: "a.example" },
+};
+
+test("a workload of the trust domain is accepted, as client and as server, wherever it is", () => {
+  const asServer = {
+    ...member,
+    role: "server",
+    handshakeError: "ERR_TLS_CERT_ALTNAME_INVALID",
+  } as const;
+  for (const evidence of [member, asServer]) expect(verifyPeer(evidence).kind).toBe("accept");
+});
+
+test.each([
+  ["no-spiffe-id", "no URI name", { uris: [] }],
+  ["no-spiffe-id", "2 URI names", { uris: ["spiffe://a.example/b", "spiffe://a.example/c"] }],
+  ["no-spiffe-id", "a DNS name, not a URI", { uris: [], dnsNames: ["spiffe://a.example/b"] }],
+  ["no-spiffe-id", "ends with a slash", { uris: ["spiffe://a.example/b/"] }],
+  ["no-spiffe-id", "percent-encoded", { uris: ["spiffe://a.example/%62"] }],
+  ["no-spiffe-id", "scheme is not in lower case", { uris: ["SPIFFE://a.example/b"] }],
+  ["no-spiffe-id", "does not begin", { uris: ["https://a.example/b"] }],
+  ["wrong-trust-domain", "not of the trust domain a.example", { uris: ["spiffe://b.example/b"] }],
+  ["wrong-trust-domain", "not of the trust", { uris: ["spiffe://a.example.org/b"] }],
+] as const)("%s: %s", (reason, says, change) => {
+  const verdict = verifyPeer({ ...member, certificate: changed(change) });
+  expect(verdict).toMatchObject({ kind: "refuse", reason, detail: expect.stringContaining(says) });
 });

@@ -1,0 +1,32 @@
+/** Patterns of SPIFFE IDs: `*` stands for one whole segment of the path and for nothing else. Pure. */
+import { ProxyError } from "../errors.ts";
+import { parseSpiffeId, type SpiffeId } from "../identity/spiffe-id.ts";
+
+/** Its segments; null for any. No regular expression: what is not `*` is compared byte for byte. */
+export type IdPattern = { readonly text: string; readonly segments: readonly (string | null)[] };
+
+/** "spiffe://example.org/ns/default/sa/*". Throws SPIFFE_ID_INVALID for what could never match an ID. */
+export function parseIdPattern(text: string): IdPattern {
+  const segments = text.split("/");
+  const domain = segments.slice(0, domainEnd);
+  if (domain.some((segment) => segment.includes("*")))
+    throw new ProxyError("SPIFFE_ID_INVALID", `${text}: * may not stand in the trust domain`);
+  const partial = segments.find((segment) => segment.includes("*") && segment !== "*");
+  if (partial !== undefined)
+    throw new ProxyError(
+      "SPIFFE_ID_INVALID",
+      `${text}: * has to be a whole segment, not ${partial}`,
+    );
+  // What stands in the other places has to be an ID's.
+  parseSpiffeId(segments.map((segment) => (segment === "*" ? "any" : segment)).join("/"));
+  return { text, segments: segments.map((segment) => (segment === "*" ? null : segment)) };
+}
+
+export function matches(pattern: IdPattern, id: SpiffeId): boolean {
+  const segments = id.split("/");
+  if (segments.length !== pattern.segments.length) return false;
+  return pattern.segments.every((wanted, at) => wanted === null || wanted === segments[at]);
+}
+
+/** "spiffe:", "", and the trust domain. */
+const domainEnd = 3;

@@ -1,0 +1,62 @@
+/** --verify spiffe: a peer is a workload of the trust domain, whatever its address; others are refused with a reason. */
+import { beforeAll, expect, test } from "bun:test";
+
+import { serveHttp } from "../support/http.ts";
+import { flagsOf, Mesh } from "../support/mesh.ts";
+import { executable } from "../support/pods.ts";
+import { curl, opensslServer } from "../support/programs.ts";
+import { metrics } from "../support/status.ts";
+
+const mesh = Mesh.create();
+
+beforeAll(async () => {
+  await serveHttp(mesh.b, 8000, "hello from b");
+  for (const pod of [mesh.a, mesh.b]) {
+    // No address is named: the SPIFFE ID alone says who it is.
+    mesh.proxies.push(await mesh.proxy(pod, ["--verify", "spiffe"], { ips: [] }));
+  }
+});
+
+test("two workloads of a trust domain find each other without any address in their certificates", async () => {
+  const { output } = await curl(mesh.a, `http://${mesh.b.address4}:8000/`);
+  expect(output).toBe("hello from b");
+  await mesh.proxies[1]?.says(
+    /Closed connection .*peer=spiffe:\/\/test\.example\/host\/10\.77\.0\.1/,
+  );
+});
+
+test.each([
+  ["another trust domain", { spiffeId: "spiffe://other.example/host/c" }, "wrong-trust-domain"],
+  ["no SPIFFE ID", { spiffeId: null }, "no-spiffe-id"],
+] as const)("a client of %s is refused", async (_, defect, reason) => {
+  const { certificate, key } = mesh.credentials(mesh.c, defect);
+  const own = ["-k", "--cert", certificate, "--key", key];
+  const { code, output } = await curl(mesh.c, ...own, `https://${mesh.b.address4}:8000/`);
+  expect([code === 0, output.includes("hello")]).toEqual([false, false]);
+  const name = `handshake_failures_total{direction="inbound",reason="${reason}"}`;
+  expect((await metrics(mesh.b)).get(name)).toBe(1);
+});
+
+test.each([
+  [
+    "another trust domain",
+    { spiffeId: "spiffe://other.example/host/c" },
+    /not of the trust domain/,
+  ],
+  ["no SPIFFE ID", { spiffeId: null }, /certificate has no SPIFFE ID: it has no URI name/],
+] as const)("a server of %s is refused", async (_, defect, says) => {
+  const pod = mesh.extraPod();
+  const server = await opensslServer(pod, 8080, mesh.credentials(pod, defect));
+  expect(await mesh.a.agent.attempt(pod.address4, 8080)).toBe("ECONNRESET");
+  await mesh.proxies[0]?.says(says);
+  await server.end();
+});
+
+test("without an ID of its own the proxy wants to be told the trust domain", async () => {
+  const pod = mesh.extraPod();
+  const paths = mesh.credentials(pod, { spiffeId: null });
+  const flags = [...flagsOf(paths), "--verify", "spiffe"];
+  const { code, stderr } = await pod.run([...executable(), ...flags]);
+  expect([code, stderr]).toEqual([1, expect.stringContaining("--trust-domain")]);
+  await pod.proxy([...flags, "--trust-domain", "test.example"]);
+});
