@@ -8,7 +8,8 @@ import { serveStatus } from "./admin/server.ts";
 import { descriptorReserve, type Config, type Limits } from "./config.ts";
 import type { Context } from "./context.ts";
 import { ProxyError } from "./errors.ts";
-import { loadCredentials, type Credentials } from "./identity/source.ts";
+import type { Credentials } from "./identity/source.ts";
+import { CredentialStore } from "./identity/store.ts";
 import { trustDomainOf } from "./identity/spiffe-id.ts";
 import { install, type Installed } from "./intercept/install.ts";
 import { RuleWatch } from "./intercept/watch.ts";
@@ -27,6 +28,8 @@ import type { Expectation } from "./tls/verify.ts";
 
 export type Proxy = {
   readonly connections: () => number;
+  /** Reads the credentials' files now. */
+  readonly reload: () => void;
   /** Serves on, live connections and new ones, until none is left, its time is up or `forced` resolves. */
   readonly drain: (forced: Promise<unknown>) => Promise<DrainEnd>;
   /** Ends what is live by RST and closes the listeners. Rules that do not go reset from now on. */
@@ -38,25 +41,26 @@ export type Proxy = {
  * the first packet on. Throws ProxyError naming the flag; then everything is as it was found.
  */
 export function startProxy(config: Config, log: Log): Proxy {
-  const credentials = loadCredentials(config.credentials, Date.now());
-  const limits = { ...config.limits, connectionsMax: boundOf(config.limits) };
   const metrics = new Metrics();
+  const rotation = new Rotation(config, log, metrics);
+  const credentials = rotation.store.current;
+  const limits = { ...config.limits, connectionsMax: boundOf(config.limits) };
   const ledger = new Ledger({ log, metrics, now: () => performance.now() });
-  const context = contextOf(config, credentials, { ledger, limits });
-  const state = new State(credentials, metrics);
+  const context = contextOf(config, rotation, { ledger, limits });
+  const state = new State(rotation, metrics);
   using undo = new DisposableStack();
   undo.defer(() => {
     ledger.terminateAll();
   });
+  undo.defer(() => {
+    rotation.store.stop();
+  });
   undo.defer(measureProcess(metrics));
   if (limits.idleMsMax !== null) undo.defer(watchIdle(ledger, limits.idleMsMax));
   startStatus(config, context, state, undo);
-  const tls: TLSOptions = {
-    ...tlsOptions(config, credentials),
-    requestCert: true,
-    rejectUnauthorized: true,
-  };
+  const tls = terminatingOptions(config, credentials);
   state.listeners = startListeners({ config, context, log, tls }, undo);
+  rotation.listeners = state.listeners;
   const rules = install(config.interception);
   using unlessWatched = new DisposableStack();
   unlessWatched.defer(rules.remove);
@@ -66,6 +70,9 @@ export function startProxy(config: Config, log: Log): Proxy {
   const stack = undo.move();
   return {
     connections: () => ledger.size,
+    reload: () => {
+      rotation.store.reload();
+    },
     drain: async (forced) => {
       state.draining = true;
       return await drain(ledger, limits.drainMsMax, forced);
@@ -80,6 +87,38 @@ export function startProxy(config: Config, log: Log): Proxy {
   };
 }
 
+/** New credentials on their way to listeners and dials. A connection keeps those that it was made with. */
+class Rotation {
+  readonly store: CredentialStore;
+  listeners: readonly Listener[] = [];
+  #dialing: TLSOptions;
+
+  /** Throws CREDENTIALS_INVALID. */
+  constructor(config: Config, log: Log, metrics: Metrics) {
+    const reloads = metrics.counter("credential_reloads_total", "credentials read anew", "result", [
+      "replaced",
+      "kept",
+    ]);
+    this.store = new CredentialStore({
+      files: config.credentials,
+      replaced: (credentials) => {
+        for (const listener of this.listeners)
+          listener.renew(terminatingOptions(config, credentials));
+        this.#dialing = dialingOptions(config, credentials);
+        reloads("replaced");
+        log.write("I", "credentials", `replaced, valid until ${iso(credentials.notAfter)}`);
+      },
+      kept: (reason) => {
+        reloads("kept");
+        log.write("W", "credentials", `the old ones stay in use: ${reason}`);
+      },
+    });
+    this.#dialing = dialingOptions(config, this.store.current);
+  }
+
+  readonly dialing = (): TLSOptions => this.#dialing;
+}
+
 /** What readiness and metrics look at. */
 class State {
   readonly readiness = new Readiness();
@@ -88,13 +127,13 @@ class State {
   watch: RuleWatch | null = null;
   draining = false;
 
-  constructor(credentials: Credentials, metrics: Metrics) {
-    const { notAfter } = credentials;
+  constructor({ store }: Rotation, metrics: Metrics) {
+    const notAfter = (): number => store.current.notAfter;
     this.metrics = metrics;
     metrics.gauge(
       "identity_cert_expiration_timestamp_seconds",
       "when the certificate expires",
-      () => notAfter / 1000,
+      () => notAfter() / 1000,
     );
     metrics.gauge("rules_intact", "1 if the rules stand as they were written", () =>
       Number(this.watch?.intact ?? false),
@@ -102,7 +141,7 @@ class State {
     for (const condition of [
       () => (this.draining ? "draining: the proxy has been told to end" : null),
       () =>
-        Date.now() > notAfter ? `certificate has expired at ${iso(notAfter)}: ${renew}` : null,
+        Date.now() > notAfter() ? `certificate has expired at ${iso(notAfter())}: ${renew}` : null,
       () => this.#listening(),
       () => this.#ruled(),
     ])
@@ -184,15 +223,14 @@ function warnOfBound(bound: number, wanted: number, log: Log): void {
 
 function contextOf(
   config: Config,
-  credentials: Credentials,
+  { dialing, store }: Rotation,
   { ledger, limits }: { readonly ledger: Ledger; readonly limits: Limits },
 ): Context {
   const gate = new HandshakeGate(limits.handshakesMax, limits.handshakeLeaseMsMax);
   const { keepAliveMsMax, userTimeoutMsMax } = limits;
   const form = { mark: ownMark(config), keepAliveMsMax, userTimeoutMsMax };
-  const tls: TLSOptions = { ...tlsOptions(config, credentials), rejectUnauthorized: false };
-  const { client, server } = expectationsOf(config, credentials);
-  const originator = { tls, form, limits, gate, expect: server };
+  const { client, server } = expectationsOf(config, store.current);
+  const originator = { tls: dialing, form, limits, gate, expect: server };
   return { ledger, limits, form, expectClient: client, originator };
 }
 
@@ -219,7 +257,15 @@ function expectationsOf({ verification }: Config, { identity }: Credentials): Ex
   return { client: workload, server: () => workload };
 }
 
-/** `rejectUnauthorized` comes with the direction: a client is judged after the handshake (tls/verify.ts). */
+function terminatingOptions(config: Config, credentials: Credentials): TLSOptions {
+  return { ...tlsOptions(config, credentials), requestCert: true, rejectUnauthorized: true };
+}
+
+/** The server is judged after the handshake, by our own rules: tls/verify.ts. */
+function dialingOptions(config: Config, credentials: Credentials): TLSOptions {
+  return { ...tlsOptions(config, credentials), rejectUnauthorized: false };
+}
+
 function tlsOptions(config: Config, credentials: Credentials): TLSOptions {
   return {
     cert: credentials.certificatePem,
@@ -239,7 +285,7 @@ function iso(time: number): string {
   return new Date(time).toISOString();
 }
 
-const renew = "renew it and restart the proxy";
+const renew = "renew it, the proxy reads it by itself";
 const rulesChanged =
   "the rules are no longer as they were written (nft list table inet tls-tproxy; ip rule): restart the proxy, " +
   "which writes them anew";

@@ -7,7 +7,7 @@ const netlink = @import("netlink.zig");
 const sockaddr = @import("sockaddr.zig");
 const socket = @import("socket.zig");
 
-const abi_version = 2;
+const abi_version = 3;
 const ebadf: i32 = -@as(i32, @intFromEnum(linux.E.BADF));
 
 export fn tproxy_abi_version() i32 {
@@ -88,6 +88,12 @@ export fn tproxy_netlink_send(fd: i32, bytes: ?[*]const u8, size: u32) i32 {
 export fn tproxy_netlink_receive(fd: i32, buffer: ?[*]u8, size: u32) i32 {
     if (fd < 0) return ebadf;
     return netlink.receive(fd, buffer orelse return socket.einval, size);
+}
+
+/// fcntl(2), F_DUPFD_CLOEXEC: another descriptor of the same socket.
+export fn tproxy_duplicate(fd: i32) i32 {
+    if (fd < 0) return ebadf;
+    return socket.duplicate(fd);
 }
 
 export fn tproxy_close(fd: i32) i32 {

@@ -36,6 +36,10 @@ pub fn set_transparent(fd: i32, family: i32) i32 {
     };
 }
 
+pub fn duplicate(fd: i32) i32 {
+    return result(linux.fcntl(fd, linux.F.DUPFD_CLOEXEC, 0));
+}
+
 pub fn bind(fd: i32, address: *const sockaddr.Flat) i32 {
     var native: sockaddr.Native = undefined;
     const length = sockaddr.to_native(address, &native) orelse return einval;

@@ -98,6 +98,20 @@ export class Metrics {
     });
   }
 
+  /** A counter by one label with a closed list of values; returns what counts. */
+  counter<T extends string>(
+    name: string,
+    help: string,
+    label: string,
+    values: readonly T[],
+  ): (value: T) => void {
+    const counter = this.#counter(name, help, [label]);
+    for (const value of values) counter.inc({ [label]: value }, 0);
+    return (value) => {
+      counter.inc({ [label]: value });
+    };
+  }
+
   /** Of durations in seconds; returns what takes them. */
   histogram(name: string, help: string, buckets: readonly number[]): (seconds: number) => void {
     const of = new Histogram({ name, help, buckets: [...buckets], registers: [this.#registry] });

@@ -34,6 +34,7 @@ async function run(flags: RunFlags): Promise<void> {
   const log = makeLog(config.log);
   const signals = new EndSignals();
   const proxy = startProxy(config, log);
+  process.on("SIGHUP", proxy.reload);
   log.write("I", "proxy", "ready");
   const first = signals.next();
   if (await onTrial(config, log, first)) {

@@ -1,6 +1,6 @@
 /** The shim's symbol table: ffi/src/shim.zig in bun:ffi's terms. Change both, and the version. */
 
-export const abiVersion = 2;
+export const abiVersion = 3;
 
 export const symbols = {
   tproxy_abi_version: { args: [], returns: "i32" },
@@ -17,6 +17,7 @@ export const symbols = {
   tproxy_tcp_state: { args: ["i32"], returns: "i32" },
   tproxy_netlink_send: { args: ["i32", "ptr", "u32"], returns: "i32" },
   tproxy_netlink_receive: { args: ["i32", "ptr", "u32"], returns: "i32" },
+  tproxy_duplicate: { args: ["i32"], returns: "i32" },
   tproxy_close: { args: ["i32"], returns: "i32" },
   tproxy_enter: { args: ["u32", "i32", "ptr", "u32", "ptr", "u32"], returns: "i32" },
   tproxy_wait: { args: ["i32"], returns: "i32" },

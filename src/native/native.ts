@@ -114,6 +114,11 @@ export function tcpState(fd: number): TcpState {
   return tcpStates.get(shim.tproxy_tcp_state(fd)) ?? "other";
 }
 
+/** Another descriptor of the same socket. The caller closes it or hands it to Bun. */
+export function duplicate(fd: number): number {
+  return check("fcntl(F_DUPFD_CLOEXEC)", shim.tproxy_duplicate(fd));
+}
+
 export function close(fd: number): void {
   check("close", shim.tproxy_close(fd));
 }

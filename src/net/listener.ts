@@ -1,5 +1,5 @@
 /** Listening sockets that the kernel diverts connections to, and what they yield. */
-import type { TLSOptions } from "bun";
+import type { SocketListener, TLSOptions } from "bun";
 
 import { SystemCallError } from "../native/errno.ts";
 import * as native from "../native/native.ts";
@@ -35,6 +35,8 @@ export type Listener = {
   readonly stop: () => void;
   /** Whether the kernel still listens. */
   readonly alive: () => boolean;
+  /** Terminates TLS by other credentials from now on; connections that were accepted keep theirs. */
+  readonly renew: (tls: TLSOptions) => void;
 };
 
 /**
@@ -43,11 +45,29 @@ export type Listener = {
  */
 export function listen(options: ListenOptions): Listener {
   const fd = openListening(options.address, options, true);
-  const plain = options.tls === null;
   // What a dying proxy has not relayed yet is cut, too. A TLS peer is to hear why it is refused: net/stream.ts.
-  if (plain) native.setResetOnClose(fd, true);
+  if (options.tls === null) native.setResetOnClose(fd, true);
+  let current = adopt(fd, options);
+  return {
+    stop: () => {
+      current.stop();
+      native.close(fd);
+    },
+    alive: () => native.tcpState(fd) === "listen",
+    renew: (tls) => {
+      if (options.tls === null) return;
+      const before = current;
+      current = adopt(fd, { ...options, tls });
+      before.stop();
+    },
+  };
+}
+
+/** The queue of connections belongs to the socket, which both descriptors are: none is lost between two of Bun's. */
+function adopt(fd: number, options: ListenOptions): SocketListener<Stream> {
+  const plain = options.tls === null;
   const listener = Bun.listen<Stream>({
-    fd,
+    fd: native.duplicate(fd),
     allowHalfOpen: true,
     ...(options.tls === null ? {} : { tls: options.tls }),
     socket: {
@@ -63,12 +83,7 @@ export function listen(options: ListenOptions): Listener {
     },
   });
   native.listen(fd, options.backlogMax); // Bun has listened again with a backlog of its own.
-  return {
-    stop: () => {
-      listener.stop();
-    },
-    alive: () => native.tcpState(fd) === "listen",
-  };
+  return listener;
 }
 
 /** A bound, listening socket; the caller owns it. `transparent`: takes diverted connections. */

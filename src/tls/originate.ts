@@ -26,7 +26,8 @@ export type Failed = {
 };
 
 export type Originator = {
-  readonly tls: TLSOptions;
+  /** Asked for every connection: credentials are renewed. */
+  readonly tls: () => TLSOptions;
   readonly form: SocketForm;
   readonly limits: Limits;
   readonly gate: HandshakeGate;
@@ -53,7 +54,7 @@ export async function originate(
   if (lease === null || downstream.closed) return giveUp(dialing, lease);
   const left = Math.max(1, handshakeMsMax - (performance.now() - began));
   const limits = { ...originator.limits, handshakeMsMax: left };
-  const stream = watch(dialing, originator.tls);
+  const stream = watch(dialing, originator.tls());
   const readiness = await settle(stream, downstream, limits);
   lease.release();
   if (readiness.kind === "closed") return failed(readiness.fault);

@@ -68,7 +68,7 @@ test("the process and its event loop are measured, and every label is one of our
     expect(all.get(name)).toBeGreaterThan(0);
   await metricOnce(mesh.a, "event_loop_lag_seconds_count", (count) => count > 0);
   const labels = new Set([...all.keys()].flatMap((name) => name.match(/\w+(?==")/g) ?? []));
-  expect([...labels].toSorted()).toEqual(["direction", "how", "le", "peer", "reason"]);
+  expect([...labels].toSorted()).toEqual(["direction", "how", "le", "peer", "reason", "result"]);
 });
 
 test("Prometheus' own type and HELP lines come with it, and HEAD and rubbish are answered", async () => {
@@ -92,7 +92,9 @@ test("README's table names every metric, and no other", async () => {
   const readme = await Bun.file(`${import.meta.dir}/../../README.md`).text();
   const told = [...readme.matchAll(/^\| `([a-z_]+)/gm)].map(([, name]) => name ?? "");
   expect(
-    told.filter((name) => /^(tcp|handshake|identity|rules|process|event)_/.test(name)).toSorted(),
+    told
+      .filter((name) => /^(tcp|credential|handshake|identity|rules|process|event)_/.test(name))
+      .toSorted(),
   ).toEqual(served.toSorted());
 });
 
