@@ -67,6 +67,8 @@ export function startProxy(config: Config, log: Log): Proxy {
   state.watch = watchRules(rules, log, undo);
   unlessWatched.move();
   warnOfBound(limits.connectionsMax, config.limits.connectionsMax, log);
+  const { certificate } = config.credentials;
+  log.write("I", "credentials", `${certificate}, valid until ${iso(credentials.notAfter)}`);
   const stack = undo.move();
   return {
     connections: () => ledger.size,

@@ -14,6 +14,7 @@ import {
   type Verification,
 } from "../config.ts";
 import { ProxyError } from "../errors.ts";
+import { describeLayouts, findCredentialFiles, workloadDirectory } from "../identity/discovery.ts";
 import { isInitialNetworkNamespace } from "../intercept/host.ts";
 import { parseSocketAddress, type SocketAddress } from "../net/address.ts";
 import type { Cidr } from "../net/cidr.ts";
@@ -39,6 +40,7 @@ export type CredentialFlags = {
   readonly cert?: string;
   readonly key?: string;
   readonly caCert?: string;
+  readonly credentials?: string;
   readonly tlsMin: "1.2" | "1.3";
   readonly verify: "ip" | "spiffe";
   readonly trustDomain?: string;
@@ -67,10 +69,14 @@ export type LimitFlags = {
 };
 
 export function addCredentialOptions(command: Command): void {
-  command.optionsGroup("Credentials (PEM files; all three are needed):");
+  command.optionsGroup("Credentials (three PEM files, or a directory):");
   add(command, "--cert <file>", "certificate of this pod, followed by its chain", file);
   add(command, "--key <file>", "private key of the certificate", file);
   add(command, "--ca-cert <file>", "authorities that peers' certificates must lead to", file);
+  add(command, "--credentials <directory>", "where a platform has put all three", {
+    parse: values.file,
+    shown: "GKE's, if it is there",
+  });
   add(command, "--tls-min <version>", "lowest TLS version: 1.3, or 1.2 for old peers", {
     parse: values.tlsVersion,
     default: ["1.3", "1.3"],
@@ -296,10 +302,17 @@ function credentialsOf(flags: CredentialFlags): CredentialFiles {
   throw new ProxyError("USAGE", `${missing.join(", ")} missing. ${credentialsHelp}`);
 }
 
-/** Null unless all three are given. */
-export function credentialFilesOf({ cert, key, caCert }: CredentialFlags): CredentialFiles | null {
-  if (cert === undefined || key === undefined || caCert === undefined) return null;
-  return { certificate: cert, key, trustBundle: caCert };
+/** Three files by name, else those of a directory; null without any. Throws ProxyError (USAGE) for both or half. */
+export function credentialFilesOf(flags: CredentialFlags): CredentialFiles | null {
+  const { cert, key, caCert, credentials } = flags;
+  if (cert !== undefined && key !== undefined && caCert !== undefined)
+    return { certificate: cert, key, trustBundle: caCert };
+  if (cert !== undefined || key !== undefined || caCert !== undefined) return null;
+  if (credentials === undefined) return findCredentialFiles(workloadDirectory);
+  const found = findCredentialFiles(credentials);
+  if (found !== null) return found;
+  const text = `--credentials ${credentials}: it holds none of ${describeLayouts()}`;
+  throw new ProxyError("USAGE", text);
 }
 
 function assertDistinct(flags: InterceptionFlags): void {

@@ -1,4 +1,5 @@
 /** --verify spiffe: a peer is a workload of the trust domain, whatever its address; others are refused with a reason. */
+import { readFileSync, writeFileSync } from "node:fs";
 import { beforeAll, expect, test } from "bun:test";
 
 import { serveHttp } from "../support/http.ts";
@@ -6,6 +7,7 @@ import { flagsOf, Mesh } from "../support/mesh.ts";
 import { executable } from "../support/pods.ts";
 import { curl, opensslServer } from "../support/programs.ts";
 import { metrics } from "../support/status.ts";
+import { temporaryDirectory } from "../support/temporary.ts";
 
 const mesh = Mesh.create();
 
@@ -59,4 +61,28 @@ test("without an ID of its own the proxy wants to be told the trust domain", asy
   const { code, stderr } = await pod.run([...executable(), ...flags]);
   expect([code, stderr]).toEqual([1, expect.stringContaining("--trust-domain")]);
   await pod.proxy([...flags, "--trust-domain", "test.example"]);
+});
+
+test("--credentials: what tls-tproxy certs has made is taken as it lies there, and a bundle in one file", async () => {
+  const pod = mesh.extraPod();
+  const out = `${temporaryDirectory()}/certs`;
+  const make = ["certs", "--out", out, "--id", "spiffe://test.example/web", "--ip", pod.address4];
+  expect((await pod.run([...executable(), ...make])).code).toBe(0);
+  const proxy = await pod.proxy(["--credentials", `${out}/web`, "--verify", "spiffe"]);
+  await proxy.says(/credentials\] \S+\/web\/tls\.crt, valid until 20/);
+  const other = mesh.extraPod();
+  const paths = mesh.credentials(other);
+  const directory = temporaryDirectory();
+  const bundle = [paths.key, paths.certificate].map((path) => readFileSync(path, "utf8")).join("");
+  writeFileSync(`${directory}/credential-bundle.pem`, bundle);
+  writeFileSync(`${directory}/trust-bundle.pem`, readFileSync(paths.authority));
+  await other.proxy(["--credentials", directory, "--verify", "spiffe"]);
+  const { output } = await curl(other, `http://${mesh.b.address4}:8000/`);
+  expect(output).toBe("hello from b");
+});
+
+test("--credentials without credentials says what it looks for", async () => {
+  const pod = mesh.extraPod();
+  const { code, stderr } = await pod.run([...executable(), "--credentials", "/nonexistent"]);
+  expect([code, stderr]).toEqual([2, expect.stringContaining("tls.crt + tls.key + ca.crt")]);
 });
