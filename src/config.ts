@@ -97,6 +97,22 @@ export const defaultMeshRanges: readonly Cidr[] = [
 
 export const defaultMark: Mark = { value: 0xa, mask: 0xf };
 
+/** What a pod gets without any option. */
+export const defaultInterception: Interception = {
+  meshRanges: defaultMeshRanges,
+  excludedRanges: [],
+  excludedOutboundPorts: [],
+  inboundPorts: "all",
+  excludedInboundPorts: [],
+  excludedUids: [],
+  onlyUids: "all",
+  excludedDestinations: [],
+  mark: defaultMark,
+  tcpPort: 1,
+  tlsPort: 2,
+  statusPort: 15_020,
+};
+
 export const defaultLimits: Limits = {
   connectMsMax: 10_000,
   handshakeMsMax: 10_000,

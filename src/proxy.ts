@@ -59,7 +59,7 @@ export function startProxy(config: Config, log: Log): Proxy {
   if (limits.idleMsMax !== null) undo.defer(watchIdle(ledger, limits.idleMsMax));
   startStatus(config, context, state, undo);
   const tls = terminatingOptions(config, credentials);
-  state.listeners = startListeners({ config, context, log, tls }, undo);
+  state.listeners = takenBy(config, () => startListeners({ config, context, log, tls }, undo));
   rotation.listeners = state.listeners;
   const rules = install(config.interception);
   using unlessWatched = new DisposableStack();
@@ -104,8 +104,10 @@ class Rotation {
     this.store = new CredentialStore({
       files: config.credentials,
       replaced: (credentials) => {
-        for (const listener of this.listeners)
-          listener.renew(terminatingOptions(config, credentials));
+        const tls = terminatingOptions(config, credentials);
+        takenBy(config, () => {
+          for (const listener of this.listeners) listener.renew(tls);
+        });
         this.#dialing = dialingOptions(config, credentials);
         reloads("replaced");
         log.write("I", "credentials", `replaced, valid until ${iso(credentials.notAfter)}`);
@@ -119,6 +121,17 @@ class Rotation {
   }
 
   readonly dialing = (): TLSOptions => this.#dialing;
+}
+
+/** Says which files the TLS library has refused. */
+function takenBy<T>({ credentials }: Config, act: () => T): T {
+  try {
+    return act();
+  } catch (error) {
+    if (!(error instanceof ProxyError) || error.code !== "CREDENTIALS_INVALID") throw error;
+    const files = `--cert ${credentials.certificate}, --key ${credentials.key}`;
+    throw new ProxyError("CREDENTIALS_INVALID", `${files}: ${error.message}`, { cause: error });
+  }
 }
 
 /** What readiness and metrics look at. */

@@ -4,7 +4,7 @@ import { readSync } from "node:fs";
 import { ProxyError } from "../errors.ts";
 import { tableBatch } from "../intercept/lower.ts";
 import { planOf, type ChainPlan, type Plan, type Rule } from "../intercept/plan.ts";
-import { defaultMark, defaultMeshRanges, type Interception } from "../config.ts";
+import { defaultInterception as interception, defaultMark } from "../config.ts";
 import { SystemCallError } from "../native/errno.ts";
 import * as namespaces from "../native/namespaces.ts";
 import * as native from "../native/native.ts";
@@ -60,21 +60,6 @@ type Trial = {
   readonly remedy: string;
   /** What goes without it. */
   readonly optional?: string;
-};
-
-const interception: Interception = {
-  meshRanges: defaultMeshRanges,
-  excludedRanges: [],
-  excludedOutboundPorts: [],
-  inboundPorts: "all",
-  excludedInboundPorts: [],
-  excludedUids: [],
-  onlyUids: "all",
-  excludedDestinations: [],
-  mark: defaultMark,
-  tcpPort: 1,
-  tlsPort: 2,
-  statusPort: 15_020,
 };
 
 /** The table with one rule and nothing else. */

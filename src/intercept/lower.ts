@@ -99,19 +99,9 @@ function stepExpressions(plan: Plan, step: Step, known: Known): readonly vm.Expr
       if (step.is) known.tcp = true;
       return [vm.meta(vm.metaKey.l4proto), vm.cmp(operator(step.is), protocolTcp)];
     case "opening":
-      return [
-        ...tcpOnly(known),
-        vm.payload(vm.base.transport, 13, 1),
-        vm.bitwise(synAndAck, Uint8Array.of(0)),
-        vm.cmp(vm.compare.equal, syn),
-      ];
+      return flagsAre(known, synAndAck, syn);
     case "resetting":
-      return [
-        ...tcpOnly(known),
-        vm.payload(vm.base.transport, 13, 1),
-        vm.bitwise(rst, Uint8Array.of(0)),
-        vm.cmp(vm.compare.equal, rst),
-      ];
+      return flagsAre(known, rst, rst);
     case "in-set":
       return [
         ...keyExpressions(plan, step.set, known),
@@ -208,6 +198,16 @@ function tcpOnly(known: Known): readonly vm.Expression[] {
   if (known.tcp) return [];
   known.tcp = true;
   return [vm.meta(vm.metaKey.l4proto), vm.cmp(vm.compare.equal, protocolTcp)];
+}
+
+/** The flags of TCP, in byte 13 of its header: RFC 9293, 3.1. */
+function flagsAre(known: Known, mask: Uint8Array, value: Uint8Array): readonly vm.Expression[] {
+  return [
+    ...tcpOnly(known),
+    vm.payload(vm.base.transport, 13, 1),
+    vm.bitwise(mask, Uint8Array.of(0)),
+    vm.cmp(vm.compare.equal, value),
+  ];
 }
 
 function maskedIs(plan: Plan, value: number, is: boolean): readonly vm.Expression[] {

@@ -47,9 +47,14 @@ function faultOf(error: unknown): string {
   if (typeof error === "string") return error;
   if (typeof error !== "object" || error === null) return "";
   const { code, message } = error as { code?: unknown; message?: unknown };
-  if (code === "EPROTO" && typeof message === "string") return tlsReason.exec(message)?.[1] ?? code;
+  if (code === "EPROTO" && typeof message === "string") return tlsReasonOf(message) || code;
   if (typeof code === "string" && code !== "") return code;
   return typeof message === "string" && message !== "" ? message : "UNKNOWN";
+}
+
+/** "HTTP_REQUEST" of "error:…:OPENSSL_internal:HTTP_REQUEST", or "". */
+export function tlsReasonOf(message: string): string {
+  return tlsReason.exec(message)?.[1] ?? "";
 }
 
 const tlsReason = /:([A-Z0-9_]{3,80})[^:A-Z]*$/;

@@ -1,10 +1,11 @@
 /** Listening sockets that the kernel diverts connections to, and what they yield. */
 import type { SocketListener, TLSOptions } from "bun";
 
+import { ProxyError } from "../errors.ts";
 import { SystemCallError } from "../native/errno.ts";
 import * as native from "../native/native.ts";
 import { encodeSocketAddress, type SocketAddress } from "./address.ts";
-import { streamHandlers } from "./handlers.ts";
+import { streamHandlers, tlsReasonOf } from "./handlers.ts";
 import {
   originalDestination,
   peerAddress,
@@ -47,7 +48,7 @@ export function listen(options: ListenOptions): Listener {
   const fd = openListening(options.address, options, true);
   // What a dying proxy has not relayed yet is cut, too. A TLS peer is to hear why it is refused: net/stream.ts.
   if (options.tls === null) native.setResetOnClose(fd, true);
-  let current = adopt(fd, options);
+  let current = adoptOrClose(fd, options);
   return {
     stop: () => {
       current.stop();
@@ -65,9 +66,33 @@ export function listen(options: ListenOptions): Listener {
 
 /** The queue of connections belongs to the socket, which both descriptors are: none is lost between two of Bun's. */
 function adopt(fd: number, options: ListenOptions): SocketListener<Stream> {
+  const own = native.duplicate(fd);
+  try {
+    const listener = listenOn(own, options);
+    native.listen(fd, options.backlogMax); // Bun has listened again with a backlog of its own.
+    return listener;
+  } catch (error) {
+    if (error instanceof ProxyError) throw error;
+    native.close(own); // Bun has refused the credentials and left the descriptor.
+    const reason = error instanceof Error ? tlsReasonOf(error.message) : "";
+    throw new ProxyError("CREDENTIALS_INVALID", `${notTaken}: ${reason}`, { cause: error });
+  }
+}
+
+function adoptOrClose(fd: number, options: ListenOptions): SocketListener<Stream> {
+  try {
+    return adopt(fd, options);
+  } catch (error) {
+    native.close(fd);
+    throw error;
+  }
+}
+
+/** Throws what the TLS library says of credentials that it does not take. */
+function listenOn(fd: number, options: ListenOptions): SocketListener<Stream> {
   const plain = options.tls === null;
-  const listener = Bun.listen<Stream>({
-    fd: native.duplicate(fd),
+  return Bun.listen<Stream>({
+    fd,
     allowHalfOpen: true,
     ...(options.tls === null ? {} : { tls: options.tls }),
     socket: {
@@ -82,8 +107,6 @@ function adopt(fd: number, options: ListenOptions): SocketListener<Stream> {
       },
     },
   });
-  native.listen(fd, options.backlogMax); // Bun has listened again with a backlog of its own.
-  return listener;
 }
 
 /** A bound, listening socket; the caller owns it. `transparent`: takes diverted connections. */
@@ -124,3 +147,5 @@ function announce(stream: Stream, accept: (intercepted: Intercepted) => void): v
     if (!(error instanceof SystemCallError)) throw error;
   }
 }
+
+const notTaken = "the TLS library does not take them";

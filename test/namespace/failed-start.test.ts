@@ -2,7 +2,7 @@
 import { chmodSync, copyFileSync, rmSync, writeFileSync } from "node:fs";
 import { expect, test } from "bun:test";
 
-import type { CredentialPaths, Defect } from "../support/credentials.ts";
+import { writeUnusable, type CredentialPaths, type Defect } from "../support/credentials.ts";
 import { serveHttp } from "../support/http.ts";
 import { kernelState, makeForeign } from "../support/kernel-state.ts";
 import { flagsOf, Mesh } from "../support/mesh.ts";
@@ -68,6 +68,11 @@ const causes: readonly Cause[] = [
     name: "the key is another certificate's",
     spoil: ({ key }) => copyFileSync(mesh.credentials(mesh.a).key, key),
     says: /--key \S+: it is not the key of the certificate/,
+  },
+  {
+    name: "the key is of a kind that TLS does not use",
+    spoil: writeUnusable,
+    says: /--cert \S+, --key \S+: the TLS library does not take them: UNSUPPORTED_ALGORITHM/,
   },
   { name: "the certificate has expired", defect: { expired: true }, says: /--cert .*has expired/ },
   { name: "the certificate is tomorrow's", defect: { early: true }, says: /--cert .*not valid/ },

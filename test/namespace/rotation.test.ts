@@ -2,7 +2,7 @@
 import { renameSync, writeFileSync, readFileSync } from "node:fs";
 import { expect, test } from "bun:test";
 
-import { credentialsFor, type CredentialPaths } from "../support/credentials.ts";
+import { credentialsFor, writeUnusable, type CredentialPaths } from "../support/credentials.ts";
 import { serveHttp } from "../support/http.ts";
 import { flagsOf, Mesh } from "../support/mesh.ts";
 import type { Pod, Running } from "../support/pods.ts";
@@ -101,6 +101,7 @@ test.each([
       ),
     /--cert .*does not lead/,
   ],
+  ["a key that TLS does not use", writeUnusable, /--key .*the TLS library does not take them/],
 ] as const)(
   "%s changes nothing but a log line and a counter, and SIGHUP reads good ones at once",
   async (_, spoil, says) => {

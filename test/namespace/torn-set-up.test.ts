@@ -2,7 +2,8 @@
 import { expect, test } from "bun:test";
 
 import { applicationPort, Mesh } from "../support/mesh.ts";
-import type { AgentSocket, Pod } from "../support/pods.ts";
+import type { AgentSocket } from "../support/application.ts";
+import type { Pod } from "../support/pods.ts";
 
 const rounds = 40;
 

@@ -1,5 +1,5 @@
 /** Credentials on disk for pods: one authority for the whole run, and what may be wrong with a certificate. */
-import { writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 
 import {
   issueAuthority,
@@ -51,6 +51,15 @@ export function credentialsFor(ips: readonly string[], defect: Defect = {}): Cre
       (defect.foreign === true ? foreignAuthority : authority).certificatePem,
     ),
   };
+}
+
+/** A key on a curve that node:crypto reads and the TLS library refuses (P-224), with its own authority. */
+export function writeUnusable(paths: CredentialPaths): void {
+  const key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:secp224r1", "-nodes"];
+  const files = ["-keyout", paths.key, "-out", paths.certificate];
+  const made = Bun.spawnSync(["openssl", "req", "-x509", ...key, "-subj", "/CN=x", ...files]);
+  if (made.exitCode !== 0) throw new Error(made.stderr.toString());
+  writeFileSync(paths.authority, readFileSync(paths.certificate));
 }
 
 function spiffeOf(ips: readonly string[], { spiffeId }: Defect): LeafOptions {

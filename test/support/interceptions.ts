@@ -1,23 +1,9 @@
 /** Configurations whose plans are compared with what nft makes of them. */
-import { defaultMeshRanges, type Interception } from "../../src/config.ts";
+import type { Interception } from "../../src/config.ts";
 import { parseSocketAddress } from "../../src/net/address.ts";
 import { parseCidr } from "../../src/net/cidr.ts";
 
-/** What a pod gets without any option. */
-export const defaults: Interception = {
-  meshRanges: defaultMeshRanges,
-  excludedRanges: [],
-  excludedOutboundPorts: [],
-  inboundPorts: "all",
-  excludedInboundPorts: [],
-  excludedUids: [],
-  onlyUids: "all",
-  excludedDestinations: [],
-  mark: { value: 0xa, mask: 0xf },
-  tcpPort: 1,
-  tlsPort: 2,
-  statusPort: 15_020,
-};
+export { defaultInterception as defaults } from "../../src/config.ts";
 
 /** Every option at once, with ranges that touch both ends of the address space. */
 export const everything: Interception = {

@@ -2,14 +2,8 @@
 import { readFileSync } from "node:fs";
 
 import { credentialsFor, type CredentialPaths, type Defect } from "./credentials.ts";
-import {
-  Network,
-  socketsLeft,
-  type AgentListener,
-  type AgentSocket,
-  type Pod,
-  type Running,
-} from "./pods.ts";
+import type { AgentListener, AgentSocket } from "./application.ts";
+import { Network, socketsLeft, type Pod, type Running } from "./pods.ts";
 
 export type Connection = { readonly client: AgentSocket; readonly server: AgentSocket };
 

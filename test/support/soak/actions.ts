@@ -1,7 +1,8 @@
 /** What may happen in a soak, each with how often. Every action knows what has to come of it. */
 import { credentialsFor, type CredentialPaths, type Defect } from "../credentials.ts";
 import { pattern } from "../pattern.ts";
-import type { AgentSocket, Pod } from "../pods.ts";
+import type { AgentSocket } from "../application.ts";
+import type { Pod } from "../pods.ts";
 import { metrics } from "../status.ts";
 import type { Seeded } from "./seeded.ts";
 import { applicationPort, type Meeting, type Stage } from "./stage.ts";

@@ -1,16 +1,10 @@
 /** Two pods with proxies and applications, and a host without, on which a soak is performed. */
-import { readdirSync, readFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 
 import { credentialsFor, type CredentialPaths } from "../credentials.ts";
 import { flagsOf } from "../mesh.ts";
-import {
-  Network,
-  socketsLeft,
-  type AgentListener,
-  type AgentSocket,
-  type Pod,
-  type Running,
-} from "../pods.ts";
+import type { AgentListener, AgentSocket } from "../application.ts";
+import { Network, socketsLeft, type Pod, type Running } from "../pods.ts";
 import { metrics } from "../status.ts";
 import { Tally } from "./tally.ts";
 
@@ -177,7 +171,6 @@ export class Stage {
     try {
       const status = readFileSync(`/proc/${pid}/status`, "latin1");
       this.tally.remember(side, Number(/^VmRSS:\s+(\d+)/m.exec(status)?.[1] ?? 0));
-      readdirSync(`/proc/${pid}/fd`);
     } catch {
       // It is being replaced.
     }

@@ -1,0 +1,148 @@
+/** An application in a pod, as a test drives it: what agent.ts does there. */
+import { createInterface } from "node:readline";
+import { Readable } from "node:stream";
+
+import type { Call, Ending } from "./calls.ts";
+
+export type Finished = {
+  readonly bytes: number;
+  readonly sha256: string;
+  readonly text: string;
+  readonly ending: Ending;
+};
+
+/** An application in a pod. Errors of its sockets come as Error with the code as message. */
+export class Agent {
+  readonly #stdin: Bun.FileSink;
+  readonly #pending = new Map<number, PromiseWithResolvers<unknown>>();
+  #next = 0;
+
+  constructor(stdin: Bun.FileSink, stdout: ReadableStream<Uint8Array>) {
+    this.#stdin = stdin;
+    void this.#listen(stdout);
+  }
+
+  async listen(host: string, port: number): Promise<AgentListener> {
+    const listener = (await this.call({ op: "listen", host, port })) as number;
+    return new AgentListener(this, listener);
+  }
+
+  async connect(host: string, port: number): Promise<AgentSocket> {
+    return new AgentSocket(
+      this,
+      (await this.call({ op: "connect", host, port })) as number,
+      "",
+      "",
+    );
+  }
+
+  /** Connects and waits for the end; how it ended, or the code of why it did not begin. */
+  async attempt(host: string, port: number): Promise<Ending> {
+    try {
+      return (await (await this.connect(host, port)).finish()).ending;
+    } catch (error) {
+      return error instanceof Error ? error.message : String(error);
+    }
+  }
+
+  async call(call: Call): Promise<unknown> {
+    const id = (this.#next += 1);
+    const pending = Promise.withResolvers<unknown>();
+    this.#pending.set(id, pending);
+    void this.#stdin.write(`${JSON.stringify({ ...call, id })}\n`);
+    void this.#stdin.flush();
+    return await pending.promise;
+  }
+
+  async #listen(stdout: ReadableStream<Uint8Array>): Promise<void> {
+    const input = Readable.fromWeb(stdout as never);
+    for await (const line of createInterface({ input })) {
+      const { id, result, error } = JSON.parse(line) as Answer;
+      const pending = this.#pending.get(id);
+      this.#pending.delete(id);
+      if (error === undefined) pending?.resolve(result);
+      else pending?.reject(new Error(error));
+    }
+    for (const pending of this.#pending.values()) pending.reject(new Error("the agent is gone"));
+  }
+}
+
+type Answer = { readonly id: number; readonly result?: unknown; readonly error?: string };
+
+export class AgentListener {
+  readonly #agent: Agent;
+  readonly #listener: number;
+
+  constructor(agent: Agent, listener: number) {
+    this.#agent = agent;
+    this.#listener = listener;
+  }
+
+  async accept(): Promise<AgentSocket> {
+    const accepted = (await this.#agent.call({ op: "accept", listener: this.#listener })) as {
+      socket: number;
+      peer: string;
+      local: string;
+    };
+    return new AgentSocket(this.#agent, accepted.socket, accepted.peer, accepted.local);
+  }
+}
+
+/** One end of a TCP connection inside a pod. */
+export class AgentSocket {
+  readonly peer: string;
+  readonly local: string;
+  readonly #agent: Agent;
+  readonly #socket: number;
+
+  constructor(agent: Agent, socket: number, peer: string, local: string) {
+    this.#agent = agent;
+    this.#socket = socket;
+    this.peer = peer;
+    this.local = local;
+  }
+
+  /** Writes so many bytes of the pattern (pattern.ts); resolves when the kernel has taken them all. */
+  async write(bytes: number): Promise<void> {
+    await this.#agent.call({ op: "write", socket: this.#socket, bytes });
+  }
+
+  /** Says the same over and over until the connection ends. */
+  chatter(text: string): void {
+    const call = { op: "write", socket: this.#socket, bytes: 1e9, text } as const;
+    void this.#agent.call(call).catch(() => undefined);
+  }
+
+  async say(text: string): Promise<void> {
+    await this.#agent.call({ op: "say", socket: this.#socket, text });
+  }
+
+  /** Ends this direction: FIN. */
+  async end(): Promise<void> {
+    await this.#agent.call({ op: "end", socket: this.#socket });
+  }
+
+  /** RST. */
+  async reset(): Promise<void> {
+    await this.#agent.call({ op: "reset", socket: this.#socket });
+  }
+
+  async pause(): Promise<void> {
+    await this.#agent.call({ op: "pause", socket: this.#socket });
+  }
+
+  async resume(): Promise<void> {
+    await this.#agent.call({ op: "resume", socket: this.#socket });
+  }
+
+  /** Waits until so many bytes have come, or the end. */
+  async received(bytes: number): Promise<{ bytes: number; text: string }> {
+    const call = { op: "received", socket: this.#socket, bytes } as const;
+    return (await this.#agent.call(call)) as { bytes: number; text: string };
+  }
+
+  /** Waits for the end of the peer's direction, and says what came until then. */
+  async finish(): Promise<Finished> {
+    return (await this.#agent.call({ op: "finish", socket: this.#socket })) as Finished;
+  }
+}
