@@ -1,15 +1,19 @@
 /** Everything the proxy is told, with defaults and limits; checked before anything is bound. */
 import { parseCidr, type Cidr } from "./net/cidr.ts";
 import type { SocketAddress } from "./net/address.ts";
+import type { HostCare } from "./policy/care.ts";
+import type { Policy } from "./policy/policy.ts";
 
 export type Config = {
   readonly credentials: CredentialFiles;
+  /** How they were found, for the log: "--cert, --key, --ca-cert". */
+  readonly credentialsSource: string;
   /** "1.3", or "1.2" for old peers. */
   readonly tlsVersionMin: "1.2" | "1.3";
-  readonly verification: Verification;
+  readonly policy: PolicySource;
   readonly log: LogConfig;
   readonly statusAddress: SocketAddress;
-  readonly interception: Interception;
+  readonly fixed: Fixed;
   /** False leaves the rules in place at the end: captured traffic is dropped until a proxy runs again. */
   readonly removeRulesOnExit: boolean;
   /** The rules go again, and the proxy with them, unless somebody confirms within this time. */
@@ -17,9 +21,14 @@ export type Config = {
   readonly limits: Limits;
 };
 
-/** By address: a server's certificate names it. By SPIFFE: both peers are of a trust domain, null for our own. */
-export type Verification =
-  { readonly kind: "ip" } | { readonly kind: "spiffe"; readonly trustDomain: string | null };
+export type PolicySource = {
+  /** Null: the options alone. */
+  readonly file: string | null;
+  /** What options, environment and defaults say; the file goes over it. */
+  readonly base: Policy;
+  /** Null in a pod. */
+  readonly care: HostCare | null;
+};
 
 export type LogConfig = {
   /** 0 logs one line a connection; higher says more. */
@@ -36,14 +45,23 @@ export type CredentialFiles = {
 };
 
 /** What the kernel is asked to hand over; all the rules follow from it (intercept/plan.ts). */
-export type Interception = {
+export type Interception = Fixed & {
   /** Destinations that are reached by mutual TLS only. */
   readonly meshRanges: readonly Cidr[];
   readonly excludedRanges: readonly Cidr[];
   readonly excludedOutboundPorts: readonly number[];
-  /** Ports of the application that peers reach by mutual TLS only. */
+  /** Ports of the application that are intercepted. */
   readonly inboundPorts: "all" | readonly number[];
   readonly excludedInboundPorts: readonly number[];
+  /** Intercepted ports where plain text may come as well: the first bytes tell. */
+  readonly inspectedPorts: {
+    readonly kind: "only" | "all-but";
+    readonly ports: readonly number[];
+  };
+};
+
+/** The part that stays as it is while the proxy runs. */
+export type Fixed = {
   /** Users whose outbound connections are left alone. */
   readonly excludedUids: readonly number[];
   /** The only users whose outbound connections are diverted. */
@@ -55,6 +73,8 @@ export type Interception = {
   readonly tcpPort: number;
   /** Loopback port that diverted inbound TLS is accepted on. */
   readonly tlsPort: number;
+  /** Loopback port that diverted inbound connections to inspected ports are accepted on. */
+  readonly inspectPort: number;
   /** Port of the status server: never intercepted. */
   readonly statusPort: number;
 };
@@ -73,6 +93,10 @@ export type Limits = {
   readonly keepAliveMsMax: number | null;
   /** How long sent bytes may stay unacknowledged, null for the kernel's own patience: tcp(7), TCP_USER_TIMEOUT. */
   readonly userTimeoutMsMax: number | null;
+  /** How long a connection may live, null for as long as its certificates are valid. */
+  readonly ageMsMax: number | null;
+  /** How long a client of an inspected port may be silent before it counts as one that waits for the server. */
+  readonly firstBytesMsMax: number;
   /** Live connections; each holds two descriptors. */
   readonly connectionsMax: number;
   /** How long live connections are served after the signal to end. */
@@ -97,20 +121,33 @@ export const defaultMeshRanges: readonly Cidr[] = [
 
 export const defaultMark: Mark = { value: 0xa, mask: 0xf };
 
-/** What a pod gets without any option. */
-export const defaultInterception: Interception = {
-  meshRanges: defaultMeshRanges,
-  excludedRanges: [],
-  excludedOutboundPorts: [],
-  inboundPorts: "all",
-  excludedInboundPorts: [],
+export const defaultFixed: Fixed = {
   excludedUids: [],
   onlyUids: "all",
   excludedDestinations: [],
   mark: defaultMark,
   tcpPort: 1,
   tlsPort: 2,
+  inspectPort: 3,
   statusPort: 15_020,
+};
+
+const byDefault = <T>(value: T): { readonly value: T; readonly origin: "default" } => ({
+  value,
+  origin: "default",
+});
+
+/** What a pod gets without any option. */
+export const defaultPolicy: Policy = {
+  trustDomain: byDefault(null),
+  verify: byDefault(null),
+  inbound: { mode: byDefault("strict"), allow: byDefault(null), ports: [] },
+  outbound: {
+    mesh: byDefault(defaultMeshRanges),
+    exclude: byDefault([]),
+    excludePorts: byDefault([]),
+    expect: [],
+  },
 };
 
 export const defaultLimits: Limits = {
@@ -120,6 +157,8 @@ export const defaultLimits: Limits = {
   idleMsMax: null,
   keepAliveMsMax: 180_000,
   userTimeoutMsMax: null,
+  ageMsMax: null,
+  firstBytesMsMax: 1000,
   connectionsMax: 10_000,
   drainMsMax: 30_000,
   dismissMsMax: 1000,

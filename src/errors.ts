@@ -7,6 +7,7 @@ export type ErrorCode =
   | "CREDENTIALS_INVALID"
   | "DEMO_FAILED"
   | "NETLINK_INVALID"
+  | "POLICY_INVALID"
   | "SPIFFE_ID_INVALID"
   | "START_FAILED"
   | "SYSTEM_CALL"

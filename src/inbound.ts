@@ -1,25 +1,28 @@
 /** One inbound connection, top to bottom: from a verified peer to the application at its own address. */
 import type { Context } from "./context.ts";
+import { firstBytes } from "./inspect/first-bytes.ts";
 import { reach } from "./net/dial.ts";
 import type { Intercepted } from "./net/listener.ts";
 import { decide } from "./policy/destination.ts";
+import type { PlainMode } from "./policy/policy.ts";
 import { splice } from "./relay/splice.ts";
-import { terminate } from "./tls/terminate.ts";
+import { terminate, type Terminated } from "./tls/terminate.ts";
 
-/** Resolves when both sockets are gone. The application is not dialed before the peer is verified. */
+/** Resolves when both sockets are gone. The application is not dialed before the peer is let in. */
 export async function serveInbound(downstream: Intercepted, context: Context): Promise<void> {
   const record = context.ledger.open("inbound", downstream);
   try {
     const verdict = decide(downstream.original);
     if (verdict.kind === "deny") return record.deny(verdict.reason);
 
-    const peer = await terminate(downstream.stream, context.limits, context.expectClient);
+    const peer = await receive(downstream, context);
     if (peer.kind === "refuse") {
       record.refuse(peer);
       if (peer.told) await downstream.stream.dismiss(context.limits.dismissMsMax);
       return;
     }
-    context.ledger.meet(record, peer.identity);
+    if (peer.kind === "plain") context.ledger.letIn(record, peer.mode);
+    else context.ledger.meet(record, peer.identity);
 
     const application = await reach(downstream, context);
     if (application.kind === "failed") return record.miss({ ...application, reason: null });
@@ -31,3 +34,29 @@ export async function serveInbound(downstream: Intercepted, context: Context): P
     context.ledger.close(record);
   }
 }
+
+type Received = Terminated | { readonly kind: "plain"; readonly mode: PlainMode };
+
+/** A strict port's connections are TLS. On an inspected port the first bytes tell, and the mode of this moment decides. */
+async function receive(downstream: Intercepted, context: Context): Promise<Received> {
+  const { stream, original } = downstream;
+  const { limits, rules, terminating } = context;
+  if (downstream.undecided) {
+    const first = await firstBytes(stream, limits);
+    const mode = rules().mode(original.port);
+    if (first === "ours") stream.startTls(terminating());
+    else if (mode === "strict") return { ...plainText, kind: "refuse" };
+    else if (first !== "gone") {
+      stream.startPlain();
+      return { kind: "plain", mode: mode === "audit" ? "audit" : "permissive" };
+    }
+  }
+  return await terminate(stream, limits, () => rules().client(original.port));
+}
+
+/** The policy has become strict while the first bytes were on their way. */
+const plainText = {
+  reason: "not-tls",
+  detail: "plain text, and the port is strict",
+  told: false,
+} as const;

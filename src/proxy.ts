@@ -1,6 +1,4 @@
 /** The composition root: credentials, listeners, rules, in the order that never lets traffic pass in clear. */
-import type { TLSOptions } from "bun";
-
 import { Ledger } from "./accounting/ledger.ts";
 import { Metrics } from "./accounting/metrics.ts";
 import { measureProcess } from "./accounting/process-metrics.ts";
@@ -8,11 +6,11 @@ import { serveStatus } from "./admin/server.ts";
 import { descriptorReserve, type Config, type Limits } from "./config.ts";
 import type { Context } from "./context.ts";
 import { ProxyError } from "./errors.ts";
-import type { Credentials } from "./identity/source.ts";
-import { CredentialStore } from "./identity/store.ts";
-import { trustDomainOf } from "./identity/spiffe-id.ts";
+import { takenBy, type Generation } from "./generation/generation.ts";
+import { Reloading } from "./generation/reloading.ts";
 import { install, type Installed } from "./intercept/install.ts";
 import { RuleWatch } from "./intercept/watch.ts";
+import { watchAges } from "./lifecycle/age.ts";
 import { drain, type DrainEnd } from "./lifecycle/drain.ts";
 import { watchIdle } from "./lifecycle/idle.ts";
 import { Readiness } from "./lifecycle/readiness.ts";
@@ -22,13 +20,13 @@ import { formatSocketAddress } from "./net/address.ts";
 import type { Listener } from "./net/listener.ts";
 import type { OriginalDestination } from "./net/original-destination.ts";
 import { connectionsBound } from "./policy/admission.ts";
+import { interceptionOf } from "./policy/interception.ts";
 import { named, startListeners } from "./serving.ts";
 import { HandshakeGate } from "./tls/handshake-gate.ts";
-import type { Expectation } from "./tls/verify.ts";
 
 export type Proxy = {
   readonly connections: () => number;
-  /** Reads the credentials' files now. */
+  /** Reads the files of credentials and policy now. */
   readonly reload: () => void;
   /** Serves on, live connections and new ones, until none is left, its time is up or `forced` resolves. */
   readonly drain: (forced: Promise<unknown>) => Promise<DrainEnd>;
@@ -42,96 +40,53 @@ export type Proxy = {
  */
 export function startProxy(config: Config, log: Log): Proxy {
   const metrics = new Metrics();
-  const rotation = new Rotation(config, log, metrics);
-  const credentials = rotation.store.current;
-  const limits = { ...config.limits, connectionsMax: boundOf(config.limits) };
-  const ledger = new Ledger({ log, metrics, now: () => performance.now() });
-  const context = contextOf(config, rotation, { ledger, limits });
-  const state = new State(rotation, metrics);
   using undo = new DisposableStack();
+  const reloading = new Reloading(config, log, metrics);
+  undo.defer(reloading.stop);
+  const { generation } = reloading;
+  const limits = { ...config.limits, connectionsMax: boundOf(config.limits) };
+  const ledger = new Ledger({
+    log,
+    metrics,
+    now: () => performance.now(),
+    ownNotAfter: () => generation.credentials.notAfter,
+  });
+  const context = contextOf(config, generation, { ledger, limits });
+  const state = new State(generation, metrics);
   undo.defer(() => {
     ledger.terminateAll();
   });
-  undo.defer(() => {
-    rotation.store.stop();
-  });
   undo.defer(measureProcess(metrics));
-  if (limits.idleMsMax !== null) undo.defer(watchIdle(ledger, limits.idleMsMax));
+  undo.defer(watchLives(ledger, limits));
   startStatus(config, context, state, undo);
-  const tls = terminatingOptions(config, credentials);
-  state.listeners = takenBy(config, () => startListeners({ config, context, log, tls }, undo));
-  rotation.listeners = state.listeners;
-  const rules = install(config.interception);
+  state.listeners = takenBy(config, () => startListeners({ config, context, log }, undo));
+  generation.listeners = state.listeners;
+  const rules = install(interceptionOf(generation.rules.policy, config.fixed));
   using unlessWatched = new DisposableStack();
   unlessWatched.defer(rules.remove);
-  state.watch = watchRules(rules, log, undo);
+  const watch = watchRules(rules, log, undo);
+  state.watch = watch;
   unlessWatched.move();
+  reloading.changing = { generation, ledger, installed: rules, watch, fixed: config.fixed };
   warnOfBound(limits.connectionsMax, config.limits.connectionsMax, log);
-  const { certificate } = config.credentials;
-  log.write("I", "credentials", `${certificate}, valid until ${iso(credentials.notAfter)}`);
+  reloading.introduce();
   const stack = undo.move();
   return {
     connections: () => ledger.size,
-    reload: () => {
-      rotation.store.reload();
-    },
+    reload: reloading.reload,
     drain: async (forced) => {
       state.draining = true;
       return await drain(ledger, limits.drainMsMax, forced);
     },
     stop: ({ removeRules }) => {
-      state.watch?.stop();
+      reloading.stop();
+      watch.stop();
       if (!removeRules) closeRules(rules, log);
       // Not before the last diverted socket is gone: its application would go on in clear.
       stack.dispose();
       if (removeRules) rules.remove();
     },
   };
-}
-
-/** New credentials on their way to listeners and dials. A connection keeps those that it was made with. */
-class Rotation {
-  readonly store: CredentialStore;
-  listeners: readonly Listener[] = [];
-  #dialing: TLSOptions;
-
-  /** Throws CREDENTIALS_INVALID. */
-  constructor(config: Config, log: Log, metrics: Metrics) {
-    const reloads = metrics.counter("credential_reloads_total", "credentials read anew", "result", [
-      "replaced",
-      "kept",
-    ]);
-    this.store = new CredentialStore({
-      files: config.credentials,
-      replaced: (credentials) => {
-        const tls = terminatingOptions(config, credentials);
-        takenBy(config, () => {
-          for (const listener of this.listeners) listener.renew(tls);
-        });
-        this.#dialing = dialingOptions(config, credentials);
-        reloads("replaced");
-        log.write("I", "credentials", `replaced, valid until ${iso(credentials.notAfter)}`);
-      },
-      kept: (reason) => {
-        reloads("kept");
-        log.write("W", "credentials", `the old ones stay in use: ${reason}`);
-      },
-    });
-    this.#dialing = dialingOptions(config, this.store.current);
-  }
-
-  readonly dialing = (): TLSOptions => this.#dialing;
-}
-
-/** Says which files the TLS library has refused. */
-function takenBy<T>({ credentials }: Config, act: () => T): T {
-  try {
-    return act();
-  } catch (error) {
-    if (!(error instanceof ProxyError) || error.code !== "CREDENTIALS_INVALID") throw error;
-    const files = `--cert ${credentials.certificate}, --key ${credentials.key}`;
-    throw new ProxyError("CREDENTIALS_INVALID", `${files}: ${error.message}`, { cause: error });
-  }
 }
 
 /** What readiness and metrics look at. */
@@ -142,8 +97,8 @@ class State {
   watch: RuleWatch | null = null;
   draining = false;
 
-  constructor({ store }: Rotation, metrics: Metrics) {
-    const notAfter = (): number => store.current.notAfter;
+  constructor(generation: Generation, metrics: Metrics) {
+    const notAfter = (): number => generation.credentials.notAfter;
     this.metrics = metrics;
     metrics.gauge(
       "identity_cert_expiration_timestamp_seconds",
@@ -197,7 +152,7 @@ function startStatus(
 }
 
 function watchRules(rules: Installed, log: Log, undo: DisposableStack): RuleWatch {
-  const watch = new RuleWatch(rules.plan, (intact) => {
+  const watch = new RuleWatch(rules.plan(), (intact) => {
     if (intact) log.write("I", "rules", "the rules stand as they were written again");
     else log.write("W", "rules", rulesChanged);
   });
@@ -238,61 +193,41 @@ function warnOfBound(bound: number, wanted: number, log: Log): void {
 
 function contextOf(
   config: Config,
-  { dialing, store }: Rotation,
+  generation: Generation,
   { ledger, limits }: { readonly ledger: Ledger; readonly limits: Limits },
 ): Context {
   const gate = new HandshakeGate(limits.handshakesMax, limits.handshakeLeaseMsMax);
   const { keepAliveMsMax, userTimeoutMsMax } = limits;
   const form = { mark: ownMark(config), keepAliveMsMax, userTimeoutMsMax };
-  const { client, server } = expectationsOf(config, store.current);
-  const originator = { tls: dialing, form, limits, gate, expect: server };
-  return { ledger, limits, form, expectClient: client, originator };
-}
-
-type Expectations = {
-  readonly client: Expectation;
-  readonly server: (original: OriginalDestination) => Expectation;
-};
-
-/** Throws START_FAILED without a trust domain, given or our own. */
-function expectationsOf({ verification }: Config, { identity }: Credentials): Expectations {
-  if (verification.kind === "ip")
-    return {
-      client: { kind: "anybody" },
-      server: (address) => ({ kind: "address", address }),
-    };
-  const own = identity.spiffeId === null ? null : trustDomainOf(identity.spiffeId);
-  const trustDomain = verification.trustDomain ?? own;
-  if (trustDomain === null) {
-    const text =
-      "--verify spiffe: the certificate (--cert) has no SPIFFE ID; say whose peers to trust by --trust-domain";
-    throw new ProxyError("START_FAILED", text);
-  }
-  const workload = { kind: "workload", trustDomain } as const;
-  return { client: workload, server: () => workload };
-}
-
-function terminatingOptions(config: Config, credentials: Credentials): TLSOptions {
-  return { ...tlsOptions(config, credentials), requestCert: true, rejectUnauthorized: true };
-}
-
-/** The server is judged after the handshake, by our own rules: tls/verify.ts. */
-function dialingOptions(config: Config, credentials: Credentials): TLSOptions {
-  return { ...tlsOptions(config, credentials), rejectUnauthorized: false };
-}
-
-function tlsOptions(config: Config, credentials: Credentials): TLSOptions {
+  const originator = {
+    tls: () => generation.dialing,
+    form,
+    limits,
+    gate,
+    expect: (original: OriginalDestination) => generation.rules.server(original),
+  };
   return {
-    cert: credentials.certificatePem,
-    key: credentials.keyPem,
-    ca: credentials.trustBundlePem,
-    minVersion: config.tlsVersionMin === "1.3" ? 0x03_04 : 0x03_03,
+    ledger,
+    limits,
+    form,
+    originator,
+    rules: () => generation.rules,
+    terminating: () => generation.terminating,
+  };
+}
+
+/** Ends connections that are idle or old. Returns what ends that. */
+function watchLives(ledger: Ledger, limits: Limits): () => void {
+  const watches = [watchAges(ledger, limits)];
+  if (limits.idleMsMax !== null) watches.push(watchIdle(ledger, limits.idleMsMax));
+  return () => {
+    for (const stop of watches) stop();
   };
 }
 
 /** Never intercepted: intercept/plan.ts. */
 function ownMark(config: Config): number {
-  const { value, mask } = config.interception.mark;
+  const { value, mask } = config.fixed.mark;
   return value ^ mask;
 }
 

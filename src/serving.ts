@@ -1,6 +1,4 @@
 /** The listeners that diverted connections come to, and who serves them. */
-import type { TLSOptions } from "bun";
-
 import type { Config } from "./config.ts";
 import type { Context } from "./context.ts";
 import { ProxyError } from "./errors.ts";
@@ -8,7 +6,7 @@ import { serveInbound } from "./inbound.ts";
 import type { Log } from "./log/log.ts";
 import { errnoName, SystemCallError } from "./native/errno.ts";
 import { parseSocketAddress } from "./net/address.ts";
-import { listen, type Intercepted, type Listener } from "./net/listener.ts";
+import { listen, type Intercepted, type Listener, type Takes } from "./net/listener.ts";
 import { serveOutbound } from "./outbound.ts";
 import { admits } from "./policy/admission.ts";
 
@@ -16,25 +14,13 @@ export type Serving = {
   readonly config: Config;
   readonly context: Context;
   readonly log: Log;
-  /** For the listener of inbound connections. */
-  readonly tls: TLSOptions;
 };
 
 /** Listens in both directions, on both families. Throws START_FAILED; what listens already is on `undo`. */
 export function startListeners(serving: Serving, undo: DisposableStack): readonly Listener[] {
-  const { tcpPort, tlsPort } = serving.config.interception;
   const all: Listener[] = [];
   for (const host of ["127.0.0.1", "[::1]"]) {
-    for (const way of [
-      { direction: "outbound", flag: "--tcp-port", port: tcpPort, serve: serveOutbound, tls: null },
-      {
-        direction: "inbound",
-        flag: "--tls-port",
-        port: tlsPort,
-        serve: serveInbound,
-        tls: serving.tls,
-      },
-    ] as const) {
+    for (const way of waysOf(serving)) {
       const listener = startListener(serving, host, way);
       if (listener === null) continue;
       undo.defer(listener.stop);
@@ -49,8 +35,27 @@ type Way = {
   readonly flag: string;
   readonly port: number;
   readonly serve: (intercepted: Intercepted, context: Context) => Promise<void>;
-  readonly tls: TLSOptions | null;
+  readonly takes: Takes;
 };
+
+/** Without a policy file no port is ever inspected. With one it listens from the start: a later policy may want it. */
+function waysOf({ config, context }: Serving): readonly Way[] {
+  const { tcpPort, tlsPort, inspectPort } = config.fixed;
+  const outbound = { direction: "outbound", serve: serveOutbound } as const;
+  const inbound = { direction: "inbound", serve: serveInbound } as const;
+  const tls = { kind: "tls", tls: context.terminating() } as const;
+  const inspected = {
+    ...inbound,
+    flag: "--inspect-port",
+    port: inspectPort,
+    takes: { kind: "undecided" },
+  } as const;
+  return [
+    { ...outbound, flag: "--tcp-port", port: tcpPort, takes: { kind: "plain" } },
+    { ...inbound, flag: "--tls-port", port: tlsPort, takes: tls },
+    ...(config.policy.file === null ? [] : [inspected]),
+  ];
+}
 
 /** Null where the kernel has no IPv6: there is nothing to divert then. */
 function startListener(serving: Serving, host: string, way: Way): Listener | null {
@@ -64,7 +69,7 @@ function startListener(serving: Serving, host: string, way: Way): Listener | nul
     address: parseSocketAddress(`${host}:${way.port}`),
     form: context.form,
     backlogMax: context.limits.backlogMax,
-    tls: way.tls,
+    takes: way.takes,
     accept,
     admit: () => admit(context, way.direction),
   };

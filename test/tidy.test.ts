@@ -11,14 +11,17 @@ const layers = [
   ["proxy.ts"],
   ["serving.ts"],
   ["inbound.ts", "outbound.ts", "context.ts"],
+  ["generation/"],
   ["admin/", "lifecycle/"],
   ["intercept/", "tls/", "relay/", "accounting/"],
   ["config.ts"],
   ["policy/", "identity/"],
+  ["inspect/"],
   ["netlink/"],
   ["net/"],
   ["native/"],
   ["log/"],
+  ["watched-files.ts"],
   ["errors.ts", "deadline.ts"],
 ] as const;
 

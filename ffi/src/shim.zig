@@ -7,7 +7,7 @@ const netlink = @import("netlink.zig");
 const sockaddr = @import("sockaddr.zig");
 const socket = @import("socket.zig");
 
-const abi_version = 3;
+const abi_version = 4;
 const ebadf: i32 = -@as(i32, @intFromEnum(linux.E.BADF));
 
 export fn tproxy_abi_version() i32 {
@@ -76,6 +76,12 @@ export fn tproxy_peer_address(fd: i32, address: ?*sockaddr.Flat) i32 {
 export fn tproxy_tcp_state(fd: i32) i32 {
     if (fd < 0) return ebadf;
     return socket.tcp_state(fd);
+}
+
+/// recv(2) with MSG_PEEK and MSG_DONTWAIT: what waits to be read, and goes on waiting.
+export fn tproxy_peek(fd: i32, buffer: ?[*]u8, size: u32) i32 {
+    if (fd < 0) return ebadf;
+    return socket.peek(fd, buffer orelse return socket.einval, size);
 }
 
 /// One datagram to the kernel: netlink(7).

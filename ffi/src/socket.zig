@@ -75,3 +75,7 @@ pub fn tcp_state(fd: i32) i32 {
     const status = result(linux.getsockopt(fd, linux.IPPROTO.TCP, linux.TCP.INFO, @ptrCast(&state), &length));
     return if (status < 0) status else state;
 }
+
+pub fn peek(fd: i32, buffer: [*]u8, size: u32) i32 {
+    return result(linux.recvfrom(fd, buffer, size, linux.MSG.PEEK | linux.MSG.DONTWAIT, null, null));
+}

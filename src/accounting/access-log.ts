@@ -10,6 +10,12 @@ export function acceptLine(record: ConnectionRecord): string {
   return `Accepting connection from ${from} with destination of ${formatSocketAddress(record.original)}`;
 }
 
+/** Plain text that was let in, where one wants to know of it. */
+export function plainLine({ peer, original }: ConnectionRecord): string {
+  const from = formatSocketAddress(peer);
+  return `Plaintext connection from ${from} to ${bracketed(original)}: strict would refuse it`;
+}
+
 /** The same as the line, one by one. */
 export function accessFields(record: ConnectionRecord, now: number): Fields {
   const { outcome, identity } = record;
@@ -19,6 +25,7 @@ export function accessFields(record: ConnectionRecord, now: number): Fields {
     to: formatSocketAddress(record.original),
     outcome: outcome.kind,
     peer: identity === null ? null : describeIdentity(identity),
+    plaintext: record.plain,
     sent: record.downstream.bytesRead,
     received: outcome.kind === "relayed" ? outcome.upstream.bytesRead : 0,
     ms: Math.round(now - record.openedAt),
@@ -58,13 +65,18 @@ export function accessLine(record: ConnectionRecord, now: number): string {
     case "relayed":
       return [
         `Closed connection from ${from} to ${to}:`,
-        `peer=${record.identity === null ? "-" : describeIdentity(record.identity)}`,
+        `peer=${peerText(record)}`,
         `sent=${record.downstream.bytesRead}`,
         `received=${outcome.upstream.bytesRead}`,
         ms,
         `end=${JSON.stringify(endingOf(record.downstream, outcome.upstream))}`,
       ].join(" ");
   }
+}
+
+function peerText({ identity, plain }: ConnectionRecord): string {
+  if (identity !== null) return describeIdentity(identity);
+  return plain === null ? "-" : `plaintext (${plain})`;
 }
 
 /** In brackets as klog's readers know it; an IPv6 address already has them. */

@@ -2,7 +2,8 @@
 import type { PeerIdentity } from "../identity/certificate.ts";
 import type { Log } from "../log/log.ts";
 import type { Intercepted } from "../net/listener.ts";
-import { acceptLine, accessFields, accessLine } from "./access-log.ts";
+import type { PlainMode } from "../policy/policy.ts";
+import { acceptLine, accessFields, accessLine, plainLine } from "./access-log.ts";
 import type { Metrics } from "./metrics.ts";
 import { ConnectionRecord, type Direction } from "./record.ts";
 
@@ -11,6 +12,8 @@ export type LedgerOptions = {
   readonly metrics: Metrics;
   /** A monotonic clock in milliseconds. */
   readonly now: () => number;
+  /** When our own certificate expires, milliseconds since 1970. */
+  readonly ownNotAfter: () => number;
 };
 
 export class Ledger {
@@ -49,8 +52,25 @@ export class Ledger {
 
   /** The peer is verified. */
   meet(record: ConnectionRecord, identity: PeerIdentity): void {
-    if (record.direction === "inbound") this.#strangers -= 1;
-    record.meet(identity, this.#options.now());
+    if (record.isStranger) this.#strangers -= 1;
+    const { now, ownNotAfter } = this.#options;
+    record.meet(identity, ownNotAfter(), now());
+  }
+
+  /** The peer speaks plain text, and the port's mode lets it. */
+  letIn(record: ConnectionRecord, mode: PlainMode): void {
+    this.#strangers -= 1;
+    record.plain = mode;
+    const { log, metrics } = this.#options;
+    metrics.plain(mode);
+    if (mode === "audit") log.write("W", "inbound", plainLine(record), { plaintext: mode });
+  }
+
+  /** Ends by RST those that `fits`; returns how many. */
+  terminateWhere(fault: string, fits: (record: ConnectionRecord) => boolean): number {
+    const found = [...this.#live].filter((record) => !record.downstream.closed && fits(record));
+    for (const record of found) record.downstream.terminate(fault);
+    return found.length;
   }
 
   /** One that is not let in. */
@@ -61,7 +81,7 @@ export class Ledger {
   /** Writes the connection's line. Closing twice is a bug and throws. */
   close(record: ConnectionRecord): void {
     if (!this.#live.delete(record)) throw new Error("a connection's record was closed twice");
-    if (record.direction === "inbound" && record.identity === null) this.#strangers -= 1;
+    if (record.isStranger) this.#strangers -= 1;
     const { log, metrics } = this.#options;
     const now = this.#options.now();
     metrics.closed(record);
@@ -78,6 +98,6 @@ export class Ledger {
 
   /** Ends what is left by RST: the deadline of a drain. */
   terminateAll(): void {
-    for (const record of this.#live) record.downstream.terminate("DRAINED");
+    this.terminateWhere("DRAINED", () => true);
   }
 }

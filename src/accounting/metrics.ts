@@ -2,10 +2,24 @@
 import { Counter, Gauge, Histogram, Registry } from "prom-client";
 
 import { handshakeFailures } from "../tls/failure.ts";
+import type { PlainMode } from "../policy/policy.ts";
 import { endingOf, type ConnectionRecord, type Direction } from "./record.ts";
 
-/** How a connection came out. `limit`: it was one too many and reset unseen. */
-const hows = ["clean", "cut", "denied", "refused", "unreached", "limit", "internal"] as const;
+/**
+ * How a connection came out. `limit`: it was one too many and reset unseen. `revoked`: the policy has changed.
+ * `aged`: it was too old, or its certificates.
+ */
+const hows = [
+  "clean",
+  "cut",
+  "denied",
+  "refused",
+  "unreached",
+  "revoked",
+  "aged",
+  "limit",
+  "internal",
+] as const;
 export type How = (typeof hows)[number];
 
 /** Bytes as the proxy reads and writes them: `src` is the leg that was accepted, `dst` the one it dialed. */
@@ -26,6 +40,11 @@ export class Metrics {
     "direction",
     "reason",
   ]);
+  readonly #plain = this.#counter(
+    "plaintext_connections_total",
+    "connections in plain text that an audit or permissive port has let in",
+    ["mode"],
+  );
   readonly #open = new Gauge({
     name: "tcp_open_connections",
     help: "connections that are open now",
@@ -43,6 +62,7 @@ export class Metrics {
   constructor() {
     this.#bytes("tcp_read_bytes_total", "bytes read", "read");
     this.#bytes("tcp_write_bytes_total", "bytes written", "written");
+    for (const mode of ["audit", "permissive"]) this.#plain.inc({ mode }, 0);
     for (const direction of ["inbound", "outbound"] as const) {
       this.#opened.inc({ direction }, 0);
       this.#open.set({ direction }, 0);
@@ -70,6 +90,11 @@ export class Metrics {
     if ("failure" in outcome && outcome.failure !== null)
       this.#failures.inc({ direction, reason: outcome.failure });
     addBytes(this.#ended, record);
+  }
+
+  /** Plain text that was let in. */
+  plain(mode: PlainMode): void {
+    this.#plain.inc({ mode });
   }
 
   /** A connection that was one too many. */
@@ -146,6 +171,8 @@ export class Metrics {
 }
 
 function howOf({ outcome, downstream }: ConnectionRecord): How {
+  const ended = howsOfFaults.get(downstream.fault);
+  if (ended !== undefined) return ended;
   switch (outcome.kind) {
     case "unsettled":
       return "internal";
@@ -174,3 +201,10 @@ function add(sums: Map<string, Bytes>, leg: string, read: number, written: numbe
   sum.written += written;
   sums.set(leg, sum);
 }
+
+/** Where the proxy has ended a connection of its own accord. */
+const howsOfFaults = new Map<string, How>([
+  ["REVOKED", "revoked"],
+  ["CERTIFICATE_AGE", "aged"],
+  ["MAX_AGE", "aged"],
+]);

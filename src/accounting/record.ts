@@ -5,6 +5,7 @@ import { describeFault } from "../net/fault.ts";
 import type { Intercepted } from "../net/listener.ts";
 import type { OriginalDestination } from "../net/original-destination.ts";
 import type { Stream } from "../net/stream.ts";
+import type { PlainMode } from "../policy/policy.ts";
 import type { HandshakeFailure } from "../tls/failure.ts";
 
 export type Direction = "inbound" | "outbound";
@@ -30,6 +31,10 @@ export class ConnectionRecord {
   readonly downstream: Stream;
   /** Verified, or null as long as nobody was. */
   identity: PeerIdentity | null = null;
+  /** The mode of a port that has let plain text in, null for TLS. */
+  plain: PlainMode | null = null;
+  /** When the first of the certificates that it was made with expires, milliseconds since 1970. */
+  notAfter = Infinity;
   /** From the connection's beginning until its peer was verified; null as long as nobody was. */
   handshakeMs: number | null = null;
   outcome: Outcome = { kind: "unsettled" };
@@ -42,14 +47,26 @@ export class ConnectionRecord {
     this.openedAt = now;
   }
 
+  /** All that was carried, either way: it changes when something is. */
+  get bytes(): number {
+    const upstream = this.outcome.kind === "relayed" ? this.outcome.upstream.bytesRead : 0;
+    return this.downstream.bytesRead + this.downstream.bytesWritten + upstream;
+  }
+
   /** Policy said no. */
   deny(reason: string): void {
     this.outcome = { kind: "denied", reason };
   }
 
-  /** The peer is verified; `now` on the record's clock. */
-  meet(identity: PeerIdentity, now: number): void {
+  /** Inbound, and neither verified nor let in unverified. */
+  get isStranger(): boolean {
+    return this.direction === "inbound" && this.identity === null && this.plain === null;
+  }
+
+  /** The peer is verified; `now` on the record's clock, `ownNotAfter` of our certificate. */
+  meet(identity: PeerIdentity, ownNotAfter: number, now: number): void {
     this.identity = identity;
+    this.notAfter = Math.min(identity.notAfter, ownNotAfter);
     this.handshakeMs = now - this.openedAt;
   }
 

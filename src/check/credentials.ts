@@ -8,11 +8,17 @@ import { ProxyError } from "../errors.ts";
 import { parseCertificate, identityOf, type PeerCertificate } from "../identity/certificate.ts";
 import { loadCredentials } from "../identity/source.ts";
 import { formatIp, parseHost } from "../net/address.ts";
+import type { Policy } from "../policy/policy.ts";
+import { Rules } from "../policy/rules.ts";
 import { verifyPeer } from "../tls/verify.ts";
 import { bad, good, warning, type Finding } from "./finding.ts";
 
-/** `files` null: none were given. `now` in milliseconds since 1970. */
-export function findCredentials(files: CredentialFiles | null, now: number): readonly Finding[] {
+/** `files` null: none were given. `policy`: as it will hold. `now` in milliseconds since 1970. */
+export function findCredentials(
+  files: CredentialFiles | null,
+  policy: Policy,
+  now: number,
+): readonly Finding[] {
   if (files === null)
     return [
       warning("files", "none given", "Give --cert, --key and --ca-cert to have them looked at."),
@@ -32,7 +38,7 @@ export function findCredentials(files: CredentialFiles | null, now: number): rea
     purposeFinding(certificate, now),
     expiryFinding(certificate, now),
     identityFinding(certificate),
-    ...addressFindings(certificate),
+    ...peerFindings(certificate, policy),
   ];
 }
 
@@ -43,7 +49,7 @@ function purposeFinding(certificate: PeerCertificate, now: number): Finding {
       role,
       handshakeError: null,
       certificate,
-      expect: { kind: "anybody" },
+      expect: [],
       now,
     });
     if (verdict.kind === "refuse")
@@ -66,6 +72,20 @@ function expiryFinding({ notBefore, notAfter }: PeerCertificate, now: number): F
 function identityFinding(certificate: PeerCertificate): Finding {
   const { spiffeId } = identityOf(certificate);
   return good("identity", spiffeId ?? "no SPIFFE ID: peers know it by its addresses");
+}
+
+/** How peers will know us, if they have the same policy. */
+function peerFindings(certificate: PeerCertificate, policy: Policy): readonly Finding[] {
+  try {
+    const rules = new Rules(policy, identityOf(certificate).spiffeId);
+    if (rules.verification === "ip") return addressFindings(certificate);
+    return [good("trust domain", rules.trustDomain ?? "")];
+  } catch (error) {
+    if (!(error instanceof ProxyError)) throw error;
+    return [
+      bad("trust domain", error.message, "Say --trust-domain, or have it issued with a SPIFFE ID."),
+    ];
+  }
 }
 
 /** Peers reach this machine by an address, and the certificate has to name it. */

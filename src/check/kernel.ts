@@ -4,7 +4,8 @@ import { readSync } from "node:fs";
 import { ProxyError } from "../errors.ts";
 import { tableBatch } from "../intercept/lower.ts";
 import { planOf, type ChainPlan, type Plan, type Rule } from "../intercept/plan.ts";
-import { defaultInterception as interception, defaultMark } from "../config.ts";
+import { defaultFixed, defaultMark, defaultPolicy } from "../config.ts";
+import { interceptionOf } from "../policy/interception.ts";
 import { SystemCallError } from "../native/errno.ts";
 import * as namespaces from "../native/namespaces.ts";
 import * as native from "../native/native.ts";
@@ -66,7 +67,10 @@ type Trial = {
 function tryRule(hook: ChainPlan["hook"], rule: Rule): () => void {
   return () => {
     const type = hook === "output" ? "route" : "filter";
-    tryTable({ ...planOf(interception), chains: [{ name: hook, type, hook, rules: [rule] }] });
+    tryTable({
+      ...planOf(interceptionOf(defaultPolicy, defaultFixed)),
+      chains: [{ name: hook, type, hook, rules: [rule] }],
+    });
   };
 }
 
@@ -77,7 +81,7 @@ function tryTable(plan: Plan): void {
 
 function tryRouting(of: 4 | 6): () => void {
   return () => {
-    const { mark, routing } = planOf(interception);
+    const { mark, routing } = planOf(interceptionOf(defaultPolicy, defaultFixed));
     using socket = kernel(family.route);
     socket.send([route.setUp(1)]);
     socket.send([route.addRule({ family: of, ...mark, ...routing })]);
@@ -105,7 +109,7 @@ const trials: readonly Trial[] = [
   {
     title: "nftables",
     act: () => {
-      tryTable({ ...planOf(interception), chains: [] });
+      tryTable({ ...planOf(interceptionOf(defaultPolicy, defaultFixed)), chains: [] });
     },
     remedy: "modprobe nf_tables (CONFIG_NF_TABLES, CONFIG_NF_TABLES_INET).",
   },

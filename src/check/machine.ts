@@ -16,12 +16,12 @@ import { connectionsBound } from "../policy/admission.ts";
 import { bad, good, warning, type Finding } from "./finding.ts";
 
 /** What the check needs to know of the configuration. */
-export type Wanted = Pick<Config, "statusAddress" | "interception"> & {
+export type Wanted = Pick<Config, "statusAddress" | "fixed"> & {
   readonly connectionsMax: number;
 };
 
-export function findPrivileges({ interception }: Wanted): readonly Finding[] {
-  const lowest = Math.min(interception.tcpPort, interception.tlsPort);
+export function findPrivileges({ fixed }: Wanted): readonly Finding[] {
+  const lowest = Math.min(fixed.tcpPort, fixed.tlsPort, fixed.inspectPort);
   const start = Number(setting("net/ipv4/ip_unprivileged_port_start") ?? "1024");
   return [
     hasCapability(capability.netAdmin)
@@ -36,7 +36,7 @@ export function findPrivileges({ interception }: Wanted): readonly Finding[] {
       : bad(
           "CAP_NET_BIND_SERVICE",
           `missing, and port ${lowest} is below ${start}`,
-          "Add NET_BIND_SERVICE, or choose higher ones with --tcp-port and --tls-port.",
+          "Add NET_BIND_SERVICE, or choose higher ones with --tcp-port, --tls-port and --inspect-port.",
         ),
   ];
 }
@@ -53,8 +53,8 @@ export function findLimits({ connectionsMax }: Wanted): readonly Finding[] {
 }
 
 /** A port that a proxy of ours holds is no mistake: the check may be run beside it. */
-export function findPorts({ interception, statusAddress }: Wanted): readonly Finding[] {
-  const { tcpPort, tlsPort } = interception;
+export function findPorts({ fixed, statusAddress }: Wanted): readonly Finding[] {
+  const { tcpPort, tlsPort, inspectPort } = fixed;
   const running = listeningProcess(tcpPort);
   if (running !== null)
     return [
@@ -67,6 +67,7 @@ export function findPorts({ interception, statusAddress }: Wanted): readonly Fin
   const wanted: readonly (readonly [flag: string, address: SocketAddress])[] = [
     ["--tcp-port", parseSocketAddress(`127.0.0.1:${tcpPort}`)],
     ["--tls-port", parseSocketAddress(`127.0.0.1:${tlsPort}`)],
+    ["--inspect-port", parseSocketAddress(`127.0.0.1:${inspectPort}`)],
     ["--status-address", statusAddress],
   ];
   return wanted.map(([flag, address]) => portFinding(flag, address));

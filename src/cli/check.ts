@@ -1,7 +1,7 @@
 /** `tproxy check`: will it work here, and if not, what is to be done. */
 import { Option, type Command } from "commander";
 
-import { findCredentials } from "../check/credentials.ts";
+import * as credentials from "../check/credentials.ts";
 import {
   bad,
   formatLines,
@@ -21,20 +21,22 @@ import {
   type Wanted,
 } from "../check/machine.ts";
 import { findNeighbours } from "../check/neighbours.ts";
+import type { PolicySource } from "../config.ts";
 import { ProxyError } from "../errors.ts";
 import { planOf } from "../intercept/plan.ts";
+import { interceptionOf } from "../policy/interception.ts";
+import type { Policy } from "../policy/policy.ts";
 import {
   addCredentialOptions,
   addInterceptionOptions,
   addLimitOptions,
   addListenOptions,
-  assertCareful,
-  credentialFilesOf,
-  interceptionOf,
+  addPolicyOptions,
   type CredentialFlags,
   type InterceptionFlags,
   type LimitFlags,
 } from "./options.ts";
+import { carefulPolicyOf, findCredentials, fixedOf, policySourceOf } from "./configuration.ts";
 import { selfCommand } from "./self.ts";
 
 type CheckFlags = CredentialFlags & InterceptionFlags & LimitFlags & { readonly json?: boolean };
@@ -44,11 +46,12 @@ export function checkCommand(program: Command): void {
   command.description("look whether a proxy with these options would work here; changes nothing");
   command.addOption(new Option("--json", "one object, for programs"));
   addCredentialOptions(command);
+  addPolicyOptions(command);
   addInterceptionOptions(command);
   addListenOptions(command);
   addLimitOptions(command);
   command.action((flags: CheckFlags) => {
-    check(flags);
+    check(flags, command);
   });
   program.command("check-inside", { hidden: true }).action(() => {
     process.stdout.write(formatLines(tryKernel()));
@@ -56,8 +59,8 @@ export function checkCommand(program: Command): void {
 }
 
 /** Exit code 1 if something is bad. */
-function check(flags: CheckFlags): void {
-  const sections = sectionsOf(flags);
+function check(flags: CheckFlags, command: Command): void {
+  const sections = sectionsOf(flags, command);
   const colour = process.stdout.isTTY && (process.env["NO_COLOR"] ?? "") === "";
   const text =
     flags.json === true ? formatSectionsJson(sections) : formatSections(sections, colour);
@@ -65,33 +68,39 @@ function check(flags: CheckFlags): void {
   process.exitCode = isWell(sections) ? 0 : 1;
 }
 
-/** What a start would refuse on a host. */
-function scopeFinding(flags: InterceptionFlags): Finding {
+/** The policy, or what a start would refuse of it. */
+function policyFinding(source: PolicySource): {
+  readonly policy: Policy;
+  readonly finding: Finding;
+} {
   try {
-    assertCareful(flags);
-    return good("scope");
+    const policy = carefulPolicyOf(source);
+    return { policy, finding: good("scope", source.file ?? "by options alone") };
   } catch (error) {
     if (!(error instanceof ProxyError)) throw error;
-    return bad("scope", error.message, "See On a plain host in README.");
+    const remedy = "See Policy and On a plain host in README.";
+    return { policy: source.base, finding: bad("scope", error.message, remedy) };
   }
 }
 
-function sectionsOf(flags: CheckFlags): readonly Section[] {
-  const interception = interceptionOf(flags, process.env);
+function sectionsOf(flags: CheckFlags, command: Command): readonly Section[] {
+  const { policy, finding } = policyFinding(policySourceOf(flags, command, process.env, false));
+  const fixed = fixedOf(flags, process.env);
   const { statusAddress, connections: connectionsMax } = flags;
-  const wanted: Wanted = { interception, statusAddress, connectionsMax };
+  const wanted: Wanted = { fixed, statusAddress, connectionsMax };
+  const files = findCredentials(flags)?.files ?? null;
   return [
-    { title: "Configuration", findings: [scopeFinding(flags)] },
+    { title: "Configuration", findings: [finding] },
     { title: "Kernel", findings: findKernel([...selfCommand(), "check-inside"]) },
     {
       title: "Privileges and limits",
       findings: [...findPrivileges(wanted), ...findLimits(wanted)],
     },
-    { title: "Credentials", findings: findCredentials(credentialFilesOf(flags), Date.now()) },
+    { title: "Credentials", findings: credentials.findCredentials(files, policy, Date.now()) },
     { title: "Ports", findings: findPorts(wanted) },
     {
       title: "Network namespace",
-      findings: [...findSettings(), ...findNeighbours(planOf(interception))],
+      findings: [...findSettings(), ...findNeighbours(planOf(interceptionOf(policy, fixed)))],
     },
   ];
 }

@@ -1,22 +1,8 @@
-/** Flags, their environment and their help; what they come to is a Config. */
+/** Flags, their environment and their help; what they come to: configuration.ts. */
 import { Option, type Command } from "commander";
 
-import {
-  defaultLimits,
-  defaultLogLines,
-  defaultMark,
-  defaultMeshRanges,
-  type Config,
-  type CredentialFiles,
-  type Interception,
-  type Limits,
-  type Mark,
-  type Verification,
-} from "../config.ts";
-import { ProxyError } from "../errors.ts";
-import { describeLayouts, findCredentialFiles, workloadDirectory } from "../identity/discovery.ts";
-import { isInitialNetworkNamespace } from "../intercept/host.ts";
-import { parseSocketAddress, type SocketAddress } from "../net/address.ts";
+import { defaultLimits, defaultLogLines, defaultMark, type Mark } from "../config.ts";
+import type { SocketAddress } from "../net/address.ts";
 import type { Cidr } from "../net/cidr.ts";
 import * as values from "./values.ts";
 
@@ -24,6 +10,7 @@ import * as values from "./values.ts";
 export type InterceptionFlags = {
   readonly tcpPort: number;
   readonly tlsPort: number;
+  readonly inspectPort: number;
   readonly statusAddress: SocketAddress;
   readonly mark: Mark;
   readonly meshCidr?: readonly Cidr[];
@@ -34,6 +21,12 @@ export type InterceptionFlags = {
   readonly excludeUid?: readonly number[];
   readonly onlyUid?: readonly number[];
   readonly host?: boolean;
+} & PolicyFlags;
+
+export type PolicyFlags = {
+  readonly policy?: string;
+  readonly verify?: "ip" | "spiffe";
+  readonly trustDomain?: string;
 };
 
 export type CredentialFlags = {
@@ -42,8 +35,6 @@ export type CredentialFlags = {
   readonly caCert?: string;
   readonly credentials?: string;
   readonly tlsMin: "1.2" | "1.3";
-  readonly verify: "ip" | "spiffe";
-  readonly trustDomain?: string;
 };
 
 export type RunFlags = InterceptionFlags & {
@@ -63,6 +54,8 @@ export type LimitFlags = {
   readonly idleTimeout: number | null;
   readonly tcpKeepalive: number | null;
   readonly tcpUserTimeout: number | null;
+  readonly connectionMaxAge: number | null;
+  readonly firstBytesTimeout: number;
   readonly connections: number;
   readonly handshakes: number;
   readonly drain: number;
@@ -81,11 +74,19 @@ export function addCredentialOptions(command: Command): void {
     parse: values.tlsVersion,
     default: ["1.3", "1.3"],
   });
-  add(command, "--verify <by>", "ip: a server's certificate names its address; or spiffe", {
-    parse: values.verification,
-    default: ["ip", "ip"],
+}
+
+/** What a policy file says as well, and the file. */
+export function addPolicyOptions(command: Command): void {
+  command.optionsGroup("Policy (what the file says goes over the options, field by field):");
+  add(command, "--policy <file>", "YAML: what is intercepted, in which mode, who is allowed", {
+    parse: values.file,
   });
-  add(command, "--trust-domain <name>", "whose SPIFFE IDs are peers, with --verify spiffe", {
+  add(command, "--verify <by>", "how servers are known: spiffe, or ip, the address they name", {
+    parse: values.verification,
+    shown: "spiffe if our certificate has such an ID",
+  });
+  add(command, "--trust-domain <name>", "whose SPIFFE IDs are peers", {
     parse: values.trustDomain,
     shown: "our own",
   });
@@ -138,6 +139,10 @@ export function addListenOptions(command: Command): void {
     parse: values.port,
     default: [2, "2"],
   });
+  add(command, "--inspect-port <port>", "port to listen on for audit and permissive ports", {
+    parse: values.port,
+    default: [3, "3"],
+  });
   add(command, "--status-address <address>", "where /healthz, /readyz, /metrics are served", {
     parse: values.statusAddress,
     default: [values.statusAddress(":15020"), ":15020"],
@@ -158,6 +163,13 @@ export function addLimitOptions(command: Command): void {
     "for bytes nobody acknowledges",
     limits.userTimeoutMsMax,
   );
+  addDuration(command, "--connection-max-age", "for a connection's life, or none", limits.ageMsMax);
+  addDuration(
+    command,
+    "--first-bytes-timeout",
+    "for a silent client of a permissive port",
+    limits.firstBytesMsMax,
+  );
   add(command, "--connections <count>", "live connections; one more is reset", {
     parse: values.count,
     default: [limits.connectionsMax, String(limits.connectionsMax)],
@@ -171,12 +183,19 @@ export function addLimitOptions(command: Command): void {
 
 /** A default of null makes the option one that may be "none". */
 function addDuration(command: Command, name: string, about: string, value: number | null): void {
-  const optional = ["--idle-timeout", "--tcp-keepalive", "--tcp-user-timeout"].includes(name);
+  const optional = mayBeNone.has(name);
   add(command, `${name} <duration>`, about, {
     parse: optional ? values.durationOrNone : values.duration,
     default: [value, values.formatDuration(value)],
   });
 }
+
+const mayBeNone = new Set([
+  "--idle-timeout",
+  "--tcp-keepalive",
+  "--tcp-user-timeout",
+  "--connection-max-age",
+]);
 
 export function addOtherOptions(command: Command): void {
   command.optionsGroup("Other:");
@@ -207,133 +226,6 @@ export function addOtherOptions(command: Command): void {
   });
 }
 
-/** Throws ProxyError (USAGE) for what one option alone cannot tell. */
-export function configOf(flags: RunFlags, environment: Environment): Config {
-  const credentials = credentialsOf(flags);
-  assertCareful(flags);
-  assertReachable(flags, environment);
-  return {
-    credentials,
-    tlsVersionMin: flags.tlsMin,
-    verification: verificationOf(flags),
-    log: { verbosity: flags.v, format: flags.logFormat, linesMax: flags.logLines },
-    statusAddress: flags.statusAddress,
-    interception: interceptionOf(flags, environment),
-    removeRulesOnExit: flags.removeRulesOnExit ?? isHost(flags),
-    confirmMsMax: flags.confirm ?? null,
-    limits: limitsOf(flags),
-  };
-}
-
-/** Throws ProxyError (USAGE) for a trust domain that nobody would ask for. */
-function verificationOf({ verify, trustDomain }: CredentialFlags): Verification {
-  if (verify === "spiffe") return { kind: "spiffe", trustDomain: trustDomain ?? null };
-  if (trustDomain === undefined) return { kind: "ip" };
-  throw new ProxyError("USAGE", "--trust-domain goes with --verify spiffe");
-}
-
-function limitsOf(flags: LimitFlags): Limits {
-  return {
-    ...defaultLimits,
-    connectMsMax: flags.connectTimeout,
-    handshakeMsMax: flags.handshakeTimeout,
-    lingerMsMax: flags.linger,
-    idleMsMax: flags.idleTimeout,
-    keepAliveMsMax: flags.tcpKeepalive,
-    userTimeoutMsMax: flags.tcpUserTimeout,
-    connectionsMax: flags.connections,
-    handshakesMax: flags.handshakes,
-    drainMsMax: flags.drain,
-  };
-}
-
-export type Environment = Readonly<Record<string, string | undefined>>;
-
-/** Throws ProxyError (USAGE) on a host without an explicit scope both ways: everybody would be locked out. */
-export function assertCareful(flags: InterceptionFlags): void {
-  if (!isHost(flags)) return;
-  const outward = flags.meshCidr !== undefined || flags.onlyUid !== undefined;
-  if (!outward || flags.inboundPort === undefined) throw new ProxyError("USAGE", hostRefusal);
-}
-
-/** Throws ProxyError (USAGE) where the way in that an operator stands on would be taken without a way back. */
-function assertReachable(flags: RunFlags, environment: Environment): void {
-  if (!isHost(flags) || flags.confirm !== undefined) return;
-  if (flags.inboundPort === undefined || flags.inboundPort === "none") return;
-  const session = Number(environment["SSH_CONNECTION"]?.split(" ")[3] ?? sshPort);
-  const port = flags.inboundPort.find((one) => one === sshPort || one === session);
-  if (port === undefined) return;
-  const text =
-    `--inbound-port ${port} would close ssh to everybody without a certificate of your authority. ` +
-    "If you mean it, add --confirm 60s: the rules go again unless you say tls-tproxy confirm.";
-  throw new ProxyError("USAGE", text);
-}
-
-function isHost({ host }: InterceptionFlags): boolean {
-  return host ?? isInitialNetworkNamespace();
-}
-
-/** Throws ProxyError (USAGE) for ports that clash. */
-export function interceptionOf(flags: InterceptionFlags, environment: Environment): Interception {
-  assertDistinct(flags);
-  return {
-    meshRanges: flags.meshCidr ?? defaultMeshRanges,
-    excludedRanges: flags.excludeCidr ?? [],
-    excludedOutboundPorts: flags.excludeOutboundPort ?? [],
-    inboundPorts: flags.inboundPort === "none" ? [] : (flags.inboundPort ?? "all"),
-    excludedInboundPorts: flags.excludeInboundPort ?? [],
-    excludedUids: flags.excludeUid ?? [],
-    onlyUids: flags.onlyUid ?? "all",
-    excludedDestinations: apiServerOf(environment),
-    mark: flags.mark,
-    tcpPort: flags.tcpPort,
-    tlsPort: flags.tlsPort,
-    statusPort: flags.statusAddress.port,
-  };
-}
-
-function credentialsOf(flags: CredentialFlags): CredentialFiles {
-  const files = credentialFilesOf(flags);
-  if (files !== null) return files;
-  const { cert, key, caCert } = flags;
-  const missing = Object.entries({ "--cert": cert, "--key": key, "--ca-cert": caCert })
-    .filter(([, value]) => value === undefined)
-    .map(([name]) => name);
-  throw new ProxyError("USAGE", `${missing.join(", ")} missing. ${credentialsHelp}`);
-}
-
-/** Three files by name, else those of a directory; null without any. Throws ProxyError (USAGE) for both or half. */
-export function credentialFilesOf(flags: CredentialFlags): CredentialFiles | null {
-  const { cert, key, caCert, credentials } = flags;
-  if (cert !== undefined && key !== undefined && caCert !== undefined)
-    return { certificate: cert, key, trustBundle: caCert };
-  if (cert !== undefined || key !== undefined || caCert !== undefined) return null;
-  if (credentials === undefined) return findCredentialFiles(workloadDirectory);
-  const found = findCredentialFiles(credentials);
-  if (found !== null) return found;
-  const text = `--credentials ${credentials}: it holds none of ${describeLayouts()}`;
-  throw new ProxyError("USAGE", text);
-}
-
-function assertDistinct(flags: InterceptionFlags): void {
-  const ports = [flags.tcpPort, flags.tlsPort, flags.statusAddress.port];
-  if (new Set(ports).size === ports.length) return;
-  const text = "--tcp-port, --tls-port and the port of --status-address must differ";
-  throw new ProxyError("USAGE", text);
-}
-
-/** Kubernetes puts the API server's address into every container: clients there bring TLS of their own. */
-function apiServerOf(environment: Environment): readonly SocketAddress[] {
-  const { KUBERNETES_SERVICE_HOST: host, KUBERNETES_SERVICE_PORT: port } = environment;
-  if (host === undefined || port === undefined) return [];
-  try {
-    return [parseSocketAddress(host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`)];
-  } catch (error) {
-    if (error instanceof ProxyError) return [];
-    throw error;
-  }
-}
-
 type OptionForm = {
   readonly parse?: (text: string, before: unknown) => unknown;
   /** The value and how the help shows it. */
@@ -360,13 +252,3 @@ export function add(command: Command, flags: string, about: string, form: Option
 }
 
 const file: OptionForm = { parse: values.file };
-
-const credentialsHelp =
-  "The proxy has no certificate of its own: give it the PEM files that your authority issues " +
-  "(SPIFFE, cert-manager, openssl), or try `tls-tproxy demo` first, which makes throw-away ones.";
-
-const hostRefusal =
-  "this is the host's own network namespace: capturing all private ranges and every inbound port would " +
-  "lock everybody out of it. Say what to intercept: --mesh-cidr (or --only-uid) and --inbound-port (or none).";
-
-const sshPort = 22;

@@ -7,8 +7,10 @@ import { checkCommand } from "./check.ts";
 import { confirmCommand } from "./confirm.ts";
 import { demoCommands } from "./demo.ts";
 import { describeOption } from "./options.ts";
+import { policyCommand } from "./policy.ts";
 import { rulesCommand } from "./rules.ts";
 import { runCommand } from "./run.ts";
+import { whyCommand } from "./why.ts";
 
 /** The program, ready to parse normalised arguments; it throws CommanderError instead of exiting. */
 export function makeProgram(): Command {
@@ -36,6 +38,8 @@ export function makeProgram(): Command {
   rulesCommand(program);
   confirmCommand(program);
   checkCommand(program);
+  policyCommand(program);
+  whyCommand(program);
   certsCommand(program);
   return program;
 }

@@ -2,15 +2,17 @@
 import { Option, type Command } from "commander";
 
 import { ProxyError } from "../errors.ts";
+import { loadPolicy } from "../generation/policy-file.ts";
 import { install, remove } from "../intercept/install.ts";
 import { isListening } from "../intercept/running.ts";
 import { planText } from "../intercept/nft-text.ts";
 import { planOf } from "../intercept/plan.ts";
+import { interceptionOf } from "../policy/interception.ts";
+import { carefulPolicyOf, fixedOf, policySourceOf } from "./configuration.ts";
 import {
   addInterceptionOptions,
   addListenOptions,
-  assertCareful,
-  interceptionOf,
+  addPolicyOptions,
   type InterceptionFlags,
 } from "./options.ts";
 
@@ -30,26 +32,25 @@ export function rulesCommand(program: Command): void {
   command.addOption(new Option("--apply", "put them in place, once").conflicts("remove"));
   command.addOption(new Option("--remove", "take away exactly what is ours"));
   command.addOption(new Option("--force", "remove them even while a proxy serves them"));
+  addPolicyOptions(command);
   addInterceptionOptions(command);
   addListenOptions(command);
   command.action((flags: RulesFlags) => {
-    act(flags);
+    act(flags, command);
   });
 }
 
-function act(flags: RulesFlags): void {
+function act(flags: RulesFlags, command: Command): void {
   if (flags.print !== true && flags.apply !== true && flags.remove !== true)
     throw new ProxyError("USAGE", "say what to do: --print, --apply or --remove");
-  const interception = interceptionOf(flags, process.env);
-  const plan = planOf(interception);
-  if (flags.print === true) process.stdout.write(planText(plan));
-  if (flags.apply === true) {
-    assertCareful(flags);
-    install(interception);
-  }
+  const source = policySourceOf(flags, command, process.env, false);
+  const fixed = fixedOf(flags, process.env);
+  if (flags.print === true)
+    process.stdout.write(planText(planOf(interceptionOf(loadPolicy(source), fixed))));
+  if (flags.apply === true) install(interceptionOf(carefulPolicyOf(source), fixed));
   if (flags.remove === true) {
-    if (flags.force !== true) assertNoProxy(interception.tcpPort);
-    remove(plan);
+    if (flags.force !== true) assertNoProxy(fixed.tcpPort);
+    remove(planOf(interceptionOf(source.base, fixed)));
   }
 }
 

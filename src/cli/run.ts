@@ -6,13 +6,14 @@ import { confirmed } from "../lifecycle/confirmation.ts";
 import { makeLog, type Log } from "../log/log.ts";
 import type { Config } from "../config.ts";
 import { startProxy } from "../proxy.ts";
+import { configOf } from "./configuration.ts";
 import {
   addCredentialOptions,
   addInterceptionOptions,
   addLimitOptions,
   addListenOptions,
   addOtherOptions,
-  configOf,
+  addPolicyOptions,
   type RunFlags,
 } from "./options.ts";
 import { formatDuration } from "./values.ts";
@@ -20,17 +21,17 @@ import { formatDuration } from "./values.ts";
 /** Makes running the proxy what the program does without a command. */
 export function runCommand(program: Command): void {
   addCredentialOptions(program);
+  addPolicyOptions(program);
   addInterceptionOptions(program);
   addListenOptions(program);
   addLimitOptions(program);
   addOtherOptions(program);
   program.action(async (flags: RunFlags) => {
-    await run(flags);
+    await run(configOf(flags, program, process.env));
   });
 }
 
-async function run(flags: RunFlags): Promise<void> {
-  const config = configOf(flags, process.env);
+async function run(config: Config): Promise<void> {
   const log = makeLog(config.log);
   const signals = new EndSignals();
   const proxy = startProxy(config, log);
@@ -51,13 +52,13 @@ async function run(flags: RunFlags): Promise<void> {
 
 /** False if nobody has confirmed in time. A signal to end is an answer too. */
 async function onTrial(
-  { confirmMsMax, interception }: Config,
+  { confirmMsMax, fixed }: Config,
   log: Log,
   ended: Promise<unknown>,
 ): Promise<boolean> {
   if (confirmMsMax === null) return true;
   const time = formatDuration(confirmMsMax);
-  const port = interception.tcpPort === 1 ? "" : ` --tcp-port ${interception.tcpPort}`;
+  const port = fixed.tcpPort === 1 ? "" : ` --tcp-port ${fixed.tcpPort}`;
   log.write(
     "W",
     "proxy",

@@ -51,6 +51,10 @@ export function ip(text: string): string {
   return orInvalid(() => formatIp(parseHost(text)), "an address like 10.0.0.1 or fd00::1");
 }
 
+export function socketAddress(text: string): SocketAddress {
+  return orInvalid(() => parseSocketAddress(text), "like 10.0.0.1:80 or [fd00::1]:80");
+}
+
 export function dnsName(text: string): string {
   if (/^(\*\.)?[a-z0-9-]{1,63}(\.[a-z0-9-]{1,63}){0,10}$/i.test(text)) return text;
   throw new InvalidArgumentError("It must be a host name like db.example.org.");

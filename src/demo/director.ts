@@ -10,7 +10,9 @@ import {
   hosts,
   internet,
   requestText,
+  spiffeIdOf,
   type HostName,
+  type PodName,
 } from "./topology.ts";
 import type { Transcript } from "./transcript.ts";
 import { readWire, type WireReport } from "./wire.ts";
@@ -45,7 +47,8 @@ export async function perform(stage: Stage): Promise<void> {
   await betweenPods(stage);
   await outsiders(stage);
   await outsideTheMesh(stage);
-  await wrongName(stage);
+  await wrongIdentity(stage);
+  await wrongAddress(stage);
   await proxyKilled(stage);
 }
 
@@ -63,9 +66,10 @@ async function withoutProxies(stage: Stage): Promise<void> {
 
 async function startProxies(stage: Stage): Promise<void> {
   stage.transcript.heading("A proxy in pod a and one in pod b");
+  const { credentials } = stage;
   for (const name of ["a", "b"] as const) {
     // oxlint-disable-next-line no-await-in-loop -- two of them
-    await startProxy(stage, name);
+    await startProxy(stage, name, [...credentials.proxy(name), ...credentials.policy(name)]);
   }
 }
 
@@ -80,6 +84,8 @@ async function betweenPods(stage: Stage): Promise<void> {
     await expectAnswer(stage, "pod b asks pod a, IPv4", { from: "b", address: hosts.a.ipv4 });
     await expectAnswer(stage, "pod b asks pod a, IPv6", { from: "b", address: hosts.a.ipv6 });
   });
+  await expectLine(stage, "a", "who answered pod a", `peer=${spiffeIdOf("b")}`);
+  await expectLine(stage, "b", "who asked pod b", `peer=${spiffeIdOf("a")}`);
   stage.transcript.heading("What the wire between them showed meanwhile");
   show(
     stage,
@@ -129,17 +135,23 @@ async function outsiders(stage: Stage): Promise<void> {
     address: hosts.b.ipv4,
     tls: {},
   });
-  const another = stage.credentials.client("another");
-  const good = stage.credentials.client("ours");
+  const { credentials } = stage;
   await expectRefusal(stage, "a TLS client of another authority", {
     from: "c",
     address: hosts.b.ipv4,
-    tls: another,
+    tls: credentials.client("another", spiffeIdOf("batch")),
   });
-  await expectAnswer(stage, "a TLS client of our authority", {
+  await expectRefusal(stage, "one of ours that the policy does not name", {
     from: "c",
     address: hosts.b.ipv4,
-    tls: good,
+    tls: credentials.client("ours", spiffeIdOf("intruder")),
+  });
+  const reason = `${spiffeIdOf("intruder")} is not one of those allowed here`;
+  await expectLine(stage, "b", "the log of pod b's proxy", reason);
+  await expectAnswer(stage, "one of ours that the policy names", {
+    from: "c",
+    address: hosts.b.ipv4,
+    tls: credentials.client("ours", spiffeIdOf("batch")),
   });
 }
 
@@ -159,27 +171,39 @@ async function outsideTheMesh(stage: Stage): Promise<void> {
   );
 }
 
-async function wrongName(stage: Stage): Promise<void> {
-  stage.transcript.heading("Pod b's certificate names 127.0.0.1 and ::1, not its address");
+async function wrongIdentity(stage: Stage): Promise<void> {
+  stage.transcript.heading("Pod b's proxy has another workload's certificate");
   await stage.remotes.b.order("endProxy", "SIGTERM");
-  await startProxy(stage, "b", ["127.0.0.1", "::1"]);
-  await expectRefusal(
-    stage,
-    "pod a asks pod b",
-    { from: "a", address: hosts.b.ipv4 },
-    "ECONNRESET",
-  );
-  const wanted = { text: "Failed to connect", msMax: answerMsMax };
-  const line = (await stage.remotes.a.order("findLine", wanted)) ?? "";
+  await startProxy(stage, "b", stage.credentials.proxy("b", { spiffeId: spiffeIdOf("intruder") }));
+  await expectReset(stage);
+  const reason = `${spiffeIdOf("intruder")} is not one of those allowed here: ${spiffeIdOf("b")}`;
+  await expectLine(stage, "a", "the log of pod a's proxy", reason);
+}
+
+async function wrongAddress(stage: Stage): Promise<void> {
+  stage.transcript.heading("Verified by address: pod b's certificate names 127.0.0.1 and ::1");
+  const { credentials, remotes } = stage;
+  for (const name of ["a", "b"] as const) {
+    // oxlint-disable-next-line no-await-in-loop -- two of them
+    await remotes[name].order("endProxy", "SIGTERM");
+  }
+  await startProxy(stage, "a", [...credentials.proxy("a"), "--verify", "ip"]);
+  await startProxy(stage, "b", credentials.proxy("b", { ips: ["127.0.0.1", "::1"] }));
+  await expectReset(stage);
   const reason = `certificate is valid for 127.0.0.1, ::1, not ${hosts.b.ipv4}`;
-  show(
-    stage,
-    "the log of pod a's proxy",
-    "the reason",
-    line.includes(reason) ? "it" : "not it",
-    line.includes(reason),
-  );
-  stage.transcript.quote(line);
+  await expectLine(stage, "a", "the log of pod a's proxy", reason);
+}
+
+async function expectReset(stage: Stage): Promise<void> {
+  const trial = { from: "a", address: hosts.b.ipv4 } as const;
+  await expectRefusal(stage, "pod a asks pod b", trial, "ECONNRESET");
+}
+
+/** A line of a proxy's log, which is shown. */
+async function expectLine(stage: Stage, of: PodName, title: string, text: string): Promise<void> {
+  const line = await stage.remotes[of].order("findLine", { text, msMax: answerMsMax });
+  show(stage, title, "told", line === null ? "not told" : "told", line !== null);
+  if (line !== null) stage.transcript.quote(line);
 }
 
 async function proxyKilled(stage: Stage): Promise<void> {
@@ -205,12 +229,9 @@ async function proxyKilled(stage: Stage): Promise<void> {
   });
 }
 
-async function startProxy(stage: Stage, name: HostName, ips?: readonly string[]): Promise<void> {
+async function startProxy(stage: Stage, name: PodName, options: readonly string[]): Promise<void> {
   if (stage.sabotage) return;
-  const { ready, log } = await stage.remotes[name].order(
-    "startProxy",
-    stage.credentials.proxy(name, ips),
-  );
+  const { ready, log } = await stage.remotes[name].order("startProxy", { options });
   show(stage, `${hosts[name].title}: GET /readyz`, "200", ready ? "200" : "no", ready);
   if (!ready) for (const line of log) stage.transcript.quote(line);
 }

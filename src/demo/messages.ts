@@ -1,5 +1,4 @@
 /** What the demo's director tells a host to do, and what the host reports: JSON, a line each. */
-import type { CredentialFiles } from "../config.ts";
 
 export type Question = {
   readonly address: string;
@@ -21,6 +20,9 @@ export type Outcome =
 
 export type Started = { readonly ready: boolean; readonly log: readonly string[] };
 
+/** Options of a proxy, its credentials' among them. */
+export type ProxyOrder = { readonly options: readonly string[] };
+
 export type LineQuestion = { readonly text: string; readonly msMax: number };
 
 /** A request the application got. */
@@ -32,7 +34,7 @@ export type Orders = {
   readonly serve: { readonly takes: { readonly port: number }; readonly gives: null };
   readonly ask: { readonly takes: Question; readonly gives: Outcome };
   readonly heard: { readonly takes: null; readonly gives: readonly Heard[] };
-  readonly startProxy: { readonly takes: CredentialFiles; readonly gives: Started };
+  readonly startProxy: { readonly takes: ProxyOrder; readonly gives: Started };
   /** Resolves when the proxy is gone. */
   readonly endProxy: { readonly takes: "SIGTERM" | "SIGKILL"; readonly gives: null };
   /** Waits for a line of the proxy's log. */

@@ -1,19 +1,16 @@
 /** The proxy as a process of its own beside a host's application: this executable, started again. */
 import { Deadline } from "../deadline.ts";
-import type { CredentialFiles } from "../config.ts";
 import { ask } from "./client.ts";
-import { linesOf, type Started } from "./messages.ts";
+import { linesOf, type ProxyOrder, type Started } from "./messages.ts";
 import { statusPort } from "./topology.ts";
 
 export class ProxyProcess {
   readonly #child: Bun.Subprocess<"ignore", "ignore", "pipe">;
   readonly #log: string[] = [];
 
-  /** Runs `self` with the credentials; the network namespace is the caller's. */
-  constructor(self: readonly string[], credentials: CredentialFiles) {
-    const { certificate, key, trustBundle } = credentials;
-    const flags = ["--cert", certificate, "--key", key, "--ca-cert", trustBundle];
-    this.#child = Bun.spawn([...self, "run", ...flags], {
+  /** Runs `self`; the network namespace is the caller's. */
+  constructor(self: readonly string[], { options }: ProxyOrder) {
+    this.#child = Bun.spawn([...self, "run", ...options], {
       stdin: "ignore",
       stdout: "ignore",
       stderr: "pipe",

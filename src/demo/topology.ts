@@ -1,6 +1,8 @@
 /** The demo's three hosts on one wire, and what they say to each other. */
 
 export type HostName = "a" | "b" | "c";
+/** The hosts with a proxy. */
+export type PodName = "a" | "b";
 
 export type Host = {
   readonly name: HostName;
@@ -32,6 +34,6 @@ export function urlOf(address: string, port: number): string {
 }
 
 /** A workload's name in the demo's trust domain. */
-export function spiffeIdOf(name: HostName): string {
+export function spiffeIdOf(name: PodName | "batch" | "intruder"): string {
   return `spiffe://demo.test/ns/demo/sa/${name}`;
 }

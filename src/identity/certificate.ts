@@ -26,6 +26,12 @@ export type PeerCertificate = {
 /** Who a verified certificate says that its holder is. */
 export type PeerIdentity = {
   readonly spiffeId: SpiffeId | null;
+  /** Why there is no SPIFFE ID, null if there is one. */
+  readonly spiffeFault: string | null;
+  /** Addresses that it names: 4 or 16 bytes each. */
+  readonly ips: readonly Uint8Array[];
+  /** URIs and host names that it names, for the log. */
+  readonly otherNames: readonly string[];
   readonly commonName: string;
   readonly fingerprint: string;
   readonly notAfter: number;
@@ -54,8 +60,17 @@ export function parseCertificate(der: Uint8Array): PeerCertificate {
 
 /** The identity a certificate carries: exactly one URI name and that a SPIFFE ID, or none. */
 export function identityOf(certificate: PeerCertificate): PeerIdentity {
-  const { commonName, fingerprint, notAfter } = certificate;
-  return { spiffeId: spiffeIdOf(certificate), commonName, fingerprint, notAfter };
+  const { ips, commonName, fingerprint, notAfter } = certificate;
+  const workload = workloadOf(certificate);
+  return {
+    spiffeId: "id" in workload ? workload.id : null,
+    spiffeFault: "id" in workload ? null : workload.fault,
+    ips,
+    otherNames: [...certificate.uris, ...certificate.dnsNames],
+    commonName,
+    fingerprint,
+    notAfter,
+  };
 }
 
 /** For the log: the SPIFFE ID, else the common name, else the fingerprint's beginning; escaped, bounded. */
@@ -66,7 +81,7 @@ export function describeIdentity(identity: PeerIdentity): string {
 }
 
 /** The workload that a certificate names, or why it names none: exactly one URI name, and that a SPIFFE ID. */
-export function workloadOf(
+function workloadOf(
   certificate: PeerCertificate,
 ): { readonly id: SpiffeId } | { readonly fault: string } {
   const [uri, ...others] = certificate.uris;
@@ -77,11 +92,6 @@ export function workloadOf(
   if (others.length > 0) return { fault: `it has ${others.length + 1} URI names, not one` };
   const fault = spiffeFault(uri);
   return fault === null ? { id: parseSpiffeId(uri) } : { fault };
-}
-
-function spiffeIdOf(certificate: PeerCertificate): SpiffeId | null {
-  const workload = workloadOf(certificate);
-  return "id" in workload ? workload.id : null;
 }
 
 /** Identifier to contents. An extension that stands twice is refused: RFC 5280, 4.2. */

@@ -11,7 +11,8 @@ export type Credentials = {
   readonly certificatePem: string;
   readonly keyPem: string;
   readonly trustBundlePem: string;
-  /** Milliseconds since 1970: when the certificate expires. */
+  /** Milliseconds since 1970: from when on, and until when, the certificate is valid. */
+  readonly notBefore: number;
   readonly notAfter: number;
   /** Who we are. */
   readonly identity: PeerIdentity;
@@ -50,6 +51,7 @@ export function loadCredentials(files: CredentialFiles, now: number): Credential
     certificatePem: chain.text,
     keyPem,
     trustBundlePem: bundle.text,
+    notBefore: leaf.notBefore,
     notAfter: leaf.notAfter,
     identity: identityOf(leaf),
   };

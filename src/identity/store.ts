@@ -1,10 +1,7 @@
 /** The credentials in use: read again when their files change, and replaced only by good ones. */
-import { watch, type FSWatcher } from "node:fs";
-import { dirname } from "node:path";
-
 import type { CredentialFiles } from "../config.ts";
-import { Deadline, Ticker } from "../deadline.ts";
 import { ProxyError } from "../errors.ts";
+import { WatchedFiles } from "../watched-files.ts";
 import { loadCredentials, type Credentials } from "./source.ts";
 
 export type StoreOptions = {
@@ -15,21 +12,18 @@ export type StoreOptions = {
   readonly kept: (reason: string) => void;
 };
 
-/** Directories are watched, because a rotation replaces files, or the link that leads to all of them. */
 export class CredentialStore {
   readonly #options: StoreOptions;
-  readonly #watchers: readonly FSWatcher[];
-  readonly #poll: Ticker;
+  readonly #watch: WatchedFiles;
   #current: Credentials;
   #reason = "";
-  #settling: Deadline | null = null;
 
   /** Throws CREDENTIALS_INVALID as `loadCredentials` does. */
   constructor(options: StoreOptions) {
     this.#options = options;
     this.#current = loadCredentials(options.files, Date.now());
-    this.#watchers = directoriesOf(options.files).flatMap((directory) => this.#watch(directory));
-    this.#poll = new Ticker(pollMs, () => {
+    const { certificate, key, trustBundle } = options.files;
+    this.#watch = new WatchedFiles([certificate, key, trustBundle], () => {
       this.reload();
     });
   }
@@ -55,35 +49,8 @@ export class CredentialStore {
   }
 
   stop(): void {
-    this.#settling?.clear();
-    this.#poll.stop();
-    for (const watcher of this.#watchers) watcher.close();
+    this.#watch.stop();
   }
-
-  /** A directory that cannot be watched is polled like all others. */
-  #watch(directory: string): readonly FSWatcher[] {
-    try {
-      const watcher = watch(directory, { persistent: false }, () => {
-        this.#soon();
-      });
-      watcher.on("error", () => undefined);
-      return [watcher];
-    } catch {
-      return [];
-    }
-  }
-
-  /** A certificate and its key are two files, and neither is written in one moment. */
-  #soon(): void {
-    this.#settling ??= new Deadline(settleMs, () => {
-      this.#settling = null;
-      this.reload();
-    });
-  }
-}
-
-function directoriesOf({ certificate, key, trustBundle }: CredentialFiles): readonly string[] {
-  return [...new Set([certificate, key, trustBundle].map((path) => dirname(path)))];
 }
 
 function isSame(a: Credentials, b: Credentials): boolean {
@@ -93,6 +60,3 @@ function isSame(a: Credentials, b: Credentials): boolean {
     a.trustBundlePem === b.trustBundlePem
   );
 }
-
-const settleMs = 100;
-const pollMs = 5000;

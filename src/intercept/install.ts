@@ -11,13 +11,18 @@ import {
   type Kernel,
   type Request,
 } from "../netlink/socket.ts";
-import { tableBatch, type Connections } from "./lower.ts";
+import { changeBatch, tableBatch, type Connections } from "./lower.ts";
 import { readOpenConnections } from "./open-before.ts";
-import { closedOf, gateOf, openBefore, planOf, portsOf, type Plan } from "./plan.ts";
+import { closedOf, gateOf, heldOf, openBefore, planOf, portsOf, type Plan } from "./plan.ts";
 import { isListening } from "./running.ts";
 
 export type Installed = {
-  readonly plan: Plan;
+  /** That of the last `change`. */
+  readonly plan: () => Plan;
+  /** No outbound connection begins that is diverted now, until the next `change`. Throws as that does. */
+  readonly hold: () => void;
+  /** Other rules, in one batch. Throws START_FAILED; then the rules are as before. */
+  readonly change: (interception: Interception) => void;
   /** Leaves rules that reset what they divert: `closedOf`. Throws START_FAILED; then the rules are as before. */
   readonly close: () => void;
   /** As `remove`. */
@@ -43,15 +48,37 @@ export function install(interception: Interception, kernel: Kernel = ours): Inst
     throw explained(error);
   }
   undo.move();
+  let now = { interception, plan };
+  const become = (next: typeof now): void => {
+    changeTable(kernel, now.plan, next.plan);
+    now = next;
+  };
   return {
-    plan,
+    plan: () => now.plan,
+    hold: () => {
+      become({ ...now, plan: heldOf(now.interception) });
+    },
+    change: (next) => {
+      become({ interception: next, plan: planOf(next) });
+    },
     close: () => {
-      replaceTable(kernel, closedOf(interception));
+      replaceTable(kernel, closedOf(now.interception));
     },
     remove: () => {
       remove(plan, kernel);
     },
   };
+}
+
+/** A table that somebody has changed so much that it cannot be changed by us is written anew. */
+function changeTable(kernel: Kernel, before: Plan, after: Plan): void {
+  try {
+    using socket = kernel(family.netfilter);
+    socket.send(changeBatch(before, after));
+  } catch (error) {
+    if (!isErrno(error, "ENOENT")) throw explained(error);
+    replaceTable(kernel, after);
+  }
 }
 
 function replaceTable(kernel: Kernel, plan: Plan): void {

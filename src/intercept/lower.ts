@@ -26,10 +26,38 @@ export function tableBatch(plan: Plan, connections: Connections): readonly Reque
     nftables.addTable(plan.table, plan.comment),
     ...plan.sets.flatMap((set) => setRequests(plan, set, connections)),
     ...plan.chains.map((chain) => nftables.addChain(plan.table, { ...chain, priority })),
-    ...plan.chains.flatMap(({ name, rules }) =>
-      rules.map((rule) => nftables.addRule(plan.table, name, expressionsOf(plan, rule))),
-    ),
+    ...ruleRequests(plan),
   ]);
+}
+
+/**
+ * One batch that makes a table of `before` one of `after`, whose chains are the same ones. Sets that packets change
+ * stay as they are: what is taken out of them meanwhile stays out.
+ */
+export function changeBatch(before: Plan, after: Plan): readonly Request[] {
+  const { table } = after;
+  const kept = new Map(before.sets.map((set) => [set.name, set]));
+  const gone = before.sets.filter(({ name }) => after.sets.every((set) => set.name !== name));
+  return nftables.batch([
+    ...after.chains.map(({ name }) => nftables.flushChain(table, name)),
+    ...gone.map(({ name }) => nftables.deleteSet(table, name)),
+    ...after.sets.flatMap((set) => changeRequests(after, kept.get(set.name), set)),
+    ...ruleRequests(after),
+  ]);
+}
+
+/** A set that is new, or whose elements are others. */
+function changeRequests(plan: Plan, before: SetPlan | undefined, set: SetPlan): readonly Request[] {
+  if (before === undefined) return setRequests(plan, set, new Map());
+  if (set.elements.kind === "connections" || Bun.deepEquals(before, set)) return [];
+  const [, ...elements] = setRequests(plan, set, new Map());
+  return [nftables.flushSet(plan.table, set.name), ...elements];
+}
+
+function ruleRequests(plan: Plan): readonly Request[] {
+  return plan.chains.flatMap(({ name, rules }) =>
+    rules.map((rule) => nftables.addRule(plan.table, name, expressionsOf(plan, rule))),
+  );
 }
 
 function setRequests(plan: Plan, set: SetPlan, connections: Connections): readonly Request[] {

@@ -1,7 +1,8 @@
 /** What the kernel is asked to do, as data: sets, chains of rules, and the way to `lo`. Pure. */
 import type { Interception, Mark } from "../config.ts";
-import { parseCidr, intervalsOf, type Cidr, type Interval } from "../net/cidr.ts";
+import { intervalsOf, type Cidr, type Interval } from "../net/cidr.ts";
 import type { SocketAddress } from "../net/address.ts";
+import { neverIntercepted } from "../policy/policy.ts";
 
 export type Family = 4 | 6;
 
@@ -120,6 +121,18 @@ export function gateOf(interception: Interception): Plan {
 }
 
 /**
+ * Stands while the policy changes to one that leaves more alone: no outbound connection begins that would be diverted
+ * now, those that are diverted go on.
+ */
+export function heldOf(interception: Interception): Plan {
+  const plan = planOf(interception);
+  const chains = plan.chains.map((chain) =>
+    chain.hook === "output" ? { ...chain, rules: outputRules(interception, [dropOpening]) } : chain,
+  );
+  return { ...plan, chains };
+}
+
+/**
  * Stands when a proxy has ended and its rules stay: what would be diverted is reset, so that nobody waits for an
  * answer that cannot come, and nothing passes in clear.
  */
@@ -163,6 +176,7 @@ function setsOf(of: Interception): readonly SetPlan[] {
     ...(of.inboundPorts === "all" ? [] : numbers("inbound-ports", "dport", of.inboundPorts)),
     ...numbers("excluded-inbound-ports", "dport", [...of.excludedInboundPorts, of.statusPort]),
     ...numbers("clear-inbound-ports", "sport", of.excludedInboundPorts),
+    ...numbers(inspectedSet(of), "dport", of.inspectedPorts.ports),
     connections(4),
     connections(6),
   ];
@@ -191,12 +205,13 @@ function leftAloneOutbound(of: Interception): readonly Rule[] {
  * Everything to the mesh is diverted unless it was open before: what nobody knows is not passed in clear. A new
  * connection on an old one's addresses and ports is new.
  */
-function outputRules(of: Interception): readonly Rule[] {
+function outputRules(of: Interception, held: readonly Rule[] = []): readonly Rule[] {
   const { mark } = of;
   const capture: Step = { kind: "set-fwmark", value: mark.value };
   return [
     ...(usesConntrack(of) ? [relearnRule(mark)] : []),
     ...leftAloneOutbound(of),
+    ...held,
     [opening, { kind: "forget", set: openBefore[4] }],
     [opening, { kind: "forget", set: openBefore[6] }],
     ...(usesConntrack(of) ? connectionRules(mark) : []),
@@ -227,10 +242,28 @@ function preroutingRules(of: Interception): readonly Rule[] {
     [...fromLo, ...divert(6, of.tcpPort)],
     [...fromLo, { kind: "verdict", verdict: "drop" }],
     ...leftAloneInbound(of),
+    ...inspectedRules(of),
     [tcp, ...divert(4, of.tlsPort)],
     [tcp, ...divert(6, of.tlsPort)],
     dropOpening,
   ];
+}
+
+/** Ports that take plain text as well go to a listener of their own; without it they go where TLS is wanted. */
+function inspectedRules(of: Interception): readonly Rule[] {
+  const { kind, ports } = of.inspectedPorts;
+  if (kind === "only" && ports.length === 0) return [];
+  const set = inspectedSet(of);
+  const which: Rule = ports.length === 0 ? [] : [{ kind: "in-set", set, is: kind === "only" }];
+  const { inspectPort } = of;
+  return [
+    [tcp, ...which, ...divert(4, inspectPort)],
+    [tcp, ...which, ...divert(6, inspectPort)],
+  ];
+}
+
+function inspectedSet({ inspectedPorts }: Interception): string {
+  return inspectedPorts.kind === "only" ? "inspected-ports" : "strict-ports";
 }
 
 function closedRules(of: Interception): readonly Rule[] {
@@ -376,12 +409,3 @@ const leave: Step = { kind: "verdict", verdict: "return" };
 const tcp: Step = { kind: "tcp", is: true };
 const opening: Step = { kind: "opening" };
 const dropOpening: Rule = [opening, { kind: "verdict", verdict: "drop" }];
-
-/** Link-local and multicast, of both families: RFC 3927, 5771, 4291. */
-const neverIntercepted: readonly Cidr[] = [
-  "169.254.0.0/16",
-  "224.0.0.0/4",
-  "255.255.255.255",
-  "fe80::/10",
-  "ff00::/8",
-].map(parseCidr);

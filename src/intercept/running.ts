@@ -1,5 +1,5 @@
 /** Whether a proxy serves the diverted connections of this network namespace, and which process: proc(5). */
-import { readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
 
 /** True if somebody listens on 127.0.0.1 at this port. */
 export function isListening(port: number): boolean {
@@ -20,6 +20,20 @@ export function listeningProcess(port: number): Process | null {
   const pid = pids.find((one) => hasSocket(one, inode));
   if (pid === undefined) return null;
   return { pid: Number(pid), catches: (signal) => catches(pid, signal) };
+}
+
+/** Connections that wait to be accepted on this loopback port, of both families: proc(5), net/tcp, rx_queue. */
+export function queueLength(port: number): number {
+  const hex = port.toString(16).toUpperCase().padStart(4, "0");
+  const line = new RegExp(`^ *\\d+: [0-9A-F]+:${hex} 0+:0000 0A [0-9A-F]+:([0-9A-F]+) `, "gm");
+  const sockets = ["tcp", "tcp6"].map((name) => readOrEmpty(`/proc/self/net/${name}`)).join("");
+  const lengths = Array.from(sockets.matchAll(line), ([, waiting = "0"]) => waiting);
+  return lengths.reduce((sum, waiting) => sum + Number.parseInt(waiting, 16), 0);
+}
+
+/** A kernel without IPv6 has no tcp6. */
+function readOrEmpty(path: string): string {
+  return existsSync(path) ? readFileSync(path, "latin1") : "";
 }
 
 function listeningInode(port: number): string | null {

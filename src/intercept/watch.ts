@@ -12,10 +12,10 @@ export type Senses = {
 };
 
 export class RuleWatch {
-  readonly #plan: Plan;
+  #plan: Plan;
   readonly #changed: (intact: boolean) => void;
   readonly #senses: Senses;
-  readonly #written: string;
+  #written: string;
   readonly #monitor: Monitor;
   #intact = true;
   #next: Deadline | null = null;
@@ -38,6 +38,15 @@ export class RuleWatch {
 
   get intact(): boolean {
     return this.#intact;
+  }
+
+  /** They were written anew, by us, as `plan` has it. Throws SystemCallError. */
+  rewritten(plan: Plan): void {
+    this.#plan = plan;
+    this.#written = this.#senses.look(plan);
+    if (this.#intact) return;
+    this.#intact = true;
+    this.#changed(true);
   }
 
   stop(): void {

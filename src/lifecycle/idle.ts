@@ -12,7 +12,7 @@ export function watchIdle(ledger: Ledger, idleMsMax: number): () => void {
     const now = performance.now();
     const seen = new Map<ConnectionRecord, Seen>();
     for (const record of ledger.live) {
-      const bytes = bytesOf(record);
+      const { bytes } = record;
       const last = before.get(record);
       const since = last?.bytes === bytes ? last.since : now;
       if (now - since >= idleMsMax) record.downstream.terminate("IDLE_TIMEOUT");
@@ -23,9 +23,4 @@ export function watchIdle(ledger: Ledger, idleMsMax: number): () => void {
   return () => {
     ticker.stop();
   };
-}
-
-function bytesOf({ downstream, outcome }: ConnectionRecord): number {
-  const upstream = outcome.kind === "relayed" ? outcome.upstream.bytesRead : 0;
-  return downstream.bytesRead + downstream.bytesWritten + upstream;
 }

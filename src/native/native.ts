@@ -101,6 +101,15 @@ export function setQuickAck(fd: number): void {
   shim.tproxy_set_integer(fd, ipprotoTcp, tcpQuickAck, 1);
 }
 
+/**
+ * Copies what waits to be read into `buffer` and leaves it waiting: recv(2), MSG_PEEK. Its length, 0 at the peer's
+ * end, null if nothing is there, -errno of a socket that has failed.
+ */
+export function peek(fd: number, buffer: Uint8Array): number | null {
+  const length = shim.tproxy_peek(fd, buffer, buffer.length);
+  return length === -eagain ? null : length;
+}
+
 /** IPv6 only: the port's IPv4 half stays free. ipv6(7). */
 export function setIpv6Only(fd: number, only: boolean): void {
   check(
@@ -170,4 +179,5 @@ const solSocket = 1;
 const soReuseAddress = 2;
 const soKeepAlive = 9;
 const soMark = 36;
+const eagain = 11;
 const einprogress = 115;

@@ -29,7 +29,7 @@ export function parseCidr(text: string): Cidr {
   if (!valid)
     throw new ProxyError("ADDRESS_INVALID", `not an address range: ${JSON.stringify(text)}`);
   const size = 1n << BigInt(bits - Number(prefix));
-  const address = bigOf(ipaddr.parse(host).toByteArray());
+  const address = addressOf(Uint8Array.from(ipaddr.parse(host).toByteArray()));
   const first = address - (address % size);
   const network = ipaddr.fromByteArray([...bytesOf(first, six ? 6 : 4)]).toString();
   return make({
@@ -60,8 +60,9 @@ export function bytesOf(address: bigint, family: 4 | 6): Uint8Array {
   return Uint8Array.fromHex(hex);
 }
 
-function bigOf(bytes: readonly number[]): bigint {
-  return BigInt(`0x${Uint8Array.from(bytes).toHex()}`);
+/** 4 or 16 bytes in network order as a number, as `first` and `last` of a range are. */
+export function addressOf(bytes: Uint8Array): bigint {
+  return BigInt(`0x${bytes.toHex()}`);
 }
 
 function isHost(host: string, six: boolean): boolean {

@@ -14,9 +14,11 @@ import {
 import { form, type SocketForm } from "./socket-form.ts";
 import { Stream } from "./stream.ts";
 
-/** One diverted connection, as accepted: a plain leg is paused, a TLS leg is about to shake hands. */
+/** One diverted connection, as accepted: a leg that is not TLS is paused, one of TLS is about to shake hands. */
 export type Intercepted = {
   readonly stream: Stream;
+  /** `Stream.undecided`: paused, and nothing is known of it. */
+  readonly undecided: boolean;
   readonly peer: SocketAddress;
   readonly original: OriginalDestination;
 };
@@ -27,12 +29,20 @@ export type ListenOptions = {
   readonly backlogMax: number;
   /** Asked before anything is known of a connection; what is not admitted is reset. */
   readonly admit: () => boolean;
-  /** TLS is terminated if given. */
-  readonly tls: TLSOptions | null;
+  readonly takes: Takes;
   readonly accept: (intercepted: Intercepted) => void;
 };
 
+/** What a listener makes of connections: legs that are plain, TLS, or undecided as yet (`Stream.undecided`). */
+export type Takes =
+  | { readonly kind: "plain" }
+  | { readonly kind: "tls"; readonly tls: TLSOptions }
+  | { readonly kind: "undecided" };
+
 export type Listener = {
+  readonly takes: Takes["kind"];
+  /** Where it listens. */
+  readonly address: SocketAddress;
   readonly stop: () => void;
   /** Whether the kernel still listens. */
   readonly alive: () => boolean;
@@ -47,18 +57,20 @@ export type Listener = {
 export function listen(options: ListenOptions): Listener {
   const fd = openListening(options.address, options, true);
   // What a dying proxy has not relayed yet is cut, too. A TLS peer is to hear why it is refused: net/stream.ts.
-  if (options.tls === null) native.setResetOnClose(fd, true);
+  if (options.takes.kind !== "tls") native.setResetOnClose(fd, true);
   let current = adoptOrClose(fd, options);
   return {
+    takes: options.takes.kind,
+    address: options.address,
     stop: () => {
       current.stop();
       native.close(fd);
     },
     alive: () => native.tcpState(fd) === "listen",
     renew: (tls) => {
-      if (options.tls === null) return;
+      if (options.takes.kind !== "tls") return;
       const before = current;
-      current = adopt(fd, { ...options, tls });
+      current = adopt(fd, { ...options, takes: { kind: "tls", tls } });
       before.stop();
     },
   };
@@ -90,23 +102,27 @@ function adoptOrClose(fd: number, options: ListenOptions): SocketListener<Stream
 
 /** Throws what the TLS library says of credentials that it does not take. */
 function listenOn(fd: number, options: ListenOptions): SocketListener<Stream> {
-  const plain = options.tls === null;
+  const { takes } = options;
   return Bun.listen<Stream>({
     fd,
     allowHalfOpen: true,
-    ...(options.tls === null ? {} : { tls: options.tls }),
+    ...(takes.kind === "tls" ? { tls: takes.tls } : {}),
     socket: {
       ...streamHandlers,
       open: (socket) => {
-        const stream = new Stream(!plain, plain);
+        const stream = takes.kind === "undecided" ? Stream.undecided() : streamOf(takes.kind);
         socket.data = stream;
         stream.attach(socket);
-        if (plain) stream.pause();
-        if (options.admit()) announce(stream, options.accept);
+        if (takes.kind !== "tls") stream.pause();
+        if (options.admit()) announce(stream, takes.kind === "undecided", options.accept);
         else turnAway(stream);
       },
     },
   });
+}
+
+function streamOf(kind: "plain" | "tls"): Stream {
+  return new Stream(kind === "tls", kind === "plain");
 }
 
 /** A bound, listening socket; the caller owns it. `transparent`: takes diverted connections. */
@@ -138,10 +154,14 @@ function turnAway(stream: Stream): void {
 }
 
 /** A connection whose client has gone again has no address: it ends here. */
-function announce(stream: Stream, accept: (intercepted: Intercepted) => void): void {
+function announce(
+  stream: Stream,
+  undecided: boolean,
+  accept: (intercepted: Intercepted) => void,
+): void {
   const fd = stream.socket?.fd ?? -1;
   try {
-    accept({ stream, peer: peerAddress(fd), original: originalDestination(fd) });
+    accept({ stream, undecided, peer: peerAddress(fd), original: originalDestination(fd) });
   } catch (error) {
     stream.terminate("ENOTCONN");
     if (!(error instanceof SystemCallError)) throw error;

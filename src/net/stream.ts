@@ -1,8 +1,9 @@
 /** One leg of a connection: a Bun socket, plain or TLS, with its back-pressure and its endings. */
-import type { Socket } from "bun";
+import type { Socket, TLSOptions } from "bun";
 
 import { Deadline } from "../deadline.ts";
 import * as native from "../native/native.ts";
+import { streamHandlers } from "./handlers.ts";
 
 /** What became of a leg's set-up. For TLS, "ready" is not authorisation: tls/verify.ts decides. */
 export type Readiness =
@@ -23,7 +24,6 @@ export type Ending = "open" | "clean" | "cut";
  * partner paused, so at most one read of Bun's (512 KiB) and what was decrypted with it waits.
  */
 export class Stream {
-  readonly tls: boolean;
   /** Connected, and for TLS through the handshake; or closed before that. */
   readonly ready: Promise<Readiness>;
   /** The socket is gone; nothing follows. */
@@ -47,6 +47,7 @@ export class Stream {
   #readEnded = false;
   #writeEnded = false;
   #endWanted = false;
+  #tls: boolean;
   #writable: boolean;
   #paused = false;
   #dismissed = false;
@@ -55,12 +56,24 @@ export class Stream {
   constructor(tls: boolean, writable: boolean) {
     const ready = Promise.withResolvers<Readiness>();
     const gone = Promise.withResolvers<void>();
-    this.tls = tls;
+    this.#tls = tls;
     this.ready = ready.promise;
     this.gone = gone.promise;
     this.#settleReady = ready.resolve;
     this.#settleGone = gone.resolve;
     this.#writable = writable;
+  }
+
+  /** An accepted leg of which it is not known yet whether it is to be TLS: `startPlain` or `startTls` follows. */
+  static undecided(): Stream {
+    return new Stream(true, false);
+  }
+
+  /** Takes what happens to a socket and does nothing. */
+  static bystander(): Stream {
+    const stream = new Stream(true, false);
+    stream.#dismissed = true;
+    return stream;
   }
 
   get closed(): boolean {
@@ -81,6 +94,26 @@ export class Stream {
   attach(socket: Socket<Stream>): void {
     if (this.closed) socket.terminate();
     else this.#socket = socket;
+  }
+
+  /** An undecided leg is a plain one: it is ready. */
+  startPlain(): void {
+    this.#tls = false;
+    this.onReady(null);
+  }
+
+  /** An undecided leg is TLS, terminated here: `ready` says how the handshake went. */
+  startTls(tls: TLSOptions): void {
+    const socket = this.#socket;
+    if (socket === null) return;
+    // A peer that is refused is to hear why.
+    this.#resetOnClose(false);
+    const [raw, secure] = socket.upgradeTLS<Stream>({ data: this, tls, socket: streamHandlers });
+    // It gets a copy of all that is encrypted.
+    raw.data = bystander;
+    this.#socket = secure;
+    this.#paused = false;
+    raw.resume();
   }
 
   /**
@@ -139,7 +172,7 @@ export class Stream {
   }
 
   onDrain(): void {
-    if (!this.#writable && !this.tls) this.onReady(null);
+    if (!this.#writable && !this.#tls) this.onReady(null);
     if (this.#partner !== null) this.#flush();
   }
 
@@ -266,3 +299,5 @@ export class Stream {
     });
   }
 }
+
+const bystander = Stream.bystander();

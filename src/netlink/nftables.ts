@@ -96,6 +96,22 @@ export function addRule(table: string, chain: string, expressions: readonly Expr
   return request(6, flag.create | flag.append, body, `add rule to chain ${chain}`);
 }
 
+/** Takes all rules out of a chain. */
+export function flushChain(table: string, chain: string): Request {
+  const body = [attribute(1, text(table)), attribute(2, text(chain))];
+  return request(8, 0, body, `flush chain ${chain}`);
+}
+
+/** Takes all elements out of a set. */
+export function flushSet(table: string, set: string): Request {
+  return request(14, 0, [attribute(1, text(table)), attribute(2, text(set))], `flush set ${set}`);
+}
+
+/** -EBUSY while a rule asks it. */
+export function deleteSet(table: string, set: string): Request {
+  return request(11, 0, [attribute(1, text(table)), attribute(2, text(set))], `delete set ${set}`);
+}
+
 export function addSet(table: string, set: SetForm): Request {
   const flags = (set.interval ? intervalFlag : 0) | (set.size === null ? 0 : evalFlag);
   const body = [

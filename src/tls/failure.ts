@@ -11,6 +11,8 @@ export const handshakeFailures = [
   /** No SPIFFE ID, where one is asked for. */
   "no-spiffe-id",
   "wrong-trust-domain",
+  /** A SPIFFE ID that the policy does not name for this port or destination. */
+  "not-allowed",
   "malformed-certificate",
   /** The peer let its time pass. */
   "timeout",

@@ -3,6 +3,7 @@ import type { TLSOptions } from "bun";
 
 import type { Limits } from "../config.ts";
 import type { PeerIdentity } from "../identity/certificate.ts";
+import { ourProtocol } from "../inspect/client-hello.ts";
 import { formatSocketAddress } from "../net/address.ts";
 import { abandon, settle, tryDial, watch, type Dialing } from "../net/dial.ts";
 import { describeFault } from "../net/fault.ts";
@@ -12,7 +13,7 @@ import type { Stream } from "../net/stream.ts";
 import { failureOf, type HandshakeFailure } from "./failure.ts";
 import type { HandshakeGate, Lease } from "./handshake-gate.ts";
 import { judgePeer } from "./peer.ts";
-import type { Expectation } from "./verify.ts";
+import type { Expectation } from "../policy/authorize.ts";
 
 export type Originated =
   | { readonly kind: "established"; readonly stream: Stream; readonly identity: PeerIdentity }
@@ -23,6 +24,8 @@ export type Failed = {
   /** Null if it did not come to a handshake. */
   readonly reason: HandshakeFailure | null;
   readonly detail: string;
+  /** Code of what ended the connection, "" where our own judgement did. */
+  readonly fault: string;
 };
 
 export type Originator = {
@@ -31,19 +34,37 @@ export type Originator = {
   readonly form: SocketForm;
   readonly limits: Limits;
   readonly gate: HandshakeGate;
-  /** Who has to be found at an address. */
+  /** Who has to be found at an address, asked when the peer has shown who it is. */
   readonly expect: (original: OriginalDestination) => Expectation;
 };
 
+/** ALPN in its wire form (RFC 7301, 3.1): the sign by which a peer's proxy knows us on a port that takes anything. */
+const ourAlpn = `${String.fromCharCode(ourProtocol.length)}${ourProtocol}`;
+
 /**
- * Reaches the original destination over mutual TLS. The TCP connection is begun at once; only the handshake
- * waits for its turn, which counts to its time. Given up when `downstream` goes. Every failure has words for
- * the log.
+ * Reaches the original destination over mutual TLS. A server that wants one of its own protocols by ALPN (Go's
+ * does) refuses ours: it is asked again without.
  */
 export async function originate(
   original: OriginalDestination,
   downstream: Stream,
   originator: Originator,
+): Promise<Originated> {
+  const first = await attempt(original, downstream, originator, ourAlpn);
+  const refused = first.kind === "failed" && first.fault === "TLSV1_ALERT_NO_APPLICATION_PROTOCOL";
+  return refused ? await attempt(original, downstream, originator, null) : first;
+}
+
+/**
+ * The TCP connection is begun at once; only the handshake
+ * waits for its turn, which counts to its time. Given up when `downstream` goes. Every failure has words for
+ * the log.
+ */
+async function attempt(
+  original: OriginalDestination,
+  downstream: Stream,
+  originator: Originator,
+  alpn: string | null,
 ): Promise<Originated> {
   const { handshakeMsMax } = originator.limits;
   const began = performance.now();
@@ -54,7 +75,8 @@ export async function originate(
   if (lease === null || downstream.closed) return giveUp(dialing, lease);
   const left = Math.max(1, handshakeMsMax - (performance.now() - began));
   const limits = { ...originator.limits, handshakeMsMax: left };
-  const stream = watch(dialing, originator.tls());
+  const tls = originator.tls();
+  const stream = watch(dialing, alpn === null ? tls : { ...tls, ALPNProtocols: alpn });
   const readiness = await settle(stream, downstream, limits);
   lease.release();
   if (readiness.kind === "closed") return failed(readiness.fault);
@@ -67,7 +89,7 @@ export async function originate(
   );
   if (verdict.kind === "accept") return { kind: "established", stream, identity: verdict.identity };
   stream.terminate("");
-  return { ...verdict, kind: "failed" };
+  return { ...verdict, kind: "failed", fault: "" };
 }
 
 /** Without a lease the handshake's whole time was spent in the queue. */
@@ -78,5 +100,5 @@ function giveUp(dialing: Dialing, lease: Lease | null): Failed {
 }
 
 function failed(fault: string): Failed {
-  return { kind: "failed", reason: failureOf(fault), detail: describeFault(fault) };
+  return { kind: "failed", reason: failureOf(fault), detail: describeFault(fault), fault };
 }

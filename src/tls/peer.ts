@@ -2,7 +2,8 @@
 import { parseCertificate, type PeerCertificate } from "../identity/certificate.ts";
 import { ProxyError } from "../errors.ts";
 import type { Stream } from "../net/stream.ts";
-import { verifyPeer, type Expectation, type PeerVerdict } from "./verify.ts";
+import type { Expectation } from "../policy/authorize.ts";
+import { verifyPeer, type PeerVerdict } from "./verify.ts";
 
 /** `role` is the peer's. */
 export function judgePeer(

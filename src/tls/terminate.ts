@@ -6,7 +6,7 @@ import { describeFault } from "../net/fault.ts";
 import type { Stream } from "../net/stream.ts";
 import { failureOf, type HandshakeFailure } from "./failure.ts";
 import { judgePeer } from "./peer.ts";
-import type { Expectation } from "./verify.ts";
+import type { Expectation } from "../policy/authorize.ts";
 
 export type Terminated = { readonly kind: "accept"; readonly identity: PeerIdentity } | Refused;
 
@@ -18,11 +18,11 @@ export type Refused = {
   readonly told: boolean;
 };
 
-/** Waits for the handshake, within its deadline, and judges the peer's certificate by our own rules. */
+/** Waits for the handshake, within its deadline, and judges the peer's certificate by our own rules: `expect` is asked then. */
 export async function terminate(
   downstream: Stream,
   limits: Limits,
-  expect: Expectation,
+  expect: () => Expectation,
 ): Promise<Terminated> {
   const deadline = handshakeDeadline(downstream, limits.handshakeMsMax);
   const readiness = await downstream.ready;
@@ -31,7 +31,7 @@ export async function terminate(
     const { fault } = readiness;
     return { kind: "refuse", reason: failureOf(fault), detail: describeFault(fault), told: true };
   }
-  const verdict = judgePeer(downstream, "client", readiness.handshakeError, expect);
+  const verdict = judgePeer(downstream, "client", readiness.handshakeError, expect());
   if (verdict.kind === "accept") return verdict;
   return { ...verdict, told: readiness.handshakeError !== null };
 }

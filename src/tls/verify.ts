@@ -1,13 +1,7 @@
 /** Whether a peer is who it should be. Pure: what the library says is one input, our own checks are the rest. */
-import {
-  identityOf,
-  workloadOf,
-  type PeerCertificate,
-  type PeerIdentity,
-} from "../identity/certificate.ts";
-import { trustDomainOf } from "../identity/spiffe-id.ts";
-import { formatIp, type SocketAddress } from "../net/address.ts";
+import { identityOf, type PeerCertificate, type PeerIdentity } from "../identity/certificate.ts";
 import { describeFault } from "../net/fault.ts";
+import { authorize, type Expectation } from "../policy/authorize.ts";
 import { failureOf, type HandshakeFailure } from "./failure.ts";
 
 export type PeerEvidence = {
@@ -16,17 +10,11 @@ export type PeerEvidence = {
   /** Code of the handshake's end as Bun tells it, null for none. */
   readonly handshakeError: string | null;
   readonly certificate: PeerCertificate | null;
+  /** Who the peer has to be, besides one that the trust bundle vouches for. */
   readonly expect: Expectation;
   /** Milliseconds since 1970. */
   readonly now: number;
 };
-
-/** Who the peer has to be, besides one that the trust bundle vouches for. */
-export type Expectation =
-  | { readonly kind: "anybody" }
-  /** The address that a server's certificate has to name. */
-  | { readonly kind: "address"; readonly address: SocketAddress }
-  | { readonly kind: "workload"; readonly trustDomain: string };
 
 export type PeerVerdict =
   | { readonly kind: "accept"; readonly identity: PeerIdentity }
@@ -46,29 +34,9 @@ export function verifyPeer(evidence: PeerEvidence): PeerVerdict {
     return refuse("wrong-purpose", `certificate is not meant for a ${role} (extended key usage)`);
   if (!isGoodChain(evidence.handshakeError, role))
     return refuse("untrusted-chain", chainText(evidence.handshakeError ?? ""));
-  return refusalOf(certificate, expect) ?? { kind: "accept", identity: identityOf(certificate) };
-}
-
-/** Null if the certificate is who it has to be. */
-function refusalOf(certificate: PeerCertificate, expect: Expectation): PeerVerdict | null {
-  switch (expect.kind) {
-    case "anybody":
-      return null;
-    case "address": {
-      const { address } = expect;
-      if (certificate.ips.some((ip) => sameBytes(ip, address.bytes))) return null;
-      return refuse("wrong-address", namesText(certificate, address));
-    }
-    case "workload": {
-      const workload = workloadOf(certificate);
-      if ("fault" in workload)
-        return refuse("no-spiffe-id", `certificate has no SPIFFE ID: ${workload.fault}`);
-      const trustDomain = trustDomainOf(workload.id);
-      if (trustDomain === expect.trustDomain) return null;
-      const text = `${workload.id} is not of the trust domain ${expect.trustDomain} (--trust-domain)`;
-      return refuse("wrong-trust-domain", text);
-    }
-  }
+  const identity = identityOf(certificate);
+  const refusal = authorize(identity, expect);
+  return refusal === null ? { kind: "accept", identity } : { kind: "refuse", ...refusal };
 }
 
 /** A handshake that failed on the way has no certificate either: then its own error says more. */
@@ -96,26 +64,8 @@ function chainText(code: string): string {
   return chainTexts.get(code) ?? `certificate chain is not accepted: ${code}`;
 }
 
-/** The words that Go's x509 package uses, which operators search for. */
-function namesText(certificate: PeerCertificate, expect: SocketAddress): string {
-  const wanted = formatIp(expect.bytes);
-  const others = listed([...certificate.uris, ...certificate.dnsNames]);
-  if (certificate.ips.length > 0)
-    return `certificate is valid for ${listed(certificate.ips.map(formatIp))}, not ${wanted}`;
-  return `certificate is valid for no address (but for ${others}), not ${wanted}`;
-}
-
-function listed(names: readonly string[]): string {
-  if (names.length === 0) return "no name";
-  return names.slice(0, namesShownMax).join(", ") + (names.length > namesShownMax ? ", …" : "");
-}
-
 function refuse(reason: HandshakeFailure, detail: string): PeerVerdict {
   return { kind: "refuse", reason, detail };
-}
-
-function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
-  return a.length === b.length && a.every((byte, index) => byte === b[index]);
 }
 
 function day(time: number): string {
@@ -124,7 +74,6 @@ function day(time: number): string {
 
 const purposes = { server: "1.3.6.1.5.5.7.3.1", client: "1.3.6.1.5.5.7.3.2" } as const;
 const anyPurpose = "2.5.29.37.0";
-const namesShownMax = 8;
 
 const chainTexts = new Map<string, string>([
   ["UNABLE_TO_VERIFY_LEAF_SIGNATURE", "certificate signed by unknown authority"],

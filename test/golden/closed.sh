@@ -61,6 +61,10 @@ table inet tls-tproxy {
     type inet_service
     elements = { 22, 8081 }
   }
+  set inspected-ports {
+    type inet_service
+    elements = { 443, 8082 }
+  }
   set open-before4 {
     type ipv4_addr . inet_service . ipv4_addr . inet_service
     size 65536

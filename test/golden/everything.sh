@@ -61,6 +61,10 @@ table inet tls-tproxy {
     type inet_service
     elements = { 22, 8081 }
   }
+  set inspected-ports {
+    type inet_service
+    elements = { 443, 8082 }
+  }
   set open-before4 {
     type ipv4_addr . inet_service . ipv4_addr . inet_service
     size 65536
@@ -110,6 +114,8 @@ table inet tls-tproxy {
     fib daddr type != local return
     tcp dport @excluded-inbound-ports return
     tcp dport != @inbound-ports return
+    meta l4proto tcp tcp dport @inspected-ports tproxy ip to 127.0.0.1:1003 accept
+    meta l4proto tcp tcp dport @inspected-ports tproxy ip6 to [::1]:1003 accept
     meta l4proto tcp tproxy ip to 127.0.0.1:1002 accept
     meta l4proto tcp tproxy ip6 to [::1]:1002 accept
     tcp flags & (syn | ack) == syn drop

@@ -51,9 +51,13 @@ test.each([
   expect([code, levelOf(title)]).toEqual([1, "bad"]);
 });
 
-test("a certificate that does not name the pod's addresses is a warning", async () => {
+test("with --verify ip a certificate that does not name the pod's addresses is a warning", async () => {
   const pod = mesh.extraPod();
-  const { levelOf } = await check(pod, flagsOf(mesh.credentials(pod, { ips: ["192.0.2.1"] })));
+  const { levelOf } = await check(pod, [
+    ...flagsOf(mesh.credentials(pod, { ips: ["192.0.2.1"] })),
+    "--verify",
+    "ip",
+  ]);
   expect(levelOf("addresses")).toBe("warning");
 });
 

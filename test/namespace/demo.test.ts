@@ -56,7 +56,7 @@ test.each([
     const code = await demo.child.exited;
     await demo.says(/Next: tls-tproxy/);
     expect(demo.output).not.toContain("✗");
-    expect(demo.output).toContain("29 of 29 lines as expected");
+    expect(demo.output).toContain("37 of 37 lines as expected");
     expect(code).toBe(0);
     expect(running()).toEqual([]);
     expect(traces()).toEqual(before);

@@ -68,7 +68,15 @@ test("the process and its event loop are measured, and every label is one of our
     expect(all.get(name)).toBeGreaterThan(0);
   await metricOnce(mesh.a, "event_loop_lag_seconds_count", (count) => count > 0);
   const labels = new Set([...all.keys()].flatMap((name) => name.match(/\w+(?==")/g) ?? []));
-  expect([...labels].toSorted()).toEqual(["direction", "how", "le", "peer", "reason", "result"]);
+  expect([...labels].toSorted()).toEqual([
+    "direction",
+    "how",
+    "le",
+    "mode",
+    "peer",
+    "reason",
+    "result",
+  ]);
 });
 
 test("Prometheus' own type and HELP lines come with it, and HEAD and rubbish are answered", async () => {
@@ -93,7 +101,9 @@ test("README's table names every metric, and no other", async () => {
   const told = [...readme.matchAll(/^\| `([a-z_]+)/gm)].map(([, name]) => name ?? "");
   expect(
     told
-      .filter((name) => /^(tcp|credential|handshake|identity|rules|process|event)_/.test(name))
+      .filter((name) =>
+        /^(tcp|credential|plaintext|policy|handshake|identity|rules|process|event)_/.test(name),
+      )
       .toSorted(),
   ).toEqual(served.toSorted());
 });

@@ -1,4 +1,4 @@
-/** A server is who its certificate says, for the address that the application meant, or the client gets RST. */
+/** --verify ip: a server is who its certificate says, for the address that the application meant, or the client gets RST. */
 import { beforeAll, expect, test } from "bun:test";
 
 import { Mesh } from "../support/mesh.ts";
@@ -7,7 +7,7 @@ import { opensslServer } from "../support/programs.ts";
 const mesh = Mesh.create();
 
 beforeAll(async () => {
-  mesh.proxies.push(await mesh.proxy(mesh.a));
+  mesh.proxies.push(await mesh.proxy(mesh.a, ["--verify", "ip"]));
 });
 
 test.each([

@@ -69,7 +69,9 @@ test("--credentials: what tls-tproxy certs has made is taken as it lies there, a
   const make = ["certs", "--out", out, "--id", "spiffe://test.example/web", "--ip", pod.address4];
   expect((await pod.run([...executable(), ...make])).code).toBe(0);
   const proxy = await pod.proxy(["--credentials", `${out}/web`, "--verify", "spiffe"]);
-  await proxy.says(/credentials\] \S+\/web\/tls\.crt, valid until 20/);
+  await proxy.says(
+    /\/web\/tls\.crt \(--credentials\): spiffe:\/\/test\.example\/web, valid until 20/,
+  );
   const other = mesh.extraPod();
   const paths = mesh.credentials(other);
   const directory = temporaryDirectory();

@@ -1,9 +1,10 @@
 /** Configurations whose plans are compared with what nft makes of them. */
-import type { Interception } from "../../src/config.ts";
+import { defaultFixed, defaultPolicy, type Interception } from "../../src/config.ts";
 import { parseSocketAddress } from "../../src/net/address.ts";
 import { parseCidr } from "../../src/net/cidr.ts";
+import { interceptionOf } from "../../src/policy/interception.ts";
 
-export { defaultInterception as defaults } from "../../src/config.ts";
+export const defaults: Interception = interceptionOf(defaultPolicy, defaultFixed);
 
 /** Every option at once, with ranges that touch both ends of the address space. */
 export const everything: Interception = {
@@ -18,5 +19,7 @@ export const everything: Interception = {
   mark: { value: 0x500, mask: 0xf00 },
   tcpPort: 1001,
   tlsPort: 1002,
+  inspectedPorts: { kind: "only", ports: [8082, 443] },
+  inspectPort: 1003,
   statusPort: 15_021,
 };

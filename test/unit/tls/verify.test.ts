@@ -4,7 +4,8 @@ import { expect, test } from "bun:test";
 import { parseCertificate, type PeerCertificate } from "../../../src/identity/certificate.ts";
 import { issueAuthority, issueLeaf } from "../../../src/identity/issue.ts";
 import { parseSocketAddress } from "../../../src/net/address.ts";
-import { verifyPeer, type Expectation, type PeerEvidence } from "../../../src/tls/verify.ts";
+import type { Expectation } from "../../../src/policy/authorize.ts";
+import { verifyPeer, type PeerEvidence } from "../../../src/tls/verify.ts";
 
 const leaf = issueLeaf(issueAuthority("a"), {
   spiffeId: "spiffe://a.example/b",
@@ -14,7 +15,7 @@ const certificate = parseCertificate(new X509Certificate(leaf.certificatePem).ra
 const now = Date.now();
 
 function at(address: string): Expectation {
-  return { kind: "address", address: parseSocketAddress(address) };
+  return [{ kind: "address", address: parseSocketAddress(address) }];
 }
 
 const server: PeerEvidence = {
@@ -28,7 +29,7 @@ const client: PeerEvidence = {
   ...server,
   role: "client",
   handshakeError: null,
-  expect: { kind: "anybody" },
+  expect: [],
 };
 
 test("a good server and a good client are accepted with their identity", () => {
@@ -89,7 +90,7 @@ test("a certificate without the extension may be used for anything", () => {
 
 const member: PeerEvidence = {
   ...client,
-  expect: { kind: "workload", trustDomain: "a.example" },
+  expect: [{ kind: "workload", trustDomain: "a.example" }],
 };
 
 test("a workload of the trust domain is accepted, as client and as server, wherever it is", () => {

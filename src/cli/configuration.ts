@@ -1,0 +1,198 @@
+/** From flags to what the proxy is told: everything checked that one option alone cannot tell. */
+import type { Command } from "commander";
+
+import {
+  defaultLimits,
+  defaultPolicy,
+  type Config,
+  type CredentialFiles,
+  type Fixed,
+  type Limits,
+  type PolicySource,
+} from "../config.ts";
+import { ProxyError } from "../errors.ts";
+import { loadPolicy } from "../generation/policy-file.ts";
+import { describeLayouts, findCredentialFiles, workloadDirectory } from "../identity/discovery.ts";
+import { isInitialNetworkNamespace } from "../intercept/host.ts";
+import { parseSocketAddress, type SocketAddress } from "../net/address.ts";
+import { assertCareful, type HostCare } from "../policy/care.ts";
+import type { Policy, PortRule, Sourced } from "../policy/policy.ts";
+import type { CredentialFlags, InterceptionFlags, LimitFlags, RunFlags } from "./options.ts";
+
+/** Throws ProxyError (USAGE). `command` tells where its options come from. */
+export function configOf(flags: RunFlags, command: Command, environment: Environment): Config {
+  const found = credentialsOf(flags);
+  const policy = policySourceOf(flags, command, environment, flags.confirm !== undefined);
+  return {
+    credentials: found.files,
+    credentialsSource: found.source,
+    tlsVersionMin: flags.tlsMin,
+    policy,
+    log: { verbosity: flags.v, format: flags.logFormat, linesMax: flags.logLines },
+    statusAddress: flags.statusAddress,
+    fixed: fixedOf(flags, environment),
+    removeRulesOnExit: flags.removeRulesOnExit ?? policy.care !== null,
+    confirmMsMax: flags.confirm ?? null,
+    limits: limitsOf(flags),
+  };
+}
+
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+/** `confirmed`: there is a way back where the operator's own way in would be taken. */
+export function policySourceOf(
+  flags: InterceptionFlags,
+  command: Command,
+  environment: Environment,
+  confirmed: boolean,
+): PolicySource {
+  const host = flags.host ?? isInitialNetworkNamespace();
+  return {
+    file: flags.policy ?? null,
+    base: basePolicyOf(flags, command),
+    care: host ? careOf(flags, environment, confirmed) : null,
+  };
+}
+
+/** The policy that holds. Throws USAGE, POLICY_INVALID. */
+export function carefulPolicyOf(source: PolicySource): Policy {
+  const policy = loadPolicy(source);
+  assertCareful(policy, source.care);
+  return policy;
+}
+
+function careOf(flags: InterceptionFlags, environment: Environment, confirmed: boolean): HostCare {
+  const session = Number(environment["SSH_CONNECTION"]?.split(" ")[3] ?? sshPort);
+  return {
+    scopedByUser: flags.onlyUid !== undefined,
+    keepOpen: confirmed ? [] : [sshPort, session],
+  };
+}
+
+/** What options, environment and defaults say, each with where it was said. */
+function basePolicyOf(flags: InterceptionFlags, command: Command): Policy {
+  const { inbound, outbound, ...top } = defaultPolicy;
+  const over = <T>(name: string, value: T | undefined, before: Sourced<T>): Sourced<T> =>
+    value === undefined ? before : { value, origin: originOf(command, name) };
+  const closed = flags.excludeInboundPort ?? [];
+  const scope = flags.inboundPort;
+  const open = (scope === "none" ? [] : (scope ?? [])).filter((port) => !closed.includes(port));
+  return {
+    trustDomain: over<string | null>("trustDomain", flags.trustDomain, top.trustDomain),
+    verify: over<typeof top.verify.value>("verify", flags.verify, top.verify),
+    inbound: {
+      mode: over("inboundPort", scope === undefined ? undefined : "passthrough", inbound.mode),
+      allow: inbound.allow,
+      ports: [
+        ...portRules(open, "strict", originOf(command, "inboundPort")),
+        ...portRules(closed, "passthrough", originOf(command, "excludeInboundPort")),
+      ],
+    },
+    outbound: {
+      mesh: over("meshCidr", flags.meshCidr, outbound.mesh),
+      exclude: over("excludeCidr", flags.excludeCidr, outbound.exclude),
+      excludePorts: over("excludeOutboundPort", flags.excludeOutboundPort, outbound.excludePorts),
+      expect: outbound.expect,
+    },
+  };
+}
+
+function portRules(
+  ports: readonly number[],
+  mode: "strict" | "passthrough",
+  origin: string,
+): readonly PortRule[] {
+  return [...new Set(ports)].map((port) => ({ port, mode: { value: mode, origin }, allow: null }));
+}
+
+/** "--mesh-cidr", or "TPROXY_MESH_CIDR" if the environment has said it. */
+function originOf(command: Command, name: string): string {
+  const option = command.options.find((one) => one.attributeName() === name);
+  const flag = option?.long ?? name;
+  return command.getOptionValueSource(name) === "env" ? (option?.envVar ?? flag) : flag;
+}
+
+/** Throws ProxyError (USAGE) for ports that clash. */
+export function fixedOf(flags: InterceptionFlags, environment: Environment): Fixed {
+  assertDistinct(flags);
+  return {
+    excludedUids: flags.excludeUid ?? [],
+    onlyUids: flags.onlyUid ?? "all",
+    excludedDestinations: apiServerOf(environment),
+    mark: flags.mark,
+    tcpPort: flags.tcpPort,
+    tlsPort: flags.tlsPort,
+    inspectPort: flags.inspectPort,
+    statusPort: flags.statusAddress.port,
+  };
+}
+
+function limitsOf(flags: LimitFlags): Limits {
+  return {
+    ...defaultLimits,
+    connectMsMax: flags.connectTimeout,
+    handshakeMsMax: flags.handshakeTimeout,
+    lingerMsMax: flags.linger,
+    idleMsMax: flags.idleTimeout,
+    keepAliveMsMax: flags.tcpKeepalive,
+    userTimeoutMsMax: flags.tcpUserTimeout,
+    ageMsMax: flags.connectionMaxAge,
+    firstBytesMsMax: flags.firstBytesTimeout,
+    connectionsMax: flags.connections,
+    handshakesMax: flags.handshakes,
+    drainMsMax: flags.drain,
+  };
+}
+
+export type FoundCredentials = { readonly files: CredentialFiles; readonly source: string };
+
+function credentialsOf(flags: CredentialFlags): FoundCredentials {
+  const found = findCredentials(flags);
+  if (found !== null) return found;
+  const { cert, key, caCert } = flags;
+  const missing = Object.entries({ "--cert": cert, "--key": key, "--ca-cert": caCert })
+    .filter(([, value]) => value === undefined)
+    .map(([name]) => name);
+  throw new ProxyError("USAGE", `${missing.join(", ")} missing. ${credentialsHelp}`);
+}
+
+/** Three files by name, else those of a directory; null without any. Throws ProxyError (USAGE) for half of them. */
+export function findCredentials(flags: CredentialFlags): FoundCredentials | null {
+  const { cert, key, caCert, credentials } = flags;
+  if (cert !== undefined && key !== undefined && caCert !== undefined) {
+    const files = { certificate: cert, key, trustBundle: caCert };
+    return { files, source: "--cert, --key, --ca-cert" };
+  }
+  if (cert !== undefined || key !== undefined || caCert !== undefined) return null;
+  const files = findCredentialFiles(credentials ?? workloadDirectory);
+  if (files !== null)
+    return { files, source: credentials === undefined ? "GKE workload identity" : "--credentials" };
+  if (credentials === undefined) return null;
+  const text = `--credentials ${credentials}: it holds none of ${describeLayouts()}`;
+  throw new ProxyError("USAGE", text);
+}
+
+function assertDistinct(flags: InterceptionFlags): void {
+  const ports = [flags.tcpPort, flags.tlsPort, flags.inspectPort, flags.statusAddress.port];
+  if (new Set(ports).size === ports.length) return;
+  const text =
+    "--tcp-port, --tls-port, --inspect-port and the port of --status-address must differ";
+  throw new ProxyError("USAGE", text);
+}
+
+/** Kubernetes puts the API server's address into every container: clients there bring TLS of their own. */
+function apiServerOf(environment: Environment): readonly SocketAddress[] {
+  const { KUBERNETES_SERVICE_HOST: host, KUBERNETES_SERVICE_PORT: port } = environment;
+  if (host === undefined || port === undefined) return [];
+  try {
+    return [parseSocketAddress(host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`)];
+  } catch (error) {
+    if (error instanceof ProxyError) return [];
+    throw error;
+  }
+}
+
+const credentialsHelp =
+  "The proxy has no certificate of its own: give it the PEM files that your authority issues " +
+  "(SPIFFE, cert-manager, openssl), or try `tls-tproxy demo` first, which makes throw-away ones.";
+const sshPort = 22;

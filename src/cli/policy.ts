@@ -1,0 +1,54 @@
+/** `tproxy policy`: is a policy file good, and what holds in the end. */
+import { Option, type Command } from "commander";
+
+import { ProxyError } from "../errors.ts";
+import { loadPolicy, readPolicyFile } from "../generation/policy-file.ts";
+import { parsePolicy, type PolicyDocument } from "../policy/document.ts";
+import { printPolicy } from "../policy/print.ts";
+import { policySourceOf } from "./configuration.ts";
+import {
+  addInterceptionOptions,
+  addListenOptions,
+  addPolicyOptions,
+  type InterceptionFlags,
+} from "./options.ts";
+import { file } from "./values.ts";
+
+type Flags = InterceptionFlags & { readonly check?: string; readonly print?: boolean };
+
+export function policyCommand(program: Command): void {
+  const command = program.command("policy");
+  command.description(
+    "check a policy file, or show the policy that holds and where each rule is from",
+  );
+  command.addOption(
+    new Option("--check <file>", "say all mistakes of a file, and touch nothing")
+      .argParser(file)
+      .conflicts("print"),
+  );
+  command.addOption(new Option("--print", "show what these options and the file come to"));
+  addPolicyOptions(command);
+  addInterceptionOptions(command);
+  addListenOptions(command);
+  command.action((flags: Flags) => {
+    act(flags, command);
+  });
+}
+
+/** Throws USAGE, POLICY_INVALID. */
+function act(flags: Flags, command: Command): void {
+  if (flags.check !== undefined) {
+    const document = parsePolicy(readPolicyFile(flags.check), flags.check);
+    process.stdout.write(`${flags.check}: good (${summary(document)})\n`);
+  } else if (flags.print === true) {
+    const source = policySourceOf(flags, command, process.env, false);
+    process.stdout.write(printPolicy(loadPolicy(source)));
+  } else throw new ProxyError("USAGE", "say what to do: --check FILE or --print");
+}
+
+function summary({ fields: { inbound, outbound } }: PolicyDocument): string {
+  const ports = Object.keys(inbound?.ports ?? {}).length;
+  const ranges = outbound?.expect?.length ?? 0;
+  const mode = inbound?.mode ?? "as the options say";
+  return `inbound ${mode}; ports with rules of their own: ${ports}; ranges with expected servers: ${ranges}`;
+}

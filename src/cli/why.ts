@@ -1,0 +1,63 @@
+/** `tproxy why`: which rule decides on a connection, and what would happen. */
+import { Argument, Option, type Command } from "commander";
+
+import { loadPolicy } from "../generation/policy-file.ts";
+import { loadCredentials } from "../identity/source.ts";
+import type { SpiffeId } from "../identity/spiffe-id.ts";
+import type { SocketAddress } from "../net/address.ts";
+import { explainInbound, explainOutbound } from "../policy/explain.ts";
+import { Rules } from "../policy/rules.ts";
+import { findCredentials, fixedOf, policySourceOf } from "./configuration.ts";
+import {
+  addCredentialOptions,
+  addInterceptionOptions,
+  addListenOptions,
+  addPolicyOptions,
+  type CredentialFlags,
+  type InterceptionFlags,
+} from "./options.ts";
+import { socketAddress, spiffeId } from "./values.ts";
+
+type Flags = CredentialFlags &
+  InterceptionFlags & { readonly inbound?: boolean; readonly peer?: SpiffeId };
+
+export function whyCommand(program: Command): void {
+  const command = program.command("why");
+  command.description("say which rule decides on a connection, and what would happen to it");
+  command.addArgument(new Argument("<address:port>", "where it goes").argParser(socketAddress));
+  command.addOption(new Option("--inbound", "it comes to us, not from us"));
+  command.addOption(
+    new Option(
+      "--peer <spiffe id>",
+      "who is at the other end: exit code 1 if it would be refused",
+    ).argParser(spiffeId),
+  );
+  addCredentialOptions(command);
+  addPolicyOptions(command);
+  addInterceptionOptions(command);
+  addListenOptions(command);
+  command.action((address: SocketAddress, flags: Flags) => {
+    why(address, flags, command);
+  });
+}
+
+/** Throws USAGE, POLICY_INVALID, CREDENTIALS_INVALID. */
+function why(address: SocketAddress, flags: Flags, command: Command): void {
+  const policy = loadPolicy(policySourceOf(flags, command, process.env, false));
+  const rules = new Rules(policy, ownId(flags));
+  const explain = flags.inbound === true ? explainInbound : explainOutbound;
+  const fixed = fixedOf(flags, process.env);
+  const { lines, refused } = explain({ address, peer: flags.peer ?? null }, rules, fixed);
+  const unknown = findCredentials(flags) === null && policy.verify.value === null;
+  process.stdout.write(`${[...lines, ...(unknown ? [noCertificate] : [])].join("\n")}\n`);
+  process.exitCode = refused ? 1 : 0;
+}
+
+/** Without credentials the answer is for a certificate without a SPIFFE ID. */
+function ownId(flags: Flags): SpiffeId | null {
+  const found = findCredentials(flags);
+  return found === null ? null : loadCredentials(found.files, Date.now()).identity.spiffeId;
+}
+
+const noCertificate =
+  "  (As for a certificate without a SPIFFE ID: say --cert, --key, --ca-cert or --credentials for yours.)";

@@ -1,0 +1,78 @@
+/** The policy file, read again when it changes. A bad one changes nothing. */
+import type { PolicySource } from "../config.ts";
+import { ProxyError } from "../errors.ts";
+import { assertCareful, assertReachable } from "../policy/care.ts";
+import type { Policy } from "../policy/policy.ts";
+import { WatchedFiles } from "../watched-files.ts";
+import { loadPolicy } from "./policy-file.ts";
+
+export type PolicyStoreOptions = {
+  readonly source: PolicySource;
+  /** A good one that differs from the one before. A rejection with a ProxyError keeps the old one. */
+  readonly replaced: (policy: Policy) => Promise<void>;
+  /** What stood in the file was no good. Called once for each different reason. */
+  readonly kept: (reason: string) => void;
+};
+
+export class PolicyStore {
+  readonly #options: PolicyStoreOptions;
+  readonly #watch: WatchedFiles | null;
+  #current: Policy;
+  #reason = "";
+  #changing = false;
+  #again = false;
+
+  /** Throws USAGE, POLICY_INVALID. */
+  constructor(options: PolicyStoreOptions) {
+    const { file } = options.source;
+    this.#options = options;
+    this.#current = checkedPolicy(options.source);
+    this.#watch = file === null ? null : new WatchedFiles([file], () => void this.reload());
+  }
+
+  get current(): Policy {
+    return this.#current;
+  }
+
+  /** Reads the file now; one change after the other. Never rejects but for a bug. */
+  async reload(): Promise<void> {
+    this.#again = true;
+    if (this.#changing) return;
+    this.#changing = true;
+    try {
+      while (this.#again) {
+        this.#again = false;
+        // oxlint-disable-next-line no-await-in-loop -- one change after the other
+        await this.#take();
+      }
+    } finally {
+      this.#changing = false;
+    }
+  }
+
+  stop(): void {
+    this.#watch?.stop();
+  }
+
+  async #take(): Promise<void> {
+    try {
+      const found = checkedPolicy(this.#options.source);
+      this.#reason = "";
+      if (Bun.deepEquals(found, this.#current)) return;
+      await this.#options.replaced(found);
+      this.#current = found;
+    } catch (error) {
+      if (!(error instanceof ProxyError)) throw error;
+      if (this.#reason === error.message) return;
+      this.#reason = error.message;
+      this.#options.kept(error.message);
+    }
+  }
+}
+
+function checkedPolicy(source: PolicySource): Policy {
+  const policy = loadPolicy(source);
+  assertCareful(policy, source.care);
+  assertReachable(policy, source.care);
+  return policy;
+}

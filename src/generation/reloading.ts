@@ -1,0 +1,130 @@
+/** Credentials and policy as they are read again while the proxy runs, and what is told of it. */
+import type { Metrics } from "../accounting/metrics.ts";
+import type { Config } from "../config.ts";
+import type { Credentials } from "../identity/source.ts";
+import { CredentialStore } from "../identity/store.ts";
+import { describeIdentity } from "../identity/certificate.ts";
+import { watchExpiry, type Validity } from "../lifecycle/expiry.ts";
+import type { Log } from "../log/log.ts";
+import type { Policy } from "../policy/policy.ts";
+import { Generation } from "./generation.ts";
+import { changePolicy, type Changing } from "./policy-change.ts";
+import { PolicyStore } from "./policy-store.ts";
+
+export class Reloading {
+  readonly generation: Generation;
+  /** What a change of policy reaches; null until all of it stands. */
+  changing: Changing | null = null;
+  readonly #config: Config;
+  readonly #log: Log;
+  readonly #counts: Readonly<
+    Record<"credential" | "policy", (result: "replaced" | "kept") => void>
+  >;
+  readonly #policies: PolicyStore;
+  readonly #credentials: CredentialStore;
+  readonly #stack = new DisposableStack();
+
+  /** Throws USAGE, POLICY_INVALID, CREDENTIALS_INVALID. */
+  constructor(config: Config, log: Log, metrics: Metrics) {
+    this.#config = config;
+    this.#log = log;
+    this.#counts = {
+      credential: reloadsOf(metrics, "credential", "credentials read anew"),
+      policy: reloadsOf(metrics, "policy", "policies read anew"),
+    };
+    using undo = new DisposableStack();
+    this.#policies = this.#policyStore();
+    undo.defer(() => {
+      this.#policies.stop();
+    });
+    this.#credentials = this.#credentialStore();
+    undo.defer(() => {
+      this.#credentials.stop();
+    });
+    this.generation = new Generation(config, this.#credentials.current, this.#policies.current);
+    this.#stack.use(undo.move());
+  }
+
+  /** Says what is in use, and from now on when the certificate comes to its end. */
+  introduce(): void {
+    const { credentials, policy, credentialsSource } = this.#config;
+    const found = describeCredentials(this.generation.credentials);
+    this.#log.write(
+      "I",
+      "credentials",
+      `${credentials.certificate} (${credentialsSource}): ${found}`,
+    );
+    if (policy.file !== null) this.#log.write("I", "policy", `${policy.file}: in use`);
+    const warn = (of: Validity): void => {
+      this.#log.write("W", "credentials", expiryText(of, Date.now()));
+    };
+    this.#stack.defer(watchExpiry(() => this.generation.credentials, warn));
+  }
+
+  /** Reads all files now. */
+  readonly reload = (): void => {
+    this.#credentials.reload();
+    void this.#policies.reload();
+  };
+
+  readonly stop = (): void => {
+    this.#stack.dispose();
+  };
+
+  #credentialStore(): CredentialStore {
+    return new CredentialStore({
+      files: this.#config.credentials,
+      replaced: (credentials) => {
+        this.generation.takeCredentials(credentials);
+        this.#counts.credential("replaced");
+        this.#log.write("I", "credentials", `replaced: ${describeCredentials(credentials)}`);
+      },
+      kept: (reason) => {
+        this.#counts.credential("kept");
+        this.#log.write("W", "credentials", `the old ones stay in use: ${reason}`);
+      },
+    });
+  }
+
+  #policyStore(): PolicyStore {
+    return new PolicyStore({
+      source: this.#config.policy,
+      replaced: async (policy) => {
+        await this.#replacePolicy(policy);
+      },
+      kept: (reason) => {
+        this.#counts.policy("kept");
+        const line = reason.replaceAll(/\n\s*/g, "; ");
+        this.#log.write("W", "policy", `the old one stays in use: ${line}`);
+      },
+    });
+  }
+
+  async #replacePolicy(policy: Policy): Promise<void> {
+    if (this.changing === null) return;
+    const ended = await changePolicy(policy, this.changing);
+    this.#counts.policy("replaced");
+    const text = `replaced: ${ended} live connections are no longer allowed and were reset`;
+    this.#log.write("I", "policy", text, { reset: ended });
+  }
+}
+
+function reloadsOf(
+  metrics: Metrics,
+  of: string,
+  help: string,
+): (result: "replaced" | "kept") => void {
+  return metrics.counter(`${of}_reloads_total`, help, "result", ["replaced", "kept"]);
+}
+
+function describeCredentials({ identity, notAfter }: Credentials): string {
+  return `${describeIdentity(identity)}, valid until ${new Date(notAfter).toISOString()}`;
+}
+
+function expiryText({ notBefore, notAfter }: Validity, now: number): string {
+  const at = new Date(notAfter).toISOString();
+  if (now > notAfter)
+    return `the certificate has expired at ${at}: peers refuse it. Renew it, it is read by itself`;
+  const percent = Math.floor((100 * (notAfter - now)) / (notAfter - notBefore));
+  return `the certificate expires at ${at}: ${percent} % of its time is left. Is it being renewed?`;
+}

@@ -1,0 +1,88 @@
+/** Whether a peer whose certificate is good is one that is meant: its identity against what is demanded. Pure. */
+import type { PeerIdentity } from "../identity/certificate.ts";
+import { trustDomainOf } from "../identity/spiffe-id.ts";
+import { formatIp, type SocketAddress } from "../net/address.ts";
+import type { HandshakeFailure } from "../tls/failure.ts";
+import { matches, type IdPattern } from "./id-pattern.ts";
+
+/** One thing that a peer's certificate has to say. */
+export type Demand =
+  /** It names this address. */
+  | { readonly kind: "address"; readonly address: SocketAddress }
+  /** It is a workload's of this trust domain. */
+  | { readonly kind: "workload"; readonly trustDomain: string }
+  /** It is a workload's that one of the patterns of this rule fits. */
+  | { readonly kind: "listed"; readonly allow: readonly IdPattern[]; readonly origin: string };
+
+/** All of it has to be met; nothing: anybody whom the trust bundle vouches for. */
+export type Expectation = readonly Demand[];
+
+export type Refusal = { readonly reason: HandshakeFailure; readonly detail: string };
+
+/** Null if the peer is one that is meant, else the first demand that it does not meet. */
+export function authorize(identity: PeerIdentity, expectation: Expectation): Refusal | null {
+  for (const demand of expectation) {
+    const refusal = refusalOf(identity, demand);
+    if (refusal !== null) return refusal;
+  }
+  return null;
+}
+
+function refusalOf(identity: PeerIdentity, demand: Demand): Refusal | null {
+  switch (demand.kind) {
+    case "address":
+      return addressRefusal(identity, demand.address);
+    case "workload":
+      return domainRefusal(identity, demand.trustDomain);
+    case "listed":
+      return listRefusal(identity, demand);
+  }
+}
+
+function addressRefusal(identity: PeerIdentity, address: SocketAddress): Refusal | null {
+  if (identity.ips.some((ip) => sameBytes(ip, address.bytes))) return null;
+  return { reason: "wrong-address", detail: namesText(identity, formatIp(address.bytes)) };
+}
+
+function domainRefusal(identity: PeerIdentity, trustDomain: string): Refusal | null {
+  const { spiffeId } = identity;
+  if (spiffeId === null) return withoutId(identity);
+  if (trustDomainOf(spiffeId) === trustDomain) return null;
+  const detail = `${spiffeId} is not of the trust domain ${trustDomain} (--trust-domain)`;
+  return { reason: "wrong-trust-domain", detail };
+}
+
+function listRefusal(
+  identity: PeerIdentity,
+  { allow, origin }: Demand & { readonly kind: "listed" },
+): Refusal | null {
+  const { spiffeId } = identity;
+  if (spiffeId === null) return withoutId(identity);
+  if (allow.some((pattern) => matches(pattern, spiffeId))) return null;
+  const who = allow.map(({ text }) => text);
+  const detail = `${spiffeId} is not one of those allowed here: ${listed(who, "nobody")} (${origin})`;
+  return { reason: "not-allowed", detail };
+}
+
+function withoutId({ spiffeFault }: PeerIdentity): Refusal {
+  const detail = `certificate has no SPIFFE ID: ${spiffeFault ?? "none"}`;
+  return { reason: "no-spiffe-id", detail };
+}
+
+/** The words that Go's x509 package uses, which operators search for. */
+function namesText({ ips, otherNames }: PeerIdentity, wanted: string): string {
+  if (ips.length > 0)
+    return `certificate is valid for ${listed(ips.map(formatIp), "")}, not ${wanted}`;
+  return `certificate is valid for no address (but for ${listed(otherNames, "no name")}), not ${wanted}`;
+}
+
+function listed(names: readonly string[], none: string): string {
+  if (names.length === 0) return none;
+  return names.slice(0, namesShownMax).join(", ") + (names.length > namesShownMax ? ", …" : "");
+}
+
+function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
+  return a.length === b.length && a.every((byte, index) => byte === b[index]);
+}
+
+const namesShownMax = 8;

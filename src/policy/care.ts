@@ -1,0 +1,34 @@
+/** What a policy may not do on a machine that people are logged in to. Pure. */
+import { ProxyError } from "../errors.ts";
+import { modeOf, type Policy } from "./policy.ts";
+
+export type HostCare = {
+  /** An option says whose outbound connections are diverted, which is a scope as well. */
+  readonly scopedByUser: boolean;
+  /** Ports that people are logged in by; none when there is a way back (--confirm). */
+  readonly keepOpen: readonly number[];
+};
+
+/** Throws USAGE where everybody would be locked out; `care` null: in a pod there is nobody. */
+export function assertCareful({ inbound, outbound }: Policy, care: HostCare | null): void {
+  if (care === null) return;
+  const outward = outbound.mesh.origin !== "default" || care.scopedByUser;
+  if (!outward || inbound.mode.origin === "default") throw new ProxyError("USAGE", noScope);
+}
+
+/** Throws USAGE where the way in that an operator stands on would be taken without a way back. */
+export function assertReachable(policy: Policy, care: HostCare | null): void {
+  const port = care?.keepOpen.find((one) => modeOf(policy, one).value !== "passthrough");
+  if (port === undefined) return;
+  const { origin } = modeOf(policy, port);
+  const text =
+    `${origin === "--inbound-port" ? `--inbound-port ${port}` : `port ${port} (${origin})`} would close ssh to ` +
+    "everybody without a certificate of your authority. If you mean it, start with --confirm 60s: the rules go " +
+    "again unless you say tls-tproxy confirm.";
+  throw new ProxyError("USAGE", text);
+}
+
+const noScope =
+  "this is the host's own network namespace: capturing all private ranges and every inbound port would " +
+  "lock everybody out of it. Say what to intercept: --mesh-cidr (or --only-uid) and --inbound-port (or none), " +
+  "or outbound.mesh and inbound.mode in the policy.";

@@ -1,0 +1,143 @@
+/** The text of a policy file to its fields, each with its line. Every mistake names line, field and remedy. Pure. */
+import * as v from "valibot";
+import { isMap, isNode, isScalar, isSeq, LineCounter, parseDocument, type Document } from "yaml";
+
+import { ProxyError } from "../errors.ts";
+import { policySchema, type PolicyFields } from "./schema.ts";
+
+export type PolicyDocument = {
+  readonly fields: PolicyFields;
+  /** Where a field stands, "policy.yaml:12", by its path: `["inbound", "mode"]`. */
+  readonly originOf: (path: Path) => string;
+};
+
+export type Path = readonly (string | number)[];
+
+/** `name` is the file's, for messages. Throws POLICY_INVALID that names all mistakes, a line each. */
+export function parsePolicy(text: string, name: string): PolicyDocument {
+  if (text.length > lengthMax) throw invalid(name, [`it is longer than ${lengthMax} characters`]);
+  const lines = new LineCounter();
+  const document = parseDocument(text, { lineCounter: lines, strict: true, uniqueKeys: isSameKey });
+  const source: Source = { name, document, lines };
+  assertYaml(source);
+  const result = v.safeParse(policySchema, valueOf(source));
+  if (!result.success)
+    throw invalid(
+      name,
+      result.issues.map((issue) => faultText(source, issue)),
+    );
+  assertDistinctRanges(source, result.output);
+  return { fields: result.output, originOf: (path) => `${name}:${lineOf(source, path)}` };
+}
+
+/** 80, 0x50 and "80" are one port. */
+function isSameKey(a: unknown, b: unknown): boolean {
+  return isScalar(a) && isScalar(b) && String(a.value) === String(b.value);
+}
+
+function assertYaml({ name, document, lines }: Source): void {
+  const faults = [...document.errors, ...document.warnings].map(({ code, message, pos }) => {
+    const [first = ""] = message.split("\n");
+    const words = code === "MULTIPLE_DOCS" ? "one document is wanted, not several" : first;
+    return `line ${lines.linePos(pos[0]).line}: ${words.replace(/ at line \d+, column \d+:?$/, "")}`;
+  });
+  if (faults.length > 0) throw invalid(name, faults);
+  if (document.contents === null) throw invalid(name, [emptyHelp]);
+  if (!isMap(document.contents)) throw invalid(name, [`line 1: ${policyHelp}`]);
+}
+
+type Source = { readonly name: string; readonly document: Document; readonly lines: LineCounter };
+
+/** Aliases are bounded: a few lines can stand for millions (the billion laughs). */
+function valueOf({ name, document }: Source): unknown {
+  try {
+    return document.toJS({ maxAliasCount: 50 });
+  } catch (error) {
+    throw invalid(name, ["too many aliases"], error);
+  }
+}
+
+/** "line 4, inbound.mode: strickt. Write strict, …" */
+function faultText(source: Source, issue: v.BaseIssue<unknown>): string {
+  const path = (issue.path ?? []).map(({ key }) => (typeof key === "number" ? key : String(key)));
+  const where = `line ${lineOf(source, path)}, ${path.length === 0 ? "the whole" : pathText(path)}`;
+  return `${where}: ${wrongText(issue)}${issue.message}`;
+}
+
+/** Of a mistake no more than is needed to find it. */
+function wrongText(issue: v.BaseIssue<unknown>): string {
+  const { type, expected, received, input } = issue;
+  if (type === "strict_object" && expected === "never")
+    return `there is no field ${JSON.stringify(String(issue.path?.at(-1)?.key))}. `;
+  if (type === "strict_object" && received === "undefined") return "it is missing. ";
+  if (received === "null") return "nothing stands there. ";
+  const simple =
+    typeof input === "string" || typeof input === "number" || typeof input === "boolean";
+  return simple ? `${JSON.stringify(input).slice(0, shownMax)}. ` : "";
+}
+
+function pathText(path: Path): string {
+  return path
+    .map((key) => (typeof key === "number" ? `[${key}]` : `.${key}`))
+    .join("")
+    .slice(1);
+}
+
+/** The line of the deepest part of the path that stands in the text. */
+function lineOf({ document, lines }: Source, path: Path): number {
+  let node: unknown = document.contents;
+  let offset = isNode(node) ? (node.range?.[0] ?? 0) : 0;
+  for (const key of path) {
+    const next = childOf(node, key);
+    if (next === null) break;
+    offset = next.offset ?? offset;
+    node = next.node;
+  }
+  return lines.linePos(offset).line;
+}
+
+/** A member with the place where its key stands. */
+function childOf(
+  node: unknown,
+  key: string | number,
+): { readonly node: unknown; readonly offset: number | undefined } | null {
+  if (isSeq(node)) {
+    const item = node.items[Number(key)];
+    return isNode(item) ? { node: item, offset: item.range?.[0] } : null;
+  }
+  if (!isMap(node)) return null;
+  const pair = node.items.find(
+    ({ key: one }) => isScalar(one) && String(one.value) === String(key),
+  );
+  if (pair === undefined || !isScalar(pair.key)) return null;
+  return { node: pair.value, offset: pair.key.range?.[0] };
+}
+
+/** Which of two rules for one range holds nobody could tell. */
+function assertDistinctRanges(source: Source, { outbound }: PolicyFields): void {
+  const seen = new Map<string, number>();
+  for (const [index, { to }] of (outbound?.expect ?? []).entries()) {
+    const before = seen.get(to.text);
+    if (before !== undefined) {
+      const at = (of: number): number => lineOf(source, ["outbound", "expect", of, "to"]);
+      const text = `line ${at(index)}, outbound.expect[${index}].to: ${to.text} stands in line ${at(before)} already. Write one rule for a range.`;
+      throw invalid(source.name, [text]);
+    }
+    seen.set(to.text, index);
+  }
+}
+
+function invalid(name: string, faults: readonly string[], cause?: unknown): ProxyError {
+  const [only] = faults;
+  const text =
+    faults.length === 1
+      ? `${name}: ${only}`
+      : `${name}: ${faults.length} mistakes\n  ${faults.join("\n  ")}`;
+  return new ProxyError("POLICY_INVALID", text, { cause });
+}
+
+const lengthMax = 262_144;
+const shownMax = 60;
+const policyHelp = "fields are wanted here: trustDomain, verify, inbound, outbound.";
+const emptyHelp =
+  "it is empty, which is how a file looks that is half written. Write {} for a policy without any rule.";

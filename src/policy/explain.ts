@@ -1,0 +1,128 @@
+/** Which rule decides on a connection, and what would happen to it: for people. Pure. */
+import type { Fixed } from "../config.ts";
+import type { PeerIdentity } from "../identity/certificate.ts";
+import type { SpiffeId } from "../identity/spiffe-id.ts";
+import { formatIp, formatSocketAddress, isLoopback, type SocketAddress } from "../net/address.ts";
+import { addressOf } from "../net/cidr.ts";
+import { authorize, type Demand, type Expectation } from "./authorize.ts";
+import { contains, modeOf, neverIntercepted, type Mode, type Policy } from "./policy.ts";
+import type { Rules } from "./rules.ts";
+
+export type Explanation = {
+  readonly lines: readonly string[];
+  /** The peer that was asked about would be refused. */
+  readonly refused: boolean;
+};
+
+export type Question = {
+  readonly address: SocketAddress;
+  /** Who is at the other end; null if nobody was named. */
+  readonly peer: SpiffeId | null;
+};
+
+/** A connection from here to an address. */
+export function explainOutbound(question: Question, rules: Rules, fixed: Fixed): Explanation {
+  const { address } = question;
+  const title = `From here to ${formatSocketAddress(address)}:`;
+  const alone = leftAlone(address, rules.policy, fixed);
+  if (alone !== null) return { lines: [title, `  in clear: ${alone}`], refused: false };
+  const range = rules.policy.outbound.mesh.value.find((one) => contains(one, ...placeOf(address)));
+  const { origin } = rules.policy.outbound.mesh;
+  const lines = [
+    title,
+    `  mutual TLS, or reset: ${range?.text} is in the mesh (${origin})${ofUsers(fixed)}`,
+    ...rules.server(address).map((demand) => `  the server ${demandText(demand)}`),
+  ];
+  return withPeer(lines, question, rules.server(address));
+}
+
+/** A connection from elsewhere to one of our ports. */
+export function explainInbound(question: Question, rules: Rules, fixed: Fixed): Explanation {
+  const { address } = question;
+  const title = `From elsewhere to ${formatSocketAddress(address)} here:`;
+  if (isLoopback(address))
+    return { lines: [title, "  never: nobody outside reaches a loopback address"], refused: false };
+  if (address.port === fixed.statusPort)
+    return { lines: [title, "  in clear: it is the port of --status-address"], refused: false };
+  const mode = modeOf(rules.policy, address.port);
+  const lines = [title, `  ${modeTexts[mode.value]} (${mode.value}, ${mode.origin})`];
+  if (mode.value === "passthrough") return { lines, refused: false };
+  const demands = rules.client(address.port);
+  const whom = demands.map((demand) => `  the client, with TLS, ${demandText(demand)}`);
+  const anybody = "  the client, with TLS, may be anybody whom --ca-cert vouches for";
+  return withPeer([...lines, ...(whom.length > 0 ? whom : [anybody])], question, demands);
+}
+
+function withPeer(lines: readonly string[], { peer }: Question, demands: Expectation): Explanation {
+  if (peer === null) return { lines, refused: false };
+  // Whether a certificate names an address, an ID does not say.
+  const refusal = authorize(
+    identityOf(peer),
+    demands.filter(({ kind }) => kind !== "address"),
+  );
+  const verdict = refusal === null ? "accepted" : `refused (${refusal.reason})`;
+  return { lines: [...lines, `  ${peer}: ${verdict}`], refused: refusal !== null };
+}
+
+/** Why the kernel hands a destination to nobody, or null. */
+function leftAlone(address: SocketAddress, { outbound }: Policy, fixed: Fixed): string | null {
+  const place = placeOf(address);
+  if (isLoopback(address)) return "loopback never leaves this machine";
+  if (fixed.excludedDestinations.some((one) => isSame(one, address)))
+    return "it is the API server that the environment names (KUBERNETES_SERVICE_HOST)";
+  const excluded = outbound.exclude.value.find((range) => contains(range, ...place));
+  if (excluded !== undefined) return `${excluded.text} is excluded (${outbound.exclude.origin})`;
+  if (outbound.excludePorts.value.includes(address.port))
+    return `port ${address.port} is excluded (${outbound.excludePorts.origin})`;
+  if (neverIntercepted.some((range) => contains(range, ...place)))
+    return "link-local and multicast addresses are nobody's to carry";
+  if (outbound.mesh.value.some((range) => contains(range, ...place))) return null;
+  return `it is in no range of the mesh (${outbound.mesh.origin})`;
+}
+
+function ofUsers({ onlyUids, excludedUids }: Fixed): string {
+  const only = onlyUids === "all" ? "" : `, for users ${onlyUids.join(", ")} only (--only-uid)`;
+  return excludedUids.length === 0
+    ? only
+    : `${only}, but for users ${excludedUids.join(", ")} (--exclude-uid)`;
+}
+
+function demandText(demand: Demand): string {
+  switch (demand.kind) {
+    case "address":
+      return `has to name ${formatIp(demand.address.bytes)} in its certificate (verify: ip)`;
+    case "workload":
+      return `has to be a workload of the trust domain ${demand.trustDomain}`;
+    case "listed": {
+      const who = demand.allow.map(({ text }) => text).join(" or ");
+      return `has to be ${who === "" ? "nobody at all" : who} (${demand.origin})`;
+    }
+  }
+}
+
+const modeTexts: Readonly<Record<Mode, string>> = {
+  strict: "mutual TLS; plain text is refused",
+  audit: "mutual TLS; plain text as well, and the log says from whom",
+  permissive: "mutual TLS; plain text as well",
+  passthrough: "in clear, as without the proxy",
+};
+
+function identityOf(spiffeId: SpiffeId): PeerIdentity {
+  return {
+    spiffeId,
+    spiffeFault: null,
+    ips: [],
+    otherNames: [],
+    commonName: "",
+    fingerprint: "",
+    notAfter: Infinity,
+  };
+}
+
+function placeOf({ bytes, family }: SocketAddress): [bigint, 4 | 6] {
+  return [addressOf(bytes), family];
+}
+
+function isSame(a: SocketAddress, b: SocketAddress): boolean {
+  return formatSocketAddress(a) === formatSocketAddress(b);
+}

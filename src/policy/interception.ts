@@ -1,0 +1,29 @@
+/** What of a policy the kernel carries out. Pure. */
+import type { Fixed, Interception } from "../config.ts";
+import type { Mode, Policy } from "./policy.ts";
+
+/** What the kernel is asked to hand over: by the policy, and by what cannot change while the proxy runs. */
+export function interceptionOf(policy: Policy, fixed: Fixed): Interception {
+  const { inbound, outbound } = policy;
+  const everywhere = inbound.mode.value;
+  const portsOf = (...wanted: readonly Mode[]): readonly number[] =>
+    inbound.ports
+      .filter(({ mode }) => wanted.includes(mode?.value ?? everywhere))
+      .map(({ port }) => port);
+  return {
+    ...fixed,
+    meshRanges: outbound.mesh.value,
+    excludedRanges: outbound.exclude.value,
+    excludedOutboundPorts: outbound.excludePorts.value,
+    inboundPorts: everywhere === "passthrough" ? portsOf("strict", "audit", "permissive") : "all",
+    excludedInboundPorts: portsOf("passthrough"),
+    inspectedPorts: isInspected(everywhere)
+      ? { kind: "all-but", ports: portsOf("strict") }
+      : { kind: "only", ports: portsOf("audit", "permissive") },
+  };
+}
+
+/** Whether the first bytes have to be seen before it is known what they are. */
+export function isInspected(mode: Mode): boolean {
+  return mode === "audit" || mode === "permissive";
+}

@@ -1,0 +1,96 @@
+/** What is intercepted, in which mode, and who is allowed; every rule knows where it was written. Pure. */
+import { parseCidr, type Cidr } from "../net/cidr.ts";
+import type { IdPattern } from "./id-pattern.ts";
+
+/**
+ * What a port takes. strict: mutual TLS. permissive: plain text as well. audit: as permissive, and who speaks
+ * plain text is told. passthrough: not intercepted.
+ */
+export const modes = ["strict", "audit", "permissive", "passthrough"] as const;
+export type Mode = (typeof modes)[number];
+
+/** Those that let plain text in. */
+export type PlainMode = "audit" | "permissive";
+
+/** How a server is known: by the address that its certificate names, or by its SPIFFE ID. */
+export type Verification = "ip" | "spiffe";
+
+/** A value and where it comes from: "default", "--mesh-cidr", "TPROXY_MESH_CIDR", "policy.yaml:12". */
+export type Sourced<T> = { readonly value: T; readonly origin: string };
+
+/** Who may come; null: whoever the verification accepts. */
+export type Allow = Sourced<readonly IdPattern[] | null>;
+
+/** Null stands for what the rest of the policy says. */
+export type PortRule = {
+  readonly port: number;
+  readonly mode: Sourced<Mode> | null;
+  readonly allow: Allow | null;
+};
+
+/** Who answers in a range. */
+export type ExpectRule = {
+  readonly to: Cidr;
+  readonly allow: readonly IdPattern[] | null;
+  readonly verify: Verification | null;
+  readonly origin: string;
+};
+
+export type Policy = {
+  /** Null for our own certificate's. */
+  readonly trustDomain: Sourced<string | null>;
+  /** Null: by SPIFFE ID if our own certificate has one, else by address. */
+  readonly verify: Sourced<Verification | null>;
+  readonly inbound: {
+    readonly mode: Sourced<Mode>;
+    readonly allow: Allow;
+    readonly ports: readonly PortRule[];
+  };
+  readonly outbound: {
+    readonly mesh: Sourced<readonly Cidr[]>;
+    readonly exclude: Sourced<readonly Cidr[]>;
+    readonly excludePorts: Sourced<readonly number[]>;
+    readonly expect: readonly ExpectRule[];
+  };
+};
+
+/** A port's own mode, or that of all ports. */
+export function modeOf({ inbound }: Policy, port: number): Sourced<Mode> {
+  return inbound.ports.find((rule) => rule.port === port)?.mode ?? inbound.mode;
+}
+
+/** A port's own list, or that of all ports. */
+export function allowOf({ inbound }: Policy, port: number): Allow {
+  return inbound.ports.find((rule) => rule.port === port)?.allow ?? inbound.allow;
+}
+
+/** The rule of the narrowest range that has the address. */
+export function expectRuleOf(
+  { outbound }: Policy,
+  address: bigint,
+  family: 4 | 6,
+): ExpectRule | null {
+  let found: ExpectRule | null = null;
+  for (const rule of outbound.expect) {
+    if (!contains(rule.to, address, family)) continue;
+    if (found === null || sizeOf(rule.to) < sizeOf(found.to)) found = rule;
+  }
+  return found;
+}
+
+export function contains({ family, first, last }: Cidr, address: bigint, of: 4 | 6): boolean {
+  return family === of && first <= address && address <= last;
+}
+
+function sizeOf({ first, last }: Cidr): bigint {
+  return last - first;
+}
+
+/** Link-local and multicast, of both families, whatever the mesh: RFC 3927, 5771, 4291. */
+export const neverIntercepted: readonly Cidr[] = [
+  "169.254.0.0/16",
+  "224.0.0.0/4",
+  "255.255.255.255",
+  "fe80::/10",
+  "ff00::/8",
+].map(parseCidr);

@@ -1,0 +1,68 @@
+/** The policy that holds, as a policy file would say it, each rule with where it comes from. Pure. */
+import type { IdPattern } from "./id-pattern.ts";
+import type { ExpectRule, Policy, PortRule } from "./policy.ts";
+
+/** YAML that parses to the same policy. */
+export function printPolicy({ trustDomain, verify, inbound, outbound }: Policy): string {
+  const lines: readonly (Line | null)[] = [
+    trustDomain.value === null
+      ? comment("trustDomain: our own certificate's", trustDomain.origin)
+      : [`trustDomain: ${trustDomain.value}`, trustDomain.origin],
+    verify.value === null
+      ? comment("verify: spiffe if our certificate has such an ID, else ip", verify.origin)
+      : [`verify: ${verify.value}`, verify.origin],
+    ["inbound:", ""],
+    [`  mode: ${inbound.mode.value}`, inbound.mode.origin],
+    inbound.allow.value === null
+      ? comment("  allow: whoever is verified", inbound.allow.origin)
+      : [`  allow: ${ids(inbound.allow.value)}`, inbound.allow.origin],
+    inbound.ports.length === 0 ? null : ["  ports:", ""],
+    ...inbound.ports.flatMap(portLines),
+    ["outbound:", ""],
+    [`  mesh: ${list(outbound.mesh.value.map(({ text }) => text))}`, outbound.mesh.origin],
+    [`  exclude: ${list(outbound.exclude.value.map(({ text }) => text))}`, outbound.exclude.origin],
+    [`  excludePorts: [${outbound.excludePorts.value.join(", ")}]`, outbound.excludePorts.origin],
+    outbound.expect.length === 0 ? null : ["  expect:", ""],
+    ...outbound.expect.map(expectLine),
+  ];
+  return lines.map((line) => (line === null ? "" : lineText(line))).join("");
+}
+
+type Line = readonly [text: string, origin: string];
+
+function lineText([text, origin]: Line): string {
+  return origin === "" ? `${text}\n` : `${text.padEnd(commentColumn)} # ${origin}\n`;
+}
+
+/** What nobody has said has no place in a file. */
+function comment(text: string, origin: string): Line {
+  return [text.replace(/\S/, "# $&"), origin];
+}
+
+function portLines({ port, mode, allow }: PortRule): readonly Line[] {
+  return [
+    [`    ${port}:`, ""],
+    ...(mode === null ? [] : [[`      mode: ${mode.value}`, mode.origin] as const]),
+    ...(allow?.value == null ? [] : [[`      allow: ${ids(allow.value)}`, allow.origin] as const]),
+  ];
+}
+
+function expectLine({ to, allow, verify, origin }: ExpectRule): Line {
+  const fields = [
+    `to: ${JSON.stringify(to.text)}`,
+    ...(allow === null ? [] : [`allow: ${ids(allow)}`]),
+    ...(verify === null ? [] : [`verify: ${verify}`]),
+  ];
+  return [`    - { ${fields.join(", ")} }`, origin];
+}
+
+function ids(patterns: readonly IdPattern[]): string {
+  return list(patterns.map(({ text }) => text));
+}
+
+/** Quoted: a colon or an asterisk means something to YAML. */
+function list(texts: readonly string[]): string {
+  return `[${texts.map((text) => JSON.stringify(text)).join(", ")}]`;
+}
+
+const commentColumn = 60;

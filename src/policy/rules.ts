@@ -1,0 +1,75 @@
+/** The policy as connections meet it, once it is known who we are ourselves. Pure. */
+import { ProxyError } from "../errors.ts";
+import { trustDomainOf, type SpiffeId } from "../identity/spiffe-id.ts";
+import type { SocketAddress } from "../net/address.ts";
+import { addressOf } from "../net/cidr.ts";
+import type { Demand, Expectation } from "./authorize.ts";
+import {
+  allowOf,
+  contains,
+  expectRuleOf,
+  modeOf,
+  type Mode,
+  type Policy,
+  type Verification,
+} from "./policy.ts";
+
+export class Rules {
+  readonly policy: Policy;
+  /** How servers are known where no rule says otherwise. */
+  readonly verification: Verification;
+  /** Whose workloads are peers; null if nobody has said and we have none ourselves. */
+  readonly trustDomain: string | null;
+
+  /** `own`: our certificate's SPIFFE ID. Throws POLICY_INVALID without a trust domain where one is needed. */
+  constructor(policy: Policy, own: SpiffeId | null) {
+    this.policy = policy;
+    this.trustDomain = policy.trustDomain.value ?? (own === null ? null : trustDomainOf(own));
+    this.verification = policy.verify.value ?? (own === null ? "ip" : "spiffe");
+    const bySpiffe = [this.verification, ...policy.outbound.expect.map(({ verify }) => verify)];
+    if (this.trustDomain === null && bySpiffe.includes("spiffe"))
+      throw new ProxyError("POLICY_INVALID", noTrustDomain);
+  }
+
+  mode(port: number): Mode {
+    return modeOf(this.policy, port).value;
+  }
+
+  /** Whether the kernel is to hand over connections to this destination. */
+  diverts(address: SocketAddress): boolean {
+    const { mesh, exclude, excludePorts } = this.policy.outbound;
+    const at = addressOf(address.bytes);
+    const isIn = (ranges: typeof mesh.value): boolean =>
+      ranges.some((range) => contains(range, at, address.family));
+    return isIn(mesh.value) && !isIn(exclude.value) && !excludePorts.value.includes(address.port);
+  }
+
+  /** Who has to be found at a destination. */
+  server(original: SocketAddress): Expectation {
+    const rule = expectRuleOf(this.policy, addressOf(original.bytes), original.family);
+    const allow = rule?.allow ?? null;
+    const verification = rule?.verify ?? this.verification;
+    const demands: Demand[] = [];
+    if (verification === "ip") demands.push({ kind: "address", address: original });
+    if (rule !== null && allow !== null)
+      demands.push({ kind: "listed", allow, origin: rule.origin });
+    else if (verification === "spiffe") demands.push(...this.#ofTrustDomain());
+    return demands;
+  }
+
+  /** Who may come to a port. A trust domain that somebody wrote holds even where servers are known by address. */
+  client(port: number): Expectation {
+    const { value: allow, origin } = allowOf(this.policy, port);
+    if (allow !== null) return [{ kind: "listed", allow, origin }];
+    const written = this.policy.trustDomain.value !== null;
+    return this.verification === "spiffe" || written ? this.#ofTrustDomain() : [];
+  }
+
+  #ofTrustDomain(): Expectation {
+    return this.trustDomain === null ? [] : [{ kind: "workload", trustDomain: this.trustDomain }];
+  }
+}
+
+const noTrustDomain =
+  "verify spiffe: the certificate (--cert) has no SPIFFE ID; say whose peers to trust by --trust-domain " +
+  "(trustDomain in the policy)";

@@ -1,0 +1,125 @@
+/** The shape of a policy file: what a field may hold, and what to say where it does not. Pure. */
+import * as v from "valibot";
+
+import { ProxyError } from "../errors.ts";
+import { isTrustDomain } from "../identity/spiffe-id.ts";
+import { parseCidr, type Cidr } from "../net/cidr.ts";
+import { parseIdPattern, type IdPattern } from "./id-pattern.ts";
+import { modes } from "./policy.ts";
+
+const mode = v.picklist(modes, "Write strict, audit, permissive or passthrough.");
+const verify = v.picklist(["spiffe", "ip"], "Write spiffe or ip.");
+const trustDomain = v.pipe(
+  v.string("Write a trust domain like example.org."),
+  v.check(isTrustDomain, "Write a trust domain like example.org, in lower case."),
+);
+const port = v.pipe(
+  v.number("Write a port, 1 to 65535."),
+  v.integer("Write a port, 1 to 65535."),
+  v.minValue(1, "Write a port, 1 to 65535."),
+  v.maxValue(65_535, "Write a port, 1 to 65535."),
+);
+const portKey = v.pipe(
+  v.string(),
+  v.regex(/^[1-9]\d{0,4}$/, "A port is wanted here, 1 to 65535."),
+  v.check((text) => Number(text) <= 65_535, "A port is wanted here, 1 to 65535."),
+);
+
+const range = v.pipe(
+  v.string('Write a range like 10.0.0.0/8 or "fd00::/8".'),
+  v.rawTransform<string, Cidr>((context) =>
+    parsed(
+      context,
+      () => parseCidr(context.dataset.value),
+      () => 'Write a range like 10.0.0.0/8 or "fd00::/8".',
+    ),
+  ),
+);
+const pattern = v.pipe(
+  v.string(patternHelp()),
+  v.rawTransform<string, IdPattern>((context) =>
+    parsed(
+      context,
+      () => parseIdPattern(context.dataset.value),
+      (error) => `${error.message}. ${patternHelp()}`,
+    ),
+  ),
+);
+
+const allow = v.array(pattern, `Write a list of SPIFFE IDs: ["spiffe://example.org/ns/a/sa/b"].`);
+const ranges = v.array(range, "Write a list of ranges: [10.0.0.0/8].");
+const portRule = v.strictObject(
+  { mode: v.optional(mode), allow: v.optional(allow) },
+  fieldsHelp("mode", "allow"),
+);
+const expectRule = v.pipe(
+  v.strictObject(
+    { to: range, allow: v.optional(allow), verify: v.optional(verify) },
+    fieldsHelp("to", "allow", "verify"),
+  ),
+  v.check(
+    ({ allow: who, verify: by }) => who !== undefined || by !== undefined,
+    "Say who answers there: allow, verify, or both.",
+  ),
+);
+
+export const policySchema = v.strictObject(
+  {
+    trustDomain: v.optional(trustDomain),
+    verify: v.optional(verify),
+    inbound: v.optional(
+      v.strictObject(
+        {
+          mode: v.optional(mode),
+          allow: v.optional(allow),
+          ports: v.optional(
+            v.record(portKey, portRule, "Write a port and its rule: 8080: { mode: strict }."),
+          ),
+        },
+        fieldsHelp("mode", "allow", "ports"),
+      ),
+    ),
+    outbound: v.optional(
+      v.strictObject(
+        {
+          mesh: v.optional(ranges),
+          exclude: v.optional(ranges),
+          excludePorts: v.optional(v.array(port, "Write a list of ports: [53].")),
+          expect: v.optional(
+            v.array(expectRule, "Write a list: - { to: 10.0.3.0/24, allow: [...] }."),
+          ),
+        },
+        fieldsHelp("mesh", "exclude", "excludePorts", "expect"),
+      ),
+    ),
+  },
+  fieldsHelp("trustDomain", "verify", "inbound", "outbound"),
+);
+
+export type PolicyFields = v.InferOutput<typeof policySchema>;
+
+type Context<T> = Parameters<Parameters<typeof v.rawTransform<string, T>>[0]>[0];
+
+/** A value, or an issue with words of our own. */
+function parsed<T>(
+  { addIssue, NEVER }: Context<T>,
+  parse: () => T,
+  words: (error: ProxyError) => string,
+): T {
+  try {
+    return parse();
+  } catch (error) {
+    if (!(error instanceof ProxyError)) throw error;
+    addIssue({ message: words(error) });
+    return NEVER;
+  }
+}
+
+function patternHelp(): string {
+  return "Write a SPIFFE ID like spiffe://example.org/ns/a/sa/b; * may stand for one whole segment.";
+}
+
+/** For a field that is not known, one that is missing, and what has no fields at all. */
+function fieldsHelp(...names: readonly string[]): string {
+  return `The fields here are ${names.slice(0, -1).join(", ")} and ${names.at(-1)}.`;
+}
