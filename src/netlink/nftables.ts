@@ -104,7 +104,7 @@ export function flushChain(table: string, chain: string): Request {
 
 /** Takes all elements out of a set. */
 export function flushSet(table: string, set: string): Request {
-  return request(14, 0, [attribute(1, text(table)), attribute(2, text(set))], `flush set ${set}`);
+  return request(14, 0, [attribute(2, text(set)), attribute(1, text(table))], `flush set ${set}`);
 }
 
 /** -EBUSY while a rule asks it. */

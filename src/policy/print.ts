@@ -40,11 +40,10 @@ function comment(text: string, origin: string): Line {
 }
 
 function portLines({ port, mode, allow }: PortRule): readonly Line[] {
-  return [
-    [`    ${port}:`, ""],
-    ...(mode === null ? [] : [[`      mode: ${mode.value}`, mode.origin] as const]),
-    ...(allow?.value == null ? [] : [[`      allow: ${ids(allow.value)}`, allow.origin] as const]),
-  ];
+  const lines: Line[] = [];
+  if (mode !== null) lines.push([`      mode: ${mode.value}`, mode.origin]);
+  if (allow?.value != null) lines.push([`      allow: ${ids(allow.value)}`, allow.origin]);
+  return [[`    ${port}:${lines.length === 0 ? " {}" : ""}`, ""], ...lines];
 }
 
 function expectLine({ to, allow, verify, origin }: ExpectRule): Line {

@@ -4,6 +4,7 @@
  */
 import { planText } from "../../src/intercept/nft-text.ts";
 import { goldenText, readNftDebug } from "../support/golden.ts";
+import { changedTable, changes } from "../support/changes.ts";
 import { plans } from "../support/plans.ts";
 
 for (const [name, plan] of Object.entries(plans)) {
@@ -17,3 +18,10 @@ for (const [name, plan] of Object.entries(plans)) {
   await Bun.write(`${import.meta.dir}/${name}.sh`, text);
   await Bun.write(`${import.meta.dir}/${name}.hex`, head + goldenText(messages));
 }
+
+const captured = changes.map(([command]) => {
+  const script = `nft '${changedTable}' && nft --debug=mnl '${command}'`;
+  const { stdout, stderr } = Bun.spawnSync(["unshare", "--net", "sh", "-c", script]);
+  return `# nft ${command}\n${goldenText(readNftDebug(stdout.toString() + stderr.toString()))}`;
+});
+await Bun.write(`${import.meta.dir}/changes.hex`, captured.join(""));

@@ -5,6 +5,7 @@ import { serveHttp } from "../support/http.ts";
 import { kernelState } from "../support/kernel-state.ts";
 import { flagsOf, Mesh } from "../support/mesh.ts";
 import { executable, type Output, type Pod } from "../support/pods.ts";
+import { PolicyFile } from "../support/policy.ts";
 import { curl } from "../support/programs.ts";
 
 const mesh = Mesh.create();
@@ -140,4 +141,21 @@ test("confirm does not kill a proxy that waits for no confirmation", async () =>
   const { code, stderr } = await pod.run([...executable(), "confirm"]);
   expect([code, stderr]).toEqual([1, expect.stringContaining("started without --confirm")]);
   expect(proxy.child.exitCode).toBeNull();
+});
+
+test("a policy file is a scope as well, and one that would close ssh is refused, at start and later", async () => {
+  const pod = await host();
+  const text = (inbound: string): string =>
+    `outbound: { mesh: [10.77.0.0/24] }\ninbound: { ${inbound} }`;
+  const policy = new PolicyFile(text("mode: strict"));
+  const refused = await start(pod, ...policy.flags);
+  expect([refused.code, refused.stderr]).toEqual([2, expect.stringMatching(/port 22 .*close ssh/)]);
+  policy.write(text("mode: passthrough, ports: { 8080: { mode: strict } }"));
+  const flags = [...flagsOf(mesh.credentials(pod)), "--host", ...policy.flags];
+  const proxy = await pod.proxy(flags);
+  expect(await asked(c, pod, 22)).toBe("ssh");
+  expect(await asked(c, pod, 8080)).toBe("");
+  policy.write(text("mode: strict"));
+  await proxy.says(/policy\] the old one stays in use: port 22 \(\S+:2\) would close ssh/);
+  expect(await asked(c, pod, 22)).toBe("ssh");
 });

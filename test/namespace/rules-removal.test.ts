@@ -1,11 +1,10 @@
 /** Rules go last: not a byte of a connection that was diverted is sent in clear when the proxy ends. */
-import { readFileSync } from "node:fs";
 import { expect, test } from "bun:test";
 
+import { capture } from "../support/capture.ts";
 import { rules } from "../support/kernel-state.ts";
 import { Mesh, type Connection } from "../support/mesh.ts";
 import type { Pod } from "../support/pods.ts";
-import { temporaryDirectory } from "../support/temporary.ts";
 
 const msMax = 30_000;
 const marker = "not in clear ";
@@ -13,26 +12,7 @@ const writers = 10;
 
 /** Captures what passes the pod's interface while `act` goes on; true if the marker was among it. */
 async function showsMarker(pod: Pod, act: () => Promise<void>): Promise<boolean> {
-  const file = `${temporaryDirectory()}/capture`;
-  const command = [
-    "tcpdump",
-    "-i",
-    "eth0",
-    "-n",
-    "-s",
-    "200",
-    "-U",
-    "--immediate-mode",
-    "-Z",
-    "root",
-    "-w",
-    file,
-  ];
-  const capturing = pod.start(command);
-  await capturing.says(/listening on/);
-  await act();
-  await capturing.end("SIGINT");
-  return readFileSync(file).includes(marker);
+  return (await capture(pod, act)).bytes.includes(marker);
 }
 
 /** Connections whose writers have always more to say, and are at it. */

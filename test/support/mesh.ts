@@ -16,7 +16,7 @@ export class Mesh {
   readonly c: Pod;
   readonly network: Network;
   readonly proxies: Running[] = [];
-  #listener: AgentListener | null = null;
+  readonly #listeners = new Map<number, AgentListener>();
 
   constructor(network: Network) {
     this.network = network;
@@ -49,14 +49,18 @@ export class Mesh {
     return this.network.pod();
   }
 
-  /** A new connection from a's application to b's, as both see it. */
-  async connection(address = this.b.address4): Promise<Connection> {
-    this.#listener ??= await this.b.agent.listen("::", applicationPort);
-    const [client, server] = await Promise.all([
-      this.a.agent.connect(address, applicationPort),
-      this.#listener.accept(),
-    ]);
-    return { client, server };
+  /** A new connection from a's (or another pod's) application to b's, as both see it, and what is said first. */
+  async connection(
+    address = this.b.address4,
+    from = this.a,
+    first = "",
+    port = applicationPort,
+  ): Promise<Connection> {
+    const listening = this.#listeners.get(port) ?? (await this.b.agent.listen("::", port));
+    this.#listeners.set(port, listening);
+    const client = await from.agent.connect(address, port);
+    if (first !== "") await client.say(first);
+    return { client, server: await listening.accept() };
   }
 
   /** What both pods have left of their connections. */

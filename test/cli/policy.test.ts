@@ -1,0 +1,94 @@
+/** policy --check, policy --print and why, as people call them; and the policies that README shows. */
+import { writeFileSync } from "node:fs";
+import { expect, test } from "bun:test";
+
+import { parsePolicy } from "../../src/policy/document.ts";
+import { executable } from "../support/pods.ts";
+import { temporaryDirectory } from "../support/temporary.ts";
+
+const directory = temporaryDirectory();
+const file = `${directory}/p.yaml`;
+const broken = `${directory}/broken.yaml`;
+writeFileSync(
+  file,
+  `trustDomain: cluster.local
+inbound:
+  ports: { 8080: { allow: ["spiffe://cluster.local/web"] } }
+outbound:
+  mesh: [10.0.0.0/8]
+`,
+);
+writeFileSync(broken, "inbound:\n  mod: strict\noutbound:\n  excludePorts: [0]\n");
+
+function tproxy(
+  args: readonly string[],
+  environment: Record<string, string> = {},
+): { readonly code: number; readonly out: string; readonly error: string } {
+  const env = { ...process.env, ...environment };
+  const { exitCode, stdout, stderr } = Bun.spawnSync([...executable(), ...args], { env });
+  return { code: exitCode, out: stdout.toString(), error: stderr.toString() };
+}
+
+test("policy --check says that a file is good, or all of its mistakes", () => {
+  const good = tproxy(["policy", "--check", file]);
+  expect([good.code, good.out]).toEqual([0, expect.stringMatching(/^\S+p\.yaml: good \(/)]);
+  const bad = tproxy(["policy", "--check", broken]);
+  expect([bad.code, bad.error.split("\n")]).toEqual([
+    1,
+    [
+      `tls-tproxy: ${broken}: 2 mistakes`,
+      expect.stringContaining("line 2, inbound.mod: there is no field"),
+      expect.stringContaining("line 4, outbound.excludePorts[0]: 0."),
+      "",
+    ],
+  ]);
+  expect(tproxy(["policy", "--check", "/nonexistent"]).error).toContain("there is no such file");
+});
+
+test("policy --print names the file's line, the option, the variable or the default of each rule", () => {
+  const options = ["--policy", file, "--exclude-inbound-port", "22", "--verify", "ip"];
+  const { code, out } = tproxy(["policy", "--print", ...options], {
+    TPROXY_EXCLUDE_OUTBOUND_PORT: "53",
+    TPROXY_MESH_CIDR: "172.16.0.0/12",
+  });
+  expect(code).toBe(0);
+  const line = (start: RegExp, origin: string): RegExp =>
+    new RegExp(`^${start.source} +# \\S*${origin.replaceAll(".", String.raw`\.`)}$`, "m");
+  expect(out).toMatch(line(/trustDomain: cluster\.local/, "p.yaml:1"));
+  expect(out).toMatch(line(/verify: ip/, "--verify"));
+  expect(out).toMatch(line(/ {2}mode: strict/, "default"));
+  expect(out).toMatch(line(/ {6}mode: passthrough/, "--exclude-inbound-port"));
+  expect(out).toMatch(line(/ {2}mesh: \["10\.0\.0\.0\/8"\]/, "p.yaml:5"));
+  expect(out).toMatch(line(/ {2}excludePorts: \[53\]/, "TPROXY_EXCLUDE_OUTBOUND_PORT"));
+});
+
+test("why tells the rule, and by its exit code whether the peer would be let in", () => {
+  const ask = ["why", "--inbound", "10.0.0.1:8080", "--policy", file, "--peer"];
+  const yes = tproxy([...ask, "spiffe://cluster.local/web"]);
+  expect([yes.code, yes.out]).toEqual([
+    0,
+    expect.stringContaining("spiffe://cluster.local/web: accepted"),
+  ]);
+  const no = tproxy([...ask, "spiffe://cluster.local/other"]);
+  expect([no.code, no.out]).toEqual([1, expect.stringContaining("refused (not-allowed)")]);
+  const outside = tproxy(["why", "8.8.8.8:53", "--policy", file]);
+  expect(outside.out).toContain("in clear: it is in no range of the mesh");
+});
+
+test.each([
+  [["why"], "address:port"],
+  [["why", "10.0.0.1"], "like 10.0.0.1:80"],
+  [["why", "10.0.0.1:80", "--peer", "web"], "--peer"],
+  [["policy"], "--check FILE or --print"],
+  [["policy", "--check", "x", "--print"], "--print"],
+] as const)("%j is a mistake that names %s", (args, named) => {
+  const { code, error } = tproxy(args);
+  expect([code, error]).toEqual([2, expect.stringContaining(named)]);
+});
+
+test("every policy in README is one", async () => {
+  const readme = await Bun.file(`${import.meta.dir}/../../README.md`).text();
+  const policies = [...readme.matchAll(/^```yaml\n([^]*?)^```$/gm)].map(([, text]) => text ?? "");
+  expect(policies.length).toBeGreaterThan(5);
+  for (const text of policies) expect(() => parsePolicy(text, "README.md")).not.toThrow();
+});

@@ -1,0 +1,64 @@
+/** A policy that leaves more alone: not a byte of a connection that was diverted before is sent in clear after it. */
+import { expect, test } from "bun:test";
+
+import type { AgentSocket } from "../support/application.ts";
+import { capture, strayData } from "../support/capture.ts";
+import { Mesh } from "../support/mesh.ts";
+import { PolicyFile } from "../support/policy.ts";
+import { metricOnce } from "../support/status.ts";
+
+const msMax = 60_000;
+const marker = "not in clear ";
+const replaced = 'policy_reloads_total{result="replaced"}';
+
+/** Pod a's policy changes; pod b takes whatever comes. */
+async function stage(): Promise<{ mesh: Mesh; policy: PolicyFile; excluding: string }> {
+  const mesh = Mesh.create();
+  const policy = new PolicyFile("{}");
+  const open = new PolicyFile("inbound: { mode: permissive }");
+  mesh.proxies.push(await mesh.proxy(mesh.a, policy.flags), await mesh.proxy(mesh.b, open.flags));
+  return { mesh, policy, excluding: `outbound: { exclude: [${mesh.b.address4}] }` };
+}
+
+test(
+  "live connections of an excluded destination are reset before the kernel lets it go",
+  async () => {
+    const { mesh, policy, excluding } = await stage();
+    const clients: AgentSocket[] = [];
+    for (let turn = 0; turn < 10; turn += 1) {
+      const { client, server } = await mesh.connection();
+      client.chatter(marker);
+      await server.received(1_000_000);
+      clients.push(client);
+    }
+    const { bytes } = await capture(mesh.a, async () => {
+      policy.write(excluding);
+      for (const client of clients) await client.finish();
+      await metricOnce(mesh.a, replaced, (count) => count === 1);
+    });
+    expect(bytes.includes(marker)).toBe(false);
+    const revoked = 'tcp_close_total{direction="outbound",how="revoked"}';
+    await metricOnce(mesh.a, revoked, (count) => count === 10);
+  },
+  msMax,
+);
+
+test(
+  "nor one of those that begin at full rate meanwhile",
+  async () => {
+    const { mesh, policy, excluding } = await stage();
+    const script = `${import.meta.dir}/../support/load.ts`;
+    await mesh.b.start(["bun", script, "serve"]).says(/serving/);
+    const { lines } = await capture(mesh.a, async () => {
+      const load = mesh.a.start(["bun", script, "connections", "100000", mesh.b.address4]);
+      for (let turn = 1; turn <= 12; turn += 1) {
+        policy.write(turn % 2 === 1 ? excluding : "{}");
+        await metricOnce(mesh.a, replaced, (count) => count === turn);
+      }
+      await load.end("SIGKILL");
+    });
+    expect(lines.length).toBeGreaterThan(1000);
+    expect(strayData(lines, mesh.a.address4)).toEqual([]);
+  },
+  msMax,
+);

@@ -1,0 +1,110 @@
+/** A resumed session is authorised as any other, and no ticket outlives the credentials or the policy it was made under. */
+import { readFileSync, renameSync, writeFileSync } from "node:fs";
+import { expect, test } from "bun:test";
+
+import { credentialsFor, type CredentialPaths } from "../support/credentials.ts";
+import { serveHttp } from "../support/http.ts";
+import { flagsOf, Mesh } from "../support/mesh.ts";
+import { PolicyFile } from "../support/policy.ts";
+import { metricOnce } from "../support/status.ts";
+import { temporaryDirectory } from "../support/temporary.ts";
+
+const request = "GET / HTTP/1.0\r\n\r\n";
+
+class Stage {
+  readonly mesh = Mesh.create();
+  readonly policy = new PolicyFile("{}");
+  readonly paths: CredentialPaths;
+  readonly #ticket = `${temporaryDirectory()}/ticket`;
+  readonly #own: readonly string[];
+
+  constructor() {
+    const { b, c } = this.mesh;
+    this.paths = credentialsFor([b.address4, b.address6]);
+    const { certificate, key } = this.mesh.credentials(c);
+    this.#own = ["-cert", certificate, "-key", key];
+  }
+
+  static async create(): Promise<Stage> {
+    const stage = new Stage();
+    const { b } = stage.mesh;
+    stage.mesh.proxies.push(await b.proxy([...flagsOf(stage.paths), ...stage.policy.flags]));
+    await serveHttp(b, 8000, "served");
+    return stage;
+  }
+
+  async say(...options: readonly string[]): Promise<string> {
+    const { b, c } = this.mesh;
+    const command = ["openssl", "s_client", "-connect", `${b.address4}:8000`, ...this.#own];
+    return (await c.run(["timeout", "10", ...command, ...options, "-ign_eof"], request)).stdout;
+  }
+
+  /** A full handshake that leaves a ticket behind. */
+  async first(): Promise<string> {
+    return await this.say("-sess_out", this.#ticket);
+  }
+
+  async again(...options: readonly string[]): Promise<string> {
+    return await this.say("-sess_in", this.#ticket, ...options);
+  }
+}
+
+test("a session is resumed, and served to the identity that it was made by", async () => {
+  const stage = await Stage.create();
+  const first = await stage.first();
+  const again = await stage.again();
+  expect([first, again]).toEqual([
+    expect.stringMatching(/^New, TLSv1\.3/m),
+    expect.stringMatching(/^Reused, TLSv1\.3/m),
+  ]);
+  expect(again).toContain("served");
+  const line = /from 10\.77\.0\.3\S+ to \S+ peer=spiffe:\/\/test\.example\/host\/10\.77\.0\.3/g;
+  expect(stage.mesh.proxies[0]?.output.match(line)).toHaveLength(2);
+});
+
+test("a policy that changes ends the tickets, and refuses the identity that it names no more", async () => {
+  const stage = await Stage.create();
+  await stage.first();
+  stage.policy.write(`inbound: { allow: ["spiffe://test.example/host/10.77.0.3"] }`);
+  await metricOnce(stage.mesh.b, 'policy_reloads_total{result="replaced"}', (count) => count === 1);
+  const still = await stage.again();
+  expect([still, still]).toEqual([
+    expect.stringMatching(/^New, TLSv1\.3/m),
+    expect.stringContaining("served"),
+  ]);
+  stage.policy.write("inbound: { allow: [] }");
+  await metricOnce(stage.mesh.b, 'policy_reloads_total{result="replaced"}', (count) => count === 2);
+  const refused = await stage.again();
+  expect([refused, refused]).toEqual([
+    expect.stringMatching(/^New, TLSv1\.3/m),
+    expect.not.stringContaining("served"),
+  ]);
+});
+
+test("credentials that are replaced end the tickets", async () => {
+  const stage = await Stage.create();
+  await stage.first();
+  const { b } = stage.mesh;
+  const fresh = credentialsFor([b.address4, b.address6]);
+  for (const [from, to] of [
+    [fresh.key, stage.paths.key],
+    [fresh.certificate, stage.paths.certificate],
+  ] as const) {
+    writeFileSync(`${to}.new`, readFileSync(from));
+    renameSync(`${to}.new`, to);
+  }
+  await metricOnce(b, 'credential_reloads_total{result="replaced"}', (count) => count === 1);
+  const again = await stage.again();
+  expect([again, again]).toEqual([
+    expect.stringMatching(/^New, TLSv1\.3/m),
+    expect.stringContaining("served"),
+  ]);
+});
+
+test("early data (0-RTT) is not taken", async () => {
+  const stage = await Stage.create();
+  await stage.first();
+  const file = `${temporaryDirectory()}/request`;
+  writeFileSync(file, request);
+  expect(await stage.again("-early_data", file)).toMatch(/^Early data was not sent|rejected/m);
+});

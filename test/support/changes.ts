@@ -1,0 +1,18 @@
+/** Commands of nft(8) that change a table in place, and our requests for the same. */
+import { deleteSet, flushChain, flushSet } from "../../src/netlink/nftables.ts";
+import type { Request } from "../../src/netlink/socket.ts";
+
+const table = "tls-tproxy";
+
+export const changes: readonly (readonly [command: string, request: Request])[] = [
+  [`flush chain inet ${table} output`, flushChain(table, "output")],
+  [`flush set inet ${table} mesh4`, flushSet(table, "mesh4")],
+  [`delete set inet ${table} strict-ports`, deleteSet(table, "strict-ports")],
+];
+
+/** What has to be there before. */
+export const changedTable = `table inet ${table} {
+  set mesh4 { type ipv4_addr; flags interval; elements = { 10.0.0.0/8 } }
+  set strict-ports { type inet_service; }
+  chain output { type route hook output priority mangle; ip daddr @mesh4 return; }
+}`;

@@ -1,0 +1,83 @@
+/** What `tproxy why` answers: the rule that decides, and what would happen. */
+import { expect, test } from "bun:test";
+
+import { defaultFixed, defaultPolicy } from "../../../src/config.ts";
+import { parseSpiffeId } from "../../../src/identity/spiffe-id.ts";
+import { parseSocketAddress } from "../../../src/net/address.ts";
+import { parsePolicy } from "../../../src/policy/document.ts";
+import { effectivePolicy } from "../../../src/policy/effective.ts";
+import { explainInbound, explainOutbound, type Explanation } from "../../../src/policy/explain.ts";
+import { Rules } from "../../../src/policy/rules.ts";
+
+const text = `trustDomain: cluster.local
+inbound:
+  mode: strict
+  ports:
+    8080: { allow: ["spiffe://cluster.local/ns/default/sa/web"] }
+    9090: { mode: permissive }
+    9091: { mode: audit }
+    22: { mode: passthrough }
+outbound:
+  mesh: [10.0.0.0/8, "fd00::/8"]
+  exclude: [10.96.0.1/32]
+  excludePorts: [53]
+  expect:
+    - { to: 10.0.3.0/24, allow: ["spiffe://cluster.local/ns/db/sa/postgres"] }
+    - { to: 10.0.4.0/24, verify: ip }
+`;
+const policy = effectivePolicy(defaultPolicy, parsePolicy(text, "p.yaml"));
+const rules = new Rules(policy, parseSpiffeId("spiffe://cluster.local/me"));
+const fixed = {
+  ...defaultFixed,
+  excludedDestinations: [parseSocketAddress("10.5.0.1:443")],
+  onlyUids: [33],
+};
+
+function why(way: typeof explainInbound, address: string, peer?: string): Explanation {
+  const question = {
+    address: parseSocketAddress(address),
+    peer: peer === undefined ? null : parseSpiffeId(peer),
+  };
+  return way(question, rules, fixed);
+}
+
+test.each([
+  ["10.0.3.7:5432", "10.0.0.0/8 is in the mesh (p.yaml:10), for users 33 only (--only-uid)"],
+  ["10.0.3.7:5432", "has to be spiffe://cluster.local/ns/db/sa/postgres (p.yaml:14)"],
+  ["10.0.4.7:5432", "has to name 10.0.4.7 in its certificate"],
+  ["10.0.5.7:5432", "has to be a workload of the trust domain cluster.local"],
+  ["[fd00::1]:80", "fd00::/8 is in the mesh"],
+  ["10.96.0.1:443", "in clear: 10.96.0.1/32 is excluded (p.yaml:11)"],
+  ["10.1.1.1:53", "in clear: port 53 is excluded (p.yaml:12)"],
+  ["10.5.0.1:443", "in clear: it is the API server"],
+  ["8.8.8.8:80", "in clear: it is in no range of the mesh (p.yaml:10)"],
+  ["169.254.169.254:80", "in clear: link-local"],
+  ["127.0.0.1:80", "in clear: loopback"],
+])("outward to %s: %s", (address, says) => {
+  expect(why(explainOutbound, address).lines.join("\n")).toContain(says);
+});
+
+test.each([
+  ["10.0.0.1:80", "mutual TLS; plain text is refused (strict, p.yaml:3)"],
+  ["10.0.0.1:80", "has to be a workload of the trust domain cluster.local"],
+  ["10.0.0.1:8080", "has to be spiffe://cluster.local/ns/default/sa/web (p.yaml:5)"],
+  ["10.0.0.1:9090", "plain text as well (permissive, p.yaml:6)"],
+  ["10.0.0.1:9091", "plain text as well, and the log says from whom (audit, p.yaml:7)"],
+  ["10.0.0.1:22", "in clear, as without the proxy (passthrough, p.yaml:8)"],
+  ["10.0.0.1:15020", "in clear: it is the port of --status-address"],
+  ["127.0.0.1:80", "never"],
+])("inward to %s: %s", (address, says) => {
+  expect(why(explainInbound, address).lines.join("\n")).toContain(says);
+});
+
+test.each([
+  [explainOutbound, "10.0.3.7:5432", "spiffe://cluster.local/ns/db/sa/postgres", "accepted"],
+  [explainOutbound, "10.0.3.7:5432", "spiffe://cluster.local/ns/db/sa/x", "refused (not-allowed)"],
+  [explainOutbound, "10.0.5.7:1", "spiffe://other.local/x", "refused (wrong-trust-domain)"],
+  [explainInbound, "10.0.0.1:8080", "spiffe://cluster.local/ns/default/sa/web", "accepted"],
+  [explainInbound, "10.0.0.1:8080", "spiffe://cluster.local/x", "refused (not-allowed)"],
+] as const)("%p %s %s: %s", (way, address, peer, says) => {
+  const { lines, refused } = why(way, address, peer);
+  expect(lines.at(-1)).toBe(`  ${peer}: ${says}`);
+  expect(refused).toBe(says !== "accepted");
+});

@@ -1,0 +1,146 @@
+/** Which identity is wanted where: options, the file over them, ranges and ports. */
+import { describe, expect, test } from "bun:test";
+
+import { defaultFixed, defaultPolicy } from "../../../src/config.ts";
+import { parseSpiffeId } from "../../../src/identity/spiffe-id.ts";
+import { parseSocketAddress } from "../../../src/net/address.ts";
+import type { Expectation } from "../../../src/policy/authorize.ts";
+import { parsePolicy } from "../../../src/policy/document.ts";
+import { effectivePolicy } from "../../../src/policy/effective.ts";
+import { interceptionOf } from "../../../src/policy/interception.ts";
+import type { Policy } from "../../../src/policy/policy.ts";
+import { Rules } from "../../../src/policy/rules.ts";
+
+const own = parseSpiffeId("spiffe://a.example/me");
+const policyOf = (text: string, base: Policy = defaultPolicy): Policy =>
+  effectivePolicy(base, parsePolicy(text, "p.yaml"));
+const server = (text: string, address: string, id: typeof own | null = own): string =>
+  textOf(new Rules(policyOf(text), id).server(parseSocketAddress(address)));
+const client = (text: string, port: number, id: typeof own | null = own): string =>
+  textOf(new Rules(policyOf(text), id).client(port));
+
+function textOf(expectation: Expectation): string {
+  const words = expectation.map((demand) => {
+    switch (demand.kind) {
+      case "address":
+        return "address";
+      case "workload":
+        return demand.trustDomain;
+      case "listed":
+        return demand.allow.map(({ text }) => text.slice("spiffe://".length)).join(",");
+    }
+  });
+  return words.length === 0 ? "anybody" : words.join(" and ");
+}
+
+const by = <T>(value: T): { value: T; origin: string } => ({ value, origin: "--option" });
+
+const expectDb = (rest: string): string =>
+  `outbound: { expect: [{ to: 10.0.0.0/8, allow: ["spiffe://a.example/x"] }, { to: 10.0.3.0/24, ${rest} }] }`;
+
+describe("a server", () => {
+  test.each([
+    ["by our own certificate's domain", "{}", "a.example"],
+    ["by address if so written", "verify: ip", "address"],
+    ["by another domain if so written", "trustDomain: b.example", "b.example"],
+    ["by the narrowest range", expectDb(`allow: ["spiffe://a.example/db"]`), "a.example/db"],
+    ["nobody at all", expectDb("allow: []"), ""],
+    ["by address in a range", expectDb("verify: ip"), "address"],
+    [
+      "by both in a range",
+      expectDb(`verify: ip, allow: ["spiffe://b.example/db"]`),
+      "address and b.example/db",
+    ],
+    [
+      "by address and list where that is general",
+      `verify: ip\n${expectDb(`allow: ["spiffe://a.example/db"]`)}`,
+      "address and a.example/db",
+    ],
+  ])("%s", (_, text, expected) => {
+    expect(server(text, "10.0.3.7:5432")).toBe(expected);
+  });
+
+  test("of a wider range, of none, of the other family", () => {
+    const text = expectDb("allow: []");
+    expect(server(text, "10.0.4.1:1")).toBe("a.example/x");
+    expect(server(text, "192.168.0.1:1")).toBe("a.example");
+    expect(server(text, "[fd00::1]:1")).toBe("a.example");
+  });
+
+  test("is known by address where our certificate has no ID", () => {
+    expect(server("{}", "10.0.0.1:1", null)).toBe("address");
+  });
+});
+
+describe("a client", () => {
+  test.each([
+    ["of our domain", "{}", "a.example"],
+    ["anybody where servers are known by address", "verify: ip", "anybody"],
+    ["of a domain that is written all the same", "verify: ip\ntrustDomain: b.example", "b.example"],
+    ["of the list", `inbound: { allow: ["spiffe://a.example/*"] }`, "a.example/*"],
+    [
+      "of the port's list",
+      `inbound: { allow: ["spiffe://a.example/*"], ports: { 80: { allow: ["spiffe://a.example/w"] } } }`,
+      "a.example/w",
+    ],
+    [
+      "of the general list where the port has a mode alone",
+      `inbound: { allow: ["spiffe://a.example/*"], ports: { 80: { mode: audit } } }`,
+      "a.example/*",
+    ],
+  ])("%s", (_, text, expected) => {
+    expect(client(text, 80)).toBe(expected);
+  });
+});
+
+test.each(["verify: spiffe", "outbound: { expect: [{ to: 10.0.0.1, verify: spiffe }] }"])(
+  "%s wants a trust domain",
+  (text) => {
+    expect(() => new Rules(policyOf(text), null)).toThrow("--trust-domain");
+    expect(() => new Rules(policyOf(`trustDomain: a.example\n${text}`), null)).not.toThrow();
+  },
+);
+
+describe("over options", () => {
+  const base: Policy = {
+    ...defaultPolicy,
+    verify: by("ip"),
+    inbound: {
+      mode: by("passthrough"),
+      allow: defaultPolicy.inbound.allow,
+      ports: [
+        { port: 80, mode: by("strict"), allow: null },
+        { port: 22, mode: by("passthrough"), allow: null },
+      ],
+    },
+  };
+
+  test("the file wins field by field, and what it leaves out stays", () => {
+    const policy = policyOf("inbound: { ports: { 80: { mode: audit }, 90: { allow: [] } } }", base);
+    expect(policy.verify).toEqual(by("ip"));
+    expect(policy.inbound.mode).toEqual(by("passthrough"));
+    expect(policy.inbound.ports).toEqual([
+      { port: 22, mode: by("passthrough"), allow: null },
+      { port: 80, mode: { value: "audit", origin: "p.yaml:1" }, allow: null },
+      { port: 90, mode: null, allow: { value: [], origin: "p.yaml:1" } },
+    ]);
+  });
+
+  test("the kernel is asked for the ports that are not passed through", () => {
+    const policy = policyOf("inbound: { ports: { 80: { mode: audit } } }", base);
+    expect(interceptionOf(policy, defaultFixed)).toMatchObject({
+      inboundPorts: [80],
+      excludedInboundPorts: [22],
+      inspectedPorts: { kind: "only", ports: [80] },
+    });
+  });
+
+  test("where all ports are inspected the strict ones are told apart", () => {
+    const text = "inbound: { mode: permissive, ports: { 443: { mode: strict } } }";
+    expect(interceptionOf(policyOf(text), defaultFixed)).toMatchObject({
+      inboundPorts: "all",
+      excludedInboundPorts: [],
+      inspectedPorts: { kind: "all-but", ports: [443] },
+    });
+  });
+});
