@@ -45,6 +45,11 @@ test("policy --check says that a file is good, or all of its mistakes", () => {
   expect(tproxy(["policy", "--check", "/nonexistent"]).error).toContain("there is no such file");
 });
 
+/** A line of the printed policy. */
+function line(start: RegExp, origin: string): RegExp {
+  return new RegExp(`^${start.source} +# \\S*${origin.replaceAll(".", String.raw`\.`)}$`, "m");
+}
+
 test("policy --print names the file's line, the option, the variable or the default of each rule", () => {
   const options = ["--policy", file, "--exclude-inbound-port", "22", "--verify", "ip"];
   const { code, out } = tproxy(["policy", "--print", ...options], {
@@ -52,8 +57,6 @@ test("policy --print names the file's line, the option, the variable or the defa
     TPROXY_MESH_CIDR: "172.16.0.0/12",
   });
   expect(code).toBe(0);
-  const line = (start: RegExp, origin: string): RegExp =>
-    new RegExp(`^${start.source} +# \\S*${origin.replaceAll(".", String.raw`\.`)}$`, "m");
   expect(out).toMatch(line(/trustDomain: cluster\.local/, "p.yaml:1"));
   expect(out).toMatch(line(/verify: ip/, "--verify"));
   expect(out).toMatch(line(/ {2}mode: strict/, "default"));

@@ -41,6 +41,8 @@ function as(uid: number): readonly string[] {
   return ["setpriv", `--reuid=${uid}`, "--clear-groups"];
 }
 
+const text = (inbound: string): string =>
+  `outbound: { mesh: [10.77.0.0/24] }\ninbound: { ${inbound} }`;
 const range = ["--mesh-cidr", "10.77.0.0/24"];
 const scope = [...range, "--inbound-port", "8080"];
 
@@ -145,8 +147,6 @@ test("confirm does not kill a proxy that waits for no confirmation", async () =>
 
 test("a policy file is a scope as well, and one that would close ssh is refused, at start and later", async () => {
   const pod = await host();
-  const text = (inbound: string): string =>
-    `outbound: { mesh: [10.77.0.0/24] }\ninbound: { ${inbound} }`;
   const policy = new PolicyFile(text("mode: strict"));
   const refused = await start(pod, ...policy.flags);
   expect([refused.code, refused.stderr]).toEqual([2, expect.stringMatching(/port 22 .*close ssh/)]);
