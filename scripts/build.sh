@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds bin/tproxy, one executable with Bun's runtime, the shim and the program in it.
+# Builds bin/tproxy, one static file that runs on any x86-64 Linux; with --dynamic bin/tproxy-dynamic, which wants glibc.
 set -euo pipefail
 source "$(dirname "$0")/setup.sh"
-build_executable
+build_executable "$@"

@@ -28,15 +28,46 @@ build_shim() {
   touch "$library"
 }
 
+# What `tls-tproxy version` tells, as one JSON object: build_facts FLAVOUR.
+build_facts() {
+  local commit
+  commit=$(git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
+  if [[ -n $(git status --porcelain -- src ffi scripts package.json bun.lock 2>/dev/null) ]]; then commit+=-dirty; fi
+  printf '{"version":"%s","commit":"%s","bun":"%s","zig":"%s","flavour":"%s"}' \
+    "$(sed -n 's/^  "version": "\(.*\)",$/\1/p' package.json)" "$commit" "$(bun --version)" "$(zig version)" "$1"
+}
+
 # No .env and no bunfig.toml of the folder it is started in: they would be settings from nowhere.
+# compile OUT FACTS [OPTION...]
+compile() {
+  bun build --compile --minify --bytecode --format=esm --no-compile-autoload-dotenv --no-compile-autoload-bunfig \
+    --define "TPROXY_BUILD=$2" "${@:3}" src/main.ts --outfile "$1" >&2
+}
+
+# build_executable [--dynamic]: bin/tproxy, one static file; or bin/tproxy-dynamic, which wants glibc.
 build_executable() {
-  if [[ -x bin/tproxy && -z $(find src package.json ffi/zig-out/lib bun.lock -newer bin/tproxy) ]]; then return; fi
-  say "compiling bin/tproxy (2 s)"
+  local flavour=static out=bin/tproxy facts
+  if [[ ${1:-} == --dynamic ]]; then flavour=dynamic out=bin/tproxy-dynamic; fi
+  facts=$(build_facts $flavour)
+  if [[ -x $out && $(cat "$out.facts" 2>/dev/null) == "$facts" &&
+    -z $(find src package.json ffi/src ffi/static ffi/build.zig scripts/linker bun.lock -newer "$out") ]]; then return; fi
   mkdir -p bin
-  bun build --compile --minify --bytecode --format=esm --no-compile-autoload-dotenv \
-    --no-compile-autoload-bunfig src/main.ts --outfile bin/tproxy.new >&2
-  touch bin/tproxy.new
-  mv -f bin/tproxy.new bin/tproxy # Whole or not at all: an interrupted one would look fresh.
+  if [[ $flavour == dynamic ]]; then
+    say "compiling $out (2 s)"
+    compile "$out.new" "$facts"
+    mv -f "$out.new" "$out" # Whole or not at all: an interrupted one would look fresh.
+  else
+    if [[ $(uname -m) != x86_64 ]]; then
+      printf 'build: the static executable is for x86-64 alone: build.sh --dynamic makes one for this machine\n' >&2
+      exit 1
+    fi
+    say "compiling and linking $out (4 s, half a minute when cold)"
+    local musl=node_modules/@oven/bun-linux-x64-musl/bin/bun
+    compile bin/tproxy.musl "$facts" --target=bun-linux-x64-musl --compile-executable-path="$musl"
+    bun scripts/linker/main.ts bin/tproxy.musl "$out"
+    rm bin/tproxy.musl
+  fi
+  printf '%s' "$facts" >"$out.facts"
 }
 
 install_dependencies

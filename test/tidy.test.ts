@@ -22,7 +22,7 @@ const layers = [
   ["native/"],
   ["log/"],
   ["watched-files.ts"],
-  ["errors.ts", "deadline.ts"],
+  ["errors.ts", "deadline.ts", "build.ts"],
 ] as const;
 
 type Import = { readonly from: string; readonly to: string; readonly typeOnly: boolean };

@@ -10,106 +10,106 @@ const socket = @import("socket.zig");
 const abi_version = 4;
 const ebadf: i32 = -@as(i32, @intFromEnum(linux.E.BADF));
 
-export fn tproxy_abi_version() i32 {
+pub export fn tproxy_abi_version() i32 {
     return abi_version;
 }
 
 /// Size of the flat address, compared with the reader's own at load.
-export fn tproxy_address_size() i32 {
+pub export fn tproxy_address_size() i32 {
     return @sizeOf(sockaddr.Flat);
 }
 
 /// socket(2), close-on-exec and non-blocking.
-export fn tproxy_socket(family: i32, kind: i32, protocol: i32) i32 {
+pub export fn tproxy_socket(family: i32, kind: i32, protocol: i32) i32 {
     if (family < 0 or kind < 0 or protocol < 0) return socket.einval;
     return socket.open(family, kind, protocol);
 }
 
 /// Lets `fd` accept and originate traffic for addresses this host does not own: ip(7), IP_TRANSPARENT.
-export fn tproxy_set_transparent(fd: i32, family: i32) i32 {
+pub export fn tproxy_set_transparent(fd: i32, family: i32) i32 {
     if (fd < 0) return ebadf;
     return socket.set_transparent(fd, family);
 }
 
 /// setsockopt(2) for an option whose value is an int.
-export fn tproxy_set_integer(fd: i32, level: i32, name: i32, value: i32) i32 {
+pub export fn tproxy_set_integer(fd: i32, level: i32, name: i32, value: i32) i32 {
     if (fd < 0) return ebadf;
     return socket.set_integer(fd, level, name, value);
 }
 
 /// Whether close(2) sends RST and not FIN: socket(7), SO_LINGER with a time of zero.
-export fn tproxy_set_reset_on_close(fd: i32, on: i32) i32 {
+pub export fn tproxy_set_reset_on_close(fd: i32, on: i32) i32 {
     if (fd < 0) return ebadf;
     return socket.set_reset_on_close(fd, on);
 }
 
-export fn tproxy_bind(fd: i32, address: ?*const sockaddr.Flat) i32 {
+pub export fn tproxy_bind(fd: i32, address: ?*const sockaddr.Flat) i32 {
     if (fd < 0) return ebadf;
     return socket.bind(fd, address orelse return socket.einval);
 }
 
-export fn tproxy_listen(fd: i32, backlog: i32) i32 {
+pub export fn tproxy_listen(fd: i32, backlog: i32) i32 {
     if (fd < 0) return ebadf;
     if (backlog < 0) return socket.einval;
     return socket.result(linux.listen(fd, @intCast(backlog)));
 }
 
 /// connect(2): -EINPROGRESS means that it has begun.
-export fn tproxy_connect(fd: i32, address: ?*const sockaddr.Flat) i32 {
+pub export fn tproxy_connect(fd: i32, address: ?*const sockaddr.Flat) i32 {
     if (fd < 0) return ebadf;
     return socket.connect(fd, address orelse return socket.einval);
 }
 
 /// getsockname(2): under TPROXY, where the packet was going before interception.
-export fn tproxy_local_address(fd: i32, address: ?*sockaddr.Flat) i32 {
+pub export fn tproxy_local_address(fd: i32, address: ?*sockaddr.Flat) i32 {
     if (fd < 0) return ebadf;
     return socket.local_address(fd, address orelse return socket.einval);
 }
 
 /// getpeername(2).
-export fn tproxy_peer_address(fd: i32, address: ?*sockaddr.Flat) i32 {
+pub export fn tproxy_peer_address(fd: i32, address: ?*sockaddr.Flat) i32 {
     if (fd < 0) return ebadf;
     return socket.peer_address(fd, address orelse return socket.einval);
 }
 
 /// State of a TCP socket as in tcp_states.h (1 ESTABLISHED, 2 SYN_SENT, 8 CLOSE_WAIT): tcp(7), TCP_INFO.
-export fn tproxy_tcp_state(fd: i32) i32 {
+pub export fn tproxy_tcp_state(fd: i32) i32 {
     if (fd < 0) return ebadf;
     return socket.tcp_state(fd);
 }
 
 /// recv(2) with MSG_PEEK and MSG_DONTWAIT: what waits to be read, and goes on waiting.
-export fn tproxy_peek(fd: i32, buffer: ?[*]u8, size: u32) i32 {
+pub export fn tproxy_peek(fd: i32, buffer: ?[*]u8, size: u32) i32 {
     if (fd < 0) return ebadf;
     return socket.peek(fd, buffer orelse return socket.einval, size);
 }
 
 /// One datagram to the kernel: netlink(7).
-export fn tproxy_netlink_send(fd: i32, bytes: ?[*]const u8, size: u32) i32 {
+pub export fn tproxy_netlink_send(fd: i32, bytes: ?[*]const u8, size: u32) i32 {
     if (fd < 0) return ebadf;
     return netlink.send(fd, bytes orelse return socket.einval, size);
 }
 
 /// One datagram from the kernel; its true length, which may be more than `size`.
-export fn tproxy_netlink_receive(fd: i32, buffer: ?[*]u8, size: u32) i32 {
+pub export fn tproxy_netlink_receive(fd: i32, buffer: ?[*]u8, size: u32) i32 {
     if (fd < 0) return ebadf;
     return netlink.receive(fd, buffer orelse return socket.einval, size);
 }
 
 /// fcntl(2), F_DUPFD_CLOEXEC: another descriptor of the same socket.
-export fn tproxy_duplicate(fd: i32) i32 {
+pub export fn tproxy_duplicate(fd: i32) i32 {
     if (fd < 0) return ebadf;
     return socket.duplicate(fd);
 }
 
-export fn tproxy_close(fd: i32) i32 {
+pub export fn tproxy_close(fd: i32) i32 {
     if (fd < 0) return ebadf;
     return socket.result(linux.close(fd));
 }
 
 /// Starts this executable anew in new namespaces: namespaces.zig. `flags` are clone(2)'s, `output` is the new
 /// program's standard output; arguments and environment are blocks of strings ended by NUL.
-export fn tproxy_enter(flags: u32, output: i32, arguments: ?[*]const u8, arguments_size: u32, environment: ?[*]const u8, environment_size: u32) i32 {
+pub export fn tproxy_enter(flags: u32, output: i32, arguments: ?[*]const u8, arguments_size: u32, environment: ?[*]const u8, environment_size: u32) i32 {
     if (output < 0) return ebadf;
     const argument_block = (arguments orelse return socket.einval)[0..arguments_size];
     const environment_block = (environment orelse return socket.einval)[0..environment_size];
@@ -117,42 +117,42 @@ export fn tproxy_enter(flags: u32, output: i32, arguments: ?[*]const u8, argumen
 }
 
 /// wait4(2) until the child is gone: its exit status, or 128 and its signal.
-export fn tproxy_wait(pid: i32) i32 {
+pub export fn tproxy_wait(pid: i32) i32 {
     if (pid <= 0) return socket.einval;
     return namespaces.wait(pid);
 }
 
 /// unshare(2) for the calling thread and those that it starts later.
-export fn tproxy_unshare(flags: u32) i32 {
+pub export fn tproxy_unshare(flags: u32) i32 {
     return socket.result(linux.unshare(flags));
 }
 
 /// mount(2) without data; both names end with NUL.
-export fn tproxy_mount(kind: ?[*:0]const u8, target: ?[*:0]const u8, flags: u32) i32 {
+pub export fn tproxy_mount(kind: ?[*:0]const u8, target: ?[*:0]const u8, flags: u32) i32 {
     const name = kind orelse return socket.einval;
     return socket.result(linux.mount(name, target orelse return socket.einval, name, flags, 0));
 }
 
 /// pipe2(2), close-on-exec: the reading end, then the writing end.
-export fn tproxy_pipe(ends: ?*[2]i32) i32 {
+pub export fn tproxy_pipe(ends: ?*[2]i32) i32 {
     return socket.result(linux.pipe2(ends orelse return socket.einval, .{ .CLOEXEC = true }));
 }
 
 /// Binds a packet socket to an interface: every frame that crosses it, in both directions.
-export fn tproxy_packet_bind(fd: i32, interface: i32) i32 {
+pub export fn tproxy_packet_bind(fd: i32, interface: i32) i32 {
     if (fd < 0) return ebadf;
     if (interface <= 0) return socket.einval;
     return packet.bind(fd, interface);
 }
 
 /// One frame without waiting: its true length, even if it is more than `buffer` took.
-export fn tproxy_packet_receive(fd: i32, buffer: ?[*]u8, size: u32) i32 {
+pub export fn tproxy_packet_receive(fd: i32, buffer: ?[*]u8, size: u32) i32 {
     if (fd < 0) return ebadf;
     return packet.receive(fd, (buffer orelse return socket.einval)[0..size]);
 }
 
 /// Frames seen and frames dropped since the last call: packet(7), PACKET_STATISTICS.
-export fn tproxy_packet_statistics(fd: i32, into: ?*packet.Statistics) i32 {
+pub export fn tproxy_packet_statistics(fd: i32, into: ?*packet.Statistics) i32 {
     if (fd < 0) return ebadf;
     return packet.statistics(fd, into orelse return socket.einval);
 }

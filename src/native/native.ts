@@ -2,6 +2,7 @@
 import { dlopen } from "bun:ffi";
 import { closeSync, readFileSync, writeSync } from "node:fs";
 
+import { build } from "../build.ts";
 import { ProxyError } from "../errors.ts";
 import shimPath from "../../ffi/zig-out/lib/libtproxy.so" with { type: "file" };
 import { abiVersion, symbols } from "./abi.ts";
@@ -133,10 +134,12 @@ export function close(fd: number): void {
 }
 
 /**
- * The executable carries the shim, and Bun would extract it to /tmp and leave it there: a file in memory
- * (memfd_create(2)) needs no /tmp and is gone with the process, however that ends.
+ * The static executable has the shim built in, under a name of its own (ffi/static/library.zig). The dynamic one carries
+ * it as a file, and Bun would extract that to /tmp and leave it there: a file in memory (memfd_create(2)) needs no /tmp
+ * and is gone with the process, however that ends.
  */
 function load(): ReturnType<typeof dlopen<typeof symbols>>["symbols"] {
+  if (build.flavour === "static") return dlopen("libtproxy-built-in.so", symbols).symbols;
   if (!shimPath.startsWith("/$bunfs/")) return dlopen(shimPath, symbols).symbols;
   const libc = dlopen("libc.so.6", { memfd_create: { args: ["ptr", "u32"], returns: "i32" } });
   const fd = libc.symbols.memfd_create(new TextEncoder().encode("tproxy\0"), closeOnExec);

@@ -1,0 +1,47 @@
+/**
+ * Makes a static executable: `main.ts BUN_EXECUTABLE OUT [--record]`, where BUN_EXECUTABLE is what `bun build --compile`
+ * makes for musl. `--record` writes what it imports to imports.txt; without it that has to be what is recorded.
+ */
+import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { resolve } from "node:path";
+
+import { Elf, LinkError } from "./elf.ts";
+import { assertRecorded, describeImports, importsOf } from "./imports.ts";
+import { link } from "./link.ts";
+import { stubText, threadLocalOf } from "./stub.ts";
+
+const [from = "", to = "", ...options] = process.argv.slice(2);
+const recorded = `${import.meta.dir}/imports.txt`;
+const ffi = resolve(import.meta.dir, "../../ffi");
+
+try {
+  main();
+} catch (error) {
+  if (!(error instanceof LinkError)) throw error;
+  console.error(`link: ${error.message}`);
+  process.exitCode = 1;
+}
+
+function main(): void {
+  const bun = new Elf(readFileSync(from), from);
+  const imports = importsOf(bun);
+  if (options.includes("--record")) writeFileSync(recorded, describeImports(imports));
+  assertRecorded(imports, readFileSync(recorded, "utf8"));
+  const threadLocal = threadLocalOf(bun, imports);
+  const runtime = buildRuntime(stubText(bun, imports, threadLocal));
+  writeFileSync(`${to}.new`, link({ bun, runtime, imports, threadLocal }));
+  chmodSync(`${to}.new`, 0o755);
+  renameSync(`${to}.new`, to);
+}
+
+/** By Zig, whose libc.a is musl's: everything that Bun imports, at addresses that are the same in each build. */
+function buildRuntime(stub: string): Elf {
+  const path = `${ffi}/zig-out/stub.s`;
+  mkdirSync(`${ffi}/zig-out`, { recursive: true });
+  if (!existsSync(path) || readFileSync(path, "utf8") !== stub) writeFileSync(path, stub);
+  const command = ["zig", "build", "runtime", `-Dstub=${path}`];
+  const { exitCode, stderr } = Bun.spawnSync(command, { cwd: ffi, stderr: "pipe" });
+  if (exitCode !== 0) throw new LinkError(`the runtime does not build:\n${stderr.toString()}`);
+  const runtime = `${ffi}/zig-out/bin/runtime`;
+  return new Elf(readFileSync(runtime), runtime);
+}
