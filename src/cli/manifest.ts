@@ -1,0 +1,30 @@
+/** `tproxy manifest`: the sidecar for one's own pods. */
+import { Option, type Command } from "commander";
+
+import { sidecarManifest, type SidecarOptions } from "../kubernetes/manifest.ts";
+import * as values from "./values.ts";
+
+export function manifestCommand(program: Command): void {
+  const command = program.command("manifest");
+  command.description("print the sidecar for a Kubernetes pod's spec, as in install.yaml");
+  command.addOption(
+    new Option("--image <name>", "where the proxy is").default("tproxy:dev", "tproxy:dev"),
+  );
+  command.addOption(new Option("--namespace <name>", "of the pod").default("default", "default"));
+  command.addOption(
+    new Option("--service-account <name>", "of the pod: its certificate names it").default(
+      "default",
+      "default",
+    ),
+  );
+  command.addOption(
+    new Option("--trust-domain <name>", "of the certificate's SPIFFE ID")
+      .argParser(values.trustDomain)
+      .default("cluster.local", "cluster.local"),
+  );
+  command.action((options: SidecarOptions) => {
+    process.stdout.write(heading + sidecarManifest(options));
+  });
+}
+
+const heading = "# For a pod's spec; in a Deployment that is spec.template.spec.\n";

@@ -1,0 +1,160 @@
+/** The proxy as a native sidecar, as YAML for a pod's spec; install.yaml has the same lines. Pure. */
+import { stringify } from "yaml";
+
+import { ProxyError } from "../errors.ts";
+import { isTrustDomain } from "../identity/spiffe-id.ts";
+
+export type SidecarOptions = {
+  readonly image: string;
+  readonly namespace: string;
+  readonly serviceAccount: string;
+  /** Of the SPIFFE ID that its certificate has to name. */
+  readonly trustDomain: string;
+};
+
+/** Fields of a pod's spec. Throws USAGE for names that Kubernetes would not take. */
+export function sidecarManifest(options: SidecarOptions): string {
+  assertNames(options);
+  return `${identityText(options)}${containerText(options)}${volumesText(options)}`;
+}
+
+/** Whom the certificate names: SPIFFE's form for service accounts. */
+export function spiffeIdOf({ trustDomain, namespace, serviceAccount }: SidecarOptions): string {
+  return `spiffe://${trustDomain}/ns/${namespace}/sa/${serviceAccount}`;
+}
+
+function identityText({ serviceAccount }: SidecarOptions): string {
+  return `serviceAccountName: ${scalar(serviceAccount)}
+# Time for the application's own end, then for the proxy's (--drain, 30s).
+terminationGracePeriodSeconds: 60
+`;
+}
+
+function containerText({ image }: SidecarOptions): string {
+  return `initContainers:
+  # A native sidecar (Kubernetes 1.29): it is ready before the application starts, and ends after it.
+  - name: proxy
+    image: ${scalar(image)}
+    imagePullPolicy: IfNotPresent
+    restartPolicy: Always
+    args:
+      - --credentials=${credentialsDirectory}
+      - --policy=${policyDirectory}/policy.yaml
+    ports:
+      - name: proxy-status
+        containerPort: 15020
+    # The application waits for this: nothing of it is sent before the rules are in.
+    startupProbe:
+      httpGet:
+        path: /readyz
+        port: 15020
+      periodSeconds: 1
+      failureThreshold: 60
+    # Out of its Services while it drains, or when its certificate has expired.
+    readinessProbe:
+      httpGet:
+        path: /readyz
+        port: 15020
+    # No limit of CPU: a proxy that is throttled delays every connection.
+    resources:
+      requests:
+        cpu: 100m
+        memory: 64Mi
+      limits:
+        memory: 256Mi
+${securityText}    volumeMounts:
+      # Whole directories: a subPath would never show a renewed certificate or a changed policy.
+      - name: tproxy-credentials
+        mountPath: ${credentialsDirectory}
+        readOnly: true
+      - name: tproxy-policy
+        mountPath: ${policyDirectory}
+        readOnly: true
+`;
+}
+
+function volumesText(options: SidecarOptions): string {
+  const { namespace, serviceAccount } = options;
+  return `volumes:
+  # For trials (otherwise have cert-manager write this Secret, or another issuer):
+  #   tls-tproxy certs --name ${serviceAccount} --id ${spiffeIdOf(options)}
+  #   kubectl create secret generic ${serviceAccount}-tls --namespace ${namespace} --type kubernetes.io/tls --from-file certs/${serviceAccount}
+  - name: tproxy-credentials
+    secret:
+      secretName: ${serviceAccount}-tls
+      # 0400: root's alone.
+      defaultMode: 256
+      # Named one by one: a Secret of this type need not have ca.crt, and the pod then says that it is missing.
+      items:
+        - key: tls.crt
+          path: tls.crt
+        - key: tls.key
+          path: tls.key
+        - key: ca.crt
+          path: ca.crt
+  # On GKE with workload certificates, in place of the Secret; the policy then names
+  # spiffe://PROJECT.svc.id.goog/ns/${namespace}/sa/… :
+  # - name: tproxy-credentials
+  #   csi:
+  #     driver: workloadcertificates.security.cloud.google.com
+  # Who may come and who is expected where:
+  #   kubectl create configmap ${serviceAccount}-policy --namespace ${namespace} --from-file policy.yaml
+  - name: tproxy-policy
+    configMap:
+      name: ${serviceAccount}-policy
+`;
+}
+
+/** What Kubernetes would refuse, or YAML read as something else. */
+function assertNames({ image, namespace, serviceAccount, trustDomain }: SidecarOptions): void {
+  const faults = [
+    [/^[a-z0-9][\w./:@-]{0,500}$/i.test(image), "--image", "an image like tproxy:dev", image],
+    [isLabel(namespace), "--namespace", "a namespace like default", namespace],
+    [
+      serviceAccount.length <= serviceAccountLengthMax && serviceAccount.split(".").every(isLabel),
+      "--service-account",
+      "a service account like orders",
+      serviceAccount,
+    ],
+    [isTrustDomain(trustDomain), "--trust-domain", "one like cluster.local", trustDomain],
+  ] as const;
+  const fault = faults.find(([isGood]) => !isGood);
+  if (fault === undefined) return;
+  const [, flag, wanted, text] = fault;
+  throw new ProxyError("USAGE", `${flag} ${JSON.stringify(text)}: it must be ${wanted}`);
+}
+
+/** RFC 1123, as Kubernetes has it. */
+function isLabel(text: string): boolean {
+  return /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/.test(text);
+}
+
+/** Quoted where YAML, old or new, would take it for a number or a boolean. */
+function scalar(text: string): string {
+  return stringify(text, { version: "1.1", lineWidth: 0 }).trimEnd();
+}
+
+const credentialsDirectory = "/etc/tproxy/credentials";
+const policyDirectory = "/etc/tproxy/policy";
+/** Its Secret's and its ConfigMap's names end with a word more, and have 253 characters at most. */
+const serviceAccountLengthMax = 240;
+
+const securityText = `    securityContext:
+      # Kubernetes gives a container that is not root's no capabilities, whatever is added here.
+      runAsUser: 0
+      runAsNonRoot: false
+      readOnlyRootFilesystem: true
+      allowPrivilegeEscalation: false
+      seccompProfile:
+        type: RuntimeDefault
+      capabilities:
+        drop:
+          - ALL
+        add:
+          # Rules and routes.
+          - NET_ADMIN
+          # Transparent sockets and marks.
+          - NET_RAW
+          # Ports 1, 2 and 3: not every runtime opens those below 1024 to all.
+          - NET_BIND_SERVICE
+`;

@@ -1,0 +1,183 @@
+/** install.yaml: valid for Kubernetes, and true of this program. */
+import { X509Certificate } from "node:crypto";
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { expect, test } from "bun:test";
+import { parse } from "yaml";
+
+import { makeProgram } from "../../../src/cli/program.ts";
+import { findCredentialFiles } from "../../../src/identity/discovery.ts";
+import { parseSpiffeId, type SpiffeId } from "../../../src/identity/spiffe-id.ts";
+import { matches } from "../../../src/policy/id-pattern.ts";
+import { parsePolicy } from "../../../src/policy/document.ts";
+import { defaultMeshRanges } from "../../../src/config.ts";
+import {
+  installed,
+  installText,
+  ofKind,
+  pods,
+  type DemoPod,
+  type Volume,
+} from "../../support/kubernetes/install.ts";
+import { faultsOf } from "../../support/kubernetes/schema.ts";
+import { executable } from "../../support/pods.ts";
+import { temporaryDirectory } from "../../support/temporary.ts";
+
+test.each(["v1.29", "v1.37"] as const)("every object is valid for Kubernetes %s", (version) => {
+  expect(installed.length).toBe(9);
+  expect(installed.flatMap((object) => faultsOf(version, object))).toEqual([]);
+});
+
+test("control: a field that Kubernetes does not know, or of another type, is a fault", () => {
+  const [deployment] = ofKind("Deployment");
+  const wrong = structuredClone(deployment) as unknown as Wrong;
+  const [proxy] = wrong.spec.template.spec.initContainers;
+  proxy["restartPolcy"] = "Always";
+  proxy["args"] = "--v=1";
+  expect(faultsOf("v1.29", wrong)).toEqual([
+    expect.stringContaining("restartPolcy"),
+    expect.stringContaining("/initContainers/0/args must be array"),
+  ]);
+  expect(() => faultsOf("v1.29", { apiVersion: "v1", kind: "Pot" })).toThrow("no schema");
+});
+
+type Wrong = {
+  readonly spec: {
+    readonly template: { readonly spec: { readonly initContainers: [Record<string, unknown>] } };
+  };
+};
+
+test("what one object names of another is there", () => {
+  expect(ofKind("Namespace").map(({ metadata }) => metadata.name)).toEqual(["tproxy-demo"]);
+  const accounts = ofKind("ServiceAccount").map(({ metadata }) => metadata.name);
+  expect(pods.map(({ spec }) => spec.serviceAccountName)).toEqual(accounts);
+  for (const { kind, metadata } of installed)
+    if (kind !== "Namespace") expect(metadata).toHaveProperty("namespace", "tproxy-demo");
+  for (const { spec } of ofKind("Deployment"))
+    expect(spec.template.metadata.labels).toMatchObject(spec.selector.matchLabels);
+  for (const { metadata, spec } of ofKind("Service")) {
+    const pod = podNamed(metadata.name);
+    expect(spec.selector).toEqual({ app: pod.name });
+    const names = pod.application.ports?.map(({ name }) => name);
+    for (const { targetPort } of spec.ports) expect(names).toContain(targetPort);
+  }
+});
+
+function idOf(serviceAccount: string): SpiffeId {
+  return parseSpiffeId(`spiffe://cluster.local/ns/tproxy-demo/sa/${serviceAccount}`);
+}
+
+function podNamed(name: string): DemoPod {
+  const found = pods.find((pod) => pod.name === name);
+  if (found === undefined) throw new Error(`there is no pod ${name}`);
+  return found;
+}
+
+test.each(pods)("$name: every option of the proxy is one, and takes its value", ({ proxy }) => {
+  const { operands, unknown } = makeProgram().parseOptions([...(proxy.args ?? [])]);
+  expect([operands, unknown]).toEqual([[], []]);
+  expect(proxy.args?.length).toBe(2);
+});
+
+test.each(pods)("$name: the status port is probed where it is by default", ({ proxy }) => {
+  const port = makeProgram().opts()["statusAddress"]?.port as unknown;
+  expect(proxy.startupProbe?.httpGet).toEqual({ path: "/readyz", port: port as number });
+  expect(proxy.readinessProbe?.httpGet).toEqual({ path: "/readyz", port: port as number });
+  expect(proxy.restartPolicy).toBe("Always");
+});
+
+test.each(pods)("$name: its policy lets the other in and expects it everywhere", (pod) => {
+  const { inbound, outbound } = parsePolicy(pod.policy, "policy.yaml").fields;
+  const other = pods.find((one) => one !== pod)?.name ?? "";
+  const expected = outbound?.expect ?? [];
+  for (const allow of [inbound?.allow, ...expected.map((rule) => rule.allow)]) {
+    expect(allow?.map((pattern) => matches(pattern, idOf(other)))).toEqual([true]);
+    expect(allow?.map((pattern) => matches(pattern, idOf(pod.name)))).toEqual([false]);
+  }
+  expect(inbound?.mode).toBe("strict");
+  expect(expected.map(({ to }) => to.text)).toEqual(defaultMeshRanges.map(({ text }) => text));
+  expect(outbound).not.toContainAnyKeys(["mesh", "exclude", "excludePorts"]);
+});
+
+test.each(pods)("$name: in clear is the port that the kubelet probes, and no other", (pod) => {
+  const { ports = {} } = parsePolicy(pod.policy, "policy.yaml").fields.inbound ?? {};
+  const name = pod.application.readinessProbe?.httpGet.port;
+  const probed = pod.application.ports?.find((port) => port.name === name)?.containerPort;
+  expect(ports).toEqual({ [String(probed)]: { mode: "passthrough" } });
+});
+
+test.each(pods)("$name: no container may more than it needs", ({ proxy, application }) => {
+  for (const { securityContext } of [proxy, application])
+    expect(securityContext).toMatchObject({
+      readOnlyRootFilesystem: true,
+      allowPrivilegeEscalation: false,
+      seccompProfile: { type: "RuntimeDefault" },
+      capabilities: { drop: ["ALL"] },
+    });
+  const added = proxy.securityContext?.capabilities?.add;
+  expect(added).toEqual(["NET_ADMIN", "NET_RAW", "NET_BIND_SERVICE"]);
+  expect(application.securityContext?.capabilities?.add).toBeUndefined();
+  expect(application.securityContext?.runAsNonRoot).toBe(true);
+  expect(application.securityContext?.runAsUser).toBeGreaterThan(0);
+  expect(application.volumeMounts).toBeUndefined();
+});
+
+test("each application has a user of its own", () => {
+  const uids = pods.map(({ application }) => application.securityContext?.runAsUser);
+  expect(new Set(uids).size).toBe(pods.length);
+});
+
+/** What a volume puts into its directory, empty files under the right names. */
+function mounted(names: readonly string[]): string {
+  const directory = temporaryDirectory();
+  for (const name of names) writeFileSync(`${directory}/${name}`, "");
+  return directory;
+}
+
+test.each(pods)("$name: mounts are where its options look", ({ proxy, spec }) => {
+  const [credentials, policy] = proxy.volumeMounts ?? [];
+  expect(proxy.args).toEqual([
+    `--credentials=${credentials?.mountPath}`,
+    `--policy=${policy?.mountPath}/policy.yaml`,
+  ]);
+  expect(proxy.volumeMounts?.map(({ name }) => name)).toEqual(spec.volumes.map(({ name }) => name));
+  expect(proxy.volumeMounts?.every(({ readOnly }) => readOnly === true)).toBe(true);
+  const { secret } = spec.volumes[0] ?? {};
+  expect(secret?.defaultMode).toBe(0o400);
+  const names = secret?.items.map(({ path }) => path) ?? [];
+  expect(findCredentialFiles(mounted(names))).not.toBeNull();
+  expect(findCredentialFiles(mounted(names.slice(1)))).toBeNull();
+});
+
+test.each(pods)("$name: the commands beside the Secret make what it mounts", ({ name, spec }) => {
+  const line = new RegExp(`#   tls-tproxy (certs --name ${name} .*)`).exec(installText)?.[1] ?? "";
+  const out = `${temporaryDirectory()}/certs`;
+  mkdirSync(out);
+  const command = [...executable(), ...line.split(" "), "--out", out];
+  expect(Bun.spawnSync(command).exitCode).toBe(0);
+  const { secret } = spec.volumes[0] ?? {};
+  expect(readdirSync(`${out}/${name}`).toSorted()).toEqual(
+    (secret?.items ?? []).map(({ key }) => key).toSorted(),
+  );
+  const certificate = new X509Certificate(readFileSync(`${out}/${name}/tls.crt`));
+  expect(certificate.subjectAltName).toBe(`URI:${idOf(spec.serviceAccountName)}`);
+  expect(installText).toContain(
+    `#   kubectl create secret generic ${secret?.secretName} --namespace tproxy-demo --type kubernetes.io/tls --from-file certs/${name}\n`,
+  );
+});
+
+test.each(pods)("$name: with GKE's volume in the Secret's place it is valid as well", (pod) => {
+  const at = installText.indexOf(`secretName: ${pod.name}-tls`);
+  const lines = /^ +# (- name: tproxy-credentials\n(?: +# {3}.*\n)+)/m.exec(installText.slice(at));
+  const text = (lines?.[1] ?? "").replaceAll(/^ +# /gm, "");
+  const [volume] = parse(text) as readonly Volume[];
+  expect(volume?.csi?.driver).toBe("workloadcertificates.security.cloud.google.com");
+  const deployment = structuredClone(
+    ofKind("Deployment").find(({ metadata }) => metadata.name === pod.name),
+  );
+  const { volumes } = deployment?.spec.template.spec ?? { volumes: [] };
+  (volumes as (Volume | undefined)[])[0] = volume;
+  expect(volumes.map(({ name }) => name)).toEqual(pod.spec.volumes.map(({ name }) => name));
+  expect(faultsOf("v1.29", deployment)).toEqual([]);
+  const gke = ["certificates.pem", "private_key.pem", "ca_certificates.pem"];
+  expect(findCredentialFiles(mounted(gke))).not.toBeNull();
+});
