@@ -1,4 +1,5 @@
 /** How this program was built: said by scripts/build.sh, which knows it. */
+import manifest from "../package.json" with { type: "json" };
 
 export type Build = {
   readonly version: string;
@@ -14,5 +15,11 @@ declare const TPROXY_BUILD: Build;
 
 export const build: Build =
   typeof TPROXY_BUILD === "undefined"
-    ? { version: "0.1.0", commit: "unknown", bun: Bun.version, zig: "unknown", flavour: "source" }
+    ? {
+        version: manifest.version,
+        commit: "unknown",
+        bun: Bun.version,
+        zig: "unknown",
+        flavour: "source",
+      }
     : TPROXY_BUILD;

@@ -21,7 +21,7 @@ export async function serveInbound(downstream: Intercepted, context: Context): P
       if (peer.told) await downstream.stream.dismiss(context.limits.dismissMsMax);
       return;
     }
-    if (peer.kind === "plain") context.ledger.letIn(record, peer.mode);
+    if (peer.kind === "plain") context.ledger.letIn(record, peer.mode, peer.speaks);
     else context.ledger.meet(record, peer.identity);
 
     const application = await reach(downstream, context);
@@ -35,24 +35,32 @@ export async function serveInbound(downstream: Intercepted, context: Context): P
   }
 }
 
-type Received = Terminated | { readonly kind: "plain"; readonly mode: PlainMode };
-
 /** A strict port's connections are TLS. On an inspected port the first bytes tell, and the mode of this moment decides. */
 async function receive(downstream: Intercepted, context: Context): Promise<Received> {
   const { stream, original } = downstream;
   const { limits, rules, terminating } = context;
+  const began = performance.now();
   if (downstream.undecided) {
     const first = await firstBytes(stream, limits);
     const mode = rules().mode(original.port);
     if (first === "ours") stream.startTls(terminating());
+    else if (first === "gone") stream.terminate("");
     else if (mode === "strict") return { ...plainText, kind: "refuse" };
-    else if (first !== "gone") {
+    else {
       stream.startPlain();
-      return { kind: "plain", mode: mode === "audit" ? "audit" : "permissive" };
+      return {
+        kind: "plain",
+        mode: mode === "audit" ? "audit" : "permissive",
+        speaks: first !== "ended",
+      };
     }
   }
-  return await terminate(stream, limits, () => rules().client(original.port));
+  const left = Math.max(1, limits.handshakeMsMax - (performance.now() - began));
+  return await terminate(stream, left, () => rules().client(original.port));
 }
+
+type Received =
+  Terminated | { readonly kind: "plain"; readonly mode: PlainMode; readonly speaks: boolean };
 
 /** The policy has become strict while the first bytes were on their way. */
 const plainText = {

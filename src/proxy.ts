@@ -13,6 +13,7 @@ import { RuleWatch } from "./intercept/watch.ts";
 import { watchAges } from "./lifecycle/age.ts";
 import { drain, type DrainEnd } from "./lifecycle/drain.ts";
 import { watchIdle } from "./lifecycle/idle.ts";
+import { trimWhenIdle } from "./lifecycle/trim.ts";
 import { Readiness } from "./lifecycle/readiness.ts";
 import type { Log } from "./log/log.ts";
 import { descriptorsMax } from "./native/limits.ts";
@@ -67,7 +68,9 @@ export function startProxy(config: Config, log: Log): Proxy {
   const watch = watchRules(rules, log, undo);
   state.watch = watch;
   unlessWatched.move();
-  reloading.changing = { generation, ledger, installed: rules, watch, fixed: config.fixed };
+  const { fixed } = config;
+  const { ending } = reloading;
+  reloading.changing = { generation, ledger, installed: rules, watch, fixed, ending };
   warnOfBound(limits.connectionsMax, config.limits.connectionsMax, log);
   reloading.introduce();
   const stack = undo.move();
@@ -216,9 +219,9 @@ function contextOf(
   };
 }
 
-/** Ends connections that are idle or old. Returns what ends that. */
+/** Ends connections that are idle or old, and gives memory back when nothing happens. Returns what ends that. */
 function watchLives(ledger: Ledger, limits: Limits): () => void {
-  const watches = [watchAges(ledger, limits)];
+  const watches = [watchAges(ledger, limits), trimWhenIdle(ledger)];
   if (limits.idleMsMax !== null) watches.push(watchIdle(ledger, limits.idleMsMax));
   return () => {
     for (const stop of watches) stop();

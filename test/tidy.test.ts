@@ -7,7 +7,7 @@ import { dirname, join, normalize } from "node:path";
 const layers = [
   ["main.ts"],
   ["cli/"],
-  ["demo/", "check/"],
+  ["demo/", "check/", "kubernetes/", "selftest/"],
   ["proxy.ts"],
   ["serving.ts"],
   ["inbound.ts", "outbound.ts", "context.ts"],
@@ -45,7 +45,7 @@ test("values are imported down the layers only", () => {
 });
 
 test.each([
-  ["bun:ffi", ["native/native.ts"]],
+  ["bun:ffi", ["native/native.ts", "native/worker.ts"]],
   ["setTimeout(", ["deadline.ts"]],
   ["setInterval(", ["deadline.ts"]],
   ["process.exit(", ["main.ts"]],

@@ -7,7 +7,7 @@ const netlink = @import("netlink.zig");
 const sockaddr = @import("sockaddr.zig");
 const socket = @import("socket.zig");
 
-const abi_version = 4;
+const abi_version = 5;
 const ebadf: i32 = -@as(i32, @intFromEnum(linux.E.BADF));
 
 pub export fn tproxy_abi_version() i32 {
@@ -82,6 +82,12 @@ pub export fn tproxy_tcp_state(fd: i32) i32 {
 pub export fn tproxy_peek(fd: i32, buffer: ?[*]u8, size: u32) i32 {
     if (fd < 0) return ebadf;
     return socket.peek(fd, buffer orelse return socket.einval, size);
+}
+
+/// madvise(2) for whole pages of this process.
+pub export fn tproxy_advise(address: u64, size: u64, advice: u32) i32 {
+    if (address % std.heap.page_size_min != 0 or size == 0) return socket.einval;
+    return socket.result(linux.madvise(@ptrFromInt(address), size, advice));
 }
 
 /// One datagram to the kernel: netlink(7).

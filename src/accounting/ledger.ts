@@ -20,6 +20,7 @@ export class Ledger {
   readonly #live = new Set<ConnectionRecord>();
   readonly #options: LedgerOptions;
   #strangers = 0;
+  #opened = 0;
   #emptied = Promise.withResolvers<void>();
 
   constructor(options: LedgerOptions) {
@@ -36,14 +37,23 @@ export class Ledger {
     return this.#strangers;
   }
 
+  /** Grows with all that connections do: the same number twice, and nothing has happened meanwhile. */
+  get work(): number {
+    let sum = this.#opened;
+    for (const record of this.#live) sum += record.bytes;
+    return sum;
+  }
+
   get live(): Iterable<ConnectionRecord> {
     return this.#live;
   }
 
   open(direction: Direction, intercepted: Intercepted): ConnectionRecord {
     const { log, metrics, now } = this.#options;
-    const record = new ConnectionRecord(direction, intercepted, now());
+    const times = { now: now(), ownNotAfter: this.#options.ownNotAfter() };
+    const record = new ConnectionRecord(direction, intercepted, times);
     this.#live.add(record);
+    this.#opened += 1;
     if (direction === "inbound") this.#strangers += 1;
     metrics.opened(direction);
     if (log.verbosity > 0) log.write("I", direction, acceptLine(record));
@@ -53,14 +63,13 @@ export class Ledger {
   /** The peer is verified. */
   meet(record: ConnectionRecord, identity: PeerIdentity): void {
     if (record.isStranger) this.#strangers -= 1;
-    const { now, ownNotAfter } = this.#options;
-    record.meet(identity, ownNotAfter(), now());
+    record.meet(identity, this.#options.now());
   }
 
-  /** The peer speaks plain text, and the port's mode lets it. */
-  letIn(record: ConnectionRecord, mode: PlainMode): void {
-    this.#strangers -= 1;
+  /** The peer speaks plain text, and the port's mode lets it. One that says nothing and ends is no sign of anybody. */
+  letIn(record: ConnectionRecord, mode: PlainMode, speaks: boolean): void {
     record.plain = mode;
+    if (!speaks) return;
     const { log, metrics } = this.#options;
     metrics.plain(mode);
     if (mode === "audit") log.write("W", "inbound", plainLine(record), { plaintext: mode });

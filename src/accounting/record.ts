@@ -39,7 +39,15 @@ export class ConnectionRecord {
   handshakeMs: number | null = null;
   outcome: Outcome = { kind: "unsettled" };
 
-  constructor(direction: Direction, intercepted: Intercepted, now: number) {
+  /** When the certificate expires that was ours as it began: it is made with that one, or with a newer one. */
+  readonly #ownNotAfter: number;
+
+  constructor(
+    direction: Direction,
+    intercepted: Intercepted,
+    { now, ownNotAfter }: { readonly now: number; readonly ownNotAfter: number },
+  ) {
+    this.#ownNotAfter = ownNotAfter;
     this.direction = direction;
     this.peer = intercepted.peer;
     this.original = intercepted.original;
@@ -58,15 +66,15 @@ export class ConnectionRecord {
     this.outcome = { kind: "denied", reason };
   }
 
-  /** Inbound, and neither verified nor let in unverified. */
+  /** Inbound, and nobody has shown who it is: plain text that was let in is a stranger's, too. */
   get isStranger(): boolean {
-    return this.direction === "inbound" && this.identity === null && this.plain === null;
+    return this.direction === "inbound" && this.identity === null;
   }
 
-  /** The peer is verified; `now` on the record's clock, `ownNotAfter` of our certificate. */
-  meet(identity: PeerIdentity, ownNotAfter: number, now: number): void {
+  /** The peer is verified; `now` on the record's clock. */
+  meet(identity: PeerIdentity, now: number): void {
     this.identity = identity;
-    this.notAfter = Math.min(identity.notAfter, ownNotAfter);
+    this.notAfter = Math.min(identity.notAfter, this.#ownNotAfter);
     this.handshakeMs = now - this.openedAt;
   }
 

@@ -13,6 +13,9 @@ export type Finding = {
 
 export type Section = { readonly title: string; readonly findings: readonly Finding[] };
 
+/** What it comes to. */
+export type Advice = { readonly well: string; readonly bad: string };
+
 export function good(title: string, detail = ""): Finding {
   return { level: "good", title, detail, remedy: "" };
 }
@@ -31,11 +34,15 @@ export function isWell(sections: readonly Section[]): boolean {
 }
 
 /** Lines for people: ✓ good, ! a warning, ✗ bad, with the remedy below. */
-export function formatSections(sections: readonly Section[], colour: boolean): string {
+export function formatSections(
+  sections: readonly Section[],
+  colour: boolean,
+  advice: Advice = aboutProxy,
+): string {
   const parts = sections.map(({ title, findings }) =>
     [title, ...findings.flatMap((finding) => linesOf(finding, colour))].join("\n"),
   );
-  return `${parts.join("\n\n")}\n\n${summaryOf(sections)}\n`;
+  return `${parts.join("\n\n")}\n\n${summaryOf(sections, advice)}\n`;
 }
 
 /** One object for programs. */
@@ -74,14 +81,16 @@ function linesOf({ level, title, detail, remedy }: Finding, colour: boolean): re
   return [`  ${mark} ${title}${seen}`, ...(remedy === "" ? [] : [`      ${remedy}`])];
 }
 
-function summaryOf(sections: readonly Section[]): string {
+function summaryOf(sections: readonly Section[], advice: Advice): string {
   const all = sections.flatMap(({ findings }) => findings);
   const count = (level: Level): number => all.filter((one) => one.level === level).length;
   const numbers = `${count("good")} good, ${count("warning")} warnings, ${count("bad")} bad.`;
-  const advice = isWell(sections)
-    ? "The proxy can start."
-    : "The proxy cannot do its work like this.";
-  return `${numbers} ${advice}`;
+  return `${numbers} ${isWell(sections) ? advice.well : advice.bad}`;
 }
 
 const signs = { good: ["✓", 32], warning: ["!", 33], bad: ["✗", 31] } as const;
+
+const aboutProxy: Advice = {
+  well: "The proxy can start.",
+  bad: "The proxy cannot do its work like this.",
+};

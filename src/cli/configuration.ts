@@ -65,7 +65,8 @@ function careOf(flags: InterceptionFlags, environment: Environment, confirmed: b
   const session = Number(environment["SSH_CONNECTION"]?.split(" ")[3] ?? sshPort);
   return {
     scopedByUser: flags.onlyUid !== undefined,
-    keepOpen: confirmed ? [] : [sshPort, session],
+    keepOpen: [sshPort, session],
+    onTrial: confirmed,
   };
 }
 

@@ -1,15 +1,17 @@
 /** The command line as a whole: what there is, and how it presents itself. */
 import { Command } from "commander";
 
-import manifest from "../../package.json" with { type: "json" };
+import { build } from "../build.ts";
 import { certsCommand } from "./certs.ts";
 import { checkCommand } from "./check.ts";
 import { confirmCommand } from "./confirm.ts";
 import { demoCommands } from "./demo.ts";
 import { describeOption } from "./options.ts";
+import { manifestCommand } from "./manifest.ts";
 import { policyCommand } from "./policy.ts";
 import { rulesCommand } from "./rules.ts";
 import { runCommand } from "./run.ts";
+import { selftestCommand, versionCommand } from "./selftest.ts";
 import { whyCommand } from "./why.ts";
 
 /** The program, ready to parse normalised arguments; it throws CommanderError instead of exiting. */
@@ -30,7 +32,7 @@ export function makeProgram(): Command {
     })
     .addHelpText("after", epilogue);
   runCommand(program);
-  program.version(`tls-tproxy ${manifest.version}`, "-V, --version", "show the version");
+  program.version(`tls-tproxy ${build.version}`, "-V, --version", "show the version");
   program.helpOption("-h, --help", "show this");
   program.helpCommand(false);
   program.commandsGroup("Commands:");
@@ -40,7 +42,10 @@ export function makeProgram(): Command {
   checkCommand(program);
   policyCommand(program);
   whyCommand(program);
+  selftestCommand(program);
+  versionCommand(program);
   certsCommand(program);
+  manifestCommand(program);
   return program;
 }
 

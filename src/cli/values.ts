@@ -4,7 +4,14 @@ import { InvalidArgumentError } from "commander";
 import type { Mark } from "../config.ts";
 import { ProxyError } from "../errors.ts";
 import { isTrustDomain, parseSpiffeId, type SpiffeId } from "../identity/spiffe-id.ts";
-import { formatIp, parseHost, parseSocketAddress, type SocketAddress } from "../net/address.ts";
+import {
+  decodeSocketAddress,
+  encodeSocketAddress,
+  formatIp,
+  parseHost,
+  parseSocketAddress,
+  type SocketAddress,
+} from "../net/address.ts";
 import { parseCidr, type Cidr } from "../net/cidr.ts";
 
 /** A path, unread as yet. */
@@ -52,7 +59,10 @@ export function ip(text: string): string {
 }
 
 export function socketAddress(text: string): SocketAddress {
-  return orInvalid(() => parseSocketAddress(text), "like 10.0.0.1:80 or [fd00::1]:80");
+  // As the kernel tells it: an IPv4-mapped IPv6 address is the IPv4 one.
+  const parse = (): SocketAddress =>
+    decodeSocketAddress(encodeSocketAddress(parseSocketAddress(text)));
+  return orInvalid(parse, "like 10.0.0.1:80 or [fd00::1]:80");
 }
 
 export function dnsName(text: string): string {

@@ -10,13 +10,13 @@ import { Rules } from "../policy/rules.ts";
 import { dialingOptions, terminatingOptions } from "./tls-options.ts";
 
 /**
- * Each change of either makes listeners anew. So session tickets end with what they were made under: their keys belong
- * to a listener's TLS context, and nothing else can read them (RFC 8446, 4.6.1).
+ * Each change of either makes TLS contexts anew. So session tickets end with what they were made under: their keys belong
+ * to a context, and nothing else can read them (RFC 8446, 4.6.1).
  */
 export class Generation {
-  /** Those that terminate TLS. */
   listeners: readonly Listener[] = [];
   readonly #config: Config;
+  #number = 1;
   #credentials: Credentials;
   #rules: Rules;
   #dialing: TLSOptions;
@@ -28,7 +28,7 @@ export class Generation {
     this.#credentials = credentials;
     this.#rules = new Rules(policy, credentials.identity.spiffeId);
     this.#dialing = dialingOptions(credentials, config.tlsVersionMin);
-    this.#terminating = terminatingOptions(credentials, config.tlsVersionMin);
+    this.#terminating = this.#terminatingOptions(credentials);
   }
 
   get credentials(): Credentials {
@@ -50,13 +50,10 @@ export class Generation {
   /** Throws CREDENTIALS_INVALID, POLICY_INVALID; then nothing has changed. */
   takeCredentials(credentials: Credentials): void {
     const rules = new Rules(this.#rules.policy, credentials.identity.spiffeId);
-    const terminating = terminatingOptions(credentials, this.#config.tlsVersionMin);
-    takenBy(this.#config, () => {
-      for (const listener of this.listeners) listener.renew(terminating);
-    });
+    assertSamePeers(this.#config, this.#rules, rules);
+    this.#renew(credentials);
     this.#credentials = credentials;
     this.#rules = rules;
-    this.#terminating = terminating;
     this.#dialing = dialingOptions(credentials, this.#config.tlsVersionMin);
   }
 
@@ -65,10 +62,46 @@ export class Generation {
     return new Rules(policy, this.#credentials.identity.spiffeId);
   }
 
+  /** In force at once; session tickets end with `endTickets`. */
   takeRules(rules: Rules): void {
     this.#rules = rules;
-    for (const listener of this.listeners) listener.renew(this.#terminating);
   }
+
+  /** Throws ProxyError if the kernel or the TLS library has no place for new contexts. */
+  endTickets(): void {
+    this.#renew(this.#credentials);
+  }
+
+  #renew(credentials: Credentials): void {
+    this.#number += 1;
+    const terminating = this.#terminatingOptions(credentials);
+    takenBy(this.#config, () => {
+      for (const listener of this.listeners) listener.renew(terminating);
+    });
+    this.#terminating = terminating;
+  }
+
+  #terminatingOptions(credentials: Credentials): TLSOptions {
+    return terminatingOptions(credentials, this.#config.tlsVersionMin, this.#number);
+  }
+}
+
+/**
+ * What nobody has said follows from our own certificate, at the start. A renewed one that says something else would
+ * change who is a peer, in silence: it is refused.
+ */
+function assertSamePeers({ credentials }: Config, before: Rules, after: Rules): void {
+  const same =
+    before.verification === after.verification && before.trustDomain === after.trustDomain;
+  if (same) return;
+  const text =
+    `--cert ${credentials.certificate}: its SPIFFE ID would change who is a peer (${peersText(before)} before, ` +
+    `${peersText(after)} with it). Say --verify and --trust-domain, or restart`;
+  throw new ProxyError("CREDENTIALS_INVALID", text);
+}
+
+function peersText({ verification, trustDomain }: Rules): string {
+  return `verify ${verification}, trust domain ${trustDomain ?? "none"}`;
 }
 
 /** Says which files the TLS library has refused. */

@@ -1,15 +1,20 @@
 /** From one policy to another while connections live: nothing passes in clear meanwhile, and what may not stay goes. */
 import type { Ledger } from "../accounting/ledger.ts";
 import type { ConnectionRecord } from "../accounting/record.ts";
-import type { Fixed } from "../config.ts";
+import type { Fixed, Interception } from "../config.ts";
 import { Deadline } from "../deadline.ts";
+import { ProxyError } from "../errors.ts";
+import { endClear, type EndedClear } from "../intercept/clear.ts";
 import type { Installed } from "../intercept/install.ts";
 import { queueLength } from "../intercept/running.ts";
 import type { RuleWatch } from "../intercept/watch.ts";
+import { formatSocketAddress } from "../net/address.ts";
 import { authorize } from "../policy/authorize.ts";
+import { leavesMoreAlone, newlyClearPorts } from "../policy/difference.ts";
 import { interceptionOf } from "../policy/interception.ts";
 import type { Policy } from "../policy/policy.ts";
 import type { Rules } from "../policy/rules.ts";
+import { becomesDiverted } from "./becomes-diverted.ts";
 import type { Generation } from "./generation.ts";
 
 export type Changing = {
@@ -18,29 +23,59 @@ export type Changing = {
   readonly installed: Installed;
   readonly watch: RuleWatch;
   readonly fixed: Fixed;
+  /** Whether the proxy is ending: its rules are no longer to be touched. */
+  readonly ending: () => boolean;
 };
 
-/**
- * Makes `policy` the one that holds; returns how many connections it has ended. Throws ProxyError; then the old one
- * holds.
- */
-export async function changePolicy(policy: Policy, changing: Changing): Promise<number> {
-  const { generation, ledger, installed, watch, fixed } = changing;
+/** Connections that were ended: those that the proxy carried, and those in clear. */
+export type Ended = { readonly carried: number; readonly clear: EndedClear };
+
+/** Makes `policy` the one that holds. Throws ProxyError; then the old one holds. */
+export async function changePolicy(policy: Policy, changing: Changing): Promise<Ended> {
+  const { generation, ledger, fixed } = changing;
+  const before = interceptionOf(generation.rules.policy, fixed);
+  const after = interceptionOf(policy, fixed);
+  const whole = !changing.watch.looksIntact();
+  let carried = 0;
+  if (leavesMoreAlone(before, after)) carried += await letGo(policy, changing);
   const rules = generation.rulesOf(policy);
-  const before = generation.rules.policy;
-  const outward = !Bun.deepEquals(before.outbound, policy.outbound);
-  let ended = outward ? await letGo(rules, changing) : 0;
+  const clear = becomesDiverted(generation.rules, rules, fixed, tupleNamesOf(ledger));
+  // Before the rules change an RST still reaches the other end; what begins between the two looks is ended after.
+  const first = endClear(clear);
+  changeRules(after, before, whole, changing);
+  const second = endClear(clear);
+  generation.takeRules(rules);
+  carried += ledger.terminateWhere("REVOKED", (record) => !isAllowed(record, rules));
+  generation.endTickets();
+  const ended = first.ended + second.ended;
+  return { carried, clear: { ended, refusal: first.refusal ?? second.refusal } };
+}
+
+/** Throws ProxyError; then the rules are those before, or it says that they are not. */
+function changeRules(
+  after: Interception,
+  before: Interception,
+  whole: boolean,
+  { installed, watch }: Changing,
+): void {
   try {
-    installed.change(interceptionOf(policy, fixed));
+    installed.change(after, whole);
   } catch (error) {
-    if (outward) installed.change(interceptionOf(before, fixed));
+    restore(before, installed);
     throw error;
   } finally {
     watch.rewritten(installed.plan());
   }
-  generation.takeRules(rules);
-  ended += ledger.terminateWhere("REVOKED", (record) => !isAllowed(record, rules));
-  return ended;
+}
+
+function restore(before: Interception, installed: Installed): void {
+  try {
+    installed.change(before, true);
+  } catch (error) {
+    if (!(error instanceof ProxyError)) throw error;
+    const text = `no new connection to the mesh begins, because the rules cannot be written: ${error.message}. Restart the proxy`;
+    throw new ProxyError("START_FAILED", text, { cause: error });
+  }
 }
 
 /**
@@ -48,16 +83,23 @@ export async function changePolicy(policy: Policy, changing: Changing): Promise<
  * says next would leave in clear, in the middle of the stream. So no new one begins meanwhile, and those that the
  * kernel has accepted are taken in first.
  */
-async function letGo(rules: Rules, { ledger, installed, fixed }: Changing): Promise<number> {
+async function letGo(policy: Policy, changing: Changing): Promise<number> {
+  const { generation, ledger, installed, watch, fixed, ending } = changing;
   installed.hold();
+  watch.rewritten(installed.plan());
   for (let look = 0; look < looksMax; look += 1) {
     // oxlint-disable-next-line no-await-in-loop -- a look after the other
     await pause(lookMs);
     if (look > 0 && queueLength(fixed.tcpPort) === 0) break;
   }
+  if (ending()) throw new ProxyError("POLICY_INVALID", "the proxy is ending");
+  const rules = generation.rulesOf(policy);
+  const before = interceptionOf(generation.rules.policy, fixed);
+  const ports = newlyClearPorts(before, interceptionOf(policy, fixed));
   return ledger.terminateWhere(
     "REVOKED",
-    ({ direction, original }) => direction === "outbound" && !rules.diverts(original),
+    ({ direction, original, peer }) =>
+      direction === "outbound" && (!rules.diverts(original) || ports.includes(peer.port)),
   );
 }
 
@@ -68,6 +110,16 @@ function isAllowed(record: ConnectionRecord, rules: Rules): boolean {
     return identity === null || authorize(identity, rules.server(original)) === null;
   if (plain !== null) return rules.mode(original.port) !== "strict";
   return identity === null || authorize(identity, rules.client(original.port)) === null;
+}
+
+/** The proxy's own sockets towards peers: what it has accepted. */
+function tupleNamesOf(ledger: Ledger): ReadonlySet<string> {
+  return new Set(
+    Array.from(
+      ledger.live,
+      ({ original, peer }) => `${formatSocketAddress(original)} ${formatSocketAddress(peer)}`,
+    ),
+  );
 }
 
 async function pause(milliseconds: number): Promise<void> {

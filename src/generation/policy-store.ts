@@ -2,6 +2,7 @@
 import type { PolicySource } from "../config.ts";
 import { ProxyError } from "../errors.ts";
 import { assertCareful, assertReachable } from "../policy/care.ts";
+import { isSameMeaning } from "../policy/difference.ts";
 import type { Policy } from "../policy/policy.ts";
 import { WatchedFiles } from "../watched-files.ts";
 import { loadPolicy } from "./policy-file.ts";
@@ -10,6 +11,8 @@ export type PolicyStoreOptions = {
   readonly source: PolicySource;
   /** A good one that differs from the one before. A rejection with a ProxyError keeps the old one. */
   readonly replaced: (policy: Policy) => Promise<void>;
+  /** One that says the same in other places. */
+  readonly moved: (policy: Policy) => void;
   /** What stood in the file was no good. Called once for each different reason. */
   readonly kept: (reason: string) => void;
 };
@@ -19,6 +22,7 @@ export class PolicyStore {
   readonly #watch: WatchedFiles | null;
   #current: Policy;
   #reason = "";
+  #isWhole = true;
   #changing = false;
   #again = false;
 
@@ -26,7 +30,7 @@ export class PolicyStore {
   constructor(options: PolicyStoreOptions) {
     const { file } = options.source;
     this.#options = options;
-    this.#current = checkedPolicy(options.source);
+    this.#current = checkedPolicy(options.source, null);
     this.#watch = file === null ? null : new WatchedFiles([file], () => void this.reload());
   }
 
@@ -34,9 +38,13 @@ export class PolicyStore {
     return this.#current;
   }
 
-  /** Reads the file now; one change after the other. Never rejects but for a bug. */
-  async reload(): Promise<void> {
+  /**
+   * Reads the file now; one change after the other. `tell`: says of a bad one even what it has said before. Never
+   * rejects but for a bug.
+   */
+  async reload(tell = false): Promise<void> {
     this.#again = true;
+    if (tell) this.#reason = "";
     if (this.#changing) return;
     this.#changing = true;
     try {
@@ -56,10 +64,17 @@ export class PolicyStore {
 
   async #take(): Promise<void> {
     try {
-      const found = checkedPolicy(this.#options.source);
-      this.#reason = "";
-      if (Bun.deepEquals(found, this.#current)) return;
-      await this.#options.replaced(found);
+      const found = checkedPolicy(this.#options.source, this.#current);
+      if (this.#isWhole && isSameMeaning(found, this.#current)) {
+        this.#reason = "";
+        if (!Bun.deepEquals(found, this.#current)) this.#options.moved(found);
+      } else {
+        // Until it has ended well nobody knows what of it holds.
+        this.#isWhole = false;
+        await this.#options.replaced(found);
+        this.#isWhole = true;
+        this.#reason = "";
+      }
       this.#current = found;
     } catch (error) {
       if (!(error instanceof ProxyError)) throw error;
@@ -70,9 +85,9 @@ export class PolicyStore {
   }
 }
 
-function checkedPolicy(source: PolicySource): Policy {
+function checkedPolicy(source: PolicySource, before: Policy | null): Policy {
   const policy = loadPolicy(source);
   assertCareful(policy, source.care);
-  assertReachable(policy, source.care);
+  assertReachable(policy, source.care, before);
   return policy;
 }

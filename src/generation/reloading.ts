@@ -1,6 +1,7 @@
 /** Credentials and policy as they are read again while the proxy runs, and what is told of it. */
 import type { Metrics } from "../accounting/metrics.ts";
 import type { Config } from "../config.ts";
+import { ProxyError } from "../errors.ts";
 import type { Credentials } from "../identity/source.ts";
 import { CredentialStore } from "../identity/store.ts";
 import { describeIdentity } from "../identity/certificate.ts";
@@ -23,6 +24,8 @@ export class Reloading {
   readonly #policies: PolicyStore;
   readonly #credentials: CredentialStore;
   readonly #stack = new DisposableStack();
+  #stopped = false;
+  #clear = 0;
 
   /** Throws USAGE, POLICY_INVALID, CREDENTIALS_INVALID. */
   constructor(config: Config, log: Log, metrics: Metrics) {
@@ -32,6 +35,8 @@ export class Reloading {
       credential: reloadsOf(metrics, "credential", "credentials read anew"),
       policy: reloadsOf(metrics, "policy", "policies read anew"),
     };
+    const help = "connections in clear that a new policy intercepts, reset";
+    metrics.total("clear_connections_reset_total", help, () => this.#clear);
     using undo = new DisposableStack();
     this.#policies = this.#policyStore();
     undo.defer(() => {
@@ -63,13 +68,16 @@ export class Reloading {
 
   /** Reads all files now. */
   readonly reload = (): void => {
-    this.#credentials.reload();
-    void this.#policies.reload();
+    this.#credentials.reload(true);
+    void this.#policies.reload(true);
   };
 
   readonly stop = (): void => {
+    this.#stopped = true;
     this.#stack.dispose();
   };
+
+  readonly ending = (): boolean => this.#stopped;
 
   #credentialStore(): CredentialStore {
     return new CredentialStore({
@@ -92,6 +100,9 @@ export class Reloading {
       replaced: async (policy) => {
         await this.#replacePolicy(policy);
       },
+      moved: (policy) => {
+        this.generation.takeRules(this.generation.rulesOf(policy));
+      },
       kept: (reason) => {
         this.#counts.policy("kept");
         const line = reason.replaceAll(/\n\s*/g, "; ");
@@ -101,11 +112,16 @@ export class Reloading {
   }
 
   async #replacePolicy(policy: Policy): Promise<void> {
-    if (this.changing === null) return;
-    const ended = await changePolicy(policy, this.changing);
+    if (this.changing === null) throw new ProxyError("POLICY_INVALID", "the proxy is starting");
+    const { carried, clear } = await changePolicy(policy, this.changing);
     this.#counts.policy("replaced");
-    const text = `replaced: ${ended} live connections are no longer allowed and were reset`;
-    this.#log.write("I", "policy", text, { reset: ended });
+    this.#clear += clear.ended;
+    const text = `replaced: ${carried} live connections are no longer allowed and were reset`;
+    const too = clear.ended === 0 ? "" : `, ${clear.ended} that were in clear too`;
+    this.#log.write("I", "policy", `${text}${too}`, { reset: carried, reset_clear: clear.ended });
+    if (clear.refusal === null) return;
+    const others = `connections that were in clear go on until they end: ${clear.refusal}`;
+    this.#log.write("W", "policy", others);
   }
 }
 

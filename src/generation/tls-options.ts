@@ -3,17 +3,28 @@ import type { TLSOptions } from "bun";
 
 import type { Config } from "../config.ts";
 import type { Credentials } from "../identity/source.ts";
+import { ourProtocol } from "../inspect/client-hello.ts";
 
 type Version = Config["tlsVersionMin"];
 
-/** For what comes to us. */
-export function terminatingOptions(credentials: Credentials, versionMin: Version): TLSOptions {
-  return { ...tlsOptions(credentials, versionMin), requestCert: true, rejectUnauthorized: true };
+/**
+ * For what comes to us. Bun takes equal options for the same TLS context, and a context's session tickets are good for
+ * all that share it: `generation` makes them differ, as a comment that PEM readers pass over (RFC 7468, 2).
+ */
+export function terminatingOptions(
+  credentials: Credentials,
+  versionMin: Version,
+  generation: number,
+): TLSOptions {
+  const options = tlsOptions(credentials, versionMin);
+  const ca = `${credentials.trustBundlePem}\n# generation ${generation}\n`;
+  return { ...options, ca, requestCert: true, rejectUnauthorized: true };
 }
 
 /** For where we go. The server is judged after the handshake, by our own rules: tls/verify.ts. */
 export function dialingOptions(credentials: Credentials, versionMin: Version): TLSOptions {
-  return { ...tlsOptions(credentials, versionMin), rejectUnauthorized: false };
+  const options = tlsOptions(credentials, versionMin);
+  return { ...options, rejectUnauthorized: false, ALPNProtocols: ourAlpn };
 }
 
 function tlsOptions(credentials: Credentials, versionMin: Version): TLSOptions {
@@ -24,3 +35,6 @@ function tlsOptions(credentials: Credentials, versionMin: Version): TLSOptions {
     minVersion: versionMin === "1.3" ? 0x03_04 : 0x03_03,
   };
 }
+
+/** In its wire form (RFC 7301, 3.1): the sign by which a peer's proxy knows us on a port that takes anything. */
+const ourAlpn = `${String.fromCharCode(ourProtocol.length)}${ourProtocol}`;

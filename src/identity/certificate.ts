@@ -15,6 +15,8 @@ export type PeerCertificate = {
   readonly notAfter: number;
   /** basicConstraints CA:TRUE. */
   readonly isAuthority: boolean;
+  /** keyUsage with keyCertSign or cRLSign. */
+  readonly maySign: boolean;
   /** Object identifiers of the extended key usages, null without that extension. */
   readonly usages: readonly string[] | null;
   /** "" if there is none. Never decides anything. */
@@ -52,6 +54,7 @@ export function parseCertificate(der: Uint8Array): PeerCertificate {
     notBefore: timeOf(childrenOf(validity)[0]),
     notAfter: timeOf(childrenOf(validity)[1]),
     isAuthority: isAuthority(extensions.get(oids.basicConstraints)),
+    maySign: maySign(extensions.get(oids.keyUsage)),
     usages: usagesOf(extensions.get(oids.extendedKeyUsage)),
     commonName: commonNameOf(subject),
     fingerprint: createHash("sha256").update(der).digest("hex"),
@@ -137,6 +140,14 @@ function isAuthority(extension: Uint8Array | undefined): boolean {
   return first?.type === booleanType && bytesOf(first)[0] !== 0;
 }
 
+/** A bit string whose bit 5 is keyCertSign, bit 6 cRLSign, from the left: RFC 5280, 4.2.1.3. */
+function maySign(extension: Uint8Array | undefined): boolean {
+  if (extension === undefined) return false;
+  // The first byte says how many of the last bits are none.
+  const [, bits = 0] = bytesOf(readDer(extension));
+  return (bits & signBits) !== 0;
+}
+
 function usagesOf(extension: Uint8Array | undefined): readonly string[] | null {
   return extension === undefined ? null : childrenOf(readDer(extension)).map(oidOf);
 }
@@ -151,6 +162,7 @@ function commonNameOf(subject: Node | undefined): string {
 
 const oids = {
   commonName: "2.5.4.3",
+  keyUsage: "2.5.29.15",
   subjectAltName: "2.5.29.17",
   basicConstraints: "2.5.29.19",
   extendedKeyUsage: "2.5.29.37",
@@ -158,6 +170,7 @@ const oids = {
 
 /** Context tags of GeneralName: RFC 5280, 4.2.1.6. */
 const generalName = { dns: 2, uri: 6, ip: 7 } as const;
+const signBits = 0x06;
 const booleanType = 1;
 const certificateBytesMax = 65_536;
 const namesMax = 256;

@@ -69,6 +69,8 @@ function certificatesOf(option: string, path: string): Certificates {
   const blocks = text.match(certificateBlock) ?? [];
   const all = blocks.map((block) => parse(option, path, () => new X509Certificate(block)));
   const [first] = all;
+  if (text.split(certificateBegin).length - 1 > all.length)
+    throw invalid(option, path, "it ends in the middle of a certificate");
   if (first === undefined) throw invalid(option, path, "no PEM certificate in it");
   return { text: blocks.join("\n"), first, all };
 }
@@ -92,8 +94,13 @@ function leadsTo(chain: readonly X509Certificate[], bundle: readonly X509Certifi
   return false;
 }
 
+/** An issuer whose key the TLS library cannot read (Ed448, say) has signed nothing that it would accept. */
 function signedBy(subject: X509Certificate, issuer: X509Certificate): boolean {
-  return subject.checkIssued(issuer) && subject.verify(issuer.publicKey);
+  try {
+    return subject.checkIssued(issuer) && subject.verify(issuer.publicKey);
+  } catch {
+    return false;
+  }
 }
 
 function read(option: string, path: string): string {
@@ -123,6 +130,7 @@ function iso(time: number): string {
   return new Date(time).toISOString();
 }
 
+const certificateBegin = "-----BEGIN CERTIFICATE-----";
 const certificateBlock = /-----BEGIN CERTIFICATE-----[\s\S]*?-----END CERTIFICATE-----/g;
 const readFailures = new Map<string, string>([
   ["ENOENT", "there is no such file"],

@@ -44,6 +44,8 @@ function domainFault(domain: string): string | null {
 }
 
 function pathFault(segments: readonly string[]): string | null {
+  // It names a trust domain, not a workload: X509-SVID, 3.1.
+  if (segments.length === 0) return "it has no path";
   if (segments.at(-1) === "") return "it ends with a slash";
   for (const segment of segments) {
     if (segment === "") return "it has an empty segment";

@@ -32,8 +32,9 @@ export class CredentialStore {
     return this.#current;
   }
 
-  /** Reads the files now. */
-  reload(): void {
+  /** Reads the files now. `tell`: says of bad ones even what it has said before. */
+  reload(tell = false): void {
+    if (tell) this.#reason = "";
     try {
       const found = loadCredentials(this.#options.files, Date.now());
       this.#reason = "";

@@ -9,7 +9,7 @@ export type FirstBytesKind = "ours" | "other" | "incomplete";
 export function classify(bytes: Uint8Array): FirstBytesKind {
   const message = handshakeOf(bytes);
   if (message === null) return "other";
-  const more = message.complete || bytes.length >= peekBytesMax ? "other" : "incomplete";
+  const more = message.complete ? "other" : "incomplete";
   const reader = new Reader(message.bytes);
   const kind = reader.u8();
   if (kind !== null && kind !== clientHello) return "other";
@@ -28,17 +28,28 @@ type Handshake = { readonly bytes: Uint8Array; readonly complete: boolean };
  */
 function handshakeOf(bytes: Uint8Array): Handshake | null {
   const parts: Uint8Array[] = [];
-  for (let at = 0; at < bytes.length;) {
+  let length = 0;
+  for (let at = 0; at < bytes.length && length < messageLength(parts[0]);) {
+    if (parts.length > recordsMax) return null;
     const record = bytes.subarray(at, at + recordHeaderBytes);
     if (!looksLikeRecord(record)) return parts.length === 0 ? null : joined(parts, true);
     if (record.length < recordHeaderBytes) break;
     const size = ((record[3] ?? 0) << 8) | (record[4] ?? 0);
     if (size === 0 || size > recordBytesMax) return null;
     const start = at + recordHeaderBytes;
-    parts.push(bytes.subarray(start, start + size));
+    const part = bytes.subarray(start, start + size);
+    parts.push(part);
+    length += part.length;
     at = start + size;
   }
   return joined(parts, false);
+}
+
+/** Of the message that begins a record, as long as its header is in one piece; else nobody knows yet. */
+function messageLength(first: Uint8Array | undefined): number {
+  const reader = new Reader((first ?? nothing).subarray(1, headerBytes));
+  const size = reader.u24();
+  return size === null ? Infinity : headerBytes + size;
 }
 
 /** As far as it is there: a handshake record of version 3.x. */
@@ -124,9 +135,9 @@ class Reader {
   }
 }
 
-/** How much of a connection is looked at: a ClientHello and the headers of its records. */
-export const peekBytesMax = 20_480;
 const helloBytesMax = 16_384;
+/** Nobody cuts a ClientHello smaller; to judge many small records again and again would be dear. */
+const recordsMax = 64;
 const recordBytesMax = 16_384;
 const recordHeaderBytes = 5;
 const headerBytes = 4;
@@ -135,3 +146,6 @@ const clientHello = 1;
 const versionBytes = 2;
 const randomBytes = 32;
 const alpnExtension = 16;
+const nothing = new Uint8Array(0);
+/** The longest ClientHello that is read, in as many records as are: so much of a connection is looked at. */
+export const peekBytesMax = headerBytes + helloBytesMax + (recordsMax + 1) * recordHeaderBytes;

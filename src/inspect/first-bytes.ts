@@ -4,8 +4,8 @@ import * as native from "../native/native.ts";
 import type { Stream } from "../net/stream.ts";
 import { classify, peekBytesMax } from "./client-hello.ts";
 
-/** `silent`: it waits for the server to speak. `gone`: the connection is. */
-export type FirstBytes = "ours" | "other" | "silent" | "gone";
+/** `silent`: it waits for the server to speak. `ended`: it has ended its direction unheard. `gone`: the connection is. */
+export type FirstBytes = "ours" | "other" | "silent" | "ended" | "gone";
 
 export type InspectLimits = {
   /** For the first byte. */
@@ -15,31 +15,40 @@ export type InspectLimits = {
 };
 
 /**
- * Looks again and again, because Bun tells nothing of a paused socket. A beginning that is never completed is none
- * of ours: it is the application that has to judge it.
+ * Looks again and again, because Bun tells nothing of a paused socket; judges only what has grown since. A beginning
+ * that is never completed is none of ours: it is the application that has to judge it.
  */
 export async function firstBytes(stream: Stream, limits: InspectLimits): Promise<FirstBytes> {
   const began = performance.now();
+  let before = 0;
   for (let look = 0; ; look += 1) {
-    const seen = peek(stream);
-    if (seen !== "incomplete" && seen !== "nothing") return seen;
+    const length = peek(stream);
+    if (length === "gone") return "gone";
+    if (length === 0) return before === 0 ? "ended" : "other";
+    if (length !== null && length !== before) {
+      const kind = classify(scratch.subarray(0, length));
+      if (kind !== "incomplete") return kind;
+      before = length;
+    }
     const waited = performance.now() - began;
-    if (seen === "nothing" && waited >= limits.firstBytesMsMax) return "silent";
-    if (seen === "incomplete" && waited >= limits.handshakeMsMax) return "other";
+    if (before === 0 && waited >= limits.firstBytesMsMax) return "silent";
+    if (waited >= limits.handshakeMsMax || (before > 0 && hasEnded(stream))) return "other";
     // oxlint-disable-next-line no-await-in-loop -- a look after the other
-    await pause(Math.min(pauseMsMax, 1 + look / 8));
+    await pause(Math.min(before === 0 ? silentMsMax : incompleteMsMax, 1 + look / 8));
   }
 }
 
-function peek(stream: Stream): "ours" | "other" | "gone" | "incomplete" | "nothing" {
+/** How many bytes wait, 0 at the end, null for none as yet; they are in `scratch` then. */
+function peek(stream: Stream): number | "gone" | null {
   const fd = stream.socket?.fd ?? -1;
   if (fd < 0) return "gone";
   const length = native.peek(fd, scratch);
-  if (length === null) return "nothing";
-  // The client's end, or an error: the relay passes on either.
-  if (length <= 0) return "other";
-  const kind = classify(scratch.subarray(0, length));
-  return kind === "incomplete" && native.tcpState(fd) === "close-wait" ? "other" : kind;
+  return length !== null && length < 0 ? "gone" : length;
+}
+
+/** No more bytes come after those that wait. */
+function hasEnded(stream: Stream): boolean {
+  return native.tcpState(stream.socket?.fd ?? -1) === "close-wait";
 }
 
 async function pause(milliseconds: number): Promise<void> {
@@ -48,4 +57,6 @@ async function pause(milliseconds: number): Promise<void> {
 
 /** Nothing waits between a look and what is made of it. */
 const scratch = new Uint8Array(peekBytesMax);
-const pauseMsMax = 20;
+/** Between two looks at one that has said nothing, or not enough. */
+const silentMsMax = 20;
+const incompleteMsMax = 100;

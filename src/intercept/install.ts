@@ -21,8 +21,11 @@ export type Installed = {
   readonly plan: () => Plan;
   /** No outbound connection begins that is diverted now, until the next `change`. Throws as that does. */
   readonly hold: () => void;
-  /** Other rules, in one batch. Throws START_FAILED; then the rules are as before. */
-  readonly change: (interception: Interception) => void;
+  /**
+   * Other rules, in one batch. `whole`: table, rules and routes are written anew, because somebody has changed them.
+   * Throws START_FAILED; then the table is as before.
+   */
+  readonly change: (interception: Interception, whole: boolean) => void;
   /** Leaves rules that reset what they divert: `closedOf`. Throws START_FAILED; then the rules are as before. */
   readonly close: () => void;
   /** As `remove`. */
@@ -49,17 +52,18 @@ export function install(interception: Interception, kernel: Kernel = ours): Inst
   }
   undo.move();
   let now = { interception, plan };
-  const become = (next: typeof now): void => {
-    changeTable(kernel, now.plan, next.plan);
+  const become = (next: typeof now, whole: boolean): void => {
+    if (whole) rewrite(kernel, next.plan);
+    else changeTable(kernel, now.plan, next.plan);
     now = next;
   };
   return {
     plan: () => now.plan,
     hold: () => {
-      become({ ...now, plan: heldOf(now.interception) });
+      become({ ...now, plan: heldOf(now.interception) }, false);
     },
-    change: (next) => {
-      become({ interception: next, plan: planOf(next) });
+    change: (next, whole) => {
+      become({ interception: next, plan: planOf(next) }, whole);
     },
     close: () => {
       replaceTable(kernel, closedOf(now.interception));
@@ -68,6 +72,17 @@ export function install(interception: Interception, kernel: Kernel = ours): Inst
       remove(plan, kernel);
     },
   };
+}
+
+function rewrite(kernel: Kernel, plan: Plan): void {
+  using undo = new DisposableStack();
+  try {
+    installRouting(kernel, plan, undo);
+  } catch (error) {
+    throw explained(error);
+  }
+  replaceTable(kernel, plan);
+  undo.move();
 }
 
 /** A table that somebody has changed so much that it cannot be changed by us is written anew. */

@@ -15,12 +15,7 @@ export type Tuple = {
 
 /** Elements for the sets of open connections. */
 export function readOpenConnections(): Connections {
-  const tuples = ["tcp", "tcp6"].flatMap((name) =>
-    parseSockets(readOrEmpty(`/proc/self/net/${name}`)),
-  );
-  const known = new Set(tuples.map((tuple) => keyOf(tuple)));
-  // Where the other end is here too, packets pass lo and are never diverted, or were diverted to another proxy.
-  const remote = tuples.filter((tuple) => !known.has(keyOf(reversed(tuple))));
+  const remote = readSockets();
   return new Map(
     ([4, 6] as const).map((family) => [
       openBefore[family],
@@ -29,13 +24,25 @@ export function readOpenConnections(): Connections {
   );
 }
 
+/**
+ * The connected sockets of this network namespace. Where the other end is here too, packets pass lo and are never
+ * diverted, or were diverted to a proxy: those are left out.
+ */
+export function readSockets(): readonly Tuple[] {
+  const tuples = ["tcp", "tcp6"].flatMap((name) =>
+    parseSockets(readOrEmpty(`/proc/self/net/${name}`)),
+  );
+  const known = new Set(tuples.map((tuple) => keyOf(tuple)));
+  return tuples.filter((tuple) => !known.has(keyOf(reversed(tuple))));
+}
+
 /** Every connected socket of the listing; IPv4 in IPv6 sockets is IPv4. Lines that do not fit are left out. */
 export function parseSockets(text: string): readonly Tuple[] {
   const tuples: Tuple[] = [];
   for (const match of text.matchAll(line)) {
     const [, source = "", sourcePort = "", destination = "", destinationPort = "", state = ""] =
       match;
-    if (state === listening) continue;
+    if (state === listening || state === timeWait) continue;
     tuples.push({
       source: addressOf(source),
       sourcePort: Number.parseInt(sourcePort, 16),
@@ -85,3 +92,5 @@ function readOrEmpty(path: string): string {
 const line =
   /^ *\d+: ((?:[0-9A-F]{8}){1,4}):([0-9A-F]{4}) ((?:[0-9A-F]{8}){1,4}):([0-9A-F]{4}) ([0-9A-F]{2}) /gm;
 const listening = "0A";
+/** Nobody speaks there any more. */
+const timeWait = "06";

@@ -15,7 +15,8 @@ export class RuleWatch {
   #plan: Plan;
   readonly #changed: (intact: boolean) => void;
   readonly #senses: Senses;
-  #written: string;
+  /** Null: they were written, and the kernel could not tell how they stand. */
+  #written: string | null;
   readonly #monitor: Monitor;
   #intact = true;
   #next: Deadline | null = null;
@@ -40,13 +41,21 @@ export class RuleWatch {
     return this.#intact;
   }
 
-  /** They were written anew, by us, as `plan` has it. Throws SystemCallError. */
+  /** Whether they stand as they were written at this very moment; false where the kernel cannot tell. */
+  looksIntact(): boolean {
+    try {
+      return this.#senses.look(this.#plan) === this.#written;
+    } catch (error) {
+      if (error instanceof ProxyError) return false;
+      throw error;
+    }
+  }
+
+  /** They were written anew, by us and whole, as `plan` has it. */
   rewritten(plan: Plan): void {
     this.#plan = plan;
-    this.#written = this.#senses.look(plan);
-    if (this.#intact) return;
-    this.#intact = true;
-    this.#changed(true);
+    this.#written = null;
+    this.#compare();
   }
 
   stop(): void {
@@ -65,7 +74,9 @@ export class RuleWatch {
   /** A kernel that cannot answer now (no descriptor, rules that change meanwhile) is asked again. */
   #compare(): void {
     try {
-      const intact = this.#senses.look(this.#plan) === this.#written;
+      const found = this.#senses.look(this.#plan);
+      this.#written ??= found;
+      const intact = found === this.#written;
       if (intact === this.#intact) return;
       this.#intact = intact;
       this.#changed(intact);

@@ -14,6 +14,9 @@ export const addressSize = 24;
 export const family = { inet: 2, inet6: 10 } as const;
 export type Family = (typeof family)[keyof typeof family];
 
+/** By which name a thread opens the shim: where it is built in, or where it lies for development. */
+export const builtInShim = build.flavour === "static" ? "libtproxy-built-in.so" : shimPath;
+
 /** For the other files of this folder only: they give the symbols their types. */
 export const shim = load();
 assertAbi();
@@ -139,7 +142,7 @@ export function close(fd: number): void {
  * and is gone with the process, however that ends.
  */
 function load(): ReturnType<typeof dlopen<typeof symbols>>["symbols"] {
-  if (build.flavour === "static") return dlopen("libtproxy-built-in.so", symbols).symbols;
+  if (build.flavour === "static") return dlopen(builtInShim, symbols).symbols;
   if (!shimPath.startsWith("/$bunfs/")) return dlopen(shimPath, symbols).symbols;
   const libc = dlopen("libc.so.6", { memfd_create: { args: ["ptr", "u32"], returns: "i32" } });
   const fd = libc.symbols.memfd_create(new TextEncoder().encode("tproxy\0"), closeOnExec);

@@ -2,7 +2,7 @@
 import { check } from "./errno.ts";
 import { shim } from "./native.ts";
 
-export const netlinkFamily = { route: 0, netfilter: 12 } as const;
+export const netlinkFamily = { route: 0, diag: 4, netfilter: 12 } as const;
 
 /** A netlink socket with a send buffer that takes `batchBytesMax`. The caller closes it. */
 export function openNetlink(family: number, batchBytesMax: number): number {

@@ -28,6 +28,8 @@ export function parseCidr(text: string): Cidr {
   const valid = rest.length === 0 && isHost(host, six) && isPrefix(prefix, bits);
   if (!valid)
     throw new ProxyError("ADDRESS_INVALID", `not an address range: ${JSON.stringify(text)}`);
+  if (six && ipaddr.IPv6.parse(host).isIPv4MappedAddress())
+    throw new ProxyError("ADDRESS_INVALID", `${text} is an IPv4 range: write it as one`);
   const size = 1n << BigInt(bits - Number(prefix));
   const address = addressOf(Uint8Array.from(ipaddr.parse(host).toByteArray()));
   const first = address - (address % size);

@@ -40,9 +40,6 @@ export type Takes =
   | { readonly kind: "undecided" };
 
 export type Listener = {
-  readonly takes: Takes["kind"];
-  /** Where it listens. */
-  readonly address: SocketAddress;
   readonly stop: () => void;
   /** Whether the kernel still listens. */
   readonly alive: () => boolean;
@@ -60,8 +57,6 @@ export function listen(options: ListenOptions): Listener {
   if (options.takes.kind !== "tls") native.setResetOnClose(fd, true);
   let current = adoptOrClose(fd, options);
   return {
-    takes: options.takes.kind,
-    address: options.address,
     stop: () => {
       current.stop();
       native.close(fd);
@@ -78,13 +73,21 @@ export function listen(options: ListenOptions): Listener {
 
 /** The queue of connections belongs to the socket, which both descriptors are: none is lost between two of Bun's. */
 function adopt(fd: number, options: ListenOptions): SocketListener<Stream> {
-  const own = native.duplicate(fd);
+  const listener = takeOver(native.duplicate(fd), options);
   try {
-    const listener = listenOn(own, options);
     native.listen(fd, options.backlogMax); // Bun has listened again with a backlog of its own.
     return listener;
   } catch (error) {
-    if (error instanceof ProxyError) throw error;
+    listener.stop();
+    throw error;
+  }
+}
+
+/** `own` is Bun's from then on, or closed. Throws CREDENTIALS_INVALID. */
+function takeOver(own: number, options: ListenOptions): SocketListener<Stream> {
+  try {
+    return listenOn(own, options);
+  } catch (error) {
     native.close(own); // Bun has refused the credentials and left the descriptor.
     const reason = error instanceof Error ? tlsReasonOf(error.message) : "";
     throw new ProxyError("CREDENTIALS_INVALID", `${notTaken}: ${reason}`, { cause: error });

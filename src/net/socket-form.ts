@@ -2,8 +2,8 @@
 import * as native from "../native/native.ts";
 
 export type SocketForm = {
-  /** The proxy's own fwmark: what carries it is never intercepted. */
-  readonly mark: number;
+  /** The proxy's own fwmark: what carries it is never intercepted. Null for sockets that leave no namespace. */
+  readonly mark: number | null;
   readonly keepAliveMsMax: number | null;
   readonly userTimeoutMsMax: number | null;
 };
@@ -13,7 +13,7 @@ export type SocketForm = {
  * noticed after twice `keepAliveMsMax`. Throws SystemCallError.
  */
 export function form(fd: number, of: SocketForm): void {
-  native.setMark(fd, of.mark);
+  if (of.mark !== null) native.setMark(fd, of.mark);
   if (of.keepAliveMsMax !== null) {
     const idleSeconds = Math.max(1, Math.round(of.keepAliveMsMax / 1000));
     const intervalSeconds = Math.max(1, Math.round(idleSeconds / keepAliveProbes));

@@ -5,8 +5,10 @@ import { modeOf, type Policy } from "./policy.ts";
 export type HostCare = {
   /** An option says whose outbound connections are diverted, which is a scope as well. */
   readonly scopedByUser: boolean;
-  /** Ports that people are logged in by; none when there is a way back (--confirm). */
+  /** Ports that people are logged in by. */
   readonly keepOpen: readonly number[];
+  /** At the start there is a way back where one of these is taken: --confirm. */
+  readonly onTrial: boolean;
 };
 
 /** Throws USAGE where everybody would be locked out; `care` null: in a pod there is nobody. */
@@ -16,9 +18,19 @@ export function assertCareful({ inbound, outbound }: Policy, care: HostCare | nu
   if (!outward || inbound.mode.origin === "default") throw new ProxyError("USAGE", noScope);
 }
 
-/** Throws USAGE where the way in that an operator stands on would be taken without a way back. */
-export function assertReachable(policy: Policy, care: HostCare | null): void {
-  const port = care?.keepOpen.find((one) => modeOf(policy, one).value !== "passthrough");
+/**
+ * Throws USAGE where the way in that an operator stands on would be taken without a way back. `before`: the policy that
+ * holds, null at the start; what that has taken already is nobody's way in any more.
+ */
+export function assertReachable(
+  policy: Policy,
+  care: HostCare | null,
+  before: Policy | null,
+): void {
+  if (care === null || (before === null && care.onTrial)) return;
+  const port = care.keepOpen.find(
+    (one) => !isOpen(policy, one) && (before === null || isOpen(before, one)),
+  );
   if (port === undefined) return;
   const { origin } = modeOf(policy, port);
   const text =
@@ -26,6 +38,10 @@ export function assertReachable(policy: Policy, care: HostCare | null): void {
     "everybody without a certificate of your authority. If you mean it, start with --confirm 60s: the rules go " +
     "again unless you say tls-tproxy confirm.";
   throw new ProxyError("USAGE", text);
+}
+
+function isOpen(policy: Policy, port: number): boolean {
+  return modeOf(policy, port).value === "passthrough";
 }
 
 const noScope =

@@ -1,6 +1,15 @@
 /** The text of a policy file to its fields, each with its line. Every mistake names line, field and remedy. Pure. */
 import * as v from "valibot";
-import { isMap, isNode, isScalar, isSeq, LineCounter, parseDocument, type Document } from "yaml";
+import {
+  isMap,
+  isNode,
+  isScalar,
+  isSeq,
+  LineCounter,
+  parseDocument,
+  visit,
+  type Document,
+} from "yaml";
 
 import { ProxyError } from "../errors.ts";
 import { policySchema, type PolicyFields } from "./schema.ts";
@@ -17,22 +26,17 @@ export type Path = readonly (string | number)[];
 export function parsePolicy(text: string, name: string): PolicyDocument {
   if (text.length > lengthMax) throw invalid(name, [`it is longer than ${lengthMax} characters`]);
   const lines = new LineCounter();
-  const document = parseDocument(text, { lineCounter: lines, strict: true, uniqueKeys: isSameKey });
+  const document = parseDocument(text, { lineCounter: lines, strict: true, uniqueKeys: false });
   const source: Source = { name, document, lines };
   assertYaml(source);
   const result = v.safeParse(policySchema, valueOf(source));
   if (!result.success)
     throw invalid(
       name,
-      result.issues.map((issue) => faultText(source, issue)),
+      result.issues.slice(0, faultsMax).map((issue) => faultText(source, issue)),
     );
   assertDistinctRanges(source, result.output);
   return { fields: result.output, originOf: (path) => `${name}:${lineOf(source, path)}` };
-}
-
-/** 80, 0x50 and "80" are one port. */
-function isSameKey(a: unknown, b: unknown): boolean {
-  return isScalar(a) && isScalar(b) && String(a.value) === String(b.value);
 }
 
 function assertYaml({ name, document, lines }: Source): void {
@@ -44,6 +48,25 @@ function assertYaml({ name, document, lines }: Source): void {
   if (faults.length > 0) throw invalid(name, faults);
   if (document.contents === null) throw invalid(name, [emptyHelp]);
   if (!isMap(document.contents)) throw invalid(name, [`line 1: ${policyHelp}`]);
+  assertKeys({ name, document, lines });
+}
+
+/** 80, 0x50 and "80" are one port; a key that is an alias is not for people to read. */
+function assertKeys({ name, document, lines }: Source): void {
+  const faults: string[] = [];
+  visit(document, {
+    Map: (_, { items }) => {
+      const seen = new Set<string>();
+      for (const { key } of items) {
+        const text = isScalar(key) ? String(key.value) : null;
+        const line = isNode(key) ? lines.linePos(key.range?.[0] ?? 0).line : 1;
+        if (text === null) faults.push(`line ${line}: a key is a name or a port`);
+        else if (seen.has(text)) faults.push(`line ${line}: Map keys must be unique: ${text}`);
+        seen.add(text ?? "");
+      }
+    },
+  });
+  if (faults.length > 0) throw invalid(name, faults);
 }
 
 type Source = { readonly name: string; readonly document: Document; readonly lines: LineCounter };
@@ -127,7 +150,8 @@ function assertDistinctRanges(source: Source, { outbound }: PolicyFields): void 
   }
 }
 
-function invalid(name: string, faults: readonly string[], cause?: unknown): ProxyError {
+function invalid(name: string, all: readonly string[], cause?: unknown): ProxyError {
+  const faults = all.slice(0, faultsMax);
   const [only] = faults;
   const text =
     faults.length === 1
@@ -137,6 +161,8 @@ function invalid(name: string, faults: readonly string[], cause?: unknown): Prox
 }
 
 const lengthMax = 262_144;
+/** More are not told at once. */
+const faultsMax = 20;
 const shownMax = 60;
 const policyHelp = "fields are wanted here: trustDomain, verify, inbound, outbound.";
 const emptyHelp =

@@ -9,6 +9,7 @@ import {
   contains,
   expectRuleOf,
   modeOf,
+  neverIntercepted,
   type Mode,
   type Policy,
   type Verification,
@@ -36,12 +37,13 @@ export class Rules {
   }
 
   /** Whether the kernel is to hand over connections to this destination. */
-  diverts(address: SocketAddress): boolean {
+  diverts(address: Pick<SocketAddress, "bytes" | "family" | "port">): boolean {
     const { mesh, exclude, excludePorts } = this.policy.outbound;
     const at = addressOf(address.bytes);
     const isIn = (ranges: typeof mesh.value): boolean =>
       ranges.some((range) => contains(range, at, address.family));
-    return isIn(mesh.value) && !isIn(exclude.value) && !excludePorts.value.includes(address.port);
+    const left = isIn(exclude.value) || isIn(neverIntercepted);
+    return isIn(mesh.value) && !left && !excludePorts.value.includes(address.port);
   }
 
   /** Who has to be found at a destination. */

@@ -7,6 +7,9 @@ import { parseCidr, type Cidr } from "../net/cidr.ts";
 import { parseIdPattern, type IdPattern } from "./id-pattern.ts";
 import { modes } from "./policy.ts";
 
+/** Ports with rules of their own; ranges, and patterns in a list, are bounded by the file's length. */
+const portsMax = 1000;
+
 const mode = v.picklist(modes, "Write strict, audit, permissive or passthrough.");
 const verify = v.picklist(["spiffe", "ip"], "Write spiffe or ip.");
 const trustDomain = v.pipe(
@@ -73,7 +76,13 @@ export const policySchema = v.strictObject(
           mode: v.optional(mode),
           allow: v.optional(allow),
           ports: v.optional(
-            v.record(portKey, portRule, "Write a port and its rule: 8080: { mode: strict }."),
+            v.pipe(
+              v.record(portKey, portRule, "Write a port and its rule: 8080: { mode: strict }."),
+              v.check(
+                (ports) => Object.keys(ports).length <= portsMax,
+                `Write ${portsMax} ports at most.`,
+              ),
+            ),
           ),
         },
         fieldsHelp("mode", "allow", "ports"),

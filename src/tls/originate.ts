@@ -3,7 +3,6 @@ import type { TLSOptions } from "bun";
 
 import type { Limits } from "../config.ts";
 import type { PeerIdentity } from "../identity/certificate.ts";
-import { ourProtocol } from "../inspect/client-hello.ts";
 import { formatSocketAddress } from "../net/address.ts";
 import { abandon, settle, tryDial, watch, type Dialing } from "../net/dial.ts";
 import { describeFault } from "../net/fault.ts";
@@ -24,7 +23,7 @@ export type Failed = {
   /** Null if it did not come to a handshake. */
   readonly reason: HandshakeFailure | null;
   readonly detail: string;
-  /** Code of what ended the connection, "" where our own judgement did. */
+  /** Code of what the TLS library or the kernel says, "" for nothing. */
   readonly fault: string;
 };
 
@@ -38,9 +37,6 @@ export type Originator = {
   readonly expect: (original: OriginalDestination) => Expectation;
 };
 
-/** ALPN in its wire form (RFC 7301, 3.1): the sign by which a peer's proxy knows us on a port that takes anything. */
-const ourAlpn = `${String.fromCharCode(ourProtocol.length)}${ourProtocol}`;
-
 /**
  * Reaches the original destination over mutual TLS. A server that wants one of its own protocols by ALPN (Go's
  * does) refuses ours: it is asked again without.
@@ -50,24 +46,25 @@ export async function originate(
   downstream: Stream,
   originator: Originator,
 ): Promise<Originated> {
-  const first = await attempt(original, downstream, originator, ourAlpn);
-  const refused = first.kind === "failed" && first.fault === "TLSV1_ALERT_NO_APPLICATION_PROTOCOL";
-  return refused ? await attempt(original, downstream, originator, null) : first;
+  const began = performance.now();
+  const first = await attempt(original, downstream, originator, { began, ...originator.tls() });
+  if (first.kind !== "failed" || first.fault !== "TLSV1_ALERT_NO_APPLICATION_PROTOCOL")
+    return first;
+  const { ALPNProtocols: _, ...unnamed } = originator.tls();
+  return await attempt(original, downstream, originator, { began, ...unnamed });
 }
 
 /**
- * The TCP connection is begun at once; only the handshake
- * waits for its turn, which counts to its time. Given up when `downstream` goes. Every failure has words for
- * the log.
+ * The TCP connection is begun at once; only the handshake waits for its turn, which counts to its time, as an attempt
+ * before does. Given up when `downstream` goes. Every failure has words for the log.
  */
 async function attempt(
   original: OriginalDestination,
   downstream: Stream,
   originator: Originator,
-  alpn: string | null,
+  { began, ...tls }: TLSOptions & { readonly began: number },
 ): Promise<Originated> {
   const { handshakeMsMax } = originator.limits;
-  const began = performance.now();
   const dialing = tryDial(original, originator.form);
   if (typeof dialing === "string") return failed(dialing);
 
@@ -75,8 +72,7 @@ async function attempt(
   if (lease === null || downstream.closed) return giveUp(dialing, lease);
   const left = Math.max(1, handshakeMsMax - (performance.now() - began));
   const limits = { ...originator.limits, handshakeMsMax: left };
-  const tls = originator.tls();
-  const stream = watch(dialing, alpn === null ? tls : { ...tls, ALPNProtocols: alpn });
+  const stream = watch(dialing, tls);
   const readiness = await settle(stream, downstream, limits);
   lease.release();
   if (readiness.kind === "closed") return failed(readiness.fault);
@@ -89,7 +85,7 @@ async function attempt(
   );
   if (verdict.kind === "accept") return { kind: "established", stream, identity: verdict.identity };
   stream.terminate("");
-  return { ...verdict, kind: "failed", fault: "" };
+  return { ...verdict, kind: "failed", fault: readiness.handshakeError ?? "" };
 }
 
 /** Without a lease the handshake's whole time was spent in the queue. */

@@ -1,5 +1,4 @@
 /** The end of a peer's TLS: nothing is known of the peer until this has said so. */
-import type { Limits } from "../config.ts";
 import type { PeerIdentity } from "../identity/certificate.ts";
 import { handshakeDeadline } from "../net/dial.ts";
 import { describeFault } from "../net/fault.ts";
@@ -21,10 +20,10 @@ export type Refused = {
 /** Waits for the handshake, within its deadline, and judges the peer's certificate by our own rules: `expect` is asked then. */
 export async function terminate(
   downstream: Stream,
-  limits: Limits,
+  handshakeMsMax: number,
   expect: () => Expectation,
 ): Promise<Terminated> {
-  const deadline = handshakeDeadline(downstream, limits.handshakeMsMax);
+  const deadline = handshakeDeadline(downstream, handshakeMsMax);
   const readiness = await downstream.ready;
   deadline.clear();
   if (readiness.kind === "closed") {

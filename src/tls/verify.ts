@@ -30,6 +30,9 @@ export function verifyPeer(evidence: PeerEvidence): PeerVerdict {
     return refuse("not-yet-valid", `certificate is not valid before ${day(certificate.notBefore)}`);
   if (certificate.isAuthority)
     return refuse("authority-as-leaf", "certificate is an authority's (CA:TRUE), not a workload's");
+  // X509-SVID, 5.2: a leaf that says so is no workload's.
+  if (certificate.maySign)
+    return refuse("authority-as-leaf", "certificate may sign others or revoke them (key usage)");
   if (!hasPurpose(certificate, role))
     return refuse("wrong-purpose", `certificate is not meant for a ${role} (extended key usage)`);
   if (!isGoodChain(evidence.handshakeError, role))
@@ -54,10 +57,13 @@ function isGoodChain(code: string | null, role: "server" | "client"): boolean {
   return code === null || (role === "server" && code === "ERR_TLS_CERT_ALTNAME_INVALID");
 }
 
-/** Without the extension any purpose is allowed (RFC 5280, 4.2.1.12), as Go and ztunnel have it. */
+/**
+ * Without the extension any purpose is allowed (RFC 5280, 4.2.1.12), as Go and ztunnel have it. "Any purpose" written in
+ * it is not taken: the TLS library refuses it.
+ */
 function hasPurpose(certificate: PeerCertificate, role: "server" | "client"): boolean {
   if (certificate.usages === null) return true;
-  return certificate.usages.includes(purposes[role]) || certificate.usages.includes(anyPurpose);
+  return certificate.usages.includes(purposes[role]);
 }
 
 function chainText(code: string): string {
@@ -73,7 +79,6 @@ function day(time: number): string {
 }
 
 const purposes = { server: "1.3.6.1.5.5.7.3.1", client: "1.3.6.1.5.5.7.3.2" } as const;
-const anyPurpose = "2.5.29.37.0";
 
 const chainTexts = new Map<string, string>([
   ["UNABLE_TO_VERIFY_LEAF_SIGNATURE", "certificate signed by unknown authority"],

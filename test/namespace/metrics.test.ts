@@ -102,7 +102,9 @@ test("README's table names every metric, and no other", async () => {
   expect(
     told
       .filter((name) =>
-        /^(tcp|credential|plaintext|policy|handshake|identity|rules|process|event)_/.test(name),
+        /^(tcp|clear|credential|plaintext|policy|handshake|identity|rules|process|event)_/.test(
+          name,
+        ),
       )
       .toSorted(),
   ).toEqual(served.toSorted());

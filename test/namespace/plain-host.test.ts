@@ -145,6 +145,17 @@ test("confirm does not kill a proxy that waits for no confirmation", async () =>
   expect(proxy.child.exitCode).toBeNull();
 });
 
+test("once a trial is over, a policy that would close ssh is refused as without one", async () => {
+  const pod = await host();
+  const policy = new PolicyFile(text("mode: passthrough, ports: { 8080: { mode: strict } }"));
+  const flags = [...flagsOf(mesh.credentials(pod)), "--host", ...policy.flags];
+  const proxy = await pod.proxy([...flags, "--confirm", "60s"]);
+  expect((await pod.run([...executable(), "confirm"])).code).toBe(0);
+  policy.write(text("mode: strict"));
+  await proxy.says(/policy\] the old one stays in use: port 22 \(\S+:2\) would close ssh/);
+  expect(await asked(c, pod, 22)).toBe("ssh");
+});
+
 test("a policy file is a scope as well, and one that would close ssh is refused, at start and later", async () => {
   const pod = await host();
   const policy = new PolicyFile(text("mode: strict"));

@@ -13,20 +13,24 @@ const request = "GET / HTTP/1.0\r\n\r\n";
 
 class Stage {
   readonly mesh = Mesh.create();
-  readonly policy = new PolicyFile("{}");
+  readonly policy: PolicyFile;
+  readonly #inspected: boolean;
   readonly paths: CredentialPaths;
   readonly #ticket = `${temporaryDirectory()}/ticket`;
   readonly #own: readonly string[];
 
-  constructor() {
+  /** `inspected`: the port takes plain text as well, and TLS begins when the first bytes were seen. */
+  constructor(inspected: boolean) {
     const { b, c } = this.mesh;
+    this.#inspected = inspected;
+    this.policy = new PolicyFile(this.#text("{}"));
     this.paths = credentialsFor([b.address4, b.address6]);
     const { certificate, key } = this.mesh.credentials(c);
     this.#own = ["-cert", certificate, "-key", key];
   }
 
-  static async create(): Promise<Stage> {
-    const stage = new Stage();
+  static async create(inspected = false): Promise<Stage> {
+    const stage = new Stage(inspected);
     const { b } = stage.mesh;
     stage.mesh.proxies.push(await b.proxy([...flagsOf(stage.paths), ...stage.policy.flags]));
     await serveHttp(b, 8000, "served");
@@ -36,7 +40,18 @@ class Stage {
   async say(...options: readonly string[]): Promise<string> {
     const { b, c } = this.mesh;
     const command = ["openssl", "s_client", "-connect", `${b.address4}:8000`, ...this.#own];
+    if (this.#inspected) command.push("-alpn", "tproxy/1");
     return (await c.run(["timeout", "10", ...command, ...options, "-ign_eof"], request)).stdout;
+  }
+
+  /** Who may come, in the port's mode. */
+  allow(list: string): void {
+    this.policy.write(this.#text(`{ allow: ${list} }`));
+  }
+
+  #text(port: string): string {
+    const mode = this.#inspected ? "permissive" : "strict";
+    return `inbound: { mode: ${mode}, ports: { 8000: ${port} } }`;
   }
 
   /** A full handshake that leaves a ticket behind. */
@@ -62,24 +77,38 @@ test("a session is resumed, and served to the identity that it was made by", asy
   expect(stage.mesh.proxies[0]?.output.match(line)).toHaveLength(2);
 });
 
-test("a policy that changes ends the tickets, and refuses the identity that it names no more", async () => {
-  const stage = await Stage.create();
-  await stage.first();
-  stage.policy.write(`inbound: { allow: ["spiffe://test.example/host/10.77.0.3"] }`);
-  await metricOnce(stage.mesh.b, 'policy_reloads_total{result="replaced"}', (count) => count === 1);
-  const still = await stage.again();
-  expect([still, still]).toEqual([
-    expect.stringMatching(/^New, TLSv1\.3/m),
-    expect.stringContaining("served"),
-  ]);
-  stage.policy.write("inbound: { allow: [] }");
-  await metricOnce(stage.mesh.b, 'policy_reloads_total{result="replaced"}', (count) => count === 2);
-  const refused = await stage.again();
-  expect([refused, refused]).toEqual([
-    expect.stringMatching(/^New, TLSv1\.3/m),
-    expect.not.stringContaining("served"),
-  ]);
-});
+test.each([
+  ["strict", false],
+  ["permissive", true],
+] as const)(
+  "a policy that changes ends the tickets of a %s port, and refuses the identity that it names no more",
+  async (_, inspected) => {
+    const stage = await Stage.create(inspected);
+    await stage.first();
+    stage.allow('["spiffe://test.example/host/10.77.0.3"]');
+    await metricOnce(
+      stage.mesh.b,
+      'policy_reloads_total{result="replaced"}',
+      (count) => count === 1,
+    );
+    const still = await stage.again();
+    expect([still, still]).toEqual([
+      expect.stringMatching(/^New, TLSv1\.3/m),
+      expect.stringContaining("served"),
+    ]);
+    stage.allow("[]");
+    await metricOnce(
+      stage.mesh.b,
+      'policy_reloads_total{result="replaced"}',
+      (count) => count === 2,
+    );
+    const refused = await stage.again();
+    expect([refused, refused]).toEqual([
+      expect.stringMatching(/^New, TLSv1\.3/m),
+      expect.not.stringContaining("served"),
+    ]);
+  },
+);
 
 test("credentials that are replaced end the tickets", async () => {
   const stage = await Stage.create();

@@ -57,7 +57,17 @@ export function credentialsFor(ips: readonly string[], defect: Defect = {}): Cre
 export function writeUnusable(paths: CredentialPaths): void {
   const key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:secp224r1", "-nodes"];
   const files = ["-keyout", paths.key, "-out", paths.certificate];
-  const made = Bun.spawnSync(["openssl", "req", "-x509", ...key, "-subj", "/CN=x", ...files]);
+  const names = ["-addext", "subjectAltName=URI:spiffe://test.example/unusable"];
+  const made = Bun.spawnSync([
+    "openssl",
+    "req",
+    "-x509",
+    ...key,
+    "-subj",
+    "/CN=x",
+    ...names,
+    ...files,
+  ]);
   if (made.exitCode !== 0) throw new Error(made.stderr.toString());
   writeFileSync(paths.authority, readFileSync(paths.certificate));
 }

@@ -7,11 +7,12 @@ import { parseSpiffeId } from "../../../src/identity/spiffe-id.ts";
 const letters = "abcdefghijklmnopqrstuvwxyz0123456789-_".split("");
 const word = fc.string({ unit: fc.constantFrom(...letters), minLength: 1, maxLength: 20 });
 
-test("a trust domain and plain segments are an ID", () => {
+test("a trust domain and plain segments are an ID, a trust domain alone is none", () => {
   fc.assert(
-    fc.property(word, fc.array(word, { maxLength: 8 }), (domain, path) => {
+    fc.property(word, fc.array(word, { minLength: 1, maxLength: 8 }), (domain, path) => {
       const text = ["spiffe:/", domain, ...path].join("/");
       expect<string>(parseSpiffeId(text)).toBe(text);
+      expect(() => parseSpiffeId(`spiffe://${domain}`)).toThrow("it has no path");
     }),
   );
 });

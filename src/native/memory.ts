@@ -1,0 +1,34 @@
+/** The pages of this process that are the executable's own file: they can be read again at any time. */
+import { readFileSync } from "node:fs";
+
+import { shim } from "./native.ts";
+
+export type Mapping = { readonly address: number; readonly size: number };
+
+/**
+ * Gives the file's pages back to the kernel, which reads them again from its cache when they are needed, one by one
+ * (madvise(2): MADV_DONTNEED, MADV_RANDOM).
+ */
+export function releaseFilePages(): void {
+  for (const { address, size } of filePagesOf(readFileSync("/proc/self/smaps", "latin1"))) {
+    shim.tproxy_advise(address, size, dontNeed);
+    shim.tproxy_advise(address, size, random);
+  }
+}
+
+/**
+ * Mappings of a file that nothing was written to: proc(5), smaps. One with pages of its own (a relocated one, say) would
+ * lose them.
+ */
+export function filePagesOf(smaps: string): readonly Mapping[] {
+  return smaps.split(/^(?=[0-9a-f]+-[0-9a-f]+ )/m).flatMap((mapping) => {
+    const match = /^([0-9a-f]+)-([0-9a-f]+) r-[-x]p \S+ \S+ [1-9]\d* +\//.exec(mapping);
+    if (match === null || !/^Anonymous: +0 kB$/m.test(mapping)) return [];
+    const [start, end] = [match[1], match[2]].map((hex) => Number.parseInt(hex ?? "0", 16));
+    return [{ address: start ?? 0, size: (end ?? 0) - (start ?? 0) }];
+  });
+}
+
+/** asm-generic/mman-common.h */
+const random = 1;
+const dontNeed = 4;

@@ -1,0 +1,41 @@
+/** How two policies differ: in what they mean, not in where it is written. Pure. */
+import type { Interception } from "../config.ts";
+import { intervalsOf, type Cidr } from "../net/cidr.ts";
+import type { Policy } from "./policy.ts";
+
+/** Whether two policies say the same, wherever that stands. */
+export function isSameMeaning(a: Policy, b: Policy): boolean {
+  return textOf(a) === textOf(b);
+}
+
+/** Whether the second one leaves packets to the kernel that the first one has it hand over, of either direction. */
+export function leavesMoreAlone(before: Interception, after: Interception): boolean {
+  return (
+    !covers(after.meshRanges, before.meshRanges) ||
+    !covers(before.excludedRanges, after.excludedRanges) ||
+    !after.excludedOutboundPorts.every((port) => before.excludedOutboundPorts.includes(port)) ||
+    newlyClearPorts(before, after).length > 0
+  );
+}
+
+/** Ports of the application that are passed through from now on: their replies are told by the source port alone. */
+export function newlyClearPorts(before: Interception, after: Interception): readonly number[] {
+  return after.excludedInboundPorts.filter((port) => !before.excludedInboundPorts.includes(port));
+}
+
+/** Whether every address of `inner` is one of `outer`. */
+function covers(outer: readonly Cidr[], inner: readonly Cidr[]): boolean {
+  return ([4, 6] as const).every((family) => {
+    const whole = intervalsOf(outer, family);
+    return intervalsOf(inner, family).every(({ first, last }) =>
+      whole.some((interval) => interval.first <= first && last <= interval.last),
+    );
+  });
+}
+
+function textOf(policy: Policy): string {
+  return JSON.stringify(policy, (key, value: unknown) => {
+    if (key === "origin") return "";
+    return typeof value === "bigint" ? String(value) : value;
+  });
+}

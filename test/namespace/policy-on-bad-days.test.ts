@@ -1,0 +1,160 @@
+/** A policy that changes while something else is not as it should be: rules that others changed, half a file, old connections. */
+import { renameSync, readFileSync, writeFileSync } from "node:fs";
+import { expect, test } from "bun:test";
+
+import { capture } from "../support/capture.ts";
+import { credentialsFor } from "../support/credentials.ts";
+import { serveHttp } from "../support/http.ts";
+import { flagsOf, Mesh } from "../support/mesh.ts";
+import type { Pod } from "../support/pods.ts";
+import { PolicyFile } from "../support/policy.ts";
+import { curl } from "../support/programs.ts";
+import { metricOnce, metrics, readyz } from "../support/status.ts";
+
+const replaced = 'policy_reloads_total{result="replaced"}';
+const kept = 'policy_reloads_total{result="kept"}';
+
+async function ask(from: Pod, to: Pod, port = 8000): Promise<string> {
+  return (await curl(from, "--max-time", "3", `http://${to.address4}:${port}/`)).output;
+}
+
+test.each([
+  [
+    "an element is gone",
+    ["nft", "delete", "element", "inet", "tls-tproxy", "mesh4", "{ 10.0.0.0/8 }"],
+  ],
+  ["the routing rule is gone", ["ip", "rule", "del", "priority", "100"]],
+  ["the table is gone", ["nft", "delete", "table", "inet", "tls-tproxy"]],
+])(
+  "where %s, a change writes everything anew before it says that all is well",
+  async (_, spoil) => {
+    const mesh = Mesh.create();
+    const policy = new PolicyFile("{}");
+    await mesh.proxy(mesh.a, policy.flags);
+    await serveHttp(mesh.b, 8000, "in clear");
+    expect((await mesh.a.run(spoil)).code).toBe(0);
+    await metricOnce(mesh.a, "rules_intact", (intact) => intact === 0);
+    policy.write("inbound: { allow: [] }");
+    await metricOnce(mesh.a, replaced, (count) => count === 1);
+    expect((await readyz(mesh.a)).status).toBe(200);
+    expect(await ask(mesh.a, mesh.b)).not.toContain("in clear");
+  },
+);
+
+test("a port that is passed through from now on takes no diverted connection with it, by its own port", async () => {
+  const mesh = Mesh.create();
+  const policy = new PolicyFile("{}");
+  const own = 50_051;
+  mesh.proxies.push(await mesh.proxy(mesh.a, policy.flags), await mesh.proxy(mesh.b));
+  const script =
+    `const { connect } = require("node:net"); const s = connect({ host: "${mesh.b.address4}", port: 8080, localPort: ${own} });` +
+    `s.on("connect", () => { console.log("connected"); setInterval(() => s.write("not in clear "), 1); }); s.on("error", () => console.log("over"));`;
+  await mesh.b.agent.listen("::", 8080);
+  const client = mesh.a.start(["bun", "-e", script]);
+  await client.says(/connected/);
+  const { bytes } = await capture(mesh.a, async () => {
+    policy.write(`inbound: { ports: { ${own}: { mode: passthrough } } }`);
+    await metricOnce(mesh.a, replaced, (count) => count === 1);
+    await client.says(/over/);
+  });
+  expect(bytes.includes("not in clear ")).toBe(false);
+});
+
+test.each(["mesh", "elsewhere"])(
+  "a port that is no longer passed through ends the clear connections that it had, of clients in the %s",
+  async (where) => {
+    const mesh = Mesh.create();
+    const range = where === "mesh" ? "10.77.0.0/24" : "10.99.0.0/24";
+    const text = (mode: string): string =>
+      `outbound: { mesh: [${range}] }\ninbound: { ports: { 8080: { mode: ${mode} } } }`;
+    const policy = new PolicyFile(text("passthrough"));
+    await mesh.proxy(mesh.b, policy.flags);
+    const { client, server } = await mesh.connection(mesh.b.address4, mesh.c, "hello");
+    await server.received(5);
+    policy.write(text("strict"));
+    expect((await client.finish()).ending).toBe("ECONNRESET");
+    expect((await server.finish()).ending).not.toBe("end");
+    await metricOnce(mesh.b, "clear_connections_reset_total", (count) => count === 1);
+  },
+);
+
+test("a destination that the mesh takes in ends the clear connections to it", async () => {
+  const mesh = Mesh.create();
+  const policy = new PolicyFile("outbound: { mesh: [10.99.0.0/24] }");
+  await mesh.proxy(mesh.a, policy.flags);
+  const { client, server } = await mesh.connection(mesh.b.address4, mesh.a, "hello");
+  await server.received(5);
+  policy.write("outbound: { mesh: [10.77.0.0/24] }");
+  expect((await server.finish()).ending).toBe("ECONNRESET");
+  expect((await client.finish()).ending).not.toBe("end");
+  await metricOnce(mesh.a, "clear_connections_reset_total", (count) => count === 1);
+});
+
+test("a file that is written in place is read when it is whole, not before", async () => {
+  const mesh = Mesh.create();
+  const policy = new PolicyFile("inbound: { allow: [] }");
+  mesh.proxies.push(await mesh.proxy(mesh.a), await mesh.proxy(mesh.b, policy.flags));
+  await serveHttp(mesh.b, 8000, "served");
+  const half = "inbound:\n  mode: strict\n";
+  for (const text of [half, `${half}  allow: ["spiffe://test.example/nobody"]\n`]) {
+    writeFileSync(policy.path, text);
+    for (let asked = 0; asked < 5; asked += 1)
+      expect(await ask(mesh.a, mesh.b)).not.toContain("served");
+  }
+  await metricOnce(mesh.b, replaced, (count) => count === 1);
+  expect(await ask(mesh.a, mesh.b)).not.toContain("served");
+});
+
+test("a comment more changes where rules stand, and nothing else: no connection waits, no ticket ends", async () => {
+  const mesh = Mesh.create();
+  const text = `inbound: { allow: ["spiffe://test.example/nobody"] }`;
+  const policy = new PolicyFile(text);
+  mesh.proxies.push(await mesh.proxy(mesh.a), await mesh.proxy(mesh.b, policy.flags));
+  await serveHttp(mesh.b, 8000, "served");
+  policy.write(`# one line more\n${text}`);
+  for (;;) {
+    await ask(mesh.a, mesh.b);
+    if (mesh.proxies[1]?.output.includes("policy.yaml:2)") === true) break;
+  }
+  expect((await metrics(mesh.b)).get(replaced)).toBe(0);
+});
+
+test("the same mistake is told again to whom asks again: SIGHUP", async () => {
+  const mesh = Mesh.create();
+  const policy = new PolicyFile("{}");
+  const proxy = await mesh.proxy(mesh.b, policy.flags);
+  policy.write("inbound: [");
+  await metricOnce(mesh.b, kept, (count) => count === 1);
+  proxy.child.kill("SIGHUP");
+  await metricOnce(mesh.b, kept, (count) => count === 2);
+});
+
+test("a certificate without the SPIFFE ID that said who is a peer is refused, and the old one stays", async () => {
+  const mesh = Mesh.create();
+  const paths = credentialsFor([mesh.b.address4]);
+  const proxy = await mesh.b.proxy(flagsOf(paths));
+  await mesh.proxy(mesh.a, [], { spiffeId: "spiffe://other.example/a" });
+  await serveHttp(mesh.b, 8000, "served");
+  expect(await ask(mesh.a, mesh.b)).not.toContain("served");
+  const nameless = credentialsFor([mesh.b.address4], { spiffeId: null });
+  for (const name of ["key", "certificate"] as const) {
+    writeFileSync(`${paths[name]}.new`, readFileSync(nameless[name]));
+    renameSync(`${paths[name]}.new`, paths[name]);
+  }
+  await proxy.says(/the old ones stay in use: .*would change who is a peer/);
+  expect(await ask(mesh.a, mesh.b)).not.toContain("served");
+});
+
+test("plain text that was let in takes half of the places at most", async () => {
+  const mesh = Mesh.create();
+  const policy = new PolicyFile("inbound: { ports: { 8080: { mode: permissive } } }");
+  mesh.proxies.push(
+    await mesh.proxy(mesh.a),
+    await mesh.proxy(mesh.b, [...policy.flags, "--connections", "6"]),
+  );
+  await serveHttp(mesh.b, 8000, "served");
+  for (let turn = 0; turn < 3; turn += 1) await mesh.connection(mesh.b.address4, mesh.c, "hello");
+  expect(await mesh.c.agent.attempt(mesh.b.address4, 8080)).toBe("ECONNRESET");
+  await serveHttp(mesh.a, 8000, "served");
+  expect(await ask(mesh.b, mesh.a)).toBe("served");
+});

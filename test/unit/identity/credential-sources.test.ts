@@ -1,0 +1,131 @@
+/** Every form in which platforms deliver keys, chains and bundles is read, and the TLS library takes it, too. */
+import { expect, test } from "bun:test";
+
+import { dialingOptions, terminatingOptions } from "../../../src/generation/tls-options.ts";
+import { findCredentialFiles } from "../../../src/identity/discovery.ts";
+import { loadCredentials, type Credentials } from "../../../src/identity/source.ts";
+import {
+  encrypted,
+  laidOut,
+  layouts,
+  Platform,
+  spellings,
+  type Kind,
+  type Texts,
+} from "../../support/platform-credentials.ts";
+
+const platform = new Platform();
+const plain = platform.texts("P-256", "PKCS#8");
+
+test.each([
+  ["P-256", "PKCS#8"],
+  ["P-256", "SEC1"],
+  ["P-256", "SEC1 after its parameters"],
+  ["P-384", "PKCS#8"],
+  ["P-384", "SEC1"],
+  ["P-384", "SEC1 after its parameters"],
+  ["RSA", "PKCS#8"],
+  ["RSA", "PKCS#1"],
+] as const)("a key of %s in %s carries a connection", async (kind, form) => {
+  const texts = platform.texts(kind, form);
+  expect(await carried(load(texts))).toEqual([null, idOf(kind)]);
+});
+
+test.each(Object.keys(spellings))(
+  "all three files, written %s, carry a connection",
+  async (how) => {
+    const spell = spellings[how] ?? ((pem: string) => pem);
+    const { certificate, key, bundle } = platform.texts("P-256", "SEC1", "middle");
+    const texts = { certificate: spell(certificate), key: spell(key), bundle: spell(bundle) };
+    expect(await carried(load(texts))).toEqual([null, idOf("P-256")]);
+  },
+);
+
+test.each([
+  ["a chain through an intermediate", platform.texts("RSA", "PKCS#8", "middle")],
+  ["a bundle of two authorities", platform.withOther(platform.texts("RSA", "PKCS#8"))],
+  ["both", platform.withOther(platform.texts("RSA", "PKCS#8", "middle"))],
+  [
+    "an authority that is named twice",
+    platform.withOther(platform.withOther(platform.texts("RSA", "PKCS#8"))),
+  ],
+] as const)("%s: carries a connection", async (_, texts) => {
+  expect(await carried(load(texts))).toEqual([null, idOf("RSA")]);
+});
+
+test.each(Object.keys(layouts) as (keyof typeof layouts)[])(
+  "what lies as %s lays it is found, and carries a connection",
+  async (layout) => {
+    const texts = platform.texts("P-384", "SEC1", "middle");
+    expect(await carried(load(texts, layout))).toEqual([null, idOf("P-384")]);
+  },
+);
+
+test("a key and a chain in one file may stand in either order", async () => {
+  const { certificate, key, bundle } = platform.texts("P-256", "SEC1", "middle");
+  for (const both of [key + certificate, certificate + key]) {
+    const credentials = load({ certificate: "", key: both, bundle }, "podCertificate");
+    expect(await carried(credentials)).toEqual([null, idOf("P-256")]);
+  }
+});
+
+test.each(["PKCS#8", "traditional"] as const)(
+  "a key encrypted the %s way is refused, by its option and without a word of it",
+  (form) => {
+    const key = encrypted(plain.key, form);
+    expect(() => load({ ...plain, key })).toThrow(
+      /^--key \S+tls\.key: it holds no readable unencrypted PEM private key$/,
+    );
+  },
+);
+
+test("a key of another kind than the certificate's is refused", () => {
+  const { key } = platform.texts("RSA", "PKCS#1");
+  expect(() => load({ ...plain, key })).toThrow("it is not the key of the certificate");
+});
+
+function load(texts: Texts, layout: keyof typeof layouts = "Kubernetes"): Credentials {
+  const files = findCredentialFiles(laidOut(layout, texts));
+  if (files === null) throw new Error("not found");
+  return loadCredentials(files, Date.now());
+}
+
+function idOf(kind: Kind): string {
+  return `spiffe://platform.example/${kind}`;
+}
+
+/** Both ends by the same credentials: why the server does not believe the client, and what the client says through it. */
+async function carried(credentials: Credentials): Promise<readonly [string | null, string]> {
+  const { promise, resolve, reject } = Promise.withResolvers<readonly [string | null, string]>();
+  let doubt: string | null = "no handshake";
+  using _ = Bun.listen({
+    hostname: "127.0.0.1",
+    port: 0,
+    tls: terminatingOptions(credentials, "1.3", 0),
+    socket: {
+      handshake: (_socket, _success, error) => {
+        doubt = error?.message ?? null;
+      },
+      data: (_socket, chunk) => {
+        resolve([doubt, chunk.toString()]);
+      },
+    },
+  });
+  const client = await Bun.connect({
+    hostname: "127.0.0.1",
+    port: _.port,
+    tls: dialingOptions(credentials, "1.3"),
+    socket: {
+      handshake: (socket) => {
+        socket.write(credentials.identity.spiffeId ?? "nobody");
+      },
+      data: () => undefined,
+      close: () => {
+        reject(new Error("the connection was closed"));
+      },
+    },
+  });
+  const result = await promise;
+  client.end();
+  return result;
+}
