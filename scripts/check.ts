@@ -2,15 +2,22 @@
 
 type Step = { readonly name: string; readonly command: readonly string[]; readonly cwd?: string };
 
+const inContainers =
+  "scripts/image.sh tproxy:dev --zstd 0 && TPROXY_IMAGE=tproxy:dev bun test test/docker";
+
 const steps: readonly Step[] = [
   { name: "executable", command: ["scripts/build.sh"] },
   { name: "format", command: ["bun", "fmt", "--check", "src", "test", "scripts"] },
   { name: "format of the shim", command: ["zig", "fmt", "--check", "ffi/src", "ffi/build.zig"] },
   { name: "types", command: ["bun", "check"] },
   { name: "lint", command: ["oxlint", "src", "test", "scripts"] },
-  { name: "tests", command: ["bun", "test", "--path-ignore-patterns", "test/namespace/**"] },
+  { name: "tests", command: ["bun", "test", ...without("namespace", "docker")] },
   { name: "tests of the shim", command: ["zig", "build", "test", "--summary", "all"], cwd: "ffi" },
   { name: "tests in namespaces", command: ["bun", "test", "test/namespace"] },
+  {
+    name: "tests in containers",
+    command: ["scripts/engine.sh", "run", "bash", "-c", inContainers],
+  },
   { name: "soak", command: ["scripts/soak.sh", "1"] },
 ];
 
@@ -25,6 +32,11 @@ for (const step of steps) {
 }
 console.log(`\n${passed} passed, ${failed} failed`);
 process.exitCode = failed === 0 ? 0 : 1;
+
+/** Without these folders of tests. */
+function without(...folders: readonly string[]): readonly string[] {
+  return folders.flatMap((folder) => ["--path-ignore-patterns", `test/${folder}/**`]);
+}
 
 /** Runs a step, shows its output as it comes, and keeps it for the counts. */
 async function run(step: Step): Promise<{ code: number; output: string }> {

@@ -31,8 +31,12 @@ build_shim() {
 # What `tls-tproxy version` tells, as one JSON object: build_facts FLAVOUR.
 build_facts() {
   local commit
-  commit=$(git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
-  if [[ -n $(git status --porcelain -- src ffi scripts package.json bun.lock 2>/dev/null) ]]; then commit+=-dirty; fi
+  if [[ -n ${TPROXY_COMMIT:-} ]]; then
+    commit=$TPROXY_COMMIT # Where there is no git: in an image's build.
+  else
+    commit=$(git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
+    if [[ -n $(git status --porcelain -- src ffi scripts package.json bun.lock 2>/dev/null) ]]; then commit+=-dirty; fi
+  fi
   printf '{"version":"%s","commit":"%s","bun":"%s","zig":"%s","flavour":"%s"}' \
     "$(sed -n 's/^  "version": "\(.*\)",$/\1/p' package.json)" "$commit" "$(bun --version)" "$(zig version)" "$1"
 }

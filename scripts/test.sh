@@ -4,8 +4,8 @@ set -euo pipefail
 source "$(dirname "$0")/setup.sh"
 
 # Programs at the other end, and those that look at what the kernel was told.
-packages=(curl haproxy iproute2 nftables openssl procps tcpdump)
-programs=(curl haproxy ip nft openssl prlimit ss tcpdump)
+packages=(busybox-static curl haproxy iproute2 nftables openssl procps tcpdump)
+programs=(busybox curl haproxy ip nft openssl prlimit ss tcpdump)
 
 install_packages() {
   local missing=()

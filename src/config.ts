@@ -18,6 +18,12 @@ export type Config = {
   readonly removeRulesOnExit: boolean;
   /** The rules go again, and the proxy with them, unless somebody confirms within this time. */
   readonly confirmMsMax: number | null;
+  /** Whether everything that relaying does not need is given up once the rules stand. */
+  readonly privileges: "kept" | "dropped";
+  /** external: others put the rules in place, and take them away. */
+  readonly rules: "own" | "external";
+  /** How this program is started, for starting it anew. */
+  readonly command: readonly string[];
   readonly limits: Limits;
 };
 

@@ -3,13 +3,22 @@ import { Ledger } from "./accounting/ledger.ts";
 import { Metrics } from "./accounting/metrics.ts";
 import { measureProcess } from "./accounting/process-metrics.ts";
 import { serveStatus } from "./admin/server.ts";
-import { descriptorReserve, type Config, type Limits } from "./config.ts";
+import { descriptorReserve, type Config, type Interception, type Limits } from "./config.ts";
 import type { Context } from "./context.ts";
 import { ProxyError } from "./errors.ts";
 import { takenBy, type Generation } from "./generation/generation.ts";
 import { Reloading } from "./generation/reloading.ts";
-import { install, type Installed } from "./intercept/install.ts";
-import { RuleWatch } from "./intercept/watch.ts";
+import {
+  openSockets,
+  giveUpPrivileges,
+  standingRules,
+  type Rules,
+  type Sockets,
+} from "./ground.ts";
+import type { Handover } from "./handover/handover.ts";
+import type { Installed } from "./intercept/install.ts";
+import { RuleKeeper } from "./intercept/keeper.ts";
+import type { RuleWatch } from "./intercept/watch.ts";
 import { watchAges } from "./lifecycle/age.ts";
 import { drain, type DrainEnd } from "./lifecycle/drain.ts";
 import { watchIdle } from "./lifecycle/idle.ts";
@@ -17,12 +26,11 @@ import { trimWhenIdle } from "./lifecycle/trim.ts";
 import { Readiness } from "./lifecycle/readiness.ts";
 import type { Log } from "./log/log.ts";
 import { descriptorsMax } from "./native/limits.ts";
-import { formatSocketAddress } from "./net/address.ts";
 import type { Listener } from "./net/listener.ts";
 import type { OriginalDestination } from "./net/original-destination.ts";
 import { connectionsBound } from "./policy/admission.ts";
 import { interceptionOf } from "./policy/interception.ts";
-import { named, startListeners } from "./serving.ts";
+import { startListeners } from "./serving.ts";
 import { HandshakeGate } from "./tls/handshake-gate.ts";
 
 export type Proxy = {
@@ -37,35 +45,40 @@ export type Proxy = {
 
 /**
  * Starts everything: listeners stand before the first rule, so that what the kernel diverts is accepted from
- * the first packet on. Throws ProxyError naming the flag; then everything is as it was found.
+ * the first packet on. `handed`: what this process has opened before it gave up its privileges. Throws ProxyError naming
+ * the flag; then everything is as it was found.
  */
-export function startProxy(config: Config, log: Log): Proxy {
+export function startProxy(config: Config, log: Log, handed: Handover | null): Proxy {
   const metrics = new Metrics();
   using undo = new DisposableStack();
   const reloading = new Reloading(config, log, metrics);
   undo.defer(reloading.stop);
   const { generation } = reloading;
   const limits = { ...config.limits, connectionsMax: boundOf(config.limits) };
-  const ledger = new Ledger({
-    log,
-    metrics,
-    now: () => performance.now(),
-    ownNotAfter: () => generation.credentials.notAfter,
-  });
-  const context = contextOf(config, generation, { ledger, limits });
-  const state = new State(generation, metrics);
+  const { ledger, context } = makeContext(config, generation, { log, metrics, limits });
   undo.defer(() => {
     ledger.terminateAll();
   });
+  const interception = interceptionOf(generation.rules.policy, config.fixed);
+  const sockets = socketsOf(config, context, interception, handed);
+  const state = new State(generation, metrics);
   undo.defer(measureProcess(metrics));
   undo.defer(watchLives(ledger, limits));
-  startStatus(config, context, state, undo);
-  state.listeners = takenBy(config, () => startListeners({ config, context, log }, undo));
+  undo.defer(startStatus(sockets.status, state));
+  const places = new Map(sockets.places);
+  state.listeners = takenBy(config, () => startListeners({ config, context, log }, places, undo));
   generation.listeners = state.listeners;
-  const rules = install(interceptionOf(generation.rules.policy, config.fixed));
+  const standing = standingRules(config, interception, handed);
+  const { rules } = standing;
   using unlessWatched = new DisposableStack();
-  unlessWatched.defer(rules.remove);
-  const watch = watchRules(rules, log, undo);
+  unlessWatched.defer(() => {
+    if (rules.isOurs) rules.remove();
+  });
+  const keeper = keepRules(standing, log, metrics);
+  const { watch } = keeper;
+  undo.defer(() => {
+    keeper.stop();
+  });
   state.watch = watch;
   unlessWatched.move();
   const { fixed } = config;
@@ -83,13 +96,31 @@ export function startProxy(config: Config, log: Log): Proxy {
     },
     stop: ({ removeRules }) => {
       reloading.stop();
-      watch.stop();
-      if (!removeRules) closeRules(rules, log);
+      keeper.stop();
+      if (!removeRules && rules.isOurs) closeRules(rules, log);
       // Not before the last diverted socket is gone: its application would go on in clear.
       stack.dispose();
       if (removeRules) rules.remove();
     },
   };
+}
+
+/** Those that were handed over, or new ones; where privileges are to be dropped, it ends here and begins anew. */
+function socketsOf(
+  config: Config,
+  { form, terminating }: Context,
+  interception: Interception,
+  handed: Handover | null,
+): Sockets {
+  if (handed !== null) return handed;
+  using undo = new DisposableStack();
+  const sockets = openSockets(config, form, undo);
+  if (config.privileges === "dropped") {
+    const { command } = config;
+    takenBy(config, () => giveUpPrivileges(interception, sockets, { tls: terminating(), command }));
+  }
+  undo.move();
+  return sockets;
 }
 
 /** What readiness and metrics look at. */
@@ -128,41 +159,40 @@ class State {
 
   #ruled(): string | null {
     if (this.watch === null) return "rules not in place";
-    return this.watch.intact ? null : rulesChanged;
+    return this.watch.intact ? null : `${rulesChanged}: ${restart}`;
   }
 }
 
-function startStatus(
-  config: Config,
-  context: Context,
-  { readiness, metrics }: State,
-  undo: DisposableStack,
-): void {
-  const { statusAddress } = config;
-  const server = named(`--status-address ${formatSocketAddress(statusAddress)}`, () =>
-    serveStatus({
-      address: statusAddress,
-      form: context.form,
-      readiness: () => readiness.reasons,
-      metrics: async () => ({
-        status: 200,
-        type: metrics.contentType,
-        body: await metrics.text(),
-      }),
+/** Returns what ends it. */
+function startStatus(fd: number, { readiness, metrics }: State): () => void {
+  const server = serveStatus({
+    fd,
+    readiness: () => readiness.reasons,
+    metrics: async () => ({
+      status: 200,
+      type: metrics.contentType,
+      body: await metrics.text(),
     }),
-  );
-  undo.defer(server.stop);
+  });
+  return server.stop;
 }
 
-function watchRules(rules: Installed, log: Log, undo: DisposableStack): RuleWatch {
-  const watch = new RuleWatch(rules.plan(), (intact) => {
-    if (intact) log.write("I", "rules", "the rules stand as they were written again");
-    else log.write("W", "rules", rulesChanged);
+/** Throws SystemCallError. */
+function keepRules({ rules, senses }: Rules, log: Log, metrics: Metrics): RuleKeeper {
+  const keeper = new RuleKeeper(rules, senses, {
+    changed: () => {
+      log.write("W", "rules", rulesChanged + (rules.isOurs ? "" : `: ${restart}`));
+    },
+    repaired: () => {
+      log.write("I", "rules", "the rules stand as they were written again: they were written anew");
+    },
+    failed: (reason) => {
+      log.write("E", "rules", `they cannot be written anew: ${reason}`);
+    },
   });
-  undo.defer(() => {
-    watch.stop();
-  });
-  return watch;
+  const help = "times that others had changed the rules and they were written anew";
+  metrics.total("rules_repairs_total", help, () => keeper.repairs);
+  return keeper;
 }
 
 /** A kernel that cannot reset goes on dropping: as safe, only slower to be noticed. */
@@ -194,11 +224,21 @@ function warnOfBound(bound: number, wanted: number, log: Log): void {
   log.write("I", "proxy", `${text}: ${descriptorsMax()} descriptors are allowed (ulimit -n)`);
 }
 
-function contextOf(
+function makeContext(
   config: Config,
   generation: Generation,
-  { ledger, limits }: { readonly ledger: Ledger; readonly limits: Limits },
-): Context {
+  {
+    log,
+    metrics,
+    limits,
+  }: { readonly log: Log; readonly metrics: Metrics; readonly limits: Limits },
+): { readonly ledger: Ledger; readonly context: Context } {
+  const ledger = new Ledger({
+    log,
+    metrics,
+    now: () => performance.now(),
+    ownNotAfter: () => generation.credentials.notAfter,
+  });
   const gate = new HandshakeGate(limits.handshakesMax, limits.handshakeLeaseMsMax);
   const { keepAliveMsMax, userTimeoutMsMax } = limits;
   const form = { mark: ownMark(config), keepAliveMsMax, userTimeoutMsMax };
@@ -209,7 +249,7 @@ function contextOf(
     gate,
     expect: (original: OriginalDestination) => generation.rules.server(original),
   };
-  return {
+  const context = {
     ledger,
     limits,
     form,
@@ -217,6 +257,7 @@ function contextOf(
     rules: () => generation.rules,
     terminating: () => generation.terminating,
   };
+  return { ledger, context };
 }
 
 /** Ends connections that are idle or old, and gives memory back when nothing happens. Returns what ends that. */
@@ -240,5 +281,5 @@ function iso(time: number): string {
 
 const renew = "renew it, the proxy reads it by itself";
 const rulesChanged =
-  "the rules are no longer as they were written (nft list table inet tls-tproxy; ip rule): restart the proxy, " +
-  "which writes them anew";
+  "the rules are no longer as they were written (nft list table inet tls-tproxy; ip rule)";
+const restart = "restart the proxy, which writes them anew";

@@ -5,8 +5,10 @@ import { ProxyError } from "./errors.ts";
 import { serveInbound } from "./inbound.ts";
 import type { Log } from "./log/log.ts";
 import { errnoName, SystemCallError } from "./native/errno.ts";
+import * as native from "./native/native.ts";
 import { parseSocketAddress } from "./net/address.ts";
-import { listen, type Intercepted, type Listener, type Takes } from "./net/listener.ts";
+import { listen, openDiverted, type Listener, type Takes } from "./net/listener.ts";
+import type { SocketForm } from "./net/socket-form.ts";
 import { serveOutbound } from "./outbound.ts";
 import { admits } from "./policy/admission.ts";
 
@@ -16,69 +18,83 @@ export type Serving = {
   readonly log: Log;
 };
 
-/** Listens in both directions, on both families. Throws START_FAILED; what listens already is on `undo`. */
-export function startListeners(serving: Serving, undo: DisposableStack): readonly Listener[] {
-  const all: Listener[] = [];
-  for (const host of ["127.0.0.1", "[::1]"]) {
-    for (const way of waysOf(serving)) {
-      const listener = startListener(serving, host, way);
-      if (listener === null) continue;
-      undo.defer(listener.stop);
-      all.push(listener);
-    }
+/** Sockets that listen, by where: "127.0.0.1:1". */
+export type Places = ReadonlyMap<string, number>;
+
+/**
+ * Opens what diverted connections come to, in both directions, on both families. Throws START_FAILED; what is open
+ * already is on `undo`.
+ */
+export function openPlaces(config: Config, form: SocketForm, undo: DisposableStack): Places {
+  const places = new Map<string, number>();
+  const { backlogMax } = config.limits;
+  for (const { place, host, flag, port, kind } of spotsOf(config)) {
+    const fd = named(`${flag} ${port} on ${host}`, () =>
+      unlessNoIpv6(host, () => openDiverted(parseSocketAddress(place), { form, backlogMax }, kind)),
+    );
+    if (fd === null) continue;
+    undo.defer(() => {
+      native.close(fd);
+    });
+    places.set(place, fd);
   }
-  return all;
+  return places;
 }
 
-type Way = {
-  readonly direction: "inbound" | "outbound";
+/** Serves what comes to these places, which are the listeners' from then on. Throws CREDENTIALS_INVALID. */
+export function startListeners(
+  serving: Serving,
+  places: Places,
+  undo: DisposableStack,
+): readonly Listener[] {
+  return spotsOf(serving.config).flatMap((spot) => {
+    const fd = places.get(spot.place);
+    if (fd === undefined) return [];
+    const listener = startListener(serving, spot, fd);
+    undo.defer(listener.stop);
+    return [listener];
+  });
+}
+
+type Spot = {
+  readonly place: string;
+  readonly host: string;
   readonly flag: string;
   readonly port: number;
-  readonly serve: (intercepted: Intercepted, context: Context) => Promise<void>;
-  readonly takes: Takes;
+  readonly kind: Takes["kind"];
 };
 
 /** Without a policy file no port is ever inspected. With one it listens from the start: a later policy may want it. */
-function waysOf({ config, context }: Serving): readonly Way[] {
-  const { tcpPort, tlsPort, inspectPort } = config.fixed;
-  const outbound = { direction: "outbound", serve: serveOutbound } as const;
-  const inbound = { direction: "inbound", serve: serveInbound } as const;
-  const tls = { kind: "tls", tls: context.terminating() } as const;
-  const inspected = {
-    ...inbound,
-    flag: "--inspect-port",
-    port: inspectPort,
-    takes: { kind: "undecided" },
-  } as const;
-  return [
-    { ...outbound, flag: "--tcp-port", port: tcpPort, takes: { kind: "plain" } },
-    { ...inbound, flag: "--tls-port", port: tlsPort, takes: tls },
-    ...(config.policy.file === null ? [] : [inspected]),
-  ];
-}
-
-/** Null where the kernel has no IPv6: there is nothing to divert then. */
-function startListener(serving: Serving, host: string, way: Way): Listener | null {
-  const { context, log } = serving;
-  const accept = (intercepted: Intercepted): void => {
-    void way.serve(intercepted, context).catch((error: unknown) => {
-      log.write("E", "proxy", `internal error: ${describeBug(error)}`);
-    });
-  };
-  const options = {
-    address: parseSocketAddress(`${host}:${way.port}`),
-    form: context.form,
-    backlogMax: context.limits.backlogMax,
-    takes: way.takes,
-    accept,
-    admit: () => admit(context, way.direction),
-  };
-  return named(`${way.flag} ${way.port} on ${host}`, () =>
-    unlessNoIpv6(host, () => listen(options)),
+function spotsOf({ fixed, policy }: Config): readonly Spot[] {
+  const kinds = [
+    { flag: "--tcp-port", port: fixed.tcpPort, kind: "plain" },
+    { flag: "--tls-port", port: fixed.tlsPort, kind: "tls" },
+    ...(policy.file === null
+      ? []
+      : [{ flag: "--inspect-port", port: fixed.inspectPort, kind: "undecided" } as const]),
+  ] as const;
+  return ["127.0.0.1", "[::1]"].flatMap((host) =>
+    kinds.map(({ flag, port, kind }) => ({ place: `${host}:${port}`, host, flag, port, kind })),
   );
 }
 
-function admit({ ledger, limits }: Context, direction: Way["direction"]): boolean {
+function startListener({ context, log }: Serving, { kind }: Spot, fd: number): Listener {
+  const direction = kind === "plain" ? "outbound" : "inbound";
+  const serve = kind === "plain" ? serveOutbound : serveInbound;
+  return listen({
+    fd,
+    backlogMax: context.limits.backlogMax,
+    takes: kind === "tls" ? { kind, tls: context.terminating() } : { kind },
+    accept: (intercepted) => {
+      void serve(intercepted, context).catch((error: unknown) => {
+        log.write("E", "proxy", `internal error: ${describeBug(error)}`);
+      });
+    },
+    admit: () => admit(context, direction),
+  });
+}
+
+function admit({ ledger, limits }: Context, direction: "inbound" | "outbound"): boolean {
   const places = { live: ledger.size, strangers: ledger.strangers };
   const admitted = admits(direction, places, limits.connectionsMax);
   if (!admitted) ledger.turnAway(direction);
@@ -98,6 +114,7 @@ export function named<T>(option: string, act: () => T): T {
   }
 }
 
+/** Null where the kernel has no IPv6: there is nothing to divert then. */
 function unlessNoIpv6<T>(host: string, act: () => T): T | null {
   try {
     return act();
@@ -118,6 +135,9 @@ const remedies = new Map<string, string>([
     "Another process listens there: choose another port, or end it (is a proxy running?).",
   ],
   ["EADDRNOTAVAIL", "This address is not one of this network namespace's: is lo up?"],
-  ["EPERM", "CAP_NET_ADMIN is missing: run as root or give the container that capability."],
+  [
+    "EPERM",
+    "CAP_NET_ADMIN is missing: run as root, and give a container that capability (its other users get none of cap-add).",
+  ],
   ["EACCES", "Ports below 1024 want CAP_NET_BIND_SERVICE."],
 ]);

@@ -3,11 +3,12 @@ const std = @import("std");
 const linux = std.os.linux;
 const namespaces = @import("namespaces.zig");
 const packet = @import("packet.zig");
+const privileges = @import("privileges.zig");
 const netlink = @import("netlink.zig");
 const sockaddr = @import("sockaddr.zig");
 const socket = @import("socket.zig");
 
-const abi_version = 5;
+const abi_version = 6;
 const ebadf: i32 = -@as(i32, @intFromEnum(linux.E.BADF));
 
 pub export fn tproxy_abi_version() i32 {
@@ -90,6 +91,24 @@ pub export fn tproxy_advise(address: u64, size: u64, advice: u32) i32 {
     return socket.result(linux.madvise(@ptrFromInt(address), size, advice));
 }
 
+/// No capabilities but those of the mask, now and after execve: privileges.zig.
+pub export fn tproxy_confine(keep: u64) i32 {
+    return privileges.confine(keep);
+}
+
+/// This executable in the place of itself: privileges.zig. Returns only on failure.
+pub export fn tproxy_replace(arguments: ?[*]const u8, arguments_size: u32, environment: ?[*]const u8, environment_size: u32) i32 {
+    const argument_block = (arguments orelse return socket.einval)[0..arguments_size];
+    const environment_block = (environment orelse return socket.einval)[0..environment_size];
+    return privileges.replace(argument_block, environment_block);
+}
+
+/// Whether a descriptor ends with an execve: fcntl(2), FD_CLOEXEC.
+pub export fn tproxy_set_close_on_exec(fd: i32, on: i32) i32 {
+    if (fd < 0) return ebadf;
+    return privileges.set_close_on_exec(fd, on != 0);
+}
+
 /// One datagram to the kernel: netlink(7).
 pub export fn tproxy_netlink_send(fd: i32, bytes: ?[*]const u8, size: u32) i32 {
     if (fd < 0) return ebadf;
@@ -166,6 +185,7 @@ pub export fn tproxy_packet_statistics(fd: i32, into: ?*packet.Statistics) i32 {
 test {
     std.testing.refAllDecls(@This());
     _ = namespaces;
+    _ = privileges;
     _ = sockaddr;
 }
 

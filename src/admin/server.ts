@@ -10,24 +10,24 @@ import { formatAnswer, parseHead, type Answer } from "./request.ts";
 export type StatusServer = { readonly stop: () => void };
 
 export type StatusOptions = {
-  readonly address: SocketAddress;
-  /** With the proxy's mark answers to peers in the mesh are not intercepted. */
-  readonly form: SocketForm;
+  /** Of `openStatus`; the server's from then on. */
+  readonly fd: number;
   /** What stands between the proxy and readiness: an empty list means ready. */
   readonly readiness: () => readonly string[];
   readonly metrics: () => Promise<Answer>;
 };
 
+/** With the proxy's mark in its form answers to peers in the mesh are not intercepted. Throws SystemCallError. */
+export function openStatus(address: SocketAddress, form: SocketForm): number {
+  return openListening(address, { form, backlogMax: connectionsMax }, false);
+}
+
 /**
- * Serves GET /healthz, /readyz and /metrics. Throws SystemCallError. Bun's own HTTP server takes no socket that
- * was made before and bounds no connections: whoever reaches the port could use up the proxy's descriptors.
+ * Serves GET /healthz, /readyz and /metrics. Bun's own HTTP server takes no socket that was made before and bounds no
+ * connections: whoever reaches the port could use up the proxy's descriptors.
  */
 export function serveStatus(options: StatusOptions): StatusServer {
-  const fd = openListening(
-    options.address,
-    { form: options.form, backlogMax: connectionsMax },
-    false,
-  );
+  const { fd } = options;
   const live = new Set<Connection>();
   const listener = Bun.listen<Connection>({
     fd,

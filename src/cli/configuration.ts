@@ -17,12 +17,15 @@ import { isInitialNetworkNamespace } from "../intercept/host.ts";
 import { parseSocketAddress, type SocketAddress } from "../net/address.ts";
 import { assertCareful, type HostCare } from "../policy/care.ts";
 import type { Policy, PortRule, Sourced } from "../policy/policy.ts";
+import { selfCommand } from "./self.ts";
 import type { CredentialFlags, InterceptionFlags, LimitFlags, RunFlags } from "./options.ts";
 
 /** Throws ProxyError (USAGE). `command` tells where its options come from. */
 export function configOf(flags: RunFlags, command: Command, environment: Environment): Config {
   const found = credentialsOf(flags);
   const policy = policySourceOf(flags, command, environment, flags.confirm !== undefined);
+  const removeRulesOnExit =
+    flags.removeRulesOnExit ?? (policy.care !== null && flags.rules === "own");
   return {
     credentials: found.files,
     credentialsSource: found.source,
@@ -31,10 +34,31 @@ export function configOf(flags: RunFlags, command: Command, environment: Environ
     log: { verbosity: flags.v, format: flags.logFormat, linesMax: flags.logLines },
     statusAddress: flags.statusAddress,
     fixed: fixedOf(flags, environment),
-    removeRulesOnExit: flags.removeRulesOnExit ?? policy.care !== null,
+    removeRulesOnExit,
+    privileges: privilegesOf(flags, removeRulesOnExit),
+    rules: flags.rules,
+    command: [...selfCommand(), ...process.argv.slice(2)],
     confirmMsMax: flags.confirm ?? null,
     limits: limitsOf(flags),
   };
+}
+
+/** Throws ProxyError (USAGE) where somebody else has to do what only privileges can. */
+function privilegesOf(flags: RunFlags, removeRulesOnExit: boolean): Config["privileges"] {
+  const needs = [
+    ...(removeRulesOnExit ? ["--remove-rules-on-exit"] : []),
+    ...(flags.confirm === undefined ? [] : ["--confirm"]),
+  ];
+  const [need] = needs;
+  if (flags.rules === "external") {
+    if (need !== undefined)
+      throw new ProxyError("USAGE", `${need} does not go with --rules external`);
+    if (flags.privileges === "dropped") throw new ProxyError("USAGE", droppedExternal);
+    return "kept";
+  }
+  if (flags.privileges !== "dropped") return flags.privileges ?? "kept";
+  if (need !== undefined) throw new ProxyError("USAGE", `${need} wants --privileges kept`);
+  return "dropped";
 }
 
 export type Environment = Readonly<Record<string, string | undefined>>;
@@ -196,4 +220,6 @@ function apiServerOf(environment: Environment): readonly SocketAddress[] {
 const credentialsHelp =
   "The proxy has no certificate of its own: give it the PEM files that your authority issues " +
   "(SPIFFE, cert-manager, openssl), or try `tls-tproxy demo` first, which makes throw-away ones.";
+const droppedExternal =
+  "--privileges dropped does not go with --rules external: give the container NET_RAW alone";
 const sshPort = 22;

@@ -1,5 +1,5 @@
 /** `tproxy demo`: see it work, in namespaces of its own, with nothing left behind. */
-import { mkdirSync, readdirSync, readFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync } from "node:fs";
 
 import { Argument, Option, type Command } from "commander";
 
@@ -109,7 +109,8 @@ function traces(): string {
   const memory = mounts.filter((line) =>
     memoryFolders.some((folder) => line.includes(` ${folder} `)),
   );
-  const files = readdirSync("/tmp").filter((name) => /libtproxy|^demo/.test(name));
+  const temporary = existsSync("/tmp") ? readdirSync("/tmp") : [];
+  const files = temporary.filter((name) => /libtproxy|^demo/.test(name));
   return JSON.stringify([interfaces, memory, files]);
 }
 
@@ -121,7 +122,8 @@ function write(text: string): void {
   process.stdout.write(text);
 }
 
-const memoryFolders = ["/mnt", "/media", "/srv", "/opt", "/tmp"];
+/** The last two are there in an empty container as well. */
+const memoryFolders = ["/mnt", "/media", "/srv", "/opt", "/tmp", "/etc", "/sys"];
 const knobs =
   "sysctl kernel.unprivileged_userns_clone, user.max_user_namespaces, or an AppArmor rule";
 const next = `

@@ -43,6 +43,8 @@ export type RunFlags = InterceptionFlags & {
   readonly logLines: number;
   readonly removeRulesOnExit?: boolean;
   readonly confirm?: number;
+  readonly privileges?: "kept" | "dropped";
+  readonly rules: "own" | "external";
 } & CredentialFlags &
   LimitFlags;
 
@@ -198,6 +200,15 @@ const mayBeNone = new Set([
 ]);
 
 export function addOtherOptions(command: Command): void {
+  command.optionsGroup("Privileges (see README):");
+  add(command, "--privileges <how>", "kept; or dropped once the rules stand", {
+    parse: values.oneOf("kept", "dropped"),
+    shown: "kept",
+  });
+  add(command, "--rules <whose>", "own; or external: others put them in place", {
+    parse: values.oneOf("own", "external"),
+    default: ["own", "own"],
+  });
   command.optionsGroup("Other:");
   add(command, "--remove-rules-on-exit [boolean]", "leave nothing behind; false is fail-closed", {
     parse: values.boolean,

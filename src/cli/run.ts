@@ -1,6 +1,7 @@
 /** `tproxy [run]`: the proxy itself. */
 import type { Command } from "commander";
 
+import { takeHandover, type Handover } from "../handover/handover.ts";
 import { EndSignals } from "../lifecycle/signals.ts";
 import { confirmed } from "../lifecycle/confirmation.ts";
 import { makeLog, type Log } from "../log/log.ts";
@@ -27,14 +28,14 @@ export function runCommand(program: Command): void {
   addLimitOptions(program);
   addOtherOptions(program);
   program.action(async (flags: RunFlags) => {
-    await run(configOf(flags, program, process.env));
+    await run(configOf(flags, program, process.env), takeHandover());
   });
 }
 
-async function run(config: Config): Promise<void> {
+async function run(config: Config, handed: Handover | null): Promise<void> {
   const log = makeLog(config.log);
   const signals = new EndSignals();
-  const proxy = startProxy(config, log);
+  const proxy = startProxy(config, log, handed);
   process.on("SIGHUP", proxy.reload);
   log.write("I", "proxy", "ready");
   const first = signals.next();

@@ -82,9 +82,15 @@ export function cidr(text: string): Cidr {
   return orInvalid(() => parseCidr(text), "an address range like 10.0.0.0/8 or fd00::/8");
 }
 
-export function verification(text: string): "ip" | "spiffe" {
-  if (text === "ip" || text === "spiffe") return text;
-  throw new InvalidArgumentError("It must be ip or spiffe.");
+export const verification = oneOf("ip", "spiffe");
+
+/** One of two words. */
+export function oneOf<A extends string, B extends string>(a: A, b: B): (text: string) => A | B {
+  return (text) => {
+    if (text === a) return a;
+    if (text === b) return b;
+    throw new InvalidArgumentError(`It must be ${a} or ${b}.`);
+  };
 }
 
 export function trustDomain(text: string): string {

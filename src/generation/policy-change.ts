@@ -32,36 +32,48 @@ export type Ended = { readonly carried: number; readonly clear: EndedClear };
 
 /** Makes `policy` the one that holds. Throws ProxyError; then the old one holds. */
 export async function changePolicy(policy: Policy, changing: Changing): Promise<Ended> {
-  const { generation, ledger, fixed } = changing;
+  const { generation, ledger, installed, watch, fixed } = changing;
   const before = interceptionOf(generation.rules.policy, fixed);
   const after = interceptionOf(policy, fixed);
-  const whole = !changing.watch.looksIntact();
+  const whole = installed.isOurs && !watch.looksIntact();
   let carried = 0;
-  if (leavesMoreAlone(before, after)) carried += await letGo(policy, changing);
+  let clear = noneInClear;
+  if (whole || !Bun.deepEquals(before, after)) {
+    if (leavesMoreAlone(before, after)) carried += await letGo(policy, changing);
+    clear = changeRules({ before, after, whole }, generation.rulesOf(policy), changing);
+  }
   const rules = generation.rulesOf(policy);
-  const clear = becomesDiverted(generation.rules, rules, fixed, tupleNamesOf(ledger));
-  // Before the rules change an RST still reaches the other end; what begins between the two looks is ended after.
-  const first = endClear(clear);
-  changeRules(after, before, whole, changing);
-  const second = endClear(clear);
   generation.takeRules(rules);
   carried += ledger.terminateWhere("REVOKED", (record) => !isAllowed(record, rules));
   generation.endTickets();
-  const ended = first.ended + second.ended;
-  return { carried, clear: { ended, refusal: first.refusal ?? second.refusal } };
+  return { carried, clear };
+}
+
+type Difference = {
+  readonly before: Interception;
+  readonly after: Interception;
+  readonly whole: boolean;
+};
+
+/**
+ * In the kernel. Before the rules change an RST still reaches the other end of a connection in clear; what begins
+ * between the two looks is ended after. Throws ProxyError.
+ */
+function changeRules(difference: Difference, rules: Rules, changing: Changing): EndedClear {
+  const { generation, installed, ledger, fixed } = changing;
+  const clear = becomesDiverted(generation.rules, rules, fixed, tupleNamesOf(ledger));
+  const first = installed.isOurs ? endClear(clear) : noneInClear;
+  writeRules(difference, changing);
+  const second = endClear(clear);
+  return { ended: first.ended + second.ended, refusal: first.refusal ?? second.refusal };
 }
 
 /** Throws ProxyError; then the rules are those before, or it says that they are not. */
-function changeRules(
-  after: Interception,
-  before: Interception,
-  whole: boolean,
-  { installed, watch }: Changing,
-): void {
+function writeRules({ before, after, whole }: Difference, { installed, watch }: Changing): void {
   try {
     installed.change(after, whole);
   } catch (error) {
-    restore(before, installed);
+    if (installed.isOurs) restore(before, installed);
     throw error;
   } finally {
     watch.rewritten(installed.plan());
@@ -126,5 +138,6 @@ async function pause(milliseconds: number): Promise<void> {
   await new Promise<void>((resolve) => new Deadline(milliseconds, resolve));
 }
 
+const noneInClear: EndedClear = { ended: 0, refusal: null };
 const lookMs = 10;
 const looksMax = 50;

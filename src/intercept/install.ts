@@ -17,6 +17,8 @@ import { closedOf, gateOf, heldOf, openBefore, planOf, portsOf, type Plan } from
 import { isListening } from "./running.ts";
 
 export type Installed = {
+  /** Whether we may change them. */
+  readonly isOurs: boolean;
   /** That of the last `change`. */
   readonly plan: () => Plan;
   /** No outbound connection begins that is diverted now, until the next `change`. Throws as that does. */
@@ -26,6 +28,8 @@ export type Installed = {
    * Throws START_FAILED; then the table is as before.
    */
   readonly change: (interception: Interception, whole: boolean) => void;
+  /** Writes rules and routes anew, as they are meant to be. Throws START_FAILED. */
+  readonly repair: () => void;
   /** Leaves rules that reset what they divert: `closedOf`. Throws START_FAILED; then the rules are as before. */
   readonly close: () => void;
   /** As `remove`. */
@@ -58,12 +62,16 @@ export function install(interception: Interception, kernel: Kernel = ours): Inst
     now = next;
   };
   return {
+    isOurs: true,
     plan: () => now.plan,
     hold: () => {
       become({ ...now, plan: heldOf(now.interception) }, false);
     },
     change: (next, whole) => {
       become({ interception: next, plan: planOf(next) }, whole);
+    },
+    repair: () => {
+      rewrite(kernel, now.plan);
     },
     close: () => {
       replaceTable(kernel, closedOf(now.interception));
@@ -272,7 +280,7 @@ const remedies: readonly {
   {
     applies: (error) => isErrno(error, "EPERM"),
     remedy:
-      "CAP_NET_ADMIN is missing: run as root, or add NET_ADMIN to the container's capabilities.",
+      "CAP_NET_ADMIN is missing: run as root, and add NET_ADMIN to the container's capabilities (its other users get none).",
   },
   {
     applies: (error) => isErrno(error, "ENETDOWN"),

@@ -1,5 +1,6 @@
 /** What stands in the kernel of a plan, in a form to compare: were the rules changed since they were written? */
 import { createHash } from "node:crypto";
+import { existsSync, readFileSync } from "node:fs";
 
 import * as nftables from "../netlink/nftables.ts";
 import * as route from "../netlink/route.ts";
@@ -8,11 +9,22 @@ import { readAttributes, type Message } from "../netlink/wire.ts";
 import type { Plan } from "./plan.ts";
 
 /**
+ * Whether IPv6 works on `lo` and has no route there: Docker turns it off and on again when a network is disconnected, and
+ * the route goes. What is marked is dropped then.
+ */
+function lacksRoute(plan: Plan): boolean {
+  const disabled = "/proc/sys/net/ipv6/conf/lo/disable_ipv6";
+  if (!existsSync(disabled) || readFileSync(disabled, "latin1").trim() !== "0") return false;
+  return routingOf(plan, 6).some((found) => found.length === 0);
+}
+
+/**
  * A hash over table, chains, rules, sets, elements, routing rules and routes that are ours. Sets that packets
  * change are left out. "" if the table or one of its chains is gone. Throws SystemCallError.
  */
 export function snapshot(plan: Plan): string {
   try {
+    if (lacksRoute(plan)) return "";
     return createHash("sha256")
       .update(JSON.stringify(partsOf(plan)))
       .digest("hex");
@@ -20,6 +32,16 @@ export function snapshot(plan: Plan): string {
     if (isErrno(error, "ENOENT")) return "";
     throw error;
   }
+}
+
+/** As `snapshot`, of rules and routes alone: what anybody may ask for. */
+export function routingSnapshot(plan: Plan): string {
+  return JSON.stringify(([4, 6] as const).flatMap((of) => routingOf(plan, of)));
+}
+
+/** Whether a packet with the plan's mark is led to `lo`, of one family at least: what anybody may look up. */
+export function hasRoutingOf(plan: Plan): boolean {
+  return ([4, 6] as const).some((of) => routingOf(plan, of).every((found) => found.length > 0));
 }
 
 function partsOf(plan: Plan): readonly (readonly string[])[] {
@@ -83,7 +105,8 @@ function askOrNone(request: Request, view: View): readonly string[] {
   try {
     return ask(family.route, request, view);
   } catch (error) {
-    if (isErrno(error, "EAFNOSUPPORT", "EOPNOTSUPP")) return [];
+    // ENOENT: the routing table has nothing in it.
+    if (isErrno(error, "EAFNOSUPPORT", "EOPNOTSUPP", "ENOENT")) return [];
     throw error;
   }
 }

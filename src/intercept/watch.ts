@@ -1,13 +1,13 @@
 /** Whether the rules stand as they were written: looked up whenever the kernel says that rules have changed. */
 import { Deadline } from "../deadline.ts";
 import { ProxyError } from "../errors.ts";
-import { monitorRules, type Monitor } from "../netlink/monitor.ts";
+import { monitorRules, type Monitor, type Notice } from "../netlink/monitor.ts";
 import type { Plan } from "./plan.ts";
 import { snapshot } from "./snapshot.ts";
 
 /** The kernel's notices and its answers; a test has others. */
 export type Senses = {
-  readonly monitor: (notice: () => void) => Monitor;
+  readonly monitor: (notice: Notice) => Monitor;
   readonly look: (plan: Plan) => string;
 };
 
@@ -22,7 +22,7 @@ export class RuleWatch {
   #next: Deadline | null = null;
 
   /** Begins right after `plan` was installed; `changed` is called when the answer changes. Throws SystemCallError. */
-  constructor(plan: Plan, changed: (intact: boolean) => void, senses: Senses = kernelSenses) {
+  constructor(plan: Plan, changed: (intact: boolean) => void, senses: Senses) {
     this.#plan = plan;
     this.#changed = changed;
     this.#senses = senses;
@@ -87,6 +87,7 @@ export class RuleWatch {
   }
 }
 
-const kernelSenses: Senses = { monitor: monitorRules, look: snapshot };
+/** Of a process with CAP_NET_ADMIN. */
+export const kernelSenses: Senses = { monitor: monitorRules, look: snapshot };
 const settleMs = 100;
 const againMs = 1000;

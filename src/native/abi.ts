@@ -1,6 +1,6 @@
 /** The shim's symbol table: ffi/src/shim.zig in bun:ffi's terms. Change both, and the version. */
 
-export const abiVersion = 5;
+export const abiVersion = 6;
 
 export const symbols = {
   tproxy_abi_version: { args: [], returns: "i32" },
@@ -17,6 +17,9 @@ export const symbols = {
   tproxy_tcp_state: { args: ["i32"], returns: "i32" },
   tproxy_peek: { args: ["i32", "ptr", "u32"], returns: "i32" },
   tproxy_advise: { args: ["u64", "u64", "u32"], returns: "i32" },
+  tproxy_confine: { args: ["u64"], returns: "i32" },
+  tproxy_replace: { args: ["ptr", "u32", "ptr", "u32"], returns: "i32" },
+  tproxy_set_close_on_exec: { args: ["i32", "i32"], returns: "i32" },
   tproxy_netlink_send: { args: ["i32", "ptr", "u32"], returns: "i32" },
   tproxy_netlink_receive: { args: ["i32", "ptr", "u32"], returns: "i32" },
   tproxy_duplicate: { args: ["i32"], returns: "i32" },

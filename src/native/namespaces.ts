@@ -1,4 +1,5 @@
 /** Namespaces of one's own: namespaces(7), and what their first process needs. */
+import { block } from "./block.ts";
 import { check } from "./errno.ts";
 import { shim } from "./native.ts";
 
@@ -62,11 +63,6 @@ export function openPipe(): { readonly reader: number; readonly writer: number }
   const ends = new Int32Array(2);
   check("pipe2", shim.tproxy_pipe(ends));
   return { reader: ends[0] ?? -1, writer: ends[1] ?? -1 };
-}
-
-/** Never empty: bun:ffi has no address for that. */
-function block(strings: readonly string[]): Uint8Array {
-  return new TextEncoder().encode(strings.map((text) => `${text.replaceAll("\0", "")}\0`).join(""));
 }
 
 /** mount(2). */

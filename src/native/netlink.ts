@@ -19,6 +19,7 @@ export function openNetlink(family: number, batchBytesMax: number): number {
 /** A netlink socket that hears the kernel's notices of these multicast groups. The caller closes it. */
 export function openNotices(family: number, groups: readonly number[]): number {
   const fd = check("socket(AF_NETLINK)", shim.tproxy_socket(afNetlink, sockRaw, family));
+  shim.tproxy_set_integer(fd, solSocket, soRcvbufForce, noticeBytesMax);
   for (const group of groups)
     check(
       "setsockopt(NETLINK_ADD_MEMBERSHIP)",
@@ -42,6 +43,8 @@ export function receiveNetlink(fd: number, buffer: Uint8Array): number | null {
 
 /** struct nlmsghdr of NLMSG_NOOP. */
 const nothing = Uint8Array.of(16, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
+/** Notices that may wait: a ruleset that is replaced as a whole, several times. */
+const noticeBytesMax = 1 << 22;
 const afNetlink = 16;
 const sockRaw = 3;
 const solSocket = 1;

@@ -24,8 +24,8 @@ export type Intercepted = {
 };
 
 export type ListenOptions = {
-  readonly address: SocketAddress;
-  readonly form: SocketForm;
+  /** Of `openDiverted`; the listener's from then on. */
+  readonly fd: number;
   readonly backlogMax: number;
   /** Asked before anything is known of a connection; what is not admitted is reset. */
   readonly admit: () => boolean;
@@ -48,13 +48,23 @@ export type Listener = {
 };
 
 /**
- * Listens for diverted connections. IP_TRANSPARENT is set before bind(2) because the kernel's lookup for
+ * A socket that listens for diverted connections. IP_TRANSPARENT is set before bind(2) because the kernel's lookup for
  * `tproxy` takes transparent sockets only (nft_tproxy.c). Throws SystemCallError with the call that failed.
  */
-export function listen(options: ListenOptions): Listener {
-  const fd = openListening(options.address, options, true);
+export function openDiverted(
+  address: SocketAddress,
+  options: { readonly form: SocketForm; readonly backlogMax: number },
+  kind: Takes["kind"],
+): number {
+  const fd = openListening(address, options, true);
   // What a dying proxy has not relayed yet is cut, too. A TLS peer is to hear why it is refused: net/stream.ts.
-  if (options.takes.kind !== "tls") native.setResetOnClose(fd, true);
+  if (kind !== "tls") native.setResetOnClose(fd, true);
+  return fd;
+}
+
+/** Serves what comes to the socket. Throws CREDENTIALS_INVALID, SystemCallError; then the socket is closed. */
+export function listen(options: ListenOptions): Listener {
+  const { fd } = options;
   let current = adoptOrClose(fd, options);
   return {
     stop: () => {

@@ -7,19 +7,23 @@ import { netlinkFamily, openNotices } from "../native/netlink.ts";
 
 export type Monitor = { readonly stop: () => void };
 
+/** What the kernel has to say of; each needs a socket. */
+export type Subject = "rules" | "routes";
+
+/** Of the subject; a null for what was lost. */
+export type Notice = (subject: Subject, bytes: Uint8Array | null) => void;
+
 /**
- * Calls `notice` when something has changed: what, is for the caller to look up. Bun reads a netlink socket as any
- * other; one that overflowed (ENOBUFS) is closed by it, opened anew, and counts as a notice. Throws SystemCallError.
+ * Calls `notice` when something has changed. Bun reads a netlink socket as any other; one that overflowed (ENOBUFS) is
+ * closed by it, opened anew, and counts as a notice. `handed`: sockets that were opened before, by one who might; they
+ * are not opened anew. Throws SystemCallError.
  */
-export function monitorRules(notice: () => void): Monitor {
-  const monitors = [
-    new Hearing(netlinkFamily.netfilter, [groups.nftables], notice),
-    new Hearing(
-      netlinkFamily.route,
-      [groups.ipv4Route, groups.ipv4Rule, groups.ipv6Route, groups.ipv6Rule],
-      notice,
-    ),
-  ];
+export function monitorRules(
+  notice: Notice,
+  subjects: readonly Subject[] = ["rules", "routes"],
+  handed: Handed = {},
+): Monitor {
+  const monitors = subjects.map((subject) => new Hearing(subject, notice, handed[subject] ?? null));
   return {
     stop: () => {
       for (const monitor of monitors) monitor.stop();
@@ -27,20 +31,29 @@ export function monitorRules(notice: () => void): Monitor {
   };
 }
 
+/** Descriptors of sockets that hear of a subject. */
+export type Handed = Partial<Readonly<Record<Subject, number>>>;
+
+/** A socket that hears of a subject, for `handed`. Throws SystemCallError: of rules only CAP_NET_ADMIN hears. */
+export function openHearing(subject: Subject): number {
+  const { family, of } = sources[subject];
+  return openNotices(family, of);
+}
+
 /** One socket of notices. */
 class Hearing {
-  readonly #family: number;
-  readonly #groups: readonly number[];
-  readonly #notice: () => void;
+  readonly #subject: Subject;
+  readonly #notice: Notice;
+  readonly #handed: boolean;
   #socket: Socket<null> | null = null;
   #reopening: Deadline | null = null;
   #stopped = false;
 
-  constructor(family: number, of: readonly number[], notice: () => void) {
-    this.#family = family;
-    this.#groups = of;
+  constructor(subject: Subject, notice: Notice, handed: number | null) {
+    this.#subject = subject;
     this.#notice = notice;
-    this.#open();
+    this.#handed = handed !== null;
+    this.#adopt(handed ?? openHearing(subject));
   }
 
   stop(): void {
@@ -49,14 +62,16 @@ class Hearing {
     this.#socket?.terminate();
   }
 
-  #open(): void {
-    const fd = openNotices(this.#family, this.#groups);
+  #adopt(fd: number): void {
     const socket = {
+      binaryType: "uint8array" as const,
       open: (opened: Socket<null>) => {
         this.#socket = opened;
         if (this.#stopped) opened.terminate();
       },
-      data: this.#notice,
+      data: (_: Socket<null>, chunk: Uint8Array) => {
+        this.#notice(this.#subject, chunk);
+      },
       close: () => {
         this.#reopen();
       },
@@ -70,10 +85,14 @@ class Hearing {
   /** Not at once: a flood of changes must not become one of sockets. */
   #reopen(): void {
     if (this.#stopped) return;
+    if (this.#handed) {
+      this.#notice(this.#subject, null);
+      return;
+    }
     this.#reopening = new Deadline(reopenMs, () => {
       try {
-        this.#open();
-        this.#notice();
+        this.#adopt(openHearing(this.#subject));
+        this.#notice(this.#subject, null);
       } catch (error) {
         if (!(error instanceof ProxyError)) throw error;
         this.#reopen(); // No descriptor is free: that passes.
@@ -85,3 +104,8 @@ class Hearing {
 const reopenMs = 1000;
 /** NFNLGRP_NFTABLES: linux/netfilter/nfnetlink.h. RTNLGRP_…: linux/rtnetlink.h. */
 const groups = { nftables: 7, ipv4Route: 7, ipv4Rule: 8, ipv6Route: 11, ipv6Rule: 19 } as const;
+const routeGroups = [groups.ipv4Route, groups.ipv4Rule, groups.ipv6Route, groups.ipv6Rule];
+const sources = {
+  rules: { family: netlinkFamily.netfilter, of: [groups.nftables] },
+  routes: { family: netlinkFamily.route, of: routeGroups },
+} as const;

@@ -10,6 +10,7 @@ import {
   flag,
   nested,
   readAttributes,
+  readMessages,
   text,
   u32,
   u8,
@@ -205,6 +206,20 @@ export function readChain(payload: Uint8Array): BaseChain | null {
   };
 }
 
+/** The table, and the set if there is one, that each change in a notice is about. Throws NETLINK_INVALID. */
+export function readChanges(
+  bytes: Uint8Array,
+): readonly { readonly table: string; readonly set: string | null }[] {
+  return readMessages(bytes)
+    .filter(({ type }) => type >> 8 === subsystem && changes.has(type & 0xff))
+    .map(({ type, payload }) => {
+      const attributes = new Map(readAttributes(payload.subarray(4)));
+      const word = (of: number): string =>
+        new TextDecoder().decode(attributes.get(of)).replace(/\0$/, "");
+      return { table: word(1), set: ofSet.has(type & 0xff) ? word(2) : null };
+    });
+}
+
 /** Asks for all rules of a table, in order. */
 export function listRules(table: string): Request {
   return request(7, flag.dump, [attribute(1, text(table))], `list rules of ${table}`);
@@ -283,6 +298,9 @@ function keyOrder(order: number): Uint8Array {
   return concat(u8(0), u8(4), u32(order));
 }
 
+/** NFT_MSG_NEW… and NFT_MSG_DEL… of tables, chains, rules, sets and elements: each has its table as attribute 1. */
+const changes = new Set([0, 2, 3, 5, 6, 8, 9, 11, 12, 14]);
+const ofSet = new Set([9, 11, 12, 14]);
 const subsystem = 10;
 const accept = 1;
 const intervalFlag = 0x4;

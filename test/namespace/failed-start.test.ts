@@ -110,7 +110,7 @@ test.each(causes.map((cause) => [cause.name, cause] as const))(
 );
 
 test.each([
-  ["the same ports", [], /--status-address .*EADDRINUSE.*is a proxy running/],
+  ["the same ports", [], /--tcp-port .*EADDRINUSE.*is a proxy running/],
   [
     "other ports",
     ["--tcp-port", "11", "--tls-port", "12", "--status-address", ":15021"],

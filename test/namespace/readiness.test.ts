@@ -1,8 +1,9 @@
-/** /readyz is false as soon as something is not as it should be, and says what. */
+/** What is not as it should be is told, mended where that may be done, and makes /readyz false where not. */
 import { expect, test } from "bun:test";
 
+import { kernelState } from "../support/kernel-state.ts";
 import { Mesh } from "../support/mesh.ts";
-import { metrics, readyz, readyzOnce } from "../support/status.ts";
+import { metricOnce, metrics, readyz, readyzOnce } from "../support/status.ts";
 
 const mesh = Mesh.create();
 
@@ -15,17 +16,38 @@ test.each([
   ["a range is added", "nft add element inet tls-tproxy excluded4 { 10.77.0.2 }"],
   ["a routing rule is deleted", "ip rule del priority 100"],
   ["a route is deleted", "ip -6 route del local default dev lo table 29808"],
-])("when %s", async (_, command) => {
+])("when %s it is told, and the rules are written anew", async (_, command) => {
   const pod = mesh.extraPod();
   const proxy = await mesh.proxy(pod);
+  const before = await kernelState(pod);
   expect(await readyz(pod)).toEqual({ status: 200, text: "ready" });
-  expect((await metrics(pod)).get("rules_intact")).toBe(1);
   const { code, stderr } = await pod.run(command.split(" "));
   expect([code, stderr]).toEqual([0, ""]);
+  await proxy.says(/W\S+ .*rules\] the rules are no longer as they were written/);
+  await proxy.says(/I\S+ .*rules\] the rules stand as they were written again/);
+  expect(await kernelState(pod)).toBe(before);
+  const all = await metrics(pod);
+  expect([all.get("rules_intact"), all.get("rules_repairs_total")]).toEqual([1, 1]);
+  expect((await readyz(pod)).status).toBe(200);
+});
+
+test("one that may not write them says so, and is not ready", async () => {
+  const pod = mesh.extraPod();
+  await mesh.proxy(pod, ["--privileges", "dropped"]);
+  await pod.run(["nft", "flush", "ruleset"]);
   const { text } = await readyzOnce(pod, 503);
-  expect(text).toMatch(/^the rules are no longer as they were written/);
+  expect(text).toMatch(/^the rules are no longer as they were written.*restart the proxy/);
   expect((await metrics(pod)).get("rules_intact")).toBe(0);
-  await proxy.says(/W\S+ .*rules\] the rules are no longer/);
+});
+
+test("somebody who takes them away again and again is answered once a second", async () => {
+  const pod = mesh.extraPod();
+  const proxy = await mesh.proxy(pod);
+  for (let turn = 1; turn <= 3; turn += 1) {
+    await pod.run(["nft", "delete", "table", "inet", "tls-tproxy"]);
+    await metricOnce(pod, "rules_repairs_total", (count) => count === turn);
+  }
+  expect(proxy.output.match(/written anew/g)).toHaveLength(3);
 });
 
 test("what others do with their own rules is none of its business", async () => {
@@ -40,10 +62,24 @@ test("what others do with their own rules is none of its business", async () => 
     expect((await pod.run(command.split(" "))).code).toBe(0);
   // A change of ours comes after theirs: what the proxy says last covers them.
   await pod.run(["nft", "add", "chain", "inet", "tls-tproxy", "other"]);
-  await readyzOnce(pod, 503);
-  await pod.run(["nft", "delete", "chain", "inet", "tls-tproxy", "other"]);
-  await readyzOnce(pod, 200);
+  await proxy.says(/written anew/);
   expect(proxy.output.match(/no longer as they were written/g)).toHaveLength(1);
+  expect((await pod.run(["nft", "list", "tables"])).stdout).toContain("table inet other");
+});
+
+test("IPv6 that is turned off on lo and on again, as Docker does it, has its route back", async () => {
+  const pod = mesh.extraPod();
+  const proxy = await mesh.proxy(pod);
+  const before = await kernelState(pod);
+  const setting = "/proc/sys/net/ipv6/conf/lo/disable_ipv6";
+  expect((await pod.run(["sh", "-c", `echo 1 > ${setting}`])).code).toBe(0);
+  await proxy.says(/written anew/);
+  expect((await pod.run(["sh", "-c", `echo 0 > ${setting}`])).code).toBe(0);
+  // The kernel says nothing of the setting itself, but of the routes that come back with it.
+  await pod.run(["ip", "-6", "route", "add", "fd99::/64", "dev", "eth0"]);
+  await metricOnce(pod, "rules_repairs_total", (count) => count >= 2);
+  await pod.run(["ip", "-6", "route", "del", "fd99::/64", "dev", "eth0"]);
+  expect(await kernelState(pod)).toBe(before);
 });
 
 test("when the certificate expires", async () => {

@@ -2,6 +2,7 @@ import { expect, test } from "bun:test";
 
 import { planOf } from "../../../src/intercept/plan.ts";
 import { RuleWatch } from "../../../src/intercept/watch.ts";
+import type { Notice } from "../../../src/netlink/monitor.ts";
 import { SystemCallError } from "../../../src/native/errno.ts";
 import { defaults } from "../../support/interceptions.ts";
 
@@ -9,7 +10,7 @@ const plan = planOf(defaults);
 
 test("a look that fails is repeated, and ends neither the watch nor the process", async () => {
   const answers = ["as written", new SystemCallError("socket", 24), "something else"];
-  const notices: (() => void)[] = [];
+  const notices: Notice[] = [];
   const changed = Promise.withResolvers<boolean>();
   const watch = new RuleWatch(plan, changed.resolve, {
     monitor: (given) => {
@@ -22,7 +23,7 @@ test("a look that fails is repeated, and ends neither the watch nor the process"
       throw answer;
     },
   });
-  for (const notice of notices) notice();
+  for (const notice of notices) notice("rules", null);
   expect(await changed.promise).toBe(false);
   expect([watch.intact, answers]).toEqual([false, []]);
   watch.stop();

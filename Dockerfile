@@ -1,0 +1,64 @@
+# The image: one file and nothing else. `docker build .` builds it from the sources; scripts/image.sh puts a
+# bin/tproxy that is already there into the same image, without a network.
+#
+#   docker build --build-arg REVISION="$(git rev-parse --short=12 HEAD)" -t tproxy:dev .
+#   docker build --target distroless -t tproxy:distroless .
+
+# First, because the classic builder (DOCKER_BUILDKIT=0) makes every stage above its target.
+FROM scratch AS prebuilt
+ARG VERSION=unknown
+ARG REVISION=unknown
+LABEL org.opencontainers.image.title="tproxy" \
+  org.opencontainers.image.description="A transparent mutual TLS proxy for pods and plain Linux hosts" \
+  org.opencontainers.image.version="$VERSION" \
+  org.opencontainers.image.revision="$REVISION" \
+  org.opencontainers.image.licenses="Apache-2.0"
+COPY bin/tproxy /tproxy
+ENTRYPOINT ["/tproxy"]
+
+# Bun and Zig come from npm, locked by bun.lock; git is not needed: the commit is REVISION.
+FROM node:22-bookworm-slim AS build
+WORKDIR /src
+COPY package.json bun.lock bunfig.toml tsconfig.json ./
+COPY scripts scripts
+COPY ffi ffi
+COPY src src
+ARG REVISION=unknown
+ENV TPROXY_COMMIT=$REVISION
+RUN scripts/build.sh
+
+FROM build AS build-dynamic
+RUN scripts/build.sh --dynamic
+
+# The ordinary build, which wants glibc: the five files that it loads, from Debian. It unpacks its shim into /tmp
+# and loads it from there: a read-only root wants one (--tmpfs /tmp:exec,mode=1777; in Kubernetes an emptyDir).
+FROM scratch AS distroless
+WORKDIR /tmp
+WORKDIR /
+ARG VERSION=unknown
+ARG REVISION=unknown
+LABEL org.opencontainers.image.title="tproxy" \
+  org.opencontainers.image.description="A transparent mutual TLS proxy for pods and plain Linux hosts (glibc)" \
+  org.opencontainers.image.version="$VERSION" \
+  org.opencontainers.image.revision="$REVISION" \
+  org.opencontainers.image.licenses="Apache-2.0"
+COPY --from=build-dynamic /lib64/ld-linux-x86-64.so.2 /lib64/ld-linux-x86-64.so.2
+COPY --from=build-dynamic \
+  /lib/x86_64-linux-gnu/libc.so.6 \
+  /lib/x86_64-linux-gnu/libdl.so.2 \
+  /lib/x86_64-linux-gnu/libm.so.6 \
+  /lib/x86_64-linux-gnu/libpthread.so.0 \
+  /lib/x86_64-linux-gnu/
+COPY --from=build-dynamic /src/bin/tproxy-dynamic /tproxy
+ENTRYPOINT ["/tproxy"]
+
+FROM scratch
+ARG VERSION=unknown
+ARG REVISION=unknown
+LABEL org.opencontainers.image.title="tproxy" \
+  org.opencontainers.image.description="A transparent mutual TLS proxy for pods and plain Linux hosts" \
+  org.opencontainers.image.version="$VERSION" \
+  org.opencontainers.image.revision="$REVISION" \
+  org.opencontainers.image.licenses="Apache-2.0"
+COPY --from=build /src/bin/tproxy /tproxy
+ENTRYPOINT ["/tproxy"]

@@ -1,0 +1,180 @@
+#!/usr/bin/env bash
+# A Docker engine for the tests, where none answers: private, in namespaces of its own, gone without a trace.
+#   engine.sh              starts it if needed, prints the DOCKER_HOST to export
+#   engine.sh run COMMAND  the same around one command: what it started, it takes away again
+#   engine.sh down         takes away the engine that an earlier call has started
+# Network, mounts and processes are namespaces: its bridges, its iptables rules and ip_forward never touch the
+# machine's own network, no packet of a test finds a way out, and one kill ends it all, whatever state it is in.
+# TPROXY_ENGINE_ROOT (/var/lib/tproxy-engine) holds its files.
+set -euo pipefail
+
+root=${TPROXY_ENGINE_ROOT:-/var/lib/tproxy-engine}
+self=$(readlink -f "${BASH_SOURCE[0]}")
+socket=unix://$root/docker.sock
+parent=/$(basename "$root")
+PATH="$PATH:/usr/sbin:/sbin"
+
+say() { printf '\033[2m==>\033[0m %s\n' "$*" >&2; }
+
+fail() {
+  printf 'engine: %s\n' "$@" >&2
+  exit 1
+}
+
+answers() { DOCKER_HOST=$1 timeout 20 docker version >/dev/null 2>&1; }
+
+# The engine that is there: the caller's, the machine's, or one of ours.
+reachable() {
+  local host
+  command -v docker >/dev/null || return 1
+  for host in "${DOCKER_HOST:-unix:///var/run/docker.sock}" "$socket"; do
+    if answers "$host"; then
+      printf '%s' "$host"
+      return 0
+    fi
+  done
+  return 1
+}
+
+install_packages() {
+  local missing=() policy=/usr/sbin/policy-rc.d made=
+  command -v docker >/dev/null && { [[ -n ${1:-} ]] || command -v dockerd >/dev/null; } || missing+=(docker.io)
+  command -v iptables >/dev/null || [[ -n ${1:-} ]] || missing+=(iptables)
+  [[ -x /bin/busybox ]] || missing+=(busybox-static)
+  if [[ ${#missing[@]} -eq 0 ]]; then return; fi
+  if [[ $EUID -ne 0 ]] || ! command -v apt-get >/dev/null; then
+    fail "missing: ${missing[*]}" "install them (Debian: apt-get install ${missing[*]}) or run this as root"
+  fi
+  say "installing ${missing[*]} (10 s)"
+  # Debian would start an engine in the machine's own network.
+  if [[ ! -e $policy ]]; then
+    printf '#!/bin/sh\nexit 101\n' >$policy
+    chmod +x $policy
+    made=$policy
+  fi
+  export DEBIAN_FRONTEND=noninteractive
+  apt-get update -qq >/dev/null &&
+    { [[ " ${missing[*]} " != *" docker.io "* || -z $(apt-cache search --names-only '^docker-cli$') ]] || missing+=(docker-cli); } &&
+    apt-get install -qq -y --no-install-recommends "${missing[@]}" >/dev/null || {
+    rm -f "$made"
+    fail "apt-get could not install ${missing[*]}"
+  }
+  rm -f "$made"
+}
+
+# The process that holds our namespaces, if it lives; a number that another one has got since is not it.
+keeper() {
+  local pid
+  pid=$(cat "$root/keeper.pid" 2>/dev/null) || return 1
+  grep -qzFx -- "$root" "/proc/$pid/cmdline" 2>/dev/null && printf '%s' "$pid"
+}
+
+down() {
+  local pid inner directory
+  if pid=$(keeper); then
+    inner=$(cat "/proc/$pid/task/$pid/children" 2>/dev/null || true)
+    kill -KILL "$pid" 2>/dev/null || true
+    # The first process of a PID namespace is gone when all of them are; with them go network and mounts.
+    for _ in $(seq 300); do
+      [[ -d /proc/$pid || -n $inner && -d /proc/${inner%% *} ]] || break
+      sleep 0.1
+    done
+    [[ -z $inner || ! -d /proc/${inner%% *} ]] || fail "process ${inner%% *} does not end; $root is left as it is"
+  fi
+  for directory in /sys/fs/cgroup"$parent" /sys/fs/cgroup/*"$parent"; do
+    [[ -d $directory ]] || continue
+    # The kernel lets go of a cgroup a moment after its last process.
+    for _ in $(seq 50); do
+      find "$directory" -depth -type d -exec rmdir {} + 2>/dev/null || true
+      [[ -d $directory ]] || break
+      sleep 0.1
+    done
+    [[ ! -d $directory ]] || say "the cgroup $directory is still in use: left"
+  done
+  rm -rf "$root"
+}
+
+# Inside the new namespaces, as their first process: ends with the engine, and the engine with it.
+keep() {
+  local driver=overlay2
+  [[ $(stat -f -c %T "$root") != overlayfs ]] || driver=vfs # An overlay on an overlay is refused.
+  mount -t tmpfs tmpfs /run                                # A containerd of the machine's is not to be found.
+  ip link set lo up
+  dockerd --config-file "$root/daemon.json" --data-root "$root/data" --exec-root "$root/exec" \
+    --pidfile "$root/docker.pid" --host "$socket" --group "$(id -gn)" --storage-driver $driver \
+    --exec-opt native.cgroupdriver=cgroupfs --cgroup-parent "$parent" &
+  wait $!
+}
+
+start() {
+  [[ $EUID -eq 0 ]] || fail "no engine answers, and starting one needs root" \
+    "set DOCKER_HOST to one that runs, or run this as root"
+  down # What an earlier run may have left.
+  mkdir -p "$root"/{data,exec,tmp}
+  chmod 711 "$root"
+  echo '{}' >"$root/daemon.json" # Not the machine's /etc/docker/daemon.json.
+  DOCKER_TMPDIR=$root/tmp setsid unshare --net --mount --pid --fork --mount-proc --kill-child \
+    "$BASH" "$self" keep "$root" >"$root/log" 2>&1 </dev/null 9<&- &
+  echo $! >"$root/keeper.pid"
+  disown
+  for _ in $(seq 300); do
+    if answers "$socket"; then return; fi
+    [[ -d /proc/$(<"$root/keeper.pid") ]] || break
+    sleep 0.1
+  done
+  tail -30 "$root/log" >&2
+  down
+  fail "dockerd did not start: its last words stand above"
+}
+
+# One after the other: two that start at once would take away each other's.
+locked() {
+  exec 9<"$self"
+  flock 9
+  "$@"
+  exec 9<&-
+}
+
+# Sets `host` to an engine that answers, and `started` if it had to be started.
+up() {
+  started=
+  if host=$(reachable); then
+    install_packages client
+    say "an engine answers at $host: used as it is"
+    return
+  fi
+  [[ -z ${DOCKER_HOST:-} ]] || say "nothing answers at DOCKER_HOST=$DOCKER_HOST: starting a private engine"
+  install_packages
+  start
+  host=$socket started=1
+  say "started a private engine at $host ($(DOCKER_HOST=$host docker version --format '{{.Server.Version}}'))"
+}
+
+case ${1:-up} in
+  up)
+    locked up
+    printf 'export DOCKER_HOST=%s\n' "$host"
+    ;;
+  run)
+    shift
+    [[ $# -gt 0 ]] || fail "run what? engine.sh run COMMAND"
+    locked up
+    if [[ -n $started ]]; then trap 'locked down' EXIT; fi
+    # In the background, so that a signal is heard at once.
+    DOCKER_HOST=$host "$@" <&0 &
+    trap 'kill $! 2>/dev/null; exit 130' INT
+    trap 'kill $! 2>/dev/null; exit 143' TERM
+    wait $!
+    ;;
+  down)
+    locked down
+    ;;
+  keep)
+    root=$2 socket=unix://$2/docker.sock parent=/$(basename "$2")
+    keep
+    ;;
+  *)
+    sed -n '2,5s/^# //p' "$self" >&2
+    exit 2
+    ;;
+esac

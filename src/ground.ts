@@ -1,0 +1,98 @@
+/** What a proxy stands on: sockets that listen, rules, and how it hears of their changes. By whom they are made, differs. */
+import type { TLSOptions } from "bun";
+
+import { openStatus } from "./admin/server.ts";
+import type { Config, Interception } from "./config.ts";
+import { ProxyError } from "./errors.ts";
+import { handOver, type Handover } from "./handover/handover.ts";
+import { distantRules, distantSenses } from "./intercept/distant.ts";
+import { install, type Installed } from "./intercept/install.ts";
+import { planOf } from "./intercept/plan.ts";
+import { hasRoutingOf } from "./intercept/snapshot.ts";
+import { kernelSenses, type Senses } from "./intercept/watch.ts";
+import { SystemCallError } from "./native/errno.ts";
+import * as native from "./native/native.ts";
+import { capability, effectiveCapabilities } from "./native/privileges.ts";
+import { formatSocketAddress } from "./net/address.ts";
+import type { SocketForm } from "./net/socket-form.ts";
+import { openHearing } from "./netlink/monitor.ts";
+import { named, openPlaces } from "./serving.ts";
+
+/** Sockets as they are opened, or were handed to us. */
+export type Sockets = Omit<Handover, "notices">;
+
+/** Throws START_FAILED; what is open already is on `undo`. */
+export function openSockets(config: Config, form: SocketForm, undo: DisposableStack): Sockets {
+  const places = [...openPlaces(config, form, undo)];
+  const { statusAddress } = config;
+  const status = named(`--status-address ${formatSocketAddress(statusAddress)}`, () =>
+    openStatus(statusAddress, form),
+  );
+  undo.defer(() => {
+    native.close(status);
+  });
+  return { places, status };
+}
+
+/**
+ * Puts the rules in place and becomes this program anew, with what relaying needs and nothing else. What listens already
+ * takes connections in meanwhile. Returns only by throwing ProxyError; then no rules are left.
+ */
+export function giveUpPrivileges(
+  interception: Interception,
+  sockets: Sockets,
+  { tls, command }: { readonly tls: TLSOptions; readonly command: readonly string[] },
+): never {
+  assertTaken(tls);
+  const rules = install(interception);
+  try {
+    handOver(
+      { ...sockets, notices: { rules: openHearing("rules") } },
+      [capability.netRaw],
+      command,
+    );
+  } catch (error) {
+    rules.remove();
+    if (!(error instanceof SystemCallError)) throw error;
+    const text = `--privileges dropped: ${error.message}. Say --privileges kept where a runtime does not let go`;
+    throw new ProxyError("START_FAILED", text, { cause: error });
+  }
+}
+
+/** Tries what could fail later, when nobody may take the rules away again. Throws CREDENTIALS_INVALID. */
+function assertTaken(tls: TLSOptions): void {
+  try {
+    Bun.listen({ hostname: "127.0.0.1", port: 0, tls, socket: { data: () => undefined } }).stop();
+  } catch (error) {
+    throw new ProxyError("CREDENTIALS_INVALID", "the TLS library does not take them", {
+      cause: error,
+    });
+  }
+}
+
+export type Rules = { readonly rules: Installed; readonly senses: Senses };
+
+/** Throws START_FAILED; then rules are as they were found. */
+export function standingRules(
+  config: Config,
+  interception: Interception,
+  handed: Handover | null,
+): Rules {
+  if (config.rules === "external") return externalRules(interception);
+  if (handed === null) return { rules: install(interception), senses: kernelSenses };
+  if ((effectiveCapabilities() >> BigInt(capability.netAdmin)) & 1n)
+    throw new ProxyError("START_FAILED", "--privileges dropped: CAP_NET_ADMIN is still there");
+  const rules = distantRules(interception, "its privileges were given up (--privileges dropped)");
+  return { rules, senses: distantSenses(planOf(interception), handed.notices) };
+}
+
+function externalRules(interception: Interception): Rules {
+  const plan = planOf(interception);
+  if (!hasRoutingOf(plan)) throw new ProxyError("START_FAILED", noRules);
+  const rules = distantRules(interception, "others have put them in place (--rules external)");
+  return { rules, senses: distantSenses(plan, {}) };
+}
+
+const noRules =
+  "--rules external: there are none in this network namespace. Put them in place first, with the same options: " +
+  "tls-tproxy rules --apply, in an init container with NET_ADMIN";

@@ -1,0 +1,38 @@
+/** What a process that gives up its privileges hands to the one that it becomes: open descriptors. */
+import { becomeAnew, setStaysOpen } from "../native/privileges.ts";
+import type { Handed } from "../netlink/monitor.ts";
+
+export type Handover = {
+  /** Listening sockets by their places. */
+  readonly places: readonly (readonly [place: string, fd: number])[];
+  readonly status: number;
+  /** Sockets that hear of changes of the rules. */
+  readonly notices: Handed;
+};
+
+/** Becomes this program anew, with these capabilities and these descriptors. Returns only by throwing SystemCallError. */
+export function handOver(
+  handover: Handover,
+  keep: readonly number[],
+  command: readonly string[],
+): never {
+  const { places, status, notices } = handover;
+  const all = [...places.map(([, fd]) => fd), status, ...Object.values(notices)];
+  for (const fd of all) setStaysOpen(fd, true);
+  becomeAnew(keep, command, { ...process.env, [variable]: JSON.stringify(handover) });
+}
+
+/** What was handed to this process, once; null at a first start. */
+export function takeHandover(): Handover | null {
+  const text = process.env[variable];
+  Reflect.deleteProperty(process.env, variable);
+  if (text === undefined) return null;
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- this program has written it
+  const handover = JSON.parse(text) as Handover;
+  const { places, status, notices } = handover;
+  for (const fd of [...places.map(([, one]) => one), status, ...Object.values(notices)])
+    setStaysOpen(fd, false);
+  return handover;
+}
+
+const variable = "TPROXY_HANDOVER_DESCRIPTORS";

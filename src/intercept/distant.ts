@@ -1,0 +1,62 @@
+/** The rules as one sees them who may not touch them: after privileges were given up, or where others have put them. */
+import { ProxyError } from "../errors.ts";
+import { readChanges } from "../netlink/nftables.ts";
+import { monitorRules, type Handed, type Subject } from "../netlink/monitor.ts";
+import type { Installed } from "./install.ts";
+import { openBefore, planOf, type Plan } from "./plan.ts";
+import { routingSnapshot } from "./snapshot.ts";
+import type { Senses } from "./watch.ts";
+import type { Interception } from "../config.ts";
+
+/** `why` says in errors why they cannot be touched. */
+export function distantRules(interception: Interception, why: string): Installed {
+  const plan = planOf(interception);
+  const refuse = (): never => {
+    throw new ProxyError("START_FAILED", `rules: they cannot be changed: ${why}`);
+  };
+  return {
+    plan: () => plan,
+    isOurs: false,
+    hold: refuse,
+    change: refuse,
+    repair: refuse,
+    close: refuse,
+    remove: refuse,
+  };
+}
+
+/**
+ * Rules and routes of the routing tables are looked up; nftables may not even be listed. A notice that the kernel sends
+ * of our table to a socket that was opened before tells that it was changed. Without such a socket (`handed`) nobody
+ * tells.
+ */
+export function distantSenses(plan: Plan, handed: Handed): Senses {
+  let touched = false;
+  const subjects: readonly Subject[] =
+    handed.rules === undefined ? ["routes"] : ["rules", "routes"];
+  return {
+    monitor: (notice) =>
+      monitorRules(
+        (subject, bytes) => {
+          if (subject === "rules" && (bytes === null || isAbout(plan, bytes))) touched = true;
+          notice(subject, bytes);
+        },
+        subjects,
+        handed,
+      ),
+    look: (of) => (touched ? "changed" : routingSnapshot(of)),
+  };
+}
+
+/** What packets themselves change does not count. */
+function isAbout(plan: Plan, bytes: Uint8Array): boolean {
+  const fleeting: readonly (string | null)[] = Object.values(openBefore);
+  try {
+    return readChanges(bytes).some(
+      ({ table, set }) => table === plan.table && !fleeting.includes(set),
+    );
+  } catch (error) {
+    if (error instanceof ProxyError) return true;
+    throw error;
+  }
+}

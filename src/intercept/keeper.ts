@@ -1,0 +1,77 @@
+/** Rules that others have changed are written anew: without them what the mesh is for would go on in clear. */
+import { Deadline } from "../deadline.ts";
+import { ProxyError } from "../errors.ts";
+import type { Installed } from "./install.ts";
+import { RuleWatch, type Senses } from "./watch.ts";
+
+export type Reports = {
+  /** Somebody has changed them. */
+  readonly changed: () => void;
+  /** They were written anew. */
+  readonly repaired: () => void;
+  /** They cannot be; it is tried again. */
+  readonly failed: (reason: string) => void;
+};
+
+export class RuleKeeper {
+  readonly watch: RuleWatch;
+  readonly #rules: Installed;
+  readonly #reports: Reports;
+  #repairs = 0;
+  #last = -Infinity;
+  #next: Deadline | null = null;
+
+  /** Begins right after the rules were written. Throws SystemCallError. */
+  constructor(rules: Installed, senses: Senses, reports: Reports) {
+    this.#rules = rules;
+    this.#reports = reports;
+    this.watch = new RuleWatch(
+      rules.plan(),
+      (intact) => {
+        if (!intact) this.#changed();
+      },
+      senses,
+    );
+  }
+
+  /** How often they were written anew. */
+  get repairs(): number {
+    return this.#repairs;
+  }
+
+  stop(): void {
+    this.#next?.clear();
+    this.watch.stop();
+  }
+
+  #changed(): void {
+    this.#reports.changed();
+    if (this.#rules.isOurs) this.#soon();
+  }
+
+  /** At once; but somebody who changes them again and again is no reason to do nothing else. */
+  #soon(): void {
+    const wait = Math.max(0, this.#last + everyMsMin - performance.now());
+    this.#next ??= new Deadline(wait, () => {
+      this.#next = null;
+      if (!this.watch.intact) this.#repair();
+    });
+  }
+
+  #repair(): void {
+    this.#last = performance.now();
+    try {
+      this.#rules.repair();
+    } catch (error) {
+      if (!(error instanceof ProxyError)) throw error;
+      this.#reports.failed(error.message);
+      this.#soon();
+      return;
+    }
+    this.#repairs += 1;
+    this.watch.rewritten(this.#rules.plan());
+    this.#reports.repaired();
+  }
+}
+
+const everyMsMin = 1000;

@@ -1,0 +1,39 @@
+/** What this process may do: capabilities(7). */
+import { readFileSync } from "node:fs";
+
+import { block } from "./block.ts";
+import { check } from "./errno.ts";
+import { shim } from "./native.ts";
+
+/** Numbers of linux/capability.h. */
+export const capability = { netBindService: 10, netAdmin: 12, netRaw: 13 } as const;
+
+/** CapEff of /proc/self/status, a bit a capability. */
+export function effectiveCapabilities(): bigint {
+  const mask = /^CapEff:\s+([0-9a-f]+)/m.exec(readFileSync("/proc/self/status", "latin1"))?.[1];
+  return BigInt(`0x${mask ?? "0"}`);
+}
+
+/**
+ * Gives up all capabilities but these, for good, and becomes this executable anew with the same arguments: execve(2).
+ * Descriptors that were told to stay open stay. Returns only by throwing SystemCallError.
+ */
+export function becomeAnew(
+  keep: readonly number[],
+  command: readonly string[],
+  environment: Readonly<Record<string, string | undefined>>,
+): never {
+  const mask = keep.reduce((sum, number) => sum | (1n << BigInt(number)), 0n);
+  check("capset", shim.tproxy_confine(mask));
+  const argv = block(command);
+  const variables = block(
+    Object.entries(environment).map(([name, value]) => `${name}=${value ?? ""}`),
+  );
+  check("execve", shim.tproxy_replace(argv, argv.length, variables, variables.length));
+  throw new Error("execve has returned");
+}
+
+/** Whether a descriptor stays open when the process becomes another. */
+export function setStaysOpen(fd: number, stays: boolean): void {
+  check("fcntl(F_SETFD)", shim.tproxy_set_close_on_exec(fd, Number(!stays)));
+}

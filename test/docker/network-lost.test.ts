@@ -1,0 +1,63 @@
+/** A pod loses its network and gets it back: connections that were open go on, new ones are made, none in clear. */
+import { expect, test } from "bun:test";
+
+import { Cluster, type Pod } from "../support/containers.ts";
+import { docker } from "../support/docker.ts";
+
+const cluster = await Cluster.create();
+const [a, c] = await Promise.all([cluster.pod("a"), cluster.pod("c")]);
+const options = ["--connect-timeout", "2s"];
+const proxyA = await a.proxy({ credentials: cluster.certificate(a), options });
+
+async function disconnect(pod: Pod): Promise<void> {
+  await docker("network", "disconnect", cluster.name, pod.pause.name);
+}
+
+async function reconnect(pod: Pod): Promise<void> {
+  const place = ["--ip", pod.address4, "--ip6", pod.address6];
+  await docker("network", "connect", ...place, cluster.name, pod.pause.name);
+}
+
+test("what was open goes on, what is new is refused meanwhile and carried afterwards", async () => {
+  const b = await cluster.pod("b");
+  await b.proxy({ credentials: cluster.certificate(b), options });
+  const listener = await b.agent().listen("::", 9000);
+  const [client, server] = await Promise.all([
+    a.agent().connect(b.address4, 9000),
+    listener.accept(),
+  ]);
+  await client.say("before");
+  await server.received(6);
+
+  await disconnect(b);
+  await client.say("during");
+  expect((await a.curl(`http://${b.address4}:8080/`)).code).not.toBe(0);
+  const destination = String.raw`destination \[${b.address4}:8080\]`;
+  await proxyA.says(new RegExp(`${destination}: (no route to host|connection timed out)`));
+  expect((await b.curl(`http://${c.address4}:8080/`)).code).not.toBe(0);
+  expect((await b.curl("http://127.0.0.1:8080/")).stdout).toBe("hello from b\n");
+
+  await reconnect(b);
+  expect((await server.received(12)).text).toBe("beforeduring");
+  expect((await a.curl(`http://${b.address4}:8080/`)).stdout).toBe("hello from b\n");
+  expect((await a.curl(`http://[${b.address6}]:8080/`)).stdout).toBe("hello from b\n");
+  expect((await b.curl(`http://${a.address4}:8080/`)).stdout).toBe("hello from a\n");
+  for (const host of [b.address4, `[${b.address6}]`])
+    expect((await c.curl(`http://${host}:8080/`)).stdout).toBe("");
+  for (const host of [c.address4, `[${c.address6}]`])
+    expect((await b.exec("curl", "-s", "-m", "2", `http://${host}:8080/`)).stdout).toBe("");
+});
+
+test("afterwards the rules are as they were, IPv6 works in both directions, and it is ready", async () => {
+  const b = await cluster.pod("b6");
+  await b.proxy({ credentials: cluster.certificate(b), options });
+  const rules = await b.rules();
+  await disconnect(b);
+  await reconnect(b);
+  expect((await b.exec("curl", "-s", "-m", "5", `http://[${a.address6}]:8080/`)).stdout).toBe(
+    "hello from a\n",
+  );
+  // Docker takes IPv6 from `lo` where no network has any left, and with it the route that diverts.
+  expect(await b.rules()).toBe(rules);
+  expect((await b.curl("http://127.0.0.1:15020/readyz")).stdout).toBe("ready\n");
+});

@@ -1,0 +1,168 @@
+/** What a proxy may do once its rules stand: everything it began with, what relaying needs, or what it was given. */
+import { readFileSync } from "node:fs";
+import { expect, test } from "bun:test";
+
+import { serveHttp } from "../support/http.ts";
+import { rules } from "../support/kernel-state.ts";
+import { flagsOf, Mesh } from "../support/mesh.ts";
+import { executable, type Pod, type Running } from "../support/pods.ts";
+import { PolicyFile } from "../support/policy.ts";
+import { curl } from "../support/programs.ts";
+import { metricOnce, readyz, readyzOnce } from "../support/status.ts";
+
+const netRaw = 1n << 13n;
+const netAdmin = 1n << 12n;
+
+/** A field of /proc/<pid>/status, of every thread. */
+function statusOf({ pid }: Running, field: string): bigint {
+  const text = readFileSync(`/proc/${pid}/status`, "utf8");
+  const value = new RegExp(`^${field}:\\s+(\\S+)`, "m").exec(text)?.[1] ?? "";
+  return field.startsWith("Cap") ? BigInt(`0x${value}`) : BigInt(value);
+}
+
+async function asked(from: Pod, to: Pod): Promise<string> {
+  return (await curl(from, "--max-time", "3", `http://${to.address4}:8000/`)).output;
+}
+
+/** Starts both with these options and says what a and b carry. */
+async function pair(...options: readonly string[]): Promise<Mesh> {
+  const mesh = Mesh.create();
+  await mesh.startProxies(...options);
+  await serveHttp(mesh.a, 8000, "from a");
+  await serveHttp(mesh.b, 8000, "from b");
+  return mesh;
+}
+
+test("dropped: what is left is NET_RAW, for good, and the same process carries on", async () => {
+  const mesh = await pair("--privileges", "dropped");
+  for (const proxy of mesh.proxies) {
+    for (const field of ["CapEff", "CapPrm", "CapInh", "CapAmb"])
+      expect([field, statusOf(proxy, field)]).toEqual([field, netRaw]);
+    expect(statusOf(proxy, "NoNewPrivs")).toBe(1n);
+    const environment = readFileSync(`/proc/${proxy.pid}/cmdline`, "utf8");
+    expect(environment).toContain("--privileges\0dropped");
+  }
+  expect(await asked(mesh.a, mesh.b)).toBe("from b");
+  expect(await asked(mesh.b, mesh.a)).toBe("from a");
+  expect(await asked(mesh.c, mesh.b)).not.toContain("from b");
+});
+
+test("dropped: changes of the rules are told all the same, and others' tables do not matter", async () => {
+  const mesh = await pair("--privileges", "dropped");
+  await mesh.a.run(["nft", "add", "table", "inet", "somebody"]);
+  await mesh.a.run(["nft", "delete", "table", "inet", "somebody"]);
+  expect(await asked(mesh.a, mesh.b)).toBe("from b");
+  expect((await readyz(mesh.a)).status).toBe(200);
+  await mesh.a.run(["nft", "flush", "ruleset"]);
+  expect((await readyzOnce(mesh.a, 503)).text).toContain(
+    "rules are no longer as they were written",
+  );
+  await mesh.b.run(["ip", "rule", "del", "priority", "100"]);
+  await readyzOnce(mesh.b, 503);
+});
+
+test("dropped: a policy that the kernel has no part in changes; one that it has is refused, with a reason", async () => {
+  const mesh = Mesh.create();
+  const policy = new PolicyFile("{}");
+  const options = [...policy.flags, "--privileges", "dropped"];
+  mesh.proxies.push(await mesh.proxy(mesh.a), await mesh.proxy(mesh.b, options));
+  await serveHttp(mesh.b, 8000, "from b");
+  policy.write("inbound: { allow: [] }");
+  await metricOnce(mesh.b, 'policy_reloads_total{result="replaced"}', (count) => count === 1);
+  expect(await asked(mesh.a, mesh.b)).not.toContain("from b");
+  policy.write("inbound: { mode: permissive }");
+  await metricOnce(mesh.b, 'policy_reloads_total{result="kept"}', (count) => count === 1);
+  await mesh.proxies[1]?.says(/old one stays in use: .*privileges were given up/);
+  expect(await asked(mesh.c, mesh.b)).not.toContain("from b");
+  policy.write("{}");
+  await metricOnce(mesh.b, 'policy_reloads_total{result="replaced"}', (count) => count === 2);
+  expect(await asked(mesh.a, mesh.b)).toBe("from b");
+});
+
+test("dropped: at the end the rules stay and nothing passes in clear; another start takes them over", async () => {
+  const mesh = await pair("--privileges", "dropped");
+  expect(await mesh.proxies[1]?.end()).toBe(0);
+  expect(await asked(mesh.c, mesh.b)).not.toContain("from b");
+  await mesh.proxy(mesh.b, ["--privileges", "dropped"]);
+  expect(await asked(mesh.a, mesh.b)).toBe("from b");
+});
+
+test("dropped: connections that come while the process becomes another are served", async () => {
+  const mesh = Mesh.create();
+  await mesh.proxy(mesh.a);
+  await serveHttp(mesh.b, 8000, "from b");
+  const flags = [...flagsOf(mesh.credentials(mesh.b)), "--privileges", "dropped"];
+  const proxy = mesh.b.start([...executable(), ...flags]);
+  const answers: string[] = [];
+  while (!proxy.output.includes("] ready")) answers.push(await asked(mesh.a, mesh.b));
+  answers.push(await asked(mesh.a, mesh.b));
+  // Before its rules stand nobody speaks TLS there; from the first answer on all are answered.
+  const first = answers.indexOf("from b");
+  expect(answers.slice(first).every((answer) => answer === "from b")).toBe(true);
+});
+
+test.each([
+  [
+    ["--privileges", "dropped", "--remove-rules-on-exit"],
+    /--remove-rules-on-exit wants --privileges kept/,
+  ],
+  [["--privileges", "dropped", "--confirm", "5s"], /--confirm wants --privileges kept/],
+  [["--rules", "external", "--confirm", "5s"], /--confirm does not go with --rules external/],
+  [["--rules", "external", "--privileges", "dropped"], /give the container NET_RAW alone/],
+  [["--privileges", "some"], /kept or dropped/],
+] as const)("%j is a mistake that is told", async (options, says) => {
+  const mesh = Mesh.create();
+  const flags = flagsOf(mesh.credentials(mesh.a));
+  const { code, stderr } = await mesh.a.run([...executable(), ...flags, ...options]);
+  expect([code, stderr]).toEqual([2, expect.stringMatching(says)]);
+});
+
+test("dropped: a start that fails leaves nothing behind", async () => {
+  const mesh = Mesh.create();
+  await mesh.a.agent.listen("127.0.0.1", 15_020);
+  const flags = [...flagsOf(mesh.credentials(mesh.a)), "--privileges", "dropped"];
+  const { code } = await mesh.a.run([
+    ...executable(),
+    ...flags,
+    "--status-address",
+    "127.0.0.1:15020",
+  ]);
+  expect(code).toBe(1);
+  expect((await mesh.a.run(["nft", "list", "ruleset"])).stdout).toBe("");
+});
+
+/** As a container of an ordinary user with this one capability would be. */
+const netRawOnly = [
+  "setpriv",
+  "--reuid=65532",
+  "--clear-groups",
+  "--inh-caps=-all,+net_raw,+net_bind_service",
+  "--ambient-caps=-all,+net_raw,+net_bind_service",
+  "--bounding-set=-all,+net_raw,+net_bind_service",
+];
+
+test("external: rules of an init container, and a proxy that may not touch them", async () => {
+  const mesh = Mesh.create();
+  await mesh.proxy(mesh.a);
+  await serveHttp(mesh.b, 8000, "from b");
+  await rules(mesh.b, "--apply");
+  const paths = mesh.credentials(mesh.b);
+  await mesh.b.run(["chown", "-R", "65532", paths.directory]);
+  const options = [...flagsOf(paths), "--rules", "external"];
+  const proxy = await mesh.b.proxy(options, netRawOnly);
+  expect(statusOf(proxy, "CapEff") & netAdmin).toBe(0n);
+  expect(await asked(mesh.a, mesh.b)).toBe("from b");
+  expect(await asked(mesh.b, mesh.a)).not.toContain("from b");
+  expect(await asked(mesh.c, mesh.b)).not.toContain("from b");
+  expect((await readyz(mesh.b)).status).toBe(200);
+  await mesh.b.run(["ip", "rule", "del", "priority", "100"]);
+  await readyzOnce(mesh.b, 503);
+  expect(await proxy.end()).toBe(0);
+});
+
+test("external: without rules it refuses, and says who puts them in place", async () => {
+  const mesh = Mesh.create();
+  const flags = [...flagsOf(mesh.credentials(mesh.a)), "--rules", "external"];
+  const { code, stderr } = await mesh.a.run([...executable(), ...flags]);
+  expect([code, stderr]).toEqual([1, expect.stringMatching(/rules --apply, in an init container/)]);
+});
