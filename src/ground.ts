@@ -14,6 +14,7 @@ import { SystemCallError } from "./native/errno.ts";
 import * as native from "./native/native.ts";
 import { capability, effectiveCapabilities } from "./native/privileges.ts";
 import { formatSocketAddress } from "./net/address.ts";
+import { credentialsRefused } from "./net/listener.ts";
 import type { SocketForm } from "./net/socket-form.ts";
 import { openHearing } from "./netlink/monitor.ts";
 import { named, openPlaces } from "./serving.ts";
@@ -64,9 +65,7 @@ function assertTaken(tls: TLSOptions): void {
   try {
     Bun.listen({ hostname: "127.0.0.1", port: 0, tls, socket: { data: () => undefined } }).stop();
   } catch (error) {
-    throw new ProxyError("CREDENTIALS_INVALID", "the TLS library does not take them", {
-      cause: error,
-    });
+    throw credentialsRefused(error);
   }
 }
 

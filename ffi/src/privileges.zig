@@ -26,9 +26,11 @@ pub fn confine(keep: u64) i32 {
     return 0;
 }
 
-/// execve(2) of this executable; returns only on failure. Both blocks are strings ended by NUL.
+/// execve(2) of this executable; returns only on failure. Both blocks are strings ended by NUL. By the first argument, its
+/// path, because what is shown of a process is the name that it was started by; by /proc if the file was replaced.
 pub fn replace(arguments: []const u8, environment: []const u8) i32 {
     if (!point(&argument_strings, arguments) or !point(&environment_strings, environment)) return socket.einval;
+    if (argument_strings[0]) |path| _ = linux.execve(path, &argument_strings, &environment_strings);
     return socket.result(linux.execve("/proc/self/exe", &argument_strings, &environment_strings));
 }
 

@@ -47,6 +47,9 @@ export class Elf {
     this.segments = Array.from({ length: this.#u16(header.segmentCount) }, (_, at) =>
       this.#segment(this.segmentTable + at * segmentSize),
     );
+    for (const { offset, fileSize } of this.loads)
+      if (offset + fileSize > bytes.length)
+        throw this.#fault(`it ends before offset ${offset + fileSize}, which is to be loaded`);
   }
 
   get entry(): number {
@@ -102,7 +105,7 @@ export class Elf {
     const dynamic = this.#dynamic();
     const table = dynamic.get(tags.initializers);
     if (table === undefined) return [];
-    const count = (dynamic.get(tags.initializersSize) ?? 0) / 8;
+    const count = this.#count(dynamic.get(tags.initializersSize) ?? 0, 8);
     const all = Array.from({ length: count }, (_, at) => this.u64At(table + at * 8));
     return all.filter((address) => address !== 0 && address !== noFunction);
   }
@@ -170,12 +173,18 @@ export class Elf {
     if (size === undefined || symbols === undefined || texts === undefined)
       throw this.#fault("relocations without symbols or size");
     const start = this.offsetOf(table);
-    return Array.from({ length: size / relocationSize }, (_, at) => {
+    return Array.from({ length: this.#count(size, relocationSize) }, (_, at) => {
       const one = start + at * relocationSize;
       const symbol = this.#symbol(symbols + this.#u32(one + 12) * symbolSize, texts);
       const addend = Number(this.#view.getBigInt64(one + 16, true));
       return { address: this.#u64(one), type: this.#u32(one + 8), symbol, addend };
     });
+  }
+
+  /** How many entries a table has. */
+  #count(size: number, entrySize: number): number {
+    if (size > this.bytes.length) throw this.#fault(`a table of ${size} bytes`);
+    return size / entrySize;
   }
 
   #symbol(address: number, texts: number): ImportedSymbol {

@@ -20,8 +20,11 @@ export function link(parts: Parts): Uint8Array {
   const file = new Uint8Array(end);
   // What follows is symbols and section headers, which nobody reads at run time.
   file.set(bun.bytes.subarray(0, loaded));
-  for (const { segment, to } of loads)
+  for (const { segment, to } of loads) {
     file.set(runtime.bytes.subarray(segment.offset, segment.offset + segment.fileSize), to);
+    // The runtime's own header tells of what is not loaded, which depends on where it was built.
+    if (segment.offset === 0) file.fill(0, to, to + headerSize);
+  }
   const view = new DataView(file.buffer);
   relocate(view, parts);
   writeSegments(view, parts, loads);
@@ -153,4 +156,5 @@ const forLoader = new Set<number>([
   segmentType.note,
   segmentType.table,
 ]);
+const headerSize = 64;
 const pageSize = 0x1000;

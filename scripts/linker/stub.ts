@@ -21,7 +21,9 @@ export type ThreadLocal = {
 export function threadLocalOf(executable: Elf, { threadLocal }: Imports): ThreadLocal {
   const segment = executable.find(segmentType.threadLocal);
   if (segment === null) throw new LinkError("no thread-local segment");
-  const size = Math.ceil(segment.memorySize / segment.alignment) * segment.alignment;
+  // 0 and 1 both mean none: elf(5).
+  const alignment = Math.max(segment.alignment, 1);
+  const size = Math.ceil(segment.memorySize / alignment) * alignment;
   const offsets = new Map<string, number>(
     extraVariables.map((name, at) => [name, at * 8 - threadLocalExtra - size]),
   );

@@ -1,14 +1,15 @@
 /** Reading DER (X.690) trees: every wrong shape is a ProxyError, never a guess. */
-import forge from "node-forge";
+import { asn1 } from "./asn1.ts";
+import type { asn1 as types } from "node-forge";
 
 import { ProxyError } from "../errors.ts";
 
-export type Node = forge.asn1.Asn1;
+export type Node = types.Asn1;
 
 /** Bytes of DER to a tree, all bytes used. Throws CERTIFICATE_INVALID. */
 export function readDer(bytes: Uint8Array): Node {
   try {
-    return forge.asn1.fromDer(Buffer.from(bytes).toString("latin1"), true);
+    return asn1.fromDer(Buffer.from(bytes).toString("latin1"), true);
   } catch (error) {
     throw new ProxyError("CERTIFICATE_INVALID", "not DER", { cause: error });
   }
@@ -29,14 +30,14 @@ export function bytesOf(node: Node | undefined): Uint8Array {
 /** The dotted form of an OBJECT IDENTIFIER. */
 export function oidOf(node: Node | undefined): string {
   const bytes = bytesOf(node);
-  if (node?.type !== forge.asn1.Type.OID || bytes.length === 0) throw malformed("an identifier");
-  return forge.asn1.derToOid(Buffer.from(bytes).toString("latin1"));
+  if (node?.type !== asn1.Type.OID || bytes.length === 0) throw malformed("an identifier");
+  return asn1.derToOid(Buffer.from(bytes).toString("latin1"));
 }
 
 /** Milliseconds since 1970 of a UTCTime or a GeneralizedTime: RFC 5280, 4.1.2.5. */
 export function timeOf(node: Node | undefined): number {
   const text = new TextDecoder("latin1").decode(bytesOf(node));
-  const short = node?.type === forge.asn1.Type.UTCTIME;
+  const short = node?.type === asn1.Type.UTCTIME;
   const match = (short ? utcTime : generalizedTime).exec(text);
   if (match === null) throw malformed("a time");
   const [year = 0, month = 0, day = 0, hour = 0, minute = 0, second = 0] = match
@@ -50,7 +51,7 @@ export function timeOf(node: Node | undefined): number {
 
 /** A context-specific tag's number, or -1 for another class. */
 export function tagOf(node: Node): number {
-  return node.tagClass === forge.asn1.Class.CONTEXT_SPECIFIC ? node.type : -1;
+  return node.tagClass === asn1.Class.CONTEXT_SPECIFIC ? node.type : -1;
 }
 
 export function malformed(wanted: string): ProxyError {

@@ -10,7 +10,8 @@ import {
 } from "node:crypto";
 import type { KeyObject } from "node:crypto";
 
-import forge from "node-forge";
+import { asn1 } from "./asn1.ts";
+import type { asn1 as types } from "node-forge";
 
 import { parseHost } from "../net/address.ts";
 
@@ -20,7 +21,7 @@ export type Issued = { readonly certificatePem: string; readonly keyPem: string 
 export type Authority = Issued & {
   readonly key: KeyObject;
   readonly keyId: Buffer;
-  readonly subject: forge.asn1.Asn1;
+  readonly subject: types.Asn1;
 };
 
 export type Purpose = "serverAuth" | "clientAuth";
@@ -59,7 +60,7 @@ export function readAuthority({ certificatePem, keyPem }: Issued): Authority {
   const certificate = new X509Certificate(certificatePem);
   const key = createPrivateKey(keyPem);
   if (!certificate.checkPrivateKey(key)) throw new Error("the key is another certificate's");
-  const fields = forge.asn1.fromDer(binary(certificate.raw)).value[0];
+  const fields = asn1.fromDer(binary(certificate.raw)).value[0];
   const subject = typeof fields === "object" ? fields.value[subjectField] : undefined;
   if (typeof subject !== "object") throw new Error("the certificate has no subject");
   return { certificatePem, keyPem, key, keyId: keyIdOf(createPublicKey(key)), subject };
@@ -95,7 +96,7 @@ type Request = {
 };
 
 type Issuer = Pick<Authority, "key" | "keyId" | "subject">;
-type Node = forge.asn1.Asn1;
+type Node = types.Asn1;
 
 /** TBSCertificate, signed with ECDSA and SHA-256: RFC 5280, 4.1; RFC 5758, 3.2. */
 function signed(request: Request, issuer: Issuer): string {
@@ -109,7 +110,7 @@ function signed(request: Request, issuer: Issuer): string {
       timeOf(request.notAfter ?? new Date(Date.now() + week)),
     ]),
     request.subject,
-    forge.asn1.fromDer(binary(request.publicKey.export({ type: "spki", format: "der" }))),
+    asn1.fromDer(binary(request.publicKey.export({ type: "spki", format: "der" }))),
     tagged(3, [sequence(request.extensions)]),
   ]);
   const signature = sign("sha256", derOf(body), issuer.key);
@@ -198,23 +199,23 @@ function pemOf(key: KeyObject): string {
 }
 
 function sequence(values: readonly Node[]): Node {
-  return forge.asn1.create(forge.asn1.Class.UNIVERSAL, type.SEQUENCE, true, [...values]);
+  return asn1.create(asn1.Class.UNIVERSAL, type.SEQUENCE, true, [...values]);
 }
 
 function set(values: readonly Node[]): Node {
-  return forge.asn1.create(forge.asn1.Class.UNIVERSAL, type.SET, true, [...values]);
+  return asn1.create(asn1.Class.UNIVERSAL, type.SET, true, [...values]);
 }
 
 function tagged(tag: number, values: readonly Node[]): Node {
-  return forge.asn1.create(forge.asn1.Class.CONTEXT_SPECIFIC, tag, true, [...values]);
+  return asn1.create(asn1.Class.CONTEXT_SPECIFIC, tag, true, [...values]);
 }
 
 function contextual(tag: number, bytes: Buffer): Node {
-  return forge.asn1.create(forge.asn1.Class.CONTEXT_SPECIFIC, tag, false, binary(bytes));
+  return asn1.create(asn1.Class.CONTEXT_SPECIFIC, tag, false, binary(bytes));
 }
 
-function primitive(of: forge.asn1.Type, bytes: Buffer): Node {
-  return forge.asn1.create(forge.asn1.Class.UNIVERSAL, of, false, binary(bytes));
+function primitive(of: types.Type, bytes: Buffer): Node {
+  return asn1.create(asn1.Class.UNIVERSAL, of, false, binary(bytes));
 }
 
 function integer(bytes: Buffer): Node {
@@ -226,11 +227,11 @@ function bitString(bytes: Buffer, unused: number): Node {
 }
 
 function oid(dotted: string): Node {
-  return primitive(type.OID, Buffer.from(forge.asn1.oidToDer(dotted).getBytes(), "latin1"));
+  return primitive(type.OID, Buffer.from(asn1.oidToDer(dotted).getBytes(), "latin1"));
 }
 
 function derOf(node: Node): Buffer {
-  return Buffer.from(forge.asn1.toDer(node).getBytes(), "latin1");
+  return Buffer.from(asn1.toDer(node).getBytes(), "latin1");
 }
 
 function binary(bytes: Buffer): string {
@@ -239,6 +240,6 @@ function binary(bytes: Buffer): string {
 
 /** In a version 3 TBSCertificate: RFC 5280, 4.1. */
 const subjectField = 5;
-const { Type: type } = forge.asn1;
+const { Type: type } = asn1;
 const hour = 3_600_000;
 const week = 7 * 24 * hour;

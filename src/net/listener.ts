@@ -99,9 +99,14 @@ function takeOver(own: number, options: ListenOptions): SocketListener<Stream> {
     return listenOn(own, options);
   } catch (error) {
     native.close(own); // Bun has refused the credentials and left the descriptor.
-    const reason = error instanceof Error ? tlsReasonOf(error.message) : "";
-    throw new ProxyError("CREDENTIALS_INVALID", `${notTaken}: ${reason}`, { cause: error });
+    throw credentialsRefused(error);
   }
+}
+
+/** What the TLS library says of credentials, as CREDENTIALS_INVALID. */
+export function credentialsRefused(cause: unknown): ProxyError {
+  const reason = cause instanceof Error ? tlsReasonOf(cause.message) : "";
+  return new ProxyError("CREDENTIALS_INVALID", `${notTaken}: ${reason}`, { cause });
 }
 
 function adoptOrClose(fd: number, options: ListenOptions): SocketListener<Stream> {

@@ -8,7 +8,10 @@ export function isSameMeaning(a: Policy, b: Policy): boolean {
   return textOf(a) === textOf(b);
 }
 
-/** Whether the second one leaves packets to the kernel that the first one has it hand over, of either direction. */
+/**
+ * Whether the second one leaves packets of an outbound connection to the kernel that the first one has it hand over.
+ * (What was begun from outside conntrack tells.)
+ */
 export function leavesMoreAlone(before: Interception, after: Interception): boolean {
   return (
     !covers(after.meshRanges, before.meshRanges) ||

@@ -2,6 +2,7 @@
 import type { Socket } from "bun";
 
 import { issueAuthority, issueLeaf } from "../identity/issue.ts";
+import { trialMsMax, within } from "./within.ts";
 
 export type HandshakeFigures = {
   readonly done: number;
@@ -26,7 +27,7 @@ export async function shakeHands(
     let early = 0;
     for (let done = 0; done < count; done += 1) {
       // oxlint-disable-next-line no-await-in-loop -- one after the other
-      await shakeOnce(listener.port, tls);
+      await within(trialMsMax, async () => await shakeOnce(listener.port, tls));
       if (done === Math.floor(count / 10)) early = process.memoryUsage.rss();
       if (done % 1000 === 999) progress(done + 1);
     }

@@ -12,6 +12,7 @@ import * as route from "../netlink/route.ts";
 import { family, kernel } from "../netlink/socket.ts";
 import { openListening } from "../net/listener.ts";
 import { shakeHands } from "./handshakes.ts";
+import { trialMsMax, within } from "./within.ts";
 
 export type Trial = {
   readonly title: string;
@@ -27,7 +28,8 @@ export type TrialOptions = {
 };
 
 export function trialsOf(options: TrialOptions): readonly Trial[] {
-  return [
+  const { self, handshakes, progress } = options;
+  const trials: readonly Trial[] = [
     { title: "shim", run: tryShim },
     { title: "shim in a Worker", run: tryWorker },
     { title: "timers", run: tryTimers },
@@ -35,8 +37,14 @@ export function trialsOf(options: TrialOptions): readonly Trial[] {
     { title: "TCP over loopback", run: tryTcp },
     { title: "names in /etc/hosts", run: tryNames },
     { title: "netlink", run: tryNetlink },
-    { title: "starting itself", run: async () => await trySelf(options.self) },
-    { title: "mutual TLS, and memory", run: async () => await tryHandshakes(options) },
+    { title: "starting itself", run: async () => await trySelf(self) },
+  ];
+  return [
+    ...trials.map(({ title, run }) => ({ title, run: async () => await within(trialMsMax, run) })),
+    {
+      title: "mutual TLS, and memory",
+      run: async () => await tryHandshakes(handshakes, progress),
+    },
   ];
 }
 
@@ -131,7 +139,10 @@ async function trySelf(self: readonly string[]): Promise<string> {
   return output.trim();
 }
 
-async function tryHandshakes({ handshakes, progress }: TrialOptions): Promise<string> {
+async function tryHandshakes(
+  handshakes: number,
+  progress: (done: number) => void,
+): Promise<string> {
   const { done, early, late } = await shakeHands(handshakes, progress);
   const grown = late - early;
   const figures = `${done} handshakes, ${megabytes(early)} MB after a tenth of them, ${megabytes(late)} MB at the end`;

@@ -1,0 +1,126 @@
+/** Which connections in clear have to end, because the rules that come would take them for their own. */
+import { describe, expect, test } from "bun:test";
+
+import { defaultFixed, defaultPolicy, type Fixed } from "../../../src/config.ts";
+import { becomesDiverted } from "../../../src/generation/becomes-diverted.ts";
+import { parseSpiffeId } from "../../../src/identity/spiffe-id.ts";
+import type { Tuple } from "../../../src/intercept/open-before.ts";
+import { parseSocketAddress } from "../../../src/net/address.ts";
+import { parsePolicy } from "../../../src/policy/document.ts";
+import { effectivePolicy } from "../../../src/policy/effective.ts";
+import { Rules } from "../../../src/policy/rules.ts";
+
+const own = parseSpiffeId("spiffe://a.example/me");
+const rules = (text: string): Rules =>
+  new Rules(effectivePolicy(defaultPolicy, parsePolicy(text, "p.yaml")), own);
+
+/** "10.0.0.1:80 10.0.0.2:4000": our own end first. */
+function tuple(text: string): Tuple {
+  const [source, destination] = text.split(" ").map((one) => parseSocketAddress(one));
+  if (source === undefined || destination === undefined) throw new Error(text);
+  return {
+    source: source.bytes,
+    sourcePort: source.port,
+    destination: destination.bytes,
+    destinationPort: destination.port,
+  };
+}
+
+type Question = {
+  readonly before: string;
+  readonly after: string;
+  readonly connection: string;
+  readonly fixed?: Partial<Fixed>;
+  readonly carried?: readonly string[];
+};
+
+function ends({ before, after, connection, fixed = {}, carried = [] }: Question): boolean {
+  const all = { ...defaultFixed, ...fixed };
+  return becomesDiverted(rules(before), rules(after), all, new Set(carried))(tuple(connection));
+}
+
+const open = "inbound: { ports: { 80: { mode: passthrough } } }";
+const closed = "inbound: { ports: { 80: { mode: strict } } }";
+const audited = "inbound: { ports: { 80: { mode: audit } } }";
+const narrow = 'outbound: { mesh: ["10.0.0.0/16"] }';
+const wide = 'outbound: { mesh: ["10.0.0.0/8", "fd00::/8"] }';
+const inward = "10.0.0.1:80 192.0.2.7:4000";
+const outward = "10.0.0.1:4000 10.9.0.2:80";
+
+describe("ends", () => {
+  const questions: readonly (readonly [string, Question])[] = [
+    ["a port that was passed through", { before: open, after: closed, connection: inward }],
+    ["a port that lets plain text in", { before: open, after: audited, connection: inward }],
+    ["a range that joins the mesh", { before: narrow, after: wide, connection: outward }],
+    [
+      "a range of IPv6 that joins the mesh",
+      { before: narrow, after: wide, connection: "[fd00::1]:4000 [fd00::2]:80" },
+    ],
+    [
+      "a range that is excluded no more",
+      {
+        before: 'outbound: { exclude: ["10.9.0.0/16"] }',
+        after: "{}",
+        connection: outward,
+      },
+    ],
+    [
+      "a port outward that is excluded no more",
+      { before: "outbound: { excludePorts: [80] }", after: "{}", connection: outward },
+    ],
+    [
+      "inward, whoever the users are",
+      { before: open, after: closed, connection: inward, fixed: { onlyUids: [33] } },
+    ],
+    [
+      "one beside those that the proxy carries",
+      { before: narrow, after: wide, connection: outward, carried: [inward] },
+    ],
+  ];
+
+  test.each(questions)("%s", (_, question) => {
+    expect(ends(question)).toBe(true);
+  });
+});
+
+describe("stays", () => {
+  const both = { before: narrow, after: wide, connection: outward };
+  const questions: readonly (readonly [string, Question])[] = [
+    ["where nothing changes", { before: wide, after: wide, connection: outward }],
+    ["in clear from strict to clear", { before: closed, after: open, connection: inward }],
+    ["on a port that stays open", { before: open, after: open, connection: inward }],
+    ["on a port that was never open", { before: closed, after: audited, connection: inward }],
+    ["out of the mesh", { ...both, connection: "10.0.0.1:4000 192.0.2.7:80" }],
+    ["in the mesh as before", { ...both, connection: "10.0.0.1:4000 10.0.0.2:80" }],
+    ["on the way out of a smaller mesh", { before: wide, after: narrow, connection: outward }],
+    [
+      "a reply of an open port into a range that joins",
+      {
+        before: `${open}\n${narrow}`,
+        after: `${open}\n${wide}`,
+        connection: "10.0.0.1:80 10.9.0.2:4000",
+      },
+    ],
+    ["the proxy's own end", { ...both, carried: ["10.0.0.1:4000 10.9.0.2:80"] }],
+    [
+      "the proxy's own end, IPv6",
+      {
+        ...both,
+        connection: "[fd00::1]:4000 [fd00::2]:80",
+        carried: ["[fd00::1]:4000 [fd00::2]:80"],
+      },
+    ],
+    ["the status server's", { before: open, after: closed, connection: inward, fixed: status(80) }],
+    ["outward where users are left out", { ...both, fixed: { excludedUids: [33] } }],
+    ["outward where only some users count", { ...both, fixed: { onlyUids: [33] } }],
+    ["outward where no user counts", { ...both, fixed: { onlyUids: [] } }],
+  ];
+
+  test.each(questions)("%s", (_, question) => {
+    expect(ends(question)).toBe(false);
+  });
+});
+
+function status(statusPort: number): Partial<Fixed> {
+  return { statusPort };
+}

@@ -1,0 +1,64 @@
+/** Two executables as one: every import gets its address. */
+import { describe, expect, test } from "bun:test";
+
+import { Elf, segmentType } from "../../../scripts/linker/elf.ts";
+import { bunLike, data, entry, linked, runtimeLike, text } from "../../support/small-programs.ts";
+
+const { interpreter, note, table, threadLocal } = segmentType;
+
+describe("the file that comes out", () => {
+  const file = linked(bunLike(), runtimeLike());
+
+  test.each([
+    ["a function that is jumped to", data, 0x4000_2222],
+    ["an address with what is added", data + 8, 0x4000_1111 + 5],
+    ["nothing for a hook that is absent", data + 16, 0],
+    ["Bun's own copy of an object", data + 32, data + 24],
+  ])("has %s", (_, address, value) => {
+    expect(file.u64At(address)).toBe(value);
+  });
+
+  test("has the offset of a thread's variable", () => {
+    const view = new DataView(file.bytes.buffer);
+    expect(view.getBigInt64(file.offsetOf(data + 40), true)).toBe(-24n - 8n);
+  });
+
+  test("begins in the runtime, and wants no loader", () => {
+    expect(file.entry).toBe(entry);
+    for (const type of [interpreter, segmentType.dynamic, note, table])
+      expect(file.find(type)).toBeNull();
+    expect(file.symbols().size).toBe(0);
+  });
+
+  test("loads all, in the order of addresses, at offsets that agree with them", () => {
+    const places = file.loads.map(({ address }) => address);
+    expect(places).toEqual([text, data - 16, 0x4000_0010]);
+    for (const { offset, address } of file.loads) expect((address - offset) % 0x1000).toBe(0);
+    expect(file.u64At(0x4000_0018)).toBe(0x4000_2222);
+  });
+
+  test("has room for two pointers more in front of each thread's variables", () => {
+    const grown = { address: data - 16, fileSize: 24, memorySize: 40, alignment: 8 };
+    expect(file.find(threadLocal)).toMatchObject(grown);
+    expect(file.loads[1]).toMatchObject({ address: data - 16, fileSize: 144, memorySize: 272 });
+  });
+
+  test("is the same whatever the runtime has besides what is loaded", () => {
+    const symbols = { link_imports: 0x4000_0010, link_start: entry };
+    // A path in the runtime's debug information, say, that is longer.
+    expect(bytesWith({ the_path_of_some_folder: 1, ...symbols })).toEqual(bytesWith(symbols));
+  });
+});
+
+function bytesWith(symbols: Readonly<Record<string, number>>): Uint8Array {
+  return linked(bunLike(), withHeader(runtimeLike({ symbols }))).bytes;
+}
+
+/** As a linker lays it out: the header is a part of what is loaded. */
+function withHeader({ bytes }: Elf): Elf {
+  const view = new DataView(bytes.buffer);
+  const [offset, address, size] = [0n, 0x3fff_f000n, 0x1020n];
+  for (const [at, value] of [offset, address, address, size, size].entries())
+    view.setBigUint64(64 + 8 + at * 8, value, true);
+  return new Elf(bytes, "runtime");
+}

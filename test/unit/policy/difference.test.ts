@@ -1,0 +1,124 @@
+/** What is a change of the policy, and which change leaves something in clear that was not. */
+import { describe, expect, test } from "bun:test";
+
+import { defaultFixed, defaultPolicy, type Interception } from "../../../src/config.ts";
+import { isSameMeaning, leavesMoreAlone, newlyClearPorts } from "../../../src/policy/difference.ts";
+import { parsePolicy } from "../../../src/policy/document.ts";
+import { effectivePolicy } from "../../../src/policy/effective.ts";
+import { interceptionOf } from "../../../src/policy/interception.ts";
+import type { Policy } from "../../../src/policy/policy.ts";
+
+const policyOf = (text: string, name = "p.yaml"): Policy =>
+  effectivePolicy(defaultPolicy, parsePolicy(text, name));
+const interception = (text: string): Interception => interceptionOf(policyOf(text), defaultFixed);
+
+const inbound = (text: string): string => `inbound: { ${text} }`;
+const outbound = (text: string): string => `outbound: { ${text} }`;
+const mesh = (...ranges: readonly string[]): string =>
+  outbound(`mesh: [${ranges.map((range) => `"${range}"`).join(", ")}]`);
+const exclude = (...ranges: readonly string[]): string =>
+  outbound(`exclude: [${ranges.map((range) => `"${range}"`).join(", ")}]`);
+const id = `allow: ["spiffe://a.example/x"]`;
+
+describe("the same is meant", () => {
+  test.each([
+    ["by the same words", inbound("mode: audit"), inbound("mode: audit")],
+    ["on other lines", inbound("mode: audit"), "# a comment\n\ninbound:\n  mode: audit"],
+    ["by the default, written", "{}", inbound("mode: strict")],
+    ["by a range with other host bits", mesh("10.0.0.0/8"), mesh("10.1.2.3/8")],
+    ["by fields in another order", `verify: ip\n${inbound(id)}`, `${inbound(id)}\nverify: ip`],
+  ])("%s", (_, a, b) => {
+    expect(isSameMeaning(policyOf(a), policyOf(b, "another.yaml"))).toBe(true);
+  });
+});
+
+describe("another thing is meant", () => {
+  test.each([
+    ["by a mode", "{}", inbound("mode: permissive")],
+    ["by a list", "{}", inbound(id)],
+    ["by an empty list, which is nobody", "{}", inbound("allow: []")],
+    ["by a port", "{}", inbound("ports: { 80: { mode: audit } }")],
+    ["by a port's list", inbound("ports: { 80: {} }"), inbound(`ports: { 80: { ${id} } }`)],
+    ["by a trust domain", "{}", "trustDomain: a.example"],
+    ["by a verification", "{}", "verify: ip"],
+    ["by a range", mesh("10.0.0.0/8"), mesh("10.0.0.0/9")],
+    ["by a range of the other family", mesh("10.0.0.0/8"), mesh("10.0.0.0/8", "fd00::/8")],
+    ["by an excluded port", "{}", outbound("excludePorts: [53]")],
+    ["by who answers", "{}", outbound(`expect: [{ to: 10.0.0.1, ${id} }]`)],
+  ])("%s", (_, a, b) => {
+    expect(isSameMeaning(policyOf(a), policyOf(b))).toBe(false);
+    expect(isSameMeaning(policyOf(b), policyOf(a))).toBe(false);
+  });
+});
+
+/** Before, after, whether that leaves more alone, whether the way back does. */
+const steps: readonly (readonly [string, string, string, boolean, boolean])[] = [
+  ["nothing", "{}", "{}", false, false],
+  ["who may come", "{}", inbound(id), false, false],
+  ["strict to permissive", "{}", inbound("mode: permissive"), false, false],
+  ["a smaller mesh", mesh("10.0.0.0/8"), mesh("10.0.0.0/9"), true, false],
+  ["a mesh in two halves", mesh("10.0.0.0/8"), mesh("10.0.0.0/9", "10.128.0.0/9"), false, false],
+  ["a mesh with a hole", mesh("10.0.0.0/8"), mesh("10.0.0.0/9", "10.192.0.0/10"), true, false],
+  ["no mesh", mesh("10.0.0.0/8"), mesh(), true, false],
+  ["a mesh moved", mesh("10.0.0.0/9"), mesh("10.128.0.0/9"), true, true],
+  ["a family less", mesh("10.0.0.0/8", "fd00::/8"), mesh("10.0.0.0/8"), true, false],
+  [
+    "the same number in the other family",
+    mesh("0.0.0.10/32"),
+    mesh("0.0.0.10/32", "::a/128"),
+    false,
+    true,
+  ],
+  ["one address less", mesh("10.0.0.0/31"), mesh("10.0.0.0/32"), true, false],
+  ["an exclusion", exclude(), exclude("10.0.0.1"), true, false],
+  ["a wider exclusion", exclude("10.0.0.0/24"), exclude("10.0.0.0/16"), true, false],
+  [
+    "an exclusion split",
+    exclude("10.0.0.0/23"),
+    exclude("10.0.0.0/24", "10.0.1.0/24"),
+    false,
+    false,
+  ],
+  ["an excluded port outward", "{}", outbound("excludePorts: [53]"), true, false],
+  [
+    "another excluded port outward",
+    outbound("excludePorts: [53]"),
+    outbound("excludePorts: [54]"),
+    true,
+    true,
+  ],
+  ["a port passed through", "{}", inbound("ports: { 80: { mode: passthrough } }"), true, false],
+  // Which packets of these connections are replies is known to conntrack, so none of a live one is left alone.
+  [
+    "a port less inward where all else is passed through",
+    inbound("mode: passthrough, ports: { 80: { mode: strict } }"),
+    inbound("mode: passthrough"),
+    false,
+    false,
+  ],
+  ["all passed through inward", "{}", inbound("mode: passthrough"), false, false],
+];
+
+describe("whether more is left alone", () => {
+  test.each(steps)("%s", (...step) => {
+    const [, before, after, there, back] = step;
+    const [one, other] = [interception(before), interception(after)];
+    expect(leavesMoreAlone(one, other)).toBe(there);
+    expect(leavesMoreAlone(other, one)).toBe(back);
+  });
+});
+
+describe("ports that are in clear from now on", () => {
+  const clear = (...ports: readonly number[]): string =>
+    inbound(`ports: { ${ports.map((port) => `${port}: { mode: passthrough }`).join(", ")} }`);
+
+  test.each([
+    ["none", "{}", "{}", []],
+    ["those that are new", clear(80), clear(80, 443, 22), [22, 443]],
+    ["none that were it before", clear(80, 443), clear(443), []],
+    ["none that are let in both ways", "{}", inbound("ports: { 80: { mode: permissive } }"), []],
+    ["one that was let in both ways", inbound("ports: { 80: { mode: audit } }"), clear(80), [80]],
+  ])("%s", (_, before, after, ports) => {
+    expect(newlyClearPorts(interception(before), interception(after))).toEqual([...ports]);
+  });
+});
