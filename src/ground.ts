@@ -55,7 +55,7 @@ export function giveUpPrivileges(
   } catch (error) {
     rules.remove();
     if (!(error instanceof SystemCallError)) throw error;
-    const text = `--privileges dropped: ${error.message}. Say --privileges kept where a runtime does not let go`;
+    const text = `--privileges dropped: ${error.message}. It keeps CAP_NET_RAW: add that, or say --privileges kept`;
     throw new ProxyError("START_FAILED", text, { cause: error });
   }
 }

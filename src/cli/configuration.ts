@@ -56,9 +56,12 @@ function privilegesOf(flags: RunFlags, removeRulesOnExit: boolean): Config["priv
     if (flags.privileges === "dropped") throw new ProxyError("USAGE", droppedExternal);
     return "kept";
   }
-  if (flags.privileges !== "dropped") return flags.privileges ?? "kept";
-  if (need !== undefined) throw new ProxyError("USAGE", `${need} wants --privileges kept`);
-  return "dropped";
+  // The changes of a policy file go to the kernel.
+  const byDefault = need === undefined && flags.policy === undefined ? "dropped" : "kept";
+  const privileges = flags.privileges ?? byDefault;
+  if (privileges === "dropped" && need !== undefined)
+    throw new ProxyError("USAGE", `${need} wants --privileges kept`);
+  return privileges;
 }
 
 export type Environment = Readonly<Record<string, string | undefined>>;

@@ -203,7 +203,7 @@ export function addOtherOptions(command: Command): void {
   command.optionsGroup("Privileges (see README):");
   add(command, "--privileges <how>", "kept; or dropped once the rules stand", {
     parse: values.oneOf("kept", "dropped"),
-    shown: "kept",
+    shown: "dropped, but with --policy or on a host",
   });
   add(command, "--rules <whose>", "own; or external: others put them in place", {
     parse: values.oneOf("own", "external"),

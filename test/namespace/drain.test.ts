@@ -64,7 +64,7 @@ test.each(["IPv4", "IPv6"] as const)(
   "where the rules stay, what comes after the end is reset in both directions, %s",
   async (family) => {
     const mesh = Mesh.create();
-    await mesh.startProxies();
+    await mesh.startProxies("--privileges", "kept");
     await serveHttp(mesh.b, 8000, "in clear");
     await serveHttp(mesh.c, 8000, "in clear");
     const [, proxy] = mesh.proxies;

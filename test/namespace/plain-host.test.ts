@@ -170,3 +170,32 @@ test("a policy file is a scope as well, and one that would close ssh is refused,
   await proxy.says(/policy\] the old one stays in use: port 22 \(\S+:2\) would close ssh/);
   expect(await asked(c, pod, 22)).toBe("ssh");
 });
+
+/** As systemd starts a unit with User= and AmbientCapabilities=. */
+const asService = [
+  "setpriv",
+  "--reuid=65532",
+  "--regid=65532",
+  "--clear-groups",
+  "--no-new-privs",
+  "--inh-caps=-all,+net_admin,+net_raw,+net_bind_service",
+  "--ambient-caps=-all,+net_admin,+net_raw,+net_bind_service",
+  "--bounding-set=-all,+net_admin,+net_raw,+net_bind_service",
+];
+
+test("as a service of an ordinary user with ambient capabilities it does the same, and leaves as little", async () => {
+  const pod = await host();
+  const before = await kernelState(pod);
+  const peer = mesh.extraPod();
+  await serveHttp(peer, 8080, "the peer");
+  await mesh.proxy(peer);
+  const paths = mesh.credentials(pod);
+  await pod.run(["chown", "-R", "65532", paths.directory]);
+  const scoped = ["--host", ...range, "--only-uid", "1001", "--inbound-port", "8080"];
+  const proxy = await pod.proxy([...flagsOf(paths), ...scoped], asService);
+  expect(await asked(pod, peer, 8080, as(1001))).toBe("the peer");
+  expect(await asked(c, pod, 22)).toBe("ssh");
+  expect(await asked(c, pod, 8080)).toBe("");
+  expect(await proxy.end()).toBe(0);
+  expect(await kernelState(pod)).toBe(before);
+});

@@ -6,6 +6,8 @@ import { Mesh } from "../support/mesh.ts";
 import { metricOnce, metrics, readyz, readyzOnce } from "../support/status.ts";
 
 const mesh = Mesh.create();
+/** Whoever may write the rules mends them. */
+const kept = ["--privileges", "kept"];
 
 test.each([
   ["the table is deleted", "nft delete table inet tls-tproxy"],
@@ -18,7 +20,7 @@ test.each([
   ["a route is deleted", "ip -6 route del local default dev lo table 29808"],
 ])("when %s it is told, and the rules are written anew", async (_, command) => {
   const pod = mesh.extraPod();
-  const proxy = await mesh.proxy(pod);
+  const proxy = await mesh.proxy(pod, kept);
   const before = await kernelState(pod);
   expect(await readyz(pod)).toEqual({ status: 200, text: "ready" });
   const { code, stderr } = await pod.run(command.split(" "));
@@ -42,7 +44,7 @@ test("one that may not write them says so, and is not ready", async () => {
 
 test("somebody who takes them away again and again is answered once a second", async () => {
   const pod = mesh.extraPod();
-  const proxy = await mesh.proxy(pod);
+  const proxy = await mesh.proxy(pod, kept);
   for (let turn = 1; turn <= 3; turn += 1) {
     await pod.run(["nft", "delete", "table", "inet", "tls-tproxy"]);
     await metricOnce(pod, "rules_repairs_total", (count) => count === turn);
@@ -52,7 +54,7 @@ test("somebody who takes them away again and again is answered once a second", a
 
 test("what others do with their own rules is none of its business", async () => {
   const pod = mesh.extraPod();
-  const proxy = await mesh.proxy(pod);
+  const proxy = await mesh.proxy(pod, kept);
   for (const command of [
     "nft add table inet other",
     "nft add chain inet other output { type filter hook output priority 0 ; }",
@@ -69,7 +71,7 @@ test("what others do with their own rules is none of its business", async () => 
 
 test("IPv6 that is turned off on lo and on again, as Docker does it, has its route back", async () => {
   const pod = mesh.extraPod();
-  const proxy = await mesh.proxy(pod);
+  const proxy = await mesh.proxy(pod, kept);
   const before = await kernelState(pod);
   const setting = "/proc/sys/net/ipv6/conf/lo/disable_ipv6";
   expect((await pod.run(["sh", "-c", `echo 1 > ${setting}`])).code).toBe(0);

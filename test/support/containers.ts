@@ -184,6 +184,12 @@ export class Pod {
     return container;
   }
 
+  /** Runs the program under test once, to its end, as an init container would. */
+  async once(command: readonly string[], privileges: readonly string[]): Promise<string> {
+    const inside = [...this.#inside, ...privileges];
+    return await docker(...transient, ...inside, imageUnderTest(), ...command);
+  }
+
   /** What the application's user can run in the application's container. */
   async exec(...command: readonly string[]): Promise<Output> {
     return await tryDocker("exec", this.application.name, ...command);

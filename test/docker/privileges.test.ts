@@ -1,0 +1,52 @@
+/** The three ways to the same traffic: privileges kept, given up once the rules stand, or never had. */
+import { expect, test } from "bun:test";
+
+import { Cluster, sidecarPrivileges, type Container, type Pod } from "../support/containers.ts";
+
+const cluster = await Cluster.create();
+const peer = await cluster.pod("peer");
+await peer.proxy({ credentials: cluster.certificate(peer) });
+const outsider = await cluster.pod("outsider");
+const netRaw = 2 ** 13;
+const netAdmin = 2 ** 12;
+
+async function capabilitiesOf(sidecar: Container): Promise<number> {
+  return Number(`0x${(await cluster.status(sidecar)).get("CapEff")}`);
+}
+
+async function expectProtected(pod: Pod): Promise<void> {
+  for (const host of [peer.address4, `[${peer.address6}]`])
+    expect((await pod.curl(`http://${host}:8080/`)).stdout).toBe("hello from peer\n");
+  for (const host of [pod.address4, `[${pod.address6}]`]) {
+    expect((await peer.curl(`http://${host}:8080/`)).stdout).toBe(`hello from ${pod.title}\n`);
+    expect((await outsider.curl(`http://${host}:8080/`)).stdout).toBe("");
+  }
+}
+
+test("kept: it has what it was given", async () => {
+  const pod = await cluster.pod("kept");
+  const options = ["--privileges", "kept"];
+  const sidecar = await pod.proxy({ credentials: cluster.certificate(pod), options });
+  expect(await capabilitiesOf(sidecar)).toBe(netAdmin + netRaw);
+  await expectProtected(pod);
+});
+
+test("dropped, which is the default: NET_RAW is left", async () => {
+  const pod = await cluster.pod("dropped");
+  const sidecar = await pod.proxy({ credentials: cluster.certificate(pod) });
+  expect(await capabilitiesOf(sidecar)).toBe(netRaw);
+  await expectProtected(pod);
+});
+
+test("external: an init container has put the rules in place, the sidecar has NET_RAW alone", async () => {
+  const pod = await cluster.pod("external");
+  await pod.once(["rules", "--apply"], sidecarPrivileges);
+  const sidecar = await pod.proxy({
+    credentials: cluster.certificate(pod),
+    options: ["--rules", "external"],
+    privileges:
+      "--cap-drop ALL --cap-add NET_RAW --read-only --security-opt no-new-privileges".split(" "),
+  });
+  expect(await capabilitiesOf(sidecar)).toBe(netRaw);
+  await expectProtected(pod);
+});
