@@ -3,6 +3,7 @@ import { expect, test } from "bun:test";
 
 import { flagsOf, Mesh } from "../support/mesh.ts";
 import { serveHttp } from "../support/http.ts";
+import { metricOnce } from "../support/status.ts";
 import { curl } from "../support/programs.ts";
 
 const mesh = Mesh.create();
@@ -90,6 +91,8 @@ test("expected endings are no warnings", async () => {
   const { client } = await own.connection();
   await client.reset();
   const early = await own.c.agent.connect(own.b.address4, 8080);
+  // One that has gone before it was accepted leaves no line.
+  await metricOnce(own.b, 'tcp_open_total{direction="inbound"}', (count) => count === 2);
   await early.reset();
   const [outbound, inbound] = own.proxies;
   await outbound?.says(/Closed connection .*connection reset by peer/);
