@@ -40,6 +40,7 @@ install_packages() {
   local missing=() policy=/usr/sbin/policy-rc.d made=
   command -v docker >/dev/null && { [[ -n ${1:-} ]] || command -v dockerd >/dev/null; } || missing+=(docker.io)
   command -v iptables >/dev/null || [[ -n ${1:-} ]] || missing+=(iptables)
+  command -v ip >/dev/null || missing+=(iproute2)
   [[ -x /bin/busybox ]] || missing+=(busybox-static)
   if [[ ${#missing[@]} -eq 0 ]]; then return; fi
   if [[ $EUID -ne 0 ]] || ! command -v apt-get >/dev/null; then

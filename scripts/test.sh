@@ -5,7 +5,7 @@ source "$(dirname "$0")/setup.sh"
 
 # Programs at the other end, and those that look at what the kernel was told.
 packages=(busybox-static curl haproxy iproute2 nftables openssl procps tcpdump)
-programs=(busybox curl haproxy ip nft openssl prlimit ss tcpdump)
+programs=(busybox curl haproxy ip nft openssl prlimit ss sysctl tcpdump)
 
 install_packages() {
   local missing=()

@@ -20,7 +20,7 @@ import { openHearing } from "./netlink/monitor.ts";
 import { named, openPlaces } from "./serving.ts";
 
 /** Sockets as they are opened, or were handed to us. */
-export type Sockets = Omit<Handover, "notices">;
+export type Sockets = Omit<Handover, "notices" | "interception">;
 
 /** Throws START_FAILED; what is open already is on `undo`. */
 export function openSockets(config: Config, form: SocketForm, undo: DisposableStack): Sockets {
@@ -48,15 +48,30 @@ export function giveUpPrivileges(
   const rules = install(interception);
   try {
     handOver(
-      { ...sockets, notices: { rules: openHearing("rules") } },
+      {
+        ...sockets,
+        notices: { rules: openHearing("rules") },
+        interception: textOf(interception),
+      },
       [capability.netRaw],
       command,
     );
   } catch (error) {
-    rules.remove();
+    const left = removed(rules) ? "" : " The rules stay: they can no longer be taken away";
     if (!(error instanceof SystemCallError)) throw error;
-    const text = `--privileges dropped: ${error.message}. It keeps CAP_NET_RAW: add that, or say --privileges kept`;
+    const text = `--privileges dropped: ${error.message}. It keeps CAP_NET_RAW: add that, or say --privileges kept.${left}`;
     throw new ProxyError("START_FAILED", text, { cause: error });
+  }
+}
+
+/** False where the right to do it was given up already. */
+function removed(rules: Installed): boolean {
+  try {
+    rules.remove();
+    return true;
+  } catch (error) {
+    if (error instanceof ProxyError) return false;
+    throw error;
   }
 }
 
@@ -81,8 +96,20 @@ export function standingRules(
   if (handed === null) return { rules: install(interception), senses: kernelSenses };
   if ((effectiveCapabilities() >> BigInt(capability.netAdmin)) & 1n)
     throw new ProxyError("START_FAILED", "--privileges dropped: CAP_NET_ADMIN is still there");
+  if (handed.interception !== textOf(interception) || !hasRoutingOf(planOf(interception)))
+    throw new ProxyError(
+      "START_FAILED",
+      "--privileges dropped: the rules are others by now. Start it again",
+    );
   const rules = distantRules(interception, "its privileges were given up (--privileges dropped)");
   return { rules, senses: distantSenses(planOf(interception), handed.notices) };
+}
+
+/** To be compared. */
+function textOf(interception: Interception): string {
+  return JSON.stringify(interception, (_, value: unknown) =>
+    typeof value === "bigint" ? String(value) : value,
+  );
 }
 
 function externalRules(interception: Interception): Rules {

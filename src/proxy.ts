@@ -6,6 +6,7 @@ import { serveStatus } from "./admin/server.ts";
 import { descriptorReserve, type Config, type Interception, type Limits } from "./config.ts";
 import type { Context } from "./context.ts";
 import { ProxyError } from "./errors.ts";
+import { isDiverted } from "./generation/becomes-diverted.ts";
 import { takenBy, type Generation } from "./generation/generation.ts";
 import { Reloading } from "./generation/reloading.ts";
 import {
@@ -16,8 +17,10 @@ import {
   type Sockets,
 } from "./ground.ts";
 import type { Handover } from "./handover/handover.ts";
+import { endClear } from "./intercept/clear.ts";
 import type { Installed } from "./intercept/install.ts";
 import { RuleKeeper } from "./intercept/keeper.ts";
+import { listeningPorts, type Tuple } from "./intercept/open-before.ts";
 import type { RuleWatch } from "./intercept/watch.ts";
 import { watchAges } from "./lifecycle/age.ts";
 import { drain, type DrainEnd } from "./lifecycle/drain.ts";
@@ -74,7 +77,9 @@ export function startProxy(config: Config, log: Log, handed: Handover | null): P
   unlessWatched.defer(() => {
     if (rules.isOurs) rules.remove();
   });
-  const keeper = keepRules(standing, log, metrics);
+  const keeper = keepRules(standing, { log, metrics }, () =>
+    isDiverted(generation.rules, config.fixed, listeningPorts()),
+  );
   const { watch } = keeper;
   undo.defer(() => {
     keeper.stop();
@@ -177,14 +182,24 @@ function startStatus(fd: number, { readiness, metrics }: State): () => void {
   return server.stop;
 }
 
-/** Throws SystemCallError. */
-function keepRules({ rules, senses }: Rules, log: Log, metrics: Metrics): RuleKeeper {
+/** Throws SystemCallError. `clear` tells the connections that are not to be in clear. */
+function keepRules(
+  { rules, senses }: Rules,
+  { log, metrics }: { readonly log: Log; readonly metrics: Metrics },
+  clear: () => (tuple: Tuple) => boolean,
+): RuleKeeper {
   const keeper = new RuleKeeper(rules, senses, {
     changed: () => {
       log.write("W", "rules", rulesChanged + (rules.isOurs ? "" : `: ${restart}`));
     },
-    repaired: () => {
-      log.write("I", "rules", "the rules stand as they were written again: they were written anew");
+    repaired: (kept) => {
+      const { ended, refusal } = endClear(clear(), kept);
+      const text = "the rules stand as they were written again: they were written anew";
+      const too =
+        ended === 0 ? "" : `, and ${ended} connections that had begun in clear were reset`;
+      log.write("I", "rules", text + too, { reset_clear: ended });
+      if (refusal !== null)
+        log.write("W", "rules", `connections that had begun in clear are not reset: ${refusal}`);
     },
     failed: (reason) => {
       log.write("E", "rules", `they cannot be written anew: ${reason}`);

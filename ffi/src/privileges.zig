@@ -4,7 +4,7 @@ const std = @import("std");
 const linux = std.os.linux;
 const socket = @import("socket.zig");
 
-const strings_max = 2048;
+const strings_max = 65_536;
 const Strings = [strings_max + 1:null]?[*:0]const u8;
 
 /// No more than `keep` from here on, after execve as well: for root, for an ordinary user with file capabilities, and for

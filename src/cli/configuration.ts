@@ -35,7 +35,7 @@ export function configOf(flags: RunFlags, command: Command, environment: Environ
     statusAddress: flags.statusAddress,
     fixed: fixedOf(flags, environment),
     removeRulesOnExit,
-    privileges: privilegesOf(flags, removeRulesOnExit),
+    privileges: privilegesOf(flags, removeRulesOnExit, policy.care !== null),
     rules: flags.rules,
     command: [...selfCommand(), ...process.argv.slice(2)],
     confirmMsMax: flags.confirm ?? null,
@@ -44,7 +44,11 @@ export function configOf(flags: RunFlags, command: Command, environment: Environ
 }
 
 /** Throws ProxyError (USAGE) where somebody else has to do what only privileges can. */
-function privilegesOf(flags: RunFlags, removeRulesOnExit: boolean): Config["privileges"] {
+function privilegesOf(
+  flags: RunFlags,
+  removeRulesOnExit: boolean,
+  isHost: boolean,
+): Config["privileges"] {
   const needs = [
     ...(removeRulesOnExit ? ["--remove-rules-on-exit"] : []),
     ...(flags.confirm === undefined ? [] : ["--confirm"]),
@@ -57,7 +61,8 @@ function privilegesOf(flags: RunFlags, removeRulesOnExit: boolean): Config["priv
     return "kept";
   }
   // The changes of a policy file go to the kernel.
-  const byDefault = need === undefined && flags.policy === undefined ? "dropped" : "kept";
+  const dropped = need === undefined && flags.policy === undefined && !isHost;
+  const byDefault = dropped ? "dropped" : "kept";
   const privileges = flags.privileges ?? byDefault;
   if (privileges === "dropped" && need !== undefined)
     throw new ProxyError("USAGE", `${need} wants --privileges kept`);

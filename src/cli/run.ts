@@ -28,12 +28,15 @@ export function runCommand(program: Command): void {
   addLimitOptions(program);
   addOtherOptions(program);
   program.action(async (flags: RunFlags) => {
-    await run(configOf(flags, program, process.env), takeHandover());
+    const config = configOf(flags, program, process.env);
+    await run(config, config.privileges === "dropped" ? takeHandover() : null);
   });
 }
 
 async function run(config: Config, handed: Handover | null): Promise<void> {
   const log = makeLog(config.log);
+  // Where this process becomes itself anew, who asks it to end before is not to be kept waiting for nothing.
+  if (config.privileges === "dropped" && handed === null) startProxy(config, log, handed);
   const signals = new EndSignals();
   const proxy = startProxy(config, log, handed);
   process.on("SIGHUP", proxy.reload);

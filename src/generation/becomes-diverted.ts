@@ -1,41 +1,41 @@
-/** Which connections are in clear and would be diverted by new rules. Pure. */
+/** Which connections in clear the rules would divert. Pure. */
 import type { Fixed } from "../config.ts";
 import type { Tuple } from "../intercept/open-before.ts";
-import { formatIp, type SocketAddress } from "../net/address.ts";
+import type { SocketAddress } from "../net/address.ts";
 import type { Rules } from "../policy/rules.ts";
 
+/** Ports that somebody listens on: a connection of one of these has begun at the other end. */
+export type Listening = ReadonlySet<number>;
+
 /**
- * `carried`: the proxy's own ends, "10.0.0.1:80 10.0.0.2:4000". Where users are a scope the kernel alone knows whose a
+ * Those that new rules would divert and the old ones did not. Where users are a scope the kernel alone knows whose a
  * connection is, so outbound ones stay then; the rules reset them when they speak.
  */
 export function becomesDiverted(
   before: Rules,
   after: Rules,
-  { onlyUids, excludedUids, statusPort }: Fixed,
-  carried: ReadonlySet<string>,
+  fixed: Fixed,
+  listening: Listening,
+): (tuple: Tuple) => boolean {
+  const isNow = isDiverted(before, fixed, listening);
+  const willBe = isDiverted(after, fixed, listening);
+  return (tuple) => !isNow(tuple) && willBe(tuple);
+}
+
+/** Those that these rules divert, had they stood when they began. */
+export function isDiverted(
+  rules: Rules,
+  { onlyUids, excludedUids, excludedDestinations, statusPort }: Fixed,
+  listening: Listening,
 ): (tuple: Tuple) => boolean {
   const byUser = onlyUids !== "all" || excludedUids.length > 0;
   return (tuple) => {
     const port = tuple.sourcePort;
-    if (carried.has(nameOf(tuple)) || port === statusPort) return false;
-    if (opensTo(before, port) && !opensTo(after, port)) return true;
-    if (byUser || opensTo(after, port)) return false;
+    if (listening.has(port)) return port !== statusPort && rules.mode(port) !== "passthrough";
     const address = destinationOf(tuple);
-    return !before.diverts(address) && after.diverts(address);
+    const spared = excludedDestinations.some((one) => isSame(one, address));
+    return !byUser && !spared && rules.diverts(address);
   };
-}
-
-function opensTo(rules: Rules, port: number): boolean {
-  return rules.mode(port) === "passthrough";
-}
-
-function nameOf({ source, sourcePort, destination, destinationPort }: Tuple): string {
-  return `${place(source, sourcePort)} ${place(destination, destinationPort)}`;
-}
-
-function place(bytes: Uint8Array, port: number): string {
-  const host = formatIp(bytes);
-  return bytes.length === 4 ? `${host}:${port}` : `[${host}]:${port}`;
 }
 
 type Destination = Pick<SocketAddress, "bytes" | "family" | "port">;
@@ -46,4 +46,8 @@ function destinationOf({ destination, destinationPort }: Tuple): Destination {
     family: destination.length === 4 ? 4 : 6,
     port: destinationPort,
   };
+}
+
+function isSame(a: Destination, b: Destination): boolean {
+  return a.port === b.port && Buffer.from(a.bytes).equals(b.bytes);
 }

@@ -6,15 +6,16 @@ import { Deadline } from "../deadline.ts";
 import { ProxyError } from "../errors.ts";
 import { endClear, type EndedClear } from "../intercept/clear.ts";
 import type { Installed } from "../intercept/install.ts";
+import type { Connections } from "../intercept/lower.ts";
+import { listeningPorts } from "../intercept/open-before.ts";
 import { queueLength } from "../intercept/running.ts";
 import type { RuleWatch } from "../intercept/watch.ts";
-import { formatSocketAddress } from "../net/address.ts";
 import { authorize } from "../policy/authorize.ts";
 import { leavesMoreAlone, newlyClearPorts } from "../policy/difference.ts";
 import { interceptionOf } from "../policy/interception.ts";
 import type { Policy } from "../policy/policy.ts";
 import type { Rules } from "../policy/rules.ts";
-import { becomesDiverted } from "./becomes-diverted.ts";
+import { becomesDiverted, isDiverted } from "./becomes-diverted.ts";
 import type { Generation } from "./generation.ts";
 
 export type Changing = {
@@ -33,6 +34,8 @@ export type Ended = { readonly carried: number; readonly clear: EndedClear };
 /** Makes `policy` the one that holds. Throws ProxyError; then the old one holds. */
 export async function changePolicy(policy: Policy, changing: Changing): Promise<Ended> {
   const { generation, ledger, installed, watch, fixed } = changing;
+  // First of all: what is no good throws before anything is touched.
+  generation.rulesOf(policy);
   const before = interceptionOf(generation.rules.policy, fixed);
   const after = interceptionOf(policy, fixed);
   const whole = installed.isOurs && !watch.looksIntact();
@@ -60,29 +63,39 @@ type Difference = {
  * between the two looks is ended after. Throws ProxyError.
  */
 function changeRules(difference: Difference, rules: Rules, changing: Changing): EndedClear {
-  const { generation, installed, ledger, fixed } = changing;
-  const clear = becomesDiverted(generation.rules, rules, fixed, tupleNamesOf(ledger));
-  const first = installed.isOurs ? endClear(clear) : noneInClear;
-  writeRules(difference, changing);
-  const second = endClear(clear);
+  const { generation, installed, fixed } = changing;
+  // Where the rules were not as they should be, whatever is in clear may have begun meanwhile.
+  const fits = difference.whole
+    ? isDiverted(rules, fixed, listeningPorts())
+    : becomesDiverted(generation.rules, rules, fixed, listeningPorts());
+  const first = installed.isOurs && !difference.whole ? endClear(fits) : noneInClear;
+  const kept = writeRules(difference, changing);
+  const second = endClear(fits, kept);
   return { ended: first.ended + second.ended, refusal: first.refusal ?? second.refusal };
 }
 
-/** Throws ProxyError; then the rules are those before, or it says that they are not. */
-function writeRules({ before, after, whole }: Difference, { installed, watch }: Changing): void {
+/** Returns the connections from before the rules. Throws ProxyError; then the rules are those before, or it says not. */
+function writeRules(
+  { before, after, whole }: Difference,
+  { installed, watch }: Changing,
+): Connections {
   try {
-    installed.change(after, whole);
-  } catch (error) {
-    if (installed.isOurs) restore(before, installed);
-    throw error;
-  } finally {
+    const kept = installed.change(after, whole);
     watch.rewritten(installed.plan());
+    return kept;
+  } catch (error) {
+    if (installed.isOurs) restore(before, { installed, watch });
+    throw error;
   }
 }
 
-function restore(before: Interception, installed: Installed): void {
+function restore(
+  before: Interception,
+  { installed, watch }: Pick<Changing, "installed" | "watch">,
+): void {
   try {
     installed.change(before, true);
+    watch.rewritten(installed.plan());
   } catch (error) {
     if (!(error instanceof ProxyError)) throw error;
     const text = `no new connection to the mesh begins, because the rules cannot be written: ${error.message}. Restart the proxy`;
@@ -96,8 +109,19 @@ function restore(before: Interception, installed: Installed): void {
  * kernel has accepted are taken in first.
  */
 async function letGo(policy: Policy, changing: Changing): Promise<number> {
-  const { generation, ledger, installed, watch, fixed, ending } = changing;
+  const { generation, installed, fixed, ending } = changing;
+  const before = interceptionOf(generation.rules.policy, fixed);
   installed.hold();
+  try {
+    return await endHeld(policy, before, changing);
+  } catch (error) {
+    if (!ending()) restore(before, changing);
+    throw error;
+  }
+}
+
+async function endHeld(policy: Policy, before: Interception, changing: Changing): Promise<number> {
+  const { generation, ledger, installed, watch, fixed, ending } = changing;
   watch.rewritten(installed.plan());
   for (let look = 0; look < looksMax; look += 1) {
     // oxlint-disable-next-line no-await-in-loop -- a look after the other
@@ -106,7 +130,6 @@ async function letGo(policy: Policy, changing: Changing): Promise<number> {
   }
   if (ending()) throw new ProxyError("POLICY_INVALID", "the proxy is ending");
   const rules = generation.rulesOf(policy);
-  const before = interceptionOf(generation.rules.policy, fixed);
   const ports = newlyClearPorts(before, interceptionOf(policy, fixed));
   return ledger.terminateWhere(
     "REVOKED",
@@ -122,16 +145,6 @@ function isAllowed(record: ConnectionRecord, rules: Rules): boolean {
     return identity === null || authorize(identity, rules.server(original)) === null;
   if (plain !== null) return rules.mode(original.port) !== "strict";
   return identity === null || authorize(identity, rules.client(original.port)) === null;
-}
-
-/** The proxy's own sockets towards peers: what it has accepted. */
-function tupleNamesOf(ledger: Ledger): ReadonlySet<string> {
-  return new Set(
-    Array.from(
-      ledger.live,
-      ({ original, peer }) => `${formatSocketAddress(original)} ${formatSocketAddress(peer)}`,
-    ),
-  );
 }
 
 async function pause(milliseconds: number): Promise<void> {

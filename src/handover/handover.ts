@@ -1,4 +1,5 @@
 /** What a process that gives up its privileges hands to the one that it becomes: open descriptors. */
+import { ProxyError } from "../errors.ts";
 import { becomeAnew, setStaysOpen } from "../native/privileges.ts";
 import type { Handed } from "../netlink/monitor.ts";
 
@@ -8,6 +9,8 @@ export type Handover = {
   readonly status: number;
   /** Sockets that hear of changes of the rules. */
   readonly notices: Handed;
+  /** What the rules that stand were made of. */
+  readonly interception: string;
 };
 
 /** Becomes this program anew, with these capabilities and these descriptors. Returns only by throwing SystemCallError. */
@@ -22,11 +25,20 @@ export function handOver(
   becomeAnew(keep, command, { ...process.env, [variable]: JSON.stringify(handover) });
 }
 
-/** What was handed to this process, once; null at a first start. */
+/** What was handed to this process, once; null at a first start. Throws START_FAILED for what nobody has handed over. */
 export function takeHandover(): Handover | null {
   const text = process.env[variable];
   Reflect.deleteProperty(process.env, variable);
   if (text === undefined) return null;
+  try {
+    return adopt(text);
+  } catch (error) {
+    const why = `${variable} is set, and is not what this program leaves there: unset it`;
+    throw new ProxyError("START_FAILED", why, { cause: error });
+  }
+}
+
+function adopt(text: string): Handover {
   // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- this program has written it
   const handover = JSON.parse(text) as Handover;
   const { places, status, notices } = handover;

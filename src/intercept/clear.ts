@@ -1,8 +1,12 @@
-/** Connections in clear that a new policy would divert: they are ended, because nothing of theirs may go on in clear. */
+/** Connections in clear that the rules would divert: they are ended, because nothing of theirs may go on in clear. */
+import { readdirSync, readlinkSync } from "node:fs";
+
 import { destroySocket } from "../netlink/diag.ts";
 import { family, isErrno, kernel as ours, type Kernel } from "../netlink/socket.ts";
+import { concat } from "../netlink/wire.ts";
 import { SystemCallError } from "../native/errno.ts";
-import { readSockets, type Tuple } from "./open-before.ts";
+import type { Connections } from "./lower.ts";
+import { elementOf, readSockets, type Tuple } from "./open-before.ts";
 
 export type EndedClear = {
   readonly ended: number;
@@ -10,13 +14,24 @@ export type EndedClear = {
   readonly refusal: string | null;
 };
 
-/** Ends by RST those of this network namespace that `fits`. Throws SystemCallError where nothing can be asked at all. */
-export function endClear(fits: (tuple: Tuple) => boolean, kernel: Kernel = ours): EndedClear {
+/**
+ * Ends by RST those of this network namespace that `fits`, but for our own sockets and those that were open before the
+ * rules (`kept`).
+ */
+export function endClear(
+  fits: (tuple: Tuple) => boolean,
+  kept: Connections = new Map(),
+  kernel: Kernel = ours,
+): EndedClear {
   let ended = 0;
   let refusal: string | null = null;
-  for (const tuple of readSockets().filter(fits)) {
-    using socket = kernel(family.diag);
+  const own = ownSockets();
+  const spared = new Set([...kept.values()].flat().map((fields) => concat(...fields).toHex()));
+  const isTheirs = (tuple: Tuple): boolean =>
+    !tuple.isOpening && !own.has(tuple.inode) && !spared.has(keyOf(tuple));
+  for (const tuple of readSockets().filter((one) => isTheirs(one) && fits(one))) {
     try {
+      using socket = kernel(family.diag);
       socket.send([destroySocket(tuple)]);
       ended += 1;
     } catch (error) {
@@ -26,4 +41,25 @@ export function endClear(fits: (tuple: Tuple) => boolean, kernel: Kernel = ours)
     }
   }
   return { ended, refusal };
+}
+
+/** As the kernel keeps it in a set: fields of a concatenation begin at multiples of four. */
+function keyOf(tuple: Tuple): string {
+  return elementOf(tuple)
+    .map((field) => field.toHex().padEnd(Math.ceil(field.length / 4) * 8, "0"))
+    .join("");
+}
+
+/** Inodes of the sockets that this process holds: proc(5), fd. */
+function ownSockets(): ReadonlySet<string> {
+  const inodes = readdirSync("/proc/self/fd").map((fd) => inodeOf(`/proc/self/fd/${fd}`));
+  return new Set(inodes.filter((inode) => inode !== ""));
+}
+
+function inodeOf(path: string): string {
+  try {
+    return /^socket:\[(\d+)\]$/.exec(readlinkSync(path))?.[1] ?? "";
+  } catch {
+    return ""; // It was the listing's own.
+  }
 }

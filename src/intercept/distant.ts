@@ -4,7 +4,7 @@ import { readChanges } from "../netlink/nftables.ts";
 import { monitorRules, type Handed, type Subject } from "../netlink/monitor.ts";
 import type { Installed } from "./install.ts";
 import { openBefore, planOf, type Plan } from "./plan.ts";
-import { routingSnapshot } from "./snapshot.ts";
+import { hasRoutingOf, routingSnapshot } from "./snapshot.ts";
 import type { Senses } from "./watch.ts";
 import type { Interception } from "../config.ts";
 
@@ -44,7 +44,7 @@ export function distantSenses(plan: Plan, handed: Handed): Senses {
         subjects,
         handed,
       ),
-    look: (of) => (touched ? "changed" : routingSnapshot(of)),
+    look: (of) => (touched || !hasRoutingOf(of) ? "" : routingSnapshot(of)),
   };
 }
 

@@ -27,9 +27,12 @@ export type Installed = {
    * Other rules, in one batch. `whole`: table, rules and routes are written anew, because somebody has changed them.
    * Throws START_FAILED; then the table is as before.
    */
-  readonly change: (interception: Interception, whole: boolean) => void;
-  /** Writes rules and routes anew, as they are meant to be. Throws START_FAILED. */
-  readonly repair: () => void;
+  readonly change: (interception: Interception, whole: boolean) => Connections;
+  /**
+   * Writes rules and routes anew, as they are meant to be; returns the connections from before the rules that were still
+   * known. Throws START_FAILED.
+   */
+  readonly repair: () => Connections;
   /** Leaves rules that reset what they divert: `closedOf`. Throws START_FAILED; then the rules are as before. */
   readonly close: () => void;
   /** As `remove`. */
@@ -56,10 +59,10 @@ export function install(interception: Interception, kernel: Kernel = ours): Inst
   }
   undo.move();
   let now = { interception, plan };
-  const become = (next: typeof now, whole: boolean): void => {
-    if (whole) rewrite(kernel, next.plan);
-    else changeTable(kernel, now.plan, next.plan);
+  const become = (next: typeof now, whole: boolean): Connections => {
+    const kept = whole ? rewrite(kernel, next.plan) : changeTable(kernel, now.plan, next.plan);
     now = next;
+    return kept;
   };
   return {
     isOurs: true,
@@ -67,12 +70,8 @@ export function install(interception: Interception, kernel: Kernel = ours): Inst
     hold: () => {
       become({ ...now, plan: heldOf(now.interception) }, false);
     },
-    change: (next, whole) => {
-      become({ interception: next, plan: planOf(next) }, whole);
-    },
-    repair: () => {
-      rewrite(kernel, now.plan);
-    },
+    change: (next, whole) => become({ interception: next, plan: planOf(next) }, whole),
+    repair: () => rewrite(kernel, now.plan),
     close: () => {
       replaceTable(kernel, closedOf(now.interception));
     },
@@ -82,32 +81,36 @@ export function install(interception: Interception, kernel: Kernel = ours): Inst
   };
 }
 
-function rewrite(kernel: Kernel, plan: Plan): void {
+function rewrite(kernel: Kernel, plan: Plan): Connections {
   using undo = new DisposableStack();
   try {
     installRouting(kernel, plan, undo);
   } catch (error) {
     throw explained(error);
   }
-  replaceTable(kernel, plan);
+  const kept = replaceTable(kernel, plan);
   undo.move();
+  return kept;
 }
 
 /** A table that somebody has changed so much that it cannot be changed by us is written anew. */
-function changeTable(kernel: Kernel, before: Plan, after: Plan): void {
+function changeTable(kernel: Kernel, before: Plan, after: Plan): Connections {
   try {
     using socket = kernel(family.netfilter);
     socket.send(changeBatch(before, after));
+    return keptConnections(socket, after);
   } catch (error) {
     if (!isErrno(error, "ENOENT")) throw explained(error);
-    replaceTable(kernel, after);
+    return replaceTable(kernel, after);
   }
 }
 
-function replaceTable(kernel: Kernel, plan: Plan): void {
+function replaceTable(kernel: Kernel, plan: Plan): Connections {
   try {
     using socket = kernel(family.netfilter);
-    socket.send(tableBatch(plan, keptConnections(socket, plan)));
+    const kept = keptConnections(socket, plan);
+    socket.send(tableBatch(plan, kept));
+    return kept;
   } catch (error) {
     throw explained(error);
   }
@@ -188,7 +191,7 @@ function installRouting(kernel: Kernel, plan: Plan, undo: DisposableStack): void
     if (!added) continue;
     undo.defer(() => {
       using again = kernel(family.route);
-      again.send([entry.delete]);
+      unless(() => again.send([entry.delete]), ...absent, ...familyMissing);
     });
   }
 }

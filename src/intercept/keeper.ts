@@ -2,13 +2,14 @@
 import { Deadline } from "../deadline.ts";
 import { ProxyError } from "../errors.ts";
 import type { Installed } from "./install.ts";
+import type { Connections } from "./lower.ts";
 import { RuleWatch, type Senses } from "./watch.ts";
 
 export type Reports = {
   /** Somebody has changed them. */
   readonly changed: () => void;
-  /** They were written anew. */
-  readonly repaired: () => void;
+  /** They were written anew; `kept` are the connections from before the rules that were still known. */
+  readonly repaired: (kept: Connections) => void;
   /** They cannot be; it is tried again. */
   readonly failed: (reason: string) => void;
 };
@@ -60,8 +61,9 @@ export class RuleKeeper {
 
   #repair(): void {
     this.#last = performance.now();
+    let kept: Connections;
     try {
-      this.#rules.repair();
+      kept = this.#rules.repair();
     } catch (error) {
       if (!(error instanceof ProxyError)) throw error;
       this.#reports.failed(error.message);
@@ -70,7 +72,7 @@ export class RuleKeeper {
     }
     this.#repairs += 1;
     this.watch.rewritten(this.#rules.plan());
-    this.#reports.repaired();
+    this.#reports.repaired(kept);
   }
 }
 

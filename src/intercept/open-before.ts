@@ -7,11 +7,17 @@ import { openBefore } from "./plan.ts";
 
 /** One connection as its packets leave here: addresses in network order. */
 export type Tuple = {
+  /** Of the socket, for telling whose it is. */
+  readonly inode: string;
+  /** Has asked for a connection, and nobody has answered: nothing is said yet, and what asks again goes by new rules. */
+  readonly isOpening: boolean;
   readonly source: Uint8Array;
   readonly sourcePort: number;
   readonly destination: Uint8Array;
   readonly destinationPort: number;
 };
+
+type Ends = Omit<Tuple, "inode" | "isOpening">;
 
 /** Elements for the sets of open connections. */
 export function readOpenConnections(): Connections {
@@ -36,14 +42,23 @@ export function readSockets(): readonly Tuple[] {
   return tuples.filter((tuple) => !known.has(keyOf(reversed(tuple))));
 }
 
+/** Ports of this network namespace that somebody listens on, at whatever address. */
+export function listeningPorts(): ReadonlySet<number> {
+  const text = ["tcp", "tcp6"].map((name) => readOrEmpty(`/proc/self/net/${name}`)).join("");
+  const ports = text.matchAll(/^ *\d+: [0-9A-F]+:([0-9A-F]{4}) [0-9A-F]+:0000 0A /gm);
+  return new Set(Array.from(ports, ([, port = ""]) => Number.parseInt(port, 16)));
+}
+
 /** Every connected socket of the listing; IPv4 in IPv6 sockets is IPv4. Lines that do not fit are left out. */
 export function parseSockets(text: string): readonly Tuple[] {
   const tuples: Tuple[] = [];
   for (const match of text.matchAll(line)) {
-    const [, source = "", sourcePort = "", destination = "", destinationPort = "", state = ""] =
-      match;
+    const [, source = "", sourcePort = "", destination = "", destinationPort = ""] = match;
+    const [state, inode = ""] = match.slice(5);
     if (state === listening || state === timeWait) continue;
     tuples.push({
+      inode,
+      isOpening: state === synSent,
       source: addressOf(source),
       sourcePort: Number.parseInt(sourcePort, 16),
       destination: addressOf(destination),
@@ -62,15 +77,15 @@ function addressOf(hex: string): Uint8Array {
   return mapped ? bytes.slice(12) : bytes;
 }
 
-function elementOf(tuple: Tuple): readonly Uint8Array[] {
+export function elementOf(tuple: Ends): readonly Uint8Array[] {
   return [tuple.source, be16(tuple.sourcePort), tuple.destination, be16(tuple.destinationPort)];
 }
 
-function keyOf(tuple: Tuple): string {
+function keyOf(tuple: Ends): string {
   return elementOf(tuple).join(" ");
 }
 
-function reversed(tuple: Tuple): Tuple {
+function reversed(tuple: Ends): Ends {
   return {
     source: tuple.destination,
     sourcePort: tuple.destinationPort,
@@ -90,7 +105,8 @@ function readOrEmpty(path: string): string {
 }
 
 const line =
-  /^ *\d+: ((?:[0-9A-F]{8}){1,4}):([0-9A-F]{4}) ((?:[0-9A-F]{8}){1,4}):([0-9A-F]{4}) ([0-9A-F]{2}) /gm;
+  /^ *\d+: ((?:[0-9A-F]{8}){1,4}):([0-9A-F]{4}) ((?:[0-9A-F]{8}){1,4}):([0-9A-F]{4}) ([0-9A-F]{2}) (?:\S+ +){2}\S+ +\d+ +\d+ +(\d+)/gm;
 const listening = "0A";
+const synSent = "02";
 /** Nobody speaks there any more. */
 const timeWait = "06";

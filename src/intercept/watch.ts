@@ -30,11 +30,13 @@ export class RuleWatch {
       this.#soon(settleMs);
     });
     try {
-      this.#written = senses.look(plan);
+      const found = senses.look(plan);
+      this.#written = found === "" ? null : found;
     } catch (error) {
       this.#monitor.stop();
       throw error;
     }
+    if (this.#written === null) this.#soon(settleMs);
   }
 
   get intact(): boolean {
@@ -44,7 +46,8 @@ export class RuleWatch {
   /** Whether they stand as they were written at this very moment; false where the kernel cannot tell. */
   looksIntact(): boolean {
     try {
-      return this.#senses.look(this.#plan) === this.#written;
+      const found = this.#senses.look(this.#plan);
+      return found !== "" && found === this.#written;
     } catch (error) {
       if (error instanceof ProxyError) return false;
       throw error;
@@ -75,8 +78,8 @@ export class RuleWatch {
   #compare(): void {
     try {
       const found = this.#senses.look(this.#plan);
-      this.#written ??= found;
-      const intact = found === this.#written;
+      if (found !== "") this.#written ??= found;
+      const intact = found !== "" && found === this.#written;
       if (intact === this.#intact) return;
       this.#intact = intact;
       this.#changed(intact);

@@ -19,13 +19,14 @@ export function releaseFilePages(): void {
 }
 
 /**
- * Mappings of a file that nothing was written to: proc(5), smaps. One with pages of its own (a relocated one, say) would
- * lose them.
+ * Mappings of a file that nothing was written to: proc(5), smaps. One with pages of its own (a relocated one, say, swapped
+ * out or not) would lose them.
  */
 export function filePagesOf(smaps: string): readonly Mapping[] {
   return smaps.split(/^(?=[0-9a-f]+-[0-9a-f]+ )/m).flatMap((mapping) => {
     const match = /^([0-9a-f]+)-([0-9a-f]+) r-[-x]p \S+ \S+ [1-9]\d* +\//.exec(mapping);
-    if (match === null || !/^Anonymous: +0 kB$/m.test(mapping)) return [];
+    const isPure = /^Anonymous: +0 kB$/m.test(mapping) && /^Swap: +0 kB$/m.test(mapping);
+    if (match === null || !isPure) return [];
     const [start, end] = [match[1], match[2]].map((hex) => Number.parseInt(hex ?? "0", 16));
     return [{ address: start ?? 0, size: (end ?? 0) - (start ?? 0) }];
   });

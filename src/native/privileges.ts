@@ -1,8 +1,9 @@
 /** What this process may do: capabilities(7). */
 import { readFileSync } from "node:fs";
+import { constants } from "node:os";
 
 import { block } from "./block.ts";
-import { check } from "./errno.ts";
+import { check, SystemCallError } from "./errno.ts";
 import { shim } from "./native.ts";
 
 /** Numbers of linux/capability.h. */
@@ -23,6 +24,8 @@ export function becomeAnew(
   command: readonly string[],
   environment: Readonly<Record<string, string | undefined>>,
 ): never {
+  const count = Math.max(command.length, Object.keys(environment).length);
+  if (count > stringsMax) throw new SystemCallError("execve", constants.errno.E2BIG);
   const mask = keep.reduce((sum, number) => sum | (1n << BigInt(number)), 0n);
   check("capset", shim.tproxy_confine(mask));
   const argv = block(command);
@@ -32,6 +35,9 @@ export function becomeAnew(
   check("execve", shim.tproxy_replace(argv, argv.length, variables, variables.length));
   throw new Error("execve has returned");
 }
+
+/** ffi/src/privileges.zig. */
+const stringsMax = 65_536;
 
 /** Whether a descriptor stays open when the process becomes another. */
 export function setStaysOpen(fd: number, stays: boolean): void {

@@ -79,6 +79,28 @@ test("dropped: a policy that the kernel has no part in changes; one that it has 
   expect(await asked(mesh.a, mesh.b)).toBe("from b");
 });
 
+test("dropped: a policy that is refused does not make rules that were taken away look whole", async () => {
+  const mesh = Mesh.create();
+  const policy = new PolicyFile("{}");
+  await mesh.proxy(mesh.b, [...policy.flags, "--privileges", "dropped"]);
+  await mesh.b.run(["nft", "flush", "ruleset"]);
+  await readyzOnce(mesh.b, 503);
+  policy.write("inbound: { mode: permissive }");
+  await metricOnce(mesh.b, 'policy_reloads_total{result="kept"}', (count) => count === 1);
+  expect((await readyz(mesh.b)).status).toBe(503);
+});
+
+test("dropped: an environment of thousands of variables comes along", async () => {
+  const mesh = Mesh.create();
+  const many = Array.from({ length: 3000 }, (_, at) => `SERVICE_${at}_PORT=${at}`);
+  const proxy = await mesh.b.proxy(
+    [...flagsOf(mesh.credentials(mesh.b)), "--privileges", "dropped"],
+    ["env", ...many],
+  );
+  const environment = readFileSync(`/proc/${proxy.pid}/environ`, "utf8").split("\0");
+  expect(environment.filter((one) => one.startsWith("SERVICE_"))).toEqual(many);
+});
+
 test("dropped: at the end the rules stay and nothing passes in clear; another start takes them over", async () => {
   const mesh = await pair("--privileges", "dropped");
   expect(await mesh.proxies[1]?.end()).toBe(0);

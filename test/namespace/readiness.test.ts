@@ -52,6 +52,20 @@ test("somebody who takes them away again and again is answered once a second", a
   expect(proxy.output.match(/written anew/g)).toHaveLength(3);
 });
 
+test("what began in clear while they were away is reset when they are back, though nobody speaks", async () => {
+  const own = Mesh.create();
+  const proxy = await own.proxy(own.b, [...kept, "--mesh-cidr", "192.0.2.0/24"]);
+  const take = ["nft", "delete", "table", "inet", "tls-tproxy"];
+  await own.b.run(take);
+  await metricOnce(own.b, "rules_repairs_total", (count) => count === 1);
+  // The second time they come back a second later.
+  await own.b.run(take);
+  const { client, server } = await own.connection(own.b.address4, own.c);
+  expect((await client.finish()).ending).toBe("ECONNRESET");
+  expect((await server.finish()).ending).toBe("ECONNABORTED");
+  await proxy.says(/written anew, and 1 connections that had begun in clear were reset/);
+});
+
 test("what others do with their own rules is none of its business", async () => {
   const pod = mesh.extraPod();
   const proxy = await mesh.proxy(pod, kept);

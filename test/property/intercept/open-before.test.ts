@@ -7,9 +7,25 @@ const port = fc.integer({ min: 0, max: 65_535 });
 const mapped = Uint8Array.of(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 255, 255);
 const four = fc.uint8Array({ minLength: 4, maxLength: 4 });
 const six = fc.uint8Array({ minLength: 16, maxLength: 16 }).filter((bytes) => bytes[0] !== 0);
+const inode = fc.nat().map(String);
+const isOpening = fc.boolean();
 const tuple = fc.oneof(
-  fc.record({ source: four, sourcePort: port, destination: four, destinationPort: port }),
-  fc.record({ source: six, sourcePort: port, destination: six, destinationPort: port }),
+  fc.record({
+    inode,
+    isOpening,
+    source: four,
+    sourcePort: port,
+    destination: four,
+    destinationPort: port,
+  }),
+  fc.record({
+    inode,
+    isOpening,
+    source: six,
+    sourcePort: port,
+    destination: six,
+    destinationPort: port,
+  }),
 );
 
 function hex(value: number): string {
@@ -27,14 +43,14 @@ function shown(of: Tuple, at: number, state: string, asSix = false): string {
   };
   const local = `${host(of.source)}:${hex(of.sourcePort)}`;
   const remote = `${host(of.destination)}:${hex(of.destinationPort)}`;
-  return `${String(at).padStart(4)}: ${local} ${remote} ${state} 00000000:00000000 00:00000000 00000000 0 0 1 1 0`;
+  return `${String(at).padStart(4)}: ${local} ${remote} ${state} 00000000:00000000 00:00000000 00000000   0        0 ${of.inode} 1 0`;
 }
 
 test("connected sockets are read as the kernel shows them, listeners left out", () => {
   fc.assert(
     fc.property(fc.array(tuple), fc.boolean(), (tuples, asSix) => {
       const lines = tuples.flatMap((one, at) => [
-        shown(one, at, "01", asSix),
+        shown(one, at, one.isOpening ? "02" : "01", asSix),
         shown(one, at, "0A"),
       ]);
       expect(parseSockets(["  sl  local_address rem_address st", ...lines, ""].join("\n"))).toEqual(

@@ -19,6 +19,8 @@ function tuple(text: string): Tuple {
   const [source, destination] = text.split(" ").map((one) => parseSocketAddress(one));
   if (source === undefined || destination === undefined) throw new Error(text);
   return {
+    inode: "1",
+    isOpening: false,
     source: source.bytes,
     sourcePort: source.port,
     destination: destination.bytes,
@@ -31,12 +33,12 @@ type Question = {
   readonly after: string;
   readonly connection: string;
   readonly fixed?: Partial<Fixed>;
-  readonly carried?: readonly string[];
+  readonly listening?: readonly number[];
 };
 
-function ends({ before, after, connection, fixed = {}, carried = [] }: Question): boolean {
+function ends({ before, after, connection, fixed = {}, listening = [80] }: Question): boolean {
   const all = { ...defaultFixed, ...fixed };
-  return becomesDiverted(rules(before), rules(after), all, new Set(carried))(tuple(connection));
+  return becomesDiverted(rules(before), rules(after), all, new Set(listening))(tuple(connection));
 }
 
 const open = "inbound: { ports: { 80: { mode: passthrough } } }";
@@ -73,8 +75,13 @@ describe("ends", () => {
       { before: open, after: closed, connection: inward, fixed: { onlyUids: [33] } },
     ],
     [
-      "one beside those that the proxy carries",
-      { before: narrow, after: wide, connection: outward, carried: [inward] },
+      "outward from a port that has the number of an open one, where nobody listens",
+      {
+        before: `${open}\n${narrow}`,
+        after: `${open}\n${wide}`,
+        connection: "10.0.0.1:80 10.9.0.2:4000",
+        listening: [],
+      },
     ],
   ];
 
@@ -101,13 +108,13 @@ describe("stays", () => {
         connection: "10.0.0.1:80 10.9.0.2:4000",
       },
     ],
-    ["the proxy's own end", { ...both, carried: ["10.0.0.1:4000 10.9.0.2:80"] }],
     [
-      "the proxy's own end, IPv6",
+      "outward from a port that nobody listens on and that the policy closes",
       {
-        ...both,
-        connection: "[fd00::1]:4000 [fd00::2]:80",
-        carried: ["[fd00::1]:4000 [fd00::2]:80"],
+        before: "inbound: { mode: passthrough }",
+        after: "{}",
+        connection: "10.0.0.1:4000 192.0.2.7:80",
+        fixed: { onlyUids: [33] },
       },
     ],
     ["the status server's", { before: open, after: closed, connection: inward, fixed: status(80) }],
