@@ -3,6 +3,7 @@ import { afterAll } from "bun:test";
 import { existsSync } from "node:fs";
 
 import { Agent } from "./application.ts";
+import { externalRules } from "./external.ts";
 
 /** Why pods cannot be made here, or null. On CI that is a failure: see `requirePods`. */
 export function podsMissing(): string | null {
@@ -142,7 +143,9 @@ export class Pod {
     prefix: readonly string[] = [],
     ready = /\] ready/,
   ): Promise<Running> {
-    const running = this.start([...prefix, ...executable(), ...options]);
+    const run = async (command: readonly string[]): Promise<Output> => await this.run(command);
+    const more = await externalRules(run, { program: executable(), options, prefix });
+    const running = this.start([...prefix, ...executable(), ...options, ...more]);
     await running.says(ready);
     return running;
   }
