@@ -17,7 +17,7 @@ export async function perform(stage: Stage, random: Seeded): Promise<void> {
   } catch (error) {
     const replaced = before !== stage.epoch || before % 2 === 1;
     const never = error instanceof Corrupted || error instanceof Stuck;
-    if (never || !replaced) stage.tally.violate(`${name}: ${String(error)}`);
+    if (never || !replaced) stage.tally.violate(`${name}: ${String(error)}\n${stage.said()}`);
     else stage.tally.count("cut by a proxy's end");
   }
 }

@@ -122,6 +122,19 @@ export class Stage {
     }
   }
 
+  /** What both proxies have logged last: a violation is understood from that. */
+  said(): string {
+    return [...this.#proxies]
+      .flatMap(([side, { output }]) =>
+        output
+          .trimEnd()
+          .split("\n")
+          .slice(-linesSaid)
+          .map((line) => `    ${side}: ${line}`),
+      )
+      .join("\n");
+  }
+
   async strike(): Promise<void> {
     await this.#network.dispose();
   }
@@ -187,5 +200,7 @@ async function failing(client: AgentSocket): Promise<never> {
 }
 
 const idLength = 8;
+/** Of each proxy, beside a violation. */
+const linesSaid = 12;
 /** What a proxy has open when nobody talks to it: listeners, event loop, files. */
 const descriptorsAtRestMax = 40;
