@@ -145,7 +145,8 @@ export class Stage {
   }
 
   async #start(side: Side): Promise<void> {
-    const times = ["--handshake-timeout", "2s", "--drain", "1s", "--tcp-keepalive", "5s"];
+    // Wires are cut: a handshake may lose its SYN, and then a flight, which TCP makes good after 1 s and again 1 s.
+    const times = ["--handshake-timeout", "6s", "--drain", "1s", "--tcp-keepalive", "5s"];
     const limits = [...times, "--log-lines", "20"];
     const pod = this[side];
     this.#proxies.set(side, await pod.proxy([...flagsOf(this.#credentials[side]), ...limits]));
