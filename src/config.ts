@@ -147,7 +147,12 @@ const byDefault = <T>(value: T): { readonly value: T; readonly origin: "default"
 export const defaultPolicy: Policy = {
   trustDomain: byDefault(null),
   verify: byDefault(null),
-  inbound: { mode: byDefault("strict"), allow: byDefault(null), ports: [] },
+  inbound: {
+    mode: byDefault("strict"),
+    allow: byDefault(null),
+    preserveSource: byDefault("ip-port"),
+    ports: [],
+  },
   outbound: {
     mesh: byDefault(defaultMeshRanges),
     exclude: byDefault([]),

@@ -1,10 +1,20 @@
 /** What a connection needs of the process. */
 import type { TLSOptions } from "bun";
 
-import type { Ledger } from "./accounting/ledger.ts";
-import type { Limits } from "./config.ts";
-import type { SocketForm } from "./net/socket-form.ts";
+import { Ledger } from "./accounting/ledger.ts";
+import type { Metrics } from "./accounting/metrics.ts";
+import type { Config, Limits } from "./config.ts";
+import type { Generation } from "./generation/generation.ts";
+import { insideMark } from "./intercept/marks.ts";
+import type { Log } from "./log/log.ts";
+import type { SocketAddress } from "./net/address.ts";
+import { ephemeralPorts, Rotation, type Ports } from "./net/ports.ts";
+import { formOf, type SocketForm } from "./net/socket-form.ts";
 import type { Rules } from "./policy/rules.ts";
+import { SilentPorts, type ReachOptions } from "./source/reach.ts";
+import { leadsBack } from "./source/way-back.ts";
+import { WireTuples } from "./source/wire-tuples.ts";
+import { HandshakeGate } from "./tls/handshake-gate.ts";
 import type { Originator } from "./tls/originate.ts";
 
 export type Context = {
@@ -15,6 +25,73 @@ export type Context = {
   readonly rules: () => Rules;
   /** For what is terminated here, by the credentials in use now. */
   readonly terminating: () => TLSOptions;
-  /** Of every socket of the proxy. */
+  readonly source: Source;
+};
+
+/** For going to the application as the client. */
+export type Source = ReachOptions & {
+  readonly wire: WireTuples;
+  readonly spare: Rotation;
+  /** Whether the kernel leads what the application sends to this address to the proxy. */
+  readonly returns: (rules: Rules, client: SocketAddress) => boolean;
+};
+
+export type Surroundings = {
+  readonly log: Log;
+  readonly metrics: Metrics;
+  readonly limits: Limits;
+  /** Of every socket that leaves the pod. */
   readonly form: SocketForm;
 };
+
+export function makeContext(
+  config: Config,
+  generation: Generation,
+  { log, metrics, limits, form }: Surroundings,
+): Context {
+  const ledger = new Ledger({
+    log,
+    metrics,
+    now: () => performance.now(),
+    ownNotAfter: () => generation.credentials.notAfter,
+  });
+  return {
+    ledger,
+    limits,
+    originator: originatorOf(generation, limits, form),
+    source: sourceOf(config, limits),
+    rules: () => generation.rules,
+    terminating: () => generation.terminating,
+  };
+}
+
+function originatorOf(generation: Generation, limits: Limits, form: SocketForm): Originator {
+  return {
+    tls: () => generation.dialing,
+    form,
+    limits,
+    gate: new HandshakeGate(limits.handshakesMax, limits.handshakeLeaseMsMax),
+    ports: new Rotation(wirePorts, ephemeralPorts()),
+    keepsSource: () => generation.rules.keepsSource,
+    expect: (original) => generation.rules.server(original),
+  };
+}
+
+function sourceOf({ fixed }: Config, limits: Limits): Source {
+  return {
+    form: formOf(limits, insideMark(fixed.mark)),
+    limits,
+    silent: new SilentPorts(),
+    wire: new WireTuples(),
+    spare: new Rotation([sparePorts], ephemeralPorts()),
+    returns: (rules, client) => leadsBack(rules, fixed, client),
+  };
+}
+
+/** For clients whose own port is not kept: in none of the ranges of their proxies. */
+const sparePorts: Ports = { first: 25_000, last: 32_767 };
+/** For the wire. Below lie the ports that servers listen on. */
+const wirePorts: readonly Ports[] = [
+  { first: 10_240, last: sparePorts.first - 1 },
+  { first: sparePorts.last + 1, last: 65_535 },
+];

@@ -8,6 +8,7 @@ export type ErrorCode =
   | "DEMO_FAILED"
   | "NETLINK_INVALID"
   | "POLICY_INVALID"
+  | "PREAMBLE_INVALID"
   | "SPIFFE_ID_INVALID"
   | "START_FAILED"
   | "SYSTEM_CALL"

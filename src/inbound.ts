@@ -1,16 +1,20 @@
 /** One inbound connection, top to bottom: from a verified peer to the application at its own address. */
 import type { Context } from "./context.ts";
 import { firstBytes } from "./inspect/first-bytes.ts";
-import { reach } from "./net/dial.ts";
 import type { Intercepted } from "./net/listener.ts";
 import { decide } from "./policy/destination.ts";
 import type { PlainMode } from "./policy/policy.ts";
 import { splice } from "./relay/splice.ts";
+import { attemptsOf, type Facts } from "./source/attempts.ts";
+import { hear } from "./source/hear.ts";
+import type { Told } from "./source/preamble.ts";
+import { reach } from "./source/reach.ts";
 import { terminate, type Terminated } from "./tls/terminate.ts";
 
 /** Resolves when both sockets are gone. The application is not dialed before the peer is let in. */
 export async function serveInbound(downstream: Intercepted, context: Context): Promise<void> {
   const record = context.ledger.open("inbound", downstream);
+  const release = context.source.wire.hold(downstream.peer, downstream.original);
   try {
     const verdict = decide(downstream.original);
     if (verdict.kind === "deny") return record.deny(verdict.reason);
@@ -24,15 +28,38 @@ export async function serveInbound(downstream: Intercepted, context: Context): P
     if (peer.kind === "plain") context.ledger.letIn(record, peer.mode, peer.speaks);
     else context.ledger.meet(record, peer.identity);
 
-    const application = await reach(downstream, context);
+    const heard = await hear(downstream.stream, context.limits.handshakeMsMax);
+    if (heard.kind === "refuse") return record.refuse(heard);
+
+    const attempts = attemptsOf(factsOf(downstream, heard.told, context));
+    const application = await reach(downstream, attempts, context.source);
     if (application.kind === "failed") return record.miss({ ...application, reason: null });
 
-    record.relay(application.stream);
+    context.ledger.reach(record, application);
     await splice(downstream.stream, application.stream, context.limits.lingerMsMax);
   } finally {
     downstream.stream.terminate("");
+    release();
     context.ledger.close(record);
   }
+}
+
+function factsOf(
+  { peer, original }: Intercepted,
+  told: Told | null,
+  { rules, source }: Context,
+): Facts {
+  const now = rules();
+  return {
+    mode: now.sourceMode(original.port),
+    wire: peer,
+    told,
+    original,
+    returns: (client) => source.returns(now, client),
+    onWire: (client) => source.wire.has(client, original),
+    silent: source.silent.has(original.port),
+    sparePort: () => source.spare.next(),
+  };
 }
 
 /** A strict port's connections are TLS. On an inspected port the first bytes tell, and the mode of this moment decides. */

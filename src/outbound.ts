@@ -3,6 +3,7 @@ import type { Context } from "./context.ts";
 import type { Intercepted } from "./net/listener.ts";
 import { decide } from "./policy/destination.ts";
 import { splice } from "./relay/splice.ts";
+import { tell } from "./source/hear.ts";
 import { originate } from "./tls/originate.ts";
 
 /** Resolves when both sockets are gone. Rejects only on a bug. */
@@ -12,9 +13,10 @@ export async function serveOutbound(downstream: Intercepted, context: Context): 
     const verdict = decide(downstream.original);
     if (verdict.kind === "deny") return record.deny(verdict.reason);
 
-    const peer = await originate(downstream.original, downstream.stream, context.originator);
+    const peer = await originate(downstream, context.originator);
     if (peer.kind === "failed") return record.miss(peer);
 
+    tell(peer.stream, { source: downstream.peer, apart: peer.apart }, downstream.original);
     context.ledger.meet(record, peer.identity);
     record.relay(peer.stream);
     await splice(downstream.stream, peer.stream, context.limits.lingerMsMax);

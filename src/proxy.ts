@@ -1,10 +1,12 @@
 /** The composition root: credentials, listeners, rules, in the order that never lets traffic pass in clear. */
-import { Ledger } from "./accounting/ledger.ts";
+import type { TLSOptions } from "bun";
+
+import type { Ledger } from "./accounting/ledger.ts";
 import { Metrics } from "./accounting/metrics.ts";
 import { measureProcess } from "./accounting/process-metrics.ts";
 import { serveStatus } from "./admin/server.ts";
 import { descriptorReserve, type Config, type Interception, type Limits } from "./config.ts";
-import type { Context } from "./context.ts";
+import { makeContext } from "./context.ts";
 import { ProxyError } from "./errors.ts";
 import { isDiverted } from "./generation/becomes-diverted.ts";
 import { takenBy, type Generation } from "./generation/generation.ts";
@@ -20,6 +22,7 @@ import type { Handover } from "./handover/handover.ts";
 import { endClear } from "./intercept/clear.ts";
 import type { Installed } from "./intercept/install.ts";
 import { RuleKeeper } from "./intercept/keeper.ts";
+import { ownMark } from "./intercept/marks.ts";
 import { listeningPorts, type Tuple } from "./intercept/open-before.ts";
 import type { RuleWatch } from "./intercept/watch.ts";
 import { watchAges } from "./lifecycle/age.ts";
@@ -30,11 +33,10 @@ import { Readiness } from "./lifecycle/readiness.ts";
 import type { Log } from "./log/log.ts";
 import { descriptorsMax } from "./native/limits.ts";
 import type { Listener } from "./net/listener.ts";
-import type { OriginalDestination } from "./net/original-destination.ts";
+import { formOf, type SocketForm } from "./net/socket-form.ts";
 import { connectionsBound } from "./policy/admission.ts";
 import { interceptionOf } from "./policy/interception.ts";
 import { startListeners } from "./serving.ts";
-import { HandshakeGate } from "./tls/handshake-gate.ts";
 
 export type Proxy = {
   readonly connections: () => number;
@@ -58,12 +60,15 @@ export function startProxy(config: Config, log: Log, handed: Handover | null): P
   undo.defer(reloading.stop);
   const { generation } = reloading;
   const limits = { ...config.limits, connectionsMax: boundOf(config.limits) };
-  const { ledger, context } = makeContext(config, generation, { log, metrics, limits });
+  const form = formOf(limits, ownMark(config.fixed.mark));
+  const context = makeContext(config, generation, { log, metrics, limits, form });
+  const { ledger } = context;
   undo.defer(() => {
+    context.source.silent.stop();
     ledger.terminateAll();
   });
   const interception = interceptionOf(generation.rules.policy, config.fixed);
-  const sockets = socketsOf(config, context, interception, handed);
+  const sockets = socketsOf({ config, form, tls: context.terminating }, interception, handed);
   const state = new State(generation, metrics);
   undo.defer(measureProcess(metrics));
   undo.defer(watchLives(ledger, limits));
@@ -110,10 +115,15 @@ export function startProxy(config: Config, log: Log, handed: Handover | null): P
   };
 }
 
+type Standing = {
+  readonly config: Config;
+  readonly form: SocketForm;
+  readonly tls: () => TLSOptions;
+};
+
 /** Those that were handed over, or new ones; where privileges are to be dropped, it ends here and begins anew. */
 function socketsOf(
-  config: Config,
-  { form, terminating }: Context,
+  { config, form, tls }: Standing,
   interception: Interception,
   handed: Handover | null,
 ): Sockets {
@@ -122,7 +132,7 @@ function socketsOf(
   const sockets = openSockets(config, form, undo);
   if (config.privileges === "dropped") {
     const { command } = config;
-    takenBy(config, () => giveUpPrivileges(interception, sockets, { tls: terminating(), command }));
+    takenBy(config, () => giveUpPrivileges(interception, sockets, { tls: tls(), command }));
   }
   undo.move();
   return sockets;
@@ -239,42 +249,6 @@ function warnOfBound(bound: number, wanted: number, log: Log): void {
   log.write("I", "proxy", `${text}: ${descriptorsMax()} descriptors are allowed (ulimit -n)`);
 }
 
-function makeContext(
-  config: Config,
-  generation: Generation,
-  {
-    log,
-    metrics,
-    limits,
-  }: { readonly log: Log; readonly metrics: Metrics; readonly limits: Limits },
-): { readonly ledger: Ledger; readonly context: Context } {
-  const ledger = new Ledger({
-    log,
-    metrics,
-    now: () => performance.now(),
-    ownNotAfter: () => generation.credentials.notAfter,
-  });
-  const gate = new HandshakeGate(limits.handshakesMax, limits.handshakeLeaseMsMax);
-  const { keepAliveMsMax, userTimeoutMsMax } = limits;
-  const form = { mark: ownMark(config), keepAliveMsMax, userTimeoutMsMax };
-  const originator = {
-    tls: () => generation.dialing,
-    form,
-    limits,
-    gate,
-    expect: (original: OriginalDestination) => generation.rules.server(original),
-  };
-  const context = {
-    ledger,
-    limits,
-    form,
-    originator,
-    rules: () => generation.rules,
-    terminating: () => generation.terminating,
-  };
-  return { ledger, context };
-}
-
 /** Ends connections that are idle or old, and gives memory back when nothing happens. Returns what ends that. */
 function watchLives(ledger: Ledger, limits: Limits): () => void {
   const watches = [watchAges(ledger, limits), trimWhenIdle(ledger)];
@@ -282,12 +256,6 @@ function watchLives(ledger: Ledger, limits: Limits): () => void {
   return () => {
     for (const stop of watches) stop();
   };
-}
-
-/** Never intercepted: intercept/plan.ts. */
-function ownMark(config: Config): number {
-  const { value, mask } = config.fixed.mark;
-  return value ^ mask;
 }
 
 function iso(time: number): string {

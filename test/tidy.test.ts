@@ -14,7 +14,7 @@ const layers = [
   ["inbound.ts", "outbound.ts", "context.ts"],
   ["generation/", "handover/"],
   ["admin/", "lifecycle/"],
-  ["intercept/", "tls/", "relay/", "accounting/"],
+  ["intercept/", "tls/", "relay/", "accounting/", "source/"],
   ["config.ts"],
   ["policy/", "identity/"],
   ["inspect/"],

@@ -5,7 +5,7 @@ import type { Intercepted } from "../net/listener.ts";
 import type { PlainMode } from "../policy/policy.ts";
 import { acceptLine, accessFields, accessLine, plainLine } from "./access-log.ts";
 import type { Metrics } from "./metrics.ts";
-import { ConnectionRecord, type Direction } from "./record.ts";
+import { ConnectionRecord, type Connected, type Direction } from "./record.ts";
 
 export type LedgerOptions = {
   readonly log: Log;
@@ -73,6 +73,13 @@ export class Ledger {
     const { log, metrics } = this.#options;
     metrics.plain(mode);
     if (mode === "audit") log.write("W", "inbound", plainLine(record), { plaintext: mode });
+  }
+
+  /** The application has been reached, under this name. */
+  reach(record: ConnectionRecord, { stream, seen, as }: Connected): void {
+    record.relay(stream);
+    record.as = as;
+    this.#options.metrics.seen(seen);
   }
 
   /** Ends by RST those that `fits`; returns how many. */

@@ -3,6 +3,8 @@ import { Counter, Gauge, Histogram, Registry } from "prom-client";
 
 import { handshakeFailures } from "../tls/failure.ts";
 import type { PlainMode } from "../policy/policy.ts";
+import { sourceReasons } from "../source/attempts.ts";
+import type { Seen } from "../source/reach.ts";
 import { endingOf, type ConnectionRecord, type Direction } from "./record.ts";
 
 /**
@@ -45,6 +47,11 @@ export class Metrics {
     "connections in plain text that an audit or permissive port has let in",
     ["mode"],
   );
+  readonly #seen = this.#counter(
+    "source_address_total",
+    "inbound connections, by what of the client's address the application sees, and why not more",
+    ["kept", "reason"],
+  );
   readonly #open = new Gauge({
     name: "tcp_open_connections",
     help: "connections that are open now",
@@ -62,6 +69,8 @@ export class Metrics {
   constructor() {
     this.#bytes("tcp_read_bytes_total", "bytes read", "read");
     this.#bytes("tcp_write_bytes_total", "bytes written", "written");
+    for (const reason of sourceReasons) this.#seen.inc({ kept: "none", reason }, 0);
+    for (const kept of ["ip-port", "ip"]) this.#seen.inc({ kept, reason: "as-asked" }, 0);
     for (const mode of ["audit", "permissive"]) this.#plain.inc({ mode }, 0);
     for (const direction of ["inbound", "outbound"] as const) {
       this.#opened.inc({ direction }, 0);
@@ -95,6 +104,11 @@ export class Metrics {
   /** Plain text that was let in. */
   plain(mode: PlainMode): void {
     this.#plain.inc({ mode });
+  }
+
+  /** As whom an application sees its client. */
+  seen({ kept, reason }: Seen): void {
+    this.#seen.inc({ kept, reason });
   }
 
   /** A connection that was one too many. */

@@ -6,6 +6,7 @@ import type { Intercepted } from "../net/listener.ts";
 import type { OriginalDestination } from "../net/original-destination.ts";
 import type { Stream } from "../net/stream.ts";
 import type { PlainMode } from "../policy/policy.ts";
+import type { Seen } from "../source/reach.ts";
 import type { HandshakeFailure } from "../tls/failure.ts";
 
 export type Direction = "inbound" | "outbound";
@@ -21,6 +22,13 @@ export type Outcome =
       readonly detail: string;
     }
   | { readonly kind: "relayed"; readonly upstream: Stream };
+
+/** An application that was reached: source/reach.ts. */
+export type Connected = {
+  readonly stream: Stream;
+  readonly seen: Seen;
+  readonly as: SocketAddress | null;
+};
 
 export class ConnectionRecord {
   readonly direction: Direction;
@@ -38,6 +46,8 @@ export class ConnectionRecord {
   /** From the connection's beginning until its peer was verified; null as long as nobody was. */
   handshakeMs: number | null = null;
   outcome: Outcome = { kind: "unsettled" };
+  /** Under which address and port, that are not ours, the application here sees the client; null: as us. */
+  as: SocketAddress | null = null;
 
   /** When the certificate expires that was ours as it began: it is made with that one, or with a newer one. */
   readonly #ownNotAfter: number;

@@ -16,7 +16,7 @@ import { describeLayouts, findCredentialFiles, workloadDirectory } from "../iden
 import { isInitialNetworkNamespace } from "../intercept/host.ts";
 import { parseSocketAddress, type SocketAddress } from "../net/address.ts";
 import { assertCareful, type HostCare } from "../policy/care.ts";
-import type { Policy, PortRule, Sourced } from "../policy/policy.ts";
+import type { Policy, PortRule, SourceMode, Sourced } from "../policy/policy.ts";
 import { selfCommand } from "./self.ts";
 import type { CredentialFlags, InterceptionFlags, LimitFlags, RunFlags } from "./options.ts";
 
@@ -116,6 +116,11 @@ function basePolicyOf(flags: InterceptionFlags, command: Command): Policy {
     inbound: {
       mode: over("inboundPort", scope === undefined ? undefined : "passthrough", inbound.mode),
       allow: inbound.allow,
+      preserveSource: over<SourceMode>(
+        "preserveSource",
+        flags.preserveSource,
+        inbound.preserveSource,
+      ),
       ports: [
         ...portRules(open, "strict", originOf(command, "inboundPort")),
         ...portRules(closed, "passthrough", originOf(command, "excludeInboundPort")),
@@ -135,7 +140,12 @@ function portRules(
   mode: "strict" | "passthrough",
   origin: string,
 ): readonly PortRule[] {
-  return [...new Set(ports)].map((port) => ({ port, mode: { value: mode, origin }, allow: null }));
+  return [...new Set(ports)].map((port) => ({
+    port,
+    mode: { value: mode, origin },
+    allow: null,
+    preserveSource: null,
+  }));
 }
 
 /** "--mesh-cidr", or "TPROXY_MESH_CIDR" if the environment has said it. */

@@ -4,6 +4,7 @@ import { Option, type Command } from "commander";
 import { defaultLimits, defaultLogLines, defaultMark, type Mark } from "../config.ts";
 import type { SocketAddress } from "../net/address.ts";
 import type { Cidr } from "../net/cidr.ts";
+import { sourceModes, type SourceMode } from "../policy/policy.ts";
 import * as values from "./values.ts";
 
 /** What commander hands over for the interception, in commander's spelling. */
@@ -27,6 +28,7 @@ export type PolicyFlags = {
   readonly policy?: string;
   readonly verify?: "ip" | "spiffe";
   readonly trustDomain?: string;
+  readonly preserveSource?: SourceMode;
 };
 
 export type CredentialFlags = {
@@ -91,6 +93,10 @@ export function addPolicyOptions(command: Command): void {
   add(command, "--trust-domain <name>", "whose SPIFFE IDs are peers", {
     parse: values.trustDomain,
     shown: "our own",
+  });
+  add(command, "--preserve-source <what>", "what applications see: client's ip-port, ip, or off", {
+    parse: values.oneOf(...sourceModes),
+    shown: "ip-port",
   });
 }
 

@@ -84,12 +84,13 @@ export function cidr(text: string): Cidr {
 
 export const verification = oneOf("ip", "spiffe");
 
-/** One of two words. */
-export function oneOf<A extends string, B extends string>(a: A, b: B): (text: string) => A | B {
+/** One of these words. */
+export function oneOf<T extends string>(...words: readonly T[]): (text: string) => T {
   return (text) => {
-    if (text === a) return a;
-    if (text === b) return b;
-    throw new InvalidArgumentError(`It must be ${a} or ${b}.`);
+    const found = words.find((word) => word === text);
+    if (found !== undefined) return found;
+    const last = words.at(-1);
+    throw new InvalidArgumentError(`It must be ${words.slice(0, -1).join(", ")} or ${last}.`);
   };
 }
 

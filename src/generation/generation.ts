@@ -27,7 +27,7 @@ export class Generation {
     this.#config = config;
     this.#credentials = credentials;
     this.#rules = new Rules(policy, credentials.identity.spiffeId);
-    this.#dialing = dialingOptions(credentials, config.tlsVersionMin);
+    this.#dialing = this.#dialingOptions();
     this.#terminating = this.#terminatingOptions(credentials);
   }
 
@@ -54,7 +54,7 @@ export class Generation {
     this.#renew(credentials);
     this.#credentials = credentials;
     this.#rules = rules;
-    this.#dialing = dialingOptions(credentials, this.#config.tlsVersionMin);
+    this.#dialing = this.#dialingOptions();
   }
 
   /** The rules that a policy would come to. Throws POLICY_INVALID. */
@@ -65,6 +65,7 @@ export class Generation {
   /** In force at once; session tickets end with `endTickets`. */
   takeRules(rules: Rules): void {
     this.#rules = rules;
+    this.#dialing = this.#dialingOptions();
   }
 
   /** Throws ProxyError if the kernel or the TLS library has no place for new contexts. */
@@ -79,6 +80,11 @@ export class Generation {
       for (const listener of this.listeners) listener.renew(terminating);
     });
     this.#terminating = terminating;
+  }
+
+  #dialingOptions(): TLSOptions {
+    const tells = this.#rules.keepsSource;
+    return dialingOptions(this.#credentials, this.#config.tlsVersionMin, tells);
   }
 
   #terminatingOptions(credentials: Credentials): TLSOptions {

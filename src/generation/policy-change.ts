@@ -104,7 +104,7 @@ function restore(
 }
 
 /**
- * A connection that is diverted and would not be any more has to be gone before the rules change: what its application
+ * A connection that is diverted and would not be any more (the application's to us, where it sees us as the client) has to be gone before the rules change: what its application
  * says next would leave in clear, in the middle of the stream. So no new one begins meanwhile, and those that the
  * kernel has accepted are taken in first.
  */
@@ -131,11 +131,10 @@ async function endHeld(policy: Policy, before: Interception, changing: Changing)
   if (ending()) throw new ProxyError("POLICY_INVALID", "the proxy is ending");
   const rules = generation.rulesOf(policy);
   const ports = newlyClearPorts(before, interceptionOf(policy, fixed));
-  return ledger.terminateWhere(
-    "REVOKED",
-    ({ direction, original, peer }) =>
-      direction === "outbound" && (!rules.diverts(original) || ports.includes(peer.port)),
-  );
+  return ledger.terminateWhere("REVOKED", ({ direction, original, peer, as }) => {
+    if (direction === "outbound") return !rules.diverts(original) || ports.includes(peer.port);
+    return as !== null && (!rules.diverts(as) || ports.includes(original.port));
+  });
 }
 
 /** Whether a live connection could be made under these rules. One whose peer is not known yet will be judged by them. */

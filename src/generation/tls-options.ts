@@ -3,7 +3,7 @@ import type { TLSOptions } from "bun";
 
 import type { Config } from "../config.ts";
 import type { Credentials } from "../identity/source.ts";
-import { ourProtocol } from "../inspect/client-hello.ts";
+import { offerOf, ourProtocol, tellingProtocol } from "../net/protocols.ts";
 
 type Version = Config["tlsVersionMin"];
 
@@ -22,9 +22,14 @@ export function terminatingOptions(
 }
 
 /** For where we go. The server is judged after the handshake, by our own rules: tls/verify.ts. */
-export function dialingOptions(credentials: Credentials, versionMin: Version): TLSOptions {
+export function dialingOptions(
+  credentials: Credentials,
+  versionMin: Version,
+  tellsSource: boolean,
+): TLSOptions {
   const options = tlsOptions(credentials, versionMin);
-  return { ...options, rejectUnauthorized: false, ALPNProtocols: ourAlpn };
+  const ALPNProtocols = tellsSource ? offers.telling : offers.silent;
+  return { ...options, rejectUnauthorized: false, ALPNProtocols };
 }
 
 function tlsOptions(credentials: Credentials, versionMin: Version): TLSOptions {
@@ -36,5 +41,8 @@ function tlsOptions(credentials: Credentials, versionMin: Version): TLSOptions {
   };
 }
 
-/** In its wire form (RFC 7301, 3.1): the sign by which a peer's proxy knows us on a port that takes anything. */
-const ourAlpn = `${String.fromCharCode(ourProtocol.length)}${ourProtocol}`;
+/** The sign by which a peer's proxy knows us on a port that takes anything, and what we would like to speak with it. */
+const offers = {
+  telling: offerOf([tellingProtocol, ourProtocol]),
+  silent: offerOf([ourProtocol]),
+};

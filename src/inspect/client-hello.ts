@@ -1,7 +1,6 @@
 /** Whether a connection's first bytes are a ClientHello of one of our own proxies. RFC 8446, 4.1.2 and 5.1. Pure. */
 
-/** The name that our proxies offer by ALPN (RFC 7301), and nobody else does. */
-export const ourProtocol = "tproxy/1";
+import { ourProtocol } from "../net/protocols.ts";
 
 /** `incomplete`: more bytes are needed to tell. */
 export type FirstBytesKind = "ours" | "other" | "incomplete";

@@ -6,6 +6,7 @@ import type { Request } from "../netlink/socket.ts";
 import { be16, u32 } from "../netlink/wire.ts";
 import {
   openBeforeSizeMin,
+  otherWay,
   priority,
   setOf,
   type Field,
@@ -137,7 +138,7 @@ function stepExpressions(plan: Plan, step: Step, known: Known): readonly vm.Expr
       ];
     case "forget":
       return [
-        ...keyExpressions(plan, step.set, known),
+        ...keyExpressions(plan, step.set, known, step.answers),
         vm.deleteFromSet(step.set, idOf(plan, step.set)),
       ];
     case "not-local-destination":
@@ -166,7 +167,12 @@ function stepExpressions(plan: Plan, step: Step, known: Known): readonly vm.Expr
 }
 
 /** Loads a set's key from the packet into the registers from 1 on, after making sure that it is there. */
-function keyExpressions(plan: Plan, name: string, known: Known): readonly vm.Expression[] {
+function keyExpressions(
+  plan: Plan,
+  name: string,
+  known: Known,
+  answers = false,
+): readonly vm.Expression[] {
   const set = setOf(plan, name);
   if (set.fields[0] === "uid") return [vm.meta(vm.metaKey.skuid)];
   const hasAddress = set.fields.some((field) => field === "saddr" || field === "daddr");
@@ -174,7 +180,7 @@ function keyExpressions(plan: Plan, name: string, known: Known): readonly vm.Exp
   const loads: vm.Expression[] = [];
   let word = 0;
   for (const field of set.fields) {
-    const { from, offset, length } = placeOf(field, set.family);
+    const { from, offset, length } = placeOf(answers ? otherWay[field] : field, set.family);
     loads.push(vm.payload(from, offset, length, registerAt(word)));
     word += Math.ceil(length / 4);
   }

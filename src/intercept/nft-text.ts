@@ -3,6 +3,7 @@ import { formatIp } from "../net/address.ts";
 import { bytesOf, type Interval } from "../net/cidr.ts";
 import {
   openBeforeSizeMin,
+  otherWay,
   setOf,
   type ChainPlan,
   type Field,
@@ -113,7 +114,7 @@ function stepText(step: Step, plan: Plan): string {
     case "connection-mark":
       return `ct mark & ${mask} ${step.is ? "==" : "!="} ${hex(step.equals)}`;
     case "forget":
-      return `delete @${step.set} { ${keyText(setOf(plan, step.set))} }`;
+      return `delete @${step.set} { ${keyText(setOf(plan, step.set), step.answers)} }`;
     case "set-fwmark":
       return `meta mark set meta mark & ${rest} | ${hex(step.value)}`;
     case "set-connection-mark":
@@ -129,8 +130,10 @@ function stepText(step: Step, plan: Plan): string {
   }
 }
 
-function keyText(set: SetPlan): string {
-  return set.fields.map((field) => fieldText(field, set.family)).join(" . ");
+function keyText(set: SetPlan, answers = false): string {
+  return set.fields
+    .map((field) => fieldText(answers ? otherWay[field] : field, set.family))
+    .join(" . ");
 }
 
 function fieldText(field: Field, family: 4 | 6): string {

@@ -2,6 +2,7 @@
 import type { Interception, Mark } from "../config.ts";
 import { intervalsOf, type Cidr, type Interval } from "../net/cidr.ts";
 import type { SocketAddress } from "../net/address.ts";
+import { insideMark, ownMark } from "./marks.ts";
 import { neverIntercepted } from "../policy/policy.ts";
 
 export type Family = 4 | 6;
@@ -34,7 +35,8 @@ export type Step =
   | { readonly kind: "not-local-destination" }
   | { readonly kind: "reply" }
   | { readonly kind: "connection-mark"; readonly equals: number; readonly is: boolean }
-  | { readonly kind: "forget"; readonly set: string }
+  /** `answers`: the key is that of the packets of the other direction. */
+  | { readonly kind: "forget"; readonly set: string; readonly answers: boolean }
   | { readonly kind: "set-fwmark"; readonly value: number }
   | { readonly kind: "set-connection-mark"; readonly value: number }
   | { readonly kind: "tproxy"; readonly family: Family; readonly port: number }
@@ -65,6 +67,15 @@ export type Plan = {
 /** Sets of the connections that were open before the rules. */
 export const openBefore = { 4: "open-before4", 6: "open-before6" } as const;
 
+/** Where a field stands in the packets of the other direction. */
+export const otherWay: Readonly<Record<Field, Field>> = {
+  saddr: "daddr",
+  sport: "dport",
+  daddr: "saddr",
+  dport: "sport",
+  uid: "uid",
+};
+
 /** Throws for a plan that names a set it does not have, which is a bug. */
 export function setOf(plan: Plan, name: string): SetPlan {
   const set = plan.sets.find((one) => one.name === name);
@@ -84,7 +95,7 @@ export function planOf(interception: Interception): Plan {
         name: "postrouting",
         type: "filter",
         hook: "postrouting",
-        rules: [guardRule(interception.mark)],
+        rules: guardRules(interception.mark),
       },
       {
         name: "prerouting",
@@ -185,7 +196,8 @@ function setsOf(of: Interception): readonly SetPlan[] {
 /** Rules that leave packets to the kernel; what passes them all is diverted. */
 function leftAloneOutbound(of: Interception): readonly Rule[] {
   return [
-    [{ kind: "fwmark", equals: own(of.mark) }, leave],
+    [{ kind: "fwmark", equals: ownMark(of.mark) }, leave],
+    [{ kind: "fwmark", equals: insideMark(of.mark) }, leave],
     [{ kind: "loopback", way: "oifname", is: true }, leave],
     [{ kind: "tcp", is: false }, leave],
     [{ kind: "in-set", set: "mesh4", is: false }, leave],
@@ -209,11 +221,12 @@ function outputRules(of: Interception, held: readonly Rule[] = []): readonly Rul
   const { mark } = of;
   const capture: Step = { kind: "set-fwmark", value: mark.value };
   return [
-    ...(usesConntrack(of) ? [relearnRule(mark)] : []),
+    ...seenAsClientRules(mark),
+    ...(usesConntrack(of) ? relearnRules(mark) : []),
     ...leftAloneOutbound(of),
     ...held,
-    [opening, { kind: "forget", set: openBefore[4] }],
-    [opening, { kind: "forget", set: openBefore[6] }],
+    [opening, { kind: "forget", set: openBefore[4], answers: false }],
+    [opening, { kind: "forget", set: openBefore[6], answers: false }],
     ...(usesConntrack(of) ? connectionRules(mark) : []),
     [{ kind: "in-set", set: openBefore[4], is: true }, leave],
     [{ kind: "in-set", set: openBefore[6], is: true }, leave],
@@ -222,13 +235,35 @@ function outputRules(of: Interception, held: readonly Rule[] = []): readonly Rul
   ];
 }
 
-/** A marked packet that is not on its way to `lo` has lost it: a rule before ours, or ours deleted. */
-function guardRule(mark: Mark): Rule {
+/**
+ * The proxy goes to its application with the client's address and port (net/origin.ts), which a connection from before
+ * the rules may have had: the answers to the new one are not to be taken for that one's.
+ */
+function seenAsClientRules(mark: Mark): readonly Rule[] {
+  return families.map((family): Rule => [
+    ...insideOnLo(mark),
+    opening,
+    { kind: "forget", set: openBefore[family], answers: true },
+  ]);
+}
+
+function insideOnLo(mark: Mark): readonly Step[] {
   return [
-    { kind: "fwmark", equals: mark.value },
+    { kind: "fwmark", equals: insideMark(mark) },
+    { kind: "loopback", way: "oifname", is: true },
+  ];
+}
+
+/**
+ * A marked packet that is not on its way to `lo` has lost it: a rule before ours, or ours deleted; or the pod has lost
+ * the address that the proxy has reached its application at.
+ */
+function guardRules(mark: Mark): readonly Rule[] {
+  return [mark.value, insideMark(mark)].map((equals): Rule => [
+    { kind: "fwmark", equals },
     { kind: "loopback", way: "oifname", is: false },
     { kind: "verdict", verdict: "drop" },
-  ];
+  ]);
 }
 
 /**
@@ -315,22 +350,22 @@ function usesConntrack(of: Interception): boolean {
 }
 
 /**
- * What the proxy's listener says to the application passes `lo` with our own mark: it teaches conntrack again,
- * after an entry has expired or was flushed, that this connection is diverted.
+ * What the proxy says to the application passes `lo` with a mark of ours: it teaches conntrack, and again after an entry
+ * has expired or was flushed, that this connection is diverted.
  */
-function relearnRule(mark: Mark): Rule {
-  return [
-    { kind: "fwmark", equals: own(mark) },
+function relearnRules(mark: Mark): readonly Rule[] {
+  return [ownMark(mark), insideMark(mark)].map((equals): Rule => [
+    { kind: "fwmark", equals },
     { kind: "loopback", way: "oifname", is: true },
     { kind: "set-connection-mark", value: mark.value },
-  ];
+  ]);
 }
 
 /** A new connection is diverted from now on; one of an excluded user's is not. */
 function connectionRules(mark: Mark): readonly Rule[] {
   return [
     [opening, { kind: "set-connection-mark", value: mark.value }],
-    [{ kind: "connection-mark", equals: own(mark), is: true }, leave],
+    [{ kind: "connection-mark", equals: ownMark(mark), is: true }, leave],
   ];
 }
 
@@ -350,7 +385,7 @@ function clearReplyRules(of: Interception): readonly Rule[] {
 
 /** Connections of excluded users, remembered for the packets that the kernel sends for them on its own. */
 function uidRules(of: Interception): readonly Rule[] {
-  const remember: Step = { kind: "set-connection-mark", value: own(of.mark) };
+  const remember: Step = { kind: "set-connection-mark", value: ownMark(of.mark) };
   const excluded: Rule = [{ kind: "in-set", set: "excluded-uids", is: true }, remember, leave];
   const others: Rule = [{ kind: "in-set", set: "only-uids", is: false }, remember, leave];
   return [
@@ -397,11 +432,6 @@ function connections(family: Family): SetPlan {
 
 function familiesOf(addresses: readonly SocketAddress[]): readonly Family[] {
   return families.filter((family) => addresses.some((address) => address.family === family));
-}
-
-/** The mark of the proxy's own packets: the other bits of the mask. */
-function own(mark: Mark): number {
-  return mark.value ^ mark.mask;
 }
 
 const families = [4, 6] as const;

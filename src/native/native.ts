@@ -75,6 +75,22 @@ export function setResetOnClose(fd: number, on: boolean): void {
   shim.tproxy_set_reset_on_close(fd, Number(on));
 }
 
+/** Leaves the choice of a port to connect(2), which knows the other end: ip(7), IP_BIND_ADDRESS_NO_PORT. */
+export function setBindAddressNoPort(fd: number): void {
+  check(
+    "setsockopt(IP_BIND_ADDRESS_NO_PORT)",
+    shim.tproxy_set_integer(fd, solIp, ipBindAddressNoPort, 1),
+  );
+}
+
+/** From which ports the kernel chooses, both ends included: ip(7), IP_LOCAL_PORT_RANGE, Linux 6.3. */
+export function setLocalPortRange(fd: number, first: number, last: number): void {
+  check(
+    "setsockopt(IP_LOCAL_PORT_RANGE)",
+    shim.tproxy_set_integer(fd, solIp, ipLocalPortRange, (last << 16) | first),
+  );
+}
+
 /** bind(2) to a flat address of `addressSize` bytes. */
 export function bind(fd: number, address: Uint8Array): void {
   check("bind", shim.tproxy_bind(fd, address));
@@ -181,6 +197,9 @@ const tcpUserTimeout = 18;
 const ipprotoIpv6 = 41;
 const ipv6Only = 26;
 const sockStream = 1;
+const solIp = 0;
+const ipBindAddressNoPort = 24;
+const ipLocalPortRange = 51;
 const solSocket = 1;
 const soReuseAddress = 2;
 const soKeepAlive = 9;

@@ -71,6 +71,24 @@ export function decodeSocketAddress(flat: Uint8Array): SocketAddress {
   }
 }
 
+export function isSameIp(a: SocketAddress, b: SocketAddress): boolean {
+  return a.bytes.length === b.bytes.length && a.bytes.every((byte, at) => byte === b.bytes[at]);
+}
+
+export function isSameSocket(a: SocketAddress, b: SocketAddress): boolean {
+  return a.port === b.port && isSameIp(a, b);
+}
+
+/** The same address with another port. */
+export function portedAs(address: SocketAddress, port: number): SocketAddress {
+  return make(address.family, address.bytes, port, address.scope);
+}
+
+/** For tables: the same for the same address and port, and quick to make. */
+export function addressKey({ bytes, port }: SocketAddress): string {
+  return `${String.fromCharCode(...bytes)}${port}`;
+}
+
 /** 127.0.0.0/8 and ::1: never reachable from outside, so never a legitimate original destination. */
 export function isLoopback(address: SocketAddress): boolean {
   if (address.family === 4) return address.bytes[0] === 127;

@@ -7,6 +7,18 @@ declare module "bun" {
     readonly fd: number;
   }
 
+  interface SocketHandler<Data> {
+    /**
+     * Of a TLS listener: which of the protocols that the client offers (RFC 7301, wire form) is spoken; false for none,
+     * as if there were no ALPN; undefined refuses the client.
+     */
+    alpnCallback?: (
+      socket: Socket<Data>,
+      serverName: string | undefined,
+      offered: Uint8Array,
+    ) => string | false | undefined;
+  }
+
   interface TLSOptions {
     /** Wire form: 0x0303 is TLS 1.2, 0x0304 TLS 1.3. */
     minVersion?: number;

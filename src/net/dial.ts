@@ -4,21 +4,22 @@ import type { TLSOptions } from "bun";
 import { Deadline } from "../deadline.ts";
 import { errnoName, SystemCallError } from "../native/errno.ts";
 import * as native from "../native/native.ts";
-import { encodeSocketAddress, type SocketAddress } from "./address.ts";
-import { describeFault } from "./fault.ts";
+import { encodeSocketAddress, portedAs, type SocketAddress } from "./address.ts";
 import { streamHandlers } from "./handlers.ts";
-import type { Intercepted } from "./listener.ts";
+import { bindOrigin, type Origin } from "./origin.ts";
+import type { Rotation } from "./ports.ts";
 import { form, type SocketForm } from "./socket-form.ts";
 import { Stream, type Readiness } from "./stream.ts";
 
 /** A connect(2) that has begun; nobody watches the socket yet. */
 export type Dialing = { readonly fd: number };
 
-/** Begins to connect. Throws SystemCallError when the kernel refuses at once (no route, EMFILE). */
-export function beginDial(address: SocketAddress, of: SocketForm): Dialing {
+/** Begins to connect, from where `origin` says. Throws SystemCallError when the kernel refuses at once (no route, EMFILE). */
+export function beginDial(address: SocketAddress, of: SocketForm, origin: Origin): Dialing {
   const fd = native.openStream(address.family === 4 ? native.family.inet : native.family.inet6);
   try {
     form(fd, of);
+    bindOrigin(fd, origin);
     native.beginConnect(fd, encodeSocketAddress(address));
   } catch (error) {
     native.close(fd);
@@ -43,32 +44,49 @@ export function watch(dialing: Dialing, tls: TLSOptions | null): Stream {
   return stream;
 }
 
-export type Reached =
-  | { readonly kind: "connected"; readonly stream: Stream }
-  | { readonly kind: "failed"; readonly detail: string };
-
-/** A plain connection to where `downstream` was going. Every failure has words for the log. */
-export async function reach(
-  downstream: Intercepted,
-  options: { readonly form: SocketForm; readonly limits: DialLimits },
-): Promise<Reached> {
-  const dialing = tryDial(downstream.original, options.form);
-  if (typeof dialing === "string") return { kind: "failed", detail: describeFault(dialing) };
-  const stream = watch(dialing, null);
-  const readiness = await settle(stream, downstream.stream, options.limits);
-  if (readiness.kind === "ready") return { kind: "connected", stream };
-  return { kind: "failed", detail: describeFault(readiness.fault) };
-}
-
-/** A connection begun, or the name of the kernel's refusal: no route, no descriptor. */
-export function tryDial(address: SocketAddress, of: SocketForm): Dialing | string {
+/** A connection begun, or the name of the kernel's refusal: no route, no descriptor, no port. */
+export function tryDial(address: SocketAddress, of: SocketForm, origin: Origin): Dialing | string {
   try {
-    return beginDial(address, of);
+    return beginDial(address, of, origin);
   } catch (error) {
     if (error instanceof SystemCallError) return errnoName(error.errno);
     throw error;
   }
 }
+
+export type DialedFrom = {
+  readonly dialing: Dialing | string;
+  /** Its port on the wire is one that no application here is given. */
+  readonly apart: boolean;
+};
+
+/**
+ * A connection begun from the application's own address, by one of `ports`; by any port where those are used up, and from
+ * any address where that one is not ours.
+ */
+export function dialFrom(
+  source: SocketAddress,
+  to: SocketAddress,
+  { form: of, ports }: { readonly form: SocketForm; readonly ports: Rotation },
+): DialedFrom {
+  for (let turn = 0; turn < portsTried; turn += 1) {
+    const port = ports.next();
+    if (port === null) break;
+    const dialing = tryDial(to, of, { kind: "own", address: portedAs(source, port) });
+    if (!isUnbindable(dialing)) return { dialing, apart: true };
+  }
+  const dialing = tryDial(to, of, { kind: "own", address: portedAs(source, 0) });
+  if (!isUnbindable(dialing)) return { dialing, apart: false };
+  return { dialing: tryDial(to, of, { kind: "any" }), apart: false };
+}
+
+/** The port is another's, or waits after its last connection to the same place; or the address is not ours. */
+function isUnbindable(dialing: Dialing | string): boolean {
+  return dialing === "EADDRINUSE" || dialing === "EADDRNOTAVAIL";
+}
+
+/** Each costs two system calls. */
+const portsTried = 8;
 
 export type DialLimits = { readonly connectMsMax: number; readonly handshakeMsMax: number };
 

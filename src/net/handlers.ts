@@ -2,6 +2,7 @@
 import type { Socket, SocketHandler } from "bun";
 
 import * as native from "../native/native.ts";
+import { choose } from "./protocols.ts";
 import type { Stream } from "./stream.ts";
 
 /** Every handler is synchronous and has `error` beside it: a throw ends a leg, never the process. */
@@ -26,6 +27,12 @@ export const streamHandlers = {
     quickAck(socket);
     socket.data.onReady(handshakeErrorOf(success, error));
   },
+} satisfies SocketHandler<Stream>;
+
+/** Of sockets that terminate TLS. */
+export const terminatingHandlers = {
+  ...streamHandlers,
+  alpnCallback: (_socket, _serverName, offered) => choose(offered),
 } satisfies SocketHandler<Stream>;
 
 /** A foreign peer with Nagle waits 41 ms for its first answer unless the handshake is acknowledged at once. */

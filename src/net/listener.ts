@@ -5,7 +5,7 @@ import { ProxyError } from "../errors.ts";
 import { SystemCallError } from "../native/errno.ts";
 import * as native from "../native/native.ts";
 import { encodeSocketAddress, type SocketAddress } from "./address.ts";
-import { streamHandlers, tlsReasonOf } from "./handlers.ts";
+import { terminatingHandlers, tlsReasonOf } from "./handlers.ts";
 import {
   originalDestination,
   peerAddress,
@@ -126,7 +126,7 @@ function listenOn(fd: number, options: ListenOptions): SocketListener<Stream> {
     allowHalfOpen: true,
     ...(takes.kind === "tls" ? { tls: takes.tls } : {}),
     socket: {
-      ...streamHandlers,
+      ...terminatingHandlers,
       open: (socket) => {
         const stream = takes.kind === "undecided" ? Stream.undecided() : streamOf(takes.kind);
         socket.data = stream;

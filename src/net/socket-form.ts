@@ -8,6 +8,13 @@ export type SocketForm = {
   readonly userTimeoutMsMax: number | null;
 };
 
+export function formOf(
+  { keepAliveMsMax, userTimeoutMsMax }: Omit<SocketForm, "mark">,
+  mark: number,
+): SocketForm {
+  return { mark, keepAliveMsMax, userTimeoutMsMax };
+}
+
 /**
  * Forms a socket before bind(2) or connect(2); what a listening one accepts inherits it. A peer that is gone is
  * noticed after twice `keepAliveMsMax`. Throws SystemCallError.

@@ -3,7 +3,7 @@ import type { Socket, TLSOptions } from "bun";
 
 import { Deadline } from "../deadline.ts";
 import * as native from "../native/native.ts";
-import { streamHandlers } from "./handlers.ts";
+import { terminatingHandlers } from "./handlers.ts";
 
 /** What became of a leg's set-up. For TLS, "ready" is not authorisation: tls/verify.ts decides. */
 export type Readiness =
@@ -50,6 +50,8 @@ export class Stream {
   #tls: boolean;
   #writable: boolean;
   #paused = false;
+  /** Of whoever waits in `take`. */
+  #wake: () => void = nothing;
   #dismissed = false;
 
   /** `writable`: whether bytes may be written at once (an accepted plain socket). */
@@ -108,7 +110,11 @@ export class Stream {
     if (socket === null) return;
     // A peer that is refused is to hear why.
     this.#resetOnClose(false);
-    const [raw, secure] = socket.upgradeTLS<Stream>({ data: this, tls, socket: streamHandlers });
+    const [raw, secure] = socket.upgradeTLS<Stream>({
+      data: this,
+      tls,
+      socket: terminatingHandlers,
+    });
     // It gets a copy of all that is encrypted.
     raw.data = bystander;
     this.#socket = secure;
@@ -127,6 +133,33 @@ export class Stream {
     if (partner.closed) this.terminate("");
     this.#handOver(partner);
     partner.#handOver(this);
+  }
+
+  /** What was spoken of by ALPN, "" for nothing. */
+  get protocol(): string {
+    const protocol = this.#socket?.alpnProtocol;
+    return typeof protocol === "string" ? protocol : "";
+  }
+
+  /** Something of the proxy's own that goes before all that the partner has. No byte of the application's. */
+  say(bytes: Uint8Array): void {
+    this.bytesWritten -= bytes.length;
+    this.#send(bytes);
+  }
+
+  /**
+   * Takes what came first, before there is a partner: as many bytes as `lengthOf` says of those that have come. Null if
+   * the leg ends before. Reading goes on until they are there, so the caller has a deadline.
+   */
+  async take(lengthOf: (come: Uint8Array) => number): Promise<Uint8Array | null> {
+    for (;;) {
+      const come = Buffer.concat(this.#early);
+      const length = lengthOf(come);
+      if (come.length >= length) return this.#cut(come, length);
+      if (this.closed || this.#readEnded) return null;
+      // oxlint-disable-next-line no-await-in-loop -- one read after the other
+      await this.#more();
+    }
   }
 
   pause(): void {
@@ -167,8 +200,11 @@ export class Stream {
   onData(chunk: Uint8Array): void {
     this.bytesRead += chunk.length;
     if (this.#dismissed) return;
-    if (this.#partner === null) this.#early.push(chunk);
-    else this.#partner.#send(chunk);
+    if (this.#partner !== null) this.#partner.#send(chunk);
+    else {
+      this.#early.push(chunk);
+      this.#wake();
+    }
   }
 
   onDrain(): void {
@@ -186,6 +222,7 @@ export class Stream {
 
   onEnd(): void {
     this.#readEnded = true;
+    this.#wake();
     if (this.#dismissed) this.#socket?.end();
     if (this.#partner !== null) this.#partner.#endWrite();
   }
@@ -209,6 +246,22 @@ export class Stream {
     this.#heldBytes = 0;
     this.#settleReady({ kind: "closed", fault: this.fault });
     this.#settleGone();
+    this.#wake();
+  }
+
+  #cut(come: Uint8Array, length: number): Uint8Array {
+    this.pause();
+    this.#early = come.length === length ? [] : [come.subarray(length)];
+    this.bytesRead -= length;
+    return come.subarray(0, length);
+  }
+
+  /** Resolves when something has come, or nothing will. */
+  async #more(): Promise<void> {
+    const come = Promise.withResolvers<void>();
+    this.#wake = come.resolve;
+    this.#resume();
+    await come.promise;
   }
 
   /** Until its end was sent, a leg that goes with the process goes by RST: a cut must not look like an end. */
@@ -300,4 +353,5 @@ export class Stream {
   }
 }
 
+const nothing = (): void => undefined;
 const bystander = Stream.bystander();

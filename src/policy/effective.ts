@@ -20,6 +20,11 @@ export function effectivePolicy(base: Policy, document: PolicyDocument): Policy 
         ["inbound", "allow"],
         base.inbound.allow,
       ),
+      preserveSource: over(
+        inbound?.preserveSource,
+        ["inbound", "preserveSource"],
+        base.inbound.preserveSource,
+      ),
       ports: portsOf(base, document),
     },
     outbound: {
@@ -51,14 +56,21 @@ export function effectivePolicy(base: Policy, document: PolicyDocument): Policy 
 /** A port in the file goes over the same port in the options, field by field. */
 function portsOf(base: Policy, { fields, originOf }: PolicyDocument): readonly PortRule[] {
   const ports = new Map(base.inbound.ports.map((rule) => [rule.port, rule]));
-  for (const [key, { mode, allow }] of Object.entries(fields.inbound?.ports ?? {})) {
+  for (const [key, rule] of Object.entries(fields.inbound?.ports ?? {})) {
     const port = Number(key);
     const before = ports.get(port);
-    const at = (field: string): string => originOf(["inbound", "ports", key, field]);
+    const over = <K extends "mode" | "allow" | "preserveSource">(
+      field: K,
+      value: NonNullable<PortRule[K]>["value"] | undefined,
+    ): Sourced<NonNullable<PortRule[K]>["value"]> | null =>
+      value === undefined
+        ? (before?.[field] ?? null)
+        : { value, origin: originOf(["inbound", "ports", key, field]) };
     ports.set(port, {
       port,
-      mode: mode === undefined ? (before?.mode ?? null) : { value: mode, origin: at("mode") },
-      allow: allow === undefined ? (before?.allow ?? null) : { value: allow, origin: at("allow") },
+      mode: over("mode", rule.mode),
+      allow: over("allow", rule.allow),
+      preserveSource: over("preserveSource", rule.preserveSource),
     });
   }
   return [...ports.values()].toSorted((a, b) => a.port - b.port);

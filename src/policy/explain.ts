@@ -5,7 +5,15 @@ import type { SpiffeId } from "../identity/spiffe-id.ts";
 import { formatIp, formatSocketAddress, isLoopback, type SocketAddress } from "../net/address.ts";
 import { addressOf } from "../net/cidr.ts";
 import { authorize, type Demand, type Expectation } from "./authorize.ts";
-import { contains, modeOf, neverIntercepted, type Mode, type Policy } from "./policy.ts";
+import {
+  contains,
+  modeOf,
+  neverIntercepted,
+  sourceModeOf,
+  type Mode,
+  type Policy,
+  type SourceMode,
+} from "./policy.ts";
 import type { Rules } from "./rules.ts";
 
 export type Explanation = {
@@ -50,7 +58,9 @@ export function explainInbound(question: Question, rules: Rules, fixed: Fixed): 
   const demands = rules.client(address.port);
   const whom = demands.map((demand) => `  the client, with TLS, ${demandText(demand)}`);
   const anybody = "  the client, with TLS, may be anybody whom --ca-cert vouches for";
-  return withPeer([...lines, ...(whom.length > 0 ? whom : [anybody])], question, demands);
+  const source = sourceModeOf(rules.policy, address.port);
+  const seen = `  the application sees ${sourceTexts[source.value]} (${source.value}, ${source.origin})`;
+  return withPeer([...lines, ...(whom.length > 0 ? whom : [anybody]), seen], question, demands);
 }
 
 function withPeer(lines: readonly string[], { peer }: Question, demands: Expectation): Explanation {
@@ -105,6 +115,12 @@ const modeTexts: Readonly<Record<Mode, string>> = {
   audit: "mutual TLS; plain text as well, and the log says from whom",
   permissive: "mutual TLS; plain text as well",
   passthrough: "in clear, as without the proxy",
+};
+
+const sourceTexts: Readonly<Record<SourceMode, string>> = {
+  "ip-port": "the client's address and port where the kernel allows it",
+  ip: "the client's address",
+  off: "this pod's own address",
 };
 
 function identityOf(spiffeId: SpiffeId): PeerIdentity {

@@ -15,6 +15,13 @@ export type PlainMode = "audit" | "permissive";
 /** How a server is known: by the address that its certificate names, or by its SPIFFE ID. */
 export type Verification = "ip" | "spiffe";
 
+/**
+ * What the application sees of a client: address and port, the address alone, or the pod itself. As far as the kernel
+ * allows: source/attempts.ts.
+ */
+export const sourceModes = ["ip-port", "ip", "off"] as const;
+export type SourceMode = (typeof sourceModes)[number];
+
 /** A value and where it comes from: "default", "--mesh-cidr", "TPROXY_MESH_CIDR", "policy.yaml:12". */
 export type Sourced<T> = { readonly value: T; readonly origin: string };
 
@@ -26,6 +33,7 @@ export type PortRule = {
   readonly port: number;
   readonly mode: Sourced<Mode> | null;
   readonly allow: Allow | null;
+  readonly preserveSource: Sourced<SourceMode> | null;
 };
 
 /** Who answers in a range. */
@@ -44,6 +52,7 @@ export type Policy = {
   readonly inbound: {
     readonly mode: Sourced<Mode>;
     readonly allow: Allow;
+    readonly preserveSource: Sourced<SourceMode>;
     readonly ports: readonly PortRule[];
   };
   readonly outbound: {
@@ -62,6 +71,11 @@ export function modeOf({ inbound }: Policy, port: number): Sourced<Mode> {
 /** A port's own list, or that of all ports. */
 export function allowOf({ inbound }: Policy, port: number): Allow {
   return inbound.ports.find((rule) => rule.port === port)?.allow ?? inbound.allow;
+}
+
+/** A port's own, or that of all ports. */
+export function sourceModeOf({ inbound }: Policy, port: number): Sourced<SourceMode> {
+  return inbound.ports.find((rule) => rule.port === port)?.preserveSource ?? inbound.preserveSource;
 }
 
 /** The rule of the narrowest range that has the address. */

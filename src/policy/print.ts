@@ -16,6 +16,7 @@ export function printPolicy({ trustDomain, verify, inbound, outbound }: Policy):
     inbound.allow.value === null
       ? comment("  allow: whoever is verified", inbound.allow.origin)
       : [`  allow: ${ids(inbound.allow.value)}`, inbound.allow.origin],
+    [`  preserveSource: ${inbound.preserveSource.value}`, inbound.preserveSource.origin],
     inbound.ports.length === 0 ? null : ["  ports:", ""],
     ...inbound.ports.flatMap(portLines),
     ["outbound:", ""],
@@ -39,10 +40,12 @@ function comment(text: string, origin: string): Line {
   return [text.replace(/\S/, "# $&"), origin];
 }
 
-function portLines({ port, mode, allow }: PortRule): readonly Line[] {
+function portLines({ port, mode, allow, preserveSource }: PortRule): readonly Line[] {
   const lines: Line[] = [];
   if (mode !== null) lines.push([`      mode: ${mode.value}`, mode.origin]);
   if (allow?.value != null) lines.push([`      allow: ${ids(allow.value)}`, allow.origin]);
+  if (preserveSource !== null)
+    lines.push([`      preserveSource: ${preserveSource.value}`, preserveSource.origin]);
   return [[`    ${port}:${lines.length === 0 ? " {}" : ""}`, ""], ...lines];
 }
 

@@ -10,8 +10,10 @@ import {
   expectRuleOf,
   modeOf,
   neverIntercepted,
+  sourceModeOf,
   type Mode,
   type Policy,
+  type SourceMode,
   type Verification,
 } from "./policy.ts";
 
@@ -34,6 +36,15 @@ export class Rules {
 
   mode(port: number): Mode {
     return modeOf(this.policy, port).value;
+  }
+
+  /** Whether peers are told where our connections come from, so that their applications may see it. */
+  get keepsSource(): boolean {
+    return this.policy.inbound.preserveSource.value !== "off";
+  }
+
+  sourceMode(port: number): SourceMode {
+    return sourceModeOf(this.policy, port).value;
   }
 
   /** Whether the kernel is to hand over connections to this destination. */

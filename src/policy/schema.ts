@@ -5,13 +5,14 @@ import { ProxyError } from "../errors.ts";
 import { isTrustDomain } from "../identity/spiffe-id.ts";
 import { parseCidr, type Cidr } from "../net/cidr.ts";
 import { parseIdPattern, type IdPattern } from "./id-pattern.ts";
-import { modes } from "./policy.ts";
+import { modes, sourceModes } from "./policy.ts";
 
 /** Ports with rules of their own; ranges, and patterns in a list, are bounded by the file's length. */
 const portsMax = 1000;
 
 const mode = v.picklist(modes, "Write strict, audit, permissive or passthrough.");
 const verify = v.picklist(["spiffe", "ip"], "Write spiffe or ip.");
+const preserveSource = v.picklist(sourceModes, "Write ip-port, ip or off.");
 const trustDomain = v.pipe(
   v.string("Write a trust domain like example.org."),
   v.check(isTrustDomain, "Write a trust domain like example.org, in lower case."),
@@ -52,8 +53,12 @@ const pattern = v.pipe(
 const allow = v.array(pattern, `Write a list of SPIFFE IDs: ["spiffe://example.org/ns/a/sa/b"].`);
 const ranges = v.array(range, "Write a list of ranges: [10.0.0.0/8].");
 const portRule = v.strictObject(
-  { mode: v.optional(mode), allow: v.optional(allow) },
-  fieldsHelp("mode", "allow"),
+  {
+    mode: v.optional(mode),
+    allow: v.optional(allow),
+    preserveSource: v.optional(preserveSource),
+  },
+  fieldsHelp("mode", "allow", "preserveSource"),
 );
 const expectRule = v.pipe(
   v.strictObject(
@@ -75,6 +80,7 @@ export const policySchema = v.strictObject(
         {
           mode: v.optional(mode),
           allow: v.optional(allow),
+          preserveSource: v.optional(preserveSource),
           ports: v.optional(
             v.pipe(
               v.record(portKey, portRule, "Write a port and its rule: 8080: { mode: strict }."),
@@ -85,7 +91,7 @@ export const policySchema = v.strictObject(
             ),
           ),
         },
-        fieldsHelp("mode", "allow", "ports"),
+        fieldsHelp("mode", "allow", "preserveSource", "ports"),
       ),
     ),
     outbound: v.optional(

@@ -14,6 +14,8 @@ export const handshakeFailures = [
   /** A SPIFFE ID that the policy does not name for this port or destination. */
   "not-allowed",
   "malformed-certificate",
+  /** Verified, and then it did not tell in the agreed form where its connection comes from. */
+  "bad-preamble",
   /** The peer let its time pass. */
   "timeout",
   /** Plain HTTP, or bytes that are no TLS record. */

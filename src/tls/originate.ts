@@ -4,10 +4,12 @@ import type { TLSOptions } from "bun";
 import type { Limits } from "../config.ts";
 import type { PeerIdentity } from "../identity/certificate.ts";
 import { formatSocketAddress } from "../net/address.ts";
-import { abandon, settle, tryDial, watch, type Dialing } from "../net/dial.ts";
+import { abandon, dialFrom, settle, tryDial, watch, type Dialing } from "../net/dial.ts";
 import { describeFault } from "../net/fault.ts";
 import type { OriginalDestination } from "../net/original-destination.ts";
+import type { Rotation } from "../net/ports.ts";
 import type { SocketForm } from "../net/socket-form.ts";
+import type { Intercepted } from "../net/listener.ts";
 import type { Stream } from "../net/stream.ts";
 import { failureOf, type HandshakeFailure } from "./failure.ts";
 import type { HandshakeGate, Lease } from "./handshake-gate.ts";
@@ -15,7 +17,13 @@ import { judgePeer } from "./peer.ts";
 import type { Expectation } from "../policy/authorize.ts";
 
 export type Originated =
-  | { readonly kind: "established"; readonly stream: Stream; readonly identity: PeerIdentity }
+  | {
+      readonly kind: "established";
+      readonly stream: Stream;
+      readonly identity: PeerIdentity;
+      /** Its port on the wire is one that no application here is given. */
+      readonly apart: boolean;
+    }
   | Failed;
 
 export type Failed = {
@@ -33,6 +41,10 @@ export type Originator = {
   readonly form: SocketForm;
   readonly limits: Limits;
   readonly gate: HandshakeGate;
+  /** For the wire. */
+  readonly ports: Rotation;
+  /** Whether the peer is to see from where the application has connected. */
+  readonly keepsSource: () => boolean;
   /** Who has to be found at an address, asked when the peer has shown who it is. */
   readonly expect: (original: OriginalDestination) => Expectation;
 };
@@ -42,16 +54,15 @@ export type Originator = {
  * does) refuses ours: it is asked again without.
  */
 export async function originate(
-  original: OriginalDestination,
-  downstream: Stream,
+  downstream: Intercepted,
   originator: Originator,
 ): Promise<Originated> {
   const began = performance.now();
-  const first = await attempt(original, downstream, originator, { began, ...originator.tls() });
+  const first = await attempt(downstream, originator, { began, ...originator.tls() });
   if (first.kind !== "failed" || first.fault !== "TLSV1_ALERT_NO_APPLICATION_PROTOCOL")
     return first;
   const { ALPNProtocols: _, ...unnamed } = originator.tls();
-  return await attempt(original, downstream, originator, { began, ...unnamed });
+  return await attempt(downstream, originator, { began, ...unnamed });
 }
 
 /**
@@ -59,13 +70,14 @@ export async function originate(
  * before does. Given up when `downstream` goes. Every failure has words for the log.
  */
 async function attempt(
-  original: OriginalDestination,
-  downstream: Stream,
+  { original, peer, stream: downstream }: Intercepted,
   originator: Originator,
   { began, ...tls }: TLSOptions & { readonly began: number },
 ): Promise<Originated> {
   const { handshakeMsMax } = originator.limits;
-  const dialing = tryDial(original, originator.form);
+  const { dialing, apart } = originator.keepsSource()
+    ? dialFrom(peer, original, originator)
+    : { dialing: tryDial(original, originator.form, { kind: "any" }), apart: false };
   if (typeof dialing === "string") return failed(dialing);
 
   const lease = await originator.gate.enter(formatSocketAddress(original), handshakeMsMax);
@@ -83,7 +95,8 @@ async function attempt(
     readiness.handshakeError,
     originator.expect(original),
   );
-  if (verdict.kind === "accept") return { kind: "established", stream, identity: verdict.identity };
+  if (verdict.kind === "accept")
+    return { kind: "established", stream, identity: verdict.identity, apart };
   stream.terminate("");
   return { ...verdict, kind: "failed", fault: readiness.handshakeError ?? "" };
 }

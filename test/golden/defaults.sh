@@ -45,7 +45,10 @@ table inet tls-tproxy {
   }
   chain output {
     type route hook output priority mangle; policy accept;
+    meta mark & 0x0000000f == 0x0000000f oifname "lo" tcp flags & (syn | ack) == syn delete @open-before4 { ip daddr . tcp dport . ip saddr . tcp sport }
+    meta mark & 0x0000000f == 0x0000000f oifname "lo" tcp flags & (syn | ack) == syn delete @open-before6 { ip6 daddr . tcp dport . ip6 saddr . tcp sport }
     meta mark & 0x0000000f == 0x00000005 return
+    meta mark & 0x0000000f == 0x0000000f return
     oifname "lo" return
     meta l4proto != tcp return
     ip daddr != @mesh4 return
@@ -61,6 +64,7 @@ table inet tls-tproxy {
   chain postrouting {
     type filter hook postrouting priority mangle; policy accept;
     meta mark & 0x0000000f == 0x0000000a oifname != "lo" drop
+    meta mark & 0x0000000f == 0x0000000f oifname != "lo" drop
   }
   chain prerouting {
     type filter hook prerouting priority mangle; policy accept;

@@ -77,8 +77,12 @@ table inet tls-tproxy {
   }
   chain output {
     type route hook output priority mangle; policy accept;
+    meta mark & 0x00000f00 == 0x00000f00 oifname "lo" tcp flags & (syn | ack) == syn delete @open-before4 { ip daddr . tcp dport . ip saddr . tcp sport }
+    meta mark & 0x00000f00 == 0x00000f00 oifname "lo" tcp flags & (syn | ack) == syn delete @open-before6 { ip6 daddr . tcp dport . ip6 saddr . tcp sport }
     meta mark & 0x00000f00 == 0x00000a00 oifname "lo" ct mark set ct mark & 0xfffff0ff | 0x00000500
+    meta mark & 0x00000f00 == 0x00000f00 oifname "lo" ct mark set ct mark & 0xfffff0ff | 0x00000500
     meta mark & 0x00000f00 == 0x00000a00 return
+    meta mark & 0x00000f00 == 0x00000f00 return
     oifname "lo" return
     meta l4proto != tcp return
     ip daddr != @mesh4 return
@@ -103,6 +107,7 @@ table inet tls-tproxy {
   chain postrouting {
     type filter hook postrouting priority mangle; policy accept;
     meta mark & 0x00000f00 == 0x00000500 oifname != "lo" drop
+    meta mark & 0x00000f00 == 0x00000f00 oifname != "lo" drop
   }
   chain prerouting {
     type filter hook prerouting priority mangle; policy accept;

@@ -71,6 +71,7 @@ test("the process and its event loop are measured, and every label is one of our
   expect([...labels].toSorted()).toEqual([
     "direction",
     "how",
+    "kept",
     "le",
     "mode",
     "peer",
@@ -102,7 +103,7 @@ test("README's table names every metric, and no other", async () => {
   expect(
     told
       .filter((name) =>
-        /^(tcp|clear|credential|plaintext|policy|handshake|identity|rules|process|event)_/.test(
+        /^(tcp|clear|credential|plaintext|policy|handshake|identity|rules|process|event|source|probes|conntrack)_/.test(
           name,
         ),
       )

@@ -114,7 +114,7 @@ async function carried(credentials: Credentials): Promise<readonly [string | nul
   const client = await Bun.connect({
     hostname: "127.0.0.1",
     port: _.port,
-    tls: dialingOptions(credentials, "1.3"),
+    tls: dialingOptions(credentials, "1.3", true),
     socket: {
       handshake: (socket) => {
         socket.write(credentials.identity.spiffeId ?? "nobody");

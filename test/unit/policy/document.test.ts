@@ -26,7 +26,7 @@ describe("one mistake", () => {
     ["[1]", "line 1: fields are wanted here: trustDomain, verify, inbound, outbound."],
     [
       "inbound:",
-      "line 1, inbound: nothing stands there. The fields here are mode, allow and ports.",
+      "line 1, inbound: nothing stands there. The fields here are mode, allow, preserveSource and ports.",
     ],
     ["trustDomain: 5", "line 1, trustDomain: 5. Write a trust domain"],
     ["trustDomain: A.example", 'line 1, trustDomain: "A.example". Write a trust domain'],

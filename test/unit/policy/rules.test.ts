@@ -108,9 +108,10 @@ describe("over options", () => {
     inbound: {
       mode: by("passthrough"),
       allow: defaultPolicy.inbound.allow,
+      preserveSource: defaultPolicy.inbound.preserveSource,
       ports: [
-        { port: 80, mode: by("strict"), allow: null },
-        { port: 22, mode: by("passthrough"), allow: null },
+        { port: 80, mode: by("strict"), allow: null, preserveSource: null },
+        { port: 22, mode: by("passthrough"), allow: null, preserveSource: null },
       ],
     },
   };
@@ -120,9 +121,9 @@ describe("over options", () => {
     expect(policy.verify).toEqual(by("ip"));
     expect(policy.inbound.mode).toEqual(by("passthrough"));
     expect(policy.inbound.ports).toEqual([
-      { port: 22, mode: by("passthrough"), allow: null },
-      { port: 80, mode: { value: "audit", origin: "p.yaml:1" }, allow: null },
-      { port: 90, mode: null, allow: { value: [], origin: "p.yaml:1" } },
+      { port: 22, mode: by("passthrough"), allow: null, preserveSource: null },
+      { port: 80, mode: { value: "audit", origin: "p.yaml:1" }, allow: null, preserveSource: null },
+      { port: 90, mode: null, allow: { value: [], origin: "p.yaml:1" }, preserveSource: null },
     ]);
   });
 

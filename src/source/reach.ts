@@ -1,0 +1,114 @@
+/** The way to the application here, as the client where that can be. */
+import { Ticker } from "../deadline.ts";
+import type { SocketAddress } from "../net/address.ts";
+import { settle, tryDial, watch, type DialLimits } from "../net/dial.ts";
+import { describeFault } from "../net/fault.ts";
+import type { Intercepted } from "../net/listener.ts";
+import type { SocketForm } from "../net/socket-form.ts";
+import type { Stream } from "../net/stream.ts";
+import type { Attempt, Kept, SourceReason } from "./attempts.ts";
+
+/** As whom the application sees the client, and why not better. */
+export type Seen = { readonly kept: Kept; readonly reason: SourceReason };
+
+export type Reached =
+  | {
+      readonly kind: "connected";
+      readonly stream: Stream;
+      readonly seen: Seen;
+      /** The address and port that are not ours, or null. */
+      readonly as: SocketAddress | null;
+    }
+  | { readonly kind: "failed"; readonly detail: string };
+
+export type ReachOptions = {
+  readonly form: SocketForm;
+  readonly limits: DialLimits;
+  /** Ports where the application has not answered under a client's name. */
+  readonly silent: SilentPorts;
+};
+
+/**
+ * A plain connection to where `downstream` was going. What fails because of the client's name is tried without it; what
+ * fails because of the application has words for the log.
+ */
+export async function reach(
+  downstream: Intercepted,
+  attempts: Iterable<Attempt>,
+  options: ReachOptions,
+): Promise<Reached> {
+  const { silent } = options;
+  const { port } = downstream.original;
+  let why: SourceReason | null = null;
+  let failed: Reached = { kind: "failed", detail: "" };
+  for (const attempt of attempts) {
+    if (why === "no-answer" && attempt.kept !== "none") continue;
+    // oxlint-disable-next-line no-await-in-loop -- the next one only where this one fails
+    const dialed = await dial(downstream, attempt, options);
+    if (typeof dialed !== "string") {
+      if (why === "no-answer") silent.add(port);
+      return {
+        ...dialed,
+        kind: "connected",
+        seen: { kept: attempt.kept, reason: why ?? attempt.reason },
+      };
+    }
+    failed = { kind: "failed", detail: describeFault(dialed) };
+    const reason = attempt.kept === "none" ? null : reasonOf(dialed);
+    if (reason === null || downstream.stream.closed) return failed;
+    why = reason;
+  }
+  return failed;
+}
+
+type Dialed = { readonly stream: Stream; readonly as: SocketAddress | null };
+
+/** The connection, or the name of what failed. */
+async function dial(
+  downstream: Intercepted,
+  { origin, to, kept }: Attempt,
+  { form, limits }: ReachOptions,
+): Promise<Dialed | string> {
+  const dialing = tryDial(to, form, origin);
+  if (typeof dialing === "string") return dialing;
+  const stream = watch(dialing, null);
+  const asClientMsMax = Math.min(answerMsMax, limits.connectMsMax / 2);
+  const connectMsMax = kept === "none" ? limits.connectMsMax : asClientMsMax;
+  const readiness = await settle(stream, downstream.stream, { ...limits, connectMsMax });
+  if (readiness.kind === "closed") return readiness.fault;
+  return { stream, as: origin.kind === "client" ? origin.address : null };
+}
+
+/** What of the client's name is to blame; null: nothing is. A refusal is the application's own. */
+function reasonOf(fault: string): SourceReason | null {
+  if (fault === "ECONNREFUSED" || fault === "CANCELED") return null;
+  if (fault === "ETIMEDOUT") return "no-answer";
+  return fault === "EADDRINUSE" || fault === "EADDRNOTAVAIL" ? "same-tuple" : "kernel";
+}
+
+/**
+ * Something beside us may keep the application's answers from coming back: rules of others, a source check. One
+ * connection waits for it, those that follow within a minute do not.
+ */
+export class SilentPorts {
+  readonly #ports = new Set<number>();
+  readonly #ticker = new Ticker(forgetMs, () => {
+    this.#ports.clear();
+  });
+
+  has(port: number): boolean {
+    return this.#ports.has(port);
+  }
+
+  add(port: number): void {
+    this.#ports.add(port);
+  }
+
+  stop(): void {
+    this.#ticker.stop();
+  }
+}
+
+const forgetMs = 60_000;
+/** Within the pod an answer takes microseconds. A full queue of the application's is asked again after a second. */
+const answerMsMax = 2500;

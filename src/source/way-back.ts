@@ -1,0 +1,17 @@
+/** Whether what the application answers to a client's own address comes to the proxy. Pure. */
+import type { Fixed } from "../config.ts";
+import { isSameSocket, type SocketAddress } from "../net/address.ts";
+import type { Rules } from "../policy/rules.ts";
+
+/**
+ * The rules lead there what they would divert if the application had begun it: intercept/plan.ts, outputRules. Where
+ * users decide, the kernel alone knows whose the application is.
+ */
+export function leadsBack(
+  rules: Rules,
+  { onlyUids, excludedUids, excludedDestinations }: Fixed,
+  client: SocketAddress,
+): boolean {
+  if (onlyUids !== "all" || excludedUids.length > 0) return false;
+  return rules.diverts(client) && !excludedDestinations.some((one) => isSameSocket(one, client));
+}

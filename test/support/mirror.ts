@@ -1,0 +1,73 @@
+/**
+ * An application that tells each client as whom it sees it, and one that asks: `mirror.ts serve HOST PORT`,
+ * `mirror.ts ask HOST PORT [COUNT] [PORT OF ITS OWN]`. Who asks keeps its connections until its input ends.
+ */
+import { connect, createServer, type Socket } from "node:net";
+
+/** One connection, from both ends: "10.77.0.1:40000". */
+export type Sight = {
+  /** The client's getsockname(2). */
+  readonly own: string;
+  /** The server's getpeername(2). */
+  readonly seen: string;
+  /** The server's getsockname(2). */
+  readonly at: string;
+  /** Code of what went wrong, or "". */
+  readonly error: string;
+};
+
+const [role, host = "::", port = "0", count = "1", ownPort] = process.argv.slice(2);
+if (role === "serve") serve();
+if (role === "ask") await ask();
+
+function serve(): void {
+  const server = createServer((socket) => {
+    socket.on("error", () => undefined);
+    const { remoteAddress, remotePort, localAddress, localPort } = socket;
+    socket.write(`${textOf(remoteAddress, remotePort)} ${textOf(localAddress, localPort)}\n`);
+  });
+  server.listen({ host, port: Number(port), backlog: 4096 }, () => {
+    console.log("serving");
+  });
+}
+
+async function ask(): Promise<void> {
+  const asking = Array.from({ length: Number(count) }, async () => await sightOf());
+  console.log(JSON.stringify(await Promise.all(asking)));
+  process.stdin.resume();
+  process.stdin.on("end", () => {
+    process.kill(process.pid, "SIGKILL");
+  });
+}
+
+async function sightOf(): Promise<Sight> {
+  const localPort = ownPort === undefined ? {} : { localPort: Number(ownPort) };
+  const socket = connect({ host, port: Number(port), ...localPort });
+  return await new Promise((resolve) => {
+    let said = "";
+    const settle = (error: string): void => {
+      const [seen = "", at = ""] = said.trim().split(" ");
+      resolve({ own: ownOf(socket), seen, at, error });
+    };
+    socket.on("data", (chunk) => {
+      said += chunk.toString();
+      if (said.endsWith("\n")) settle("");
+    });
+    socket.on("error", (error) => {
+      settle("code" in error ? String(error.code) : error.message);
+    });
+    socket.on("close", () => {
+      settle("closed");
+    });
+  });
+}
+
+function ownOf({ localAddress, localPort }: Socket): string {
+  return textOf(localAddress, localPort);
+}
+
+/** An IPv4 address on an IPv6 socket is meant as the IPv4 one. */
+function textOf(address = "", of = 0): string {
+  const plain = address.replace(/^::ffff:/, "");
+  return plain.includes(":") ? `[${plain}]:${of}` : `${plain}:${of}`;
+}

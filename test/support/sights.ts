@@ -1,0 +1,101 @@
+/** As whom applications see their clients: mirror.ts in pods. */
+import type { CredentialPaths } from "./credentials.ts";
+import type { Sight } from "./mirror.ts";
+import type { Pod, Running } from "./pods.ts";
+import { metrics } from "./status.ts";
+
+export type { Sight } from "./mirror.ts";
+
+/** Starts the application that tells; on all addresses unless it is to have one. */
+export async function serveMirror(pod: Pod, port: number, host = "::"): Promise<Running> {
+  const running = pod.start(["bun", script, "serve", host, String(port)]);
+  await running.says(/serving/);
+  return running;
+}
+
+export type Question = {
+  readonly host: string;
+  readonly port: number;
+  readonly count?: number;
+  /** The client's own port. */
+  readonly from?: number;
+};
+
+export type Asked = { readonly sights: readonly Sight[]; readonly running: Running };
+
+/** Connections that stay open until `running` is ended. */
+export async function ask(pod: Pod, { host, port, count = 1, from }: Question): Promise<Asked> {
+  const numbers = [port, count, ...(from === undefined ? [] : [from])].map(String);
+  const running = pod.start([
+    "sh",
+    "-c",
+    `exec sleep infinity | bun "$@"`,
+    "-",
+    script,
+    "ask",
+    host,
+    ...numbers,
+  ]);
+  const sights = JSON.parse(await running.says(/^\[.*\]$/m)) as readonly Sight[];
+  return { sights, running };
+}
+
+/** One connection that is over again. */
+export async function askOnce(pod: Pod, question: Question): Promise<Sight> {
+  const { stdout } = await pod.run([
+    "bun",
+    script,
+    "ask",
+    question.host,
+    String(question.port),
+    "1",
+    ...(question.from === undefined ? [] : [String(question.from)]),
+  ]);
+  const [sight] = JSON.parse(stdout) as readonly Sight[];
+  if (sight === undefined) throw new Error(`no answer: ${stdout}`);
+  return sight;
+}
+
+export type Telling = {
+  readonly host: string;
+  readonly port: number;
+  readonly paths: CredentialPaths;
+  /** Offered by ALPN, separated by commas. */
+  readonly protocols?: string;
+  readonly preamble?: Uint8Array;
+  readonly from?: number;
+};
+
+/** A TLS client that is no proxy; its connection stays open until `running` is ended. */
+export async function tellAndAsk(
+  pod: Pod,
+  telling: Telling,
+): Promise<{ readonly sight: Sight; readonly running: Running }> {
+  const { host, port, paths, protocols = "", preamble = new Uint8Array(), from = 0 } = telling;
+  const args = [
+    host,
+    String(port),
+    paths.certificate,
+    paths.key,
+    protocols,
+    String(from),
+    preamble.toHex(),
+  ];
+  const running = pod.start(["sh", "-c", `exec sleep infinity | bun "$@"`, "-", teller, ...args]);
+  const [sight] = JSON.parse(await running.says(/^\[.*\]$/m)) as readonly Sight[];
+  if (sight === undefined) throw new Error("no sight");
+  return { sight, running };
+}
+
+/** What `source_address_total` has counted and is not 0: "ip-port/as-asked" and how often. */
+export async function sourcesCounted(pod: Pod): Promise<Readonly<Record<string, number>>> {
+  const counted: Record<string, number> = {};
+  for (const [name, value] of await metrics(pod)) {
+    const labels = /^source_address_total\{kept="([^"]+)",reason="([^"]+)"\}$/.exec(name);
+    if (labels !== null && value > 0) counted[`${labels[1]}/${labels[2]}`] = value;
+  }
+  return counted;
+}
+
+const teller = `${import.meta.dir}/teller.ts`;
+const script = `${import.meta.dir}/mirror.ts`;
