@@ -26,6 +26,7 @@ import { ownMark } from "./intercept/marks.ts";
 import { listeningPorts, type Tuple } from "./intercept/open-before.ts";
 import type { RuleWatch } from "./intercept/watch.ts";
 import { watchAges } from "./lifecycle/age.ts";
+import { readTracked, watchTracked } from "./lifecycle/conntrack.ts";
 import { drain, type DrainEnd } from "./lifecycle/drain.ts";
 import { watchIdle } from "./lifecycle/idle.ts";
 import { trimWhenIdle } from "./lifecycle/trim.ts";
@@ -70,7 +71,7 @@ export function startProxy(config: Config, log: Log, handed: Handover | null): P
   const interception = interceptionOf(generation.rules.policy, config.fixed);
   const sockets = socketsOf({ config, form, tls: context.terminating }, interception, handed);
   const state = new State(generation, metrics);
-  undo.defer(measureProcess(metrics));
+  undo.defer(measureSurroundings(log, metrics));
   undo.defer(watchLives(ledger, limits));
   undo.defer(startStatus(sockets.status, state));
   const places = new Map(sockets.places);
@@ -247,6 +248,17 @@ function warnOfBound(bound: number, wanted: number, log: Log): void {
   if (bound === wanted) return;
   const text = `${bound} connections at most, not ${wanted} (--connections)`;
   log.write("I", "proxy", `${text}: ${descriptorsMax()} descriptors are allowed (ulimit -n)`);
+}
+
+/** The process, and the kernel's table of connections. Returns what ends that. */
+function measureSurroundings(log: Log, metrics: Metrics): () => void {
+  const help = "connections that the kernel tracks in this network namespace, and how many it may";
+  metrics.gauge("conntrack_entries", help, () => readTracked()?.entries ?? 0);
+  metrics.gauge("conntrack_entries_max", help, () => readTracked()?.max ?? 0);
+  const watches = [measureProcess(metrics), watchTracked(log)];
+  return () => {
+    for (const stop of watches) stop();
+  };
 }
 
 /** Ends connections that are idle or old, and gives memory back when nothing happens. Returns what ends that. */

@@ -1,6 +1,7 @@
 /** The plan in the kernel: put in place once, taken away exactly. */
 import type { Interception } from "../config.ts";
 import { ProxyError } from "../errors.ts";
+import { aliases } from "../net/alias.ts";
 import * as nftables from "../netlink/nftables.ts";
 import * as route from "../netlink/route.ts";
 import {
@@ -143,7 +144,7 @@ export function remove(plan: Plan, kernel: Kernel = ours): void {
 
 type Entry = { readonly add: Request; readonly delete: Request };
 
-/** Rules and routes of both families. */
+/** Rules, routes and the address on `lo`, of both families. */
 function routingOf(plan: Plan): readonly Entry[] {
   return ([4, 6] as const).flatMap((of) => {
     const rule = { family: of, ...plan.mark, ...plan.routing };
@@ -151,6 +152,10 @@ function routingOf(plan: Plan): readonly Entry[] {
     return [
       { add: route.addRule(rule), delete: route.deleteRule(rule) },
       { add: route.addLocalDefault(of, table), delete: route.deleteLocalDefault(of, table) },
+      {
+        add: route.addLoopbackAddress(aliases[of]),
+        delete: route.deleteLoopbackAddress(aliases[of]),
+      },
     ];
   });
 }
@@ -309,7 +314,7 @@ function isAbout(error: unknown, what: string): boolean {
   return error instanceof ProxyError && error.message.includes(what);
 }
 
-/** What says that a rule (ENOENT) or a route (ESRCH) is not there. */
-const absent = ["ENOENT", "ESRCH"] as const;
+/** What says that a rule (ENOENT), a route (ESRCH) or an address is not there. */
+const absent = ["ENOENT", "ESRCH", "EADDRNOTAVAIL"] as const;
 /** A kernel without IPv6, or one where net.ipv6.conf.all.disable_ipv6 is set (EACCES). */
 const familyMissing = ["EAFNOSUPPORT", "EOPNOTSUPP", "EACCES"] as const;

@@ -1,5 +1,6 @@
 /** From the plan to nf_tables' requests, with the dependencies that `nft` would add. Pure. */
 import { bytesOf } from "../net/cidr.ts";
+import { aliases } from "../net/alias.ts";
 import * as vm from "../netlink/expressions.ts";
 import * as nftables from "../netlink/nftables.ts";
 import type { Request } from "../netlink/socket.ts";
@@ -127,6 +128,8 @@ function stepExpressions(plan: Plan, step: Step, known: Known): readonly vm.Expr
     case "tcp":
       if (step.is) known.tcp = true;
       return [vm.meta(vm.metaKey.l4proto), vm.cmp(operator(step.is), protocolTcp)];
+    case "alias":
+      return aliasExpressions(step, known);
     case "opening":
       return flagsAre(known, synAndAck, syn);
     case "resetting":
@@ -164,6 +167,18 @@ function stepExpressions(plan: Plan, step: Step, known: Known): readonly vm.Expr
     case "verdict":
       return [vm.decide(vm.verdict[step.verdict])];
   }
+}
+
+function aliasExpressions(
+  { way, family }: Step & { readonly kind: "alias" },
+  known: Known,
+): readonly vm.Expression[] {
+  const { from, offset, length } = placeOf(way, family);
+  return [
+    ...familyOnly(family, known),
+    vm.payload(from, offset, length),
+    vm.cmp(vm.compare.equal, aliases[family]),
+  ];
 }
 
 /** Loads a set's key from the packet into the registers from 1 on, after making sure that it is there. */

@@ -1,4 +1,5 @@
 /** The plan as nft(8) text and ip(8) commands, for people: applied, it is the same. Pure. */
+import { aliasTexts } from "../net/alias.ts";
 import { formatIp } from "../net/address.ts";
 import { bytesOf, type Interval } from "../net/cidr.ts";
 import {
@@ -35,9 +36,10 @@ export function planText(plan: Plan): string {
 function ipCommands(plan: Plan): readonly string[] {
   const { table, priority } = plan.routing;
   const mark = `${hex(plan.mark.value)}/${hex(plan.mark.mask)}`;
-  return ["-4", "-6"].flatMap((family) => [
-    `ip ${family} rule add fwmark ${mark} iif lo lookup ${table} priority ${priority}`,
-    `ip ${family} route add local default dev lo table ${table}`,
+  return ([4, 6] as const).flatMap((of) => [
+    aliasCommands[of],
+    `ip -${of} rule add fwmark ${mark} iif lo lookup ${table} priority ${priority}`,
+    `ip -${of} route add local default dev lo table ${table}`,
   ]);
 }
 
@@ -103,6 +105,8 @@ function stepText(step: Step, plan: Plan): string {
       return `${step.way} ${step.is ? "" : "!= "}"lo"`;
     case "tcp":
       return `meta l4proto ${step.is ? "" : "!= "}tcp`;
+    case "alias":
+      return `${fieldText(step.way, step.family)} ${aliasTexts[step.family]}`;
     case "opening":
       return "tcp flags & (syn | ack) == syn";
     case "in-set":
@@ -157,3 +161,9 @@ function typeOf(field: Field, family: 4 | 6): string {
 function hex(value: number): string {
   return `0x${value.toString(16).padStart(8, "0")}`;
 }
+
+/** No application is to have them as its own: a scope of the machine alone, or deprecated. */
+const aliasCommands = {
+  4: `ip -4 addr add ${aliasTexts[4]}/32 dev lo scope host`,
+  6: `ip -6 addr add ${aliasTexts[6]}/128 dev lo preferred_lft 0`,
+} as const;

@@ -27,6 +27,8 @@ export type Step =
   | { readonly kind: "fwmark"; readonly equals: number }
   | { readonly kind: "loopback"; readonly way: "iifname" | "oifname"; readonly is: boolean }
   | { readonly kind: "tcp"; readonly is: boolean }
+  /** From or to the pod's own name for itself: net/alias.ts. */
+  | { readonly kind: "alias"; readonly way: "saddr" | "daddr"; readonly family: Family }
   /** First packet of a connection: SYN without ACK. */
   | { readonly kind: "opening" }
   /** RST. */
@@ -223,6 +225,7 @@ function outputRules(of: Interception, held: readonly Rule[] = []): readonly Rul
   return [
     ...seenAsClientRules(mark),
     ...(usesConntrack(of) ? relearnRules(mark) : []),
+    ...families.map((family): Rule => [...fromAlias(family), capture, leave]),
     ...leftAloneOutbound(of),
     ...held,
     [opening, { kind: "forget", set: openBefore[4], answers: false }],
@@ -247,6 +250,11 @@ function seenAsClientRules(mark: Mark): readonly Rule[] {
   ]);
 }
 
+/** Only applications answer from there, and only to the proxy: whoever the client is, and whatever else is left alone. */
+function fromAlias(family: Family): readonly Step[] {
+  return [{ kind: "alias", way: "saddr", family }];
+}
+
 function insideOnLo(mark: Mark): readonly Step[] {
   return [
     { kind: "fwmark", equals: insideMark(mark) },
@@ -259,11 +267,15 @@ function insideOnLo(mark: Mark): readonly Step[] {
  * the address that the proxy has reached its application at.
  */
 function guardRules(mark: Mark): readonly Rule[] {
-  return [mark.value, insideMark(mark)].map((equals): Rule => [
-    { kind: "fwmark", equals },
+  const ofPod = [
+    ...[mark.value, insideMark(mark)].map((equals): Rule => [{ kind: "fwmark", equals }]),
+    ...families.map(fromAlias),
+  ];
+  const elsewhere: Rule = [
     { kind: "loopback", way: "oifname", is: false },
     { kind: "verdict", verdict: "drop" },
-  ]);
+  ];
+  return ofPod.map((which) => which.concat(elsewhere));
 }
 
 /**
@@ -273,6 +285,7 @@ function guardRules(mark: Mark): readonly Rule[] {
 function preroutingRules(of: Interception): readonly Rule[] {
   const fromLo = divertedToLo(of);
   return [
+    ...strangersToAlias,
     [...fromLo, ...divert(4, of.tcpPort)],
     [...fromLo, ...divert(6, of.tcpPort)],
     [...fromLo, { kind: "verdict", verdict: "drop" }],
@@ -303,7 +316,8 @@ function inspectedSet({ inspectedPorts }: Interception): string {
 
 function closedRules(of: Interception): readonly Rule[] {
   const reset: Step = { kind: "reset" };
-  return [[...divertedToLo(of), reset], ...leftAloneInbound(of), [opening, reset]];
+  const toLo: Rule = [...divertedToLo(of), reset];
+  return [...strangersToAlias, toLo, ...leftAloneInbound(of), [opening, reset]];
 }
 
 /** The RST that the kernel answers with carries no data and no mark: it would be led to `lo`. */
@@ -435,6 +449,12 @@ function familiesOf(addresses: readonly SocketAddress[]): readonly Family[] {
 }
 
 const families = [4, 6] as const;
+/** A machine on the same wire can send to any address of ours. */
+const strangersToAlias = families.map((family): Rule => [
+  { kind: "loopback", way: "iifname", is: false },
+  { kind: "alias", way: "daddr", family },
+  { kind: "verdict", verdict: "drop" },
+]);
 const leave: Step = { kind: "verdict", verdict: "return" };
 const tcp: Step = { kind: "tcp", is: true };
 const opening: Step = { kind: "opening" };

@@ -172,6 +172,38 @@ export function addAddress(interfaceIndex: number, address: Uint8Array, prefix: 
   return { type: 20, flags, body, about: `add address to interface ${interfaceIndex}` };
 }
 
+/**
+ * An address of this machine's own on `lo`, which is never chosen for talking to others: IPv4 by its scope, IPv6 because
+ * it is deprecated (RFC 4862, 5.5.4). -EEXIST if it is there.
+ */
+export function addLoopbackAddress(address: Uint8Array): Request {
+  const isIpv4 = address.length === 4;
+  const deprecated = [u32(0), u32(forever), u32(0), u32(0)];
+  const flags = flag.request | flag.ack | flag.create | flag.excl;
+  const body = [
+    ...loopbackAddress(address, isIpv4 ? scopeHost : scopeUniverse),
+    ...(isIpv4 ? [] : [attribute(6, ...deprecated)]),
+  ];
+  return { type: 20, flags, body, about: "add an address to lo" };
+}
+
+/** -EADDRNOTAVAIL if it is not there. */
+export function deleteLoopbackAddress(address: Uint8Array): Request {
+  const flags = flag.request | flag.ack;
+  const body = loopbackAddress(address, scopeUniverse);
+  return { type: 21, flags, body, about: "delete an address of lo" };
+}
+
+/** struct ifaddrmsg. */
+function loopbackAddress(address: Uint8Array, scope: number): readonly Uint8Array[] {
+  const prefix = address.length * 8;
+  return [
+    concat(u8(familyOf(address)), u8(prefix), u8(0), u8(scope), u32(loopbackIndex)),
+    attribute(2, address),
+    attribute(1, address),
+  ];
+}
+
 /** struct fib_rule_hdr and attributes in the order of iproute2. */
 function ruleBody(rule: MarkRule, action: number): readonly Uint8Array[] {
   return [
@@ -245,3 +277,5 @@ const scopeLink = 253;
 const scopeHost = 254;
 const typeLocal = 2;
 const loopbackIndex = 1;
+/** INFINITY_LIFE_TIME */
+const forever = 0xff_ff_ff_ff;

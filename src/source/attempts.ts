@@ -5,6 +5,7 @@
  * address and a port of its proxy's; so the application's may have the client application's port, as long as no
  * connection on the wire has it or will have it. That the client's proxy knows: it has ports of its own for the wire.
  */
+import { aliasOf } from "../net/alias.ts";
 import { isSameIp, portedAs, type SocketAddress } from "../net/address.ts";
 import type { Origin } from "../net/origin.ts";
 import type { SourceMode } from "../policy/policy.ts";
@@ -16,6 +17,10 @@ export type Kept = "ip-port" | "ip" | "none";
 export const sourceReasons = [
   /** As the mode wants it. */
   "as-asked",
+  /** As the mode wants it, and the application sees another address as its own. */
+  "alias",
+  /** The application listens on one address, so it cannot be reached under another. */
+  "one-address",
   /** Nobody has told the port, and the one on the wire is in use: on the wire. */
   "foreign-client",
   /** The client's proxy cannot promise that no other connection of its will come from that port: it had none left. */
@@ -73,6 +78,11 @@ export function* attemptsOf(facts: Facts): Generator<Attempt> {
   const exact = facts.mode === "ip" ? "as-asked" : exactPort(facts);
   if (typeof exact === "number") yield asClient(facts, exact, "ip-port", "as-asked");
   const reason = typeof exact === "number" ? "same-tuple" : exact;
+  if (facts.mode === "ip-port") yield asClientAtAlias(facts, reason);
+  if (!facts.returns(facts.wire)) {
+    yield asItself(facts, "no-way-back");
+    return;
+  }
   for (let turn = 0; turn < portsTried; turn += 1) {
     const port = facts.sparePort();
     if (port === null) break;
@@ -91,15 +101,28 @@ function asClient(
   return { origin: { kind: "client", address: portedAs(wire, port) }, to: original, kept, reason };
 }
 
+/**
+ * The application's own address is another one then: no connection on the wire has it, and what is sent from there comes
+ * to us whoever the client is. It has to listen on all addresses.
+ */
+function asClientAtAlias({ wire, told, original }: Facts, reason: SourceReason): Attempt {
+  const known = told === null || isSameIp(told.source, wire);
+  return {
+    origin: { kind: "client", address: told !== null && known ? told.source : wire },
+    to: aliasOf(original),
+    kept: known ? "ip-port" : "ip",
+    reason: known ? "alias" : reason,
+  };
+}
+
 function asItself({ original }: Facts, reason: SourceReason): Attempt {
   return { origin: { kind: "any" }, to: original, kept: "none", reason };
 }
 
-function whyNever({ mode, wire, original, returns, silent }: Facts): SourceReason | null {
+function whyNever({ mode, wire, original, silent }: Facts): SourceReason | null {
   if (mode === "off") return "as-asked";
   if (isSameIp(wire, original)) return "self";
   if (isLinkLocal(wire)) return "link-local";
-  if (!returns(portedAs(wire, 0))) return "no-way-back";
   return silent ? "no-answer" : null;
 }
 

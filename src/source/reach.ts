@@ -42,23 +42,25 @@ export async function reach(
   let why: SourceReason | null = null;
   let failed: Reached = { kind: "failed", detail: "" };
   for (const attempt of attempts) {
+    // Another name would have to wait as long.
     if (why === "no-answer" && attempt.kept !== "none") continue;
     // oxlint-disable-next-line no-await-in-loop -- the next one only where this one fails
     const dialed = await dial(downstream, attempt, options);
     if (typeof dialed !== "string") {
       if (why === "no-answer") silent.add(port);
-      return {
-        ...dialed,
-        kind: "connected",
-        seen: { kept: attempt.kept, reason: why ?? attempt.reason },
-      };
+      return { ...dialed, kind: "connected", seen: seenBy(attempt, why) };
     }
     failed = { kind: "failed", detail: describeFault(dialed) };
-    const reason = attempt.kept === "none" ? null : reasonOf(dialed);
+    const reason = reasonOf(dialed, attempt, downstream.original);
     if (reason === null || downstream.stream.closed) return failed;
-    why = reason;
+    why = reason === "no-answer" ? reason : (why ?? reason);
   }
   return failed;
+}
+
+/** Where all that was wanted is kept, nobody asks why something else did not work before. */
+function seenBy({ kept, reason }: Attempt, why: SourceReason | null): Seen {
+  return { kept, reason: kept === "ip-port" ? reason : (why ?? reason) };
 }
 
 type Dialed = { readonly stream: Stream; readonly as: SocketAddress | null };
@@ -79,9 +81,14 @@ async function dial(
   return { stream, as: origin.kind === "client" ? origin.address : null };
 }
 
-/** What of the client's name is to blame; null: nothing is. A refusal is the application's own. */
-function reasonOf(fault: string): SourceReason | null {
-  if (fault === "ECONNREFUSED" || fault === "CANCELED") return null;
+/** What of the way is to blame; null: nothing is. A refusal at its own address is the application's. */
+function reasonOf(
+  fault: string,
+  { kept, to }: Attempt,
+  original: SocketAddress,
+): SourceReason | null {
+  if (kept === "none" || fault === "CANCELED") return null;
+  if (fault === "ECONNREFUSED") return to === original ? null : "one-address";
   if (fault === "ETIMEDOUT") return "no-answer";
   return fault === "EADDRINUSE" || fault === "EADDRNOTAVAIL" ? "same-tuple" : "kernel";
 }

@@ -1,6 +1,8 @@
 # Marked packets are led to lo, where the rules below hand them to the proxy.
+ip -4 addr add 169.254.77.1/32 dev lo scope host
 ip -4 rule add fwmark 0x0000000a/0x0000000f iif lo lookup 29808 priority 100
 ip -4 route add local default dev lo table 29808
+ip -6 addr add fd74:7072:6f78:7931::1/128 dev lo preferred_lft 0
 ip -6 rule add fwmark 0x0000000a/0x0000000f iif lo lookup 29808 priority 100
 ip -6 route add local default dev lo table 29808
 
@@ -47,6 +49,8 @@ table inet tls-tproxy {
     type route hook output priority mangle; policy accept;
     meta mark & 0x0000000f == 0x0000000f oifname "lo" tcp flags & (syn | ack) == syn delete @open-before4 { ip daddr . tcp dport . ip saddr . tcp sport }
     meta mark & 0x0000000f == 0x0000000f oifname "lo" tcp flags & (syn | ack) == syn delete @open-before6 { ip6 daddr . tcp dport . ip6 saddr . tcp sport }
+    ip saddr 169.254.77.1 meta mark set meta mark & 0xfffffff0 | 0x0000000a return
+    ip6 saddr fd74:7072:6f78:7931::1 meta mark set meta mark & 0xfffffff0 | 0x0000000a return
     meta mark & 0x0000000f == 0x00000005 return
     meta mark & 0x0000000f == 0x0000000f return
     oifname "lo" return
@@ -65,9 +69,13 @@ table inet tls-tproxy {
     type filter hook postrouting priority mangle; policy accept;
     meta mark & 0x0000000f == 0x0000000a oifname != "lo" drop
     meta mark & 0x0000000f == 0x0000000f oifname != "lo" drop
+    ip saddr 169.254.77.1 oifname != "lo" drop
+    ip6 saddr fd74:7072:6f78:7931::1 oifname != "lo" drop
   }
   chain prerouting {
     type filter hook prerouting priority mangle; policy accept;
+    iifname != "lo" ip daddr 169.254.77.1 drop
+    iifname != "lo" ip6 daddr fd74:7072:6f78:7931::1 drop
     iifname "lo" meta mark & 0x0000000f == 0x0000000a meta l4proto tcp tproxy ip to 127.0.0.1:1 accept
     iifname "lo" meta mark & 0x0000000f == 0x0000000a meta l4proto tcp tproxy ip6 to [::1]:1 accept
     iifname "lo" meta mark & 0x0000000f == 0x0000000a meta l4proto tcp drop

@@ -1,6 +1,8 @@
 # Marked packets are led to lo, where the rules below hand them to the proxy.
+ip -4 addr add 169.254.77.1/32 dev lo scope host
 ip -4 rule add fwmark 0x00000500/0x00000f00 iif lo lookup 29808 priority 100
 ip -4 route add local default dev lo table 29808
+ip -6 addr add fd74:7072:6f78:7931::1/128 dev lo preferred_lft 0
 ip -6 rule add fwmark 0x00000500/0x00000f00 iif lo lookup 29808 priority 100
 ip -6 route add local default dev lo table 29808
 
@@ -81,6 +83,8 @@ table inet tls-tproxy {
     meta mark & 0x00000f00 == 0x00000f00 oifname "lo" tcp flags & (syn | ack) == syn delete @open-before6 { ip6 daddr . tcp dport . ip6 saddr . tcp sport }
     meta mark & 0x00000f00 == 0x00000a00 oifname "lo" ct mark set ct mark & 0xfffff0ff | 0x00000500
     meta mark & 0x00000f00 == 0x00000f00 oifname "lo" ct mark set ct mark & 0xfffff0ff | 0x00000500
+    ip saddr 169.254.77.1 meta mark set meta mark & 0xfffff0ff | 0x00000500 return
+    ip6 saddr fd74:7072:6f78:7931::1 meta mark set meta mark & 0xfffff0ff | 0x00000500 return
     meta mark & 0x00000f00 == 0x00000a00 return
     meta mark & 0x00000f00 == 0x00000f00 return
     oifname "lo" return
@@ -108,9 +112,13 @@ table inet tls-tproxy {
     type filter hook postrouting priority mangle; policy accept;
     meta mark & 0x00000f00 == 0x00000500 oifname != "lo" drop
     meta mark & 0x00000f00 == 0x00000f00 oifname != "lo" drop
+    ip saddr 169.254.77.1 oifname != "lo" drop
+    ip6 saddr fd74:7072:6f78:7931::1 oifname != "lo" drop
   }
   chain prerouting {
     type filter hook prerouting priority mangle; policy accept;
+    iifname != "lo" ip daddr 169.254.77.1 drop
+    iifname != "lo" ip6 daddr fd74:7072:6f78:7931::1 drop
     iifname "lo" meta mark & 0x00000f00 == 0x00000500 meta l4proto tcp tproxy ip to 127.0.0.1:1001 accept
     iifname "lo" meta mark & 0x00000f00 == 0x00000500 meta l4proto tcp tproxy ip6 to [::1]:1001 accept
     iifname "lo" meta mark & 0x00000f00 == 0x00000500 meta l4proto tcp drop

@@ -17,6 +17,8 @@ import { metrics } from "../support/status.ts";
 const mesh = Mesh.create();
 await mesh.startProxies();
 await serveMirror(mesh.b, 8080);
+await serveMirror(mesh.b, 8081, mesh.b.address4);
+await serveMirror(mesh.b, 8083, mesh.b.address6);
 const paths = mesh.credentials(mesh.c);
 const original = parseSocketAddress(`${mesh.b.address4}:8080`);
 
@@ -29,6 +31,10 @@ async function counted(act: () => Promise<void>): Promise<Readonly<Record<string
   return Object.fromEntries(grown.filter(([, count]) => count > 0));
 }
 
+function withoutPort(text: string): string {
+  return text.replace(/:\d+$/, "");
+}
+
 function told(source: string, apart: boolean): Partial<Telling> {
   const preamble = encodePreamble({ source: parseSocketAddress(source), apart }, original);
   return { protocols: "tproxy/2", preamble };
@@ -36,14 +42,34 @@ function told(source: string, apart: boolean): Partial<Telling> {
 
 const to = { host: mesh.b.address4, port: 8080, paths };
 
-test("a client that is no proxy of ours is seen by its address, by another port", async () => {
+test("a client that is no proxy of ours is seen by address and port, and the application at an alias", async () => {
   const counts = await counted(async () => {
-    const { sight, running } = await tellAndAsk(mesh.c, to);
-    expect(sight.seen).toMatch(new RegExp(`^${mesh.c.address4}:\\d+$`));
-    expect(sight.seen).not.toBe(sight.own);
-    await running.end();
+    for (const host of [mesh.b.address4, mesh.b.address6]) {
+      const { sight, running } = await tellAndAsk(mesh.c, { ...to, host });
+      expect(sight.seen).toBe(sight.own);
+      expect(sight.at).toBe(
+        host === mesh.b.address4 ? "169.254.77.1:8080" : "[fd74:7072:6f78:7931::1]:8080",
+      );
+      await running.end();
+    }
   });
-  expect(counts).toEqual({ "ip/foreign-client": 1 });
+  expect(counts).toEqual({ "ip-port/alias": 2 });
+});
+
+test("where the application listens on one address a client that is no proxy is seen by its address", async () => {
+  const counts = await counted(async () => {
+    for (const [host, port] of [
+      [mesh.b.address4, 8081],
+      [mesh.b.address6, 8083],
+    ] as const) {
+      const { sight, running } = await tellAndAsk(mesh.c, { ...to, host, port });
+      expect(withoutPort(sight.seen)).toBe(withoutPort(sight.own));
+      expect(sight.seen).not.toBe(sight.own);
+      expect(withoutPort(sight.at)).toBe(host.includes(":") ? `[${host}]` : host);
+      await running.end();
+    }
+  });
+  expect(counts).toEqual({ "ip/one-address": 2 });
 });
 
 test("a client that tells its port as our proxies do is seen by that one", async () => {
@@ -55,14 +81,19 @@ test("a client that tells its port as our proxies do is seen by that one", async
   await running.end();
 });
 
-test("a port that other connections of its proxy may come from is not believed", async () => {
+test("a port that other connections of its proxy may come from is kept at the alias alone", async () => {
+  const unsure = told(`${mesh.c.address4}:45678`, false);
   const counts = await counted(async () => {
-    const telling = { ...to, ...told(`${mesh.c.address4}:45678`, false) };
-    const { sight, running } = await tellAndAsk(mesh.c, telling);
-    expect(sight.seen).toMatch(new RegExp(`^${mesh.c.address4}:(?!45678)\\d+$`));
-    await running.end();
+    const wide = await tellAndAsk(mesh.c, { ...to, ...unsure });
+    expect([wide.sight.seen, wide.sight.at]).toEqual([
+      `${mesh.c.address4}:45678`,
+      "169.254.77.1:8080",
+    ]);
+    const narrow = await tellAndAsk(mesh.c, { ...to, ...unsure, port: 8081 });
+    expect(narrow.sight.seen).toMatch(new RegExp(`^${mesh.c.address4}:(?!45678)\\d+$`));
+    for (const { running } of [wide, narrow]) await running.end();
   });
-  expect(counts).toEqual({ "ip/wire-port": 1 });
+  expect(counts).toEqual({ "ip-port/alias": 1, "ip/one-address": 1 });
 });
 
 test("another's address is not believed: the one on the wire is seen", async () => {
@@ -80,27 +111,38 @@ test("a port that is its own on the wire is not taken for the application's: bot
     const telling = { ...to, ...told(`${mesh.c.address4}:23456`, true), from: 23_456 };
     const { sight, running } = await tellAndAsk(mesh.c, telling);
     expect([sight.own, sight.error]).toEqual([`${mesh.c.address4}:23456`, ""]);
-    expect(sight.seen).not.toBe(sight.own);
+    expect([sight.seen, sight.at]).toEqual([sight.own, "169.254.77.1:8080"]);
     await running.end();
   });
-  expect(counts).toEqual({ "ip/same-tuple": 1 });
+  expect(counts).toEqual({ "ip-port/alias": 1 });
 });
 
-test("a port by which another connection on the wire is open is not taken", async () => {
-  const first = await tellAndAsk(mesh.c, { ...to, from: 23_457 });
-  const second = await tellAndAsk(mesh.c, { ...to, ...told(`${mesh.c.address4}:23457`, true) });
+test("a port by which another connection on the wire is open is kept at the alias alone", async () => {
+  const first = await tellAndAsk(mesh.c, { ...to, from: 23_457, port: 8081 });
+  const second = await tellAndAsk(mesh.c, {
+    ...to,
+    ...told(`${mesh.c.address4}:23457`, true),
+    port: 8081,
+  });
+  expect(second.sight.error).toBe("");
   expect(second.sight.seen).toMatch(new RegExp(`^${mesh.c.address4}:(?!23457)\\d+$`));
   for (const { running } of [first, second]) await running.end();
 });
 
-test("a port that another connection is seen by is not given twice", async () => {
+test("a port that others are seen by is given again at the alias, and then not any more", async () => {
   const telling = { ...to, ...told(`${mesh.c.address4}:45679`, true) };
-  const first = await tellAndAsk(mesh.c, telling);
-  const second = await tellAndAsk(mesh.c, telling);
-  expect([first, second].map(({ sight }) => sight.error)).toEqual(["", ""]);
-  expect(first.sight.seen).toBe(`${mesh.c.address4}:45679`);
-  expect(second.sight.seen).toMatch(new RegExp(`^${mesh.c.address4}:(?!45679)\\d+$`));
-  for (const { running } of [first, second]) await running.end();
+  const all = [];
+  for (let turn = 0; turn < 3; turn += 1) all.push(await tellAndAsk(mesh.c, telling));
+  expect(all.map(({ sight }) => sight.error)).toEqual(["", "", ""]);
+  expect(all.map(({ sight }) => sight.at)).toEqual([
+    `${mesh.b.address4}:8080`,
+    "169.254.77.1:8080",
+    `${mesh.b.address4}:8080`,
+  ]);
+  const [first, second, third] = all.map(({ sight }) => sight.seen);
+  expect([first, second]).toEqual([`${mesh.c.address4}:45679`, `${mesh.c.address4}:45679`]);
+  expect(third).toMatch(new RegExp(`^${mesh.c.address4}:(?!45679)\\d+$`));
+  for (const { running } of all) await running.end();
 });
 
 test("who does not begin as agreed is refused, and it is counted", async () => {

@@ -1,6 +1,7 @@
 /**
- * An application that tells each client as whom it sees it, and one that asks: `mirror.ts serve HOST PORT`,
- * `mirror.ts ask HOST PORT [COUNT] [PORT OF ITS OWN]`. Who asks keeps its connections until its input ends.
+ * An application that tells each client as whom it sees it, and one that asks: `mirror.ts serve HOST PORT` (or `hang-up`,
+ * which ends each connection itself), `mirror.ts ask HOST PORT [COUNT] [PORT OF ITS OWN]` (or `hear-out`, which waits for
+ * the other's end). Who asks keeps its connections until its input ends.
  */
 import { connect, createServer, type Socket } from "node:net";
 
@@ -16,15 +17,19 @@ export type Sight = {
   readonly error: string;
 };
 
+/** Connections that are begun together. */
+const atOnce = 250;
 const [role, host = "::", port = "0", count = "1", ownPort] = process.argv.slice(2);
-if (role === "serve") serve();
-if (role === "ask") await ask();
+if (role === "serve" || role === "hang-up") serve(role === "hang-up");
+if (role === "ask" || role === "hear-out") await ask();
 
-function serve(): void {
-  const server = createServer((socket) => {
+function serve(hangsUp: boolean): void {
+  const server = createServer({ allowHalfOpen: true }, (socket) => {
     socket.on("error", () => undefined);
     const { remoteAddress, remotePort, localAddress, localPort } = socket;
     socket.write(`${textOf(remoteAddress, remotePort)} ${textOf(localAddress, localPort)}\n`);
+    if (hangsUp) socket.end();
+    else socket.on("end", () => socket.end());
   });
   server.listen({ host, port: Number(port), backlog: 4096 }, () => {
     console.log("serving");
@@ -32,8 +37,12 @@ function serve(): void {
 }
 
 async function ask(): Promise<void> {
-  const asking = Array.from({ length: Number(count) }, async () => await sightOf());
-  console.log(JSON.stringify(await Promise.all(asking)));
+  const sights: Sight[] = [];
+  while (sights.length < Number(count)) {
+    const asking = Math.min(atOnce, Number(count) - sights.length);
+    sights.push(...(await Promise.all(Array.from({ length: asking }, sightOf))));
+  }
+  console.log(JSON.stringify(sights));
   process.stdin.resume();
   process.stdin.on("end", () => {
     process.kill(process.pid, "SIGKILL");
@@ -45,19 +54,23 @@ async function sightOf(): Promise<Sight> {
   const socket = connect({ host, port: Number(port), ...localPort });
   return await new Promise((resolve) => {
     let said = "";
+    let own = "";
+    socket.on("connect", () => {
+      own = ownOf(socket);
+    });
     const settle = (error: string): void => {
       const [seen = "", at = ""] = said.trim().split(" ");
-      resolve({ own: ownOf(socket), seen, at, error });
+      resolve({ own, seen, at, error });
     };
     socket.on("data", (chunk) => {
       said += chunk.toString();
-      if (said.endsWith("\n")) settle("");
+      if (said.endsWith("\n") && role === "ask") settle("");
     });
     socket.on("error", (error) => {
       settle("code" in error ? String(error.code) : error.message);
     });
     socket.on("close", () => {
-      settle("closed");
+      settle(role === "ask" ? "closed" : "");
     });
   });
 }

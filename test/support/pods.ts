@@ -75,6 +75,11 @@ export class Network {
     return pod;
   }
 
+  /** Runs a program where the bridge is: on the node, as it were. */
+  async node(command: readonly string[], input = ""): Promise<Output> {
+    return await runIn(`${this.#name}br`, command, input);
+  }
+
   /** Pulls a pod's wire out of the bridge, or puts it in again. */
   plug(pod: Pod, isIn: boolean): void {
     const link = `p${this.#pods.indexOf(pod) + 1}`;
@@ -112,17 +117,7 @@ export class Pod {
 
   /** Runs a program in the pod until it ends. */
   async run(command: readonly string[], input = ""): Promise<Output> {
-    const child = Bun.spawn(this.#inside(command), {
-      stdin: new TextEncoder().encode(input),
-      stdout: "pipe",
-      stderr: "pipe",
-    });
-    const [code, stdout, stderr] = await Promise.all([
-      child.exited,
-      new Response(child.stdout).text(),
-      new Response(child.stderr).text(),
-    ]);
-    return { code, stdout, stderr };
+    return await runIn(this.namespace, command, input);
   }
 
   /** Starts a program in the pod; it is ended with the pod at the latest. */
@@ -253,6 +248,24 @@ export class Crowd {
   async end(): Promise<CrowdEnd> {
     return JSON.parse(await this.running.says(/^\{.*\}$/m)) as CrowdEnd;
   }
+}
+
+async function runIn(
+  namespace: string,
+  command: readonly string[],
+  input: string,
+): Promise<Output> {
+  const child = Bun.spawn(["ip", "netns", "exec", namespace, ...command], {
+    stdin: new TextEncoder().encode(input),
+    stdout: "pipe",
+    stderr: "pipe",
+  });
+  const [code, stdout, stderr] = await Promise.all([
+    child.exited,
+    new Response(child.stdout).text(),
+    new Response(child.stderr).text(),
+  ]);
+  return { code, stdout, stderr };
 }
 
 /** TCP sockets of the pods that are neither listening nor waiting out TIME_WAIT, once they have settled. */

@@ -7,8 +7,13 @@ import { metrics } from "./status.ts";
 export type { Sight } from "./mirror.ts";
 
 /** Starts the application that tells; on all addresses unless it is to have one. */
-export async function serveMirror(pod: Pod, port: number, host = "::"): Promise<Running> {
-  const running = pod.start(["bun", script, "serve", host, String(port)]);
+export async function serveMirror(
+  pod: Pod,
+  port: number,
+  host = "::",
+  how: "serve" | "hang-up" = "serve",
+): Promise<Running> {
+  const running = pod.start(["bun", script, how, host, String(port)]);
   await running.says(/serving/);
   return running;
 }
@@ -19,6 +24,8 @@ export type Question = {
   readonly count?: number;
   /** The client's own port. */
   readonly from?: number;
+  /** Waits for the server's end. */
+  readonly hearsOut?: boolean;
 };
 
 export type Asked = { readonly sights: readonly Sight[]; readonly running: Running };
@@ -41,16 +48,13 @@ export async function ask(pod: Pod, { host, port, count = 1, from }: Question): 
 }
 
 /** One connection that is over again. */
-export async function askOnce(pod: Pod, question: Question): Promise<Sight> {
-  const { stdout } = await pod.run([
-    "bun",
-    script,
-    "ask",
-    question.host,
-    String(question.port),
-    "1",
-    ...(question.from === undefined ? [] : [String(question.from)]),
-  ]);
+export async function askOnce(
+  pod: Pod,
+  { host, port, from, hearsOut = false }: Question,
+): Promise<Sight> {
+  const own = from === undefined ? [] : [String(from)];
+  const how = hearsOut ? "hear-out" : "ask";
+  const { stdout } = await pod.run(["bun", script, how, host, String(port), "1", ...own]);
   const [sight] = JSON.parse(stdout) as readonly Sight[];
   if (sight === undefined) throw new Error(`no answer: ${stdout}`);
   return sight;

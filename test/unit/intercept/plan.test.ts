@@ -15,10 +15,10 @@ function asksConntrack(plan: Plan): boolean {
 
 describe("the plan", () => {
   test("leaves the proxy's own marks alone before anything else is asked", () => {
-    const marks = rulesOf(planOf(defaults), "output").map(([first]) => first);
-    expect(marks.slice(0, 4)).toEqual(
-      [0xf, 0xf, 0x5, 0xf].map((equals) => ({ kind: "fwmark", equals })),
-    );
+    const marks = rulesOf(planOf(defaults), "output")
+      .flatMap(([first]) => (first?.kind === "fwmark" ? [first.equals] : []))
+      .slice(0, 4);
+    expect(marks).toEqual([0xf, 0xf, 0x5, 0xf]);
   });
 
   test("ends both directions closed: what no rule left alone is captured or dropped", () => {
@@ -29,7 +29,7 @@ describe("the plan", () => {
       verdict: "drop",
     });
     expect(rulesOf(plan, "postrouting").map((rule) => rule.at(-1))).toEqual(
-      [1, 2].map(() => ({ kind: "verdict", verdict: "drop" })),
+      [1, 2, 3, 4].map(() => ({ kind: "verdict", verdict: "drop" })),
     );
   });
 

@@ -1,0 +1,20 @@
+/**
+ * The pod's addresses on `lo` under which the proxy reaches an application whose own address it cannot use: a client's
+ * address and port are in use on the wire then, by the connection that has brought them. Nobody outside reaches them,
+ * and what is sent from them stays in the pod: intercept/plan.ts.
+ */
+import { parseHost, parseSocketAddress, portedAs, type SocketAddress } from "./address.ts";
+
+/** Link-local (RFC 3927), and unique local (RFC 4193) of a random prefix. */
+export const aliasTexts = { 4: "169.254.77.1", 6: "fd74:7072:6f78:7931::1" } as const;
+
+export const aliases = { 4: parseHost(aliasTexts[4]), 6: parseHost(aliasTexts[6]) } as const;
+
+export function aliasOf({ family, port }: SocketAddress): SocketAddress {
+  return portedAs(sockets[family], port);
+}
+
+const sockets = {
+  4: parseSocketAddress(`${aliasTexts[4]}:0`),
+  6: parseSocketAddress(`[${aliasTexts[6]}]:0`),
+} as const;

@@ -1,0 +1,32 @@
+/** Ports that applications are not given. */
+import { expect, test } from "bun:test";
+import fc from "fast-check";
+
+import { parsePorts, Rotation } from "../../../src/net/ports.ts";
+
+test("all ports outside of the applications' come in turn, and none of theirs", () => {
+  const range = fc
+    .tuple(fc.integer({ min: 1, max: 400 }), fc.integer({ min: 0, max: 400 }))
+    .map(([first, size]) => ({ first, last: first + size }));
+  fc.assert(
+    fc.property(range, range, (within, taken) => {
+      const rotation = new Rotation([within], taken);
+      const wanted = Array.from(
+        { length: within.last - within.first + 1 },
+        (_, at) => within.first + at,
+      ).filter((port) => port < taken.first || port > taken.last);
+      const got = wanted.map(() => rotation.next());
+      expect(new Set(got)).toEqual(new Set(wanted));
+      expect(rotation.next()).toBe(wanted[0] ?? null);
+    }),
+  );
+});
+
+test.each([
+  ["32768\t60999\n", { first: 32_768, last: 60_999 }],
+  ["1024 65535", { first: 1024, last: 65_535 }],
+  ["", { first: 32_768, last: 60_999 }],
+  ["9 8", { first: 32_768, last: 60_999 }],
+])("%j is a range", (text, ports) => {
+  expect(parsePorts(text)).toEqual(ports);
+});
