@@ -47,6 +47,8 @@ export class Stream {
   #readEnded = false;
   #writeEnded = false;
   #endWanted = false;
+  /** A write has failed: what looks like the peer's end is none. */
+  #broken = false;
   #tls: boolean;
   #writable: boolean;
   #paused = false;
@@ -185,6 +187,10 @@ export class Stream {
   }
 
   onEnd(): void {
+    if (this.#broken) {
+      this.terminate("ECONNRESET");
+      return;
+    }
     this.#readEnded = true;
     if (this.#dismissed) this.#socket?.end();
     if (this.#partner !== null) this.#partner.#endWrite();
@@ -194,7 +200,7 @@ export class Stream {
     if (this.closed) return;
     // Both sides ending at once close without an `end` event.
     const clean = this.#writeEnded && fault === "" && this.fault === "";
-    this.#close(clean ? "clean" : "cut", fault);
+    this.#close(clean ? "clean" : "cut", this.#broken && fault === "" ? "ECONNRESET" : fault);
     if (!clean) this.#partner?.terminate("");
     else if (this.#partner !== null) this.#partner.#endWrite();
   }
@@ -262,9 +268,14 @@ export class Stream {
     else if (this.#partner !== null) this.#partner.#resume();
   }
 
-  /** -1 from Bun means that the socket is going; its close event says why. */
+  /**
+   * -1 from Bun means that the socket has failed, by an RST mostly. On a plain one send(2) has taken the error with it,
+   * and what follows would look like the peer's end: recv(2) gives what came before, and then 0.
+   */
   #write(chunk: Uint8Array): number {
-    const written = Math.max(0, this.#socket?.write(chunk) ?? 0);
+    const result = this.#socket?.write(chunk) ?? 0;
+    if (result < 0) this.#broken = true;
+    const written = Math.max(0, result);
     this.bytesWritten += written;
     return written;
   }
