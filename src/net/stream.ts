@@ -47,7 +47,7 @@ export class Stream {
   #readEnded = false;
   #writeEnded = false;
   #endWanted = false;
-  /** A write has failed: what looks like the peer's end is none. */
+  /** A write has failed: what looks like the peer's end may be none. */
   #broken = false;
   #tls: boolean;
   #writable: boolean;
@@ -187,7 +187,7 @@ export class Stream {
   }
 
   onEnd(): void {
-    if (this.#broken) {
+    if (this.#isReset()) {
       this.terminate("ECONNRESET");
       return;
     }
@@ -203,6 +203,12 @@ export class Stream {
     this.#close(clean ? "clean" : "cut", this.#broken && fault === "" ? "ECONNRESET" : fault);
     if (!clean) this.#partner?.terminate("");
     else if (this.#partner !== null) this.#partner.#endWrite();
+  }
+
+  /** Whether what looks like the peer's end is none. Of a TLS leg's RST Bun tells by `close`, even then. */
+  #isReset(): boolean {
+    if (!this.#broken || this.#tls) return false;
+    return !native.finCame(this.#socket?.fd ?? -1, this.bytesRead);
   }
 
   #close(ending: Ending, fault: string): void {

@@ -137,12 +137,30 @@ async function accepted(): Promise<Accepted> {
   return { leg: await promise, client, ending, stop };
 }
 
+/** Serves no event: the next call on the leg's socket is the write. */
+function until(leg: Stream, state: native.TcpState): void {
+  while (native.tcpState(leg.socket?.fd ?? -1) !== state);
+}
+
+test("an end that came before a reset is an end, though a write meets the reset first", async () => {
+  const [one, other] = [await accepted(), await accepted()];
+  one.leg.join(other.leg, 1000);
+  one.client.end();
+  until(one.leg, "close-wait");
+  // Nobody is there to read it: the kernel answers by RST.
+  other.leg.onData(new Uint8Array(1));
+  until(one.leg, "other");
+  other.leg.onData(new Uint8Array(1));
+  expect(await other.ending).toBe("end");
+  one.stop();
+  other.stop();
+});
+
 test("a reset that a write meets first is no end for the other leg", async () => {
   const [one, other] = [await accepted(), await accepted()];
   one.leg.join(other.leg, 1000);
   one.client.terminate();
-  // No event is served meanwhile: the next call on the socket is the write.
-  while (native.tcpState(one.leg.socket?.fd ?? -1) === "established");
+  until(one.leg, "other");
   other.leg.onData(new Uint8Array(1));
   expect(await other.ending).toContain("ECONNRESET");
   expect(one.leg.fault).toBe("ECONNRESET");
