@@ -8,7 +8,7 @@ const netlink = @import("netlink.zig");
 const sockaddr = @import("sockaddr.zig");
 const socket = @import("socket.zig");
 
-const abi_version = 6;
+const abi_version = 7;
 const ebadf: i32 = -@as(i32, @intFromEnum(linux.E.BADF));
 
 pub export fn tproxy_abi_version() i32 {
@@ -77,6 +77,12 @@ pub export fn tproxy_peer_address(fd: i32, address: ?*sockaddr.Flat) i32 {
 pub export fn tproxy_tcp_state(fd: i32) i32 {
     if (fd < 0) return ebadf;
     return socket.tcp_state(fd);
+}
+
+/// How many bytes have come in order, read or not, the peer's FIN counted as one, modulo 2^31: tcp(7), TCP_INFO.
+pub export fn tproxy_tcp_received(fd: i32) i32 {
+    if (fd < 0) return ebadf;
+    return socket.tcp_received(fd);
 }
 
 /// recv(2) with MSG_PEEK and MSG_DONTWAIT: what waits to be read, and goes on waiting.
@@ -192,4 +198,5 @@ test {
 test "a bad descriptor is an error, not a crash" {
     try std.testing.expectEqual(ebadf, tproxy_close(-1));
     try std.testing.expectEqual(ebadf, tproxy_set_transparent(-1, linux.AF.INET));
+    try std.testing.expectEqual(ebadf, tproxy_tcp_received(-1));
 }

@@ -76,6 +76,14 @@ pub fn tcp_state(fd: i32) i32 {
     return if (status < 0) status else state;
 }
 
+/// The low 31 bits of tcpi_bytes_received, which is at byte 128 of struct tcp_info (linux/tcp.h, since Linux 4.1).
+pub fn tcp_received(fd: i32) i32 {
+    var info: [17]u64 = @splat(0);
+    var length: linux.socklen_t = @sizeOf(@TypeOf(info));
+    const status = result(linux.getsockopt(fd, linux.IPPROTO.TCP, linux.TCP.INFO, @ptrCast(&info), &length));
+    return if (status < 0) status else @intCast(info[16] & std.math.maxInt(i32));
+}
+
 pub fn peek(fd: i32, buffer: [*]u8, size: u32) i32 {
     return result(linux.recvfrom(fd, buffer, size, linux.MSG.PEEK | linux.MSG.DONTWAIT, null, null));
 }

@@ -143,6 +143,11 @@ export function tcpState(fd: number): TcpState {
   return tcpStates.get(shim.tproxy_tcp_state(fd)) ?? "other";
 }
 
+/** Whether the peer's FIN has come after `bytes`, an RST or not: the kernel counts it as one byte more. TCP_INFO. */
+export function finCame(fd: number, bytes: number): boolean {
+  return shim.tproxy_tcp_received(fd) === (bytes + 1) % 2 ** 31;
+}
+
 /** Another descriptor of the same socket. The caller closes it or hands it to Bun. */
 export function duplicate(fd: number): number {
   return check("fcntl(F_DUPFD_CLOEXEC)", shim.tproxy_duplicate(fd));

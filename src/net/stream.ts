@@ -47,6 +47,8 @@ export class Stream {
   #readEnded = false;
   #writeEnded = false;
   #endWanted = false;
+  /** A write has failed: what looks like the peer's end may be none. */
+  #broken = false;
   #tls: boolean;
   #writable: boolean;
   #paused = false;
@@ -221,6 +223,10 @@ export class Stream {
   }
 
   onEnd(): void {
+    if (this.#isReset()) {
+      this.terminate("ECONNRESET");
+      return;
+    }
     this.#readEnded = true;
     this.#wake();
     if (this.#dismissed) this.#socket?.end();
@@ -231,9 +237,15 @@ export class Stream {
     if (this.closed) return;
     // Both sides ending at once close without an `end` event.
     const clean = this.#writeEnded && fault === "" && this.fault === "";
-    this.#close(clean ? "clean" : "cut", fault);
+    this.#close(clean ? "clean" : "cut", this.#broken && fault === "" ? "ECONNRESET" : fault);
     if (!clean) this.#partner?.terminate("");
     else if (this.#partner !== null) this.#partner.#endWrite();
+  }
+
+  /** Whether what looks like the peer's end is none. Of a TLS leg's RST Bun tells by `close`, even then. */
+  #isReset(): boolean {
+    if (!this.#broken || this.#tls) return false;
+    return !native.finCame(this.#socket?.fd ?? -1, this.bytesRead);
   }
 
   #close(ending: Ending, fault: string): void {
@@ -315,9 +327,14 @@ export class Stream {
     else if (this.#partner !== null) this.#partner.#resume();
   }
 
-  /** -1 from Bun means that the socket is going; its close event says why. */
+  /**
+   * -1 from Bun means that the socket has failed, by an RST mostly. On a plain one send(2) has taken the error with it,
+   * and what follows would look like the peer's end: recv(2) gives what came before, and then 0.
+   */
   #write(chunk: Uint8Array): number {
-    const written = Math.max(0, this.#socket?.write(chunk) ?? 0);
+    const result = this.#socket?.write(chunk) ?? 0;
+    if (result < 0) this.#broken = true;
+    const written = Math.max(0, result);
     this.bytesWritten += written;
     return written;
   }

@@ -12,6 +12,8 @@ class Held {
   head = "";
   ending: Ending | null = null;
   writable = true;
+  /** send(2) has failed: it has taken the socket's error with it, and what follows looks like an end. */
+  broken = false;
   changed: (() => void)[] = [];
 
   change(): void {
@@ -49,7 +51,7 @@ const handlers = {
     socket.data.change();
   },
   end: (socket: Socket<Held>) => {
-    socket.data.ending ??= "end";
+    socket.data.ending ??= socket.data.broken ? "ECONNRESET" : "end";
     socket.data.change();
   },
   close: (socket: Socket<Held>, error?: unknown) => {
@@ -94,6 +96,8 @@ async function act(call: Call): Promise<unknown> {
       return await received(socketOf(call.socket), call.bytes);
     case "finish":
       return await finish(socketOf(call.socket));
+    case "gone":
+      return await gone(socketOf(call.socket));
   }
 }
 
@@ -149,7 +153,9 @@ async function write(
   const hasher = new Bun.CryptoHasher("sha256");
   for (let sent = 0; sent < bytes;) {
     const chunk = said ?? pattern(sent, Math.min(262_144, bytes - sent));
-    const taken = Math.max(0, held.socket?.write(chunk) ?? 0);
+    const result = held.socket?.write(chunk) ?? 0;
+    if (result < 0) held.broken = true;
+    const taken = Math.max(0, result);
     hasher.update(chunk.subarray(0, taken));
     sent += taken;
     if (taken < chunk.length) {
@@ -178,6 +184,12 @@ async function finish(
   await held.until(() => held.ending !== null);
   const sha256 = held.hasher.copy().digest("hex");
   return { bytes: held.received, sha256, text: held.head, ending: held.ending ?? "end" };
+}
+
+/** An end that was seen first is not the last word: an RST may follow it. */
+async function gone(held: Held): Promise<Ending> {
+  await held.until(() => held.socket === null);
+  return held.ending ?? "end";
 }
 
 function hold(socket: Socket<Held>): Held {

@@ -4,6 +4,8 @@ import { Readable } from "node:stream";
 
 import type { Call, Ending } from "./calls.ts";
 
+export type AgentProcess = Bun.Subprocess<"pipe", "pipe", "inherit">;
+
 export type Finished = {
   readonly bytes: number;
   readonly sha256: string;
@@ -13,13 +15,23 @@ export type Finished = {
 
 /** An application in a pod. Errors of its sockets come as Error with the code as message. */
 export class Agent {
-  readonly #stdin: Bun.FileSink;
+  readonly #child: AgentProcess;
   readonly #pending = new Map<number, PromiseWithResolvers<unknown>>();
   #next = 0;
 
-  constructor(stdin: Bun.FileSink, stdout: ReadableStream<Uint8Array>) {
-    this.#stdin = stdin;
-    void this.#listen(stdout);
+  constructor(child: AgentProcess) {
+    this.#child = child;
+    void this.#listen(child.stdout);
+  }
+
+  get pid(): number {
+    return this.#child.pid;
+  }
+
+  /** The application dies, and its kernel ends what it had open. Calls that wait, and later ones, fail. */
+  async kill(): Promise<void> {
+    this.#child.kill("SIGKILL");
+    await this.#child.exited;
   }
 
   async listen(host: string, port: number): Promise<AgentListener> {
@@ -46,11 +58,12 @@ export class Agent {
   }
 
   async call(call: Call): Promise<unknown> {
+    if (this.#child.killed) throw new Error("the agent is gone");
     const id = (this.#next += 1);
     const pending = Promise.withResolvers<unknown>();
     this.#pending.set(id, pending);
-    void this.#stdin.write(`${JSON.stringify({ ...call, id })}\n`);
-    void this.#stdin.flush();
+    void this.#child.stdin.write(`${JSON.stringify({ ...call, id })}\n`);
+    void this.#child.stdin.flush();
     return await pending.promise;
   }
 
@@ -144,5 +157,10 @@ export class AgentSocket {
   /** Waits for the end of the peer's direction, and says what came until then. */
   async finish(): Promise<Finished> {
     return (await this.#agent.call({ op: "finish", socket: this.#socket })) as Finished;
+  }
+
+  /** Waits until nothing is left of the connection, and says by what it went: "end", or an RST after it. */
+  async gone(): Promise<Ending> {
+    return (await this.#agent.call({ op: "gone", socket: this.#socket })) as Ending;
   }
 }

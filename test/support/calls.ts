@@ -12,7 +12,7 @@ export type Call =
   | { readonly op: "say"; readonly socket: number; readonly text: string }
   | { readonly op: "received"; readonly socket: number; readonly bytes: number }
   | {
-      readonly op: "end" | "reset" | "pause" | "resume" | "finish";
+      readonly op: "end" | "reset" | "pause" | "resume" | "finish" | "gone";
       readonly socket: number;
     };
 

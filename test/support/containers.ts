@@ -211,7 +211,7 @@ export class Pod {
       ["docker", "exec", "--interactive", this.application.name, "bun", "/tests/agent.ts"],
       { stdin: "pipe", stdout: "pipe", stderr: "inherit" },
     );
-    return new Agent(child.stdin, child.stdout);
+    return new Agent(child);
   }
 
   /** Puts a folder into the application's container, readable by its user. */

@@ -153,23 +153,24 @@ export class Pod {
 
   /** The pod's application: sockets that the test drives. */
   get agent(): Agent {
-    this.#agent ??= this.#startAgent();
+    this.#agent ??= this.anotherAgent();
     return this.#agent;
   }
 
-  async dispose(): Promise<void> {
-    for (const child of this.#running) child.kill("SIGKILL");
-    await Promise.all(this.#running.map((child) => child.exited));
-  }
-
-  #startAgent(): Agent {
+  /** One more application, in a process of its own that may be killed. */
+  anotherAgent(): Agent {
     const child = Bun.spawn(this.#inside(["bun", `${import.meta.dir}/agent.ts`]), {
       stdin: "pipe",
       stdout: "pipe",
       stderr: "inherit",
     });
     this.#running.push(child);
-    return new Agent(child.stdin, child.stdout);
+    return new Agent(child);
+  }
+
+  async dispose(): Promise<void> {
+    for (const child of this.#running) child.kill("SIGKILL");
+    await Promise.all(this.#running.map((child) => child.exited));
   }
 
   #inside(command: readonly string[]): string[] {

@@ -17,11 +17,12 @@ export async function opensslClient(
   return { code, output: stdout + stderr };
 }
 
-/** openssl s_server with HTTP answers, mutual TLS demanded. */
+/** openssl s_server, mutual TLS demanded: with HTTP answers, or "-rev", which says lines backwards. */
 export async function opensslServer(
   pod: Pod,
   port: number,
   paths: CredentialPaths,
+  does = "-www",
 ): Promise<Running> {
   const own = ["-cert", paths.certificate, "-key", paths.key, "-CAfile", paths.authority];
   const verify = ["-Verify", "3", "-verify_return_error"];
@@ -30,7 +31,7 @@ export async function opensslServer(
     "s_server",
     "-accept",
     String(port),
-    "-www",
+    does,
     ...own,
     ...verify,
   ]);

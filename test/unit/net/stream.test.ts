@@ -1,6 +1,7 @@
 import { expect, test } from "bun:test";
 
 import { issueAuthority, issueLeaf } from "../../../src/identity/issue.ts";
+import * as native from "../../../src/native/native.ts";
 import { streamHandlers } from "../../../src/net/handlers.ts";
 import { Stream } from "../../../src/net/stream.ts";
 
@@ -90,4 +91,79 @@ test("a leg that is joined with one that is gone already is ended", async () => 
   other.join(gone, 1000);
   await other.gone;
   expect(other.ending).toBe("cut");
+});
+
+type Accepted = {
+  readonly leg: Stream;
+  readonly client: Bun.Socket;
+  /** How the leg ended for its client: "end", or why it closed without one. */
+  readonly ending: Promise<string>;
+  readonly stop: () => void;
+};
+
+/** An accepted plain leg, and who connected to it. */
+async function accepted(): Promise<Accepted> {
+  const { promise, resolve } = Promise.withResolvers<Stream>();
+  const { promise: ending, resolve: settle } = Promise.withResolvers<string>();
+  const listener = Bun.listen<Stream>({
+    hostname,
+    port: 0,
+    allowHalfOpen: true,
+    socket: {
+      ...streamHandlers,
+      open: (socket) => {
+        socket.data = new Stream(false, true);
+        socket.data.attach(socket);
+        resolve(socket.data);
+      },
+    },
+  });
+  const client = await Bun.connect({
+    hostname,
+    port: listener.port,
+    socket: {
+      data: () => undefined,
+      end: () => {
+        settle("end");
+      },
+      close: (_, error) => {
+        settle(String(error));
+      },
+    },
+  });
+  const stop = (): void => {
+    listener.stop(true);
+  };
+  return { leg: await promise, client, ending, stop };
+}
+
+/** Serves no event: the next call on the leg's socket is the write. */
+function until(leg: Stream, state: native.TcpState): void {
+  while (native.tcpState(leg.socket?.fd ?? -1) !== state);
+}
+
+test("an end that came before a reset is an end, though a write meets the reset first", async () => {
+  const [one, other] = [await accepted(), await accepted()];
+  one.leg.join(other.leg, 1000);
+  one.client.end();
+  until(one.leg, "close-wait");
+  // Nobody is there to read it: the kernel answers by RST.
+  other.leg.onData(new Uint8Array(1));
+  until(one.leg, "other");
+  other.leg.onData(new Uint8Array(1));
+  expect(await other.ending).toBe("end");
+  one.stop();
+  other.stop();
+});
+
+test("a reset that a write meets first is no end for the other leg", async () => {
+  const [one, other] = [await accepted(), await accepted()];
+  one.leg.join(other.leg, 1000);
+  one.client.terminate();
+  until(one.leg, "other");
+  other.leg.onData(new Uint8Array(1));
+  expect(await other.ending).toContain("ECONNRESET");
+  expect(one.leg.fault).toBe("ECONNRESET");
+  one.stop();
+  other.stop();
 });

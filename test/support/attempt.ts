@@ -1,0 +1,52 @@
+/** Runs in a pod: connects to ADDRESS:PORT, and says what the kernel says. Bun's own connect knows ECONNREFUSED only. */
+import { errnoName, SystemCallError } from "../../src/native/errno.ts";
+import * as native from "../../src/native/native.ts";
+import { encodeSocketAddress, parseSocketAddress } from "../../src/net/address.ts";
+
+let connected = false;
+let bytes = 0;
+
+function say(code: string): void {
+  // A SYN is refused as ECONNREFUSED: an ECONNRESET has found a connection, though Bun had not heard of it.
+  const stood = connected || code === "ECONNRESET" || code === "end";
+  console.log(stood ? `connected; ${bytes} bytes, ${code}` : `${code} at connect`);
+  process.exitCode = 0;
+}
+
+/** A connect(2) that has begun, or the kernel's refusal at once. */
+function begin(text: string): number | string {
+  const address = parseSocketAddress(text);
+  const fd = native.openStream(address.family === 4 ? native.family.inet : native.family.inet6);
+  try {
+    native.beginConnect(fd, encodeSocketAddress(address));
+    return fd;
+  } catch (error) {
+    if (error instanceof SystemCallError) return errnoName(error.errno);
+    throw error;
+  }
+}
+
+const begun = begin(process.argv[2] ?? "");
+if (typeof begun === "string") say(begun);
+else
+  await Bun.connect({
+    fd: begun,
+    allowHalfOpen: true,
+    socket: {
+      drain: () => {
+        connected = true;
+      },
+      data: (_, chunk) => {
+        bytes += chunk.length;
+      },
+      end: (socket) => {
+        say("end");
+        socket.end();
+      },
+      close: (_, error) => {
+        const { code } = (error ?? {}) as { readonly code?: string };
+        if (code !== undefined) say(code);
+      },
+      error: () => undefined,
+    },
+  });
