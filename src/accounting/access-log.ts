@@ -26,6 +26,7 @@ export function accessFields(record: ConnectionRecord, now: number): Fields {
     outcome: outcome.kind,
     peer: identity === null ? null : describeIdentity(identity),
     plaintext: record.plain,
+    as: record.as === null ? null : formatSocketAddress(record.as),
     sent: record.downstream.bytesRead,
     received: outcome.kind === "relayed" ? outcome.upstream.bytesRead : 0,
     ms: Math.round(now - record.openedAt),
@@ -66,6 +67,7 @@ export function accessLine(record: ConnectionRecord, now: number): string {
       return [
         `Closed connection from ${from} to ${to}:`,
         `peer=${peerText(record)}`,
+        ...(record.as === null ? [] : [`as=${formatSocketAddress(record.as)}`]),
         `sent=${record.downstream.bytesRead}`,
         `received=${outcome.upstream.bytesRead}`,
         ms,

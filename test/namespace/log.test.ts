@@ -27,16 +27,20 @@ test.each(["IPv4", "IPv6"])(
       family === "IPv4" ? [from.address4, to.address4] : [`[${from.address6}]`, `[${to.address6}]`];
     expect((await curl(from, `http://${host}:8080/`)).output).toBe("hello");
     const target = family === "IPv4" ? escaped(`[${host}:8080]`) : escaped(`${host}:8080`);
-    const closed = String.raw`Closed connection from ${escaped(source)}:\d+ to ${target}: peer=\S+ sent=\d+ received=\d+ ms=\d+ end="clean"$`;
-    for (const [proxy, name] of [
-      [outbound, "outbound"],
-      [inbound, "inbound"],
+    const line = (as: string): string =>
+      String.raw`Closed connection from ${escaped(source)}:\d+ to ${target}: peer=\S+ ${as}sent=\d+ received=\d+ ms=\d+ end="clean"$`;
+    for (const [proxy, name, as] of [
+      [outbound, "outbound", ""],
+      [inbound, "inbound", `as=${escaped(source)}:\\d+ `],
     ] as const) {
-      await proxy.says(new RegExp(`${head}${name}\\] ${closed}`, "m"));
+      await proxy.says(new RegExp(`${head}${name}\\] ${line(as)}`, "m"));
       const accepting = `${head}${name}\\] Accepting connection from ${escaped(source)}:\\d+ with destination of ${escaped(host)}:8080$`;
       expect(proxy.output).toMatch(new RegExp(accepting, "m"));
       expect(proxy.output.match(/Closed connection/g)).toHaveLength(1);
     }
+    // The same client in both: by its own port there, as its proxy has told it here.
+    const [, client = "none"] = /Closed connection from (\S+) to/.exec(outbound.output) ?? [];
+    expect(inbound.output).toContain(` as=${client} `);
   },
 );
 

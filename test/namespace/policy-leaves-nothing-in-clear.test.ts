@@ -62,3 +62,35 @@ test(
   },
   msMax,
 );
+
+test.each([
+  ["whose client is excluded", (client: string) => `outbound: { exclude: [${client}] }`],
+  [
+    "whose port is passed through from now on",
+    () => "inbound: { ports: { 8080: { mode: passthrough } } }",
+  ],
+])(
+  "what an application answers on a connection %s is not in clear either",
+  async (_, change) => {
+    const mesh = Mesh.create();
+    const policy = new PolicyFile("{}");
+    mesh.proxies.push(await mesh.proxy(mesh.a), await mesh.proxy(mesh.b, policy.flags));
+    const servers: AgentSocket[] = [];
+    for (let turn = 0; turn < 10; turn += 1) {
+      const { client, server } = await mesh.connection();
+      expect(server.peer).toContain(mesh.a.address4);
+      server.chatter(marker);
+      await client.received(1_000_000);
+      servers.push(server);
+    }
+    const { bytes } = await capture(mesh.b, async () => {
+      policy.write(change(mesh.a.address4));
+      for (const server of servers) await server.finish();
+      await metricOnce(mesh.b, replaced, (count) => count === 1);
+    });
+    expect(bytes.includes(marker)).toBe(false);
+    const revoked = 'tcp_close_total{direction="inbound",how="revoked"}';
+    await metricOnce(mesh.b, revoked, (count) => count === 10);
+  },
+  msMax,
+);
