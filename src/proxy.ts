@@ -204,7 +204,7 @@ function keepRules(
       log.write("W", "rules", rulesChanged + (rules.isOurs ? "" : `: ${restart}`));
     },
     repaired: (kept) => {
-      const { ended, refusal } = endClear(clear(), kept);
+      const { ended, refusal } = endClear(clear, kept);
       const text = "the rules stand as they were written again: they were written anew";
       const too =
         ended === 0 ? "" : `, and ${ended} connections that had begun in clear were reset`;

@@ -68,9 +68,9 @@ function changeRules(difference: Difference, rules: Rules, changing: Changing): 
   const fits = difference.whole
     ? isDiverted(rules, fixed, listeningPorts())
     : becomesDiverted(generation.rules, rules, fixed, listeningPorts());
-  const first = installed.isOurs && !difference.whole ? endClear(fits) : noneInClear;
+  const first = installed.isOurs && !difference.whole ? endClear(() => fits) : noneInClear;
   const kept = writeRules(difference, changing);
-  const second = endClear(fits, kept);
+  const second = endClear(() => fits, kept);
   return { ended: first.ended + second.ended, refusal: first.refusal ?? second.refusal };
 }
 

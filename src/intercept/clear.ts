@@ -19,17 +19,19 @@ export type EndedClear = {
  * rules (`kept`).
  */
 export function endClear(
-  fits: (tuple: Tuple) => boolean,
+  fits: () => (tuple: Tuple) => boolean,
   kept: Connections = new Map(),
-  kernel: Kernel = ours,
+  { kernel, sockets }: Sight = { kernel: ours, sockets: theirSockets },
 ): EndedClear {
   let ended = 0;
   let refusal: string | null = null;
-  const own = ownSockets();
   const spared = new Set([...kept.values()].flat().map((fields) => concat(...fields).toHex()));
-  const isTheirs = (tuple: Tuple): boolean =>
-    !tuple.isOpening && !own.has(tuple.inode) && !spared.has(keyOf(tuple));
-  for (const tuple of readSockets().filter((one) => isTheirs(one) && fits(one))) {
+  const found = listed(() => {
+    const wanted = fits();
+    return sockets().filter((one) => !spared.has(keyOf(one)) && wanted(one));
+  });
+  if (typeof found === "string") return { ended, refusal: found };
+  for (const tuple of found) {
     try {
       using socket = kernel(family.diag);
       socket.send([destroySocket(tuple)]);
@@ -41,6 +43,24 @@ export function endClear(
     }
   }
   return { ended, refusal };
+}
+
+type Sight = { readonly kernel: Kernel; readonly sockets: () => readonly Tuple[] };
+
+/** Or why there is no list: without a free descriptor nothing can be listed, and that is no reason to end. */
+function listed(sockets: Sight["sockets"]): readonly Tuple[] | string {
+  try {
+    return sockets();
+  } catch (error) {
+    if (error instanceof Error && "code" in error) return error.message;
+    throw error;
+  }
+}
+
+/** Connections that are not ours, and have begun. */
+function theirSockets(): readonly Tuple[] {
+  const own = ownSockets();
+  return readSockets().filter(({ isOpening, inode }) => !isOpening && !own.has(inode));
 }
 
 /** As the kernel keeps it in a set: fields of a concatenation begin at multiples of four. */
