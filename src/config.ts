@@ -3,6 +3,7 @@ import { parseCidr, type Cidr } from "./net/cidr.ts";
 import type { SocketAddress } from "./net/address.ts";
 import type { HostCare } from "./policy/care.ts";
 import type { Policy } from "./policy/policy.ts";
+import { noProbes, type Probes } from "./probe/probe.ts";
 
 export type Config = {
   readonly credentials: CredentialFiles;
@@ -79,10 +80,12 @@ export type Fixed = {
   readonly tcpPort: number;
   /** Loopback port that diverted inbound TLS is accepted on. */
   readonly tlsPort: number;
-  /** Loopback port that diverted inbound connections to inspected ports are accepted on. */
+  /** Loopback port that diverted inbound connections of which the first bytes are to tell are accepted on. */
   readonly inspectPort: number;
   /** Port of the status server: never intercepted. */
   readonly statusPort: number;
+  /** What the kubelet may ask in clear, and from where. */
+  readonly probes: Probes;
 };
 
 /** A masked fwmark: packets to divert carry `value`, the proxy's own `value ^ mask`. Both are non-zero. */
@@ -136,6 +139,7 @@ export const defaultFixed: Fixed = {
   tlsPort: 2,
   inspectPort: 3,
   statusPort: 15_020,
+  probes: noProbes,
 };
 
 const byDefault = <T>(value: T): { readonly value: T; readonly origin: "default" } => ({

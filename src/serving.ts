@@ -11,6 +11,7 @@ import { listen, openDiverted, type Listener, type Takes } from "./net/listener.
 import type { SocketForm } from "./net/socket-form.ts";
 import { serveOutbound } from "./outbound.ts";
 import { admits } from "./policy/admission.ts";
+import { readsRequests } from "./probe/probe.ts";
 
 export type Serving = {
   readonly config: Config;
@@ -64,12 +65,15 @@ type Spot = {
   readonly kind: Takes["kind"];
 };
 
-/** Without a policy file no port is ever inspected. With one it listens from the start: a later policy may want it. */
+/**
+ * Without a policy file no port is ever inspected, but for probes. With one it listens from the start: a later policy may
+ * want it.
+ */
 function spotsOf({ fixed, policy }: Config): readonly Spot[] {
   const kinds = [
     { flag: "--tcp-port", port: fixed.tcpPort, kind: "plain" },
     { flag: "--tls-port", port: fixed.tlsPort, kind: "tls" },
-    ...(policy.file === null
+    ...(policy.file === null && !readsRequests(fixed.probes)
       ? []
       : [{ flag: "--inspect-port", port: fixed.inspectPort, kind: "undecided" } as const]),
   ] as const;

@@ -17,7 +17,7 @@ const layers = [
   ["intercept/", "tls/", "relay/", "accounting/", "source/"],
   ["config.ts"],
   ["policy/", "identity/"],
-  ["inspect/"],
+  ["inspect/", "probe/"],
   ["netlink/"],
   ["net/"],
   ["native/"],

@@ -3,7 +3,7 @@ import { readSync } from "node:fs";
 
 import { ProxyError } from "../errors.ts";
 import { tableBatch } from "../intercept/lower.ts";
-import { planOf, type ChainPlan, type Plan, type Rule } from "../intercept/plan.ts";
+import { planOf, type Plan, type Rule } from "../intercept/plan.ts";
 import { defaultFixed, defaultMark, defaultPolicy } from "../config.ts";
 import { interceptionOf } from "../policy/interception.ts";
 import { SystemCallError } from "../native/errno.ts";
@@ -64,12 +64,12 @@ type Trial = {
 };
 
 /** The table with one rule and nothing else. */
-function tryRule(hook: ChainPlan["hook"], rule: Rule): () => void {
+function tryRule(hook: "output" | "prerouting", rule: Rule): () => void {
   return () => {
     const type = hook === "output" ? "route" : "filter";
     tryTable({
       ...planOf(interceptionOf(defaultPolicy, defaultFixed)),
-      chains: [{ name: hook, type, hook, rules: [rule] }],
+      chains: [{ name: hook, base: { type, hook }, rules: [rule] }],
     });
   };
 }
@@ -145,7 +145,13 @@ const trials: readonly Trial[] = [
     title: "connection tracking in rules",
     act: tryRule("output", [{ kind: "reply" }, accept]),
     remedy: "modprobe nft_ct (CONFIG_NFT_CT).",
-    optional: "no --inbound-port, --exclude-inbound-port, --only-uid, --exclude-uid",
+    optional: "no --inbound-port, --exclude-inbound-port, --only-uid, --exclude-uid, --probe",
+  },
+  {
+    title: "sockets in rules",
+    act: tryRule("prerouting", [tcp, { kind: "socket" }, accept]),
+    remedy: "modprobe nft_socket (CONFIG_NFT_SOCKET).",
+    optional: "no probe of TCP and another of the same port, where --probe-mode is inspect",
   },
   {
     title: "resets by rules",

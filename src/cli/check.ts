@@ -21,6 +21,7 @@ import {
   type Wanted,
 } from "../check/machine.ts";
 import { findNeighbours } from "../check/neighbours.ts";
+import { findProbes } from "../check/probes.ts";
 import type { PolicySource } from "../config.ts";
 import { ProxyError } from "../errors.ts";
 import { planOf } from "../intercept/plan.ts";
@@ -37,6 +38,7 @@ import {
   type LimitFlags,
 } from "./options.ts";
 import { carefulPolicyOf, findCredentials, fixedOf, policySourceOf } from "./configuration.ts";
+import { addProbeOptions } from "./probes.ts";
 import { selfCommand } from "./self.ts";
 
 type CheckFlags = CredentialFlags & InterceptionFlags & LimitFlags & { readonly json?: boolean };
@@ -48,6 +50,7 @@ export function checkCommand(program: Command): void {
   addCredentialOptions(command);
   addPolicyOptions(command);
   addInterceptionOptions(command);
+  addProbeOptions(command);
   addListenOptions(command);
   addLimitOptions(command);
   command.action((flags: CheckFlags) => {
@@ -90,7 +93,7 @@ function sectionsOf(flags: CheckFlags, command: Command): readonly Section[] {
   const wanted: Wanted = { fixed, statusAddress, connectionsMax };
   const files = findCredentials(flags)?.files ?? null;
   return [
-    { title: "Configuration", findings: [finding] },
+    { title: "Configuration", findings: [finding, ...findProbes(fixed.probes)] },
     { title: "Kernel", findings: findKernel([...selfCommand(), "check-inside"]) },
     {
       title: "Privileges and limits",

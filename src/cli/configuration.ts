@@ -17,6 +17,7 @@ import { isInitialNetworkNamespace } from "../intercept/host.ts";
 import { parseSocketAddress, type SocketAddress } from "../net/address.ts";
 import { assertCareful, type HostCare } from "../policy/care.ts";
 import type { Policy, PortRule, SourceMode, Sourced } from "../policy/policy.ts";
+import { probesOf } from "./probes.ts";
 import { selfCommand } from "./self.ts";
 import type { CredentialFlags, InterceptionFlags, LimitFlags, RunFlags } from "./options.ts";
 
@@ -155,7 +156,7 @@ function originOf(command: Command, name: string): string {
   return command.getOptionValueSource(name) === "env" ? (option?.envVar ?? flag) : flag;
 }
 
-/** Throws ProxyError (USAGE) for ports that clash. */
+/** Throws ProxyError (USAGE) for ports that clash, and for probes that come from nowhere. */
 export function fixedOf(flags: InterceptionFlags, environment: Environment): Fixed {
   assertDistinct(flags);
   return {
@@ -167,6 +168,7 @@ export function fixedOf(flags: InterceptionFlags, environment: Environment): Fix
     tlsPort: flags.tlsPort,
     inspectPort: flags.inspectPort,
     statusPort: flags.statusAddress.port,
+    probes: probesOf(flags, environment["TPROXY_HOST_IPS"]),
   };
 }
 

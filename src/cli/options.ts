@@ -5,6 +5,7 @@ import { defaultLimits, defaultLogLines, defaultMark, type Mark } from "../confi
 import type { SocketAddress } from "../net/address.ts";
 import type { Cidr } from "../net/cidr.ts";
 import { sourceModes, type SourceMode } from "../policy/policy.ts";
+import type { ProbeFlags } from "./probes.ts";
 import * as values from "./values.ts";
 
 /** What commander hands over for the interception, in commander's spelling. */
@@ -22,7 +23,8 @@ export type InterceptionFlags = {
   readonly excludeUid?: readonly number[];
   readonly onlyUid?: readonly number[];
   readonly host?: boolean;
-} & PolicyFlags;
+} & PolicyFlags &
+  ProbeFlags;
 
 export type PolicyFlags = {
   readonly policy?: string;
@@ -147,7 +149,7 @@ export function addListenOptions(command: Command): void {
     parse: values.port,
     default: [2, "2"],
   });
-  add(command, "--inspect-port <port>", "port to listen on for audit and permissive ports", {
+  add(command, "--inspect-port <port>", "port to listen on where the first bytes tell", {
     parse: values.port,
     default: [3, "3"],
   });

@@ -15,6 +15,7 @@ import {
   addPolicyOptions,
   type InterceptionFlags,
 } from "./options.ts";
+import { addProbeOptions } from "./probes.ts";
 
 type RulesFlags = InterceptionFlags & {
   readonly print?: boolean;
@@ -34,6 +35,7 @@ export function rulesCommand(program: Command): void {
   command.addOption(new Option("--force", "remove them even while a proxy serves them"));
   addPolicyOptions(command);
   addInterceptionOptions(command);
+  addProbeOptions(command);
   addListenOptions(command);
   command.action((flags: RulesFlags) => {
     act(flags, command);

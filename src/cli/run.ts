@@ -17,6 +17,7 @@ import {
   addPolicyOptions,
   type RunFlags,
 } from "./options.ts";
+import { addProbeOptions } from "./probes.ts";
 import { formatDuration } from "./values.ts";
 
 /** Makes running the proxy what the program does without a command. */
@@ -24,6 +25,7 @@ export function runCommand(program: Command): void {
   addCredentialOptions(program);
   addPolicyOptions(program);
   addInterceptionOptions(program);
+  addProbeOptions(program);
   addListenOptions(program);
   addLimitOptions(program);
   addOtherOptions(program);

@@ -16,6 +16,7 @@ import {
   type CredentialFlags,
   type InterceptionFlags,
 } from "./options.ts";
+import { addProbeOptions } from "./probes.ts";
 import { socketAddress, spiffeId } from "./values.ts";
 
 type Flags = CredentialFlags &
@@ -35,6 +36,7 @@ export function whyCommand(program: Command): void {
   addCredentialOptions(command);
   addPolicyOptions(command);
   addInterceptionOptions(command);
+  addProbeOptions(command);
   addListenOptions(command);
   command.action((address: SocketAddress, flags: Flags) => {
     why(address, flags, command);

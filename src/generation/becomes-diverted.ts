@@ -3,6 +3,7 @@ import type { Fixed } from "../config.ts";
 import type { Tuple } from "../intercept/open-before.ts";
 import type { SocketAddress } from "../net/address.ts";
 import type { Rules } from "../policy/rules.ts";
+import { isLeftAlone } from "../probe/probe.ts";
 
 /** Ports that somebody listens on: a connection of one of these has begun at the other end. */
 export type Listening = ReadonlySet<number>;
@@ -25,14 +26,17 @@ export function becomesDiverted(
 /** Those that these rules divert, had they stood when they began. */
 export function isDiverted(
   rules: Rules,
-  { onlyUids, excludedUids, excludedDestinations, statusPort }: Fixed,
+  { onlyUids, excludedUids, excludedDestinations, statusPort, probes }: Fixed,
   listening: Listening,
 ): (tuple: Tuple) => boolean {
   const byUser = onlyUids !== "all" || excludedUids.length > 0;
   return (tuple) => {
     const port = tuple.sourcePort;
-    if (listening.has(port)) return port !== statusPort && rules.mode(port) !== "passthrough";
     const address = destinationOf(tuple);
+    if (listening.has(port)) {
+      const inClear = port === statusPort || isLeftAlone(probes, address, port);
+      return !inClear && rules.mode(port) !== "passthrough";
+    }
     const spared = excludedDestinations.some((one) => isSame(one, address));
     return !byUser && !spared && rules.diverts(address);
   };

@@ -297,7 +297,7 @@ const remedies: readonly {
   {
     applies: (error) => isErrno(error, "ENOENT") && isAbout(error, "add rule to chain"),
     remedy:
-      "The kernel lacks a part of nftables that this rule needs: modprobe nft_tproxy nft_fib_inet nft_ct " +
+      "The kernel lacks a part of nftables that this rule needs: modprobe nft_tproxy nft_fib_inet nft_ct nft_socket " +
       "(CONFIG_NFT_TPROXY and the like).",
   },
   {

@@ -134,6 +134,10 @@ function stepExpressions(plan: Plan, step: Step, known: Known): readonly vm.Expr
       return flagsAre(known, synAndAck, syn);
     case "resetting":
       return flagsAre(known, rst, rst);
+    case "no-data":
+      return headersAre(known, step.family, step.words);
+    case "socket":
+      return [vm.socketTransparent(), vm.cmp(vm.compare.atMost, Uint8Array.of(1))];
     case "in-set":
       return [
         ...keyExpressions(plan, step.set, known),
@@ -166,6 +170,8 @@ function stepExpressions(plan: Plan, step: Step, known: Known): readonly vm.Expr
       return [vm.resetConnection()];
     case "verdict":
       return [vm.decide(vm.verdict[step.verdict])];
+    case "goto":
+      return [vm.goTo(step.chain)];
   }
 }
 
@@ -256,6 +262,20 @@ function flagsAre(known: Known, mask: Uint8Array, value: Uint8Array): readonly v
     vm.payload(vm.base.transport, 13, 1),
     vm.bitwise(mask, Uint8Array.of(0)),
     vm.cmp(vm.compare.equal, value),
+  ];
+}
+
+/** TCP's data offset, and IP's length, of which IPv4's counts its own header: RFC 9293, 3.1; RFC 791, 3.1; RFC 8200, 3. */
+function headersAre(known: Known, family: 4 | 6, words: number): readonly vm.Expression[] {
+  const length = 4 * words + (family === 4 ? 20 : 0);
+  return [
+    ...tcpOnly(known),
+    vm.payload(vm.base.transport, 12, 1),
+    vm.bitwise(Uint8Array.of(0xf0), Uint8Array.of(0)),
+    vm.cmp(vm.compare.equal, Uint8Array.of(words << 4)),
+    ...familyOnly(family, known),
+    vm.payload(vm.base.network, family === 4 ? 2 : 4, 2),
+    vm.cmp(vm.compare.equal, be16(length)),
   ];
 }
 

@@ -83,9 +83,12 @@ function intervalText({ first, last }: Interval, family: 4 | 6): string {
 }
 
 function chainText(chain: ChainPlan, plan: Plan): readonly string[] {
+  const { name, base } = chain;
   return [
-    `  chain ${chain.name} {`,
-    `    type ${chain.type} hook ${chain.hook} priority mangle; policy accept;`,
+    `  chain ${name} {`,
+    ...(base === null
+      ? []
+      : [`    type ${base.type} hook ${base.hook} priority mangle; policy accept;`]),
     ...chain.rules.map((rule) => `    ${ruleText(rule, plan)}`),
     "  }",
   ];
@@ -127,10 +130,16 @@ function stepText(step: Step, plan: Plan): string {
       return `tproxy ${step.family === 4 ? "ip" : "ip6"} to ${step.family === 4 ? "127.0.0.1" : "[::1]"}:${step.port}`;
     case "resetting":
       return "tcp flags & rst == rst";
+    case "no-data":
+      return `tcp doff ${step.words} ${step.family === 4 ? `ip length ${20 + 4 * step.words}` : `ip6 length ${4 * step.words}`}`;
+    case "socket":
+      return "socket transparent <= 1";
     case "reset":
       return "reject with tcp reset";
     case "verdict":
       return step.verdict;
+    case "goto":
+      return `goto ${step.chain}`;
   }
 }
 

@@ -4,6 +4,14 @@ import { intervalsOf, type Cidr, type Interval } from "../net/cidr.ts";
 import type { SocketAddress } from "../net/address.ts";
 import { insideMark, ownMark } from "./marks.ts";
 import { neverIntercepted } from "../policy/policy.ts";
+import {
+  connectRules,
+  openProbeRules,
+  probeChains,
+  probeReplyRules,
+  probeSets,
+  readRules,
+} from "./probes.ts";
 
 export type Family = 4 | 6;
 
@@ -33,6 +41,10 @@ export type Step =
   | { readonly kind: "opening" }
   /** RST. */
   | { readonly kind: "resetting" }
+  /** Headers of so many words, and nothing after them; the IP header has no options. */
+  | { readonly kind: "no-data"; readonly family: Family; readonly words: number }
+  /** A socket here takes the packet: one that listens, too. */
+  | { readonly kind: "socket" }
   | { readonly kind: "in-set"; readonly set: string; readonly is: boolean }
   | { readonly kind: "not-local-destination" }
   | { readonly kind: "reply" }
@@ -43,6 +55,8 @@ export type Step =
   | { readonly kind: "set-connection-mark"; readonly value: number }
   | { readonly kind: "tproxy"; readonly family: Family; readonly port: number }
   | { readonly kind: "verdict"; readonly verdict: "accept" | "drop" | "return" }
+  /** The rest is that chain's to decide. */
+  | { readonly kind: "goto"; readonly chain: string }
   /** Answers with RST; after a match on TCP. */
   | { readonly kind: "reset" };
 
@@ -50,8 +64,11 @@ export type Rule = readonly Step[];
 
 export type ChainPlan = {
   readonly name: string;
-  readonly type: "filter" | "route";
-  readonly hook: "output" | "postrouting" | "prerouting";
+  /** Null for a chain that rules lead to. */
+  readonly base: {
+    readonly type: "filter" | "route";
+    readonly hook: Hook;
+  } | null;
   readonly rules: readonly Rule[];
 };
 
@@ -92,19 +109,10 @@ export function planOf(interception: Interception): Plan {
   return {
     ...frameOf(interception),
     chains: [
-      { name: "output", type: "route", hook: "output", rules: outputRules(interception) },
-      {
-        name: "postrouting",
-        type: "filter",
-        hook: "postrouting",
-        rules: guardRules(interception.mark),
-      },
-      {
-        name: "prerouting",
-        type: "filter",
-        hook: "prerouting",
-        rules: preroutingRules(interception),
-      },
+      ...probeChains(interception.probes),
+      base("output", "route", outputRules(interception)),
+      base("postrouting", "filter", guardRules(interception.mark)),
+      base("prerouting", "filter", preroutingRules(interception)),
     ],
   };
 }
@@ -117,18 +125,8 @@ export function gateOf(interception: Interception): Plan {
   return {
     ...frameOf(interception),
     chains: [
-      {
-        name: "output",
-        type: "filter",
-        hook: "output",
-        rules: [...leftAloneOutbound(interception), dropOpening],
-      },
-      {
-        name: "prerouting",
-        type: "filter",
-        hook: "prerouting",
-        rules: [...leftAloneInbound(interception), dropOpening],
-      },
+      base("output", "filter", [...leftAloneOutbound(interception), dropOpening]),
+      base("prerouting", "filter", [...leftAloneInbound(interception), dropOpening]),
     ],
   };
 }
@@ -140,7 +138,7 @@ export function gateOf(interception: Interception): Plan {
 export function heldOf(interception: Interception): Plan {
   const plan = planOf(interception);
   const chains = plan.chains.map((chain) =>
-    chain.hook === "output" ? { ...chain, rules: outputRules(interception, [dropOpening]) } : chain,
+    chain.name === "output" ? { ...chain, rules: outputRules(interception, [dropOpening]) } : chain,
   );
   return { ...plan, chains };
 }
@@ -151,11 +149,17 @@ export function heldOf(interception: Interception): Plan {
  */
 export function closedOf(interception: Interception): Plan {
   const plan = planOf(interception);
-  const rulesOf = { output: letResetsOut, prerouting: () => closedRules(interception) };
-  const chains = plan.chains.map((chain) =>
-    chain.hook === "postrouting" ? chain : { ...chain, rules: rulesOf[chain.hook](chain.rules) },
-  );
-  return { ...plan, chains };
+  const closed = (chain: ChainPlan): ChainPlan => {
+    if (chain.name === "output") return { ...chain, rules: letResetsOut(chain.rules) };
+    return chain.name === "prerouting" ? { ...chain, rules: closedRules(interception) } : chain;
+  };
+  return { ...plan, chains: plan.chains.map(closed) };
+}
+
+type Hook = "output" | "postrouting" | "prerouting";
+
+function base(hook: Hook, type: "filter" | "route", rules: readonly Rule[]): ChainPlan {
+  return { name: hook, base: { type, hook }, rules };
 }
 
 /** The ports of the proxy that a table's comment names, or null for another comment. */
@@ -190,6 +194,7 @@ function setsOf(of: Interception): readonly SetPlan[] {
     ...numbers("excluded-inbound-ports", "dport", [...of.excludedInboundPorts, of.statusPort]),
     ...numbers("clear-inbound-ports", "sport", of.excludedInboundPorts),
     ...numbers(inspectedSet(of), "dport", of.inspectedPorts.ports),
+    ...probeSets(of.probes),
     connections(4),
     connections(6),
   ];
@@ -290,6 +295,8 @@ function preroutingRules(of: Interception): readonly Rule[] {
     [...fromLo, ...divert(6, of.tcpPort)],
     [...fromLo, { kind: "verdict", verdict: "drop" }],
     ...leftAloneInbound(of),
+    ...readRules(of.probes, of.inspectPort),
+    ...connectRules(of.probes),
     ...inspectedRules(of),
     [tcp, ...divert(4, of.tlsPort)],
     [tcp, ...divert(6, of.tlsPort)],
@@ -317,7 +324,8 @@ function inspectedSet({ inspectedPorts }: Interception): string {
 function closedRules(of: Interception): readonly Rule[] {
   const reset: Step = { kind: "reset" };
   const toLo: Rule = [...divertedToLo(of), reset];
-  return [...strangersToAlias, toLo, ...leftAloneInbound(of), [opening, reset]];
+  const left = [...leftAloneInbound(of), ...connectRules(of.probes)];
+  return [...strangersToAlias, toLo, ...left, [opening, reset]];
 }
 
 /** The RST that the kernel answers with carries no data and no mark: it would be led to `lo`. */
@@ -347,6 +355,7 @@ function leftAloneInbound(of: Interception): readonly Rule[] {
     [{ kind: "not-local-destination" }, leave],
     [{ kind: "in-set", set: "excluded-inbound-ports", is: true }, leave],
     ...inboundScope(of.inboundPorts),
+    ...openProbeRules(of.probes),
   ];
 }
 
@@ -360,7 +369,8 @@ function inboundScope(ports: Interception["inboundPorts"]): readonly Rule[] {
 /** Conntrack is asked only where the configuration leaves something in clear that it alone can tell apart. */
 function usesConntrack(of: Interception): boolean {
   const byUid = of.excludedUids.length > 0 || of.onlyUids !== "all";
-  return byUid || of.excludedInboundPorts.length > 0 || of.inboundPorts !== "all";
+  const probed = probeReplyRules(of.probes, of.mark).length > 0;
+  return byUid || probed || of.excludedInboundPorts.length > 0 || of.inboundPorts !== "all";
 }
 
 /**
@@ -394,6 +404,7 @@ function clearReplyRules(of: Interception): readonly Rule[] {
   return [
     ...(of.excludedInboundPorts.length > 0 ? [ports] : []),
     ...(of.inboundPorts === "all" ? [] : [[{ kind: "reply" } as const, notCaptured, leave]]),
+    ...probeReplyRules(of.probes, of.mark),
   ];
 }
 

@@ -14,10 +14,12 @@ export const metaKey = {
   l4proto: 16,
 } as const;
 export const connectionKey = { direction: 1, mark: 3 } as const;
-export const compare = { equal: 0, notEqual: 1 } as const;
+export const compare = { equal: 0, notEqual: 1, atMost: 3 } as const;
 export const base = { network: 1, transport: 2 } as const;
 /** NF_DROP, NF_ACCEPT, NFT_RETURN. */
 export const verdict = { drop: 0, accept: 1, return: -5 } as const;
+/** NFT_GOTO. */
+const goToCode = -4;
 
 /** Register 1, 16 bytes; register 2 follows it. */
 export const register1 = 1;
@@ -117,6 +119,22 @@ export function decide(code: number): Expression {
     "immediate",
     attribute(1, be32(0)),
     nested(2, nested(2, attribute(1, be32(code)))),
+  );
+}
+
+/** The rest of the chain is another's. */
+export function goTo(chain: string): Expression {
+  const where = nested(2, attribute(1, be32(goToCode)), attribute(2, text(chain)));
+  return expression("immediate", attribute(1, be32(0)), nested(2, where));
+}
+
+/** Whether the socket that would take the packet is transparent (0, 1), into register 1; ends the rule without one. */
+export function socketTransparent(): Expression {
+  return expression(
+    "socket",
+    attribute(1, be32(0)),
+    attribute(2, be32(register1)),
+    attribute(3, be32(0)),
   );
 }
 

@@ -21,8 +21,9 @@ const inet = 1;
 
 export type ChainForm = {
   readonly name: string;
-  readonly type: "filter" | "route";
-  readonly hook: keyof typeof hooks;
+  /** Null for a chain that rules lead to. */
+  readonly base: { readonly type: "filter" | "route"; readonly hook: keyof typeof hooks } | null;
+  /** Of the hook. */
   readonly priority: number;
 };
 
@@ -79,17 +80,16 @@ export function getTable(table: string): Request {
   return request(1, 0, [attribute(1, text(table))], `look for table ${table}`);
 }
 
-/** A chain of a hook; what no rule decides is accepted. */
-export function addChain(table: string, chain: ChainForm): Request {
-  const hook = nested(4, attribute(1, be32(hooks[chain.hook])), attribute(2, be32(chain.priority)));
-  const body = [
-    attribute(1, text(table)),
-    attribute(3, text(chain.name)),
-    attribute(7, text(chain.type)),
-    attribute(5, be32(accept)),
-    hook,
-  ];
-  return request(3, flag.create, body, `add chain ${chain.name}`);
+/** A chain of a hook, where what no rule decides is accepted; or one that rules lead to. */
+export function addChain(table: string, { name, base, priority }: ChainForm): Request {
+  const body = [attribute(1, text(table)), attribute(3, text(name))];
+  if (base !== null)
+    body.push(
+      attribute(7, text(base.type)),
+      attribute(5, be32(accept)),
+      nested(4, attribute(1, be32(hooks[base.hook])), attribute(2, be32(priority))),
+    );
+  return request(3, flag.create, body, `add chain ${name}`);
 }
 
 export function addRule(table: string, chain: string, expressions: readonly Expression[]): Request {

@@ -14,6 +14,7 @@ import {
   type Policy,
   type SourceMode,
 } from "./policy.ts";
+import { probePorts, type Probes } from "../probe/probe.ts";
 import type { Rules } from "./rules.ts";
 
 export type Explanation = {
@@ -55,6 +56,7 @@ export function explainInbound(question: Question, rules: Rules, fixed: Fixed): 
   const mode = modeOf(rules.policy, address.port);
   const lines = [title, `  ${modeTexts[mode.value]} (${mode.value}, ${mode.origin})`];
   if (mode.value === "passthrough") return { lines, refused: false };
+  lines.push(...probeLines(fixed.probes, address));
   const demands = rules.client(address.port);
   const whom = demands.map((demand) => `  the client, with TLS, ${demandText(demand)}`);
   const anybody = "  the client, with TLS, may be anybody whom --ca-cert vouches for";
@@ -88,6 +90,25 @@ function leftAlone(address: SocketAddress, { outbound }: Policy, fixed: Fixed): 
     return "link-local and multicast addresses are nobody's to carry";
   if (outbound.mesh.value.some((range) => contains(range, ...place))) return null;
   return `it is in no range of the mesh (${outbound.mesh.origin})`;
+}
+
+/** What the node's own addresses get besides, at this port. */
+function probeLines(probes: Probes, { port, family }: SocketAddress): readonly string[] {
+  const declared = probes.declared.filter((probe) => probe.port === port);
+  const from = probes.sources.filter((range) => range.family === family);
+  if (declared.length === 0 || from.length === 0) return [];
+  const { open, connect, both } = probePorts(probes);
+  const connects = connect.includes(port);
+  const how = open.includes(port)
+    ? "everything in clear"
+    : connects && !both.includes(port)
+      ? "connections that carry nothing, and no others"
+      : `in clear ${connects ? "connections that carry nothing, and " : ""}what is a declared probe`;
+  const whence = from.map(({ text }) => text).join(", ");
+  const texts = declared.map(({ text }) => text).join(", ");
+  return [
+    `  from ${whence} (--probe-source): ${how} (--probe ${texts}, --probe-mode ${probes.mode})`,
+  ];
 }
 
 function ofUsers({ onlyUids, excludedUids }: Fixed): string {

@@ -49,6 +49,11 @@ test.each([
   [["--verify", "dns"], "--verify"],
   [["--trust-domain", "Example.org", "--verify", "spiffe"], "--trust-domain"],
   [["--status-address", "15020"], "--status-address"],
+  [["--probe", "https:8443/healthz"], "https cannot be read"],
+  [["--probe", "8080"], "--probe"],
+  [["--probe-source", "0.0.0.0/0"], "is a network, not a node"],
+  [["--probe-mode", "open"], "--probe-mode"],
+  [["rules", "--print", "--probe", "tcp:80"], "Say --probe-source"],
   [["--certt"], "Did you mean --cert?"],
   [["frobnicate"], "frobnicate"],
   [["--cert="], "--cert"],
@@ -76,6 +81,12 @@ test("a flag goes before the environment, the environment before the default", (
   expect(portOf(tproxy(print))).toBe("1");
   expect(portOf(tproxy(print, environment))).toBe("1001");
   expect(portOf(tproxy([...print, "--tcp-port", "1002"], environment))).toBe("1002");
+});
+
+test("a wrong address of the node in the environment names the variable", () => {
+  const environment = { TPROXY_HOST_IPS: "10.0.0.7,node-7" };
+  const { code, error } = tproxy(["rules", "--print", "--probe", "tcp:80"], environment);
+  expect([code, error]).toEqual([2, expect.stringContaining("TPROXY_HOST_IPS")]);
 });
 
 test("an empty value in the environment is none", () => {

@@ -30,8 +30,16 @@ test("where all is well it says so, and nothing has changed", async () => {
   const { code, report } = await check(pod, flagsOf(mesh.credentials(pod)));
   expect(report.findings.filter(({ level }) => level === "bad")).toEqual([]);
   expect([code, report.ok]).toEqual([0, true]);
-  expect(report.findings.filter(({ section }) => section === "Kernel")).toHaveLength(13);
+  expect(report.findings.filter(({ section }) => section === "Kernel")).toHaveLength(14);
   expect(await kernelState(pod)).toBe(before);
+});
+
+test("probes are named with the addresses that the pod's routes give them", async () => {
+  const pod = mesh.extraPod();
+  await pod.run(["ip", "route", "add", "default", "via", mesh.a.address4]);
+  const probes = ["--probe", "tcp:80", "--probe-source", "gateway"];
+  const { stdout } = await pod.run([...executable(), "check", ...probes]);
+  expect(stdout).toContain(`  ✓ probes: bypass: tcp:80 from ${mesh.a.address4}/32\n`);
 });
 
 test("people get signs and a summary", async () => {

@@ -3,6 +3,7 @@ import { defaultFixed, defaultPolicy, type Interception } from "../../src/config
 import { parseSocketAddress } from "../../src/net/address.ts";
 import { parseCidr } from "../../src/net/cidr.ts";
 import { interceptionOf } from "../../src/policy/interception.ts";
+import { noProbes, parseProbe, type Probes } from "../../src/probe/probe.ts";
 
 export const defaults: Interception = interceptionOf(defaultPolicy, defaultFixed);
 
@@ -22,4 +23,19 @@ export const everything: Interception = {
   inspectedPorts: { kind: "only", ports: [8082, 443] },
   inspectPort: 1003,
   statusPort: 15_021,
+  probes: noProbes,
+};
+
+const probes: Probes = {
+  mode: "bypass",
+  declared: ["http:8080/healthz", "tcp:5432", "grpc:9000"].map(parseProbe),
+  sources: ["10.0.0.7", "10.244.0.0/24", "fd00::7"].map(parseCidr),
+};
+
+export const bypassed: Interception = { ...defaults, probes };
+
+/** With a port that has probes of two kinds. */
+export const probed: Interception = {
+  ...defaults,
+  probes: { ...probes, mode: "inspect", declared: [...probes.declared, parseProbe("tcp:9000")] },
 };

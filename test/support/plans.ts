@@ -6,4 +6,7 @@ export const plans: Readonly<Record<string, Plan>> = {
   defaults: planOf(interceptions.defaults),
   everything: planOf(interceptions.everything),
   closed: closedOf(interceptions.everything),
+  "probes-bypass": planOf(interceptions.bypassed),
+  "probes-inspect": planOf(interceptions.probed),
+  "probes-closed": closedOf(interceptions.probed),
 };

@@ -9,6 +9,8 @@ import { parseSocketAddress } from "../../../src/net/address.ts";
 import { parsePolicy } from "../../../src/policy/document.ts";
 import { effectivePolicy } from "../../../src/policy/effective.ts";
 import { Rules } from "../../../src/policy/rules.ts";
+import { parseProbe } from "../../../src/probe/probe.ts";
+import { parseCidr } from "../../../src/net/cidr.ts";
 
 const own = parseSpiffeId("spiffe://a.example/me");
 const rules = (text: string): Rules =>
@@ -126,6 +128,22 @@ describe("stays", () => {
   test.each(questions)("%s", (_, question) => {
     expect(ends(question)).toBe(false);
   });
+});
+
+const probed = (text: string, mode: "bypass" | "inspect"): Partial<Fixed> => ({
+  probes: { mode, declared: [parseProbe(text)], sources: [parseCidr("192.0.2.7")] },
+});
+
+test.each([
+  ["bypass", "http:80/healthz", false],
+  ["bypass", "http:81/healthz", true],
+  ["inspect", "tcp:80", false],
+  ["inspect", "http:80/healthz", true],
+] as const)("%s of %s: a connection from the node ends: %p", (mode, text, is) => {
+  const fixed = probed(text, mode);
+  expect(ends({ before: open, after: closed, connection: inward, fixed })).toBe(is);
+  const elsewhere = "10.0.0.1:80 192.0.2.8:4000";
+  expect(ends({ before: open, after: closed, connection: elsewhere, fixed })).toBe(true);
 });
 
 function status(statusPort: number): Partial<Fixed> {

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 
 import { gateOf, planOf, setOf, type Plan, type Rule } from "../../../src/intercept/plan.ts";
-import { defaults, everything } from "../../support/interceptions.ts";
+import { bypassed, defaults, everything, probed } from "../../support/interceptions.ts";
 
 function rulesOf(plan: Plan, chain: string): readonly Rule[] {
   return plan.chains.find(({ name }) => name === chain)?.rules ?? [];
@@ -38,6 +38,8 @@ describe("the plan", () => {
     expect(asksConntrack(planOf({ ...defaults, excludedInboundPorts: [80] }))).toBe(true);
     expect(asksConntrack(planOf({ ...defaults, inboundPorts: [80] }))).toBe(true);
     expect(asksConntrack(planOf({ ...defaults, excludedUids: [0] }))).toBe(true);
+    expect(asksConntrack(planOf(bypassed))).toBe(true);
+    expect(asksConntrack(planOf(probed))).toBe(true);
   });
 
   test("always leaves the status port, link-local and multicast alone", () => {
@@ -48,14 +50,17 @@ describe("the plan", () => {
       expect(setOf(plan, name).elements).toMatchObject({ kind: "intervals" });
   });
 
-  test.each([defaults, everything])("names only sets that it has", (interception) => {
-    for (const plan of [planOf(interception), gateOf(interception)]) {
-      const steps = plan.chains.flatMap(({ rules }) => rules.flat());
-      const named = steps.flatMap((step) => ("set" in step ? [step.set] : []));
-      expect(named).not.toHaveLength(0);
-      expect(plan.sets.map(({ name }) => name)).toEqual(expect.arrayContaining(named));
-    }
-  });
+  test.each([defaults, everything, bypassed, probed])(
+    "names only sets that it has",
+    (interception) => {
+      for (const plan of [planOf(interception), gateOf(interception)]) {
+        const steps = plan.chains.flatMap(({ rules }) => rules.flat());
+        const named = steps.flatMap((step) => ("set" in step ? [step.set] : []));
+        expect(named).not.toHaveLength(0);
+        expect(plan.sets.map(({ name }) => name)).toEqual(expect.arrayContaining(named));
+      }
+    },
+  );
 
   test("the gate lets nothing begin that the plan would divert", () => {
     for (const { rules } of gateOf(defaults).chains)

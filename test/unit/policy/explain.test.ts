@@ -8,6 +8,8 @@ import { parsePolicy } from "../../../src/policy/document.ts";
 import { effectivePolicy } from "../../../src/policy/effective.ts";
 import { explainInbound, explainOutbound, type Explanation } from "../../../src/policy/explain.ts";
 import { Rules } from "../../../src/policy/rules.ts";
+import { parseProbe } from "../../../src/probe/probe.ts";
+import { parseCidr } from "../../../src/net/cidr.ts";
 
 const text = `trustDomain: cluster.local
 inbound:
@@ -80,4 +82,27 @@ test.each([
   const { lines, refused } = why(way, address, peer);
   expect(lines.at(-1)).toBe(`  ${peer}: ${says}`);
   expect(refused).toBe(says !== "accepted");
+});
+
+test.each([
+  ["bypass", 80, "from 10.0.0.7/32 (--probe-source): everything in clear (--probe http:80/live,"],
+  ["inspect", 80, "in clear connections that carry nothing, and what is a declared probe (--probe"],
+  ["inspect", 81, "from 10.0.0.7/32 (--probe-source): in clear what is a declared probe (--probe"],
+  ["inspect", 82, "connections that carry nothing, and no others (--probe tcp:82,"],
+] as const)("probes by %s, inward to port %d: %s", (mode, port, says) => {
+  const declared = ["http:80/live", "tcp:80", "grpc:81", "tcp:82"].map(parseProbe);
+  const sources = ["10.0.0.7", "fd00::7"].map(parseCidr);
+  const probes = { mode, declared, sources };
+  const question = { address: parseSocketAddress(`10.0.0.1:${port}`), peer: null };
+  const { lines } = explainInbound(question, rules, { ...fixed, probes });
+  expect(lines.join("\n")).toContain(says);
+  expect(lines.join("\n")).toContain("mutual TLS; plain text is refused");
+});
+
+test.each(["10.0.0.1:83", "10.0.0.1:22"])("no probe is told of at %s", (address) => {
+  const declared = ["http:80/live", "tcp:22"].map(parseProbe);
+  const probes = { mode: "bypass", declared, sources: [parseCidr("10.0.0.7")] } as const;
+  const question = { address: parseSocketAddress(address), peer: null };
+  const { lines } = explainInbound(question, rules, { ...fixed, probes });
+  expect(lines.join("\n")).not.toContain("--probe");
 });

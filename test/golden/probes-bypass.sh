@@ -1,0 +1,127 @@
+# Marked packets are led to lo, where the rules below hand them to the proxy.
+ip -4 addr add 169.254.77.1/32 dev lo scope host
+ip -4 rule add fwmark 0x0000000a/0x0000000f iif lo lookup 29808 priority 100
+ip -4 route add local default dev lo table 29808
+ip -6 addr add fd74:7072:6f78:7931::1/128 dev lo preferred_lft 0
+ip -6 rule add fwmark 0x0000000a/0x0000000f iif lo lookup 29808 priority 100
+ip -6 route add local default dev lo table 29808
+
+nft -f - <<'END'
+table inet tls-tproxy
+delete table inet tls-tproxy
+table inet tls-tproxy {
+  comment "diverts to the proxy on ports 1 and 2"
+  set mesh4 {
+    type ipv4_addr
+    flags interval
+    elements = { 10.0.0.0/8, 100.64.0.0/10, 172.16.0.0/12, 192.168.0.0/16 }
+  }
+  set mesh6 {
+    type ipv6_addr
+    flags interval
+    elements = { fc00::/7 }
+  }
+  set excluded4 {
+    type ipv4_addr
+    flags interval
+    elements = { 169.254.0.0/16, 224.0.0.0/4, 255.255.255.255 }
+  }
+  set excluded6 {
+    type ipv6_addr
+    flags interval
+    elements = { fe80::/10, ff00::/8 }
+  }
+  set excluded-inbound-ports {
+    type inet_service
+    elements = { 15020 }
+  }
+  set probe-sources4 {
+    type ipv4_addr
+    flags interval
+    elements = { 10.0.0.7, 10.244.0.0/24 }
+  }
+  set probe-sources6 {
+    type ipv6_addr
+    flags interval
+    elements = { fd00::7 }
+  }
+  set probe-answers4 {
+    type ipv4_addr
+    flags interval
+    elements = { 10.0.0.7, 10.244.0.0/24 }
+  }
+  set probe-answers6 {
+    type ipv6_addr
+    flags interval
+    elements = { fd00::7 }
+  }
+  set probe-ports {
+    type inet_service
+    elements = { 5432, 8080, 9000 }
+  }
+  set probe-answer-ports {
+    type inet_service
+    elements = { 5432, 8080, 9000 }
+  }
+  set open-before4 {
+    type ipv4_addr . inet_service . ipv4_addr . inet_service
+    size 65536
+    flags dynamic
+  }
+  set open-before6 {
+    type ipv6_addr . inet_service . ipv6_addr . inet_service
+    size 65536
+    flags dynamic
+  }
+  chain output {
+    type route hook output priority mangle; policy accept;
+    meta mark & 0x0000000f == 0x0000000f oifname "lo" tcp flags & (syn | ack) == syn delete @open-before4 { ip daddr . tcp dport . ip saddr . tcp sport }
+    meta mark & 0x0000000f == 0x0000000f oifname "lo" tcp flags & (syn | ack) == syn delete @open-before6 { ip6 daddr . tcp dport . ip6 saddr . tcp sport }
+    meta mark & 0x0000000f == 0x00000005 oifname "lo" ct mark set ct mark & 0xfffffff0 | 0x0000000a
+    meta mark & 0x0000000f == 0x0000000f oifname "lo" ct mark set ct mark & 0xfffffff0 | 0x0000000a
+    ip saddr 169.254.77.1 meta mark set meta mark & 0xfffffff0 | 0x0000000a return
+    ip6 saddr fd74:7072:6f78:7931::1 meta mark set meta mark & 0xfffffff0 | 0x0000000a return
+    meta mark & 0x0000000f == 0x00000005 return
+    meta mark & 0x0000000f == 0x0000000f return
+    oifname "lo" return
+    meta l4proto != tcp return
+    ip daddr != @mesh4 return
+    ip6 daddr != @mesh6 return
+    ip daddr @excluded4 return
+    ip6 daddr @excluded6 return
+    tcp flags & (syn | ack) == syn delete @open-before4 { ip saddr . tcp sport . ip daddr . tcp dport }
+    tcp flags & (syn | ack) == syn delete @open-before6 { ip6 saddr . tcp sport . ip6 daddr . tcp dport }
+    tcp flags & (syn | ack) == syn ct mark set ct mark & 0xfffffff0 | 0x0000000a
+    ct mark & 0x0000000f == 0x00000005 return
+    ip saddr . tcp sport . ip daddr . tcp dport @open-before4 return
+    ip6 saddr . tcp sport . ip6 daddr . tcp dport @open-before6 return
+    ip daddr @probe-answers4 tcp sport @probe-answer-ports ct mark & 0x0000000f != 0x0000000a return
+    ip6 daddr @probe-answers6 tcp sport @probe-answer-ports ct mark & 0x0000000f != 0x0000000a return
+    meta mark set meta mark & 0xfffffff0 | 0x0000000a
+  }
+  chain postrouting {
+    type filter hook postrouting priority mangle; policy accept;
+    meta mark & 0x0000000f == 0x0000000a oifname != "lo" drop
+    meta mark & 0x0000000f == 0x0000000f oifname != "lo" drop
+    ip saddr 169.254.77.1 oifname != "lo" drop
+    ip6 saddr fd74:7072:6f78:7931::1 oifname != "lo" drop
+  }
+  chain prerouting {
+    type filter hook prerouting priority mangle; policy accept;
+    iifname != "lo" ip daddr 169.254.77.1 drop
+    iifname != "lo" ip6 daddr fd74:7072:6f78:7931::1 drop
+    iifname "lo" meta mark & 0x0000000f == 0x0000000a meta l4proto tcp tproxy ip to 127.0.0.1:1 accept
+    iifname "lo" meta mark & 0x0000000f == 0x0000000a meta l4proto tcp tproxy ip6 to [::1]:1 accept
+    iifname "lo" meta mark & 0x0000000f == 0x0000000a meta l4proto tcp drop
+    iifname "lo" return
+    meta l4proto != tcp return
+    fib daddr type != local return
+    tcp dport @excluded-inbound-ports return
+    ip saddr @probe-sources4 tcp dport @probe-ports return
+    ip6 saddr @probe-sources6 tcp dport @probe-ports return
+    meta l4proto tcp tproxy ip to 127.0.0.1:2 accept
+    meta l4proto tcp tproxy ip6 to [::1]:2 accept
+    tcp flags & (syn | ack) == syn drop
+  }
+}
+END

@@ -1,0 +1,18 @@
+/**
+ * A program that fakes a source address: `bun impostor.ts SOURCE DESTINATION`, both like 10.0.0.1:80. From a transparent socket
+ * it asks for a connection and says what has become of it when the kernel's patience for the first answers is over.
+ */
+import * as native from "../../src/native/native.ts";
+import { encodeSocketAddress, parseSocketAddress } from "../../src/net/address.ts";
+
+const [, , source = "", destination = ""] = process.argv;
+const from = parseSocketAddress(source);
+const family = from.family === 4 ? native.family.inet : native.family.inet6;
+const fd = native.openStream(family);
+native.setTransparent(fd, family);
+native.setReuseAddress(fd);
+native.bind(fd, encodeSocketAddress(from));
+native.beginConnect(fd, encodeSocketAddress(parseSocketAddress(destination)));
+// The second SYN goes out after one second.
+await Bun.sleep(1500);
+console.log(native.tcpState(fd));
