@@ -11,6 +11,7 @@ import type { SocketAddress } from "./net/address.ts";
 import { ephemeralPorts, Rotation, type Ports } from "./net/ports.ts";
 import { formOf, type SocketForm } from "./net/socket-form.ts";
 import type { Rules } from "./policy/rules.ts";
+import type { Probes } from "./probe/probe.ts";
 import { SilentPorts, type ReachOptions } from "./source/reach.ts";
 import { leadsBack } from "./source/way-back.ts";
 import { WireTuples } from "./source/wire-tuples.ts";
@@ -23,6 +24,7 @@ export type Context = {
   readonly limits: Limits;
   /** Those that hold now: asked for every connection, because the policy changes. */
   readonly rules: () => Rules;
+  readonly probes: Probes;
   /** For what is terminated here, by the credentials in use now. */
   readonly terminating: () => TLSOptions;
   readonly source: Source;
@@ -61,6 +63,7 @@ export function makeContext(
     originator: originatorOf(generation, limits, form),
     source: sourceOf(config, limits),
     rules: () => generation.rules,
+    probes: config.fixed.probes,
     terminating: () => generation.terminating,
   };
 }

@@ -4,6 +4,8 @@ import { firstBytes } from "./inspect/first-bytes.ts";
 import type { Intercepted } from "./net/listener.ts";
 import { decide } from "./policy/destination.ts";
 import type { PlainMode } from "./policy/policy.ts";
+import { probesOf } from "./probe/probe.ts";
+import { Screening } from "./probe/screening.ts";
 import { splice } from "./relay/splice.ts";
 import { attemptsOf, type Facts } from "./source/attempts.ts";
 import { hear } from "./source/hear.ts";
@@ -25,7 +27,11 @@ export async function serveInbound(downstream: Intercepted, context: Context): P
       if (peer.told) await downstream.stream.dismiss(context.limits.dismissMsMax);
       return;
     }
-    if (peer.kind === "plain") context.ledger.letIn(record, peer.mode, peer.speaks);
+    if (peer.kind === "probe") {
+      record.probe = peer.probe;
+      const { refusal } = peer.probe;
+      if (refusal !== null) return record.refuse({ reason: null, detail: refusal.detail });
+    } else if (peer.kind === "plain") context.ledger.letIn(record, peer.mode, peer.speaks);
     else context.ledger.meet(record, peer.identity);
 
     const heard = await hear(downstream.stream, context.limits.handshakeMsMax);
@@ -62,16 +68,25 @@ function factsOf(
   };
 }
 
-/** A strict port's connections are TLS. On an inspected port the first bytes tell, and the mode of this moment decides. */
+/**
+ * A strict port's connections are TLS, but for the node's probes. On an inspected port the first bytes tell, and the mode of
+ * this moment decides.
+ */
 async function receive(downstream: Intercepted, context: Context): Promise<Received> {
   const { stream, original } = downstream;
   const { limits, rules, terminating } = context;
   const began = performance.now();
+  const left = (): number => Math.max(1, limits.handshakeMsMax - (performance.now() - began));
   if (downstream.undecided) {
     const first = await firstBytes(stream, limits);
     const mode = rules().mode(original.port);
+    const declared = probesOf(context.probes, downstream.peer, original.port);
     if (first === "ours") stream.startTls(terminating());
-    else if (first === "gone") stream.terminate("");
+    else if (mode === "strict" && declared.length > 0) {
+      const probe = new Screening(declared);
+      await probe.begin(stream, first, left());
+      return { kind: "probe", probe };
+    } else if (first === "gone") stream.terminate("");
     else if (mode === "strict") return { ...plainText, kind: "refuse" };
     else {
       stream.startPlain();
@@ -82,12 +97,13 @@ async function receive(downstream: Intercepted, context: Context): Promise<Recei
       };
     }
   }
-  const left = Math.max(1, limits.handshakeMsMax - (performance.now() - began));
-  return await terminate(stream, left, () => rules().client(original.port));
+  return await terminate(stream, left(), () => rules().client(original.port));
 }
 
 type Received =
-  Terminated | { readonly kind: "plain"; readonly mode: PlainMode; readonly speaks: boolean };
+  | Terminated
+  | { readonly kind: "plain"; readonly mode: PlainMode; readonly speaks: boolean }
+  | { readonly kind: "probe"; readonly probe: Screening };
 
 /** The policy has become strict while the first bytes were on their way. */
 const plainText = {

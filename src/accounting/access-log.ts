@@ -26,6 +26,7 @@ export function accessFields(record: ConnectionRecord, now: number): Fields {
     outcome: outcome.kind,
     peer: identity === null ? null : describeIdentity(identity),
     plaintext: record.plain,
+    probe: record.probe?.kind ?? null,
     as: record.as === null ? null : formatSocketAddress(record.as),
     sent: record.downstream.bytesRead,
     received: outcome.kind === "relayed" ? outcome.upstream.bytesRead : 0,
@@ -76,8 +77,9 @@ export function accessLine(record: ConnectionRecord, now: number): string {
   }
 }
 
-function peerText({ identity, plain }: ConnectionRecord): string {
+function peerText({ identity, plain, probe }: ConnectionRecord): string {
   if (identity !== null) return describeIdentity(identity);
+  if (probe !== null) return `probe (${probe.kind})`;
   return plain === null ? "-" : `plaintext (${plain})`;
 }
 

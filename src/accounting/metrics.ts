@@ -3,6 +3,9 @@ import { Counter, Gauge, Histogram, Registry } from "prom-client";
 
 import { handshakeFailures } from "../tls/failure.ts";
 import type { PlainMode } from "../policy/policy.ts";
+import { refusals } from "../probe/judge.ts";
+import { probeKinds } from "../probe/probe.ts";
+import { refusalOf } from "../probe/screening.ts";
 import { sourceReasons } from "../source/attempts.ts";
 import type { Seen } from "../source/reach.ts";
 import { endingOf, type ConnectionRecord, type Direction } from "./record.ts";
@@ -52,6 +55,11 @@ export class Metrics {
     "inbound connections, by what of the client's address the application sees, and why not more",
     ["kept", "reason"],
   );
+  readonly #probes = this.#counter(
+    "probes_total",
+    "what the node has asked in clear on a declared port, as far as the proxy reads it",
+    ["kind", "outcome", "reason"],
+  );
   readonly #open = new Gauge({
     name: "tcp_open_connections",
     help: "connections that are open now",
@@ -72,6 +80,10 @@ export class Metrics {
     for (const reason of sourceReasons) this.#seen.inc({ kept: "none", reason }, 0);
     for (const kept of ["ip-port", "ip"]) this.#seen.inc({ kept, reason: "as-asked" }, 0);
     for (const mode of ["audit", "permissive"]) this.#plain.inc({ mode }, 0);
+    for (const kind of probeKinds) {
+      this.#probes.inc({ kind, outcome: "passed", reason: "declared" }, 0);
+      for (const reason of refusals) this.#probes.inc({ kind, outcome: "refused", reason }, 0);
+    }
     for (const direction of ["inbound", "outbound"] as const) {
       this.#opened.inc({ direction }, 0);
       this.#open.set({ direction }, 0);
@@ -99,6 +111,15 @@ export class Metrics {
     if ("failure" in outcome && outcome.failure !== null)
       this.#failures.inc({ direction, reason: outcome.failure });
     addBytes(this.#ended, record);
+    this.#probed(record);
+  }
+
+  #probed({ probe, outcome }: ConnectionRecord): void {
+    if (probe === null) return;
+    const { kind } = probe;
+    const reason = refusalOf(probe, outcome.kind === "unreached");
+    if (reason === null) this.#probes.inc({ kind, outcome: "passed", reason: "declared" });
+    else this.#probes.inc({ kind, outcome: "refused", reason });
   }
 
   /** Plain text that was let in. */

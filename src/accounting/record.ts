@@ -6,6 +6,7 @@ import type { Intercepted } from "../net/listener.ts";
 import type { OriginalDestination } from "../net/original-destination.ts";
 import type { Stream } from "../net/stream.ts";
 import type { PlainMode } from "../policy/policy.ts";
+import type { Screening } from "../probe/screening.ts";
 import type { Seen } from "../source/reach.ts";
 import type { HandshakeFailure } from "../tls/failure.ts";
 
@@ -41,6 +42,8 @@ export class ConnectionRecord {
   identity: PeerIdentity | null = null;
   /** The mode of a port that has let plain text in, null for TLS. */
   plain: PlainMode | null = null;
+  /** What the node has asked in clear on a declared port. */
+  probe: Screening | null = null;
   /** When the first of the certificates that it was made with expires, milliseconds since 1970. */
   notAfter = Infinity;
   /** From the connection's beginning until its peer was verified; null as long as nobody was. */

@@ -16,6 +16,14 @@ export type Readiness =
  */
 export const heldBytesMax = 1 << 20;
 
+/** Sees a leg's bytes before anybody else does. */
+export type Screen = {
+  /** What of them may pass, or the fault that ends the leg. */
+  readonly pass: (chunk: Uint8Array) => Uint8Array | string;
+  /** The peer says no more. */
+  readonly end: () => void;
+};
+
 /** How a leg ended. `cut`: without its orderly end (RST, time-out, refusal). */
 export type Ending = "open" | "clean" | "cut";
 
@@ -38,6 +46,7 @@ export class Stream {
   readonly #settleGone: () => void;
   #socket: Socket<Stream> | null = null;
   #partner: Stream | null = null;
+  #screen: Screen | null = null;
   #linger: Deadline | null = null;
   #lingerMsMax = 0;
   /** Read before there was a partner: bytes that came with the last handshake record. */
@@ -104,6 +113,13 @@ export class Stream {
   startPlain(): void {
     this.#tls = false;
     this.onReady(null);
+  }
+
+  /** An undecided leg is a plain one of which `screen` says what passes, from now on: it is read at once. */
+  startScreened(screen: Screen): void {
+    this.#screen = screen;
+    this.startPlain();
+    this.#resume();
   }
 
   /** An undecided leg is TLS, terminated here: `ready` says how the handshake went. */
@@ -202,11 +218,8 @@ export class Stream {
   onData(chunk: Uint8Array): void {
     this.bytesRead += chunk.length;
     if (this.#dismissed) return;
-    if (this.#partner !== null) this.#partner.#send(chunk);
-    else {
-      this.#early.push(chunk);
-      this.#wake();
-    }
+    if (this.#screen === null) this.#pass(chunk);
+    else this.#passScreened(this.#screen.pass(chunk));
   }
 
   onDrain(): void {
@@ -229,6 +242,7 @@ export class Stream {
     }
     this.#readEnded = true;
     this.#wake();
+    this.#screen?.end();
     if (this.#dismissed) this.#socket?.end();
     if (this.#partner !== null) this.#partner.#endWrite();
   }
@@ -274,6 +288,19 @@ export class Stream {
     this.#wake = come.resolve;
     this.#resume();
     await come.promise;
+  }
+
+  #pass(chunk: Uint8Array): void {
+    if (this.#partner !== null) this.#partner.#send(chunk);
+    else {
+      this.#early.push(chunk);
+      this.#wake();
+    }
+  }
+
+  #passScreened(passed: Uint8Array | string): void {
+    if (typeof passed === "string") this.terminate(passed);
+    else if (passed.length > 0) this.#pass(passed);
   }
 
   /** Until its end was sent, a leg that goes with the process goes by RST: a cut must not look like an end. */

@@ -167,3 +167,67 @@ test("a reset that a write meets first is no end for the other leg", async () =>
   one.stop();
   other.stop();
 });
+
+/** An accepted leg that is screened, and its client. */
+async function screened(
+  pass: (chunk: Uint8Array) => Uint8Array | string,
+): Promise<{ leg: Stream; client: Bun.Socket; ended: Promise<unknown> }> {
+  const { promise, resolve } = Promise.withResolvers<Stream>();
+  const { promise: ended, resolve: end } = Promise.withResolvers<unknown>();
+  const listener = Bun.listen<Stream>({
+    hostname,
+    port: 0,
+    allowHalfOpen: true,
+    socket: {
+      ...streamHandlers,
+      open: (socket) => {
+        socket.data = Stream.undecided();
+        socket.data.attach(socket);
+        socket.data.pause();
+        resolve(socket.data);
+      },
+    },
+  });
+  const client = await Bun.connect({
+    hostname,
+    port: listener.port,
+    socket: { data: () => undefined, close: (_, error) => end(error) },
+  });
+  const leg = await promise;
+  leg.startScreened({ pass, end: () => undefined });
+  listener.stop();
+  return { leg, client, ended };
+}
+
+test("a screened leg is read at once, and its partner gets what the screen lets pass", async () => {
+  const seen: string[] = [];
+  const waiting = Promise.withResolvers<null>();
+  const { leg, client } = await screened((chunk) => {
+    seen.push(Buffer.from(chunk).toString());
+    waiting.resolve(null);
+    return chunk.subarray(1);
+  });
+  client.write("abc");
+  await waiting.promise;
+  const { promise, resolve } = Promise.withResolvers<string>();
+  const reader = Bun.listen({
+    hostname,
+    port: 0,
+    socket: { data: (_, chunk) => resolve(chunk.toString()) },
+  });
+  const partner = new Stream(false, true);
+  const options = { hostname, port: reader.port, data: partner };
+  await Bun.connect<Stream>({ ...options, socket: { ...streamHandlers, open } });
+  leg.join(partner, 1000);
+  expect([await promise, seen]).toEqual(["bc", ["abc"]]);
+  leg.terminate("");
+  reader.stop(true);
+});
+
+test("what a screen refuses ends the leg by RST, with its words", async () => {
+  const { leg, client, ended } = await screened(() => "no probe");
+  client.write("abc");
+  await leg.gone;
+  expect([leg.ending, leg.fault]).toEqual(["cut", "no probe"]);
+  expect(await ended).toMatchObject({ code: "ECONNRESET" });
+});

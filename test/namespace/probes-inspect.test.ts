@@ -1,0 +1,159 @@
+/** --probe-mode inspect: from the node's own addresses declared probes pass and nothing else does. */
+import { beforeAll, describe, expect, test } from "bun:test";
+
+import { probe, type Question } from "../support/kubelet.ts";
+import { Mesh } from "../support/mesh.ts";
+import type { Running } from "../support/pods.ts";
+import { serveProbed } from "../support/probed.ts";
+import { curl } from "../support/programs.ts";
+import { metricOnce, metrics } from "../support/status.ts";
+
+const mesh = Mesh.create();
+const { a, b, c } = mesh;
+const node = mesh.extraPod();
+const sources = `${node.address4},${node.address6}`;
+const paths = ["healthz", "hang", "broken", "moved", "astray", "away"];
+const probes = [...paths.map((path) => `http:8080/${path}`), "http:8081/healthz"].join(",");
+const options = ["--probe", probes, "--probe-source", sources, "--probe-mode", "inspect"];
+const limits = ["--first-bytes-timeout", "300ms", "--handshake-timeout", "1500ms"];
+let web: Running;
+
+beforeAll(async () => {
+  mesh.proxies.push(await mesh.proxy(a), await mesh.proxy(b, [...options, ...limits]));
+  web = await serveProbed(b, "http", 8080);
+});
+
+const http = { kind: "http", port: 8080, timeoutMs: 4000 } as const;
+
+function counted(kind: string, outcome: string, reason: string): string {
+  return `probes_total{kind="${kind}",outcome="${outcome}",reason="${reason}"}`;
+}
+
+/** Does something, and waits until this is one more. */
+async function oneMore(sample: string, act: () => Promise<void>): Promise<void> {
+  const before = (await metrics(b)).get(sample) ?? Number.NaN;
+  await act();
+  await metricOnce(b, sample, (count) => count === before + 1);
+}
+
+describe.each(["address4", "address6"] as const)("over %s", (family) => {
+  const host = b[family];
+  const asked = async (question: Question, from = node): Promise<string> =>
+    await probe(from, { ...question, host });
+
+  /** Says something from the node's address, and what comes of it. */
+  async function said(text: string, port = 8080): Promise<string> {
+    const client = await node.agent.connect(host, port);
+    await client.say(text);
+    const { text: answer, ending } = await client.finish();
+    return `${answer.split("\r\n")[0] ?? ""} ${ending}`.trim();
+  }
+
+  describe("an HTTP probe", () => {
+    test("that is declared is answered by the application, query and all", async () => {
+      await oneMore(counted("http", "passed", "declared"), async () => {
+        const answer = await asked({ ...http, path: "/healthz?full=1" });
+        expect(answer).toBe("success: ok /healthz?full=1");
+      });
+      await mesh.proxies[1]?.says(/Closed connection from \S+ to \S+:8080\]?: peer=probe \(http\)/);
+    });
+
+    test("fails as the application does", async () => {
+      expect(await asked({ ...http, path: "/broken" })).toBe("failure: status 500");
+    });
+
+    test("is a time-out where the application hangs", async () => {
+      const hung = { ...http, path: "/hang", timeoutMs: 500 };
+      expect(await asked(hung)).toBe("failure: timeout");
+    });
+
+    test("fails where the application is dead, and counts as unreached", async () => {
+      await oneMore(counted("http", "refused", "unreached"), async () => {
+        expect(await asked({ ...http, port: 8081, path: "/healthz" })).toStartWith("failure: E");
+      });
+    });
+
+    test("follows a redirect to a declared path of the same host", async () => {
+      expect(await asked({ ...http, path: "/moved" })).toBe("success: ok /healthz");
+      expect(await asked({ ...http, path: "/away" })).toBe("warning: redirect to another host");
+    });
+
+    test("follows no redirect to another path, and the log says what to declare", async () => {
+      await oneMore(counted("http", "refused", "path"), async () => {
+        expect(await asked({ ...http, path: "/astray" })).toStartWith("failure: E");
+      });
+      await mesh.proxies[1]?.says(
+        /Refused connection .*the path "\/secret" is not declared: --probe .*redirected/,
+      );
+      expect(web.output).not.toContain("/secret");
+    });
+  });
+
+  test.each([
+    ["path", "GET /undeclared HTTP/1.1\r\nHost: b\r\n\r\n"],
+    ["method", "POST /healthz HTTP/1.1\r\nHost: b\r\nContent-Length: 0\r\n\r\n"],
+    ["body", "GET /healthz HTTP/1.1\r\nHost: b\r\nTransfer-Encoding: chunked\r\n\r\n"],
+    ["malformed", "GET /healthz HTTP/1.1\nHost: b\n\n"],
+    ["more", "GET /healthz HTTP/1.0\r\n\r\nGET /undeclared HTTP/1.0\r\n\r\n"],
+    ["too-long", `GET /healthz HTTP/1.1\r\nHost: b\r\nX: ${"x".repeat(100_000)}\r\n\r\n`],
+    ["timeout", "GET /healthz HTTP/1.1\r\nHost: b\r\n"],
+  ])("what is no probe is reset and counted: %s", async (reason, text) => {
+    const before = web.output;
+    await oneMore(counted("http", "refused", reason), async () => {
+      expect(await said(text)).toBe("ECONNRESET");
+    });
+    expect(web.output).toBe(before);
+  });
+
+  test("a client that says nothing, or ends before it has asked, is reset", async () => {
+    await oneMore(counted("http", "refused", "silent"), async () => {
+      expect(await node.agent.attempt(host, 8080)).toBe("ECONNRESET");
+    });
+    await oneMore(counted("http", "refused", "closed"), async () => {
+      const client = await node.agent.connect(host, 8080);
+      await client.end();
+      await client.finish();
+    });
+  });
+
+  test("a second request after the answer's beginning ends the connection", async () => {
+    await oneMore(counted("http", "refused", "more"), async () => {
+      const client = await node.agent.connect(host, 8080);
+      await client.say("GET /healthz HTTP/1.1\r\nHost: b\r\n\r\n");
+      expect((await client.received(10)).text).toStartWith("HTTP/1.1 200");
+      await client.say("GET /undeclared HTTP/1.1\r\nHost: b\r\n\r\n");
+      expect((await client.finish()).ending).toBe("ECONNRESET");
+    });
+    await mesh.proxies[1]?.says(/peer=probe \(http\) .*end="downstream: bytes after the request"/);
+    expect(web.output).not.toContain("undeclared");
+  });
+
+  test("a slow client whose request comes in pieces is a probe", async () => {
+    const client = await node.agent.connect(host, 8080);
+    for (const piece of ["G", "ET /hea", "lthz HTTP/1.1\r", "\nHost: b\r\n\r", "\n"])
+      await client.say(piece);
+    expect((await client.received(10)).text).toStartWith("HTTP/1.1 200");
+    await client.reset();
+  });
+
+  test("another host that asks for the probe's path gets nothing", async () => {
+    expect(await asked({ ...http, path: "/healthz" }, c)).toStartWith("failure: E");
+  });
+
+  test("peers go on with mutual TLS on the same port", async () => {
+    const url = `http://${family === "address4" ? host : `[${host}]`}:8080/peer`;
+    expect((await curl(a, url)).output).toBe("ok /peer");
+  });
+});
+
+test("a peer on the node itself is one by mutual TLS", async () => {
+  const own = mesh.credentials(node);
+  const files = `-cert ${own.certificate} -key ${own.key}`;
+  const command = `timeout 10 openssl s_client -connect ${b.address4}:8080 ${files} -alpn tproxy/1 -ign_eof`;
+  const { stdout } = await node.run(command.split(" "), "GET /peer HTTP/1.0\r\n\r\n");
+  expect(stdout).toContain("ok /peer");
+});
+
+test("no socket is left on any leg", async () => {
+  expect(await mesh.socketsLeft()).toEqual([]);
+});
