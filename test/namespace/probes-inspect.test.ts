@@ -13,20 +13,36 @@ const { a, b, c } = mesh;
 const node = mesh.extraPod();
 const sources = `${node.address4},${node.address6}`;
 const paths = ["healthz", "hang", "broken", "moved", "astray", "away"];
-const probes = [...paths.map((path) => `http:8080/${path}`), "http:8081/healthz"].join(",");
+const probes = [
+  ...paths.map((path) => `http:8080/${path}`),
+  "http:8081/healthz,tcp:5432,tcp:5433,tcp:5434,tcp:5435",
+  // Of two kinds, with an application and without.
+  "http:8082/healthz,tcp:8082,http:8083/healthz,tcp:8083",
+].join(",");
 const options = ["--probe", probes, "--probe-source", sources, "--probe-mode", "inspect"];
 const limits = ["--first-bytes-timeout", "300ms", "--handshake-timeout", "1500ms"];
 let web: Running;
+let database: Running;
 
 beforeAll(async () => {
   mesh.proxies.push(await mesh.proxy(a), await mesh.proxy(b, [...options, ...limits]));
   web = await serveProbed(b, "http", 8080);
+  database = await serveProbed(b, "tcp", 5432);
+  await serveProbed(b, "http", 8082);
+  const deaf = `${import.meta.dir}/../support/full-queue.ts`;
+  for (const port of ["5434", "5435"]) await b.start(["bun", deaf, port]).says(/serving/);
 });
 
 const http = { kind: "http", port: 8080, timeoutMs: 4000 } as const;
 
 function counted(kind: string, outcome: string, reason: string): string {
   return `probes_total{kind="${kind}",outcome="${outcome}",reason="${reason}"}`;
+}
+
+/** Whether the node's TCP has the options of every packet, or headers of five words. */
+async function setOptions(on: string): Promise<void> {
+  const names = ["timestamps", "sack"].map((name) => `net.ipv4.tcp_${name}=${on}`);
+  await node.run(["sysctl", "-w", ...names]);
 }
 
 /** Does something, and waits until this is one more. */
@@ -86,6 +102,67 @@ describe.each(["address4", "address6"] as const)("over %s", (family) => {
         /Refused connection .*the path "\/secret" is not declared: --probe .*redirected/,
       );
       expect(web.output).not.toContain("/secret");
+    });
+  });
+
+  describe("a TCP probe", () => {
+    const tcp = { kind: "tcp", timeoutMs: 4000 } as const;
+
+    test("succeeds where the application accepts", async () => {
+      expect(await asked({ ...tcp, port: 5432 })).toBe("success: ");
+    });
+
+    test("fails where nobody listens", async () => {
+      expect(await asked({ ...tcp, port: 5433 })).toBe("failure: ECONNREFUSED");
+    });
+
+    test("fails where the application has stopped accepting", async () => {
+      const port = family === "address4" ? 5434 : 5435;
+      const answers: string[] = [];
+      for (let turn = 0; turn < 4; turn += 1)
+        answers.push(await asked({ ...tcp, port, timeoutMs: 500 }));
+      expect(answers.at(-1)).toBe("failure: timeout");
+    });
+
+    test.each(["1", "0"])("carries no data, with tcp_timestamps=%s", async (on) => {
+      await setOptions(on);
+      expect(await asked({ ...tcp, port: 5432 })).toBe("success: ");
+      expect(await said("SELECT 1", 5432)).toBe("ECONNRESET");
+      await setOptions("1");
+      expect(database.output).not.toContain("data");
+    });
+
+    test("of another host does not reach the application", async () => {
+      const before = database.output;
+      const client = await c.agent.connect(host, 5432);
+      await client.say("SELECT 1");
+      await client.finish();
+      expect(database.output).toBe(before);
+    });
+  });
+
+  describe("a port with probes of TCP and of HTTP", () => {
+    const both = { timeoutMs: 4000, port: 8082 } as const;
+
+    test("answers either", async () => {
+      await oneMore(counted("tcp", "passed", "declared"), async () => {
+        expect(await asked({ ...both, kind: "tcp" })).toBe("success: ");
+      });
+      const answer = await asked({ ...both, kind: "http", path: "/healthz" });
+      expect(answer).toBe("success: ok /healthz");
+    });
+
+    test("lets no other request through", async () => {
+      await oneMore(counted("http", "refused", "path"), async () => {
+        expect(await said("GET /secret HTTP/1.0\r\n\r\n", 8082)).toBe("ECONNRESET");
+      });
+    });
+
+    test("fails either where nobody listens", async () => {
+      const dead = { ...both, port: 8083 };
+      expect(await asked({ ...dead, kind: "tcp" })).toBe("failure: ECONNREFUSED");
+      const answer = await asked({ ...dead, kind: "http", path: "/healthz" });
+      expect(answer).toBe("failure: ECONNREFUSED");
     });
   });
 

@@ -11,9 +11,17 @@ const everyOption = [
   "--inbound-port 80,443,8081 --exclude-uid 101,1337 --mark 0x500/0xf00 --tcp-port 1001 --tls-port 1002",
 ].flatMap((line) => line.split(" "));
 
+const probes =
+  "--probe http:8080/healthz,tcp:5432,grpc:9000,tcp:9000 --probe-source 10.0.0.7,10.244.0.0/24,fd00::7 --probe-mode".split(
+    " ",
+  );
+
 test.each([
   ["the defaults", []],
   ["every option", everyOption],
+  ["probes that the kernel leaves alone", [...probes, "bypass"]],
+  ["probes that are read", [...probes, "inspect"]],
+  ["probes beside every option", [...everyOption, ...probes, "inspect"]],
 ] as const)("with %s the printed text does what --apply does", async (_, options) => {
   const pod = network.pod();
   await rules(pod, "--apply", ...options);
@@ -62,6 +70,7 @@ test("other options take the place of the first ones, and need not be said again
 test.each([
   ["the defaults", []],
   ["every option", everyOption],
+  ["probes", [...probes, "inspect"]],
 ] as const)(
   "--remove after %s restores everything byte for byte and leaves what is foreign",
   async (_, options) => {
