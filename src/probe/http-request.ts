@@ -2,7 +2,15 @@
  * One HTTP/1 request that may be a declared probe: RFC 9112. What two servers could read differently is refused, so that the
  * application reads what was judged. Pure.
  */
-import { excerpt, nothingYet, refuse, type Judge, type Judgement, type Refusal } from "./judge.ts";
+import {
+  changesRequest,
+  excerpt,
+  nothingYet,
+  refuse,
+  type Judge,
+  type Judgement,
+  type Refusal,
+} from "./judge.ts";
 
 /** `paths` without their queries. */
 export class HttpJudge implements Judge {
@@ -67,7 +75,7 @@ function judgeFields(lines: readonly string[], wantsHost: boolean): Refusal | nu
     const known = name.toLowerCase();
     if (known === "transfer-encoding" || (known === "content-length" && !isZero.test(value)))
       return refuse("body", "a request with a body");
-    if (changing.has(known)) return refuse("malformed", `a request for another: ${known}`);
+    if (changesRequest(known)) return refuse("malformed", `a request for another: ${known}`);
     names.push(known);
   }
   const count = (name: string): number => names.filter((one) => one === name).length;
@@ -86,13 +94,5 @@ const requestLine = /^([!#$%&'*+.^_`|~\w-]+) ([!-~]+) HTTP\/1\.[01]$/;
 /** A name goes right up to its colon, and a line that begins with a space would go on the one before: RFC 9112, 5. */
 const field = /^([!#$%&'*+.^_`|~\w-]+):(.*)$/;
 const isZero = /^[\t ]*0[\t ]*$/;
-/** By these some frameworks answer as if another method or path had been asked for. */
-const changing = new Set([
-  "x-http-method",
-  "x-http-method-override",
-  "x-method-override",
-  "x-original-url",
-  "x-rewrite-url",
-]);
 const notDeclared =
   "is not declared: --probe http:PORT/PATH lets it through (a probe that is redirected needs its target, too)";

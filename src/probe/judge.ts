@@ -48,4 +48,16 @@ export function excerpt(text: string): string {
   return JSON.stringify(short);
 }
 
+/** Whether some frameworks answer as if another method or path had been asked for; a name in lower case. */
+export function changesRequest(name: string): boolean {
+  return changing.has(name);
+}
+
+const changing = new Set([
+  "x-http-method",
+  "x-http-method-override",
+  "x-method-override",
+  "x-original-url",
+  "x-rewrite-url",
+]);
 const excerptLengthMax = 60;

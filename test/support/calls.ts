@@ -9,7 +9,13 @@ export type Call =
       readonly bytes: number;
       readonly text?: string;
     }
-  | { readonly op: "say"; readonly socket: number; readonly text: string }
+  /** `bytes`: each character is one. */
+  | {
+      readonly op: "say";
+      readonly socket: number;
+      readonly text: string;
+      readonly bytes?: boolean;
+    }
   | { readonly op: "received"; readonly socket: number; readonly bytes: number }
   | {
       readonly op: "end" | "reset" | "pause" | "resume" | "finish" | "gone";
