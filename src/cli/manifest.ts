@@ -2,7 +2,11 @@
 import { Option, type Command } from "commander";
 
 import { sidecarManifest, type SidecarOptions } from "../kubernetes/manifest.ts";
+import { parseProbe, type Probe } from "../probe/probe.ts";
+import { orInvalid } from "./probes.ts";
 import * as values from "./values.ts";
+
+type ManifestFlags = Omit<SidecarOptions, "probes"> & { readonly probe: readonly Probe[] };
 
 export function manifestCommand(program: Command): void {
   const command = program.command("manifest");
@@ -22,8 +26,16 @@ export function manifestCommand(program: Command): void {
       .argParser(values.trustDomain)
       .default("cluster.local", "cluster.local"),
   );
-  command.action((options: SidecarOptions) => {
-    process.stdout.write(heading + sidecarManifest(options));
+  command.addOption(
+    new Option(
+      "--probe <probes>",
+      "what the kubelet asks of the application: http:8080/healthz, tcp:5432, grpc:9000",
+    )
+      .argParser(values.list(orInvalid(parseProbe)))
+      .default([], "none"),
+  );
+  command.action(({ probe, ...options }: ManifestFlags) => {
+    process.stdout.write(heading + sidecarManifest({ ...options, probes: probe }));
   });
 }
 

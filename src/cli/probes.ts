@@ -80,7 +80,8 @@ function routes(name: string): string {
   }
 }
 
-function orInvalid<T>(parse: (text: string) => T): (text: string) => T {
+/** For an option: what a parser throws says what would be right. */
+export function orInvalid<T>(parse: (text: string) => T): (text: string) => T {
   return (text) => {
     try {
       return parse(text);

@@ -3,6 +3,7 @@ import { stringify } from "yaml";
 
 import { ProxyError } from "../errors.ts";
 import { isTrustDomain } from "../identity/spiffe-id.ts";
+import type { Probe } from "../probe/probe.ts";
 
 export type SidecarOptions = {
   readonly image: string;
@@ -10,6 +11,8 @@ export type SidecarOptions = {
   readonly serviceAccount: string;
   /** Of the SPIFFE ID that its certificate has to name. */
   readonly trustDomain: string;
+  /** What the pod's other containers have as their probes. */
+  readonly probes: readonly Probe[];
 };
 
 /** Fields of a pod's spec. Throws USAGE for names that Kubernetes would not take. */
@@ -30,7 +33,7 @@ terminationGracePeriodSeconds: 60
 `;
 }
 
-function containerText({ image }: SidecarOptions): string {
+function containerText({ image, probes }: SidecarOptions): string {
   return `initContainers:
   # A native sidecar (Kubernetes 1.29): it is ready before the application starts, and ends after it.
   - name: proxy
@@ -40,7 +43,7 @@ function containerText({ image }: SidecarOptions): string {
     args:
       - --credentials=${credentialsDirectory}
       - --policy=${policyDirectory}/policy.yaml
-    ports:
+${probesText(probes)}    ports:
       - name: proxy-status
         containerPort: 15020
     # The application waits for this: nothing of it is sent before the rules are in.
@@ -70,6 +73,21 @@ ${securityText}    volumeMounts:
       - name: tproxy-policy
         mountPath: ${policyDirectory}
         readOnly: true
+`;
+}
+
+/** The application's own probes; the proxy's go to its status port, which is open. */
+function probesText(probes: readonly Probe[]): string {
+  if (probes.length === 0) return "";
+  return `      # What the kubelet asks of the application, as its containers have it; to anybody else these ports are as all others.
+      - ${scalar(`--probe=${probes.map(({ text }) => text).join(",")}`)}
+      # From the node's addresses; or, where a bridge or a wire of its own leads to the pod, from its default gateway.
+      - --probe-source=$(TPROXY_HOST_IPS),gateway
+    env:
+      - name: TPROXY_HOST_IPS
+        valueFrom:
+          fieldRef:
+            fieldPath: status.hostIPs
 `;
 }
 

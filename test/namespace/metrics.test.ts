@@ -1,6 +1,7 @@
 /** /metrics tells what happened, in Prometheus' text, with labels from closed lists. */
 import { expect, test } from "bun:test";
 
+import { refusals } from "../../src/probe/judge.ts";
 import { handshakeFailures } from "../../src/tls/failure.ts";
 import { serveHttp } from "../support/http.ts";
 import { Mesh } from "../support/mesh.ts";
@@ -113,8 +114,8 @@ test("README's table names every metric, and no other", async () => {
   ).toEqual(served.toSorted());
 });
 
-test("README's table names every reason that a handshake fails for", async () => {
+test("README's tables name every reason that a handshake fails for, or a probe", async () => {
   const readme = await Bun.file(`${import.meta.dir}/../../README.md`).text();
   const told = [...readme.matchAll(/^\| `([a-z-]+)` \|/gm)].map(([, name]) => name ?? "");
-  for (const reason of handshakeFailures) expect(told).toContain(reason);
+  for (const reason of [...handshakeFailures, ...refusals]) expect(told).toContain(reason);
 });

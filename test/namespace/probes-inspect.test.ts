@@ -22,7 +22,7 @@ const mesh = Mesh.create();
 const { a, b, c } = mesh;
 const node = mesh.extraPod();
 const sources = `${node.address4},${node.address6}`;
-const paths = ["healthz", "hang", "broken", "moved", "astray", "away"];
+const paths = ["healthz", "hang", "slow", "broken", "moved", "astray", "away"];
 const probes = [
   ...paths.map((path) => `http:8080/${path}`),
   "http:8081/healthz,tcp:5432,tcp:5433,tcp:5434,tcp:5435",
@@ -94,6 +94,11 @@ describe.each(["address4", "address6"] as const)("over %s", (family) => {
     test("is a time-out where the application hangs", async () => {
       const hung = { ...http, path: "/hang", timeoutMs: 500 };
       expect(await asked(hung)).toBe("failure: timeout");
+    });
+
+    test("of a slow application is a success or a time-out by the kubelet's own patience", async () => {
+      expect(await asked({ ...http, path: "/slow" })).toBe("success: ok at last");
+      expect(await asked({ ...http, path: "/slow", timeoutMs: 200 })).toBe("failure: timeout");
     });
 
     test("fails where the application is dead, and counts as unreached", async () => {
@@ -207,9 +212,7 @@ describe.each(["address4", "address6"] as const)("over %s", (family) => {
       await oneMore(counted("grpc", "refused", "service"), async () => {
         expect(await asked({ ...grpc, service: "cart" })).toStartWith("failure: ");
       });
-      await mesh.proxies[1]?.says(
-        /Refused connection .*: the service "cart" is not declared: --probe/,
-      );
+      await mesh.proxies[1]?.says(/the service \\?"cart\\?" is not declared: --probe/);
       expect(health.output).not.toContain("cart");
     });
 

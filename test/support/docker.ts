@@ -166,4 +166,12 @@ const packages = new Map([
 /** How nft shows Docker's own rules. */
 const extensions = "/usr/lib/x86_64-linux-gnu/xtables";
 /** Sockets that a test drives: they run inside containers. */
-const scripts = ["agent.ts", "calls.ts", "pattern.ts", "mirror.ts", "teller.ts"] as const;
+const scripts = [
+  "agent.ts",
+  "calls.ts",
+  "kubelet.ts",
+  "mirror.ts",
+  "pattern.ts",
+  "probed.ts",
+  "teller.ts",
+] as const;

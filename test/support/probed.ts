@@ -28,6 +28,10 @@ function answer(request: IncomingMessage, response: ServerResponse): void {
   console.log(`request ${method} ${url}`);
   const path = url.replace(/\?.*/, "");
   if (path === "/hang") return;
+  if (path === "/slow") {
+    setTimeout(() => response.writeHead(200).end("ok at last"), 500);
+    return;
+  }
   const to = redirects.get(path);
   if (to !== undefined) response.writeHead(302, { location: to }).end();
   else if (path === "/broken") response.writeHead(500).end("broken");

@@ -5,14 +5,22 @@ import { parseAllDocuments } from "yaml";
 export const installText = readFileSync(`${import.meta.dir}/../../../install.yaml`, "utf8");
 
 export type Named = { readonly name: string };
-export type Probe = { readonly httpGet: { readonly path: string; readonly port: number | string } };
+export type Probe = {
+  readonly httpGet?: { readonly path: string; readonly port: number | string };
+  readonly tcpSocket?: { readonly port: number | string };
+  readonly grpc?: { readonly port: number; readonly service?: string };
+};
 
 export type Container = Named & {
   readonly args?: readonly string[];
   readonly command?: readonly string[];
+  readonly env?: readonly (Named & {
+    readonly valueFrom: { readonly fieldRef: { readonly fieldPath: string } };
+  })[];
   readonly restartPolicy?: string;
   readonly ports?: readonly (Named & { readonly containerPort: number })[];
   readonly startupProbe?: Probe;
+  readonly livenessProbe?: Probe;
   readonly readinessProbe?: Probe;
   readonly volumeMounts?: readonly (Named & {
     readonly mountPath: string;

@@ -4,17 +4,20 @@ import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { expect, test } from "bun:test";
 import { parse } from "yaml";
 
+import type { ProbeFlags } from "../../../src/cli/probes.ts";
 import { makeProgram } from "../../../src/cli/program.ts";
 import { findCredentialFiles } from "../../../src/identity/discovery.ts";
 import { parseSpiffeId, type SpiffeId } from "../../../src/identity/spiffe-id.ts";
 import { matches } from "../../../src/policy/id-pattern.ts";
 import { parsePolicy } from "../../../src/policy/document.ts";
+import { probeKinds } from "../../../src/probe/probe.ts";
 import { defaultMeshRanges } from "../../../src/config.ts";
 import {
   installed,
   installText,
   ofKind,
   pods,
+  type Container,
   type DemoPod,
   type Volume,
 } from "../../support/kubernetes/install.ts";
@@ -72,10 +75,20 @@ function podNamed(name: string): DemoPod {
   return found;
 }
 
+/** As Kubernetes hands them over: with the values of the container's environment. */
+function argumentsOf({ args = [], env = [] }: Container): readonly string[] {
+  const values = new Map(
+    env.map(({ name, valueFrom }) => [name, downward.get(valueFrom.fieldRef.fieldPath)]),
+  );
+  return args.map((one) => one.replaceAll(/\$\((\w+)\)/g, (_, name) => values.get(name) ?? ""));
+}
+
+const downward = new Map([["status.hostIPs", "192.0.2.7,2001:db8::7"]]);
+
 test.each(pods)("$name: every option of the proxy is one, and takes its value", ({ proxy }) => {
-  const { operands, unknown } = makeProgram().parseOptions([...(proxy.args ?? [])]);
+  const { operands, unknown } = makeProgram().parseOptions([...argumentsOf(proxy)]);
   expect([operands, unknown]).toEqual([[], []]);
-  expect(proxy.args?.length).toBe(2);
+  expect(proxy.args?.length).toBe(4);
 });
 
 test.each(pods)("$name: the status port is probed where it is by default", ({ proxy }) => {
@@ -98,12 +111,33 @@ test.each(pods)("$name: its policy lets the other in and expects it everywhere",
   expect(outbound).not.toContainAnyKeys(["mesh", "exclude", "excludePorts"]);
 });
 
-test.each(pods)("$name: in clear is the port that the kubelet probes, and no other", (pod) => {
-  const { ports = {} } = parsePolicy(pod.policy, "policy.yaml").fields.inbound ?? {};
-  const name = pod.application.readinessProbe?.httpGet.port;
-  const probed = pod.application.ports?.find((port) => port.name === name)?.containerPort;
-  expect(ports).toEqual({ [String(probed)]: { mode: "passthrough" } });
-});
+/** As `--probe` has them. */
+function probesOf({ ports = [], ...container }: Container): readonly string[] {
+  const { startupProbe, livenessProbe, readinessProbe } = container;
+  const number = (port: number | string): number | string =>
+    ports.find(({ name }) => name === port)?.containerPort ?? port;
+  return [startupProbe, livenessProbe, readinessProbe].map((probe) => {
+    const { httpGet, tcpSocket, grpc } = probe ?? {};
+    if (httpGet !== undefined) return `http:${number(httpGet.port)}${httpGet.path}`;
+    if (tcpSocket !== undefined) return `tcp:${number(tcpSocket.port)}`;
+    return grpc === undefined ? "none" : `grpc:${grpc.port}${grpc.service ?? ""}`;
+  });
+}
+
+test.each(pods)(
+  "$name: what the kubelet asks is declared, one probe of each kind, and no more",
+  (pod) => {
+    const program = makeProgram();
+    program.parseOptions([...argumentsOf(pod.proxy)]);
+    const { probe, probeSource } = program.opts<ProbeFlags>();
+    const declared = probe?.map(({ text }) => text) ?? [];
+    expect(declared.toSorted()).toEqual(probesOf(pod.application).toSorted());
+    expect(probe?.map(({ kind }) => kind).toSorted()).toEqual(probeKinds.toSorted());
+    const sources = probeSource?.map((source) => (source === "gateway" ? source : source.text));
+    expect(sources).toEqual(["192.0.2.7/32", "2001:db8::7/128", "gateway"]);
+    expect(parsePolicy(pod.policy, "policy.yaml").fields.inbound?.ports).toBeUndefined();
+  },
+);
 
 test.each(pods)("$name: no container may more than it needs", ({ proxy, application }) => {
   for (const { securityContext } of [proxy, application])
@@ -135,7 +169,7 @@ function mounted(names: readonly string[]): string {
 
 test.each(pods)("$name: mounts are where its options look", ({ proxy, spec }) => {
   const [credentials, policy] = proxy.volumeMounts ?? [];
-  expect(proxy.args).toEqual([
+  expect(proxy.args?.slice(0, 2)).toEqual([
     `--credentials=${credentials?.mountPath}`,
     `--policy=${policy?.mountPath}/policy.yaml`,
   ]);

@@ -3,11 +3,18 @@ import { expect, test } from "bun:test";
 import { parse } from "yaml";
 
 import { sidecarManifest, type SidecarOptions } from "../../../src/kubernetes/manifest.ts";
+import { parseProbe } from "../../../src/probe/probe.ts";
 import { faultsOf } from "../../support/kubernetes/schema.ts";
 import { installText, pods } from "../../support/kubernetes/install.ts";
 import { executable } from "../../support/pods.ts";
 
-const demo = { image: "tproxy:dev", namespace: "tproxy-demo", trustDomain: "cluster.local" };
+const probeList = "http:8090/,tcp:8090,grpc:5000";
+const demo = {
+  image: "tproxy:dev",
+  namespace: "tproxy-demo",
+  trustDomain: "cluster.local",
+  probes: probeList.split(",").map(parseProbe),
+};
 
 function tproxy(...args: readonly string[]): { code: number; out: string; error: string } {
   const { exitCode, stdout, stderr } = Bun.spawnSync([...executable(), "manifest", ...args]);
@@ -21,7 +28,9 @@ test.each(pods)("install.yaml has the sidecar of $name line by line", ({ name, s
 });
 
 test("the command prints it, and says where it belongs", () => {
-  const options = ["--namespace", "tproxy-demo", "--service-account", "orders"];
+  const options = `--namespace tproxy-demo --service-account orders --probe ${probeList}`.split(
+    " ",
+  );
   const { code, out } = tproxy(...options);
   expect(code).toBe(0);
   expect(out).toStartWith("# For a pod's spec");
@@ -32,6 +41,7 @@ test("without options it is for the default service account of the default names
   const { out } = tproxy();
   expect(out).toContain("spiffe://cluster.local/ns/default/sa/default\n");
   expect(out).toContain("image: tproxy:dev\n");
+  expect(out).not.toMatch(/--probe|TPROXY_HOST_IPS/);
 });
 
 test.each([
@@ -43,6 +53,7 @@ test.each([
   ["--service-account", "a.b..c"],
   ["--service-account", "x".repeat(64)],
   ["--trust-domain", "Cluster.Local"],
+  ["--probe", "https:8443/"],
 ])("%s %j is a mistake that names the option", (flag, value) => {
   const { code, out, error } = tproxy(flag, value);
   expect([code, out, error]).toEqual([2, "", expect.stringContaining(flag)]);

@@ -1,0 +1,99 @@
+/** Probes are the node's alone: who asks as the kubelet does, or fakes the node's address, gets nothing. */
+import { beforeAll, describe, expect, test } from "bun:test";
+
+import { probe } from "../support/kubelet.ts";
+import { flagsOf, Mesh } from "../support/mesh.ts";
+import type { Pod, Running } from "../support/pods.ts";
+import { PolicyFile } from "../support/policy.ts";
+import { serveProbed } from "../support/probed.ts";
+
+const mesh = Mesh.create();
+const { c } = mesh;
+const node = mesh.extraPod();
+const sources = `${node.address4},${node.address6}`;
+const declared = ["--probe", "http:8080/healthz,tcp:5432", "--probe-source", sources];
+
+type Served = { pod: Pod; web: Running; database: Running };
+
+async function serve(mode: string, ...more: readonly string[]): Promise<Served> {
+  const pod = mesh.extraPod();
+  const flags = [...flagsOf(mesh.credentials(pod)), ...declared, "--probe-mode", mode, ...more];
+  await pod.proxy(flags);
+  return {
+    pod,
+    web: await serveProbed(pod, "http", 8080),
+    database: await serveProbed(pod, "tcp", 5432),
+  };
+}
+
+/** Resets that the node has sent: to answers that it did not ask for, too. */
+async function resetsOfNode(): Promise<number> {
+  const { stdout } = await node.run(["cat", "/proc/net/snmp"]);
+  const [names, values] = stdout.split("\n").filter((line) => line.startsWith("Tcp:"));
+  const at = names?.split(" ").indexOf("OutRsts") ?? -1;
+  return Number(values?.split(" ")[at]);
+}
+
+function shown(address: string): string {
+  return address.includes(":") ? `[${address}]` : address;
+}
+
+async function impostor(from: Pod, source: string, destination: string): Promise<string> {
+  const script = `${import.meta.dir}/../support/impostor.ts`;
+  return (await from.run(["bun", script, source, destination])).stdout.trim();
+}
+
+describe.each(["bypass", "inspect"])("by %s", (mode) => {
+  let served: Served;
+
+  beforeAll(async () => {
+    served = await serve(mode);
+  });
+
+  test.each(["address4", "address6"] as const)(
+    "another host gets nothing over %s",
+    async (family) => {
+      const ask = { host: served.pod[family], timeoutMs: 4000 };
+      const http = { ...ask, kind: "http", port: 8080, path: "/healthz" } as const;
+      expect(await probe(node, http)).toBe("success: ok /healthz");
+      const before = served.web.output;
+      expect(await probe(c, http)).toStartWith("failure: E");
+      expect(served.web.output).toBe(before);
+    },
+  );
+
+  test.each(["address4", "address6"] as const)(
+    "a faked address gets nothing over %s",
+    async (family) => {
+      // From then on the wire knows who is where.
+      const ask = { kind: "tcp", port: 8080, host: served.pod[family], timeoutMs: 4000 } as const;
+      await Promise.all([node, c].map(async (from) => await probe(from, ask)));
+      const before = [served.web.output, served.database.output];
+      for (const port of [8080, 5432]) {
+        const resets = await resetsOfNode();
+        const to = `${shown(served.pod[family])}:${port}`;
+        expect(await impostor(c, `${shown(node[family])}:40000`, to)).not.toBe("established");
+        // It did go out, and the answer went to whom it named.
+        expect(await resetsOfNode()).toBeGreaterThan(resets);
+      }
+      expect([served.web.output, served.database.output]).toEqual(before);
+      // Control: the same program where the address is its own.
+      const to = `${shown(served.pod[family])}:5432`;
+      expect(await impostor(node, `${shown(node[family])}:40000`, to)).toBe("established");
+    },
+  );
+});
+
+test("a port that lets plain text in is as it was, and probes outlive a change of the policy", async () => {
+  const policy = new PolicyFile("inbound: { ports: { 8080: { mode: audit } } }");
+  const { pod, web } = await serve("inspect", ...policy.flags);
+  const ask = { kind: "http", port: 8080, timeoutMs: 4000, host: pod.address4 } as const;
+  expect(await probe(node, { ...ask, path: "/secret" })).toBe("success: ok /secret");
+  expect(await probe(c, { ...ask, path: "/secret" })).toBe("success: ok /secret");
+  policy.write("inbound: { mode: strict }");
+  for (;;) if ((await probe(c, { ...ask, path: "/late" })).startsWith("failure")) break;
+  expect(await probe(node, { ...ask, path: "/healthz" })).toBe("success: ok /healthz");
+  expect(await probe(node, { ...ask, kind: "tcp", port: 5432 })).toBe("success: ");
+  expect(await probe(node, { ...ask, path: "/strict" })).toStartWith("failure: E");
+  expect(web.output).not.toContain("/strict");
+});
