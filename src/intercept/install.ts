@@ -14,7 +14,8 @@ import {
 } from "../netlink/socket.ts";
 import { changeBatch, tableBatch, type Connections } from "./lower.ts";
 import { readOpenConnections } from "./open-before.ts";
-import { closedOf, gateOf, heldOf, openBefore, planOf, portsOf, type Plan } from "./plan.ts";
+import { closedOf, gateOf, heldOf, planOf, portsOf, type Plan } from "./plan.ts";
+import { openBefore } from "./sets.ts";
 import { isListening } from "./running.ts";
 
 export type Installed = {

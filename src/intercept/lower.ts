@@ -6,7 +6,6 @@ import * as nftables from "../netlink/nftables.ts";
 import type { Request } from "../netlink/socket.ts";
 import { be16, u32 } from "../netlink/wire.ts";
 import {
-  openBeforeSizeMin,
   otherWay,
   priority,
   setOf,
@@ -16,6 +15,7 @@ import {
   type SetPlan,
   type Step,
 } from "./plan.ts";
+import { openBeforeSizeMin } from "./sets.ts";
 
 /** Elements of the sets of open connections, by the set's name: each the key's bytes. */
 export type Connections = ReadonlyMap<string, readonly (readonly Uint8Array[])[]>;

@@ -3,7 +3,6 @@ import { aliasTexts } from "../net/alias.ts";
 import { formatIp } from "../net/address.ts";
 import { bytesOf, type Interval } from "../net/cidr.ts";
 import {
-  openBeforeSizeMin,
   otherWay,
   setOf,
   type ChainPlan,
@@ -13,6 +12,7 @@ import {
   type SetPlan,
   type Step,
 } from "./plan.ts";
+import { openBeforeSizeMin } from "./sets.ts";
 
 /** Commands for sh: `ip` for the way to `lo`, `nft -f` for the table. */
 export function planText(plan: Plan): string {

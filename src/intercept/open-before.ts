@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 
 import { be16 } from "../netlink/wire.ts";
 import type { Connections } from "./lower.ts";
-import { openBefore } from "./plan.ts";
+import { openBefore } from "./sets.ts";
 
 /** One connection as its packets leave here: addresses in network order. */
 export type Tuple = {

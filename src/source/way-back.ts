@@ -4,7 +4,7 @@ import { isSameSocket, type SocketAddress } from "../net/address.ts";
 import type { Rules } from "../policy/rules.ts";
 
 /**
- * The rules lead there what they would divert if the application had begun it: intercept/plan.ts, outputRules. Where
+ * The rules lead there what they would divert if the application had begun it: intercept/outbound-rules.ts. Where
  * users decide, the kernel alone knows whose the application is.
  */
 export function leadsBack(

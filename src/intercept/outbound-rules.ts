@@ -1,0 +1,151 @@
+/** Rules for what leaves: what is diverted to `lo`, what is left alone, and what must not leave at all. Pure. */
+import type { Interception, Mark } from "../config.ts";
+import { insideMark, ownMark } from "./marks.ts";
+import type { Family, Rule, Step } from "./plan.ts";
+import { probeReplyRules } from "./probes.ts";
+import { openBefore } from "./sets.ts";
+import { families, familiesOf, leave, opening } from "./steps.ts";
+
+/**
+ * Everything to the mesh is diverted unless it was open before: what nobody knows is not passed in clear. A new
+ * connection on an old one's addresses and ports is new.
+ */
+export function outputRules(of: Interception, held: readonly Rule[] = []): readonly Rule[] {
+  const { mark } = of;
+  const capture: Step = { kind: "set-fwmark", value: mark.value };
+  return [
+    ...seenAsClientRules(mark),
+    ...(usesConntrack(of) ? relearnRules(mark) : []),
+    ...families.map((family): Rule => [...fromAlias(family), capture, leave]),
+    ...leftAloneOutbound(of),
+    ...held,
+    [opening, { kind: "forget", set: openBefore[4], answers: false }],
+    [opening, { kind: "forget", set: openBefore[6], answers: false }],
+    ...(usesConntrack(of) ? connectionRules(mark) : []),
+    [{ kind: "in-set", set: openBefore[4], is: true }, leave],
+    [{ kind: "in-set", set: openBefore[6], is: true }, leave],
+    ...clearReplyRules(of),
+    [capture],
+  ];
+}
+
+/** Rules that leave packets to the kernel; what passes them all is diverted. */
+export function leftAloneOutbound(of: Interception): readonly Rule[] {
+  return [
+    [{ kind: "fwmark", equals: ownMark(of.mark) }, leave],
+    [{ kind: "fwmark", equals: insideMark(of.mark) }, leave],
+    [{ kind: "loopback", way: "oifname", is: true }, leave],
+    [{ kind: "tcp", is: false }, leave],
+    [{ kind: "in-set", set: "mesh4", is: false }, leave],
+    [{ kind: "in-set", set: "mesh6", is: false }, leave],
+    [{ kind: "in-set", set: "excluded4", is: true }, leave],
+    [{ kind: "in-set", set: "excluded6", is: true }, leave],
+    ...whereAny(of.excludedOutboundPorts, "excluded-outbound-ports"),
+    ...familiesOf(of.excludedDestinations).map((family): Rule => [
+      { kind: "in-set", set: `excluded-destinations${family}`, is: true },
+      leave,
+    ]),
+    ...uidRules(of),
+  ];
+}
+
+/**
+ * A marked packet that is not on its way to `lo` has lost it: a rule before ours, or ours deleted; or the pod has lost
+ * the address that the proxy has reached its application at.
+ */
+export function guardRules(mark: Mark): readonly Rule[] {
+  const ofPod = [
+    ...[mark.value, insideMark(mark)].map((equals): Rule => [{ kind: "fwmark", equals }]),
+    ...families.map(fromAlias),
+  ];
+  const elsewhere: Rule = [
+    { kind: "loopback", way: "oifname", is: false },
+    { kind: "verdict", verdict: "drop" },
+  ];
+  return ofPod.map((which) => which.concat(elsewhere));
+}
+
+/** The RST that the kernel answers with carries no data and no mark: it would be led to `lo`. */
+export function letResetsOut(rules: readonly Rule[]): readonly Rule[] {
+  return [[{ kind: "resetting" }, leave], ...rules];
+}
+
+/**
+ * The proxy goes to its application with the client's address and port (net/origin.ts), which a connection from before
+ * the rules may have had: the answers to the new one are not to be taken for that one's.
+ */
+function seenAsClientRules(mark: Mark): readonly Rule[] {
+  const begins = [...insideOnLo(mark), opening];
+  return families.map((family): Rule =>
+    begins.concat({ kind: "forget", set: openBefore[family], answers: true }),
+  );
+}
+
+/** Only applications answer from there, and only to the proxy: whoever the client is, and whatever else is left alone. */
+function fromAlias(family: Family): readonly Step[] {
+  return [{ kind: "alias", way: "saddr", family }];
+}
+
+function insideOnLo(mark: Mark): readonly Step[] {
+  return [
+    { kind: "fwmark", equals: insideMark(mark) },
+    { kind: "loopback", way: "oifname", is: true },
+  ];
+}
+
+/** Conntrack is asked only where the configuration leaves something in clear that it alone can tell apart. */
+function usesConntrack(of: Interception): boolean {
+  const byUid = of.excludedUids.length > 0 || of.onlyUids !== "all";
+  const probed = probeReplyRules(of.probes, of.mark).length > 0;
+  return byUid || probed || of.excludedInboundPorts.length > 0 || of.inboundPorts !== "all";
+}
+
+/**
+ * What the proxy says to the application passes `lo` with a mark of ours: it teaches conntrack, and again after an entry
+ * has expired or was flushed, that this connection is diverted.
+ */
+function relearnRules(mark: Mark): readonly Rule[] {
+  return [ownMark(mark), insideMark(mark)].map((equals): Rule => [
+    { kind: "fwmark", equals },
+    { kind: "loopback", way: "oifname", is: true },
+    { kind: "set-connection-mark", value: mark.value },
+  ]);
+}
+
+/** A new connection is diverted from now on; one of an excluded user's is not. */
+function connectionRules(mark: Mark): readonly Rule[] {
+  return [
+    [opening, { kind: "set-connection-mark", value: mark.value }],
+    [{ kind: "connection-mark", equals: ownMark(mark), is: true }, leave],
+  ];
+}
+
+/** Answers on connections from outside that are in clear by configuration. */
+function clearReplyRules(of: Interception): readonly Rule[] {
+  const notCaptured: Step = { kind: "connection-mark", equals: of.mark.value, is: false };
+  const ports: Rule = [
+    { kind: "in-set", set: "clear-inbound-ports", is: true },
+    notCaptured,
+    leave,
+  ];
+  return [
+    ...(of.excludedInboundPorts.length > 0 ? [ports] : []),
+    ...(of.inboundPorts === "all" ? [] : [[{ kind: "reply" } as const, notCaptured, leave]]),
+    ...probeReplyRules(of.probes, of.mark),
+  ];
+}
+
+/** Connections of excluded users, remembered for the packets that the kernel sends for them on its own. */
+function uidRules(of: Interception): readonly Rule[] {
+  const remember: Step = { kind: "set-connection-mark", value: ownMark(of.mark) };
+  const excluded: Rule = [{ kind: "in-set", set: "excluded-uids", is: true }, remember, leave];
+  const others: Rule = [{ kind: "in-set", set: "only-uids", is: false }, remember, leave];
+  return [
+    ...(of.excludedUids.length > 0 ? [excluded] : []),
+    ...(of.onlyUids === "all" ? [] : [others]),
+  ];
+}
+
+function whereAny(values: readonly unknown[], set: string): readonly Rule[] {
+  return values.length === 0 ? [] : [[{ kind: "in-set", set, is: true }, leave]];
+}

@@ -1,0 +1,69 @@
+/** The sets that rules look packets up in. Pure. */
+import type { Interception } from "../config.ts";
+import { intervalsOf, type Cidr } from "../net/cidr.ts";
+import type { SocketAddress } from "../net/address.ts";
+import { neverIntercepted } from "../policy/policy.ts";
+import type { Family, Field, SetPlan } from "./plan.ts";
+import { probeSets } from "./probes.ts";
+import { families, familiesOf } from "./steps.ts";
+
+/** Sets of the connections that were open before the rules. */
+export const openBefore = { 4: "open-before4", 6: "open-before6" } as const;
+
+/** Elements that the sets of open connections take at least. */
+export const openBeforeSizeMin = 65_536;
+
+export function setsOf(of: Interception): readonly SetPlan[] {
+  const excluded = [...of.excludedRanges, ...neverIntercepted];
+  return [
+    ...ranges("mesh", of.meshRanges),
+    ...ranges("excluded", excluded),
+    ...numbers("excluded-outbound-ports", "dport", of.excludedOutboundPorts),
+    ...destinations("excluded-destinations", of.excludedDestinations),
+    ...numbers("excluded-uids", "uid", of.excludedUids),
+    ...(of.onlyUids === "all" ? [] : numbers("only-uids", "uid", of.onlyUids)),
+    ...(of.inboundPorts === "all" ? [] : numbers("inbound-ports", "dport", of.inboundPorts)),
+    ...numbers("excluded-inbound-ports", "dport", [...of.excludedInboundPorts, of.statusPort]),
+    ...numbers("clear-inbound-ports", "sport", of.excludedInboundPorts),
+    ...numbers(inspectedSet(of), "dport", of.inspectedPorts.ports),
+    ...probeSets(of.probes),
+    connections(4),
+    connections(6),
+  ];
+}
+
+export function inspectedSet({ inspectedPorts }: Interception): string {
+  return inspectedPorts.kind === "only" ? "inspected-ports" : "strict-ports";
+}
+
+function ranges(name: string, cidrs: readonly Cidr[]): readonly SetPlan[] {
+  return families.map((family) => ({
+    name: `${name}${family}`,
+    family,
+    fields: ["daddr"],
+    elements: { kind: "intervals", intervals: intervalsOf(cidrs, family) },
+  }));
+}
+
+function numbers(name: string, field: Field, values: readonly number[]): readonly SetPlan[] {
+  const unique = [...new Set(values)].toSorted((a, b) => a - b);
+  if (unique.length === 0) return [];
+  return [{ name, family: 4, fields: [field], elements: { kind: "numbers", numbers: unique } }];
+}
+
+function destinations(name: string, addresses: readonly SocketAddress[]): readonly SetPlan[] {
+  return familiesOf(addresses).map((family) => ({
+    name: `${name}${family}`,
+    family,
+    fields: ["daddr", "dport"],
+    elements: {
+      kind: "destinations",
+      destinations: addresses.filter((address) => address.family === family),
+    },
+  }));
+}
+
+function connections(family: Family): SetPlan {
+  const fields = ["saddr", "sport", "daddr", "dport"] as const;
+  return { name: openBefore[family], family, fields, elements: { kind: "connections" } };
+}
