@@ -8,11 +8,11 @@ import type { Generation } from "./generation/generation.ts";
 import { insideMark } from "./intercept/marks.ts";
 import type { Log } from "./log/log.ts";
 import type { SocketAddress } from "./net/address.ts";
-import { ephemeralPorts, Rotation, type Ports } from "./net/ports.ts";
+import { portsInUse, Rotation, type Ports } from "./net/ports.ts";
 import { formOf, type SocketForm } from "./net/socket-form.ts";
 import type { Rules } from "./policy/rules.ts";
 import type { Probes } from "./probe/probe.ts";
-import { SilentPorts, type ReachOptions } from "./source/reach.ts";
+import { SilentClients, type ReachOptions } from "./source/reach.ts";
 import { leadsBack } from "./source/way-back.ts";
 import { WireTuples } from "./source/wire-tuples.ts";
 import { HandshakeGate } from "./tls/handshake-gate.ts";
@@ -34,6 +34,8 @@ export type Context = {
 export type Source = ReachOptions & {
   readonly wire: WireTuples;
   readonly spare: Rotation;
+  /** Whether the rules are as they were written. */
+  readonly standing: () => boolean;
   /** Whether the kernel leads what the application sends to this address to the proxy. */
   readonly returns: (rules: Rules, client: SocketAddress) => boolean;
 };
@@ -44,12 +46,14 @@ export type Surroundings = {
   readonly limits: Limits;
   /** Of every socket that leaves the pod. */
   readonly form: SocketForm;
+  /** Whether the rules are as they were written. */
+  readonly standing: () => boolean;
 };
 
 export function makeContext(
   config: Config,
   generation: Generation,
-  { log, metrics, limits, form }: Surroundings,
+  { log, metrics, limits, form, standing }: Surroundings,
 ): Context {
   const ledger = new Ledger({
     log,
@@ -61,7 +65,7 @@ export function makeContext(
     ledger,
     limits,
     originator: originatorOf(generation, limits, form),
-    source: sourceOf(config, limits),
+    source: { ...sourceOf(config, generation, limits), standing },
     rules: () => generation.rules,
     probes: config.fixed.probes,
     terminating: () => generation.terminating,
@@ -74,20 +78,24 @@ function originatorOf(generation: Generation, limits: Limits, form: SocketForm):
     form,
     limits,
     gate: new HandshakeGate(limits.handshakesMax, limits.handshakeLeaseMsMax),
-    ports: new Rotation(wirePorts, ephemeralPorts()),
+    ports: new Rotation(wirePorts, portsInUse()),
     keepsSource: () => generation.rules.keepsSource,
     expect: (original) => generation.rules.server(original),
   };
 }
 
-function sourceOf({ fixed }: Config, limits: Limits): Source {
+function sourceOf(
+  { fixed }: Config,
+  generation: Generation,
+  limits: Limits,
+): Omit<Source, "standing"> {
   return {
     form: formOf(limits, insideMark(fixed.mark)),
     limits,
-    silent: new SilentPorts(),
+    silent: new SilentClients(),
     wire: new WireTuples(),
-    spare: new Rotation([sparePorts], ephemeralPorts()),
-    returns: (rules, client) => leadsBack(rules, fixed, client),
+    spare: new Rotation([sparePorts], portsInUse()),
+    returns: (rules, client) => !generation.isChanging && leadsBack(rules, fixed, client),
   };
 }
 

@@ -38,7 +38,7 @@ export async function serveInbound(downstream: Intercepted, context: Context): P
     if (heard.kind === "refuse") return record.refuse(heard);
 
     const attempts = attemptsOf(factsOf(downstream, heard.told, context));
-    const application = await reach(downstream, attempts, context.source);
+    const application = await reach(downstream, attempts, { ...context.source, named: record });
     if (application.kind === "failed") return record.miss({ ...application, reason: null });
 
     context.ledger.reach(record, application);
@@ -63,7 +63,8 @@ function factsOf(
     original,
     returns: (client) => source.returns(now, client),
     onWire: (client) => source.wire.has(client, original),
-    silent: source.silent.has(original.port),
+    silent: source.silent.has(peer, original),
+    standing: source.standing(),
     sparePort: () => source.spare.next(),
   };
 }

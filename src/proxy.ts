@@ -62,7 +62,9 @@ export function startProxy(config: Config, log: Log, handed: Handover | null): P
   const { generation } = reloading;
   const limits = { ...config.limits, connectionsMax: boundOf(config.limits) };
   const form = formOf(limits, ownMark(config.fixed.mark));
-  const context = makeContext(config, generation, { log, metrics, limits, form });
+  const state = new State(generation, metrics);
+  const { standing } = state;
+  const context = makeContext(config, generation, { log, metrics, limits, form, standing });
   const { ledger } = context;
   undo.defer(() => {
     context.source.silent.stop();
@@ -70,30 +72,27 @@ export function startProxy(config: Config, log: Log, handed: Handover | null): P
   });
   const interception = interceptionOf(generation.rules.policy, config.fixed);
   const sockets = socketsOf({ config, form, tls: context.terminating }, interception, handed);
-  const state = new State(generation, metrics);
   undo.defer(measureSurroundings(log, metrics));
   undo.defer(watchLives(ledger, limits));
   undo.defer(startStatus(sockets.status, state));
   const places = new Map(sockets.places);
   state.listeners = takenBy(config, () => startListeners({ config, context, log }, places, undo));
   generation.listeners = state.listeners;
-  const standing = standingRules(config, interception, handed);
-  const { rules } = standing;
+  const ground = standingRules(config, interception, handed);
+  const { rules } = ground;
   using unlessWatched = new DisposableStack();
   unlessWatched.defer(() => {
     if (rules.isOurs) rules.remove();
   });
-  const keeper = keepRules(standing, { log, metrics }, () =>
+  const keeper = keepRules(ground, { log, metrics, ledger }, () =>
     isDiverted(generation.rules, config.fixed, listeningPorts()),
   );
   const { watch } = keeper;
-  undo.defer(() => {
-    keeper.stop();
-  });
+  undo.defer(keeper.stop);
   state.watch = watch;
   unlessWatched.move();
-  const { fixed } = config;
   const { ending } = reloading;
+  const { fixed } = config;
   reloading.changing = { generation, ledger, installed: rules, watch, fixed, ending };
   warnOfBound(limits.connectionsMax, config.limits.connectionsMax, log);
   reloading.introduce();
@@ -146,6 +145,8 @@ class State {
   listeners: readonly Listener[] = [];
   watch: RuleWatch | null = null;
   draining = false;
+  /** Whether the rules are as they were written; they are before they are watched. */
+  readonly standing = (): boolean => this.watch?.intact ?? true;
 
   constructor(generation: Generation, metrics: Metrics) {
     const notAfter = (): number => generation.credentials.notAfter;
@@ -196,12 +197,20 @@ function startStatus(fd: number, { readiness, metrics }: State): () => void {
 /** Throws SystemCallError. `clear` tells the connections that are not to be in clear. */
 function keepRules(
   { rules, senses }: Rules,
-  { log, metrics }: { readonly log: Log; readonly metrics: Metrics },
+  {
+    log,
+    metrics,
+    ledger,
+  }: { readonly log: Log; readonly metrics: Metrics; readonly ledger: Ledger },
   clear: () => (tuple: Tuple) => boolean,
 ): RuleKeeper {
   const keeper = new RuleKeeper(rules, senses, {
     changed: () => {
-      log.write("W", "rules", rulesChanged + (rules.isOurs ? "" : `: ${restart}`));
+      // What applications answer to clients would leave in clear.
+      const ended = ledger.terminateWhere("RULES_CHANGED", ({ as }) => as !== null);
+      const too =
+        ended === 0 ? "" : `; ${ended} inbound connections that depend on them were reset`;
+      log.write("W", "rules", rulesChanged + too + (rules.isOurs ? "" : `: ${restart}`));
     },
     repaired: (kept) => {
       const { ended, refusal } = endClear(clear, kept);

@@ -76,9 +76,8 @@ export class Ledger {
   }
 
   /** The application has been reached, under this name. */
-  reach(record: ConnectionRecord, { stream, seen, as }: Connected): void {
+  reach(record: ConnectionRecord, { stream, seen }: Connected): void {
     record.relay(stream);
-    record.as = as;
     this.#options.metrics.seen(seen);
   }
 

@@ -240,6 +240,7 @@ function add(sums: Map<string, Bytes>, leg: string, read: number, written: numbe
 /** Where the proxy has ended a connection of its own accord. */
 const howsOfFaults = new Map<string, How>([
   ["REVOKED", "revoked"],
+  ["RULES_CHANGED", "revoked"],
   ["CERTIFICATE_AGE", "aged"],
   ["MAX_AGE", "aged"],
 ]);

@@ -25,11 +25,7 @@ export type Outcome =
   | { readonly kind: "relayed"; readonly upstream: Stream };
 
 /** An application that was reached: source/reach.ts. */
-export type Connected = {
-  readonly stream: Stream;
-  readonly seen: Seen;
-  readonly as: SocketAddress | null;
-};
+export type Connected = { readonly stream: Stream; readonly seen: Seen };
 
 export class ConnectionRecord {
   readonly direction: Direction;
@@ -51,6 +47,8 @@ export class ConnectionRecord {
   outcome: Outcome = { kind: "unsettled" };
   /** Under which address and port, that are not ours, the application here sees the client; null: as us. */
   as: SocketAddress | null = null;
+  /** The application sees another address than its own: net/alias.ts. */
+  atAlias = false;
 
   /** When the certificate expires that was ours as it began: it is made with that one, or with a newer one. */
   readonly #ownNotAfter: number;

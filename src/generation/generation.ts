@@ -15,6 +15,8 @@ import { dialingOptions, terminatingOptions } from "./tls-options.ts";
  */
 export class Generation {
   listeners: readonly Listener[] = [];
+  /** The rules are about to lead fewer answers back: no application is to see a client by its own address meanwhile. */
+  isChanging = false;
   readonly #config: Config;
   #number = 1;
   #credentials: Credentials;

@@ -33,15 +33,24 @@ export type Ended = { readonly carried: number; readonly clear: EndedClear };
 
 /** Makes `policy` the one that holds. Throws ProxyError; then the old one holds. */
 export async function changePolicy(policy: Policy, changing: Changing): Promise<Ended> {
-  const { generation, ledger, installed, watch, fixed } = changing;
   // First of all: what is no good throws before anything is touched.
-  generation.rulesOf(policy);
+  changing.generation.rulesOf(policy);
+  try {
+    return await change(policy, changing);
+  } finally {
+    changing.generation.isChanging = false;
+  }
+}
+
+async function change(policy: Policy, changing: Changing): Promise<Ended> {
+  const { generation, ledger, installed, watch, fixed } = changing;
   const before = interceptionOf(generation.rules.policy, fixed);
   const after = interceptionOf(policy, fixed);
   const whole = installed.isOurs && !watch.looksIntact();
   let carried = 0;
   let clear = noneInClear;
   if (whole || !Bun.deepEquals(before, after)) {
+    generation.isChanging = true;
     if (leavesMoreAlone(before, after)) carried += await letGo(policy, changing);
     clear = changeRules({ before, after, whole }, generation.rulesOf(policy), changing);
   }
@@ -104,7 +113,8 @@ function restore(
 }
 
 /**
- * A connection that is diverted and would not be any more (the application's to us, where it sees us as the client) has to be gone before the rules change: what its application
+ * A connection that is diverted and would not be any more (the application's to us, where it sees us as the client) has to
+ * be gone before the rules change: what its application
  * says next would leave in clear, in the middle of the stream. So no new one begins meanwhile, and those that the
  * kernel has accepted are taken in first.
  */
@@ -131,9 +141,9 @@ async function endHeld(policy: Policy, before: Interception, changing: Changing)
   if (ending()) throw new ProxyError("POLICY_INVALID", "the proxy is ending");
   const rules = generation.rulesOf(policy);
   const ports = newlyClearPorts(before, interceptionOf(policy, fixed));
-  return ledger.terminateWhere("REVOKED", ({ direction, original, peer, as }) => {
+  return ledger.terminateWhere("REVOKED", ({ direction, original, peer, as, atAlias }) => {
     if (direction === "outbound") return !rules.diverts(original) || ports.includes(peer.port);
-    return as !== null && (!rules.diverts(as) || ports.includes(original.port));
+    return as !== null && !atAlias && (!rules.diverts(as) || ports.includes(original.port));
   });
 }
 

@@ -4,7 +4,7 @@ import { readChanges } from "../netlink/nftables.ts";
 import { monitorRules, type Handed, type Subject } from "../netlink/monitor.ts";
 import type { Installed } from "./install.ts";
 import { planOf, type Plan } from "./plan.ts";
-import { openBefore } from "./sets.ts";
+import { fleetingSets } from "./sets.ts";
 import { hasRoutingOf, routingSnapshot } from "./snapshot.ts";
 import type { Senses } from "./watch.ts";
 import type { Interception } from "../config.ts";
@@ -51,7 +51,7 @@ export function distantSenses(plan: Plan, handed: Handed): Senses {
 
 /** What packets themselves change does not count. */
 function isAbout(plan: Plan, bytes: Uint8Array): boolean {
-  const fleeting: readonly (string | null)[] = Object.values(openBefore);
+  const fleeting: readonly (string | null)[] = fleetingSets;
   try {
     return readChanges(bytes).some(
       ({ table, set }) => table === plan.table && !fleeting.includes(set),

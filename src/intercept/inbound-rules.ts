@@ -2,7 +2,7 @@
 import type { Interception } from "../config.ts";
 import type { Family, Rule, Step } from "./plan.ts";
 import { connectRules, openProbeRules, readRules } from "./probes.ts";
-import { inspectedSet } from "./sets.ts";
+import { inspectedSet, openBefore, seenClients } from "./sets.ts";
 import { dropOpening, families, leave, opening, tcp } from "./steps.ts";
 
 /**
@@ -22,6 +22,7 @@ export function preroutingRules(of: Interception): readonly Rule[] {
     ...inspectedRules(of),
     [tcp, ...divert(4, of.tlsPort)],
     [tcp, ...divert(6, of.tlsPort)],
+    ...notInTheirName,
     dropOpening,
   ];
 }
@@ -79,6 +80,15 @@ function inboundScope(ports: Interception["inboundPorts"]): readonly Rule[] {
   return [[{ kind: "in-set", set: "inbound-ports", is: false }, leave]];
 }
 
+/**
+ * What is left finds a socket that is not the proxy's, or none. Where an application sees a client by its own address, that
+ * could be the application's side of it: whoever sends in the client's name would speak to the application in clear.
+ */
+const notInTheirName = families.map((family): Rule => [
+  { kind: "in-set", set: seenClients[family], is: true },
+  { kind: "in-set", set: openBefore[family], is: false, answers: true },
+  { kind: "verdict", verdict: "drop" },
+]);
 /** A machine on the same wire can send to any address of ours. */
 const strangersToAlias = families.map((family): Rule => [
   { kind: "loopback", way: "iifname", is: false },

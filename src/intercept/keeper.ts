@@ -40,10 +40,10 @@ export class RuleKeeper {
     return this.#repairs;
   }
 
-  stop(): void {
+  readonly stop = (): void => {
     this.#next?.clear();
     this.watch.stop();
-  }
+  };
 
   #changed(): void {
     this.#reports.changed();

@@ -15,7 +15,7 @@ import {
   type SetPlan,
   type Step,
 } from "./plan.ts";
-import { openBeforeSizeMin } from "./sets.ts";
+import { fleetingSets, openBeforeSizeMin, seenClientsMax } from "./sets.ts";
 
 /** Elements of the sets of open connections, by the set's name: each the key's bytes. */
 export type Connections = ReadonlyMap<string, readonly (readonly Uint8Array[])[]>;
@@ -51,7 +51,7 @@ export function changeBatch(before: Plan, after: Plan): readonly Request[] {
 /** A set that is new, or whose elements are others. */
 function changeRequests(plan: Plan, before: SetPlan | undefined, set: SetPlan): readonly Request[] {
   if (before === undefined) return setRequests(plan, set, new Map());
-  if (set.elements.kind === "connections" || Bun.deepEquals(before, set)) return [];
+  if (fleetingSets.includes(set.name) || Bun.deepEquals(before, set)) return [];
   const [, ...elements] = setRequests(plan, set, new Map());
   return [nftables.flushSet(plan.table, set.name), ...elements];
 }
@@ -85,6 +85,8 @@ function setRequests(plan: Plan, set: SetPlan, connections: Connections): readon
       const keys = elements.destinations.map(({ bytes, port }) => [bytes, be16(port)]);
       return [request, ...nftables.addElements(plan.table, form, keys)];
     }
+    case "clients":
+      return [request];
     case "connections":
       return [request, ...nftables.addElements(plan.table, form, known)];
   }
@@ -96,8 +98,14 @@ function formOf(plan: Plan, set: SetPlan, connections: number): nftables.SetForm
     id: idOf(plan, set.name),
     key: set.fields.map((field) => keyTypeOf(field, set.family)),
     interval: set.elements.kind === "intervals",
-    size: set.elements.kind === "connections" ? Math.max(openBeforeSizeMin, connections) : null,
+    size: sizeOf(set, connections),
   };
+}
+
+/** Null for a set that packets do not change. */
+function sizeOf({ elements }: SetPlan, connections: number): number | null {
+  if (elements.kind === "clients") return seenClientsMax;
+  return elements.kind === "connections" ? Math.max(openBeforeSizeMin, connections) : null;
 }
 
 function idOf(plan: Plan, name: string): number {
@@ -140,14 +148,12 @@ function stepExpressions(plan: Plan, step: Step, known: Known): readonly vm.Expr
       return [vm.socketTransparent(), vm.cmp(vm.compare.atMost, Uint8Array.of(1))];
     case "in-set":
       return [
-        ...keyExpressions(plan, step.set, known),
+        ...keyExpressions(plan, step.set, known, step.answers),
         vm.lookup(step.set, idOf(plan, step.set), step.is),
       ];
     case "forget":
-      return [
-        ...keyExpressions(plan, step.set, known, step.answers),
-        vm.deleteFromSet(step.set, idOf(plan, step.set)),
-      ];
+    case "remember":
+      return changeExpressions(plan, step, known);
     case "not-local-destination":
       return [vm.destinationType(), vm.cmp(vm.compare.notEqual, u32(typeLocal))];
     case "reply":
@@ -173,6 +179,19 @@ function stepExpressions(plan: Plan, step: Step, known: Known): readonly vm.Expr
     case "goto":
       return [vm.goTo(step.chain)];
   }
+}
+
+function changeExpressions(
+  plan: Plan,
+  step: Step & { readonly kind: "forget" | "remember" },
+  known: Known,
+): readonly vm.Expression[] {
+  const answers = step.kind === "forget" && step.answers;
+  const change = step.kind === "forget" ? vm.deleteFromSet : vm.addToSet;
+  return [
+    ...keyExpressions(plan, step.set, known, answers),
+    change(step.set, idOf(plan, step.set)),
+  ];
 }
 
 function aliasExpressions(

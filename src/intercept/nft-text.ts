@@ -12,7 +12,7 @@ import {
   type SetPlan,
   type Step,
 } from "./plan.ts";
-import { openBeforeSizeMin } from "./sets.ts";
+import { openBeforeSizeMin, seenClientsMax } from "./sets.ts";
 
 /** Commands for sh: `ip` for the way to `lo`, `nft -f` for the table. */
 export function planText(plan: Plan): string {
@@ -53,6 +53,7 @@ function setText(set: SetPlan): readonly string[] {
     ...(set.elements.kind === "connections"
       ? [`    size ${openBeforeSizeMin}`, "    flags dynamic"]
       : []),
+    ...(set.elements.kind === "clients" ? [`    size ${seenClientsMax}`, "    flags dynamic"] : []),
     ...(elements.length === 0 ? [] : [`    elements = { ${elements.join(", ")} }`]),
     "  }",
   ];
@@ -67,6 +68,7 @@ function elementsText(set: SetPlan): readonly string[] {
     case "destinations":
       return set.elements.destinations.map(({ bytes, port }) => `${formatIp(bytes)} . ${port}`);
     case "connections":
+    case "clients":
       return [];
   }
 }
@@ -113,7 +115,7 @@ function stepText(step: Step, plan: Plan): string {
     case "opening":
       return "tcp flags & (syn | ack) == syn";
     case "in-set":
-      return `${keyText(setOf(plan, step.set))} ${step.is ? "" : "!= "}@${step.set}`;
+      return `${keyText(setOf(plan, step.set), step.answers)} ${step.is ? "" : "!= "}@${step.set}`;
     case "not-local-destination":
       return "fib daddr type != local";
     case "reply":
@@ -122,6 +124,8 @@ function stepText(step: Step, plan: Plan): string {
       return `ct mark & ${mask} ${step.is ? "==" : "!="} ${hex(step.equals)}`;
     case "forget":
       return `delete @${step.set} { ${keyText(setOf(plan, step.set), step.answers)} }`;
+    case "remember":
+      return `add @${step.set} { ${keyText(setOf(plan, step.set))} }`;
     case "set-fwmark":
       return `meta mark set meta mark & ${rest} | ${hex(step.value)}`;
     case "set-connection-mark":

@@ -3,7 +3,7 @@ import type { Interception, Mark } from "../config.ts";
 import { insideMark, ownMark } from "./marks.ts";
 import type { Family, Rule, Step } from "./plan.ts";
 import { probeReplyRules } from "./probes.ts";
-import { openBefore } from "./sets.ts";
+import { openBefore, seenClients } from "./sets.ts";
 import { families, familiesOf, leave, opening } from "./steps.ts";
 
 /**
@@ -16,7 +16,7 @@ export function outputRules(of: Interception, held: readonly Rule[] = []): reado
   return [
     ...seenAsClientRules(mark),
     ...(usesConntrack(of) ? relearnRules(mark) : []),
-    ...families.map((family): Rule => [...fromAlias(family), capture, leave]),
+    ...families.flatMap((family) => aliasRules(family, capture)),
     ...leftAloneOutbound(of),
     ...held,
     [opening, { kind: "forget", set: openBefore[4], answers: false }],
@@ -72,13 +72,24 @@ export function letResetsOut(rules: readonly Rule[]): readonly Rule[] {
 
 /**
  * The proxy goes to its application with the client's address and port (net/origin.ts), which a connection from before
- * the rules may have had: the answers to the new one are not to be taken for that one's.
+ * the rules may have had: the answers to the new one are not to be taken for that one's. And from outside nothing is to
+ * reach it: inbound-rules.ts.
  */
 function seenAsClientRules(mark: Mark): readonly Rule[] {
   const begins = [...insideOnLo(mark), opening];
-  return families.map((family): Rule =>
+  return families.flatMap((family): readonly Rule[] => [
     begins.concat({ kind: "forget", set: openBefore[family], answers: true }),
-  );
+    begins.concat({ kind: "remember", set: seenClients[family] }),
+  ]);
+}
+
+/** An application that connects to what it takes for its own address stays with itself. */
+function aliasRules(family: Family, capture: Step): readonly Rule[] {
+  const toItself: Step = { kind: "alias", way: "daddr", family };
+  return [
+    [...fromAlias(family), toItself, leave],
+    [...fromAlias(family), capture, leave],
+  ];
 }
 
 /** Only applications answer from there, and only to the proxy: whoever the client is, and whatever else is left alone. */

@@ -22,7 +22,9 @@ export type SetPlan = {
     | { readonly kind: "numbers"; readonly numbers: readonly number[] }
     | { readonly kind: "destinations"; readonly destinations: readonly SocketAddress[] }
     /** Connections from before the rules; packets take elements out. */
-    | { readonly kind: "connections" };
+    | { readonly kind: "connections" }
+    /** Clients that applications see as themselves; packets put elements in. */
+    | { readonly kind: "clients" };
 };
 
 /** One step of a rule: a match that ends the rule if it fails, or an act. */
@@ -40,12 +42,19 @@ export type Step =
   | { readonly kind: "no-data"; readonly family: Family; readonly words: number }
   /** A socket here takes the packet: one that listens, too. */
   | { readonly kind: "socket" }
-  | { readonly kind: "in-set"; readonly set: string; readonly is: boolean }
+  | {
+      readonly kind: "in-set";
+      readonly set: string;
+      readonly is: boolean;
+      /** The key is that of the packets of the other direction. */
+      readonly answers?: true;
+    }
   | { readonly kind: "not-local-destination" }
   | { readonly kind: "reply" }
   | { readonly kind: "connection-mark"; readonly equals: number; readonly is: boolean }
   /** `answers`: the key is that of the packets of the other direction. */
   | { readonly kind: "forget"; readonly set: string; readonly answers: boolean }
+  | { readonly kind: "remember"; readonly set: string }
   | { readonly kind: "set-fwmark"; readonly value: number }
   | { readonly kind: "set-connection-mark"; readonly value: number }
   | { readonly kind: "tproxy"; readonly family: Family; readonly port: number }

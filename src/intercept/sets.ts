@@ -10,8 +10,20 @@ import { families, familiesOf } from "./steps.ts";
 /** Sets of the connections that were open before the rules. */
 export const openBefore = { 4: "open-before4", 6: "open-before6" } as const;
 
+/** Sets of clients that applications see by their own addresses, each with the port where it is seen. */
+export const seenClients = { 4: "seen-clients4", 6: "seen-clients6" } as const;
+
+/** Sets that packets change. */
+export const fleetingSets: readonly string[] = [
+  ...Object.values(openBefore),
+  ...Object.values(seenClients),
+];
+
 /** Elements that the sets of open connections take at least. */
 export const openBeforeSizeMin = 65_536;
+
+/** Later clients are not remembered. */
+export const seenClientsMax = 262_144;
 
 export function setsOf(of: Interception): readonly SetPlan[] {
   const excluded = [...of.excludedRanges, ...neverIntercepted];
@@ -29,6 +41,7 @@ export function setsOf(of: Interception): readonly SetPlan[] {
     ...probeSets(of.probes),
     connections(4),
     connections(6),
+    ...families.map(clients),
   ];
 }
 
@@ -61,6 +74,11 @@ function destinations(name: string, addresses: readonly SocketAddress[]): readon
       destinations: addresses.filter((address) => address.family === family),
     },
   }));
+}
+
+function clients(family: Family): SetPlan {
+  const fields = ["saddr", "dport"] as const;
+  return { name: seenClients[family], family, fields, elements: { kind: "clients" } };
 }
 
 function connections(family: Family): SetPlan {

@@ -5,8 +5,10 @@ import { existsSync, readFileSync } from "node:fs";
 import * as nftables from "../netlink/nftables.ts";
 import * as route from "../netlink/route.ts";
 import { family, isErrno, NetlinkSocket, type Request } from "../netlink/socket.ts";
+import { aliases } from "../net/alias.ts";
 import { readAttributes, type Message } from "../netlink/wire.ts";
 import type { Plan } from "./plan.ts";
+import { fleetingSets } from "./sets.ts";
 
 /**
  * Whether IPv6 works on `lo` and has no route there: Docker turns it off and on again when a network is disconnected, and
@@ -46,7 +48,7 @@ export function hasRoutingOf(plan: Plan): boolean {
 
 function partsOf(plan: Plan): readonly (readonly string[])[] {
   const { table } = plan;
-  const fixed = plan.sets.filter(({ elements }) => elements.kind !== "connections");
+  const fixed = plan.sets.filter(({ name }) => !fleetingSets.includes(name));
   return [
     ask(family.netfilter, nftables.getTable(table), { header: 4, attributes: [1, 2, 3, 6] }),
     ...plan.chains.map(({ name }) =>
@@ -81,7 +83,16 @@ function routingOf(plan: Plan, of: route.Family): readonly (readonly string[])[]
   return [
     askOrNone(route.listRules(of), { header: 12, attributes: [3, 6, 10, 15, 16], keep: ours }),
     askOrNone(route.listRoutes(of, table), { header: 8, attributes: [1, 4, 15], keep: inTable }),
+    askOrNone(route.listAddresses(of), { header: 2, attributes: [1], keep: isAlias, start: 8 }),
   ];
+}
+
+/** The pod's own name for itself, at whatever interface: net/alias.ts. */
+function isAlias({ payload }: Message): boolean {
+  return readAttributes(payload.subarray(8)).some(
+    ([type, bytes]) =>
+      type === 1 && [aliases[4], aliases[6]].some((alias) => Buffer.from(bytes).equals(alias)),
+  );
 }
 
 /** What of an answer is compared: so many bytes of its header, these attributes (no handles, no counters). */
@@ -89,6 +100,8 @@ type View = {
   readonly header: number;
   readonly attributes: readonly number[];
   readonly keep?: (message: Message) => boolean;
+  /** Where attributes begin; that of nf_tables and of rtnetlink's rules and routes if it is not said. */
+  readonly start?: number;
 };
 
 function ask(of: number, request: Request, view: View): readonly string[] {
@@ -112,8 +125,10 @@ function askOrNone(request: Request, view: View): readonly string[] {
 }
 
 /** struct nfgenmsg carries the ruleset's generation in its last two bytes: it changes with any table. */
-function textOf(payload: Uint8Array, { header, attributes }: View): string {
-  const start = header === 4 ? 4 : 12;
+function textOf(
+  payload: Uint8Array,
+  { header, attributes, start = header === 4 ? 4 : 12 }: View,
+): string {
   const head = header === 4 ? payload.subarray(0, 1) : payload.subarray(0, header);
   const kept = readAttributes(payload.subarray(start))
     .filter(([type]) => attributes.includes(type))

@@ -85,7 +85,7 @@ function isUnbindable(dialing: Dialing | string): boolean {
   return dialing === "EADDRINUSE" || dialing === "EADDRNOTAVAIL";
 }
 
-/** Each costs two system calls. */
+/** Each costs a socket. */
 const portsTried = 8;
 
 export type DialLimits = { readonly connectMsMax: number; readonly handshakeMsMax: number };

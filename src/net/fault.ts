@@ -23,6 +23,7 @@ const words = new Map<string, string>([
   ],
   ["IDLE_TIMEOUT", "nothing was carried for longer than --idle-timeout"],
   ["REVOKED", "the policy has changed and does not allow it any more"],
+  ["RULES_CHANGED", "others have changed the rules that its answers depend on"],
   ["CERTIFICATE_AGE", "a certificate that it was made with expires"],
   ["MAX_AGE", "it was older than --connection-max-age"],
   ["DRAINED", "the proxy has ended"],

@@ -53,6 +53,8 @@ export class Stream {
   #early: Uint8Array[] = [];
   #held: Uint8Array[] = [];
   #heldBytes = 0;
+  /** Bytes of the proxy's own that are not written yet; they go before all others. */
+  #own = 0;
   #readEnded = false;
   #writeEnded = false;
   #endWanted = false;
@@ -161,7 +163,7 @@ export class Stream {
 
   /** Something of the proxy's own that goes before all that the partner has. No byte of the application's. */
   say(bytes: Uint8Array): void {
-    this.bytesWritten -= bytes.length;
+    this.#own += bytes.length;
     this.#send(bytes);
   }
 
@@ -362,7 +364,9 @@ export class Stream {
     const result = this.#socket?.write(chunk) ?? 0;
     if (result < 0) this.#broken = true;
     const written = Math.max(0, result);
-    this.bytesWritten += written;
+    const own = Math.min(this.#own, written);
+    this.#own -= own;
+    this.bytesWritten += written - own;
     return written;
   }
 

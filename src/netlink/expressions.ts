@@ -94,11 +94,20 @@ export function lookup(set: string, id: number, isIn: boolean): Expression {
 
 /** Takes what stands from register 1 on out of the set; goes on whether it was there or not. */
 export function deleteFromSet(set: string, id: number): Expression {
-  const operation = attribute(3, be32(2));
+  return changeSet(set, id, 2);
+}
+
+/** Puts it in; goes on unless the set is full. */
+export function addToSet(set: string, id: number): Expression {
+  return changeSet(set, id, 0);
+}
+
+/** NFT_DYNSET_OP_…. */
+function changeSet(set: string, id: number, operation: number): Expression {
   return expression(
     "dynset",
     attribute(4, be32(register1)),
-    operation,
+    attribute(3, be32(operation)),
     attribute(1, text(set)),
     attribute(2, be32(id)),
   );

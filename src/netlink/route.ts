@@ -187,6 +187,12 @@ export function addLoopbackAddress(address: Uint8Array): Request {
   return { type: 20, flags, body, about: "add an address to lo" };
 }
 
+/** Answers with the addresses of a family, each a struct ifaddrmsg of eight bytes and attributes. */
+export function listAddresses(of: Family): Request {
+  const body = [concat(u8(afOf(of)), new Uint8Array(7))];
+  return { type: 22, flags: flag.request | flag.dump, body, about: `list IPv${of} addresses` };
+}
+
 /** -EADDRNOTAVAIL if it is not there. */
 export function deleteLoopbackAddress(address: Uint8Array): Request {
   const flags = flag.request | flag.ack;

@@ -36,6 +36,8 @@ export const sourceReasons = [
   "no-port",
   /** The application's answers would not be led to the proxy: outside the mesh, excluded, or by its user. */
   "no-way-back",
+  /** Others have changed the rules: nothing is to depend on them. */
+  "rules-changed",
   /** The application did not answer in time under this name. */
   "no-answer",
   /** The kernel has refused it: CAP_NET_RAW, descriptors. */
@@ -62,8 +64,10 @@ export type Facts = {
   readonly returns: (client: SocketAddress) => boolean;
   /** Whether a connection on the wire comes from there to `original`. */
   readonly onWire: (client: SocketAddress) => boolean;
-  /** The application has not answered under a client's name of late. */
+  /** The application has not answered under this client's name of late. */
   readonly silent: boolean;
+  /** The rules stand that lead the application's answers back. */
+  readonly standing: boolean;
   /** For a client whose port is not kept; null if there is none. */
   readonly sparePort: () => number | null;
 };
@@ -86,7 +90,8 @@ export function* attemptsOf(facts: Facts): Generator<Attempt> {
   for (let turn = 0; turn < portsTried; turn += 1) {
     const port = facts.sparePort();
     if (port === null) break;
-    if (!facts.returns(portedAs(facts.wire, port))) continue;
+    const address = portedAs(facts.wire, port);
+    if (!facts.returns(address) || facts.onWire(address)) continue;
     yield asClient(facts, port, "ip", reason);
   }
   yield asItself(facts, reason === "as-asked" ? "no-port" : reason);
@@ -119,10 +124,11 @@ function asItself({ original }: Facts, reason: SourceReason): Attempt {
   return { origin: { kind: "any" }, to: original, kept: "none", reason };
 }
 
-function whyNever({ mode, wire, original, silent }: Facts): SourceReason | null {
+function whyNever({ mode, wire, original, silent, standing }: Facts): SourceReason | null {
   if (mode === "off") return "as-asked";
   if (isSameIp(wire, original)) return "self";
   if (isLinkLocal(wire)) return "link-local";
+  if (!standing) return "rules-changed";
   return silent ? "no-answer" : null;
 }
 
@@ -144,4 +150,4 @@ function isLinkLocal({ family, bytes }: SocketAddress): boolean {
     : first === 0xfe && (second & 0xc0) === 0x80;
 }
 
-const portsTried = 3;
+const portsTried = 4;

@@ -69,7 +69,7 @@ function hasField(fields: Uint8Array, type: number): boolean {
   let found = false;
   for (let at = 0; at < fields.length;) {
     if (at + 3 > fields.length) throw invalid("a field is cut");
-    found ||= fields[at] === type;
+    found ||= fields[at] === type && fields[at + 3] === 1;
     at += 3 + view(fields).getUint16(at + 1);
     if (at > fields.length) throw invalid("a field is cut");
   }

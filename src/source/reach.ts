@@ -1,6 +1,6 @@
 /** The way to the application here, as the client where that can be. */
 import { Ticker } from "../deadline.ts";
-import type { SocketAddress } from "../net/address.ts";
+import { addressKey, portedAs, type SocketAddress } from "../net/address.ts";
 import { settle, tryDial, watch, type DialLimits } from "../net/dial.ts";
 import { describeFault } from "../net/fault.ts";
 import type { Intercepted } from "../net/listener.ts";
@@ -16,16 +16,22 @@ export type Reached =
       readonly kind: "connected";
       readonly stream: Stream;
       readonly seen: Seen;
-      /** The address and port that are not ours, or null. */
-      readonly as: SocketAddress | null;
     }
   | { readonly kind: "failed"; readonly detail: string };
 
 export type ReachOptions = {
   readonly form: SocketForm;
   readonly limits: DialLimits;
-  /** Ports where the application has not answered under a client's name. */
-  readonly silent: SilentPorts;
+  /** Whose name the application has not answered. */
+  readonly silent: SilentClients;
+};
+
+/** Under which name the application is being reached, from before the kernel knows of it. */
+export type Named = {
+  /** An address and port that are not ours, or null. */
+  as: SocketAddress | null;
+  /** What the application answers comes to us whoever that is: net/alias.ts. */
+  atAlias: boolean;
 };
 
 /**
@@ -35,23 +41,24 @@ export type ReachOptions = {
 export async function reach(
   downstream: Intercepted,
   attempts: Iterable<Attempt>,
-  options: ReachOptions,
+  { named, ...options }: ReachOptions & { readonly named: Named },
 ): Promise<Reached> {
-  const { silent } = options;
-  const { port } = downstream.original;
+  const { original, peer } = downstream;
   let why: SourceReason | null = null;
   let failed: Reached = { kind: "failed", detail: "" };
   for (const attempt of attempts) {
     // Another name would have to wait as long.
     if (why === "no-answer" && attempt.kept !== "none") continue;
+    named.as = attempt.origin.kind === "client" ? attempt.origin.address : null;
+    named.atAlias = attempt.to !== original;
     // oxlint-disable-next-line no-await-in-loop -- the next one only where this one fails
     const dialed = await dial(downstream, attempt, options);
     if (typeof dialed !== "string") {
-      if (why === "no-answer") silent.add(port);
-      return { ...dialed, kind: "connected", seen: seenBy(attempt, why) };
+      if (why === "no-answer") options.silent.add(peer, original);
+      return { stream: dialed, kind: "connected", seen: seenBy(attempt, why) };
     }
     failed = { kind: "failed", detail: describeFault(dialed) };
-    const reason = reasonOf(dialed, attempt, downstream.original);
+    const reason = reasonOf(dialed, attempt, original);
     if (reason === null || downstream.stream.closed) return failed;
     why = reason === "no-answer" ? reason : (why ?? reason);
   }
@@ -63,14 +70,12 @@ function seenBy({ kept, reason }: Attempt, why: SourceReason | null): Seen {
   return { kept, reason: kept === "ip-port" ? reason : (why ?? reason) };
 }
 
-type Dialed = { readonly stream: Stream; readonly as: SocketAddress | null };
-
 /** The connection, or the name of what failed. */
 async function dial(
   downstream: Intercepted,
   { origin, to, kept }: Attempt,
   { form, limits }: ReachOptions,
-): Promise<Dialed | string> {
+): Promise<Stream | string> {
   const dialing = tryDial(to, form, origin);
   if (typeof dialing === "string") return dialing;
   const stream = watch(dialing, null);
@@ -78,7 +83,7 @@ async function dial(
   const connectMsMax = kept === "none" ? limits.connectMsMax : asClientMsMax;
   const readiness = await settle(stream, downstream.stream, { ...limits, connectMsMax });
   if (readiness.kind === "closed") return readiness.fault;
-  return { stream, as: origin.kind === "client" ? origin.address : null };
+  return stream;
 }
 
 /** What of the way is to blame; null: nothing is. A refusal at its own address is the application's. */
@@ -95,20 +100,20 @@ function reasonOf(
 
 /**
  * Something beside us may keep the application's answers from coming back: rules of others, a source check. One
- * connection waits for it, those that follow within a minute do not.
+ * connection of a client's waits for it, those that follow for a while do not. Only the client's own suffer from it.
  */
-export class SilentPorts {
-  readonly #ports = new Set<number>();
+export class SilentClients {
+  readonly #known = new Set<string>();
   readonly #ticker = new Ticker(forgetMs, () => {
-    this.#ports.clear();
+    this.#known.clear();
   });
 
-  has(port: number): boolean {
-    return this.#ports.has(port);
+  has(client: SocketAddress, original: SocketAddress): boolean {
+    return this.#known.has(keyOf(client, original));
   }
 
-  add(port: number): void {
-    this.#ports.add(port);
+  add(client: SocketAddress, original: SocketAddress): void {
+    if (this.#known.size < knownMax) this.#known.add(keyOf(client, original));
   }
 
   stop(): void {
@@ -116,6 +121,12 @@ export class SilentPorts {
   }
 }
 
-const forgetMs = 60_000;
+/** Whatever the client's port. */
+function keyOf(client: SocketAddress, original: SocketAddress): string {
+  return `${addressKey(portedAs(client, 0))} ${addressKey(original)}`;
+}
+
+const forgetMs = 10_000;
+const knownMax = 4096;
 /** Within the pod an answer takes microseconds. A full queue of the application's is asked again after a second. */
 const answerMsMax = 2500;

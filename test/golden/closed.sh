@@ -77,14 +77,28 @@ table inet tls-tproxy {
     size 65536
     flags dynamic
   }
+  set seen-clients4 {
+    type ipv4_addr . inet_service
+    size 262144
+    flags dynamic
+  }
+  set seen-clients6 {
+    type ipv6_addr . inet_service
+    size 262144
+    flags dynamic
+  }
   chain output {
     type route hook output priority mangle; policy accept;
     tcp flags & rst == rst return
     meta mark & 0x00000f00 == 0x00000f00 oifname "lo" tcp flags & (syn | ack) == syn delete @open-before4 { ip daddr . tcp dport . ip saddr . tcp sport }
+    meta mark & 0x00000f00 == 0x00000f00 oifname "lo" tcp flags & (syn | ack) == syn add @seen-clients4 { ip saddr . tcp dport }
     meta mark & 0x00000f00 == 0x00000f00 oifname "lo" tcp flags & (syn | ack) == syn delete @open-before6 { ip6 daddr . tcp dport . ip6 saddr . tcp sport }
+    meta mark & 0x00000f00 == 0x00000f00 oifname "lo" tcp flags & (syn | ack) == syn add @seen-clients6 { ip6 saddr . tcp dport }
     meta mark & 0x00000f00 == 0x00000a00 oifname "lo" ct mark set ct mark & 0xfffff0ff | 0x00000500
     meta mark & 0x00000f00 == 0x00000f00 oifname "lo" ct mark set ct mark & 0xfffff0ff | 0x00000500
+    ip saddr 169.254.77.1 ip daddr 169.254.77.1 return
     ip saddr 169.254.77.1 meta mark set meta mark & 0xfffff0ff | 0x00000500 return
+    ip6 saddr fd74:7072:6f78:7931::1 ip6 daddr fd74:7072:6f78:7931::1 return
     ip6 saddr fd74:7072:6f78:7931::1 meta mark set meta mark & 0xfffff0ff | 0x00000500 return
     meta mark & 0x00000f00 == 0x00000a00 return
     meta mark & 0x00000f00 == 0x00000f00 return

@@ -81,6 +81,16 @@ table inet tls-tproxy {
     size 65536
     flags dynamic
   }
+  set seen-clients4 {
+    type ipv4_addr . inet_service
+    size 262144
+    flags dynamic
+  }
+  set seen-clients6 {
+    type ipv6_addr . inet_service
+    size 262144
+    flags dynamic
+  }
   chain probe-no-data {
     tcp doff 5 ip length 40 accept
     tcp doff 6 ip length 44 accept
@@ -109,10 +119,14 @@ table inet tls-tproxy {
   chain output {
     type route hook output priority mangle; policy accept;
     meta mark & 0x0000000f == 0x0000000f oifname "lo" tcp flags & (syn | ack) == syn delete @open-before4 { ip daddr . tcp dport . ip saddr . tcp sport }
+    meta mark & 0x0000000f == 0x0000000f oifname "lo" tcp flags & (syn | ack) == syn add @seen-clients4 { ip saddr . tcp dport }
     meta mark & 0x0000000f == 0x0000000f oifname "lo" tcp flags & (syn | ack) == syn delete @open-before6 { ip6 daddr . tcp dport . ip6 saddr . tcp sport }
+    meta mark & 0x0000000f == 0x0000000f oifname "lo" tcp flags & (syn | ack) == syn add @seen-clients6 { ip6 saddr . tcp dport }
     meta mark & 0x0000000f == 0x00000005 oifname "lo" ct mark set ct mark & 0xfffffff0 | 0x0000000a
     meta mark & 0x0000000f == 0x0000000f oifname "lo" ct mark set ct mark & 0xfffffff0 | 0x0000000a
+    ip saddr 169.254.77.1 ip daddr 169.254.77.1 return
     ip saddr 169.254.77.1 meta mark set meta mark & 0xfffffff0 | 0x0000000a return
+    ip6 saddr fd74:7072:6f78:7931::1 ip6 daddr fd74:7072:6f78:7931::1 return
     ip6 saddr fd74:7072:6f78:7931::1 meta mark set meta mark & 0xfffffff0 | 0x0000000a return
     meta mark & 0x0000000f == 0x00000005 return
     meta mark & 0x0000000f == 0x0000000f return
@@ -162,6 +176,8 @@ table inet tls-tproxy {
     ip6 saddr @probe-sources6 tcp dport @probe-connect-ports goto probe-no-data
     meta l4proto tcp tproxy ip to 127.0.0.1:2 accept
     meta l4proto tcp tproxy ip6 to [::1]:2 accept
+    ip saddr . tcp dport @seen-clients4 ip daddr . tcp dport . ip saddr . tcp sport != @open-before4 drop
+    ip6 saddr . tcp dport @seen-clients6 ip6 daddr . tcp dport . ip6 saddr . tcp sport != @open-before6 drop
     tcp flags & (syn | ack) == syn drop
   }
 }

@@ -1,7 +1,7 @@
 /**
  * An application that tells each client as whom it sees it, and one that asks: `mirror.ts serve HOST PORT` (or `hang-up`,
  * which ends each connection itself), `mirror.ts ask HOST PORT [COUNT] [PORT OF ITS OWN]` (or `hear-out`, which waits for
- * the other's end). Who asks keeps its connections until its input ends.
+ * the other's end, or `stay`). Who asks keeps its connections until its input ends, who stays until it is ended.
  */
 import { connect, createServer, type Socket } from "node:net";
 
@@ -21,7 +21,7 @@ export type Sight = {
 const atOnce = 250;
 const [role, host = "::", port = "0", count = "1", ownPort] = process.argv.slice(2);
 if (role === "serve" || role === "hang-up") serve(role === "hang-up");
-if (role === "ask" || role === "hear-out") await ask();
+if (role === "ask" || role === "hear-out" || role === "stay") await ask();
 
 function serve(hangsUp: boolean): void {
   const server = createServer({ allowHalfOpen: true }, (socket) => {
@@ -43,6 +43,7 @@ async function ask(): Promise<void> {
     sights.push(...(await Promise.all(Array.from({ length: asking }, sightOf))));
   }
   console.log(JSON.stringify(sights));
+  if (role === "stay") return;
   process.stdin.resume();
   process.stdin.on("end", () => {
     process.kill(process.pid, "SIGKILL");
@@ -64,13 +65,13 @@ async function sightOf(): Promise<Sight> {
     };
     socket.on("data", (chunk) => {
       said += chunk.toString();
-      if (said.endsWith("\n") && role === "ask") settle("");
+      if (said.endsWith("\n") && role !== "hear-out") settle("");
     });
     socket.on("error", (error) => {
       settle("code" in error ? String(error.code) : error.message);
     });
     socket.on("close", () => {
-      settle(role === "ask" ? "closed" : "");
+      settle(role === "hear-out" ? "" : "closed");
     });
   });
 }

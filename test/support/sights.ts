@@ -33,16 +33,7 @@ export type Asked = { readonly sights: readonly Sight[]; readonly running: Runni
 /** Connections that stay open until `running` is ended. */
 export async function ask(pod: Pod, { host, port, count = 1, from }: Question): Promise<Asked> {
   const numbers = [port, count, ...(from === undefined ? [] : [from])].map(String);
-  const running = pod.start([
-    "sh",
-    "-c",
-    `exec sleep infinity | bun "$@"`,
-    "-",
-    script,
-    "ask",
-    host,
-    ...numbers,
-  ]);
+  const running = pod.start(["bun", script, "stay", host, ...numbers]);
   const sights = JSON.parse(await running.says(/^\[.*\]$/m)) as readonly Sight[];
   return { sights, running };
 }
@@ -85,7 +76,7 @@ export async function tellAndAsk(
     String(from),
     preamble.toHex(),
   ];
-  const running = pod.start(["sh", "-c", `exec sleep infinity | bun "$@"`, "-", teller, ...args]);
+  const running = pod.start(["bun", teller, ...args, "stay"]);
   const [sight] = JSON.parse(await running.says(/^\[.*\]$/m)) as readonly Sight[];
   if (sight === undefined) throw new Error("no sight");
   return { sight, running };

@@ -1,6 +1,7 @@
 /**
  * A TLS client that tells what a test wants it to: `teller.ts HOST PORT CERTIFICATE KEY PROTOCOLS PORT-OF-ITS-OWN HEX`.
- * Writes the bytes first, then waits for what mirror.ts says, prints a sight, and stays until its input ends.
+ * Writes the bytes first, then waits for what mirror.ts says, prints a sight, and stays until its input ends; with `stay`
+ * behind them until it is ended.
  */
 import { readFileSync } from "node:fs";
 import { connect, type Socket } from "node:net";
@@ -40,10 +41,12 @@ const sight = await new Promise<Sight>((resolve) => {
   });
 });
 console.log(JSON.stringify([sight]));
-process.stdin.resume();
-process.stdin.on("end", () => {
-  process.kill(process.pid, "SIGKILL");
-});
+if (process.argv.at(-1) !== "stay") {
+  process.stdin.resume();
+  process.stdin.on("end", () => {
+    process.kill(process.pid, "SIGKILL");
+  });
+}
 
 function textOf({ localAddress = "", localPort: of = 0 }: Socket): string {
   return localAddress.includes(":") ? `[${localAddress}]:${of}` : `${localAddress}:${of}`;

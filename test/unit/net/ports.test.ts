@@ -2,7 +2,7 @@
 import { expect, test } from "bun:test";
 import fc from "fast-check";
 
-import { parsePorts, Rotation } from "../../../src/net/ports.ts";
+import { parsePorts, parseReserved, Rotation } from "../../../src/net/ports.ts";
 
 test("all ports outside of the applications' come in turn, and none of theirs", () => {
   const range = fc
@@ -10,7 +10,7 @@ test("all ports outside of the applications' come in turn, and none of theirs", 
     .map(([first, size]) => ({ first, last: first + size }));
   fc.assert(
     fc.property(range, range, (within, taken) => {
-      const rotation = new Rotation([within], taken);
+      const rotation = new Rotation([within], [taken], 0);
       const wanted = Array.from(
         { length: within.last - within.first + 1 },
         (_, at) => within.first + at,
@@ -29,4 +29,18 @@ test.each([
   ["9 8", { first: 32_768, last: 60_999 }],
 ])("%j is a range", (text, ports) => {
   expect(parsePorts(text)).toEqual(ports);
+});
+
+test("ports that somebody has reserved are ranges, too", () => {
+  expect(parseReserved("8080,9148-9150\n")).toEqual([
+    { first: 8080, last: 8080 },
+    { first: 9148, last: 9150 },
+  ]);
+  expect(parseReserved("\n")).toEqual([]);
+  const rotation = new Rotation([{ first: 1, last: 9 }], parseReserved("2-3,7"), 0);
+  expect(Array.from({ length: 6 }, () => rotation.next())).toEqual([1, 4, 5, 6, 8, 9]);
+});
+
+test("the start is anywhere", () => {
+  expect(new Rotation([{ first: 1, last: 10 }], [], 0.55).next()).toBe(6);
 });

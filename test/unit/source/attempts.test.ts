@@ -13,6 +13,7 @@ const facts: Facts = {
   returns: () => true,
   onWire: () => false,
   silent: false,
+  standing: true,
   sparePort: () => 25_000,
 };
 
@@ -34,7 +35,7 @@ describe("a client of ours", () => {
     expect(tried({})).toEqual([
       direct,
       alias(`${client}:40000`, "ip-port/alias"),
-      ...Array.from({ length: 3 }, () => spare("same-tuple")),
+      ...Array.from({ length: 4 }, () => spare("same-tuple")),
       itself("same-tuple"),
     ]);
   });
@@ -76,6 +77,7 @@ test.each([
   ["a link-local client", { wire: parseSocketAddress("169.254.1.1:12000") }, "link-local"],
   ["an IPv6 one", { wire: parseSocketAddress("[fe80::1]:12000") }, "link-local"],
   ["an application that has not answered", { silent: true }, "no-answer"],
+  ["rules that others have changed", { standing: false }, "rules-changed"],
 ] as const)("%s: as we are", (_, change, reason) => {
   expect(tried(change)).toEqual([itself(reason)]);
 });
@@ -89,4 +91,13 @@ test("whose answers would not come back is reached by the alias or as we are", (
 
 test("without a spare port no address is kept at the application's own", () => {
   expect(tried({ mode: "ip", sparePort: () => null })).toEqual([itself("no-port")]);
+});
+
+test("a spare port that a connection on the wire has, its own among them, is passed over", () => {
+  const ports = [25_000, 25_001];
+  const sparePort = (): number | null => ports.shift() ?? null;
+  expect(tried({ mode: "ip", sparePort, onWire: ({ port }) => port === 25_000 })).toEqual([
+    `${client}:25001 > 10.0.0.2:80 ip/as-asked`,
+    itself("no-port"),
+  ]);
 });

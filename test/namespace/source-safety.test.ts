@@ -1,0 +1,155 @@
+/** That an application sees its client by the client's own address opens no way in, and none out in clear. */
+import { expect, test } from "bun:test";
+import { readFileSync } from "node:fs";
+
+import { capture, strayData } from "../support/capture.ts";
+import { Mesh } from "../support/mesh.ts";
+import { PolicyFile } from "../support/policy.ts";
+import { curl } from "../support/programs.ts";
+import { ask, askOnce, serveMirror, tellAndAsk } from "../support/sights.ts";
+import { metricOnce } from "../support/status.ts";
+
+const msMax = 60_000;
+
+test("a stranger who sends in the client's name does not reach the application", async () => {
+  const mesh = Mesh.create();
+  await mesh.startProxies();
+  const watching = mesh.b.start(["tcpdump", "-i", "lo", "-nSl", "--immediate-mode", "tcp"]);
+  await watching.says(/listening on/);
+  const { client, server } = await mesh.connection();
+  await client.say("from the client");
+  await server.received(15);
+  const [, from = "", to = "", next = "", acknowledged = ""] = await said(watching.output, mesh);
+  const segment = [...[from, to].map(withColon), next, acknowledged, "from a stranger!"];
+  const script = `${import.meta.dir}/../support/injector.ts`;
+  const { stdout, stderr } = await mesh.c.run(["bun", script, ...segment]);
+  expect([stdout.trim(), stderr]).toEqual(["56", ""]);
+  // What comes after it is where it would have been.
+  await client.say("and this");
+  expect((await server.received(23)).text).toBe("from the clientand this");
+});
+
+/** From tcpdump's "10.0.0.1.80". */
+function withColon(address: string): string {
+  return address.replace(/\.(\d+)$/, ":$1");
+}
+
+/** Ends, next sequence number and acknowledgement of the last data from client to application on b's lo. */
+async function said(output: string, { a, b }: Mesh): Promise<readonly string[]> {
+  await Promise.resolve();
+  const head = `IP (${a.address4}\\.\\d+) > (${b.address4}\\.8080): Flags \\[P?\\.\\]`;
+  const lines = output.matchAll(new RegExp(`${head}, seq \\d+:(\\d+), ack (\\d+),`, "g"));
+  return [...lines].at(-1) ?? [];
+}
+
+test("rules that others delete end connections whose answers depended on them", async () => {
+  const mesh = Mesh.create();
+  await mesh.startProxies();
+  const { client, server } = await mesh.connection();
+  server.chatter("not in clear ");
+  await client.received(100_000);
+  await mesh.b.run(["nft", "delete", "table", "inet", "tls-tproxy"]);
+  expect((await server.finish()).ending).toBe("ECONNRESET");
+  expect((await client.finish()).ending).toBe("ECONNRESET");
+  await mesh.proxies[1]?.says(/1 inbound connections that depend on them were reset/);
+});
+
+test(
+  "connections that begin while the policy lets their clients go are not answered in clear",
+  async () => {
+    const mesh = Mesh.create();
+    const policy = new PolicyFile("{}");
+    mesh.proxies.push(await mesh.proxy(mesh.a), await mesh.proxy(mesh.b, policy.flags));
+    const script = `${import.meta.dir}/../support/load.ts`;
+    await mesh.b.start(["bun", script, "serve"]).says(/serving/);
+    const { lines } = await capture(mesh.b, async () => {
+      const load = mesh.a.start(["bun", script, "connections", "100000", mesh.b.address4]);
+      for (let turn = 1; turn <= 12; turn += 1) {
+        const excluding = `outbound: { exclude: [${mesh.a.address4}] }`;
+        policy.write(turn % 2 === 1 ? excluding : "{}");
+        const replaced = 'policy_reloads_total{result="replaced"}';
+        await metricOnce(mesh.b, replaced, (count) => count === turn);
+      }
+      await load.end("SIGKILL");
+    });
+    expect(lines.length).toBeGreaterThan(1000);
+    expect(strayData(lines, mesh.b.address4)).toEqual([]);
+  },
+  msMax,
+);
+
+test("a policy that changes something else leaves connections at the alias alone", async () => {
+  const mesh = Mesh.create();
+  const outside = `outbound: { exclude: [${mesh.c.address4}] }`;
+  const policy = new PolicyFile(outside);
+  mesh.proxies.push(await mesh.proxy(mesh.b, policy.flags));
+  await serveMirror(mesh.b, 8080);
+  const paths = mesh.credentials(mesh.c);
+  const { sight, running } = await tellAndAsk(mesh.c, { host: mesh.b.address4, port: 8080, paths });
+  expect([sight.seen, sight.at]).toEqual([sight.own, "169.254.77.1:8080"]);
+  policy.write(`outbound: { exclude: [${mesh.c.address4}, 10.99.0.0/16] }`);
+  const live = 'tcp_open_connections{direction="inbound"}';
+  const all = await metricOnce(mesh.b, 'policy_reloads_total{result="replaced"}', (n) => n === 1);
+  expect(all.get(live)).toBe(1);
+  await running.end();
+});
+
+test("nobody outside reaches the alias, and the application reaches itself by it", async () => {
+  const mesh = Mesh.create();
+  await serveMirror(mesh.b, 8080);
+  await mesh.c.run(["ip", "route", "add", "169.254.77.1/32", "via", mesh.b.address4]);
+  await mesh.c.run(["sysctl", "-qw", "net.ipv4.tcp_syn_retries=1"]);
+  const question = { host: "169.254.77.1", port: 8080 };
+  await mesh.b.run(["ip", "addr", "add", "169.254.77.1/32", "dev", "lo", "scope", "host"]);
+  expect((await askOnce(mesh.c, question)).error).toBe(""); // So it would be.
+  await mesh.b.run(["ip", "addr", "del", "169.254.77.1/32", "dev", "lo"]);
+  await mesh.proxy(mesh.b);
+  expect((await askOnce(mesh.c, question)).error).not.toBe("");
+  const { own, seen, error } = await askOnce(mesh.b, question);
+  expect([error, seen]).toEqual(["", own]);
+}, 20_000);
+
+test("an alias that others take away is noticed, and put back where that is allowed", async () => {
+  const mesh = Mesh.create();
+  const proxy = await mesh.proxy(mesh.b, ["--privileges", "kept"]);
+  await mesh.b.run(["ip", "addr", "del", "169.254.77.1/32", "dev", "lo"]);
+  await proxy.says(/no longer as they were written/);
+  await proxy.says(/they were written anew/);
+  expect((await mesh.b.run(["ip", "-br", "addr", "show", "lo"])).stdout).toContain("169.254.77.1");
+});
+
+test("a server that agrees and goes at once does no harm to the metrics", async () => {
+  const mesh = Mesh.create();
+  await mesh.proxy(mesh.a);
+  const { certificate, key, authority } = mesh.credentials(mesh.c);
+  const [cert, own, ca] = [certificate, key, authority].map((path) =>
+    JSON.stringify(readFileSync(path, "utf8")),
+  );
+  const script = `
+    const tls = require("node:tls");
+    const options = { cert: ${cert}, key: ${own}, ca: ${ca}, requestCert: true, ALPNProtocols: ["tproxy/2"] };
+    const server = tls.createServer(options, (socket) => { socket.on("error", () => undefined); socket.destroy(); });
+    server.listen(8000, "::", () => console.log("serving"));`;
+  await mesh.c.start(["node", "-e", script]).says(/serving/);
+  for (let turn = 0; turn < 5; turn += 1) await mesh.a.agent.attempt(mesh.c.address4, 8000);
+  const { output } = await curl(mesh.a, "http://127.0.0.1:15020/metrics");
+  expect(output).toContain("# TYPE tcp_write_bytes_total counter");
+});
+
+test("five clients of one pod are held apart from the next one's trouble", async () => {
+  const mesh = Mesh.create();
+  await mesh.startProxies();
+  await serveMirror(mesh.b, 8081, mesh.b.address4);
+  // Another client's connection comes from a port that would be its own spare one.
+  const paths = mesh.credentials(mesh.c);
+  const strange = await tellAndAsk(mesh.c, {
+    host: mesh.b.address4,
+    port: 8081,
+    paths,
+    from: 25_000,
+  });
+  expect([strange.sight.error, strange.sight.seen.split(":")[0]]).toEqual(["", mesh.c.address4]);
+  const { sights, running } = await ask(mesh.a, { host: mesh.b.address4, port: 8081, count: 5 });
+  expect(sights.filter(({ own, seen }) => own !== seen)).toEqual([]);
+  for (const one of [running, strange.running]) await one.end();
+});

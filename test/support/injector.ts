@@ -1,0 +1,40 @@
+/**
+ * Sends one TCP segment in another's name, as whoever is on the same wire can: `bun injector.ts FROM TO SEQUENCE ACK TEXT`,
+ * addresses like 10.0.0.1:80. IPv4.
+ */
+import { shim } from "../../src/native/native.ts";
+import { encodeSocketAddress, parseSocketAddress, portedAs } from "../../src/net/address.ts";
+
+const [from = "", to = "", sequence = "0", acknowledged = "0", text = ""] = process.argv.slice(2);
+const source = parseSocketAddress(from);
+const destination = parseSocketAddress(to);
+/** AF_INET, SOCK_RAW, IPPROTO_RAW: the header is ours, the kernel fills in its checksum. raw(7). */
+const fd = shim.tproxy_socket(2, 3, 255);
+const data = Buffer.from(text.padEnd(text.length + (text.length % 2)));
+const packet = packetOf();
+if (shim.tproxy_connect(fd, encodeSocketAddress(portedAs(destination, 0))) < 0)
+  throw new Error("connect");
+console.log(shim.tproxy_netlink_send(fd, packet, packet.length));
+
+function packetOf(): Buffer {
+  const tcp = Buffer.alloc(20);
+  tcp.writeUInt16BE(source.port, 0);
+  tcp.writeUInt16BE(destination.port, 2);
+  tcp.writeUInt32BE(Number(sequence), 4);
+  tcp.writeUInt32BE(Number(acknowledged), 8);
+  tcp.writeUInt16BE(0x50_18, 12); // Five words; PSH, ACK.
+  tcp.writeUInt16BE(500, 14);
+  const ends = Buffer.concat([source.bytes, destination.bytes]);
+  const pseudo = Buffer.concat([ends, Buffer.of(0, 6, 0, tcp.length + data.length)]);
+  tcp.writeUInt16BE(checksum(Buffer.concat([pseudo, tcp, data])), 16);
+  const ip = Buffer.from([0x45, 0, 0, tcp.length + data.length + 20, 0, 1, 0, 0, 64, 6, 0, 0]);
+  return Buffer.concat([ip, ends, tcp, data]);
+}
+
+/** RFC 1071. */
+function checksum(bytes: Buffer): number {
+  let sum = 0;
+  for (let at = 0; at < bytes.length; at += 2) sum += bytes.readUInt16BE(at);
+  while (sum > 0xff_ff) sum = (sum & 0xff_ff) + (sum >>> 16);
+  return ~sum & 0xff_ff;
+}
