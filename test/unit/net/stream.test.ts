@@ -168,6 +168,18 @@ test("a reset that a write meets first is no end for the other leg", async () =>
   other.stop();
 });
 
+test("what the proxy says of its own is not counted, whether it arrives or not", async () => {
+  const [one, gone] = [await accepted(), await accepted()];
+  one.leg.say(new Uint8Array(32));
+  expect(one.leg.bytesWritten).toBe(0);
+  gone.client.terminate();
+  until(gone.leg, "other");
+  gone.leg.say(new Uint8Array(32));
+  expect(gone.leg.bytesWritten).toBe(0);
+  one.stop();
+  gone.stop();
+});
+
 /** An accepted leg that is screened, and its client. */
 async function screened(
   pass: (chunk: Uint8Array) => Uint8Array | string,
