@@ -98,6 +98,10 @@ test("nobody outside reaches the alias, and the application reaches itself by it
   await serveMirror(mesh.b, 8080);
   await mesh.c.run(["ip", "route", "add", "169.254.77.1/32", "via", mesh.b.address4]);
   await mesh.c.run(["sysctl", "-qw", "net.ipv4.tcp_syn_retries=1"]);
+  const alias = ["169.254.77.1/32", "dev", "lo", "scope", "host"];
+  await mesh.b.run(["ip", "addr", "add", ...alias]);
+  expect((await askOnce(mesh.c, { host: "169.254.77.1", port: 8080 })).error).toBe(""); // As it would be.
+  await mesh.b.run(["ip", "addr", "del", ...alias]);
   await mesh.proxy(mesh.b);
   // Not even its SYN is answered.
   expect(await attempted(mesh.c, "169.254.77.1:8080")).toBe("ETIMEDOUT at connect");
