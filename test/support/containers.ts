@@ -16,6 +16,7 @@ import {
   transient,
   tryDocker,
 } from "./docker.ts";
+import { withoutClients } from "./kernel-state.ts";
 import { builtExecutable, Running, type Output } from "./pods.ts";
 import { temporaryDirectory } from "./temporary.ts";
 
@@ -224,7 +225,7 @@ export class Pod {
     // By their paths: busybox's shell would take its own applets.
     const commands = ["nft -s list ruleset", "/bin/ip rule", "/bin/ip -6 rule"];
     for (const family of ["-4", "-6"]) commands.push(`/bin/ip ${family} route show table 29808`);
-    return await this.look("sh", "-ec", commands.join("; "));
+    return withoutClients(await this.look("sh", "-ec", commands.join("; ")));
   }
 
   /** What an administrator sees in the pod's network: `nft list ruleset` and the like. */

@@ -10,7 +10,12 @@ export async function kernelState(pod: Pod): Promise<string> {
     // The kernel gives a link its own address a moment after it is up.
     shown.push(`# ${command.join(" ")}\n${stdout.replaceAll(/^.*fe80:.*\n/gm, "")}`);
   }
-  return shown.join("\n");
+  return withoutClients(shown.join("\n"));
+}
+
+/** Whom applications have seen packets put into sets of their own. */
+export function withoutClients(ruleset: string): string {
+  return ruleset.replaceAll(/(\tset seen-clients[46] \{[^}]*?)\n\t\telements = \{[^}]*\}/g, "$1");
 }
 
 /** `tproxy rules …` in the pod; throws unless it ends well. */
