@@ -27,11 +27,15 @@ export function bytesOf(node: Node | undefined): Uint8Array {
   return new Uint8Array(Buffer.from(node.value, "latin1"));
 }
 
-/** The dotted form of an OBJECT IDENTIFIER. */
+/** The dotted form of an OBJECT IDENTIFIER; its bytes where a part is more than a number holds, as those of UUIDs are. */
 export function oidOf(node: Node | undefined): string {
   const bytes = bytesOf(node);
   if (node?.type !== asn1.Type.OID || bytes.length === 0) throw malformed("an identifier");
-  return asn1.derToOid(Buffer.from(bytes).toString("latin1"));
+  try {
+    return asn1.derToOid(Buffer.from(bytes).toString("latin1"));
+  } catch {
+    return `#${bytes.toHex()}`;
+  }
 }
 
 /** Milliseconds since 1970 of a UTCTime or a GeneralizedTime: RFC 5280, 4.1.2.5. */
