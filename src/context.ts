@@ -34,8 +34,8 @@ export type Context = {
 export type Source = ReachOptions & {
   readonly wire: WireTuples;
   readonly spare: Rotation;
-  /** Whether the rules are as they were written. */
-  readonly standing: () => boolean;
+  /** Whether the rules stand that lead applications' answers of a family back. */
+  readonly standing: (of: 4 | 6) => boolean;
   /** Whether the kernel leads what the application sends to this address to the proxy. */
   readonly returns: (rules: Rules, client: SocketAddress) => boolean;
 };
@@ -46,8 +46,8 @@ export type Surroundings = {
   readonly limits: Limits;
   /** Of every socket that leaves the pod. */
   readonly form: SocketForm;
-  /** Whether the rules are as they were written. */
-  readonly standing: () => boolean;
+  /** Whether the rules stand that lead applications' answers of a family back. */
+  readonly standing: (of: 4 | 6) => boolean;
 };
 
 export function makeContext(

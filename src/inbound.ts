@@ -64,7 +64,7 @@ function factsOf(
     returns: (client) => source.returns(now, client),
     onWire: (client) => source.wire.has(client, original),
     silent: source.silent.has(peer, original),
-    standing: source.standing(),
+    standing: source.standing(peer.family),
     sparePort: () => source.spare.next(),
   };
 }

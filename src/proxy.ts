@@ -145,8 +145,8 @@ class State {
   listeners: readonly Listener[] = [];
   watch: RuleWatch | null = null;
   draining = false;
-  /** Whether the rules are as they were written; they are before they are watched. */
-  readonly standing = (): boolean => this.watch?.intact ?? true;
+  /** Whether applications' answers to clients come to us; they do before that is watched. */
+  readonly standing = (of: 4 | 6): boolean => this.watch?.leadsBack(of) ?? true;
 
   constructor(generation: Generation, metrics: Metrics) {
     const notAfter = (): number => generation.credentials.notAfter;
@@ -207,7 +207,10 @@ function keepRules(
   const keeper = new RuleKeeper(rules, senses, {
     changed: () => {
       // What applications answer to clients would leave in clear.
-      const ended = ledger.terminateWhere("RULES_CHANGED", ({ as }) => as !== null);
+      const ended = ledger.terminateWhere(
+        "RULES_CHANGED",
+        ({ as }) => as !== null && !keeper.watch.leadsBack(as.family),
+      );
       const too =
         ended === 0 ? "" : `; ${ended} inbound connections that depend on them were reset`;
       log.write("W", "rules", rulesChanged + too + (rules.isOurs ? "" : `: ${restart}`));

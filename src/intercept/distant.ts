@@ -5,7 +5,7 @@ import { monitorRules, type Handed, type Subject } from "../netlink/monitor.ts";
 import type { Installed } from "./install.ts";
 import { planOf, type Plan } from "./plan.ts";
 import { fleetingSets } from "./sets.ts";
-import { hasRoutingOf, routingSnapshot } from "./snapshot.ts";
+import { hasRoutingOf, isRouted, routingSnapshot } from "./snapshot.ts";
 import type { Senses } from "./watch.ts";
 import type { Interception } from "../config.ts";
 
@@ -46,6 +46,8 @@ export function distantSenses(plan: Plan, handed: Handed): Senses {
         handed,
       ),
     look: (of) => (touched || !hasRoutingOf(of) ? "" : routingSnapshot(of)),
+    table: () => (touched ? "touched" : "untouched"),
+    routed: isRouted,
   };
 }
 

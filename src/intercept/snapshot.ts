@@ -7,8 +7,9 @@ import * as route from "../netlink/route.ts";
 import { family, isErrno, NetlinkSocket, type Request } from "../netlink/socket.ts";
 import { aliases } from "../net/alias.ts";
 import { readAttributes, type Message } from "../netlink/wire.ts";
-import type { Plan } from "./plan.ts";
+import type { Family, Plan } from "./plan.ts";
 import { fleetingSets } from "./sets.ts";
+import { families } from "./steps.ts";
 
 /**
  * Whether IPv6 works on `lo` and has no route there: Docker turns it off and on again when a network is disconnected, and
@@ -27,26 +28,43 @@ function lacksRoute(plan: Plan): boolean {
 export function snapshot(plan: Plan): string {
   try {
     if (lacksRoute(plan)) return "";
-    return createHash("sha256")
-      .update(JSON.stringify(partsOf(plan)))
-      .digest("hex");
+    return hashOf([...tableParts(plan), ...families.flatMap((of) => routingOf(plan, of))]);
   } catch (error) {
     if (isErrno(error, "ENOENT")) return "";
     throw error;
   }
 }
 
+/** As `snapshot`, of the table alone. */
+export function tableSnapshot(plan: Plan): string {
+  try {
+    return hashOf(tableParts(plan));
+  } catch (error) {
+    if (isErrno(error, "ENOENT")) return "";
+    throw error;
+  }
+}
+
+function hashOf(parts: readonly (readonly string[])[]): string {
+  return createHash("sha256").update(JSON.stringify(parts)).digest("hex");
+}
+
 /** As `snapshot`, of rules and routes alone: what anybody may ask for. */
 export function routingSnapshot(plan: Plan): string {
-  return JSON.stringify(([4, 6] as const).flatMap((of) => routingOf(plan, of)));
+  return JSON.stringify(families.flatMap((of) => routingOf(plan, of)));
 }
 
 /** Whether a packet with the plan's mark is led to `lo`, of one family at least: what anybody may look up. */
 export function hasRoutingOf(plan: Plan): boolean {
-  return ([4, 6] as const).some((of) => routingOf(plan, of).every((found) => found.length > 0));
+  return families.some((of) => isRouted(plan, of));
 }
 
-function partsOf(plan: Plan): readonly (readonly string[])[] {
+/** The same of one family, and whether it has the address on `lo`: net/alias.ts. */
+export function isRouted(plan: Plan, of: Family): boolean {
+  return routingOf(plan, of).every((found) => found.length > 0);
+}
+
+function tableParts(plan: Plan): readonly (readonly string[])[] {
   const { table } = plan;
   const fixed = plan.sets.filter(({ name }) => !fleetingSets.includes(name));
   return [
@@ -66,7 +84,6 @@ function partsOf(plan: Plan): readonly (readonly string[])[] {
         attributes: [1, 2, 3],
       }),
     ),
-    ...([4, 6] as const).flatMap((of) => routingOf(plan, of)),
   ];
 }
 

@@ -2,13 +2,18 @@
 import { Deadline } from "../deadline.ts";
 import { ProxyError } from "../errors.ts";
 import { monitorRules, type Monitor, type Notice } from "../netlink/monitor.ts";
-import type { Plan } from "./plan.ts";
-import { snapshot } from "./snapshot.ts";
+import type { Family, Plan } from "./plan.ts";
+import { isRouted, snapshot, tableSnapshot } from "./snapshot.ts";
+import { families } from "./steps.ts";
 
 /** The kernel's notices and its answers; a test has others. */
 export type Senses = {
   readonly monitor: (notice: Notice) => Monitor;
   readonly look: (plan: Plan) => string;
+  /** Of the table alone, to be compared as `look`'s answer is. */
+  readonly table: (plan: Plan) => string;
+  /** Whether marked packets of the family are led to `lo`. */
+  readonly routed: (plan: Plan, of: Family) => boolean;
 };
 
 export class RuleWatch {
@@ -17,6 +22,9 @@ export class RuleWatch {
   readonly #senses: Senses;
   /** Null: they were written, and the kernel could not tell how they stand. */
   #written: string | null;
+  #table = "";
+  /** Families whose answers come to the proxy. */
+  #led: readonly Family[] = families;
   readonly #monitor: Monitor;
   #intact = true;
   #next: Deadline | null = null;
@@ -32,6 +40,7 @@ export class RuleWatch {
     try {
       const found = senses.look(plan);
       this.#written = found === "" ? null : found;
+      this.#table = senses.table(plan);
     } catch (error) {
       this.#monitor.stop();
       throw error;
@@ -41,6 +50,11 @@ export class RuleWatch {
 
   get intact(): boolean {
     return this.#intact;
+  }
+
+  /** Whether what an application answers to a client's own address comes to the proxy, though they may be touched. */
+  leadsBack(of: Family): boolean {
+    return this.#led.includes(of);
   }
 
   /** Whether they stand as they were written at this very moment; false where the kernel cannot tell. */
@@ -58,6 +72,7 @@ export class RuleWatch {
   rewritten(plan: Plan): void {
     this.#plan = plan;
     this.#written = null;
+    this.#table = "";
     this.#compare();
   }
 
@@ -74,15 +89,25 @@ export class RuleWatch {
     });
   }
 
+  #ledNow(): readonly Family[] {
+    if (this.#table === "" || this.#senses.table(this.#plan) !== this.#table) return [];
+    return families.filter((of) => this.#senses.routed(this.#plan, of));
+  }
+
   /** A kernel that cannot answer now (no descriptor, rules that change meanwhile) is asked again. */
   #compare(): void {
     try {
       const found = this.#senses.look(this.#plan);
-      if (found !== "") this.#written ??= found;
+      if (found !== "" && this.#written === null) {
+        this.#written = found;
+        this.#table = this.#senses.table(this.#plan);
+      }
       const intact = found !== "" && found === this.#written;
-      if (intact === this.#intact) return;
+      const led = intact ? families : this.#ledNow();
+      const same = intact === this.#intact && this.#led.every((of) => led.includes(of));
       this.#intact = intact;
-      this.#changed(intact);
+      this.#led = led;
+      if (!same) this.#changed(intact);
     } catch (error) {
       if (!(error instanceof ProxyError)) throw error;
       this.#soon(againMs);
@@ -91,6 +116,11 @@ export class RuleWatch {
 }
 
 /** Of a process with CAP_NET_ADMIN. */
-export const kernelSenses: Senses = { monitor: monitorRules, look: snapshot };
+export const kernelSenses: Senses = {
+  monitor: monitorRules,
+  look: snapshot,
+  table: tableSnapshot,
+  routed: isRouted,
+};
 const settleMs = 100;
 const againMs = 1000;
