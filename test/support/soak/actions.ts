@@ -78,6 +78,24 @@ function choose(random: Seeded): Action {
   return actions[0];
 }
 
+/**
+ * What does not come out as it should, because a proxy was replaced, leaves both applications with sockets that nobody will
+ * end any more: one that has read an end is theirs to close.
+ */
+async function withMeeting(
+  stage: Stage,
+  random: Seeded,
+  act: (met: Meeting) => Promise<void>,
+): Promise<void> {
+  const met = await meeting(stage, random);
+  try {
+    await act(met);
+  } catch (error) {
+    await Promise.all([met.client.reset(), met.server.reset()]);
+    throw error;
+  }
+}
+
 async function meeting(stage: Stage, random: Seeded): Promise<Meeting> {
   const [from, to] = random.pick([
     [stage.a, stage.b],
@@ -91,7 +109,14 @@ async function meeting(stage: Stage, random: Seeded): Promise<Meeting> {
 
 /** Different sizes both ways, in any order of ends, with readers that pause. */
 async function transfer(stage: Stage, random: Seeded): Promise<void> {
-  const { id, client, server } = await meeting(stage, random);
+  await withMeeting(stage, random, async (met) => exchange(stage, random, met));
+}
+
+async function exchange(
+  stage: Stage,
+  random: Seeded,
+  { id, client, server }: Meeting,
+): Promise<void> {
   const [there, back] = [random.size(sizeMax), random.size(sizeMax)];
   if (random.chance(0.2)) await pauseOften(server, random);
   const legs = [async () => sendAll(client, there), async () => sendAll(server, back)];
@@ -133,20 +158,22 @@ function digestOf(head: string, bytes: number): string {
 
 /** A reset on one side is one on the other. */
 async function reset(stage: Stage, random: Seeded): Promise<void> {
-  const { client, server } = await meeting(stage, random);
-  const [rude, other] = random.chance(0.5) ? [client, server] : [server, client];
-  if (random.chance(0.5)) await rude.say("and then");
-  await rude.reset();
-  const { ending } = await other.finish();
-  if (ending !== "ECONNRESET") throw new Corrupted(`a reset arrived as ${ending}`);
+  await withMeeting(stage, random, async ({ client, server }) => {
+    const [rude, other] = random.chance(0.5) ? [client, server] : [server, client];
+    if (random.chance(0.5)) await rude.say("and then");
+    await rude.reset();
+    const { ending } = await other.finish();
+    if (ending !== "ECONNRESET") throw new Corrupted(`a reset arrived as ${ending}`);
+  });
 }
 
 async function idle(stage: Stage, random: Seeded): Promise<void> {
-  const { client, server } = await meeting(stage, random);
-  await Bun.sleep(random.integer(1000, 5000));
-  await Promise.all([client.end(), server.end()]);
-  const { ending } = await client.finish();
-  if (ending !== "end") throw new Error(`an idle connection ended by ${ending}`);
+  await withMeeting(stage, random, async ({ client, server }) => {
+    await Bun.sleep(random.integer(1000, 5000));
+    await Promise.all([client.end(), server.end()]);
+    const { ending } = await client.finish();
+    if (ending !== "end") throw new Error(`an idle connection ended by ${ending}`);
+  });
 }
 
 async function refused(stage: Stage, random: Seeded): Promise<void> {

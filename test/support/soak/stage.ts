@@ -58,12 +58,15 @@ export class Stage {
     const id = String((this.#serial += 1));
     const met = Promise.withResolvers<AgentSocket>();
     this.#waiting.set(id, met.resolve);
+    const client = await from.agent.connect(host, applicationPort);
     try {
-      const client = await from.agent.connect(host, applicationPort);
       await client.say(id);
       const failed = failing(client);
       failed.catch(() => undefined); // Its end is awaited by others then.
       return { id, client, server: await Promise.race([met.promise, failed]) };
+    } catch (error) {
+      await client.reset();
+      throw error;
     } finally {
       this.#waiting.delete(id);
     }
