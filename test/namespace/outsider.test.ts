@@ -55,6 +55,8 @@ test("control: with a good certificate the same client is served", async () => {
   const address = `${mesh.b.address4}:8000`;
   const { output } = await opensslClient(mesh.c, address, mesh.credentials(mesh.c), request);
   expect(output).toContain("hello from b");
+  // It may be told after the client has ended: no other test is to take it for its own.
+  await mesh.proxies[1]?.says(/Closed connection from 10\.77\.0\.3/);
 });
 
 test("a client that speaks TLS 1.2 is refused, and served with --tls-min 1.2", async () => {
