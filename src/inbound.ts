@@ -1,5 +1,6 @@
 /** One inbound connection, top to bottom: from a verified peer to the application at its own address. */
 import type { Context } from "./context.ts";
+import type { ConnectionRecord } from "./accounting/record.ts";
 import { firstBytes } from "./inspect/first-bytes.ts";
 import type { Intercepted } from "./net/listener.ts";
 import { decide } from "./policy/destination.ts";
@@ -39,7 +40,10 @@ export async function serveInbound(downstream: Intercepted, context: Context): P
 
     const attempts = attemptsOf(factsOf(downstream, heard.told, context));
     const application = await reach(downstream, attempts, { ...context.source, named: record });
-    if (application.kind === "failed") return record.miss({ ...application, reason: null });
+    if (application.kind === "failed") {
+      fail(record, application);
+      return;
+    }
 
     context.ledger.reach(record, application);
     await splice(downstream.stream, application.stream, context.limits.lingerMsMax);
@@ -48,6 +52,13 @@ export async function serveInbound(downstream: Intercepted, context: Context): P
     release();
     context.ledger.close(record);
   }
+}
+
+/** A probe's client that has said something else meanwhile has ended the attempt: that is the reason. */
+function fail(record: ConnectionRecord, { detail }: { readonly detail: string }): void {
+  const refusal = record.probe?.refusal ?? null;
+  if (refusal === null) record.miss({ reason: null, detail });
+  else record.refuse({ reason: null, detail: refusal.detail });
 }
 
 function factsOf(

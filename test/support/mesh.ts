@@ -64,8 +64,8 @@ export class Mesh {
   }
 
   /** What both pods have left of their connections. */
-  async socketsLeft(): Promise<string[]> {
-    return await socketsLeft([this.a, this.b]);
+  async socketsLeft(spared: RegExp | null = null): Promise<string[]> {
+    return await socketsLeft([this.a, this.b], spared);
   }
 
   /** Waits until no more bytes move between the pods: the same count in thirty looks. */

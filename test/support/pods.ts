@@ -270,7 +270,10 @@ async function runIn(
 }
 
 /** TCP sockets of the pods that are neither listening nor waiting out TIME_WAIT, once they have settled. */
-export async function socketsLeft(pods: readonly Pod[]): Promise<string[]> {
+export async function socketsLeft(
+  pods: readonly Pod[],
+  spared: RegExp | null = null,
+): Promise<string[]> {
   let left: string[] = [];
   for (let look = 0; look < 400; look += 1) {
     left = [];
@@ -283,7 +286,8 @@ export async function socketsLeft(pods: readonly Pod[]): Promise<string[]> {
         "exclude",
         "time-wait",
       ]);
-      left.push(...stdout.split("\n").filter((line) => line !== ""));
+      const lines = stdout.split("\n").filter((line) => line !== "");
+      left.push(...lines.filter((line) => spared?.test(line) !== true));
     }
     if (left.length === 0) return left;
   }
