@@ -1,7 +1,7 @@
 /** Which connections in clear the rules would divert. Pure. */
 import type { Fixed } from "../config.ts";
 import type { Tuple } from "../intercept/open-before.ts";
-import type { SocketAddress } from "../net/address.ts";
+import { isSameSocket, type SocketAddress } from "../net/address.ts";
 import type { Rules } from "../policy/rules.ts";
 import { isLeftAlone } from "../probe/probe.ts";
 
@@ -37,7 +37,7 @@ export function isDiverted(
       const inClear = port === statusPort || isLeftAlone(probes, address, port);
       return !inClear && rules.mode(port) !== "passthrough";
     }
-    const spared = excludedDestinations.some((one) => isSame(one, address));
+    const spared = excludedDestinations.some((one) => isSameSocket(one, address));
     return !byUser && !spared && rules.diverts(address);
   };
 }
@@ -50,8 +50,4 @@ function destinationOf({ destination, destinationPort }: Tuple): Destination {
     family: destination.length === 4 ? 4 : 6,
     port: destinationPort,
   };
-}
-
-function isSame(a: Destination, b: Destination): boolean {
-  return a.port === b.port && Buffer.from(a.bytes).equals(b.bytes);
 }

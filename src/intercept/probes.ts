@@ -3,7 +3,7 @@ import type { Mark } from "../config.ts";
 import { intervalsOf } from "../net/cidr.ts";
 import { probePorts, type Probes } from "../probe/probe.ts";
 import type { ChainPlan, Family, Field, Rule, SetPlan, Step } from "./plan.ts";
-import { leave, opening } from "./steps.ts";
+import { leave, opening, tcp } from "./steps.ts";
 
 export function probeSets(probes: Probes): readonly SetPlan[] {
   const { open, read, connect, both } = probePorts(probes);
@@ -124,5 +124,4 @@ const noData = "probe-no-data";
 /** Of TCP's header: RFC 9293, 3.1, data offset. */
 const headerWords = [5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15] as const;
 const accept: Step = { kind: "verdict", verdict: "accept" };
-const tcp: Step = { kind: "tcp", is: true };
 const toNoData: Step = { kind: "goto", chain: noData };

@@ -71,11 +71,14 @@ export function decodeSocketAddress(flat: Uint8Array): SocketAddress {
   }
 }
 
-export function isSameIp(a: SocketAddress, b: SocketAddress): boolean {
+type Ip = Pick<SocketAddress, "bytes">;
+type IpAndPort = Pick<SocketAddress, "bytes" | "port">;
+
+export function isSameIp(a: Ip, b: Ip): boolean {
   return a.bytes.length === b.bytes.length && a.bytes.every((byte, at) => byte === b.bytes[at]);
 }
 
-export function isSameSocket(a: SocketAddress, b: SocketAddress): boolean {
+export function isSameSocket(a: IpAndPort, b: IpAndPort): boolean {
   return a.port === b.port && isSameIp(a, b);
 }
 

@@ -4,6 +4,7 @@ import type { Socket, TLSOptions } from "bun";
 import { Deadline } from "../deadline.ts";
 import * as native from "../native/native.ts";
 import { terminatingHandlers } from "./handlers.ts";
+import type { Screen } from "./screen.ts";
 
 /** What became of a leg's set-up. For TLS, "ready" is not authorisation: tls/verify.ts decides. */
 export type Readiness =
@@ -15,14 +16,6 @@ export type Readiness =
  * much again that was decrypted with it.
  */
 export const heldBytesMax = 1 << 20;
-
-/** Sees a leg's bytes before anybody else does. */
-export type Screen = {
-  /** What of them may pass, or the fault that ends the leg. */
-  readonly pass: (chunk: Uint8Array) => Uint8Array | string;
-  /** The peer says no more. */
-  readonly end: () => void;
-};
 
 /** How a leg ended. `cut`: without its orderly end (RST, time-out, refusal). */
 export type Ending = "open" | "clean" | "cut";

@@ -2,7 +2,13 @@
 import type { Fixed } from "../config.ts";
 import type { PeerIdentity } from "../identity/certificate.ts";
 import type { SpiffeId } from "../identity/spiffe-id.ts";
-import { formatIp, formatSocketAddress, isLoopback, type SocketAddress } from "../net/address.ts";
+import {
+  formatIp,
+  formatSocketAddress,
+  isLoopback,
+  isSameSocket,
+  type SocketAddress,
+} from "../net/address.ts";
 import { addressOf } from "../net/cidr.ts";
 import { authorize, type Demand, type Expectation } from "./authorize.ts";
 import {
@@ -80,7 +86,7 @@ function withPeer(lines: readonly string[], { peer }: Question, demands: Expecta
 function leftAlone(address: SocketAddress, { outbound }: Policy, fixed: Fixed): string | null {
   const place = placeOf(address);
   if (isLoopback(address)) return "loopback never leaves this machine";
-  if (fixed.excludedDestinations.some((one) => isSame(one, address)))
+  if (fixed.excludedDestinations.some((one) => isSameSocket(one, address)))
     return "it is the API server that the environment names (KUBERNETES_SERVICE_HOST)";
   const excluded = outbound.exclude.value.find((range) => contains(range, ...place));
   if (excluded !== undefined) return `${excluded.text} is excluded (${outbound.exclude.origin})`;
@@ -158,8 +164,4 @@ function identityOf(spiffeId: SpiffeId): PeerIdentity {
 
 function placeOf({ bytes, family }: SocketAddress): [bigint, 4 | 6] {
   return [addressOf(bytes), family];
-}
-
-function isSame(a: SocketAddress, b: SocketAddress): boolean {
-  return formatSocketAddress(a) === formatSocketAddress(b);
 }

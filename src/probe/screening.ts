@@ -1,7 +1,8 @@
 /** A probe on its way: what its client says passes the judge, byte for byte, and what does not ends the connection. */
 import { Deadline } from "../deadline.ts";
 import type { FirstBytes } from "../inspect/first-bytes.ts";
-import type { Screen, Stream } from "../net/stream.ts";
+import type { Screen } from "../net/screen.ts";
+import type { Stream } from "../net/stream.ts";
 import { GrpcJudge } from "./grpc-request.ts";
 import { HttpJudge } from "./http-request.ts";
 import type { Judge, Refusal, RefusalReason } from "./judge.ts";
