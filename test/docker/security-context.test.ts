@@ -26,8 +26,8 @@ async function expectCarried(pod: Pod): Promise<void> {
 /** It has ended, said why in one line, and left nothing. */
 async function expectRefusal(pod: Pod, sidecar: Container, reason: RegExp): Promise<void> {
   expect(await sidecar.ended()).toBe(1);
-  expect(sidecar.output).toMatch(/^tls-tproxy: .*\n$/);
-  expect(sidecar.output).toMatch(reason);
+  await sidecar.says(reason);
+  await sidecar.says(/^tls-tproxy: .*\n$/);
   expect(await pod.look("nft", "list", "tables")).not.toContain("tls-tproxy");
   expect(await pod.look("/bin/ip", "rule")).not.toContain("fwmark");
 }

@@ -21,7 +21,7 @@ test("no server name is sent for an address, and nothing older than TLS 1.3 offe
   await server.says(/ACCEPT/);
   const { code } = await curl(mesh.a, "-o", "/dev/null", `http://${mesh.c.address4}:8080/`);
   expect(code).toBe(0);
-  const hello = /ClientHello[^]*?(?=ServerHello)/.exec(server.output)?.[0] ?? "";
+  const hello = await server.says(/ClientHello[^]*?(?=ServerHello)/);
   expect(hello).toContain("extension_type=supported_versions");
   expect(hello).not.toContain("server_name");
   expect(hello).toMatch(/supported_versions\(43\), length=3\s+TLS 1\.3/);

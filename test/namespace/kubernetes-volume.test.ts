@@ -106,7 +106,7 @@ test.each([
     const good = filesOf(old, [old]);
     write(directory, spoil(good));
     expect(await reloaded(pod)).toEqual({ kept: 1, replaced: 0 });
-    expect(proxy.output).toMatch(/W\S+ .*credentials\] the old ones stay in use: --\S+ \S+: /);
+    await proxy.says(/W\S+ .*credentials\] the old ones stay in use: --\S+ \S+: /);
     expect(await shownBy(pod)).toBe(before["tls.crt"].trim());
     expect((await curl(client, `http://${pod.address4}:8000/`)).output).toBe("served");
     write(directory, good);
