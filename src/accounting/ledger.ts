@@ -100,7 +100,10 @@ export class Ledger {
     const { log, metrics } = this.#options;
     const now = this.#options.now();
     metrics.closed(record);
-    log.write("I", record.direction, accessLine(record, now), accessFields(record, now));
+    log.writeMade("I", record.direction, {
+      message: () => accessLine(record, now),
+      fields: () => accessFields(record, now),
+    });
     if (this.#live.size > 0) return;
     this.#emptied.resolve();
     this.#emptied = Promise.withResolvers();

@@ -8,9 +8,14 @@ export type Log = {
   readonly verbosity: number;
   /** `fields` are for the JSON form only: the message says the same. */
   readonly write: (severity: Severity, source: string, message: string, fields?: Fields) => void;
+  /** As `write`, for what comes with every connection: made only if it is written, and not alone. */
+  readonly writeMade: (severity: Severity, source: string, made: Made) => void;
   /** Says what was left out until now, and waits until stderr has it all, half a second at most. */
   readonly end: () => Promise<void>;
 };
+
+/** A line that is yet to be made. */
+export type Made = { readonly message: () => string; readonly fields: () => Fields };
 
 export type LogOptions = {
   readonly verbosity: number;
@@ -39,6 +44,11 @@ export function makeLog(options: LogOptions, sink?: Sink): Log {
     verbosity: options.verbosity,
     write: (severity, source, message, fields = {}) => {
       if (sampler.admit(`${source}/${severity}`)) put(severity, source, message, fields);
+    },
+    writeMade: (severity, source, { message, fields }) => {
+      if (!sampler.admit(`${source}/${severity}`)) return;
+      const known = options.format === "json" ? fields() : {};
+      into.writeLater(line(severity, source, message(), known));
     },
     end: async () => {
       sampler.flush();

@@ -3,6 +3,8 @@ import { Deadline } from "../deadline.ts";
 
 export type Sink = {
   readonly write: (line: string) => void;
+  /** With the others of this turn of the event loop. */
+  readonly writeLater: (line: string) => void;
   /** Resolves when all is written, or half a second later. */
   readonly end: () => Promise<void>;
 };
@@ -18,6 +20,7 @@ export class BoundedSink implements Sink {
   readonly #writer: Writer;
   readonly #lineOfLost: (lines: number) => string;
   #waiting: string[] = [];
+  #later: string[] = [];
   #lost = 0;
   #blocked: Promise<void> | null = null;
 
@@ -28,12 +31,34 @@ export class BoundedSink implements Sink {
   }
 
   write(line: string): void {
+    this.#writeNow();
+    this.#write(line);
+  }
+
+  /** A system call for each line would be a twentieth of what a short connection costs. */
+  writeLater(line: string): void {
+    if (this.#later.push(line) > 1) return;
+    setImmediate(() => {
+      this.#writeNow();
+    });
+  }
+
+  #writeNow(): void {
+    const lines = this.#later;
+    if (lines.length === 0) return;
+    this.#later = [];
+    if (this.#blocked === null) this.#put(lines.join(""));
+    else for (const line of lines) this.#write(line);
+  }
+
+  #write(line: string): void {
     if (this.#blocked === null) this.#put(line);
     else if (this.#waiting.length < linesWaitingMax) this.#waiting.push(line);
     else this.#lost += 1;
   }
 
   async end(): Promise<void> {
+    this.#writeNow();
     if (this.#blocked === null) return;
     const { promise, resolve } = Promise.withResolvers<void>();
     const deadline = new Deadline(endMsMax, resolve);

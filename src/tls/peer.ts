@@ -1,6 +1,7 @@
 /** From a socket whose handshake is over to a verdict on who is at its other end. */
-import { parseCertificate, type PeerCertificate } from "../identity/certificate.ts";
 import { ProxyError } from "../errors.ts";
+import { CertificateCache } from "../identity/certificate-cache.ts";
+import type { PeerCertificate } from "../identity/certificate.ts";
 import type { Stream } from "../net/stream.ts";
 import type { Expectation } from "../policy/authorize.ts";
 import { verifyPeer, type PeerVerdict } from "./verify.ts";
@@ -23,9 +24,11 @@ function certificateOf(stream: Stream): PeerCertificate | ProxyError | null {
   const raw = stream.socket?.getPeerX509Certificate()?.raw;
   if (raw === undefined) return null;
   try {
-    return parseCertificate(raw);
+    return known.read(raw);
   } catch (error) {
     if (error instanceof ProxyError) return error;
     throw error;
   }
 }
+
+const known = new CertificateCache();

@@ -21,6 +21,7 @@ test("a full table is told once, with the remedy, and so is its end", async () =
     write: (severity, source, message) => {
       lines.push(`${severity} ${source} ${message}`);
     },
+    writeMade: () => undefined,
     end: async () => await Promise.resolve(),
   };
   const read = (): Tracked | null => {

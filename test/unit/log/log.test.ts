@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 
 import { escapeText, formatJson, formatText } from "../../../src/log/format.ts";
-import { makeLog } from "../../../src/log/log.ts";
+import { makeLog, type Log } from "../../../src/log/log.ts";
 
 const micros = new Date(2026, 6, 29, 15, 34, 17, 34).getTime() * 1000 + 15;
 const line = { micros, severity: "I", source: "outbound", message: "hello", fields: {} } as const;
@@ -9,6 +9,9 @@ const line = { micros, severity: "I", source: "outbound", message: "hello", fiel
 class Lines {
   readonly all: string[] = [];
   write(text: string): void {
+    this.all.push(text);
+  }
+  writeLater(text: string): void {
     this.all.push(text);
   }
   async end(): Promise<void> {
@@ -39,6 +42,21 @@ test("text from outside forges no second line and moves no cursor", () => {
   expect(escapeText("a\nI0729 forged\r\u001B[2J\u2028")).toBe(
     String.raw`a\u000aI0729 forged\u000d\u001b[2J\u2028`,
   );
+});
+
+test("a line that is left out is not made, and its fields are for JSON alone", () => {
+  const lines = new Lines();
+  const made: string[] = [];
+  const note = (name: string): Parameters<Log["writeMade"]>[2] => ({
+    message: () => (made.push(`message ${name}`), name),
+    fields: () => (made.push(`fields ${name}`), { ms: 3 }),
+  });
+  for (const format of ["text", "json"] as const) {
+    const log = makeLog({ verbosity: 0, format, linesMax: 1 }, lines);
+    for (const turn of [1, 2]) log.writeMade("I", "inbound", note(`${format} ${turn}`));
+  }
+  expect(made).toEqual(["message text 1", "fields json 1", "message json 1"]);
+  expect(lines.all[1]).toContain('"ms":3');
 });
 
 test("in a flood of one kind lines are left out and counted, other kinds are not", async () => {

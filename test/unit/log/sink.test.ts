@@ -41,3 +41,16 @@ test("an end waits for the last line, but not for ever", async () => {
   await sink.end();
   expect(pipe.taken).toEqual(["one\n"]);
 });
+
+test("lines that may wait go together, before the next that may not, and with the end", async () => {
+  const taken: string[] = [];
+  const sink = new BoundedSink({ write: (text) => taken.push(text), flush: () => 0 }, () => "");
+  for (const line of ["1\n", "2\n"]) sink.writeLater(line);
+  expect(taken).toEqual([]);
+  sink.write("3\n");
+  for (const line of ["4\n", "5\n"]) sink.writeLater(line);
+  await new Promise(setImmediate);
+  sink.writeLater("6\n");
+  await sink.end();
+  expect(taken).toEqual(["1\n2\n", "3\n", "4\n5\n", "6\n"]);
+});
