@@ -1,0 +1,28 @@
+/** The application of pod b: HTTP that answers 13 bytes, and an echo. Says "serving" when it listens. */
+import { echoPort, httpPort, keptAnswer, lastAnswer } from "./protocol.ts";
+
+const latin1 = new TextDecoder("latin1");
+
+/** Closes where it is asked to, as wrk and s_time expect. */
+Bun.listen({
+  hostname: "::",
+  port: httpPort,
+  socket: {
+    data: (socket, chunk) => {
+      if (/Connection: close| HTTP\/1\.0/.test(latin1.decode(chunk))) socket.end(lastAnswer);
+      else socket.write(keptAnswer);
+    },
+  },
+});
+
+Bun.listen({
+  hostname: "::",
+  port: echoPort,
+  socket: {
+    data: (socket, chunk) => {
+      socket.write(chunk);
+    },
+  },
+});
+
+console.log("serving");

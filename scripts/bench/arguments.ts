@@ -1,0 +1,88 @@
+/** What `scripts/bench.sh` is told. Pure. */
+import { parseArgs } from "node:util";
+
+import type { Case } from "./cases.ts";
+
+export type Arguments = {
+  readonly scope: "quick" | "full";
+  readonly rounds: number;
+  /** How long each load lasts. */
+  readonly seconds: number;
+  readonly peers: boolean;
+  readonly json: string | null;
+  /** Names of cases, all if none. */
+  readonly only: readonly string[];
+};
+
+export type Parsed =
+  | { readonly kind: "run"; readonly arguments: Arguments }
+  | { readonly kind: "help" }
+  | { readonly kind: "mistake"; readonly text: string };
+
+export const help = `Usage: scripts/bench.sh [options]
+
+Measures what this proxy costs between two pods, beside the same way without it. As root; the pods are
+network namespaces, nothing of the machine's own network is touched.
+
+  --quick           some of the cases, one round: under 2 minutes
+  --full            all cases, three rounds: under 25 minutes with --peers (default)
+  --rounds <count>  so many, in turn; tables have the medians and how far least and most lie apart
+  --seconds <count> for each load (1, with --full 2)
+  --peers           HAProxy, nginx stream and stunnel as well, in the same run
+  --only <case>     this case alone; repeat it for more
+  --json <file>     all that was found, each round by itself
+  --help            show this
+`;
+
+/** Names that are not there are mistakes, so that no run of twenty minutes ends without what it was for. */
+export function parse(argv: readonly string[], cases: readonly Case[]): Parsed {
+  try {
+    const { values } = parseArgs({ args: [...argv], options, strict: true });
+    if (values.help === true) return { kind: "help" };
+    const scope = values.quick === true ? "quick" : "full";
+    if (values.quick === true && values.full === true)
+      throw new Error("--quick or --full, not both");
+    for (const name of values.only ?? [])
+      if (!cases.some((one) => one.name === name)) throw new Error(noCase(name, cases));
+    return {
+      kind: "run",
+      arguments: {
+        scope,
+        rounds: count("--rounds", values.rounds) ?? (scope === "quick" ? 1 : 3),
+        seconds: count("--seconds", values.seconds) ?? (scope === "quick" ? 1 : 2),
+        peers: values.peers ?? false,
+        json: values.json ?? null,
+        only: values.only ?? [],
+      },
+    };
+  } catch (error) {
+    return { kind: "mistake", text: error instanceof Error ? error.message : String(error) };
+  }
+}
+
+/** Those that were asked for by name, else those of the scope. */
+export function chosen({ only, scope }: Arguments, cases: readonly Case[]): readonly Case[] {
+  if (only.length > 0) return cases.filter(({ name }) => only.includes(name));
+  return cases.filter(({ quick }) => scope === "full" || quick);
+}
+
+function count(option: string, text: string | undefined): number | null {
+  if (text === undefined) return null;
+  if (/^[1-9]\d{0,2}$/.test(text)) return Number(text);
+  throw new Error(`${option} wants a count from 1 to 999, not "${text}"`);
+}
+
+function noCase(name: string, cases: readonly Case[]): string {
+  return `there is no case "${name}". The cases are ${cases.map((one) => one.name).join(", ")}`;
+}
+
+const options = {
+  quick: { type: "boolean" },
+  full: { type: "boolean" },
+  rounds: { type: "string" },
+  seconds: { type: "string" },
+  peers: { type: "boolean" },
+  only: { type: "string", multiple: true },
+  json: { type: "string" },
+  help: { type: "boolean", short: "h" },
+} as const;

@@ -1,0 +1,116 @@
+/**
+ * Load that no program of Debian's makes, inside pod a: `paced SECONDS ADDRESS`, `ping SECONDS ADDRESS`, or
+ * `idle COUNT ADDRESS`, whose connections stand until stdin ends. Prints one object as in loads.ts.
+ */
+import type { Socket } from "bun";
+
+import { echoPort, httpPort, keptAnswer, request } from "./protocol.ts";
+import { percentiles } from "./statistics.ts";
+
+type Exchange = {
+  readonly port: number;
+  readonly says: string;
+  /** The answer's length. */
+  readonly answers: number;
+  readonly pauseMs: number;
+};
+
+const [kind = "", amount = "0", address = ""] = process.argv.slice(2);
+const small = "a".repeat(64);
+
+switch (kind) {
+  case "paced":
+    await repeat({ port: httpPort, says: request, answers: keptAnswer.length, pauseMs: 1 });
+    break;
+  case "ping":
+    await repeat({ port: echoPort, says: small, answers: small.length, pauseMs: 0 });
+    break;
+  case "idle":
+    await stand(Number(amount));
+    break;
+  default:
+    throw new Error(`no such load: ${kind}`);
+}
+
+/** One after the other over one connection, until the time is over. */
+async function repeat(exchange: Exchange): Promise<void> {
+  const times: number[] = [];
+  const began = performance.now();
+  const until = began + Number(amount) * 1000;
+  const { promise, resolve } = Promise.withResolvers<number>();
+  let sent = 0;
+  let received = 0;
+  const say = (socket: Socket): void => {
+    received = 0;
+    sent = performance.now();
+    socket.write(exchange.says);
+  };
+  const socket = await Bun.connect({
+    hostname: address,
+    port: exchange.port,
+    socket: {
+      data: (self, chunk) => {
+        received += chunk.length;
+        if (received < exchange.answers) return;
+        const now = performance.now();
+        times.push((now - sent) * 1000);
+        if (now > until) resolve(0);
+        else if (exchange.pauseMs === 0) say(self);
+        else setTimeout(say, exchange.pauseMs, self);
+      },
+      close: () => {
+        resolve(1);
+      },
+    },
+  });
+  say(socket);
+  const failed = await promise;
+  const seconds = (performance.now() - began) / 1000;
+  socket.end();
+  print({ done: times.length, failed, seconds, latency: percentiles(times) });
+}
+
+/** Sixteen at once until all stand, each having said a byte and heard it; then "standing" goes to stderr. */
+async function stand(count: number): Promise<void> {
+  const sockets: Socket[] = [];
+  const began = performance.now();
+  let left = count;
+  let failed = 0;
+  const worker = async (): Promise<void> => {
+    while (left > 0) {
+      left -= 1;
+      if (!(await open(sockets))) failed += 1;
+    }
+  };
+  await Promise.all(Array.from({ length: 16 }, worker));
+  const seconds = (performance.now() - began) / 1000;
+  console.error("standing");
+  await Bun.stdin.text();
+  for (const socket of sockets) socket.end();
+  print({ done: count, failed, seconds, latency: null });
+}
+
+async function open(sockets: Socket[]): Promise<boolean> {
+  const { promise, resolve } = Promise.withResolvers<boolean>();
+  const fail = (): void => {
+    resolve(false);
+  };
+  const handlers = {
+    open: (socket: Socket) => {
+      sockets.push(socket);
+      socket.write("a");
+    },
+    data: () => {
+      resolve(true);
+    },
+    close: fail,
+    error: fail,
+    connectError: fail,
+  };
+  Bun.connect({ hostname: address, port: echoPort, socket: handlers }).catch(fail);
+  return await promise;
+}
+
+function print(result: unknown): void {
+  console.log(JSON.stringify(result));
+}

@@ -1,0 +1,89 @@
+/** The benchmark: argv in, a table out; files where they were asked for. `scripts/bench.sh` sets up what it needs. */
+import { writeFileSync } from "node:fs";
+
+import { chosen, help, parse, type Arguments } from "./arguments.ts";
+import { cases } from "./cases.ts";
+import { describeMachine, lookAtMachine } from "./machine.ts";
+import { usageOfOthers, usedBetween } from "./processes.ts";
+import type { Run } from "./results.ts";
+import { Bench } from "./run.ts";
+import { systems } from "./systems.ts";
+import { table, warning } from "./table.ts";
+
+const parsed = parse(process.argv.slice(2), cases);
+switch (parsed.kind) {
+  case "help":
+    process.stdout.write(help);
+    break;
+  case "mistake":
+    console.error(`bench: ${parsed.text}\n\n${help}`);
+    process.exitCode = 2;
+    break;
+  case "run":
+    process.exitCode = await bench(parsed.arguments);
+    break;
+}
+
+/** The exit code: 1 if something has failed. */
+async function bench(wanted: Arguments): Promise<number> {
+  const machine = lookAtMachine(wanted.peers);
+  console.error(describeMachine(machine));
+  const taking = systems.filter(({ peer }) => wanted.peers || !peer);
+  const plan = { cases: chosen(wanted, cases), systems: taking, arguments: wanted };
+  const running = new Bench(plan, (line) => {
+    console.error(line);
+  });
+  const obey = stopOnSignals(running);
+  const before = usageOfOthers();
+  const began = performance.now();
+  try {
+    await running.run();
+  } finally {
+    await running.dispose();
+    obey();
+  }
+  const others = usedBetween(before, usageOfOthers());
+  const run: Run = {
+    date: new Date().toISOString(),
+    ...wanted,
+    machine,
+    others: {
+      cores: (others.seconds * 1000) / (performance.now() - began),
+      who: others.who
+        .slice(0, 3)
+        .map((one) => `${one.name} (${one.pid}) ${one.seconds.toFixed(0)} s`),
+    },
+    rows: running.rows,
+  };
+  show(run, wanted);
+  for (const failure of running.failures) console.error(`bench: ${failure}`);
+  return running.failures.length === 0 ? 0 : 1;
+}
+
+function show(run: Run, { json }: Arguments): void {
+  console.log(`${run.date}, ${run.rounds} rounds of ${run.seconds} s`);
+  console.log(`${describeMachine(run.machine)}\n`);
+  for (const { title, about } of systems.filter(({ name }) =>
+    run.rows.some((row) => row.system === name),
+  ))
+    console.log(`  ${title.padEnd(12)}  ${about}`);
+  console.log(`\n${table(run, systems)}`);
+  const disturbed = warning(run);
+  if (disturbed !== null) console.log(disturbed);
+  if (json !== null) writeFileSync(json, `${JSON.stringify(run, null, 2)}\n`);
+}
+
+/** Namespaces outlive who made them: an interrupted run takes its own away before it ends as it was told. */
+function stopOnSignals(running: Bench): () => void {
+  const signals = ["SIGINT", "SIGTERM"] as const;
+  let heard: NodeJS.Signals | null = null;
+  const stop = (signal: NodeJS.Signals): void => {
+    heard = signal;
+    running.stop();
+  };
+  for (const signal of signals) process.on(signal, stop);
+  return () => {
+    for (const signal of signals) process.off(signal, stop);
+    if (heard !== null) process.kill(process.pid, heard);
+  };
+}

@@ -1,0 +1,99 @@
+/** What processes have used, from proc(5): CPU of a few, memory of a few, CPU of all that are not ours. */
+import { readdirSync, readFileSync } from "node:fs";
+
+/** CPU seconds of a process that is not ours, with those of its children that it has waited for. */
+export type Usage = { readonly name: string; readonly seconds: number };
+
+/** User and system time in seconds, all threads, those that have ended too. */
+export function cpuOf(pids: readonly number[]): number {
+  return pids.reduce((sum, pid) => sum + (read(pid)?.own ?? 0), 0);
+}
+
+/** Resident (VmRSS) or anonymous (RssAnon) memory of all of them together. */
+export function memoryKiB(pids: readonly number[], what: "VmRSS" | "RssAnon"): number {
+  return pids.reduce((sum, pid) => {
+    const status = readFileSync(`/proc/${pid}/status`, "utf8");
+    return sum + Number(new RegExp(`^${what}:\\s+(\\d+)`, "m").exec(status)?.[1]);
+  }, 0);
+}
+
+/** By pid: every process but this one, its children and theirs. The kernel's threads do our packets and are left out. */
+export function usageOfOthers(): ReadonlyMap<number, Usage> {
+  const all = new Map<number, Stat>();
+  for (const entry of readdirSync("/proc")) {
+    const stat = /^\d+$/.test(entry) ? read(Number(entry)) : null;
+    if (stat !== null) all.set(Number(entry), stat);
+  }
+  const usages = new Map<number, Usage>();
+  for (const [pid, { name, own, waited }] of all)
+    if (!descends(pid, [process.pid, kernelThreads], all))
+      usages.set(pid, { name, seconds: own + waited });
+  return usages;
+}
+
+/** CPU seconds from one look to another, and who used them, most first. What has ended counts by its parent. */
+export function usedBetween(
+  before: ReadonlyMap<number, Usage>,
+  after: ReadonlyMap<number, Usage>,
+): { readonly seconds: number; readonly who: readonly (Usage & { readonly pid: number })[] } {
+  const total = (usages: ReadonlyMap<number, Usage>): number =>
+    [...usages.values()].reduce((sum, { seconds }) => sum + seconds, 0);
+  const who = [...after]
+    .map(([pid, { name, seconds }]) => ({
+      pid,
+      name,
+      seconds: seconds - (before.get(pid)?.seconds ?? 0),
+    }))
+    .filter(({ seconds }) => seconds > 0)
+    .toSorted((one, other) => other.seconds - one.seconds);
+  // A process whose parent never waits for it takes its time along.
+  return { seconds: Math.max(0, total(after) - total(before)), who };
+}
+
+type Stat = {
+  readonly name: string;
+  readonly parent: number;
+  readonly own: number;
+  readonly waited: number;
+};
+
+/** Null when it has ended. */
+function read(pid: number): Stat | null {
+  try {
+    return parseStat(readFileSync(`/proc/${pid}/stat`, "latin1"));
+  } catch {
+    return null;
+  }
+}
+
+/** A name may have blanks and parentheses: the last one ends it. Times are seconds. */
+export function parseStat(text: string): Stat {
+  const end = text.lastIndexOf(")");
+  const fields = text.slice(end + 2).split(" ");
+  const seconds = (first: number): number =>
+    (Number(fields[first]) + Number(fields[first + 1])) / ticksPerSecond;
+  return {
+    name: text.slice(text.indexOf("(") + 1, end),
+    parent: Number(fields[1]),
+    own: seconds(11),
+    waited: seconds(13),
+  };
+}
+
+function descends(
+  pid: number,
+  ancestors: readonly number[],
+  all: ReadonlyMap<number, Stat>,
+): boolean {
+  let at: number | undefined = pid;
+  while (at !== undefined && at > 0) {
+    if (ancestors.includes(at)) return true;
+    at = all.get(at)?.parent;
+  }
+  return false;
+}
+
+/** sysconf(_SC_CLK_TCK) is 100 on every Linux that Bun runs on. */
+const ticksPerSecond = 100;
+/** kthreadd, the parent of them all. */
+const kernelThreads = 2;

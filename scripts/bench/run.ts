@@ -1,0 +1,131 @@
+/** A run: every case over every system, in turn, round after round, with a line of progress for each. */
+import type { Arguments } from "./arguments.ts";
+import { unitsOf, type Case } from "./cases.ts";
+import { measure, warm } from "./measure.ts";
+import { Pair } from "./pair.ts";
+import type { Row, Sample } from "./results.ts";
+import type { System } from "./systems.ts";
+import { cpuText, rateText } from "./table.ts";
+
+export type Plan = {
+  readonly cases: readonly Case[];
+  readonly systems: readonly System[];
+  readonly arguments: Arguments;
+};
+
+export type Progress = (line: string) => void;
+
+/** What failed altogether is told and has no sample: the others go on. */
+export class Bench {
+  readonly rows: Row[] = [];
+  readonly failures: string[] = [];
+  readonly #plan: Plan;
+  readonly #progress: Progress;
+  readonly #pairs = new Map<System, Pair>();
+  #done = 0;
+  #began = 0;
+  #stopped = false;
+
+  constructor(plan: Plan, progress: Progress) {
+    this.#plan = plan;
+    this.#progress = progress;
+  }
+
+  async run(): Promise<void> {
+    await this.#setUp();
+    this.#began = performance.now();
+    for (let round = 0; round < this.#plan.arguments.rounds; round += 1)
+      for (const one of this.#plan.cases)
+        for (const system of inTurn(one, this.#plan.systems, round))
+          await this.#measure(one, system, round);
+  }
+
+  /** Nothing is begun any more: `run` ends with what is being measured. */
+  stop(): void {
+    this.#stopped = true;
+  }
+
+  /** Ends all that runs in the pods, and the pods. */
+  async dispose(): Promise<void> {
+    for (const pair of this.#pairs.values()) await pair.dispose();
+    this.#pairs.clear();
+  }
+
+  async #setUp(): Promise<void> {
+    for (const system of this.#plan.systems) {
+      if (this.#stopped) return;
+      this.#progress(`setting up: ${system.title}`);
+      const pair = await Pair.make(system.name, system.setUp);
+      this.#pairs.set(system, pair);
+      await warm(pair);
+    }
+  }
+
+  async #measure(one: Case, system: System, round: number): Promise<void> {
+    const pair = this.#pairs.get(system);
+    if (pair === undefined || this.#stopped) return;
+    const { seconds, rounds } = this.#plan.arguments;
+    const total = measurements(this.#plan);
+    const where = `${one.title}, ${system.title}`;
+    this.#done += 1;
+    const head = `[${String(this.#done).padStart(3)}/${total}] round ${round + 1}/${rounds}  ${where.padEnd(50)}`;
+    try {
+      const sample = await this.#take(one, system, pair, seconds);
+      this.#rowOf(one, system).samples.push(sample);
+      this.#progress(`${head} ${told(one, sample)}  ${this.#left(total)}`);
+    } catch (error) {
+      this.failures.push(`${where}: ${error instanceof Error ? error.message : String(error)}`);
+      this.#progress(`${head} FAILED: ${this.failures.at(-1) ?? ""}`);
+    }
+  }
+
+  /** Memory is measured on proxies that have just been started. */
+  async #take(one: Case, system: System, pair: Pair, seconds: number): Promise<Sample> {
+    if (one.work.kind !== "idle") return await measure(pair, one, seconds);
+    const fresh = await Pair.make(system.name, system.setUp);
+    try {
+      return await measure(fresh, one, seconds);
+    } finally {
+      await fresh.dispose();
+    }
+  }
+
+  #rowOf(one: Case, system: System): Row {
+    const found = this.rows.find((row) => row.case === one.name && row.system === system.name);
+    if (found !== undefined) return found;
+    const row: Row = { case: one.name, system: system.name, samples: [] };
+    this.rows.push(row);
+    return row;
+  }
+
+  #left(total: number): string {
+    const each = (performance.now() - this.#began) / this.#done;
+    return `(${Math.ceil((each * (total - this.#done)) / 1000)} s left)`;
+  }
+}
+
+/** Without TLS there is no handshake, and without a proxy on the way nothing that could remember a connection. */
+export function applies({ work }: Case, { tls, carriers }: System): boolean {
+  if (work.kind === "handshakes") return tls;
+  return work.kind !== "idle" || carriers > 0;
+}
+
+function measurements({ cases, systems, arguments: { rounds } }: Plan): number {
+  const pairs = cases.flatMap((one) => systems.filter((system) => applies(one, system)));
+  return pairs.length * rounds;
+}
+
+/** Nobody is always first. */
+function inTurn(one: Case, systems: readonly System[], round: number): readonly System[] {
+  const taking = systems.filter((system) => applies(one, system));
+  return round % 2 === 0 ? taking : taking.toReversed();
+}
+
+function told(one: Case, sample: Sample): string {
+  const failed = sample.failed > 0 ? `, ${sample.failed} failed` : "";
+  if (sample.idle !== null)
+    return `${sample.idle.perConnectionKiB.toFixed(1)} KiB per connection${failed}`;
+  const units = unitsOf(one.work);
+  const cpu = sample.cpu === null ? "" : `, ${cpuText(sample.cpu, units)} ${units.cpu}`;
+  return `${rateText(sample.rate ?? 0, units)} ${units.rate}${cpu}${failed}`;
+}

@@ -1,0 +1,41 @@
+/** Numbers about numbers. Pure. */
+import type { Percentiles } from "./results.ts";
+
+export type Summary = {
+  readonly median: number;
+  /** How far least and most lie apart, as a part of the median; 0 for a single value. */
+  readonly spread: number;
+};
+
+/** NaN of nothing; of two in the middle their mean. */
+export function median(values: readonly number[]): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  const middle = sorted.length / 2;
+  const upper = sorted[Math.floor(middle)] ?? Number.NaN;
+  if (!Number.isInteger(middle)) return upper;
+  return ((sorted[middle - 1] ?? Number.NaN) + upper) / 2;
+}
+
+/** Null of nothing. */
+export function summary(values: readonly number[]): Summary | null {
+  if (values.length === 0) return null;
+  const middle = median(values);
+  const range = Math.max(...values) - Math.min(...values);
+  return { median: middle, spread: middle === 0 ? 0 : range / middle };
+}
+
+/** Of what has been chosen, leaving out what is null. */
+export function summaryOf<T>(
+  items: readonly T[],
+  choose: (item: T) => number | null,
+): Summary | null {
+  return summary(items.map(choose).filter((value) => value !== null));
+}
+
+/** By nearest rank, in the unit of the values; null of nothing. */
+export function percentiles(values: readonly number[]): Percentiles | null {
+  const sorted = Float64Array.from(values).toSorted();
+  const at = (part: number): number =>
+    sorted[Math.max(0, Math.ceil(part * sorted.length) - 1)] ?? Number.NaN;
+  return sorted.length === 0 ? null : { p50: at(0.5), p90: at(0.9), p99: at(0.99) };
+}

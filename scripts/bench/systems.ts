@@ -1,0 +1,91 @@
+/** The systems that are measured, in the order of tables: how the way between two pods is set up. */
+import { writeFileSync } from "node:fs";
+
+import { flagsOf } from "../../test/support/mesh.ts";
+import type { Pod } from "../../test/support/pods.ts";
+import type { Ground, Proxies, SetUp } from "./pair.ts";
+import { httpPort } from "./protocol.ts";
+
+export type System = {
+  readonly name: string;
+  readonly title: string;
+  /** What has to be known to compare it. */
+  readonly about: string;
+  /** How many proxies carry each byte. */
+  readonly carriers: 0 | 1 | 2;
+  readonly tls: boolean;
+  /** Of others, with `--peers` only. */
+  readonly peer: boolean;
+  readonly setUp: SetUp;
+};
+
+export const systems: readonly System[] = [
+  {
+    name: "none",
+    title: "no proxy",
+    about: "the same two pods and programs",
+    carriers: 0,
+    tls: false,
+    peer: false,
+    setUp: async () => await Promise.resolve(nothing),
+  },
+  {
+    name: "excluded",
+    title: "excluded",
+    about: "this proxy in both pods, the destination excluded: nothing leaves the kernel",
+    carriers: 0,
+    tls: false,
+    peer: false,
+    setUp: async ({ a, b, ...ground }) => ({
+      ...nothing,
+      aPid: await proxy(a, ground.aPaths, excluded),
+      bPid: await proxy(b, ground.bPaths, excluded),
+    }),
+  },
+  {
+    name: "relay",
+    title: "plain relay",
+    about: "this proxy in pod b alone, a permissive port, plain text: one proxy, no TLS",
+    carriers: 1,
+    tls: false,
+    peer: false,
+    setUp: plainRelay,
+  },
+  {
+    name: "mtls",
+    title: "mTLS",
+    about: "this proxy in both pods",
+    carriers: 2,
+    tls: true,
+    peer: false,
+    setUp: mutualTls,
+  },
+];
+
+const nothing: Proxies = { aPid: null, bPid: null, target: "10.77.0.2", tlsPort: null };
+
+/** Outward by destination, inward by port: a pod's own addresses are no destination of its clients. */
+const excluded = ["--exclude-cidr", "10.77.0.0/24,fd77::/64", "--inbound-port", "none"];
+
+/** Pod a has none: this proxy relays no plain text outward. */
+async function plainRelay({ b, bPaths }: Ground): Promise<Proxies> {
+  const policy = `${bPaths.directory}/policy.yaml`;
+  writeFileSync(policy, "inbound: { mode: permissive }\n");
+  const bPid = await proxy(b, bPaths, ["--policy", policy]);
+  return { ...nothing, bPid };
+}
+
+async function mutualTls({ a, b, aPaths, bPaths }: Ground): Promise<Proxies> {
+  const aPid = await proxy(a, aPaths);
+  const bPid = await proxy(b, bPaths);
+  return { ...nothing, aPid, bPid, tlsPort: httpPort };
+}
+
+async function proxy(
+  pod: Pod,
+  paths: Ground["aPaths"],
+  options: readonly string[] = [],
+): Promise<number> {
+  const running = await pod.proxy([...flagsOf(paths), ...options]);
+  return running.pid;
+}

@@ -1,0 +1,130 @@
+/** A run as text: the table for people, and the one of the README. Pure. */
+import { cases, unitsOf, type Case, type Units } from "./cases.ts";
+import type { Row, Run, Sample } from "./results.ts";
+import { median, summaryOf, type Summary } from "./statistics.ts";
+
+export type Named = { readonly name: string; readonly title: string };
+
+/** A block for each case, a line for each system, medians; ± is how far least and most lie apart. */
+export function table(run: Run, systems: readonly Named[]): string {
+  const blocks = casesOf(run).map((one) => {
+    const rows = run.rows.filter((row) => row.case === one.name);
+    const lines = systems.flatMap(({ name, title }) => {
+      const row = rows.find(({ system }) => system === name);
+      return row === undefined ? [] : [[title, ...cells(one, row, rows)]];
+    });
+    return [`${one.title}${countedIn(one)}`, ...aligned([headOf(one), ...lines])].join("\n");
+  });
+  return `${blocks.join("\n\n")}\n`;
+}
+
+/** Says what disturbed a run, or null: CPU of others makes times worthless, and CPU per unit a little larger. */
+export function warning({ others }: Run): string | null {
+  if (others.cores < othersCoresMax) return null;
+  const who = others.who.length === 0 ? "" : `: ${others.who.join(", ")}`;
+  return `WARNING: other processes used ${others.cores.toFixed(2)} cores during the run${who}`;
+}
+
+/** Cases that a run has something of, in their order. */
+export function casesOf({ rows }: Run): readonly Case[] {
+  return cases.filter(({ name }) => rows.some((row) => row.case === name));
+}
+
+export function rateText(rate: number, { rateScale }: Units): string {
+  return significant(rate * rateScale);
+}
+
+export function cpuText(cpu: number, { cpuScale }: Units): string {
+  return significant(cpu * cpuScale);
+}
+
+/** Three digits, or all of a large number, in groups. */
+export function significant(value: number): string {
+  const digits = value >= 100 ? 0 : value >= 10 ? 1 : 2;
+  return value.toLocaleString("en-US", {
+    minimumFractionDigits: digits,
+    maximumFractionDigits: digits,
+  });
+}
+
+function headOf({ work }: Case): string[] {
+  if (work.kind === "idle") return ["", "KiB per connection", "±", "MiB at rest, each", "failed"];
+  if (work.kind === "handshakes")
+    return ["", "per second and core of pod b's proxy", "±", "CPU of it", "failed"];
+  return ["", "rate", "to no proxy", "±", "p50", "p90", "p99", "CPU", "±", "pod b's", "failed"];
+}
+
+function countedIn({ work }: Case): string {
+  if (work.kind === "idle") return ": anonymous memory of the proxies together";
+  const { rate, cpu } = unitsOf(work);
+  if (work.kind === "handshakes") return `: CPU in ${cpu}, with a request and its answer`;
+  const times = work.kind === "bulk" ? "" : ", latency in µs";
+  return `: ${rate}${times}, CPU of the proxies in ${cpu}`;
+}
+
+function cells(one: Case, row: Row, rows: readonly Row[]): string[] {
+  const { samples } = row;
+  const failed = String(samples.reduce((sum, sample) => sum + sample.failed, 0));
+  const units = unitsOf(one.work);
+  if (one.work.kind === "idle") return [...idleCells(samples), failed];
+  if (one.work.kind === "handshakes") return [...handshakeCells(samples, units), failed];
+  const rate = summaryOf(samples, (sample) => sample.rate);
+  const cpu = summaryOf(samples, (sample) => sample.cpu);
+  const server = summaryOf(samples, ({ cpuServer }) => cpuServer);
+  return [
+    rate === null ? "–" : rateText(rate.median, units),
+    ratio(rate, rows),
+    spread(rate),
+    ...(["p50", "p90", "p99"] as const).map((part) => latency(samples, part)),
+    cpu === null ? "–" : cpuText(cpu.median, units),
+    spread(cpu),
+    server === null ? "–" : cpuText(server.median, units),
+    failed,
+  ];
+}
+
+function idleCells(samples: readonly Sample[]): string[] {
+  const each = summaryOf(samples, ({ idle }) => idle?.perConnectionKiB ?? null);
+  const rest = median(samples.map(({ idle }) => (idle?.restKiB ?? Number.NaN) / 1024));
+  return [each === null ? "–" : each.median.toFixed(1), spread(each), rest.toFixed(1)];
+}
+
+function handshakeCells(samples: readonly Sample[], units: Units): string[] {
+  const cost = summaryOf(samples, ({ cpuServer }) => cpuServer);
+  if (cost === null) return ["–", "–", "–"];
+  return [significant(1 / cost.median), spread(cost), cpuText(cost.median, units)];
+}
+
+function ratio(rate: Summary | null, rows: readonly Row[]): string {
+  const bare = rows.find(({ system }) => system === "none");
+  const base = summaryOf(bare?.samples ?? [], (sample) => sample.rate);
+  return rate === null || base === null ? "–" : (rate.median / base.median).toFixed(2);
+}
+
+function latency(samples: readonly Sample[], part: "p50" | "p90" | "p99"): string {
+  const found = summaryOf(samples, (sample) => sample.latency?.[part] ?? null);
+  return found === null ? "–" : significant(found.median);
+}
+
+function spread(found: Summary | null): string {
+  return found === null ? "–" : `${(found.spread * 100).toFixed(0)} %`;
+}
+
+/** The first column to the left, the others to the right. */
+function aligned(lines: readonly (readonly string[])[]): string[] {
+  const widths = (lines[0] ?? []).map((_, column) =>
+    Math.max(...lines.map((line) => line[column]?.length ?? 0)),
+  );
+  return lines.map((line) =>
+    line
+      .map((cell, column) => {
+        const width = widths[column] ?? 0;
+        return column === 0 ? `  ${cell.padEnd(width)}` : cell.padStart(width);
+      })
+      .join("  ")
+      .trimEnd(),
+  );
+}
+
+/** What the harness itself does not notice. */
+const othersCoresMax = 0.1;

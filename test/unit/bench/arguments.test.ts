@@ -1,0 +1,53 @@
+import { expect, test } from "bun:test";
+
+import { chosen, help, parse, type Arguments } from "../../../scripts/bench/arguments.ts";
+import { cases } from "../../../scripts/bench/cases.ts";
+
+function wanted(...argv: readonly string[]): Arguments {
+  const parsed = parse(argv, cases);
+  if (parsed.kind !== "run") throw new Error(JSON.stringify(parsed));
+  return parsed.arguments;
+}
+
+test("without options it is the full run", () => {
+  expect(wanted()).toEqual(wanted("--full"));
+  expect(wanted()).toMatchObject({ scope: "full", rounds: 3, seconds: 2, peers: false });
+  expect(chosen(wanted(), cases)).toEqual(cases);
+});
+
+test("--quick is one round of some cases", () => {
+  expect(wanted("--quick")).toMatchObject({ scope: "quick", rounds: 1, seconds: 1 });
+  const quick = chosen(wanted("--quick"), cases);
+  expect(quick.length).toBeGreaterThan(5);
+  expect(quick.length).toBeLessThan(cases.length);
+});
+
+test("--only chooses, in the order of the cases", () => {
+  const only = wanted("--quick", "--only", "new-1", "--only", "latency");
+  expect(chosen(only, cases).map(({ name }) => name)).toEqual(["latency", "new-1"]);
+});
+
+test.each([
+  [["--quick", "--full"], "--quick or --full"],
+  [["--rounds", "0"], "--rounds wants a count"],
+  [["--rounds", "three"], "--rounds wants a count"],
+  [["--only", "nothing"], 'no case "nothing". The cases are latency'],
+  [["--colour"], "--colour"],
+  [["again"], "again"],
+])("%p is a mistake", (argv, text) => {
+  const parsed = parse(argv, cases);
+  expect(parsed).toMatchObject({ kind: "mistake" });
+  expect(JSON.stringify(parsed)).toContain(JSON.stringify(text).slice(1, -1));
+});
+
+test("--help tells of every option", () => {
+  expect(parse(["--help"], cases)).toEqual({ kind: "help" });
+  for (const option of Object.keys(wanted()).filter((name) => name !== "scope"))
+    expect(help).toContain(`--${option} `);
+});
+
+test("cases have names of their own, without blanks", () => {
+  const names = cases.map(({ name }) => name);
+  expect(new Set(names).size).toBe(names.length);
+  expect(names.filter((name) => !/^[a-z0-9-]+$/.test(name))).toEqual([]);
+});

@@ -1,0 +1,29 @@
+import { expect, test } from "bun:test";
+
+import { parseStat, usedBetween } from "../../../scripts/bench/processes.ts";
+
+test("a name with blanks and parentheses hides no field", () => {
+  const fields = "S 12 1 1 0 -1 0 0 0 0 0 150 50 7 3 20 0 1 0";
+  expect(parseStat(`77 (a ) (b) ${fields}`)).toEqual({
+    name: "a ) (b",
+    parent: 12,
+    own: 2,
+    waited: 0.1,
+  });
+});
+
+test("what others used is the difference, most first, what has ended by its parent", () => {
+  const before = new Map([
+    [1, { name: "shell", seconds: 5 }],
+    [2, { name: "compiler", seconds: 10 }],
+    [3, { name: "idle", seconds: 1 }],
+  ]);
+  const after = new Map([
+    [1, { name: "shell", seconds: 17 }], // It has waited for 2, which had used 12 by then.
+    [3, { name: "idle", seconds: 1 }],
+    [4, { name: "new", seconds: 0.5 }],
+  ]);
+  const { seconds, who } = usedBetween(before, after);
+  expect(seconds).toBe(2.5);
+  expect(who.map(({ name }) => name)).toEqual(["shell", "new"]);
+});
