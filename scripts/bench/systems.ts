@@ -4,6 +4,7 @@ import { writeFileSync } from "node:fs";
 import { flagsOf } from "../../test/support/mesh.ts";
 import type { Pod } from "../../test/support/pods.ts";
 import type { Ground, Proxies, SetUp } from "./pair.ts";
+import { haproxy, nginx, stunnel } from "./peers.ts";
 import { httpPort } from "./protocol.ts";
 
 export type System = {
@@ -59,6 +60,33 @@ export const systems: readonly System[] = [
     tls: true,
     peer: false,
     setUp: mutualTls,
+  },
+  {
+    name: "haproxy",
+    title: "HAProxy",
+    about: "in both pods behind the same TPROXY rules, one thread, resumes sessions",
+    carriers: 2,
+    tls: true,
+    peer: true,
+    setUp: haproxy,
+  },
+  {
+    name: "nginx",
+    title: "nginx stream",
+    about: "in both pods, applications connect to it by themselves, one process, resumes sessions",
+    carriers: 2,
+    tls: true,
+    peer: true,
+    setUp: nginx,
+  },
+  {
+    name: "stunnel",
+    title: "stunnel",
+    about: "in both pods, applications connect to it by themselves, a thread per connection",
+    carriers: 2,
+    tls: true,
+    peer: true,
+    setUp: stunnel,
   },
 ];
 
