@@ -10,6 +10,8 @@ export type Arguments = {
   readonly seconds: number;
   readonly peers: boolean;
   readonly json: string | null;
+  readonly html: string | null;
+  readonly markdown: string | null;
   /** Names of cases, all if none. */
   readonly only: readonly string[];
 };
@@ -31,6 +33,8 @@ network namespaces, nothing of the machine's own network is touched.
   --peers           HAProxy, nginx stream and stunnel as well, in the same run
   --only <case>     this case alone; repeat it for more
   --json <file>     all that was found, each round by itself
+  --html <file>     a report with charts, one file
+  --markdown <file> the table of the README
   --help            show this
 `;
 
@@ -52,6 +56,8 @@ export function parse(argv: readonly string[], cases: readonly Case[]): Parsed {
         seconds: count("--seconds", values.seconds) ?? (scope === "quick" ? 1 : 2),
         peers: values.peers ?? false,
         json: values.json ?? null,
+        html: values.html ?? null,
+        markdown: values.markdown ?? null,
         only: values.only ?? [],
       },
     };
@@ -84,5 +90,7 @@ const options = {
   peers: { type: "boolean" },
   only: { type: "string", multiple: true },
   json: { type: "string" },
+  html: { type: "string" },
+  markdown: { type: "string" },
   help: { type: "boolean", short: "h" },
 } as const;

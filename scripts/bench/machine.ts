@@ -20,14 +20,6 @@ export function lookAtMachine(peers: boolean): Machine {
   };
 }
 
-/** In a few lines, for people. */
-export function describeMachine(machine: Machine): string {
-  const { processor, cores, memoryMiB, kernel, distribution, versions } = machine;
-  const hardware = `${cores} cores of ${processor}, ${memoryMiB} MiB`;
-  const programs = Object.entries(versions).map(([name, version]) => `${name} ${version}`);
-  return `${hardware}; Linux ${kernel}, ${distribution}\n${programs.join(", ")}`;
-}
-
 /** Some say it on stderr; some end with a code of their own. */
 function versionOf(command: readonly string[], pattern: RegExp): string {
   try {

@@ -3,8 +3,12 @@ import { writeFileSync } from "node:fs";
 
 import { chosen, help, parse, type Arguments } from "./arguments.ts";
 import { cases } from "./cases.ts";
-import { describeMachine, lookAtMachine } from "./machine.ts";
+import { chartLibrary } from "./chart-library.ts";
+import { describeMachine, roundsText } from "./describe.ts";
+import { lookAtMachine } from "./machine.ts";
+import { markdown } from "./markdown.ts";
 import { usageOfOthers, usedBetween } from "./processes.ts";
+import { report } from "./report.ts";
 import type { Run } from "./results.ts";
 import { Bench } from "./run.ts";
 import { systems } from "./systems.ts";
@@ -60,8 +64,8 @@ async function bench(wanted: Arguments): Promise<number> {
   return running.failures.length === 0 ? 0 : 1;
 }
 
-function show(run: Run, { json }: Arguments): void {
-  console.log(`${run.date}, ${run.rounds} rounds of ${run.seconds} s`);
+function show(run: Run, files: Arguments): void {
+  console.log(`${run.date}, ${roundsText(run)}`);
   console.log(`${describeMachine(run.machine)}\n`);
   for (const { title, about } of systems.filter(({ name }) =>
     run.rows.some((row) => row.system === name),
@@ -70,7 +74,9 @@ function show(run: Run, { json }: Arguments): void {
   console.log(`\n${table(run, systems)}`);
   const disturbed = warning(run);
   if (disturbed !== null) console.log(disturbed);
-  if (json !== null) writeFileSync(json, `${JSON.stringify(run, null, 2)}\n`);
+  if (files.json !== null) writeFileSync(files.json, `${JSON.stringify(run, null, 2)}\n`);
+  if (files.html !== null) writeFileSync(files.html, report(run, systems, chartLibrary()));
+  if (files.markdown !== null) writeFileSync(files.markdown, markdown(run, systems));
 }
 
 /** Namespaces outlive who made them: an interrupted run takes its own away before it ends as it was told. */

@@ -51,7 +51,8 @@ function headOf({ work }: Case): string[] {
   if (work.kind === "idle") return ["", "KiB per connection", "±", "MiB at rest, each", "failed"];
   if (work.kind === "handshakes")
     return ["", "per second and core of pod b's proxy", "±", "CPU of it", "failed"];
-  return ["", "rate", "to no proxy", "±", "p50", "p90", "p99", "CPU", "±", "pod b's", "failed"];
+  const compared = work.kind === "paced" ? "p50 to no proxy" : "to no proxy";
+  return ["", "rate", compared, "±", "p50", "p90", "p99", "CPU", "±", "pod b's", "failed"];
 }
 
 function countedIn({ work }: Case): string {
@@ -68,12 +69,12 @@ function cells(one: Case, row: Row, rows: readonly Row[]): string[] {
   const units = unitsOf(one.work);
   if (one.work.kind === "idle") return [...idleCells(samples), failed];
   if (one.work.kind === "handshakes") return [...handshakeCells(samples, units), failed];
-  const rate = summaryOf(samples, (sample) => sample.rate);
+  const rate = summaryOf(samples, rateOf);
   const cpu = summaryOf(samples, (sample) => sample.cpu);
   const server = summaryOf(samples, ({ cpuServer }) => cpuServer);
   return [
     rate === null ? "–" : rateText(rate.median, units),
-    ratio(rate, rows),
+    ratio(row, rows, one.work.kind === "paced" ? middleTime : rateOf),
     spread(rate),
     ...(["p50", "p90", "p99"] as const).map((part) => latency(samples, part)),
     cpu === null ? "–" : cpuText(cpu.median, units),
@@ -95,10 +96,20 @@ function handshakeCells(samples: readonly Sample[], units: Units): string[] {
   return [significant(1 / cost.median), spread(cost), cpuText(cost.median, units)];
 }
 
-function ratio(rate: Summary | null, rows: readonly Row[]): string {
+function ratio(row: Row, rows: readonly Row[], choose: (sample: Sample) => number | null): string {
   const bare = rows.find(({ system }) => system === "none");
-  const base = summaryOf(bare?.samples ?? [], (sample) => sample.rate);
-  return rate === null || base === null ? "–" : (rate.median / base.median).toFixed(2);
+  const base = summaryOf(bare?.samples ?? [], choose);
+  const own = summaryOf(row.samples, choose);
+  return own === null || base === null ? "–" : (own.median / base.median).toFixed(2);
+}
+
+function rateOf({ rate }: Sample): number | null {
+  return rate;
+}
+
+/** What is paced has no rate of its own. */
+function middleTime({ latency: found }: Sample): number | null {
+  return found?.p50 ?? null;
 }
 
 function latency(samples: readonly Sample[], part: "p50" | "p90" | "p99"): string {

@@ -1,0 +1,79 @@
+/** The benchmark's report is opened in a browser: every chart is drawn, and nobody is asked for anything. */
+import { writeFileSync } from "node:fs";
+
+import { expect, test } from "bun:test";
+
+import { chartLibrary } from "../../scripts/bench/chart-library.ts";
+import { chartsOf } from "../../scripts/bench/charts.ts";
+import { report } from "../../scripts/bench/report.ts";
+import { temporaryDirectory } from "../support/temporary.ts";
+import { run, systems } from "../unit/bench/run.ts";
+
+type Seen = {
+  readonly errors: readonly string[];
+  readonly asked: number;
+  /** For each canvas the pixels that have been drawn on. */
+  readonly drawn: readonly number[];
+};
+
+test("all charts are drawn", async () => {
+  const told = systems.map((system) => ({ ...system, about: "as it is" }));
+  const seen = await open(report(run, told, chartLibrary()));
+  expect(seen).toMatchObject({ errors: [], asked: 0 });
+  expect(seen.drawn).toHaveLength(chartsOf(run, systems).length);
+  expect(Math.min(...seen.drawn)).toBeGreaterThan(1000);
+}, 60_000);
+
+test("a page whose script fails is told", async () => {
+  expect((await open("<body><script>nothing.at.all</script></body>")).errors).toHaveLength(1);
+}, 60_000);
+
+async function open(html: string): Promise<Seen> {
+  const directory = temporaryDirectory();
+  const probed = html.replace(/<body>/, `$&${listener}`).replace("</body>", `${probe}$&`);
+  writeFileSync(`${directory}/page.html`, probed);
+  const options = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+  ];
+  const own = [`--user-data-dir=${directory}/profile`, "--no-first-run", "--dump-dom"];
+  const child = Bun.spawn(
+    ["timeout", "50", browser(), ...options, ...own, `file://${directory}/page.html`],
+    { stdin: "ignore", stdout: "pipe", stderr: "pipe" },
+  );
+  const [dom, error] = await Promise.all([
+    new Response(child.stdout).text(),
+    new Response(child.stderr).text(),
+  ]);
+  const text = /<output hidden="">(.*?)<\/output>/.exec(dom)?.[1];
+  if (text === undefined) throw new Error(`the browser showed no page:\n${error}`);
+  return JSON.parse(text) as Seen;
+}
+
+/** Debian's, or another that goes by the same options. */
+function browser(): string {
+  const names = ["chromium", "chromium-browser", "google-chrome"];
+  const found = names.map((name) => Bun.which(name)).find((path) => path !== null);
+  if (found === undefined)
+    throw new Error("no browser for the report: apt-get install chromium (scripts/test.sh does)");
+  return found;
+}
+
+const listener = `<script>
+const errors = [];
+addEventListener("error", ({ message }) => errors.push(message));
+addEventListener("securitypolicyviolation", ({ blockedURI }) => errors.push("blocked: " + blockedURI));
+</script>`;
+
+const probe = `<output hidden></output><script>
+addEventListener("load", () => {
+  const drawn = [...document.querySelectorAll("canvas")].map((canvas) => {
+    const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+    return data.filter((value, index) => index % 4 === 3 && value > 0).length;
+  });
+  const asked = performance.getEntriesByType("resource").length;
+  document.querySelector("output").textContent = JSON.stringify({ errors, asked, drawn });
+});
+</script>`;

@@ -1,0 +1,65 @@
+import { expect, test } from "bun:test";
+
+import { chartsOf } from "../../../scripts/bench/charts.ts";
+import { markdown } from "../../../scripts/bench/markdown.ts";
+import { report } from "../../../scripts/bench/report.ts";
+import { run, systems } from "./run.ts";
+
+const told = systems.map((system) => ({ ...system, about: "as it is" }));
+
+test("throughput is a part of that without a proxy", () => {
+  const [throughput] = chartsOf(run, systems);
+  expect(throughput).toMatchObject({
+    labels: ["keep-alive requests, 32", "bulk a to b, 1"],
+    series: [
+      { label: "no proxy", data: [1, 1] },
+      { label: "mTLS", data: [0.25, 0.25] },
+    ],
+  });
+});
+
+test("there is a chart for each thing that was found, and none for what was not", () => {
+  expect(chartsOf(run, systems).map(({ section, title }) => `${section}: ${title}`)).toEqual([
+    "Throughput: as a part of that without a proxy",
+    "Latency: keep-alive requests, 32",
+    "CPU of the proxies: µs per request",
+    "CPU of the proxies: s per GB",
+    "CPU of the proxies: µs per handshake",
+    "Memory: growth by idle connections, anonymous, of the proxies together",
+    "Memory: in the course of the run, anonymous, of the proxies together",
+  ]);
+  expect(chartsOf({ ...run, rows: [] }, systems)).toEqual([]);
+});
+
+test("memory grows from nothing", () => {
+  const growth = chartsOf(run, systems).find(({ title }) => title.startsWith("growth"));
+  expect(growth?.labels).toEqual(["0", "1000"]);
+  expect(growth?.series).toEqual([{ label: "mTLS", data: [0, 60_000 / 1024] }]);
+});
+
+test("the report asks nobody for anything", () => {
+  const html = report(run, told, "0;\n//# sourceMappingURL=library.js.map");
+  expect(html).not.toMatch(/(?:src|href)=|https?:|sourceMappingURL/);
+  expect(html).toContain("default-src 'none'");
+});
+
+test("no text of a run ends an element", () => {
+  const machine = { ...run.machine, processor: "</pre></script><b>" };
+  const html = report({ ...run, machine }, told, "0; // </script>");
+  expect(html).not.toContain("</pre></script>");
+  expect(html.match(/<\/script>/g)).toHaveLength(4);
+});
+
+test("the README's table has ratios and CPU per unit", () => {
+  expect(markdown(run, systems)).toBe(
+    `|  | mTLS |
+| --- | --- |
+| keep-alive requests, 32: rate; µs per request | × 0.25; 40.0 |
+| bulk a to b, 1: rate; s per GB | × 0.25; 2.00 |
+| idle connections, 1000: KiB each | 60.0 |
+| full handshakes: CPU of pod b's proxy, µs per handshake | 1,000 |
+
+2026-01-02, medians of 2 rounds, 2 s a load, 2 cores of Example 1000, 4096 MiB; Linux 6.1.0, Debian. tproxy 0.1.0, wrk 4.1.0.
+`,
+  );
+});
