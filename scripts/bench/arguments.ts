@@ -14,6 +14,7 @@ export type Arguments = {
   readonly markdown: string | null;
   /** Names of cases, all if none. */
   readonly only: readonly string[];
+  readonly profile: string | null;
 };
 
 export type Parsed =
@@ -35,6 +36,7 @@ network namespaces, nothing of the machine's own network is touched.
   --json <file>     all that was found, each round by itself
   --html <file>     a report with charts, one file
   --markdown <file> the table of the README
+  --profile <case>  where the proxies' time goes in this case, instead of how much it is
   --help            show this
 `;
 
@@ -46,7 +48,7 @@ export function parse(argv: readonly string[], cases: readonly Case[]): Parsed {
     const scope = values.quick === true ? "quick" : "full";
     if (values.quick === true && values.full === true)
       throw new Error("--quick or --full, not both");
-    for (const name of values.only ?? [])
+    for (const name of [...(values.only ?? []), ...(values.profile ?? [])])
       if (!cases.some((one) => one.name === name)) throw new Error(noCase(name, cases));
     return {
       kind: "run",
@@ -59,6 +61,7 @@ export function parse(argv: readonly string[], cases: readonly Case[]): Parsed {
         html: values.html ?? null,
         markdown: values.markdown ?? null,
         only: values.only ?? [],
+        profile: values.profile?.at(-1) ?? null,
       },
     };
   } catch (error) {
@@ -92,5 +95,6 @@ const options = {
   json: { type: "string" },
   html: { type: "string" },
   markdown: { type: "string" },
+  profile: { type: "string", multiple: true },
   help: { type: "boolean", short: "h" },
 } as const;

@@ -8,11 +8,15 @@ import { describeMachine, roundsText } from "./describe.ts";
 import { lookAtMachine } from "./machine.ts";
 import { markdown } from "./markdown.ts";
 import { usageOfOthers, usedBetween } from "./processes.ts";
+import { profile } from "./profile.ts";
 import { report } from "./report.ts";
 import type { Run } from "./results.ts";
 import { Bench } from "./run.ts";
 import { systems } from "./systems.ts";
 import { table, warning } from "./table.ts";
+
+/** Less would be too few samples. */
+const profileSecondsMin = 5;
 
 const parsed = parse(process.argv.slice(2), cases);
 switch (parsed.kind) {
@@ -24,8 +28,15 @@ switch (parsed.kind) {
     process.exitCode = 2;
     break;
   case "run":
-    process.exitCode = await bench(parsed.arguments);
+    process.exitCode = await start(parsed.arguments);
     break;
+}
+
+async function start(wanted: Arguments): Promise<number> {
+  const profiled = cases.find(({ name }) => name === wanted.profile);
+  if (profiled === undefined) return await bench(wanted);
+  await profile(profiled, Math.max(profileSecondsMin, wanted.seconds));
+  return 0;
 }
 
 /** The exit code: 1 if something has failed. */
