@@ -4,8 +4,8 @@ set -euo pipefail
 source "$(dirname "$0")/setup.sh"
 
 # Programs at the other end, and those that look at what the kernel was told.
-packages=(busybox-static curl haproxy iproute2 nftables openssl procps tcpdump)
-programs=(busybox curl haproxy ip nft openssl prlimit ss sysctl tcpdump)
+packages=(busybox-static curl haproxy iperf3 iproute2 nftables openssl procps tcpdump wrk)
+programs=(busybox curl haproxy ip iperf3 nft openssl prlimit ss sysctl tcpdump wrk)
 
 install_packages() {
   local missing=()

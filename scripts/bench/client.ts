@@ -1,6 +1,7 @@
 /**
- * Load that no program of Debian's makes, inside pod a: `paced SECONDS ADDRESS`, `ping SECONDS ADDRESS`, or
- * `idle COUNT ADDRESS`, whose connections stand until stdin ends. Prints one object as in loads.ts.
+ * Load that no program of Debian's makes, inside pod a: `paced SECONDS ADDRESS`, `ping SECONDS ADDRESS`,
+ * `requests COUNT ADDRESS` over 32 connections, or `idle COUNT ADDRESS`, whose connections stand until stdin ends.
+ * Prints one object as in loads.ts.
  */
 import type { Socket } from "bun";
 
@@ -18,12 +19,17 @@ type Exchange = {
 const [kind = "", amount = "0", address = ""] = process.argv.slice(2);
 const small = "a".repeat(64);
 
+const http = { port: httpPort, says: request, answers: keptAnswer.length };
+
 switch (kind) {
   case "paced":
-    await repeat({ port: httpPort, says: request, answers: keptAnswer.length, pauseMs: 1 });
+    await repeat({ ...http, pauseMs: 1 }, 1, inTime());
     break;
   case "ping":
-    await repeat({ port: echoPort, says: small, answers: small.length, pauseMs: 0 });
+    await repeat({ port: echoPort, says: small, answers: small.length, pauseMs: 0 }, 1, inTime());
+    break;
+  case "requests":
+    await repeat({ ...http, pauseMs: 0 }, 32, (done) => done < Number(amount));
     break;
   case "idle":
     await stand(Number(amount));
@@ -32,12 +38,34 @@ switch (kind) {
     throw new Error(`no such load: ${kind}`);
 }
 
-/** One after the other over one connection, until the time is over. */
-async function repeat(exchange: Exchange): Promise<void> {
+function inTime(): () => boolean {
+  const until = performance.now() + Number(amount) * 1000;
+  return () => performance.now() < until;
+}
+
+/** One after the other over each of so many connections, while `goesOn`, given how many are done. */
+async function repeat(
+  exchange: Exchange,
+  width: number,
+  goesOn: (done: number) => boolean,
+): Promise<void> {
   const times: number[] = [];
   const began = performance.now();
-  const until = began + Number(amount) * 1000;
-  const { promise, resolve } = Promise.withResolvers<number>();
+  const ended = await Promise.all(
+    Array.from({ length: width }, async () => await over(exchange, times, goesOn)),
+  );
+  const failed = ended.filter((well) => !well).length;
+  const seconds = (performance.now() - began) / 1000;
+  print({ done: times.length, failed, seconds, latency: percentiles(times) });
+}
+
+/** One connection's part: adds microseconds to `times`; false if it was closed before its time. */
+async function over(
+  exchange: Exchange,
+  times: number[],
+  goesOn: (done: number) => boolean,
+): Promise<boolean> {
+  const { promise, resolve } = Promise.withResolvers<boolean>();
   let sent = 0;
   let received = 0;
   const say = (socket: Socket): void => {
@@ -52,22 +80,20 @@ async function repeat(exchange: Exchange): Promise<void> {
       data: (self, chunk) => {
         received += chunk.length;
         if (received < exchange.answers) return;
-        const now = performance.now();
-        times.push((now - sent) * 1000);
-        if (now > until) resolve(0);
+        times.push((performance.now() - sent) * 1000);
+        if (!goesOn(times.length)) resolve(true);
         else if (exchange.pauseMs === 0) say(self);
         else setTimeout(say, exchange.pauseMs, self);
       },
       close: () => {
-        resolve(1);
+        resolve(false);
       },
     },
   });
   say(socket);
-  const failed = await promise;
-  const seconds = (performance.now() - began) / 1000;
+  const well = await promise;
   socket.end();
-  print({ done: times.length, failed, seconds, latency: percentiles(times) });
+  return well;
 }
 
 /** Sixteen at once until all stand, each having said a byte and heard it; then "standing" goes to stderr. */

@@ -1,0 +1,60 @@
+/**
+ * Mutual TLS over two proxies costs no multiple of a plain relay over one, the same build, that nobody would expect.
+ * CPU of the proxies alone, the same work in turn, medians: how busy and how fast the machine is has no part in it.
+ */
+import { afterAll, beforeAll, expect, test } from "bun:test";
+
+import { doRequests, doWork, type Done } from "../../scripts/bench/loads.ts";
+import { warm } from "../../scripts/bench/measure.ts";
+import { Pair } from "../../scripts/bench/pair.ts";
+import { cpuOf } from "../../scripts/bench/processes.ts";
+import { median } from "../../scripts/bench/statistics.ts";
+import { systems } from "../../scripts/bench/systems.ts";
+
+type Work = (pair: Pair) => Promise<Done>;
+
+const rounds = 3;
+const pairs: Pair[] = [];
+const requests: Work = async (pair) => await doRequests(pair, 10_000);
+const bytes: Work = async (pair) =>
+  await doWork(pair, { kind: "bulk", streams: 1, direction: "up" }, 1);
+
+beforeAll(async () => {
+  for (const name of ["relay", "mtls"]) pairs.push(await pairOf(name));
+  await Promise.all(pairs.map(warm));
+}, 60_000);
+
+afterAll(async () => {
+  for (const pair of pairs) await pair.dispose();
+});
+
+/** It is about 2.5 times for a request and 3 for a byte: two proxies for one, and TLS. */
+test.each([
+  ["a request", requests, 8],
+  ["a byte", bytes, 10],
+] as const)(
+  "%s costs less than so many times the CPU",
+  async (_, work, timesMax) => {
+    const costs = new Map<Pair, number[]>(pairs.map((pair) => [pair, []]));
+    for (let round = 0; round < rounds; round += 1)
+      for (const [pair, found] of costs) found.push(await cost(pair, work));
+    const [relay = Number.NaN, mtls = Number.NaN] = [...costs.values()].map(median);
+    expect(relay).toBeGreaterThan(0);
+    expect(mtls / relay).toBeLessThan(timesMax);
+  },
+  120_000,
+);
+
+/** CPU seconds of the proxies for one request, or one byte. */
+async function cost(pair: Pair, work: Work): Promise<number> {
+  const before = cpuOf(pair.pids);
+  const { done, failed } = await work(pair);
+  expect(failed).toBe(0);
+  return (cpuOf(pair.pids) - before) / done;
+}
+
+async function pairOf(name: string): Promise<Pair> {
+  const system = systems.find((each) => each.name === name);
+  if (system === undefined) throw new Error(`there is no system ${name}`);
+  return await Pair.make(name, system.setUp);
+}
