@@ -35,7 +35,7 @@ network namespaces, nothing of the machine's own network is touched.
   --only <case>     this case alone; repeat it for more
   --json <file>     all that was found, each round by itself
   --html <file>     a report with charts, one file
-  --markdown <file> the table of the README
+  --markdown <file> ratios and CPU per unit, as a table
   --profile <case>  where the proxies' time goes in this case, instead of how much it is
   --help            show this
 `;

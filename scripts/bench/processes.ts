@@ -2,7 +2,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 
 /** CPU seconds of a process that is not ours, with those of its children that it has waited for. */
-export type Usage = { readonly name: string; readonly seconds: number };
+export type Usage = { readonly name: string; readonly parent: number; readonly seconds: number };
 
 /** User and system time in seconds, all threads, those that have ended too. */
 export function cpuOf(pids: readonly number[]): number {
@@ -25,29 +25,52 @@ export function usageOfOthers(): ReadonlyMap<number, Usage> {
     if (stat !== null) all.set(Number(entry), stat);
   }
   const usages = new Map<number, Usage>();
-  for (const [pid, { name, own, waited }] of all)
+  for (const [pid, { name, parent, own, waited }] of all)
     if (!descends(pid, [process.pid, kernelThreads], all))
-      usages.set(pid, { name, seconds: own + waited });
+      usages.set(pid, { name, parent, seconds: own + waited });
   return usages;
 }
+
+export type Used = {
+  readonly seconds: number;
+  readonly who: readonly {
+    readonly pid: number;
+    readonly name: string;
+    readonly seconds: number;
+  }[];
+};
 
 /** CPU seconds from one look to another, and who used them, most first. What has ended counts by its parent. */
 export function usedBetween(
   before: ReadonlyMap<number, Usage>,
   after: ReadonlyMap<number, Usage>,
-): { readonly seconds: number; readonly who: readonly (Usage & { readonly pid: number })[] } {
-  const total = (usages: ReadonlyMap<number, Usage>): number =>
-    [...usages.values()].reduce((sum, { seconds }) => sum + seconds, 0);
+): Used {
+  const had = new Map([...before].map(([pid, { seconds }]) => [pid, seconds]));
+  // A parent has got all that its child ever used, also what that had used before.
+  for (const [pid, { seconds }] of before) {
+    const heir = heirOf(pid, before, after);
+    if (heir !== pid) had.set(heir, (had.get(heir) ?? 0) + seconds);
+  }
   const who = [...after]
-    .map(([pid, { name, seconds }]) => ({
-      pid,
-      name,
-      seconds: seconds - (before.get(pid)?.seconds ?? 0),
-    }))
+    .map(([pid, { name, seconds }]) => ({ pid, name, seconds: seconds - (had.get(pid) ?? 0) }))
     .filter(({ seconds }) => seconds > 0)
     .toSorted((one, other) => other.seconds - one.seconds);
-  // A process whose parent never waits for it takes its time along.
-  return { seconds: Math.max(0, total(after) - total(before)), who };
+  return { seconds: who.reduce((sum, { seconds }) => sum + seconds, 0), who };
+}
+
+/** The process itself, or its nearest ancestor that still lives. */
+function heirOf(
+  pid: number,
+  before: ReadonlyMap<number, Usage>,
+  after: ReadonlyMap<number, Usage>,
+): number {
+  let at = pid;
+  while (!after.has(at)) {
+    const parent = before.get(at)?.parent;
+    if (parent === undefined) return at;
+    at = parent;
+  }
+  return at;
 }
 
 type Stat = {

@@ -14,16 +14,20 @@ test("a name with blanks and parentheses hides no field", () => {
 
 test("what others used is the difference, most first, what has ended by its parent", () => {
   const before = new Map([
-    [1, { name: "shell", seconds: 5 }],
-    [2, { name: "compiler", seconds: 10 }],
-    [3, { name: "idle", seconds: 1 }],
+    [1, { name: "shell", parent: 0, seconds: 5 }],
+    [2, { name: "compiler", parent: 1, seconds: 10 }],
+    [3, { name: "idle", parent: 1, seconds: 1 }],
+    [5, { name: "its child", parent: 2, seconds: 3 }],
   ]);
   const after = new Map([
-    [1, { name: "shell", seconds: 17 }], // It has waited for 2, which had used 12 by then.
-    [3, { name: "idle", seconds: 1 }],
-    [4, { name: "new", seconds: 0.5 }],
+    [1, { name: "shell", parent: 0, seconds: 20 }], // It has waited for 2, with its child.
+    [3, { name: "idle", parent: 1, seconds: 1 }],
+    [4, { name: "new", parent: 1, seconds: 0.5 }],
   ]);
   const { seconds, who } = usedBetween(before, after);
   expect(seconds).toBe(2.5);
-  expect(who.map(({ name }) => name)).toEqual(["shell", "new"]);
+  expect(who).toEqual([
+    { pid: 1, name: "shell", seconds: 2 },
+    { pid: 4, name: "new", seconds: 0.5 },
+  ]);
 });
