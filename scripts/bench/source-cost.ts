@@ -1,12 +1,12 @@
 /**
  * What it costs to show applications their clients' addresses and ports: CPU and time of a new connection, against
- * `--preserve-source off` in the same run, in turn. As root: `bun scripts/source-cost.ts [rounds]`.
+ * `--preserve-source off` in the same run, in turn. As root: `bun scripts/bench/source-cost.ts [rounds]`.
  */
-import { readFileSync } from "node:fs";
-
-import { credentialsFor } from "../test/support/credentials.ts";
-import { flagsOf } from "../test/support/mesh.ts";
-import { Network, type Pod } from "../test/support/pods.ts";
+import { credentialsFor } from "../../test/support/credentials.ts";
+import { flagsOf } from "../../test/support/mesh.ts";
+import { Network, type Pod } from "../../test/support/pods.ts";
+import { cpuOf } from "./processes.ts";
+import { median } from "./statistics.ts";
 
 type Pair = { readonly a: Pod; readonly b: Pod; readonly pids: readonly number[] };
 type Cost = { readonly cpu: number[]; readonly latency: number[] };
@@ -15,8 +15,7 @@ const rounds = Number(process.argv[2] ?? 7);
 /** Few enough that what waits in TIME_WAIT is no hindrance to either. */
 const together = 600;
 const inRow = 200;
-const load = new URL("../test/support/load.ts", import.meta.url).pathname;
-const ticksPerSecond = 100;
+const load = new URL("../../test/support/load.ts", import.meta.url).pathname;
 const network = Network.make();
 
 try {
@@ -76,17 +75,4 @@ function report(costs: ReadonlyMap<string, Cost>): void {
     const change = ((kept / off - 1) * 100).toFixed(1);
     console.log(`${unit}: ip-port ${kept.toFixed(3)}, off ${off.toFixed(3)}: ${change} %`);
   }
-}
-
-/** User and system time in seconds: proc(5), stat, fields 14 and 15. */
-function cpuOf(pids: readonly number[]): number {
-  const ticks = pids.map((pid) => {
-    const fields = readFileSync(`/proc/${pid}/stat`, "latin1").split(") ")[1]?.split(" ") ?? [];
-    return Number(fields[11]) + Number(fields[12]);
-  });
-  return ticks.reduce((sum, one) => sum + one, 0) / ticksPerSecond;
-}
-
-function median(values: readonly number[]): number {
-  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN;
 }
