@@ -5,6 +5,7 @@ import { chosen, help, parse, type Arguments } from "./arguments.ts";
 import { cases } from "./cases.ts";
 import { chartLibrary } from "./chart-library.ts";
 import { describeMachine, roundsText } from "./describe.ts";
+import { interruptible } from "./interruption.ts";
 import { lookAtMachine } from "./machine.ts";
 import { markdown } from "./markdown.ts";
 import { usageOfOthers, usedBetween } from "./processes.ts";
@@ -28,35 +29,34 @@ switch (parsed.kind) {
     process.exitCode = 2;
     break;
   case "run":
-    process.exitCode = await start(parsed.arguments);
+    process.exitCode = await interruptible(async (stop) => await start(parsed.arguments, stop));
     break;
 }
 
-async function start(wanted: Arguments): Promise<number> {
+async function start(wanted: Arguments, stop: AbortSignal): Promise<number> {
   const profiled = cases.find(({ name }) => name === wanted.profile);
-  if (profiled === undefined) return await bench(wanted);
-  await profile(profiled, Math.max(profileSecondsMin, wanted.seconds));
+  if (profiled === undefined) return await bench(wanted, stop);
+  await profile(profiled, Math.max(profileSecondsMin, wanted.seconds), stop);
   return 0;
 }
 
 /** The exit code: 1 if something has failed. */
-async function bench(wanted: Arguments): Promise<number> {
+async function bench(wanted: Arguments, stop: AbortSignal): Promise<number> {
   const machine = lookAtMachine(wanted.peers);
   console.error(describeMachine(machine));
   const taking = systems.filter(({ peer }) => wanted.peers || !peer);
-  const plan = { cases: chosen(wanted, cases), systems: taking, arguments: wanted };
+  const plan = { cases: chosen(wanted, cases), systems: taking, arguments: wanted, stop };
   const running = new Bench(plan, (line) => {
     console.error(line);
   });
-  const obey = stopOnSignals(running);
   const before = usageOfOthers();
   const began = performance.now();
   try {
     await running.run();
   } finally {
     await running.dispose();
-    obey();
   }
+  stop.throwIfAborted();
   const others = usedBetween(before, usageOfOthers());
   const run: Run = {
     date: new Date().toISOString(),
@@ -88,19 +88,4 @@ function show(run: Run, files: Arguments): void {
   if (files.json !== null) writeFileSync(files.json, `${JSON.stringify(run, null, 2)}\n`);
   if (files.html !== null) writeFileSync(files.html, report(run, systems, chartLibrary()));
   if (files.markdown !== null) writeFileSync(files.markdown, markdown(run, systems));
-}
-
-/** Namespaces outlive who made them: an interrupted run takes its own away before it ends as it was told. */
-function stopOnSignals(running: Bench): () => void {
-  const signals = ["SIGINT", "SIGTERM"] as const;
-  let heard: NodeJS.Signals | null = null;
-  const stop = (signal: NodeJS.Signals): void => {
-    heard = signal;
-    running.stop();
-  };
-  for (const signal of signals) process.on(signal, stop);
-  return () => {
-    for (const signal of signals) process.off(signal, stop);
-    if (heard !== null) process.kill(process.pid, heard);
-  };
 }

@@ -23,12 +23,12 @@ import { cpuText } from "./table.ts";
  * Prints it. Each profiler has a turn of its own: Bun's stops the program each millisecond to look at it, and perf would
  * see that. The proxies run from their sources, so that functions have names.
  */
-export async function profile(one: Case, seconds: number): Promise<void> {
+export async function profile(one: Case, seconds: number, stop: AbortSignal): Promise<void> {
+  const plan = { one, seconds, stop };
   const directory = temporaryDirectory();
   const perf = `${directory}/perf.data`;
   const { cpu } = await turn(
-    one,
-    seconds,
+    plan,
     () => [],
     (pair) => record(pair, perf),
   );
@@ -43,32 +43,41 @@ export async function profile(one: Case, seconds: number): Promise<void> {
     fileOf(side),
   ];
   await turn(
-    one,
-    seconds,
+    plan,
     (side) => ["--cpu-prof", ...flags(side)],
     () => null,
   );
   for (const side of sides) console.log(`${javaScriptText(directory, side)}\n`);
 }
 
-/** The case's work between two proxies of their own, which have ended then. */
+type Plan = { readonly one: Case; readonly seconds: number; readonly stop: AbortSignal };
+
+/** The case's work between two proxies of their own, which have ended then, whatever happens. */
 async function turn(
-  one: Case,
-  seconds: number,
+  { one, seconds, stop }: Plan,
   bunFlags: (side: Side) => readonly string[],
   watch: (pair: Pair) => Recording | null,
 ): Promise<Sample> {
+  stop.throwIfAborted();
   const proxies: Running[] = [];
   const pair = await Pair.make("mtls", async (ground) => await start(ground, bunFlags, proxies));
   try {
     await warm(pair);
-    const watching = watch(pair);
-    const sample = await measure(pair, one, seconds);
-    await watching?.end();
+    stop.throwIfAborted();
+    const sample = await watched(watch(pair), async () => await measure(pair, one, seconds));
+    stop.throwIfAborted();
     for (const proxy of proxies) await proxy.end(); // They write their profiles then.
     return sample;
   } finally {
     await pair.dispose();
+  }
+}
+
+async function watched<T>(watching: Recording | null, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } finally {
+    await watching?.end();
   }
 }
 

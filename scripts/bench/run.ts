@@ -11,6 +11,8 @@ export type Plan = {
   readonly cases: readonly Case[];
   readonly systems: readonly System[];
   readonly arguments: Arguments;
+  /** Nothing is begun any more once it is aborted: `run` ends with what is being measured. */
+  readonly stop: AbortSignal;
 };
 
 export type Progress = (line: string) => void;
@@ -24,7 +26,6 @@ export class Bench {
   readonly #pairs = new Map<System, Pair>();
   #done = 0;
   #began = 0;
-  #stopped = false;
 
   constructor(plan: Plan, progress: Progress) {
     this.#plan = plan;
@@ -40,11 +41,6 @@ export class Bench {
           await this.#measure(one, system, round);
   }
 
-  /** Nothing is begun any more: `run` ends with what is being measured. */
-  stop(): void {
-    this.#stopped = true;
-  }
-
   /** Ends all that runs in the pods, and the pods. */
   async dispose(): Promise<void> {
     for (const pair of this.#pairs.values()) await pair.dispose();
@@ -53,7 +49,7 @@ export class Bench {
 
   async #setUp(): Promise<void> {
     for (const system of this.#plan.systems) {
-      if (this.#stopped) return;
+      if (this.#plan.stop.aborted) return;
       this.#progress(`setting up: ${system.title}`);
       const pair = await Pair.make(system.name, system.setUp);
       this.#pairs.set(system, pair);
@@ -63,7 +59,7 @@ export class Bench {
 
   async #measure(one: Case, system: System, round: number): Promise<void> {
     const pair = this.#pairs.get(system);
-    if (pair === undefined || this.#stopped) return;
+    if (pair === undefined || this.#plan.stop.aborted) return;
     const { seconds, rounds } = this.#plan.arguments;
     const total = measurements(this.#plan);
     const where = `${one.title}, ${system.title}`;
