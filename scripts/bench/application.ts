@@ -1,5 +1,5 @@
-/** The application of pod b: HTTP that answers 13 bytes, and an echo. Says "serving" when it listens. */
-import { echoPort, httpPort, keptAnswer, lastAnswer } from "./protocol.ts";
+/** The application of pod b: HTTP that answers 13 bytes, an echo, and one that never reads. Says "serving" when it listens. */
+import { deafPort, echoPort, httpPort, keptAnswer, lastAnswer } from "./protocol.ts";
 
 const latin1 = new TextDecoder("latin1");
 
@@ -22,6 +22,17 @@ Bun.listen({
     data: (socket, chunk) => {
       socket.write(chunk);
     },
+  },
+});
+
+Bun.listen({
+  hostname: "::",
+  port: deafPort,
+  socket: {
+    open: (socket) => {
+      socket.pause();
+    },
+    data: () => undefined,
   },
 });
 

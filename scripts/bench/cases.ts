@@ -11,8 +11,8 @@ export type Work =
   | { readonly kind: "bulk"; readonly streams: number; readonly direction: "up" | "down" }
   /** 64 bytes there and back, over one connection. */
   | { readonly kind: "ping" }
-  /** So many connections that have said one thing and are silent then. */
-  | { readonly kind: "idle"; readonly count: number }
+  /** So many connections that are open and move nothing: silent ones, or stalled by readers that do not read. */
+  | { readonly kind: "standing"; readonly count: number; readonly isStalled: boolean }
   /** A client with TLS of its own, one connection after the other. */
   | { readonly kind: "handshakes"; readonly resumed: boolean };
 
@@ -64,7 +64,18 @@ export const cases: readonly Case[] = [
   ),
   make("ping-pong", "64 B ping-pong", { kind: "ping" }, true),
   ...[1000, 5000].map((count) =>
-    make(`idle-${count}`, `idle connections, ${count}`, { kind: "idle", count }, count === 1000),
+    make(
+      `idle-${count}`,
+      `idle connections, ${count}`,
+      { kind: "standing", count, isStalled: false },
+      count === 1000,
+    ),
+  ),
+  make(
+    "stalled-64",
+    "stalled streams, 64",
+    { kind: "standing", count: 64, isStalled: true },
+    false,
   ),
   make("handshake-full", "full handshakes", { kind: "handshakes", resumed: false }, true),
   make("handshake-resumed", "resumed handshakes", { kind: "handshakes", resumed: true }, true),
@@ -81,7 +92,7 @@ export function unitsOf({ kind }: Work): Units {
       return { rate: "Gbit/s", rateScale: 8e-9, cpu: "s per GB", cpuScale: 1e9 };
     case "ping":
       return { rate: "round trips/s", rateScale: 1, cpu: "µs per round trip", cpuScale: 1e6 };
-    case "idle":
+    case "standing":
       return { rate: "connections/s", rateScale: 1, cpu: "µs per connection", cpuScale: 1e6 };
     case "handshakes":
       return { rate: "connections/s", rateScale: 1, cpu: "µs per handshake", cpuScale: 1e6 };

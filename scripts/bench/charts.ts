@@ -1,6 +1,6 @@
 /** A run as charts: what Chart.js is to draw, as data. Pure. */
 import { casesOf, type Named } from "./table.ts";
-import { unitsOf, type Case } from "./cases.ts";
+import { unitsOf, type Case, type Work } from "./cases.ts";
 import type { Row, Run, Sample } from "./results.ts";
 import { summaryOf } from "./statistics.ts";
 
@@ -24,7 +24,8 @@ export function chartsOf(run: Run, systems: readonly Named[]): readonly Chart[] 
     throughput(run, systems),
     ...latencies(run, systems),
     ...costs(run, systems),
-    ...idleMemory(run, systems),
+    idleMemory(run, systems),
+    stalledMemory(run, systems),
     memoryOfRun(run, systems),
   ];
   return all.filter(({ labels, series }) => labels.length > 0 && series.length > 0);
@@ -32,7 +33,7 @@ export function chartsOf(run: Run, systems: readonly Named[]): readonly Chart[] 
 
 function throughput(run: Run, systems: readonly Named[]): Chart {
   const taking = casesOf(run).filter(
-    ({ work }) => !["paced", "idle", "handshakes"].includes(work.kind),
+    ({ work }) => !["paced", "standing", "handshakes"].includes(work.kind),
   );
   return {
     section: "Throughput",
@@ -72,7 +73,7 @@ function latencies(run: Run, systems: readonly Named[]): Chart[] {
 
 /** A chart for each unit that CPU is told in. */
 function costs(run: Run, systems: readonly Named[]): Chart[] {
-  const taking = casesOf(run).filter(({ work }) => work.kind !== "idle");
+  const taking = casesOf(run).filter(({ work }) => work.kind !== "standing");
   const units = new Set(taking.map(({ work }) => unitsOf(work).cpu));
   return [...units].map((unit) => {
     const these = taking.filter(({ work }) => unitsOf(work).cpu === unit);
@@ -92,34 +93,45 @@ function costs(run: Run, systems: readonly Named[]): Chart[] {
 }
 
 /** From nothing, where it is nothing. */
-function idleMemory(run: Run, systems: readonly Named[]): Chart[] {
-  const counts = casesOf(run).flatMap(({ name, work }) =>
-    work.kind === "idle" ? [{ name, count: work.count }] : [],
-  );
-  if (counts.length === 0) return [];
-  const measured = valued(systems, (system) =>
-    counts.map(({ name, count }) => {
-      const row = rowOf(run, name, system);
-      const each = row === null ? null : middle(row, ({ idle }) => idle?.perConnectionKiB ?? null);
-      return each === null ? null : (each * count) / 1024;
-    }),
-  );
-  return [
-    {
-      section: "Memory",
-      title: "growth by idle connections, anonymous, of the proxies together",
-      type: "line",
-      scale: "linear",
-      unit: "MiB",
-      labels: ["0", ...counts.map(({ count }) => String(count))],
-      series: measured.map(({ label, data }) => ({ label, data: data.toSpliced(0, 0, 0) })),
-    },
-  ];
+function idleMemory(run: Run, systems: readonly Named[]): Chart {
+  const taking = casesOf(run).filter(({ work }) => work.kind === "standing" && !work.isStalled);
+  const measured = seriesOf(run, systems, taking, standingMiB);
+  return {
+    section: "Memory",
+    title: "growth by idle connections, anonymous, of the proxies together",
+    type: "line",
+    scale: "linear",
+    unit: "MiB",
+    labels: ["0", ...taking.map(({ work }) => String(countOf(work)))],
+    series: measured.map(({ label, data }) => ({ label, data: data.toSpliced(0, 0, 0) })),
+  };
 }
 
-/** Idle connections have proxies of their own. */
+function stalledMemory(run: Run, systems: readonly Named[]): Chart {
+  const taking = casesOf(run).filter(({ work }) => work.kind === "standing" && work.isStalled);
+  return {
+    section: "Memory",
+    title: "growth by stalled streams, anonymous, of the proxies together",
+    type: "bar",
+    scale: "linear",
+    unit: "MiB",
+    labels: taking.map(({ work }) => String(countOf(work))),
+    series: seriesOf(run, systems, taking, standingMiB),
+  };
+}
+
+function standingMiB(row: Row, { work }: Case): number | null {
+  const each = middle(row, ({ standing }) => standing?.perConnectionKiB ?? null);
+  return each === null ? null : (each * countOf(work)) / 1024;
+}
+
+function countOf(work: Work): number {
+  return work.kind === "standing" ? work.count : Number.NaN;
+}
+
+/** Connections that stand have proxies of their own. */
 function memoryOfRun(run: Run, systems: readonly Named[]): Chart {
-  const taking = casesOf(run).filter(({ work }) => work.kind !== "idle");
+  const taking = casesOf(run).filter(({ work }) => work.kind !== "standing");
   const steps = Array.from({ length: run.rounds }, (_, round) =>
     taking.map((one) => ({ round, one })),
   ).flat();

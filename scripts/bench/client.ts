@@ -1,7 +1,6 @@
 /**
- * Load that no program of Debian's makes, inside pod a: `paced SECONDS ADDRESS`, `ping SECONDS ADDRESS`,
- * `requests COUNT ADDRESS` over 32 connections, or `idle COUNT ADDRESS`, whose connections stand until stdin ends.
- * Prints one object as in loads.ts.
+ * Load that no program of Debian's makes, inside pod a: `paced SECONDS ADDRESS`, `ping SECONDS ADDRESS`, or
+ * `requests COUNT ADDRESS` over 32 connections. Prints one object as in loads.ts.
  */
 import type { Socket } from "bun";
 
@@ -31,9 +30,6 @@ switch (kind) {
   case "requests":
     await repeat({ ...http, pauseMs: 0 }, 32, (done) => done < Number(amount));
     break;
-  case "idle":
-    await stand(Number(amount));
-    break;
   default:
     throw new Error(`no such load: ${kind}`);
 }
@@ -56,7 +52,8 @@ async function repeat(
   );
   const failed = ended.filter((well) => !well).length;
   const seconds = (performance.now() - began) / 1000;
-  print({ done: times.length, failed, seconds, latency: percentiles(times) });
+  const latency = percentiles(times);
+  console.log(JSON.stringify({ done: times.length, failed, seconds, latency }));
 }
 
 /** One connection's part: adds microseconds to `times`; false if it was closed before its time. */
@@ -94,49 +91,4 @@ async function over(
   const well = await promise;
   socket.end();
   return well;
-}
-
-/** Sixteen at once until all stand, each having said a byte and heard it; then "standing" goes to stderr. */
-async function stand(count: number): Promise<void> {
-  const sockets: Socket[] = [];
-  const began = performance.now();
-  let left = count;
-  let failed = 0;
-  const worker = async (): Promise<void> => {
-    while (left > 0) {
-      left -= 1;
-      if (!(await open(sockets))) failed += 1;
-    }
-  };
-  await Promise.all(Array.from({ length: 16 }, worker));
-  const seconds = (performance.now() - began) / 1000;
-  console.error("standing");
-  await Bun.stdin.text();
-  for (const socket of sockets) socket.end();
-  print({ done: count, failed, seconds, latency: null });
-}
-
-async function open(sockets: Socket[]): Promise<boolean> {
-  const { promise, resolve } = Promise.withResolvers<boolean>();
-  const fail = (): void => {
-    resolve(false);
-  };
-  const handlers = {
-    open: (socket: Socket) => {
-      sockets.push(socket);
-      socket.write("a");
-    },
-    data: () => {
-      resolve(true);
-    },
-    close: fail,
-    error: fail,
-    connectError: fail,
-  };
-  Bun.connect({ hostname: address, port: echoPort, socket: handlers }).catch(fail);
-  return await promise;
-}
-
-function print(result: unknown): void {
-  console.log(JSON.stringify(result));
 }

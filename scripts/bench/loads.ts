@@ -13,7 +13,7 @@ export type Done = {
   readonly latency: Percentiles | null;
 };
 
-type Timed = Exclude<Work, { readonly kind: "idle" }>;
+type Timed = Exclude<Work, { readonly kind: "standing" }>;
 
 /** For about so many seconds. Throws where a program fails altogether. */
 export async function doWork(pair: Pair, work: Timed, seconds: number): Promise<Done> {

@@ -21,7 +21,7 @@ export function markdown(run: Run, systems: readonly Named[]): string {
 }
 
 function meaning({ work }: Case): string {
-  if (work.kind === "idle") return "KiB each";
+  if (work.kind === "standing") return "KiB each; MiB of a proxy at rest";
   if (work.kind === "handshakes") return `CPU of pod b's proxy, ${unitsOf(work).cpu}`;
   const what = work.kind === "paced" || work.kind === "ping" ? "time" : "rate";
   return `${what}; ${unitsOf(work).cpu}`;
@@ -32,8 +32,8 @@ function cell(run: Run, one: Case, system: string): string {
   if (row === undefined) return "";
   const units = unitsOf(one.work);
   switch (one.work.kind) {
-    case "idle":
-      return told(middle(row, ({ idle }) => idle?.perConnectionKiB ?? null));
+    case "standing":
+      return standingCell(row);
     case "handshakes":
       return told(middle(row, ({ cpuServer }) => scaled(cpuServer, units)));
     case "paced":
@@ -67,6 +67,11 @@ function rowOf({ rows }: Run, one: Case, system: string): Row | undefined {
 
 function middle({ samples }: Row, choose: (sample: Sample) => number | null): number | null {
   return summaryOf(samples, choose)?.median ?? null;
+}
+
+function standingCell(row: Row): string {
+  const rest = middle(row, ({ standing }) => (standing === null ? null : standing.restKiB / 1024));
+  return `${told(middle(row, ({ standing }) => standing?.perConnectionKiB ?? null))}; ${told(rest)}`;
 }
 
 function scaled(seconds: number | null, { cpuScale }: Units): number | null {

@@ -4,15 +4,15 @@ import { doWork, type Done } from "./loads.ts";
 import type { Pair } from "./pair.ts";
 import { cpuOf, memoryKiB, usageOfOthers, usedBetween } from "./processes.ts";
 import { standing } from "./standing.ts";
-import type { IdleMemory, Sample } from "./results.ts";
+import type { StandingMemory, Sample } from "./results.ts";
 
 export async function measure(pair: Pair, { work }: Case, seconds: number): Promise<Sample> {
   const others = usageOfOthers();
   const began = performance.now();
   const before = cpuOf(pair.pids);
   const beforeServer = cpuOf(serverOf(pair));
-  const found: Done & { readonly idle?: IdleMemory } =
-    work.kind === "idle" ? await standing(pair, work.count) : await doWork(pair, work, seconds);
+  const found: Done & { readonly standing?: StandingMemory } =
+    work.kind === "standing" ? await standing(pair, work) : await doWork(pair, work, seconds);
   const { done, failed } = found;
   const good = Math.max(1, done - failed);
   const took = (performance.now() - began) / 1000;
@@ -21,7 +21,7 @@ export async function measure(pair: Pair, { work }: Case, seconds: number): Prom
     cpu: pair.pids.length === 0 ? null : (cpuOf(pair.pids) - before) / good,
     cpuServer: pair.bPid === null ? null : (cpuOf(serverOf(pair)) - beforeServer) / good,
     latency: found.latency,
-    idle: found.idle ?? null,
+    standing: found.standing ?? null,
     failed,
     memoryKiB: pair.pids.length === 0 ? null : memoryKiB(pair.pids, "RssAnon"),
     othersCores: usedBetween(others, usageOfOthers()).seconds / took,

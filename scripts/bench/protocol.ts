@@ -2,9 +2,11 @@
 
 export const httpPort = 8080;
 export const echoPort = 8081;
+/** Takes connections and reads nothing. */
+export const deafPort = 8082;
 /** iperf3's own. */
 export const bulkPort = 5201;
-export const applicationPorts = [httpPort, echoPort, bulkPort] as const;
+export const applicationPorts = [httpPort, echoPort, deafPort, bulkPort] as const;
 
 /** Where a proxy that applications address by themselves takes TLS, beside the application's port. */
 export function tlsPortOf(port: number): number {

@@ -3,11 +3,14 @@
 /** Microseconds. */
 export type Percentiles = { readonly p50: number; readonly p90: number; readonly p99: number };
 
-/** Anonymous memory of both proxies together: all else of a process is shared with whoever runs the same file. */
-export type IdleMemory = {
-  /** Resident, of one proxy on average, before the first connection. */
+/** Anonymous memory is told of: all else of a process is shared with whoever runs the same file. */
+export type StandingMemory = {
+  /** Resident, before the first connection, of the larger proxy; 0 without one. */
   readonly restKiB: number;
+  /** Anonymous, of all proxies together. */
   readonly perConnectionKiB: number;
+  /** The same, of the proxy that has grown most. */
+  readonly perConnectionOfOneKiB: number;
 };
 
 /** One measurement: one case, one system, one round. What a case does not tell, or a system does not have, is null. */
@@ -19,7 +22,7 @@ export type Sample = {
   /** The same, of the proxy in pod b alone. */
   readonly cpuServer: number | null;
   readonly latency: Percentiles | null;
-  readonly idle: IdleMemory | null;
+  readonly standing: StandingMemory | null;
   readonly failed: number;
   /** Anonymous memory of both proxies afterwards, null without one. */
   readonly memoryKiB: number | null;

@@ -77,7 +77,7 @@ export class Bench {
 
   /** Memory is measured on proxies that have just been started. */
   async #take(one: Case, system: System, pair: Pair, seconds: number): Promise<Sample> {
-    if (one.work.kind !== "idle") return await measure(pair, one, seconds);
+    if (one.work.kind !== "standing") return await measure(pair, one, seconds);
     const fresh = await Pair.make(system.name, system.setUp);
     try {
       return await measure(fresh, one, seconds);
@@ -106,7 +106,7 @@ export class Bench {
  */
 export function applies({ work }: Case, { tls, carriers }: System): boolean {
   if (work.kind === "handshakes") return tls;
-  if (work.kind === "idle") return carriers > 0 && (tls || work.count < plainConnectionsMax);
+  if (work.kind === "standing") return carriers > 0 && (tls || work.count < plainConnectionsMax);
   return true;
 }
 
@@ -123,8 +123,8 @@ function inTurn(one: Case, systems: readonly System[], round: number): readonly 
 
 function told(one: Case, sample: Sample): string {
   const failed = sample.failed > 0 ? `, ${sample.failed} failed` : "";
-  if (sample.idle !== null)
-    return `${sample.idle.perConnectionKiB.toFixed(1)} KiB per connection${failed}`;
+  if (sample.standing !== null)
+    return `${sample.standing.perConnectionKiB.toFixed(1)} KiB per connection${failed}`;
   const units = unitsOf(one.work);
   const cpu = sample.cpu === null ? "" : `, ${cpuText(sample.cpu, units)} ${units.cpu}`;
   return `${rateText(sample.rate ?? 0, units)} ${units.rate}${cpu}${failed}`;

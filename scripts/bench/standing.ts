@@ -1,32 +1,48 @@
-/** Memory of connections that are open and silent. */
+/** Memory of connections that are open and move nothing. */
+import type { Work } from "./cases.ts";
 import type { Done } from "./loads.ts";
 import type { Pair } from "./pair.ts";
 import { memoryKiB } from "./processes.ts";
-import type { IdleMemory } from "./results.ts";
+import type { StandingMemory } from "./results.ts";
 
 /** Wants proxies that have just been started: what they keep of earlier loads would hide what they need. */
 export async function standing(
   pair: Pair,
-  count: number,
-): Promise<Done & { readonly idle: IdleMemory }> {
-  const { a, pids, target } = pair;
-  const rest = memoryKiB(pids, "RssAnon");
-  const resident = memoryKiB(pids, "VmRSS");
-  const command = ["bun", `${import.meta.dir}/client.ts`, "idle", String(count), target];
-  const client = Bun.spawn(["ip", "netns", "exec", a.namespace, ...command], {
-    stdin: "pipe",
-    stdout: "pipe",
-    stderr: "pipe",
-  });
+  work: Extract<Work, { readonly kind: "standing" }>,
+): Promise<Done & { readonly standing: StandingMemory }> {
+  const { pids } = pair;
+  const rest = pids.map((pid) => memoryKiB([pid], "RssAnon"));
+  const restKiB = Math.max(0, ...pids.map((pid) => memoryKiB([pid], "VmRSS")));
+  const client = clientOf(pair, work);
   const said = await client.stderr.getReader().read();
-  if (said.done) throw new Error("the client of idle connections ended before they stood");
-  const full = memoryKiB(pids, "RssAnon");
+  if (said.done) throw new Error("the client ended before its connections stood");
+  const growth = pids.map((pid, index) => memoryKiB([pid], "RssAnon") - (rest[index] ?? 0));
   await client.stdin.end();
   const done = JSON.parse(await new Response(client.stdout).text()) as Done;
   await client.exited;
-  const idle = {
-    restKiB: pids.length === 0 ? 0 : resident / pids.length,
-    perConnectionKiB: (full - rest) / count,
+  return {
+    ...done,
+    standing: {
+      restKiB,
+      perConnectionKiB: growth.reduce((sum, size) => sum + size, 0) / work.count,
+      perConnectionOfOneKiB: Math.max(0, ...growth) / work.count,
+    },
   };
-  return { ...done, idle };
 }
+
+function clientOf(
+  { a, target }: Pair,
+  { count, isStalled }: Extract<Work, { readonly kind: "standing" }>,
+): Bun.Subprocess<"pipe", "pipe", "pipe"> {
+  const script = `${import.meta.dir}/standing-client.ts`;
+  const command = ["bun", script, isStalled ? "stalled" : "idle", String(count), target];
+  return Bun.spawn(["ip", "netns", "exec", a.namespace, ...command], {
+    stdin: "pipe",
+    stdout: "pipe",
+    stderr: "pipe",
+    timeout: standMsMax,
+  });
+}
+
+/** A reader that reads after all would have them send for ever. */
+const standMsMax = 120_000;

@@ -48,7 +48,8 @@ export function significant(value: number): string {
 }
 
 function headOf({ work }: Case): string[] {
-  if (work.kind === "idle") return ["", "KiB per connection", "±", "MiB at rest, each", "failed"];
+  if (work.kind === "standing")
+    return ["", "KiB per connection", "±", "of one proxy", "MiB at rest, each", "failed"];
   if (work.kind === "handshakes")
     return ["", "per second and core of pod b's proxy", "±", "CPU of it", "failed"];
   const compared = work.kind === "paced" ? "p50 to no proxy" : "to no proxy";
@@ -56,7 +57,7 @@ function headOf({ work }: Case): string[] {
 }
 
 function countedIn({ work }: Case): string {
-  if (work.kind === "idle") return ": anonymous memory of the proxies together";
+  if (work.kind === "standing") return ": anonymous memory of the proxies together";
   const { rate, cpu } = unitsOf(work);
   if (work.kind === "handshakes") return `: CPU in ${cpu}, with a request and its answer`;
   const times = work.kind === "bulk" ? "" : ", latency in µs";
@@ -67,7 +68,7 @@ function cells(one: Case, row: Row, rows: readonly Row[]): string[] {
   const { samples } = row;
   const failed = String(samples.reduce((sum, sample) => sum + sample.failed, 0));
   const units = unitsOf(one.work);
-  if (one.work.kind === "idle") return [...idleCells(samples), failed];
+  if (one.work.kind === "standing") return [...standingCells(samples), failed];
   if (one.work.kind === "handshakes") return [...handshakeCells(samples, units), failed];
   const rate = summaryOf(samples, rateOf);
   const cpu = summaryOf(samples, (sample) => sample.cpu);
@@ -84,10 +85,16 @@ function cells(one: Case, row: Row, rows: readonly Row[]): string[] {
   ];
 }
 
-function idleCells(samples: readonly Sample[]): string[] {
-  const each = summaryOf(samples, ({ idle }) => idle?.perConnectionKiB ?? null);
-  const rest = median(samples.map(({ idle }) => (idle?.restKiB ?? Number.NaN) / 1024));
-  return [each === null ? "–" : each.median.toFixed(1), spread(each), rest.toFixed(1)];
+function standingCells(samples: readonly Sample[]): string[] {
+  const each = summaryOf(samples, ({ standing }) => standing?.perConnectionKiB ?? null);
+  const rest = median(samples.map(({ standing }) => (standing?.restKiB ?? Number.NaN) / 1024));
+  const one = median(samples.map(({ standing }) => standing?.perConnectionOfOneKiB ?? Number.NaN));
+  return [
+    each === null ? "–" : each.median.toFixed(1),
+    spread(each),
+    one.toFixed(1),
+    rest.toFixed(1),
+  ];
 }
 
 function handshakeCells(samples: readonly Sample[], units: Units): string[] {

@@ -26,6 +26,7 @@ test("there is a chart for each thing that was found, and none for what was not"
     "CPU of the proxies: s per GB",
     "CPU of the proxies: µs per handshake",
     "Memory: growth by idle connections, anonymous, of the proxies together",
+    "Memory: growth by stalled streams, anonymous, of the proxies together",
     "Memory: in the course of the run, anonymous, of the proxies together",
   ]);
   expect(chartsOf({ ...run, rows: [] }, systems)).toEqual([]);
@@ -35,6 +36,11 @@ test("memory grows from nothing", () => {
   const growth = chartsOf(run, systems).find(({ title }) => title.startsWith("growth"));
   expect(growth?.labels).toEqual(["0", "1000"]);
   expect(growth?.series).toEqual([{ label: "mTLS", data: [0, 60_000 / 1024] }]);
+});
+
+test("a chart of stalled streams is in MiB of all of them", () => {
+  const stalled = chartsOf(run, systems).find(({ title }) => title.includes("stalled"));
+  expect(stalled).toMatchObject({ labels: ["64"], series: [{ label: "mTLS", data: [96] }] });
 });
 
 test("the report asks nobody for anything", () => {
@@ -56,7 +62,8 @@ test("the README's table has ratios and CPU per unit", () => {
 | --- | --- |
 | keep-alive requests, 32: rate; µs per request | × 0.25; 40.0 |
 | bulk a to b, 1: rate; s per GB | × 0.25; 2.00 |
-| idle connections, 1000: KiB each | 60.0 |
+| idle connections, 1000: KiB each; MiB of a proxy at rest | 60.0; 30.0 |
+| stalled streams, 64: KiB each; MiB of a proxy at rest | 1,536; 30.0 |
 | full handshakes: CPU of pod b's proxy, µs per handshake | 1,000 |
 
 2026-01-02, medians of 2 rounds, 2 s a load, 2 cores of Example 1000, 4096 MiB; Linux 6.1.0, Debian. tproxy 0.1.0, wrk 4.1.0.

@@ -52,7 +52,20 @@ export const run: Run = {
     {
       case: "idle-1000",
       system: "mtls",
-      samples: [sample({ idle: { restKiB: 30_720, perConnectionKiB: 60 } })],
+      samples: [
+        sample({
+          standing: { restKiB: 30_720, perConnectionKiB: 60, perConnectionOfOneKiB: 40 },
+        }),
+      ],
+    },
+    {
+      case: "stalled-64",
+      system: "mtls",
+      samples: [
+        sample({
+          standing: { restKiB: 30_720, perConnectionKiB: 1536, perConnectionOfOneKiB: 1000 },
+        }),
+      ],
     },
     { case: "handshake-full", system: "mtls", samples: [sample({ cpuServer: 1e-3 })] },
   ],
@@ -64,7 +77,7 @@ function sample(found: Partial<Sample>): Sample {
     cpu: null,
     cpuServer: null,
     latency: null,
-    idle: null,
+    standing: null,
     failed: 0,
     memoryKiB: null,
     othersCores: 0,

@@ -17,8 +17,12 @@ bulk a to b, 1: Gbit/s, CPU of the proxies in s per GB
   mTLS      4.00         0.25  0 %    –    –    –  2.00  0 %     1.00       0
 
 idle connections, 1000: anonymous memory of the proxies together
-        KiB per connection    ±  MiB at rest, each  failed
-  mTLS                60.0  0 %               30.0       0
+        KiB per connection    ±  of one proxy  MiB at rest, each  failed
+  mTLS                60.0  0 %          40.0               30.0       0
+
+stalled streams, 64: anonymous memory of the proxies together
+        KiB per connection    ±  of one proxy  MiB at rest, each  failed
+  mTLS              1536.0  0 %        1000.0               30.0       0
 
 full handshakes: CPU in µs per handshake, with a request and its answer
         per second and core of pod b's proxy    ±  CPU of it  failed
