@@ -15,6 +15,8 @@ import type { Run } from "./results.ts";
 import { Bench } from "./run.ts";
 import { systems } from "./systems.ts";
 import { table, warning } from "./table.ts";
+import { outcomesOf } from "./targets.ts";
+import { targetsText } from "./targets-text.ts";
 
 /** Less would be too few samples. */
 const profileSecondsMin = 5;
@@ -83,6 +85,7 @@ function show(run: Run, files: Arguments): void {
   ))
     console.log(`  ${title.padEnd(12)}  ${about}`);
   console.log(`\n${table(run, systems)}`);
+  process.stdout.write(targetsText(outcomesOf(run, systems)));
   const disturbed = warning(run);
   if (disturbed !== null) console.log(disturbed);
   if (files.json !== null) writeFileSync(files.json, `${JSON.stringify(run, null, 2)}\n`);

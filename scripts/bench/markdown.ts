@@ -3,10 +3,15 @@ import { unitsOf, type Case, type Units } from "./cases.ts";
 import { describeMachine, roundsText } from "./describe.ts";
 import type { Row, Run, Sample } from "./results.ts";
 import { summaryOf } from "./statistics.ts";
-import { casesOf, cpuText, significant, type Named } from "./table.ts";
+import { casesOf, cpuText, significant } from "./table.ts";
+import { outcomesOf, type Compared } from "./targets.ts";
+import { targetsMarkdown } from "./targets-text.ts";
 
-/** A line for each case, a column for each system but the bare one, which all others are compared with. */
-export function markdown(run: Run, systems: readonly Named[]): string {
+/**
+ * A line for each case, a column for each system but the bare one, which all others are compared with; with peers a
+ * table of the targets below.
+ */
+export function markdown(run: Run, systems: readonly Compared[]): string {
   const taking = systems.filter(
     ({ name }) => name !== "none" && run.rows.some(({ system }) => system === name),
   );
@@ -17,7 +22,9 @@ export function markdown(run: Run, systems: readonly Named[]): string {
   const rows = [head, head.map(() => "---"), ...lines].map((cells) => `| ${cells.join(" | ")} |`);
   const [machine = "", versions = ""] = describeMachine(run.machine).split("\n");
   const when = `${run.date.slice(0, 10)}, ${roundsText(run)}`;
-  return `${rows.join("\n")}\n\n${when}, ${machine}. ${versions}.\n`;
+  const targets = targetsMarkdown(outcomesOf(run, systems));
+  const below = targets === "" ? "" : `\n${targets}`;
+  return `${rows.join("\n")}\n\n${when}, ${machine}. ${versions}.\n${below}`;
 }
 
 function meaning({ work }: Case): string {

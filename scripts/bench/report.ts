@@ -2,9 +2,11 @@
 import { chartsOf, type Chart } from "./charts.ts";
 import { describeMachine, roundsText } from "./describe.ts";
 import type { Run } from "./results.ts";
-import { table, warning, type Named } from "./table.ts";
+import { table, warning } from "./table.ts";
+import { outcomesOf, type Compared } from "./targets.ts";
+import { targetsText } from "./targets-text.ts";
 
-export type Told = Named & { readonly about: string };
+export type Told = Compared & { readonly about: string };
 
 /** `library` is Chart.js as a script. */
 export function report(run: Run, systems: readonly Told[], library: string): string {
@@ -29,7 +31,7 @@ ${disturbed === null ? "" : `<p class="warning">${escaped(disturbed)}</p>`}
 <dl>${taking.map(({ title, about }) => `<dt>${escaped(title)}</dt><dd>${escaped(about)}</dd>`).join("\n")}</dl>
 ${sections.map((section) => sectionHtml(section, charts)).join("\n")}
 <h2>All of it</h2>
-<pre>${escaped(table(run, systems))}</pre>
+<pre>${escaped(`${table(run, systems)}\n${targetsText(outcomesOf(run, systems))}`)}</pre>
 <script type="application/json" id="run">${embedded(run)}</script>
 <script type="application/json" id="charts">${embedded(charts)}</script>
 <script>${library.replace(/^\/\/# sourceMappingURL=.*$/m, "").replaceAll("</script", "<\\/script")}</script>

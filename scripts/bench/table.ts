@@ -129,7 +129,7 @@ function spread(found: Summary | null): string {
 }
 
 /** The first column to the left, the others to the right. */
-function aligned(lines: readonly (readonly string[])[]): string[] {
+export function aligned(lines: readonly (readonly string[])[]): string[] {
   const widths = (lines[0] ?? []).map((_, column) =>
     Math.max(...lines.map((line) => line[column]?.length ?? 0)),
   );

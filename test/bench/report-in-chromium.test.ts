@@ -17,7 +17,7 @@ type Seen = {
 };
 
 test("all charts are drawn", async () => {
-  const told = systems.map((system) => ({ ...system, about: "as it is" }));
+  const told = systems.map((system) => ({ ...system, about: "as it is", peer: false }));
   const seen = await open(report(run, told, chartLibrary()));
   expect(seen).toMatchObject({ errors: [], asked: 0 });
   expect(seen.drawn).toHaveLength(chartsOf(run, systems).length);

@@ -71,7 +71,7 @@ export const run: Run = {
   ],
 };
 
-function sample(found: Partial<Sample>): Sample {
+export function sample(found: Partial<Sample>): Sample {
   return {
     rate: null,
     cpu: null,

@@ -1,0 +1,40 @@
+/** What a run says to the targets, as text: for people, and as a table of the README's kind. Pure. */
+import { aligned, significant } from "./table.ts";
+import type { Outcome } from "./targets.ts";
+
+/** A line for each; empty if there is none. */
+export function targetsText(outcomes: readonly Outcome[]): string {
+  if (outcomes.length === 0) return "";
+  const [head = [], ...lines] = rowsOf(outcomes);
+  const told = [
+    "Targets: the mTLS way, against the best of its peers",
+    ...aligned([head, ...lines]),
+  ];
+  return `${told.join("\n")}\n`;
+}
+
+export function targetsMarkdown(outcomes: readonly Outcome[]): string {
+  if (outcomes.length === 0) return "";
+  const [head = [], ...lines] = rowsOf(outcomes);
+  const rows = [head, head.map(() => "---"), ...lines];
+  return `${rows.map((cells) => `| ${cells.join(" | ")} |`).join("\n")}\n`;
+}
+
+function rowsOf(outcomes: readonly Outcome[]): (readonly string[])[] {
+  const head = ["", "to be at most", "which is", "measured", "best peer", "target"];
+  return [head, ...outcomes.map(cellsOf)];
+}
+
+function cellsOf(outcome: Outcome): string[] {
+  const { what, target, limit, measured, bestPeer } = outcome;
+  const peer = bestPeer === null ? "–" : `${bestPeer.title} ${significant(bestPeer.value)}`;
+  const wanted = limit === null ? "–" : significant(limit);
+  return [what, target, wanted, significant(measured), peer, verdict(outcome)];
+}
+
+/** Nothing can be said where there is nothing to compare with. */
+function verdict({ measured, limit }: Outcome): string {
+  if (limit === null) return "–";
+  if (measured <= limit) return "met";
+  return `missed by ${((measured / limit - 1) * 100).toFixed(0)} %`;
+}
