@@ -22,7 +22,11 @@ export type Parsed =
   | { readonly kind: "help" }
   | { readonly kind: "mistake"; readonly text: string };
 
-export const help = `Usage: scripts/bench.sh [options]
+export function helpOf(cases: readonly Case[]): string {
+  return `${usage}\nCases, those of --quick with a *:\n${namesOf(cases)}\n`;
+}
+
+const usage = `Usage: scripts/bench.sh [options]
 
 Measures what this proxy costs between two pods, beside the same way without it. As root; the pods are
 network namespaces, nothing of the machine's own network is touched.
@@ -73,6 +77,14 @@ export function parse(argv: readonly string[], cases: readonly Case[]): Parsed {
 export function chosen({ only, scope }: Arguments, cases: readonly Case[]): readonly Case[] {
   if (only.length > 0) return cases.filter(({ name }) => only.includes(name));
   return cases.filter(({ quick }) => scope === "full" || quick);
+}
+
+/** A kind of case a line. */
+function namesOf(cases: readonly Case[]): string {
+  const kinds = Map.groupBy(cases, ({ work }) => work.kind);
+  return [...kinds.values()]
+    .map((some) => some.map(({ name, quick }) => `  ${name}${quick ? "*" : ""}`).join(""))
+    .join("\n");
 }
 
 function count(option: string, text: string | undefined): number | null {

@@ -1,7 +1,7 @@
 /** The benchmark: argv in, a table out; files where they were asked for. `scripts/bench.sh` sets up what it needs. */
 import { writeFileSync } from "node:fs";
 
-import { chosen, help, parse, type Arguments } from "./arguments.ts";
+import { chosen, helpOf, parse, type Arguments } from "./arguments.ts";
 import { cases } from "./cases.ts";
 import { chartLibrary } from "./chart-library.ts";
 import { describeMachine, roundsText } from "./describe.ts";
@@ -24,10 +24,10 @@ const profileSecondsMin = 5;
 const parsed = parse(process.argv.slice(2), cases);
 switch (parsed.kind) {
   case "help":
-    process.stdout.write(help);
+    process.stdout.write(helpOf(cases));
     break;
   case "mistake":
-    console.error(`bench: ${parsed.text}\n\n${help}`);
+    console.error(`bench: ${parsed.text}\n\n${helpOf(cases)}`);
     process.exitCode = 2;
     break;
   case "run":

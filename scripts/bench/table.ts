@@ -53,7 +53,7 @@ function headOf({ work }: Case): string[] {
   if (work.kind === "handshakes")
     return ["", "per second and core of pod b's proxy", "±", "CPU of it", "failed"];
   const compared = work.kind === "paced" ? "p50 to no proxy" : "to no proxy";
-  return ["", "rate", compared, "±", "p50", "p90", "p99", "CPU", "±", "pod b's", "failed"];
+  return ["", "rate", compared, "±", "p50", "p90", "p99", "±", "CPU", "±", "pod b's", "failed"];
 }
 
 function countedIn({ work }: Case): string {
@@ -78,6 +78,7 @@ function cells(one: Case, row: Row, rows: readonly Row[]): string[] {
     ratio(row, rows, one.work.kind === "paced" ? middleTime : rateOf),
     spread(rate),
     ...(["p50", "p90", "p99"] as const).map((part) => latency(samples, part)),
+    spread(summaryOf(samples, (sample) => sample.latency?.p99 ?? null)),
     cpu === null ? "–" : cpuText(cpu.median, units),
     spread(cpu),
     server === null ? "–" : cpuText(server.median, units),

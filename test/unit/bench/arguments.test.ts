@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 
-import { chosen, help, parse, type Arguments } from "../../../scripts/bench/arguments.ts";
+import { chosen, helpOf, parse, type Arguments } from "../../../scripts/bench/arguments.ts";
 import { cases } from "../../../scripts/bench/cases.ts";
 
 function wanted(...argv: readonly string[]): Arguments {
@@ -40,10 +40,12 @@ test.each([
   expect(JSON.stringify(parsed)).toContain(JSON.stringify(text).slice(1, -1));
 });
 
-test("--help tells of every option", () => {
+test("--help tells of every option and every case", () => {
+  const help = helpOf(cases);
   expect(parse(["--help"], cases)).toEqual({ kind: "help" });
   for (const option of Object.keys(wanted()).filter((name) => name !== "scope"))
     expect(help).toContain(`--${option} `);
+  for (const { name } of cases) expect(help).toContain(`  ${name}`);
 });
 
 test("cases have names of their own, without blanks", () => {

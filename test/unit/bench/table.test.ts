@@ -7,14 +7,14 @@ import { run, systems } from "./run.ts";
 test("a case is a block, a system a line, each column as wide as it has to be", () => {
   expect(table(run, systems)).toBe(
     `keep-alive requests, 32: requests/s, latency in µs, CPU of the proxies in µs per request
-               rate  to no proxy    ±  p50  p90    p99   CPU     ±  pod b's  failed
-  no proxy  100,000         1.00  2 %  200  300  1,400     –     –        –       0
-  mTLS       25,000         0.25  0 %  990  995  1,000  40.0  25 %     15.0       1
+               rate  to no proxy    ±  p50  p90    p99    ±   CPU     ±  pod b's  failed
+  no proxy  100,000         1.00  2 %  200  300  1,400  0 %     –     –        –       0
+  mTLS       25,000         0.25  0 %  990  995  1,000  0 %  40.0  25 %     15.0       1
 
 bulk a to b, 1: Gbit/s, CPU of the proxies in s per GB
-            rate  to no proxy    ±  p50  p90  p99   CPU    ±  pod b's  failed
-  no proxy  16.0         1.00  0 %    –    –    –     –    –        –       0
-  mTLS      4.00         0.25  0 %    –    –    –  2.00  0 %     1.00       0
+            rate  to no proxy    ±  p50  p90  p99  ±   CPU    ±  pod b's  failed
+  no proxy  16.0         1.00  0 %    –    –    –  –     –    –        –       0
+  mTLS      4.00         0.25  0 %    –    –    –  –  2.00  0 %     1.00       0
 
 idle connections, 1000: anonymous memory of the proxies together
         KiB per connection    ±  of one proxy  MiB at rest, each  failed
