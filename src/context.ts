@@ -17,6 +17,7 @@ import { leadsBack } from "./source/way-back.ts";
 import { WireTuples } from "./source/wire-tuples.ts";
 import { HandshakeGate } from "./tls/handshake-gate.ts";
 import type { Originator } from "./tls/originate.ts";
+import { Tickets } from "./tls/tickets.ts";
 
 export type Context = {
   readonly ledger: Ledger;
@@ -78,6 +79,7 @@ function originatorOf(generation: Generation, limits: Limits, form: SocketForm):
     form,
     limits,
     gate: new HandshakeGate(limits.handshakesMax, limits.handshakeLeaseMsMax),
+    tickets: new Tickets(),
     ports: new Rotation(wirePorts, portsInUse()),
     keepsSource: () => generation.rules.keepsSource,
     expect: (original) => generation.rules.server(original),

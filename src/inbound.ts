@@ -33,7 +33,7 @@ export async function serveInbound(downstream: Intercepted, context: Context): P
       const { refusal } = peer.probe;
       if (refusal !== null) return record.refuse({ reason: null, detail: refusal.detail });
     } else if (peer.kind === "plain") context.ledger.letIn(record, peer.mode, peer.speaks);
-    else context.ledger.meet(record, peer.identity);
+    else context.ledger.meet(record, peer);
 
     const heard = await hear(downstream.stream, context.limits.handshakeMsMax);
     if (heard.kind === "refuse") return record.refuse(heard);

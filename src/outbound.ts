@@ -17,7 +17,7 @@ export async function serveOutbound(downstream: Intercepted, context: Context): 
     if (peer.kind === "failed") return record.miss(peer);
 
     tell(peer.stream, { source: downstream.peer, apart: peer.apart }, downstream.original);
-    context.ledger.meet(record, peer.identity);
+    context.ledger.meet(record, peer);
     record.relay(peer.stream);
     await splice(downstream.stream, peer.stream, context.limits.lingerMsMax);
   } finally {

@@ -1,11 +1,10 @@
 /** The live connections: every one is opened here once and closed once. */
-import type { PeerIdentity } from "../identity/certificate.ts";
 import type { Log } from "../log/log.ts";
 import type { Intercepted } from "../net/listener.ts";
 import type { PlainMode } from "../policy/policy.ts";
 import { acceptLine, accessFields, accessLine, plainLine } from "./access-log.ts";
 import type { Metrics } from "./metrics.ts";
-import { ConnectionRecord, type Connected, type Direction } from "./record.ts";
+import { ConnectionRecord, type Connected, type Direction, type Met } from "./record.ts";
 
 export type LedgerOptions = {
   readonly log: Log;
@@ -61,9 +60,9 @@ export class Ledger {
   }
 
   /** The peer is verified. */
-  meet(record: ConnectionRecord, identity: PeerIdentity): void {
+  meet(record: ConnectionRecord, peer: Met): void {
     if (record.isStranger) this.#strangers -= 1;
-    record.meet(identity, this.#options.now());
+    record.meet(peer, this.#options.now());
   }
 
   /** The peer speaks plain text, and the port's mode lets it. One that says nothing and ends is no sign of anybody. */

@@ -45,6 +45,11 @@ export class Metrics {
     "direction",
     "reason",
   ]);
+  readonly #resumptions = this.#counter(
+    "handshake_resumptions_total",
+    "TLS handshakes that resumed a session, of those that handshake_seconds counts",
+    ["direction"],
+  );
   readonly #plain = this.#counter(
     "plaintext_connections_total",
     "connections in plain text that an audit or permissive port has let in",
@@ -88,6 +93,7 @@ export class Metrics {
       this.#opened.inc({ direction }, 0);
       this.#open.set({ direction }, 0);
       this.#handshakes.zero({ direction });
+      this.#resumptions.inc({ direction }, 0);
       for (const how of hows) this.#closed.inc({ direction, how }, 0);
       for (const reason of handshakeFailures) this.#failures.inc({ direction, reason }, 0);
     }
@@ -104,10 +110,11 @@ export class Metrics {
   }
 
   closed(record: ConnectionRecord): void {
-    const { direction, handshakeMs, outcome } = record;
+    const { direction, handshakeMs, resumed, outcome } = record;
     this.#open.dec({ direction });
     this.#closed.inc({ direction, how: howOf(record) });
     if (handshakeMs !== null) this.#handshakes.observe({ direction }, handshakeMs / 1000);
+    if (resumed) this.#resumptions.inc({ direction });
     if ("failure" in outcome && outcome.failure !== null)
       this.#failures.inc({ direction, reason: outcome.failure });
     addBytes(this.#ended, record);

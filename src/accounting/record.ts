@@ -27,6 +27,9 @@ export type Outcome =
 /** An application that was reached: source/reach.ts. */
 export type Connected = { readonly stream: Stream; readonly seen: Seen };
 
+/** A peer that was verified, in a handshake that has resumed a session of before or not. */
+export type Met = { readonly identity: PeerIdentity; readonly resumed: boolean };
+
 export class ConnectionRecord {
   readonly direction: Direction;
   readonly peer: SocketAddress;
@@ -44,6 +47,8 @@ export class ConnectionRecord {
   notAfter = Infinity;
   /** From the connection's beginning until its peer was verified; null as long as nobody was. */
   handshakeMs: number | null = null;
+  /** Its handshake has resumed a session of before. */
+  resumed = false;
   outcome: Outcome = { kind: "unsettled" };
   /** Under which address and port, that are not ours, the application here sees the client; null: as us. */
   as: SocketAddress | null = null;
@@ -83,9 +88,10 @@ export class ConnectionRecord {
   }
 
   /** The peer is verified; `now` on the record's clock. */
-  meet(identity: PeerIdentity, now: number): void {
+  meet({ identity, resumed }: Met, now: number): void {
     this.identity = identity;
     this.notAfter = Math.min(identity.notAfter, this.#ownNotAfter);
+    this.resumed = resumed;
     this.handshakeMs = now - this.openedAt;
   }
 

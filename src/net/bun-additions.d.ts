@@ -8,6 +8,8 @@ declare module "bun" {
   }
 
   interface SocketHandler<Data> {
+    /** Of a TLS client: a session ticket for `setSession` has come (RFC 8446, 4.6.1). */
+    session?: (socket: Socket<Data>, ticket: Buffer) => void;
     /**
      * Of a TLS listener: which of the protocols that the client offers (RFC 7301, wire form) is spoken; false for none,
      * as if there were no ALPN; undefined refuses the client.

@@ -28,9 +28,17 @@ export function beginDial(address: SocketAddress, of: SocketForm, origin: Origin
   return { fd };
 }
 
-/** Watches the connection, and with `tls` originates TLS on it. Every failure arrives as the stream's end. */
-export function watch(dialing: Dialing, tls: TLSOptions | null): Stream {
+export type Originating = {
+  readonly tls: TLSOptions;
+  /** Of a session that is to be resumed. */
+  readonly ticket: Buffer | null;
+};
+
+/** Watches the connection, and with `originating` originates TLS on it. Every failure arrives as the stream's end. */
+export function watch(dialing: Dialing, originating: Originating | null): Stream {
+  const tls = originating?.tls ?? null;
   const stream = new Stream(tls !== null, false);
+  stream.ticket = originating?.ticket ?? null;
   const connecting = Bun.connect<Stream>({
     fd: dialing.fd,
     data: stream,
@@ -163,6 +171,13 @@ const lookMsMax = 500;
 const dialHandlers = {
   ...streamHandlers,
   open: (socket: Bun.Socket<Stream>) => {
+    const { ticket } = socket.data;
+    if (ticket !== null) socket.setSession(ticket);
+    socket.data.ticket = null;
     socket.data.attach(socket);
+  },
+  session: (socket: Bun.Socket<Stream>, ticket: Buffer) => {
+    // A resumed session of TLS 1.2 has no forward secrecy.
+    if (socket.getTLSVersion() === "TLSv1.3") socket.data.keepTicket?.(ticket);
   },
 };

@@ -32,6 +32,9 @@ export class Stream {
   bytesRead = 0;
   bytesWritten = 0;
   ending: Ending = "open";
+  /** Of a leg that originates TLS: the session ticket that it begins with, and who wants those that come. */
+  ticket: Buffer | null = null;
+  keepTicket: ((ticket: Buffer) => void) | null = null;
   /** Code of what cut the leg, "" if nothing did or it is not known. */
   fault = "";
 
@@ -152,6 +155,11 @@ export class Stream {
   get protocol(): string {
     const protocol = this.#socket?.alpnProtocol;
     return typeof protocol === "string" ? protocol : "";
+  }
+
+  /** Whether the TLS session is one of before. */
+  get resumed(): boolean {
+    return this.#socket?.isSessionReused() ?? false;
   }
 
   /** Something of the proxy's own that goes before all that the partner has. No byte of the application's. */

@@ -14,6 +14,7 @@ import type { Stream } from "../net/stream.ts";
 import { failureOf, type HandshakeFailure } from "./failure.ts";
 import type { HandshakeGate, Lease } from "./handshake-gate.ts";
 import { judgePeer } from "./peer.ts";
+import type { Session, Tickets } from "./tickets.ts";
 import type { Expectation } from "../policy/authorize.ts";
 
 export type Originated =
@@ -21,6 +22,7 @@ export type Originated =
       readonly kind: "established";
       readonly stream: Stream;
       readonly identity: PeerIdentity;
+      readonly resumed: boolean;
       /** Its port on the wire is one that no application here is given. */
       readonly apart: boolean;
     }
@@ -41,6 +43,7 @@ export type Originator = {
   readonly form: SocketForm;
   readonly limits: Limits;
   readonly gate: HandshakeGate;
+  readonly tickets: Tickets;
   /** For the wire. */
   readonly ports: Rotation;
   /** Whether the peer is to see from where the application has connected. */
@@ -50,20 +53,40 @@ export type Originator = {
 };
 
 /**
- * Reaches the original destination over mutual TLS. A server that wants one of its own protocols by ALPN (Go's
- * does) refuses ours: it is asked again without.
+ * Reaches the original destination over mutual TLS. With a session ticket servers can fail that would not without (OpenSSL
+ * without a session id context), or be known by a certificate that they have replaced: they are asked again without. A
+ * server that wants one of its own protocols by ALPN (Go's does) refuses ours: it is asked again without that.
  */
 export async function originate(
   downstream: Intercepted,
   originator: Originator,
 ): Promise<Originated> {
   const began = performance.now();
-  const first = await attempt(downstream, originator, { began, ...originator.tls() });
-  if (first.kind !== "failed" || first.fault !== "TLSV1_ALERT_NO_APPLICATION_PROTOCOL")
-    return first;
-  const { ALPNProtocols: _, ...unnamed } = originator.tls();
-  return await attempt(downstream, originator, { began, ...unnamed });
+  const tls = originator.tls();
+  const session = originator.tickets.session(formatSocketAddress(downstream.original), tls, began);
+  let last = await attempt(downstream, originator, { began, tls, session });
+  if (session.taken && isRefusal(last)) {
+    session.abandon();
+    last = await attempt(downstream, originator, { began, tls, session });
+  }
+  if (last.kind !== "failed" || last.fault !== "TLSV1_ALERT_NO_APPLICATION_PROTOCOL") return last;
+  const { ALPNProtocols: _, ...unnamed } = tls;
+  return await attempt(downstream, originator, { began, tls: unnamed, session: null });
 }
+
+/** Somebody has said no, the peer by an alert or we. One that resets us may have too much to do: it is not asked twice. */
+function isRefusal(last: Originated): boolean {
+  if (last.kind === "established" || last.reason === null) return false;
+  return last.reason !== "timeout" && last.reason !== "closed";
+}
+
+type Attempt = {
+  /** The first one. */
+  readonly began: number;
+  readonly tls: TLSOptions;
+  /** Null: nothing is resumed, nor can be later. */
+  readonly session: Session | null;
+};
 
 /**
  * The TCP connection is begun at once; only the handshake waits for its turn, which counts to its time, as an attempt
@@ -72,7 +95,7 @@ export async function originate(
 async function attempt(
   { original, peer, stream: downstream }: Intercepted,
   originator: Originator,
-  { began, ...tls }: TLSOptions & { readonly began: number },
+  { began, tls, session }: Attempt,
 ): Promise<Originated> {
   const { handshakeMsMax } = originator.limits;
   const { dialing, apart } = originator.keepsSource()
@@ -84,7 +107,7 @@ async function attempt(
   if (lease === null || downstream.closed) return giveUp(dialing, lease);
   const left = Math.max(1, handshakeMsMax - (performance.now() - began));
   const limits = { ...originator.limits, handshakeMsMax: left };
-  const stream = watch(dialing, tls);
+  const stream = watch(dialing, { tls, ticket: session?.take() ?? null });
   const readiness = await settle(stream, downstream, limits);
   lease.release();
   if (readiness.kind === "closed") return failed(readiness.fault);
@@ -95,8 +118,11 @@ async function attempt(
     readiness.handshakeError,
     originator.expect(original),
   );
-  if (verdict.kind === "accept")
-    return { kind: "established", stream, identity: verdict.identity, apart };
+  if (verdict.kind === "accept") {
+    stream.keepTicket = session?.keep ?? null;
+    const { identity } = verdict;
+    return { kind: "established", stream, identity, resumed: stream.resumed, apart };
+  }
   stream.terminate("");
   return { ...verdict, kind: "failed", fault: readiness.handshakeError ?? "" };
 }

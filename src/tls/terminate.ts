@@ -7,7 +7,8 @@ import { failureOf, type HandshakeFailure } from "./failure.ts";
 import { judgePeer } from "./peer.ts";
 import type { Expectation } from "../policy/authorize.ts";
 
-export type Terminated = { readonly kind: "accept"; readonly identity: PeerIdentity } | Refused;
+export type Terminated =
+  { readonly kind: "accept"; readonly identity: PeerIdentity; readonly resumed: boolean } | Refused;
 
 export type Refused = {
   readonly kind: "refuse";
@@ -31,6 +32,6 @@ export async function terminate(
     return { kind: "refuse", reason: failureOf(fault), detail: describeFault(fault), told: true };
   }
   const verdict = judgePeer(downstream, "client", readiness.handshakeError, expect());
-  if (verdict.kind === "accept") return verdict;
+  if (verdict.kind === "accept") return { ...verdict, resumed: downstream.resumed };
   return { ...verdict, told: readiness.handshakeError !== null };
 }

@@ -17,24 +17,18 @@ export async function opensslClient(
   return { code, output: stdout + stderr };
 }
 
-/** openssl s_server, mutual TLS demanded: with HTTP answers, or "-rev", which says lines backwards. */
+/** openssl s_server, mutual TLS demanded: with HTTP answers, or "-rev", which says lines backwards; and more options. */
 export async function opensslServer(
   pod: Pod,
   port: number,
   paths: CredentialPaths,
-  does = "-www",
+  ...options: readonly string[]
 ): Promise<Running> {
   const own = ["-cert", paths.certificate, "-key", paths.key, "-CAfile", paths.authority];
   const verify = ["-Verify", "3", "-verify_return_error"];
-  const running = pod.start([
-    "openssl",
-    "s_server",
-    "-accept",
-    String(port),
-    does,
-    ...own,
-    ...verify,
-  ]);
+  const does = options.includes("-rev") ? [] : ["-www"];
+  const command = ["openssl", "s_server", "-accept", String(port), ...does, ...options];
+  const running = pod.start([...command, ...own, ...verify]);
   await running.says(/ACCEPT/);
   return running;
 }

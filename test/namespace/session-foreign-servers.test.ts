@@ -1,0 +1,107 @@
+/** What servers of others make of session tickets: they may fail with one, or show by one a certificate of yesterday. */
+import { X509Certificate } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { expect, test } from "bun:test";
+
+import type { CredentialPaths } from "../support/credentials.ts";
+import { Mesh } from "../support/mesh.ts";
+import type { Pod, Running } from "../support/pods.ts";
+import { curl, opensslServer } from "../support/programs.ts";
+import { metricOnce } from "../support/status.ts";
+
+const resumptions = 'handshake_resumptions_total{direction="outbound"}';
+const handshakes = 'handshake_seconds_count{direction="outbound"}';
+
+async function meshWith(...options: readonly string[]): Promise<Mesh> {
+  const mesh = Mesh.create();
+  mesh.proxies.push(await mesh.proxy(mesh.a, options));
+  return mesh;
+}
+
+async function ask({ a, c }: Mesh): Promise<string> {
+  return (await curl(a, `http://${c.address4}:8443/`)).output;
+}
+
+test("OpenSSL's server is resumed over TLS 1.3", async () => {
+  const mesh = await meshWith();
+  await opensslServer(mesh.c, 8443, mesh.credentials(mesh.c));
+  expect(await ask(mesh)).toContain("New, TLSv1.3");
+  for (let turn = 0; turn < 4; turn += 1) expect(await ask(mesh)).toContain("Reused, TLSv1.3");
+});
+
+test("over TLS 1.2, where it would cost forward secrecy, it is not", async () => {
+  const mesh = await meshWith("--tls-min", "1.2");
+  await opensslServer(mesh.c, 8443, mesh.credentials(mesh.c), "-tls1_2");
+  for (let turn = 0; turn < 3; turn += 1) expect(await ask(mesh)).toContain("New, TLSv1.2");
+});
+
+test("one that wants a protocol of its own, and is asked again without ours, is not resumed", async () => {
+  const mesh = await meshWith();
+  await opensslServer(mesh.c, 8443, mesh.credentials(mesh.c), "-alpn", "http/1.1");
+  for (let turn = 0; turn < 3; turn += 1) expect(await ask(mesh)).toContain("New, TLSv1.3");
+});
+
+test("one that fails when it is shown a ticket is asked without, and from then on at once", async () => {
+  const mesh = await meshWith();
+  const { certificate, key, authority } = mesh.credentials(mesh.c);
+  const script = `${import.meta.dir}/../support/ticket-refuser.ts`;
+  const server = mesh.c.start(["bun", script, "8443", certificate, key, authority]);
+  await server.says(/serving/);
+  for (let turn = 0; turn < 4; turn += 1) expect(await ask(mesh)).toBe("served");
+  await server.says(/refused/);
+  expect(server.output.match(/refused/g)).toHaveLength(1);
+  const all = await metricOnce(mesh.a, handshakes, (count) => count === 4);
+  expect(all.get(resumptions)).toBe(0);
+});
+
+/** Says of each connection that it has come. Its tickets outlive its certificate: after a request it has the second one. */
+async function keeperOfTickets(pod: Pod, two: readonly CredentialPaths[]): Promise<Running> {
+  const texts = two.map(({ certificate, key, authority }) => ({
+    cert: readFileSync(certificate, "utf8"),
+    key: readFileSync(key, "utf8"),
+    ca: readFileSync(authority, "utf8"),
+  }));
+  const script = `
+    const [before, after] = ${JSON.stringify(texts)}.map((one) => ({ ...one, ticketKeys: Buffer.alloc(48, 1) }));
+    const server = require("node:tls").createServer({ ...before, requestCert: true }, (socket) => {
+      socket.on("error", () => undefined);
+      socket.once("data", () => {
+        server.setSecureContext(after);
+        socket.end("HTTP/1.0 200 OK\\r\\n\\r\\nserved");
+      });
+    });
+    server.on("connection", () => console.log("asked"));
+    server.listen(8443, "::", () => console.log("serving"));`;
+  const running = pod.start(["node", "-e", script]);
+  await running.says(/serving/);
+  return running;
+}
+
+async function expired({ certificate }: CredentialPaths, pod: Pod): Promise<void> {
+  const { validTo } = new X509Certificate(readFileSync(certificate));
+  while (Date.parse(validTo) >= Date.now()) await pod.run(["true"]);
+}
+
+test("one that takes the tickets of a certificate that has expired is asked for that of today", async () => {
+  const mesh = await meshWith();
+  const { c } = mesh;
+  const short = mesh.credentials(c, { lastsMs: 4000 });
+  const server = await keeperOfTickets(c, [short, mesh.credentials(c)]);
+  expect(await ask(mesh)).toBe("served");
+  await expired(short, c);
+  expect(await ask(mesh)).toBe("served");
+  // Once, then with a ticket, then without.
+  await server.says(/(?:asked\s+){3}/);
+}, 20_000);
+
+test("one that has nothing but a certificate that has expired is refused, with tickets as without", async () => {
+  const mesh = await meshWith();
+  const short = mesh.credentials(mesh.c, { lastsMs: 4000 });
+  const server = await keeperOfTickets(mesh.c, [short, short]);
+  expect(await ask(mesh)).toBe("served");
+  await expired(short, mesh.c);
+  expect(await ask(mesh)).not.toContain("served");
+  // Once, then with a ticket, then without.
+  await server.says(/(?:asked\s+){3}/);
+  await mesh.proxies[0]?.says(/certificate has expired/);
+}, 20_000);
