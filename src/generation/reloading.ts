@@ -6,6 +6,7 @@ import type { Credentials } from "../identity/source.ts";
 import { CredentialStore } from "../identity/store.ts";
 import { describeIdentity } from "../identity/certificate.ts";
 import { watchExpiry, type Validity } from "../lifecycle/expiry.ts";
+import { endTicketsRegularly } from "../lifecycle/ticket-end.ts";
 import type { Log } from "../log/log.ts";
 import type { Policy } from "../policy/policy.ts";
 import { Generation } from "./generation.ts";
@@ -64,6 +65,10 @@ export class Reloading {
       this.#log.write("W", "credentials", expiryText(of, Date.now()));
     };
     this.#stack.defer(watchExpiry(() => this.generation.credentials, warn));
+    const endTickets = (): void => {
+      this.generation.endTickets();
+    };
+    this.#stack.defer(endTicketsRegularly(endTickets, this.#log));
   }
 
   /** Reads all files now. */
