@@ -116,6 +116,9 @@ export type Limits = {
   readonly handshakesMax: number;
   /** After this long a handshake gives its place to the next, whether it is over or not. */
   readonly handshakeLeaseMsMax: number;
+  /** Of these with one destination, for a shorter time: tls/handshake-gate.ts. */
+  readonly handshakesEachMax: number;
+  readonly handshakeEachLeaseMsMax: number;
   readonly backlogMax: number;
 };
 
@@ -179,6 +182,8 @@ export const defaultLimits: Limits = {
   dismissMsMax: 1000,
   handshakesMax: 16,
   handshakeLeaseMsMax: 100,
+  handshakesEachMax: 6,
+  handshakeEachLeaseMsMax: 20,
   backlogMax: 4096,
 };
 

@@ -78,7 +78,10 @@ function originatorOf(generation: Generation, limits: Limits, form: SocketForm):
     tls: () => generation.dialing,
     form,
     limits,
-    gate: new HandshakeGate(limits.handshakesMax, limits.handshakeLeaseMsMax),
+    gate: new HandshakeGate({
+      all: { count: limits.handshakesMax, leaseMsMax: limits.handshakeLeaseMsMax },
+      each: { count: limits.handshakesEachMax, leaseMsMax: limits.handshakeEachLeaseMsMax },
+    }),
     tickets: new Tickets(),
     ports: new Rotation(wirePorts, portsInUse()),
     keepsSource: () => generation.rules.keepsSource,

@@ -1,29 +1,55 @@
-/** Bounds the handshakes begun at once: in bursts Bun serves new ones before old ones (142 of 6,000 starved). */
+/**
+ * Bounds the handshakes begun at once. Bun serves five new ones and five waiting ones each turn of its loop, the youngest
+ * first: where more are about, old ones starve (142 of 6,000), here or at the peer.
+ */
 import { Deadline } from "../deadline.ts";
 
 /** A place at the gate. Giving it back twice is harmless. */
 export type Lease = { readonly release: () => void };
 
+/** How many there are, and after how long each returns by itself. */
+export type Places = { readonly count: number; readonly leaseMsMax: number };
+
+export type GateOptions = {
+  readonly all: Places;
+  /**
+   * Of one destination, for a shorter time: as few as a near peer can serve in one turn, and no bound for a distant one,
+   * whose handshakes are on the wire for longer.
+   */
+  readonly each: Places;
+};
+
 /**
- * At most `places` leases are out. A lease returns by itself after `leaseMsMax`. Destinations take turns, those
- * who wait for the same one are served in order: one that never answers delays its own connections, not others'.
+ * Destinations take turns, those who wait for the same one are served in order: one that never answers delays its own
+ * connections, not others'.
  */
 export class HandshakeGate {
-  readonly #leaseMsMax: number;
+  readonly #options: GateOptions;
   /** By destination, the next one to be served first. */
   readonly #waiting = new Map<string, Waiting[]>();
+  /** Places that are out, by destination: those that count to `each`. */
+  readonly #out = new Map<string, number>();
   #free: number;
 
-  constructor(places: number, leaseMsMax: number) {
-    this.#free = places;
-    this.#leaseMsMax = leaseMsMax;
+  constructor(options: GateOptions) {
+    this.#options = options;
+    this.#free = options.all.count;
   }
 
   /** Null when its turn has not come within `waitMsMax`. */
   async enter(destination: string, waitMsMax: number): Promise<Lease | null> {
-    if (this.#free > 0) this.#free -= 1;
+    if (this.#isOpen(destination) && !this.#waiting.has(destination)) this.#take(destination);
     else if (!(await this.#turn(destination, waitMsMax))) return null;
-    return this.#lease();
+    return this.#lease(destination);
+  }
+
+  #isOpen(destination: string): boolean {
+    return this.#free > 0 && (this.#out.get(destination) ?? 0) < this.#options.each.count;
+  }
+
+  #take(destination: string): void {
+    this.#free -= 1;
+    this.#out.set(destination, (this.#out.get(destination) ?? 0) + 1);
   }
 
   async #turn(destination: string, waitMsMax: number): Promise<boolean> {
@@ -41,35 +67,65 @@ export class HandshakeGate {
     return come;
   }
 
-  #lease(): Lease {
-    let held = true;
+  #lease(destination: string): Lease {
+    const { all, each } = this.#options;
+    const leaveOne = once(() => {
+      this.#leave(destination);
+    });
+    const leaveAll = once(() => {
+      this.#free += 1;
+    });
     const release = (): void => {
-      if (!held) return;
-      held = false;
       deadline.clear();
-      this.#leave();
+      leaveOne();
+      leaveAll();
+      this.#admit();
     };
-    const deadline = new Deadline(this.#leaseMsMax, release);
+    let deadline = new Deadline(each.leaseMsMax, () => {
+      deadline = new Deadline(all.leaseMsMax - each.leaseMsMax, release);
+      leaveOne();
+      this.#admit();
+    });
     return { release };
   }
 
-  #leave(): void {
-    const next = this.#next();
-    if (next === null) this.#free += 1;
-    else next.resolve(true);
+  #leave(destination: string): void {
+    const left = (this.#out.get(destination) ?? 1) - 1;
+    if (left === 0) this.#out.delete(destination);
+    else this.#out.set(destination, left);
   }
 
-  /** The first of the next destination, which goes to the end; those who have given up are passed over. */
+  #admit(): void {
+    for (;;) {
+      const next = this.#next();
+      if (next === null) return;
+      next.resolve(true);
+    }
+  }
+
+  /** The first of the next open destination, which goes to the end, with its place; who has given up is passed over. */
   #next(): Waiting | null {
     for (const [destination, queue] of this.#waiting) {
+      if (!this.#isOpen(destination)) continue;
       this.#waiting.delete(destination);
       let first = queue.shift();
       while (first?.gone === true) first = queue.shift();
       if (queue.length > 0) this.#waiting.set(destination, queue);
-      if (first !== undefined) return first;
+      if (first === undefined) continue;
+      this.#take(destination);
+      return first;
     }
     return null;
   }
+}
+
+function once(act: () => void): () => void {
+  let done = false;
+  return () => {
+    if (done) return;
+    done = true;
+    act();
+  };
 }
 
 type Waiting = { readonly resolve: (come: boolean) => void; gone: boolean };

@@ -2,13 +2,22 @@ import { expect, test } from "bun:test";
 
 import { HandshakeGate } from "../../../src/tls/handshake-gate.ts";
 
+/** `each`: of one destination; by default it has no bound of its own. */
+function gateOf(count: number, leaseMsMax: number, each = { count, leaseMsMax }): HandshakeGate {
+  return new HandshakeGate({ all: { count, leaseMsMax }, each });
+}
+
+async function settled(): Promise<void> {
+  for (let turn = 0; turn < 10; turn += 1) await Promise.resolve();
+}
+
 test("places are given in order, and no more than there are", async () => {
-  const gate = new HandshakeGate(2, 60_000);
+  const gate = gateOf(2, 60_000);
   const [first] = await Promise.all([gate.enter("a", 60_000), gate.enter("a", 60_000)]);
   const entered: string[] = [];
   const third = gate.enter("a", 60_000).then((lease) => (entered.push("third"), lease));
   const fourth = gate.enter("a", 60_000).then((lease) => (entered.push("fourth"), lease));
-  await Promise.resolve();
+  await settled();
   expect(entered).toEqual([]);
   first?.release();
   first?.release(); // Twice is harmless.
@@ -18,7 +27,7 @@ test("places are given in order, and no more than there are", async () => {
 });
 
 test("a place that is not given back returns by itself", async () => {
-  const gate = new HandshakeGate(1, 1);
+  const gate = gateOf(1, 1);
   await gate.enter("a", 60_000);
   const late = await gate.enter("a", 60_000);
   late?.release();
@@ -26,7 +35,7 @@ test("a place that is not given back returns by itself", async () => {
 });
 
 test("destinations take turns: one that never answers does not keep others waiting", async () => {
-  const gate = new HandshakeGate(1, 60_000);
+  const gate = gateOf(1, 60_000);
   const first = await gate.enter("dead", 60_000);
   const entered: string[] = [];
   const enter = async (destination: string): Promise<void> => {
@@ -41,11 +50,53 @@ test("destinations take turns: one that never answers does not keep others waiti
 });
 
 test("who waits too long gives up, and takes no place when its turn would come", async () => {
-  const gate = new HandshakeGate(1, 60_000);
+  const gate = gateOf(1, 60_000);
   const first = await gate.enter("a", 60_000);
   const late = gate.enter("a", 1);
   const patient = gate.enter("a", 60_000);
   expect(await late).toBeNull();
   first?.release();
   expect(await patient).not.toBeNull();
+});
+
+test("one destination has a few places, others have the rest", async () => {
+  const gate = gateOf(4, 60_000, { count: 2, leaseMsMax: 50_000 });
+  const entered: string[] = [];
+  const enter = async (destination: string): Promise<void> => {
+    if ((await gate.enter(destination, 60_000)) !== null) entered.push(destination);
+  };
+  for (const destination of ["a", "a", "a", "b", "c", "d"]) void enter(destination);
+  await settled();
+  expect(entered).toEqual(["a", "a", "b", "c"]);
+});
+
+test("a place that is given back goes to whoever may have it: the destination's next, else another's", async () => {
+  const gate = gateOf(2, 60_000, { count: 1, leaseMsMax: 50_000 });
+  const entered: string[] = [];
+  const enter = async (name: string): Promise<() => void> => {
+    const lease = await gate.enter(name.slice(0, 1), 60_000);
+    entered.push(name);
+    return lease?.release ?? ((): void => undefined);
+  };
+  const [a1, , b1] = [enter("a1"), enter("a2"), enter("b1"), enter("b2")];
+  await settled();
+  expect(entered).toEqual(["a1", "b1"]);
+  (await b1)();
+  await settled();
+  (await a1)();
+  await settled();
+  expect(entered).toEqual(["a1", "b1", "b2", "a2"]);
+});
+
+test("a handshake that is on its way for longer counts no more to its destination, but to all", async () => {
+  const gate = gateOf(2, 60_000, { count: 1, leaseMsMax: 1 });
+  const far = [await gate.enter("far", 60_000), await gate.enter("far", 60_000)];
+  const third = gate.enter("far", 60_000);
+  const other = gate.enter("other", 60_000);
+  expect(await Promise.race([third, other, Bun.sleep(20).then(() => "nobody")])).toBe("nobody");
+  far[0]?.release();
+  far[0]?.release();
+  expect(await third).not.toBeNull();
+  far[1]?.release();
+  expect(await other).not.toBeNull();
 });
