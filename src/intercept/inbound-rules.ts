@@ -29,7 +29,7 @@ export function preroutingRules(of: Interception): readonly Rule[] {
 
 export function leftAloneInbound(of: Interception): readonly Rule[] {
   return [
-    [{ kind: "loopback", way: "iifname", is: true }, leave],
+    [{ kind: "loopback", way: "iif", is: true }, leave],
     [{ kind: "tcp", is: false }, leave],
     [{ kind: "not-local-destination" }, leave],
     [{ kind: "in-set", set: "excluded-inbound-ports", is: true }, leave],
@@ -60,7 +60,7 @@ function inspectedRules(of: Interception): readonly Rule[] {
 
 function divertedToLo(of: Interception): readonly Step[] {
   return [
-    { kind: "loopback", way: "iifname", is: true },
+    { kind: "loopback", way: "iif", is: true },
     { kind: "fwmark", equals: of.mark.value },
     tcp,
   ];
@@ -91,7 +91,7 @@ const notInTheirName = families.map((family): Rule => [
 ]);
 /** A machine on the same wire can send to any address of ours. */
 const strangersToAlias = families.map((family): Rule => [
-  { kind: "loopback", way: "iifname", is: false },
+  { kind: "loopback", way: "iif", is: false },
   { kind: "alias", way: "daddr", family },
   { kind: "verdict", verdict: "drop" },
 ]);

@@ -132,7 +132,7 @@ function stepExpressions(plan: Plan, step: Step, known: Known): readonly vm.Expr
     case "connection-mark":
       return [vm.connection(vm.connectionKey.mark), ...maskedIs(plan, step.equals, step.is)];
     case "loopback":
-      return [vm.meta(vm.metaKey[step.way]), vm.cmp(operator(step.is), vm.interfaceName("lo"))];
+      return [vm.meta(vm.metaKey[step.way]), vm.cmp(operator(step.is), u32(loopbackIndex))];
     case "tcp":
       if (step.is) known.tcp = true;
       return [vm.meta(vm.metaKey.l4proto), vm.cmp(operator(step.is), protocolTcp)];
@@ -317,6 +317,8 @@ const rst = Uint8Array.of(0x04);
 const synAndAck = Uint8Array.of(0x12);
 const directionReply = Uint8Array.of(1);
 const typeLocal = 2;
+/** In every network namespace: the kernel's LOOPBACK_IFINDEX. A name would be copied and compared for each packet. */
+const loopbackIndex = 1;
 const loopback = {
   4: Uint8Array.of(127, 0, 0, 1),
   6: Uint8Array.of(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1),

@@ -13,9 +13,13 @@ import { families, familiesOf, leave, opening } from "./steps.ts";
 export function outputRules(of: Interception, held: readonly Rule[] = []): readonly Rule[] {
   const { mark } = of;
   const capture: Step = { kind: "set-fwmark", value: mark.value };
+  const [out, inside] = leaveOurs(mark);
   return [
-    ...seenAsClientRules(mark),
     ...(usesConntrack(of) ? relearnRules(mark) : []),
+    // First, because most packets are the proxy's.
+    out,
+    ...seenAsClientRules(mark),
+    inside,
     ...families.flatMap((family) => aliasRules(family, capture)),
     ...leftAloneOutbound(of),
     ...held,
@@ -29,12 +33,18 @@ export function outputRules(of: Interception, held: readonly Rule[] = []): reado
   ];
 }
 
+/** What the proxy itself sends, out of the pod and inside. */
+export function leaveOurs(mark: Mark): readonly [out: Rule, inside: Rule] {
+  return [
+    [{ kind: "fwmark", equals: ownMark(mark) }, leave],
+    [{ kind: "fwmark", equals: insideMark(mark) }, leave],
+  ];
+}
+
 /** Rules that leave packets to the kernel; what passes them all is diverted. */
 export function leftAloneOutbound(of: Interception): readonly Rule[] {
   return [
-    [{ kind: "fwmark", equals: ownMark(of.mark) }, leave],
-    [{ kind: "fwmark", equals: insideMark(of.mark) }, leave],
-    [{ kind: "loopback", way: "oifname", is: true }, leave],
+    [{ kind: "loopback", way: "oif", is: true }, leave],
     [{ kind: "tcp", is: false }, leave],
     [{ kind: "in-set", set: "mesh4", is: false }, leave],
     [{ kind: "in-set", set: "mesh6", is: false }, leave],
@@ -59,7 +69,7 @@ export function guardRules(mark: Mark): readonly Rule[] {
     ...families.map(fromAlias),
   ];
   const elsewhere: Rule = [
-    { kind: "loopback", way: "oifname", is: false },
+    { kind: "loopback", way: "oif", is: false },
     { kind: "verdict", verdict: "drop" },
   ];
   return ofPod.map((which) => which.concat(elsewhere));
@@ -100,7 +110,7 @@ function fromAlias(family: Family): readonly Step[] {
 function insideOnLo(mark: Mark): readonly Step[] {
   return [
     { kind: "fwmark", equals: insideMark(mark) },
-    { kind: "loopback", way: "oifname", is: true },
+    { kind: "loopback", way: "oif", is: true },
   ];
 }
 
@@ -118,7 +128,7 @@ function usesConntrack(of: Interception): boolean {
 function relearnRules(mark: Mark): readonly Rule[] {
   return [ownMark(mark), insideMark(mark)].map((equals): Rule => [
     { kind: "fwmark", equals },
-    { kind: "loopback", way: "oifname", is: true },
+    { kind: "loopback", way: "oif", is: true },
     { kind: "set-connection-mark", value: mark.value },
   ]);
 }

@@ -3,7 +3,13 @@ import type { Interception, Mark } from "../config.ts";
 import type { SocketAddress } from "../net/address.ts";
 import type { Interval } from "../net/cidr.ts";
 import { closedRules, leftAloneInbound, preroutingRules } from "./inbound-rules.ts";
-import { guardRules, leftAloneOutbound, letResetsOut, outputRules } from "./outbound-rules.ts";
+import {
+  guardRules,
+  leaveOurs,
+  leftAloneOutbound,
+  letResetsOut,
+  outputRules,
+} from "./outbound-rules.ts";
 import { probeChains } from "./probes.ts";
 import { setsOf } from "./sets.ts";
 import { dropOpening } from "./steps.ts";
@@ -30,7 +36,7 @@ export type SetPlan = {
 /** One step of a rule: a match that ends the rule if it fails, or an act. */
 export type Step =
   | { readonly kind: "fwmark"; readonly equals: number }
-  | { readonly kind: "loopback"; readonly way: "iifname" | "oifname"; readonly is: boolean }
+  | { readonly kind: "loopback"; readonly way: "iif" | "oif"; readonly is: boolean }
   | { readonly kind: "tcp"; readonly is: boolean }
   /** From or to the pod's own name for itself: net/alias.ts. */
   | { readonly kind: "alias"; readonly way: "saddr" | "daddr"; readonly family: Family }
@@ -126,7 +132,11 @@ export function gateOf(interception: Interception): Plan {
   return {
     ...frameOf(interception),
     chains: [
-      base("output", "filter", [...leftAloneOutbound(interception), dropOpening]),
+      base("output", "filter", [
+        ...leaveOurs(interception.mark),
+        ...leftAloneOutbound(interception),
+        dropOpening,
+      ]),
       base("prerouting", "filter", [...leftAloneInbound(interception), dropOpening]),
     ],
   };

@@ -4,11 +4,11 @@ import { attribute, be16, be32, nested, text } from "./wire.ts";
 /** One NFTA_LIST_ELEM of a rule. */
 export type Expression = Uint8Array;
 
-/** NFT_META_…. Names are compared as 16 bytes, marks and users in host order. */
+/** NFT_META_…. Marks, interfaces and users are compared in host order. */
 export const metaKey = {
   mark: 3,
-  iifname: 6,
-  oifname: 7,
+  iif: 4,
+  oif: 5,
   skuid: 10,
   nfproto: 15,
   l4proto: 16,
@@ -165,13 +165,6 @@ export function tproxy(address: Uint8Array, port: number): readonly Expression[]
 /** Answers with RST; TCP only. NFT_REJECT_TCP_RST. */
 export function resetConnection(): Expression {
   return expression("reject", attribute(1, be32(1)), attribute(2, Uint8Array.of(0)));
-}
-
-/** An interface's name as the machine compares it. */
-export function interfaceName(name: string): Uint8Array {
-  const bytes = new Uint8Array(16);
-  bytes.set(new TextEncoder().encode(name).subarray(0, 15));
-  return bytes;
 }
 
 function expression(name: string, ...attributes: readonly Uint8Array[]): Expression {

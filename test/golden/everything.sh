@@ -89,19 +89,19 @@ table inet tls-tproxy {
   }
   chain output {
     type route hook output priority mangle; policy accept;
-    meta mark & 0x00000f00 == 0x00000f00 oifname "lo" tcp flags & (syn | ack) == syn delete @open-before4 { ip daddr . tcp dport . ip saddr . tcp sport }
-    meta mark & 0x00000f00 == 0x00000f00 oifname "lo" tcp flags & (syn | ack) == syn add @seen-clients4 { ip saddr . tcp dport }
-    meta mark & 0x00000f00 == 0x00000f00 oifname "lo" tcp flags & (syn | ack) == syn delete @open-before6 { ip6 daddr . tcp dport . ip6 saddr . tcp sport }
-    meta mark & 0x00000f00 == 0x00000f00 oifname "lo" tcp flags & (syn | ack) == syn add @seen-clients6 { ip6 saddr . tcp dport }
-    meta mark & 0x00000f00 == 0x00000a00 oifname "lo" ct mark set ct mark & 0xfffff0ff | 0x00000500
-    meta mark & 0x00000f00 == 0x00000f00 oifname "lo" ct mark set ct mark & 0xfffff0ff | 0x00000500
+    meta mark & 0x00000f00 == 0x00000a00 oif "lo" ct mark set ct mark & 0xfffff0ff | 0x00000500
+    meta mark & 0x00000f00 == 0x00000f00 oif "lo" ct mark set ct mark & 0xfffff0ff | 0x00000500
+    meta mark & 0x00000f00 == 0x00000a00 return
+    meta mark & 0x00000f00 == 0x00000f00 oif "lo" tcp flags & (syn | ack) == syn delete @open-before4 { ip daddr . tcp dport . ip saddr . tcp sport }
+    meta mark & 0x00000f00 == 0x00000f00 oif "lo" tcp flags & (syn | ack) == syn add @seen-clients4 { ip saddr . tcp dport }
+    meta mark & 0x00000f00 == 0x00000f00 oif "lo" tcp flags & (syn | ack) == syn delete @open-before6 { ip6 daddr . tcp dport . ip6 saddr . tcp sport }
+    meta mark & 0x00000f00 == 0x00000f00 oif "lo" tcp flags & (syn | ack) == syn add @seen-clients6 { ip6 saddr . tcp dport }
+    meta mark & 0x00000f00 == 0x00000f00 return
     ip saddr 169.254.77.1 ip daddr 169.254.77.1 return
     ip saddr 169.254.77.1 meta mark set meta mark & 0xfffff0ff | 0x00000500 return
     ip6 saddr fd74:7072:6f78:7931::1 ip6 daddr fd74:7072:6f78:7931::1 return
     ip6 saddr fd74:7072:6f78:7931::1 meta mark set meta mark & 0xfffff0ff | 0x00000500 return
-    meta mark & 0x00000f00 == 0x00000a00 return
-    meta mark & 0x00000f00 == 0x00000f00 return
-    oifname "lo" return
+    oif "lo" return
     meta l4proto != tcp return
     ip daddr != @mesh4 return
     ip6 daddr != @mesh6 return
@@ -124,19 +124,19 @@ table inet tls-tproxy {
   }
   chain postrouting {
     type filter hook postrouting priority mangle; policy accept;
-    meta mark & 0x00000f00 == 0x00000500 oifname != "lo" drop
-    meta mark & 0x00000f00 == 0x00000f00 oifname != "lo" drop
-    ip saddr 169.254.77.1 oifname != "lo" drop
-    ip6 saddr fd74:7072:6f78:7931::1 oifname != "lo" drop
+    meta mark & 0x00000f00 == 0x00000500 oif != "lo" drop
+    meta mark & 0x00000f00 == 0x00000f00 oif != "lo" drop
+    ip saddr 169.254.77.1 oif != "lo" drop
+    ip6 saddr fd74:7072:6f78:7931::1 oif != "lo" drop
   }
   chain prerouting {
     type filter hook prerouting priority mangle; policy accept;
-    iifname != "lo" ip daddr 169.254.77.1 drop
-    iifname != "lo" ip6 daddr fd74:7072:6f78:7931::1 drop
-    iifname "lo" meta mark & 0x00000f00 == 0x00000500 meta l4proto tcp tproxy ip to 127.0.0.1:1001 accept
-    iifname "lo" meta mark & 0x00000f00 == 0x00000500 meta l4proto tcp tproxy ip6 to [::1]:1001 accept
-    iifname "lo" meta mark & 0x00000f00 == 0x00000500 meta l4proto tcp drop
-    iifname "lo" return
+    iif != "lo" ip daddr 169.254.77.1 drop
+    iif != "lo" ip6 daddr fd74:7072:6f78:7931::1 drop
+    iif "lo" meta mark & 0x00000f00 == 0x00000500 meta l4proto tcp tproxy ip to 127.0.0.1:1001 accept
+    iif "lo" meta mark & 0x00000f00 == 0x00000500 meta l4proto tcp tproxy ip6 to [::1]:1001 accept
+    iif "lo" meta mark & 0x00000f00 == 0x00000500 meta l4proto tcp drop
+    iif "lo" return
     meta l4proto != tcp return
     fib daddr type != local return
     tcp dport @excluded-inbound-ports return

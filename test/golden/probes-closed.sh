@@ -119,19 +119,19 @@ table inet tls-tproxy {
   chain output {
     type route hook output priority mangle; policy accept;
     tcp flags & rst == rst return
-    meta mark & 0x0000000f == 0x0000000f oifname "lo" tcp flags & (syn | ack) == syn delete @open-before4 { ip daddr . tcp dport . ip saddr . tcp sport }
-    meta mark & 0x0000000f == 0x0000000f oifname "lo" tcp flags & (syn | ack) == syn add @seen-clients4 { ip saddr . tcp dport }
-    meta mark & 0x0000000f == 0x0000000f oifname "lo" tcp flags & (syn | ack) == syn delete @open-before6 { ip6 daddr . tcp dport . ip6 saddr . tcp sport }
-    meta mark & 0x0000000f == 0x0000000f oifname "lo" tcp flags & (syn | ack) == syn add @seen-clients6 { ip6 saddr . tcp dport }
-    meta mark & 0x0000000f == 0x00000005 oifname "lo" ct mark set ct mark & 0xfffffff0 | 0x0000000a
-    meta mark & 0x0000000f == 0x0000000f oifname "lo" ct mark set ct mark & 0xfffffff0 | 0x0000000a
+    meta mark & 0x0000000f == 0x00000005 oif "lo" ct mark set ct mark & 0xfffffff0 | 0x0000000a
+    meta mark & 0x0000000f == 0x0000000f oif "lo" ct mark set ct mark & 0xfffffff0 | 0x0000000a
+    meta mark & 0x0000000f == 0x00000005 return
+    meta mark & 0x0000000f == 0x0000000f oif "lo" tcp flags & (syn | ack) == syn delete @open-before4 { ip daddr . tcp dport . ip saddr . tcp sport }
+    meta mark & 0x0000000f == 0x0000000f oif "lo" tcp flags & (syn | ack) == syn add @seen-clients4 { ip saddr . tcp dport }
+    meta mark & 0x0000000f == 0x0000000f oif "lo" tcp flags & (syn | ack) == syn delete @open-before6 { ip6 daddr . tcp dport . ip6 saddr . tcp sport }
+    meta mark & 0x0000000f == 0x0000000f oif "lo" tcp flags & (syn | ack) == syn add @seen-clients6 { ip6 saddr . tcp dport }
+    meta mark & 0x0000000f == 0x0000000f return
     ip saddr 169.254.77.1 ip daddr 169.254.77.1 return
     ip saddr 169.254.77.1 meta mark set meta mark & 0xfffffff0 | 0x0000000a return
     ip6 saddr fd74:7072:6f78:7931::1 ip6 daddr fd74:7072:6f78:7931::1 return
     ip6 saddr fd74:7072:6f78:7931::1 meta mark set meta mark & 0xfffffff0 | 0x0000000a return
-    meta mark & 0x0000000f == 0x00000005 return
-    meta mark & 0x0000000f == 0x0000000f return
-    oifname "lo" return
+    oif "lo" return
     meta l4proto != tcp return
     ip daddr != @mesh4 return
     ip6 daddr != @mesh6 return
@@ -149,17 +149,17 @@ table inet tls-tproxy {
   }
   chain postrouting {
     type filter hook postrouting priority mangle; policy accept;
-    meta mark & 0x0000000f == 0x0000000a oifname != "lo" drop
-    meta mark & 0x0000000f == 0x0000000f oifname != "lo" drop
-    ip saddr 169.254.77.1 oifname != "lo" drop
-    ip6 saddr fd74:7072:6f78:7931::1 oifname != "lo" drop
+    meta mark & 0x0000000f == 0x0000000a oif != "lo" drop
+    meta mark & 0x0000000f == 0x0000000f oif != "lo" drop
+    ip saddr 169.254.77.1 oif != "lo" drop
+    ip6 saddr fd74:7072:6f78:7931::1 oif != "lo" drop
   }
   chain prerouting {
     type filter hook prerouting priority mangle; policy accept;
-    iifname != "lo" ip daddr 169.254.77.1 drop
-    iifname != "lo" ip6 daddr fd74:7072:6f78:7931::1 drop
-    iifname "lo" meta mark & 0x0000000f == 0x0000000a meta l4proto tcp reject with tcp reset
-    iifname "lo" return
+    iif != "lo" ip daddr 169.254.77.1 drop
+    iif != "lo" ip6 daddr fd74:7072:6f78:7931::1 drop
+    iif "lo" meta mark & 0x0000000f == 0x0000000a meta l4proto tcp reject with tcp reset
+    iif "lo" return
     meta l4proto != tcp return
     fib daddr type != local return
     tcp dport @excluded-inbound-ports return
