@@ -11,6 +11,7 @@ export async function standing(
   work: Extract<Work, { readonly kind: "standing" }>,
 ): Promise<Done & { readonly standing: StandingMemory }> {
   const { pids } = pair;
+  await Bun.sleep(settleMs);
   const rest = pids.map((pid) => memoryKiB([pid], "RssAnon"));
   const restKiB = Math.max(0, ...pids.map((pid) => memoryKiB([pid], "VmRSS")));
   const client = clientOf(pair, work);
@@ -44,5 +45,7 @@ function clientOf(
   });
 }
 
+/** What a program needs to start is not what it has at rest. */
+const settleMs = 2000;
 /** A reader that reads after all would have them send for ever. */
 const standMsMax = 120_000;

@@ -1,20 +1,23 @@
-/** Memory that an idle proxy does not need goes back to the kernel, once after each time of work. */
+/** Memory that an idle proxy does not need goes back to the kernel, after each time of work. */
 import type { Ledger } from "../accounting/ledger.ts";
-import { Ticker } from "../deadline.ts";
+import { Deadline, Ticker } from "../deadline.ts";
 import { releaseFilePages } from "../native/memory.ts";
 
-/** Looks every few seconds whether anything has happened since. Returns what ends that. */
+/** Looks soon after the start, and every few seconds whether anything has happened since. Returns what ends that. */
 export function trimWhenIdle(ledger: Ledger): () => void {
-  let before = -1;
-  let trimmed = false;
-  const ticker = new Ticker(everyMs, () => {
+  let before = ledger.work;
+  let trims = 0;
+  const look = (): void => {
     const { work } = ledger;
     const quiet = work === before;
-    if (quiet && !trimmed) trim();
-    trimmed = quiet;
+    trims = quiet ? trims + 1 : 0;
+    if (quiet && trims <= trimsMax) trim();
     before = work;
-  });
+  };
+  const first = new Deadline(firstMs, look);
+  const ticker = new Ticker(everyMs, look);
   return () => {
+    first.clear();
     ticker.stop();
   };
 }
@@ -26,4 +29,8 @@ function trim(): void {
   releaseFilePages();
 }
 
+/** What it takes to come to rest is in memory after the first one. */
+const trimsMax = 2;
+/** What was needed to start is half of all memory. */
+const firstMs = 1000;
 const everyMs = 10_000;
