@@ -183,7 +183,7 @@ export const defaultLimits: Limits = {
   handshakesMax: 16,
   handshakeLeaseMsMax: 100,
   handshakesEachMax: 6,
-  handshakeEachLeaseMsMax: 20,
+  handshakeEachLeaseMsMax: 5,
   backlogMax: 4096,
 };
 

@@ -37,7 +37,7 @@ export async function stunnel(ground: Ground): Promise<Proxies> {
 
 async function haproxyIn(pod: Pod, paths: CredentialPaths): Promise<number> {
   const { stdout } = await pod.run([...executable(), "rules", "--print"]);
-  const rules = await pod.run(["sh", "-e"], stdout.replace(afterLoopback, `$&${haproxyRules}`));
+  const rules = await pod.run(["sh", "-e"], besidesHaproxy(stdout));
   if (rules.code !== 0) throw new Error(rules.stderr);
   const command = ["haproxy", "-db", "-f"];
   return await start({ pod, paths, settings: haproxyText(paths), command, port: 2 });
@@ -75,8 +75,17 @@ function bothIn({ directory }: CredentialPaths): string {
   return `${directory}/both.pem`;
 }
 
-/** It cannot mark what it dials, so its packets are told by their user; a SYN-ACK has its listener's. */
-const afterLoopback = /oifname "lo" return\n/;
+/**
+ * Our own rules, for HAProxy: it cannot mark what it dials, so its packets are told by their user; a SYN-ACK has its
+ * listener's. Throws for rules that it does not know.
+ */
+export function besidesHaproxy(rules: string): string {
+  const changed = rules.replace(afterLoopback, `$&${haproxyRules}`);
+  if (changed === rules) throw new Error(`the rules have no line like ${String(afterLoopback)}`);
+  return changed;
+}
+
+const afterLoopback = / oif "lo" return\n/;
 const haproxyRules = "meta skuid 9999 return\ntcp flags & (syn | ack) == (syn | ack) return\n";
 
 /** Resuming, as it does by default. */

@@ -15,8 +15,7 @@ export async function standing(
   const rest = pids.map((pid) => memoryKiB([pid], "RssAnon"));
   const restKiB = Math.max(0, ...pids.map((pid) => memoryKiB([pid], "VmRSS")));
   const client = clientOf(pair, work);
-  const said = await client.stderr.getReader().read();
-  if (said.done) throw new Error("the client ended before its connections stood");
+  await stands(client.stderr);
   const growth = pids.map((pid, index) => memoryKiB([pid], "RssAnon") - (rest[index] ?? 0));
   await client.stdin.end();
   const done = JSON.parse(await new Response(client.stdout).text()) as Done;
@@ -29,6 +28,16 @@ export async function standing(
       perConnectionOfOneKiB: Math.max(0, ...growth) / work.count,
     },
   };
+}
+
+/** Resolves when the client has said so; throws with what else it has said. */
+async function stands(stderr: ReadableStream<Uint8Array>): Promise<void> {
+  let said = "";
+  for await (const chunk of stderr) {
+    said += new TextDecoder().decode(chunk);
+    if (said.includes("standing\n")) return;
+  }
+  throw new Error(`the client ended before its connections stood: ${said}`);
 }
 
 function clientOf(

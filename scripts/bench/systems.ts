@@ -33,15 +33,11 @@ export const systems: readonly System[] = [
   {
     name: "excluded",
     title: "excluded",
-    about: "this proxy in both pods, the destination excluded: nothing leaves the kernel",
+    about: "this proxy in pod a, the destination excluded: nothing leaves the kernel",
     carriers: 0,
     tls: false,
     peer: false,
-    setUp: async ({ a, b, ...ground }) => ({
-      ...nothing,
-      aPid: await proxy(a, ground.aPaths, excluded),
-      bPid: await proxy(b, ground.bPaths, excluded),
-    }),
+    setUp: async ({ a, aPaths }) => ({ ...nothing, aPid: await proxy(a, aPaths, excluded) }),
   },
   {
     name: "relay",
@@ -55,7 +51,7 @@ export const systems: readonly System[] = [
   {
     name: "mtls",
     title: "mTLS",
-    about: "this proxy in both pods",
+    about: "this proxy in both pods, resumes sessions",
     carriers: 2,
     tls: true,
     peer: false,
@@ -92,8 +88,7 @@ export const systems: readonly System[] = [
 
 const nothing: Proxies = { aPid: null, bPid: null, target: "10.77.0.2", tlsPort: null };
 
-/** Outward by destination, inward by port: a pod's own addresses are no destination of its clients. */
-const excluded = ["--exclude-cidr", "10.77.0.0/24,fd77::/64", "--inbound-port", "none"];
+const excluded = ["--exclude-cidr", "10.77.0.0/24,fd77::/64"];
 
 /** Pod a has none: this proxy relays no plain text outward. */
 async function plainRelay({ b, bPaths }: Ground): Promise<Proxies> {

@@ -33,8 +33,9 @@ function cellsOf(outcome: Outcome): string[] {
 }
 
 /** Nothing can be said where there is nothing to compare with. */
-function verdict({ measured, limit }: Outcome): string {
+function verdict({ measured, limit, failed }: Outcome): string {
   if (limit === null) return "–";
+  if (failed > 0) return `not met: ${failed} failed`;
   if (measured <= limit) return "met";
   return `missed by ${((measured / limit - 1) * 100).toFixed(0)} %`;
 }

@@ -25,6 +25,8 @@ export type Outcome = {
   /** The same as a number; null where the run has nothing to compare with. */
   readonly limit: number | null;
   readonly bestPeer: { readonly title: string; readonly value: number } | null;
+  /** Of what was counted, in all rounds. */
+  readonly failed: number;
 };
 
 /** Of the targets that a run has measured; none without peers, which most of them are about. */
@@ -88,6 +90,7 @@ function outcomeOf(target: Target, run: Run, peers: readonly Compared[]): Outcom
     measured,
     limit: limitOf(limit, bestPeer, (other) => quantity.of(run, other, system)),
     bestPeer,
+    failed: failuresOf(run, one, system),
   };
 }
 
@@ -96,12 +99,21 @@ function systemOf(quantity: Quantity): string {
   return quantity === slowdown ? "excluded" : "mtls";
 }
 
+/** A peer that has failed is no measure: what it has left out costs nothing. */
 function bestOf(target: Target, run: Run, peers: readonly Compared[]): Outcome["bestPeer"] {
   const values = peers.flatMap(({ name, title }) => {
-    const value = target.quantity.of(run, caseOf(target.case), name);
-    return value === null ? [] : [{ title, value }];
+    const one = caseOf(target.case);
+    const value = target.quantity.of(run, one, name);
+    return value === null || failuresOf(run, one, name) > 0 ? [] : [{ title, value }];
   });
   return values.toSorted((first, second) => first.value - second.value)[0] ?? null;
+}
+
+function failuresOf({ rows }: Run, one: Case, system: string): number {
+  return rows
+    .filter((row) => row.case === one.name && row.system === system)
+    .flatMap(({ samples }) => samples)
+    .reduce((sum, { failed }) => sum + failed, 0);
 }
 
 function limitOf(

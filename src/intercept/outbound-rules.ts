@@ -19,8 +19,8 @@ export function outputRules(of: Interception, held: readonly Rule[] = []): reado
     // First, because most packets are the proxy's.
     out,
     ...seenAsClientRules(mark),
-    inside,
     ...families.flatMap((family) => aliasRules(family, capture)),
+    inside,
     ...leftAloneOutbound(of),
     ...held,
     [opening, { kind: "forget", set: openBefore[4], answers: false }],

@@ -66,10 +66,15 @@ export class BoundedSink implements Sink {
     deadline.clear();
   }
 
-  /** A closed stderr is no error. */
+  /** A stderr that is closed, or on a full disk, costs lines and is no error. */
   #put(text: string): void {
-    this.#writer.write(text);
-    const flushed = this.#writer.flush();
+    let flushed: unknown;
+    try {
+      this.#writer.write(text);
+      flushed = this.#writer.flush();
+    } catch {
+      return;
+    }
     if (!(flushed instanceof Promise)) return;
     const go = (): void => {
       this.#goOn();

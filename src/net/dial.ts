@@ -172,9 +172,9 @@ const dialHandlers = {
   ...streamHandlers,
   open: (socket: Bun.Socket<Stream>) => {
     const { ticket } = socket.data;
-    if (ticket !== null) socket.setSession(ticket);
     socket.data.ticket = null;
     socket.data.attach(socket);
+    if (ticket !== null && !socket.data.closed) socket.setSession(ticket);
   },
   session: (socket: Bun.Socket<Stream>, ticket: Buffer) => {
     // A resumed session of TLS 1.2 has no forward secrecy.

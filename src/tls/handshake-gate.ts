@@ -105,6 +105,7 @@ export class HandshakeGate {
 
   /** The first of the next open destination, which goes to the end, with its place; who has given up is passed over. */
   #next(): Waiting | null {
+    if (this.#free === 0) return null;
     for (const [destination, queue] of this.#waiting) {
       if (!this.#isOpen(destination)) continue;
       this.#waiting.delete(destination);

@@ -65,19 +65,23 @@ export async function originate(
   const tls = originator.tls();
   const session = originator.tickets.session(formatSocketAddress(downstream.original), tls, began);
   let last = await attempt(downstream, originator, { began, tls, session });
-  if (session.taken && isRefusal(last)) {
+  if (session.taken && isFailure(last)) {
     session.abandon();
-    last = await attempt(downstream, originator, { began, tls, session });
+    if (isRefusal(last)) last = await attempt(downstream, originator, { began, tls, session });
   }
   if (last.kind !== "failed" || last.fault !== "TLSV1_ALERT_NO_APPLICATION_PROTOCOL") return last;
   const { ALPNProtocols: _, ...unnamed } = tls;
   return await attempt(downstream, originator, { began, tls: unnamed, session: null });
 }
 
+/** Of the handshake. */
+function isFailure(last: Originated): last is Failed {
+  return last.kind === "failed" && last.reason !== null;
+}
+
 /** Somebody has said no, the peer by an alert or we. One that resets us may have too much to do: it is not asked twice. */
-function isRefusal(last: Originated): boolean {
-  if (last.kind === "established" || last.reason === null) return false;
-  return last.reason !== "timeout" && last.reason !== "closed";
+function isRefusal({ reason }: Failed): boolean {
+  return reason !== "timeout" && reason !== "closed";
 }
 
 type Attempt = {
@@ -97,16 +101,16 @@ async function attempt(
   originator: Originator,
   { began, tls, session }: Attempt,
 ): Promise<Originated> {
-  const { handshakeMsMax } = originator.limits;
+  const left = (): number =>
+    Math.max(1, originator.limits.handshakeMsMax - (performance.now() - began));
   const { dialing, apart } = originator.keepsSource()
     ? dialFrom(peer, original, originator)
     : { dialing: tryDial(original, originator.form, { kind: "any" }), apart: false };
   if (typeof dialing === "string") return failed(dialing);
 
-  const lease = await originator.gate.enter(formatSocketAddress(original), handshakeMsMax);
+  const lease = await originator.gate.enter(formatSocketAddress(original), left());
   if (lease === null || downstream.closed) return giveUp(dialing, lease);
-  const left = Math.max(1, handshakeMsMax - (performance.now() - began));
-  const limits = { ...originator.limits, handshakeMsMax: left };
+  const limits = { ...originator.limits, handshakeMsMax: left() };
   const stream = watch(dialing, { tls, ticket: session?.take() ?? null });
   const readiness = await settle(stream, downstream, limits);
   lease.release();

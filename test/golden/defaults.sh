@@ -62,11 +62,11 @@ table inet tls-tproxy {
     meta mark & 0x0000000f == 0x0000000f oif "lo" tcp flags & (syn | ack) == syn add @seen-clients4 { ip saddr . tcp dport }
     meta mark & 0x0000000f == 0x0000000f oif "lo" tcp flags & (syn | ack) == syn delete @open-before6 { ip6 daddr . tcp dport . ip6 saddr . tcp sport }
     meta mark & 0x0000000f == 0x0000000f oif "lo" tcp flags & (syn | ack) == syn add @seen-clients6 { ip6 saddr . tcp dport }
-    meta mark & 0x0000000f == 0x0000000f return
     ip saddr 169.254.77.1 ip daddr 169.254.77.1 return
     ip saddr 169.254.77.1 meta mark set meta mark & 0xfffffff0 | 0x0000000a return
     ip6 saddr fd74:7072:6f78:7931::1 ip6 daddr fd74:7072:6f78:7931::1 return
     ip6 saddr fd74:7072:6f78:7931::1 meta mark set meta mark & 0xfffffff0 | 0x0000000a return
+    meta mark & 0x0000000f == 0x0000000f return
     oif "lo" return
     meta l4proto != tcp return
     ip daddr != @mesh4 return

@@ -18,6 +18,7 @@ const pairs: Pair[] = [];
 const requests: Work = async (pair) => await doRequests(pair, 10_000);
 const bytes: Work = async (pair) =>
   await doWork(pair, { kind: "bulk", streams: 1, direction: "up" }, 1);
+const connections: Work = async (pair) => await doWork(pair, { kind: "connections", width: 8 }, 1);
 
 beforeAll(async () => {
   for (const name of ["relay", "mtls"]) pairs.push(await pairOf(name));
@@ -28,10 +29,11 @@ afterAll(async () => {
   for (const pair of pairs) await pair.dispose();
 });
 
-/** It is about 2.5 times for a request and 3 for a byte: two proxies for one, and TLS. */
+/** It is about 2.5 times for a request, 3 for a byte and for a connection: two proxies for one, and TLS. */
 test.each([
   ["a request", requests, 8],
   ["a byte", bytes, 10],
+  ["a connection", connections, 10],
 ] as const)(
   "%s costs less than so many times the CPU",
   async (_, work, timesMax) => {

@@ -3,6 +3,7 @@ import { expect, test } from "bun:test";
 
 import { flagsOf, Mesh } from "../support/mesh.ts";
 import { serveHttp } from "../support/http.ts";
+import { executable } from "../support/pods.ts";
 import { metricOnce } from "../support/status.ts";
 import { curl } from "../support/programs.ts";
 
@@ -102,4 +103,23 @@ test("expected endings are no warnings", async () => {
   await outbound?.says(/Closed connection .*connection reset by peer/);
   await inbound?.says(/Refused connection/);
   expect((outbound?.output ?? "") + (inbound?.output ?? "")).not.toMatch(/^[WEF]\d/m);
+});
+
+test("when nobody reads stderr any more it serves on, drains, and takes its rules away", async () => {
+  const pod = mesh.extraPod();
+  await serveHttp(pod, 8000, "served");
+  const flags = [
+    ...flagsOf(mesh.credentials(pod)),
+    "--privileges",
+    "kept",
+    "--remove-rules-on-exit",
+  ];
+  const command = [...executable(), ...flags].map((word) => `'${word}'`).join(" ");
+  // The reader ends with the line that it waits for, and the shell becomes the proxy.
+  const proxy = pod.start(["bash", "-c", `exec ${command} 2> >(grep -m1 '] ready')`]);
+  await proxy.says(/\] ready/);
+  for (let turn = 0; turn < 3; turn += 1)
+    expect((await curl(mesh.a, `http://${pod.address4}:8000/`)).output).not.toContain("served"); // It is no peer.
+  expect(await proxy.end()).toBe(0);
+  expect((await pod.run(["nft", "list", "tables"])).stdout).not.toContain("tls-tproxy");
 });

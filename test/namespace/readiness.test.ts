@@ -50,6 +50,7 @@ test("somebody who takes them away again and again is answered once a second", a
     await metricOnce(pod, "rules_repairs_total", (count) => count === turn);
   }
   await proxy.says(/(written anew[^]*){3}/);
+  expect(proxy.output.match(/written anew/g)).toHaveLength(3);
 });
 
 test("what began in clear while they were away is reset when they are back, though nobody speaks", async () => {

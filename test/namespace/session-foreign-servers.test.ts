@@ -41,12 +41,28 @@ test("one that wants a protocol of its own, and is asked again without ours, is 
   for (let turn = 0; turn < 3; turn += 1) expect(await ask(mesh)).toContain("New, TLSv1.3");
 });
 
-test("one that fails when it is shown a ticket is asked without, and from then on at once", async () => {
-  const mesh = await meshWith();
+/** Fails when it is shown a ticket. */
+async function refuserOfTickets(mesh: Mesh, how: "alert" | "reset"): Promise<Running> {
   const { certificate, key, authority } = mesh.credentials(mesh.c);
   const script = `${import.meta.dir}/../support/ticket-refuser.ts`;
-  const server = mesh.c.start(["bun", script, "8443", certificate, key, authority]);
+  const server = mesh.c.start(["bun", script, how, "8443", certificate, key, authority]);
   await server.says(/serving/);
+  return server;
+}
+
+test("one that resets when it is shown a ticket does so once", async () => {
+  const mesh = await meshWith();
+  const server = await refuserOfTickets(mesh, "reset");
+  const answers: string[] = [];
+  for (let turn = 0; turn < 5; turn += 1) answers.push(await ask(mesh));
+  const served = "served";
+  expect(answers).toEqual([served, expect.stringContaining("reset"), served, served, served]);
+  expect(server.output.match(/refused/g)).toHaveLength(1);
+});
+
+test("one that fails when it is shown a ticket is asked without, and from then on at once", async () => {
+  const mesh = await meshWith();
+  const server = await refuserOfTickets(mesh, "alert");
   for (let turn = 0; turn < 4; turn += 1) expect(await ask(mesh)).toBe("served");
   await server.says(/refused/);
   expect(server.output.match(/refused/g)).toHaveLength(1);
@@ -85,18 +101,18 @@ async function expired({ certificate }: CredentialPaths, pod: Pod): Promise<void
 test("one that takes the tickets of a certificate that has expired is asked for that of today", async () => {
   const mesh = await meshWith();
   const { c } = mesh;
-  const short = mesh.credentials(c, { lastsMs: 4000 });
+  const short = mesh.credentials(c, { lastsMs: 8000 });
   const server = await keeperOfTickets(c, [short, mesh.credentials(c)]);
   expect(await ask(mesh)).toBe("served");
   await expired(short, c);
   expect(await ask(mesh)).toBe("served");
   // Once, then with a ticket, then without.
   await server.says(/(?:asked\s+){3}/);
-}, 20_000);
+}, 40_000);
 
 test("one that has nothing but a certificate that has expired is refused, with tickets as without", async () => {
   const mesh = await meshWith();
-  const short = mesh.credentials(mesh.c, { lastsMs: 4000 });
+  const short = mesh.credentials(mesh.c, { lastsMs: 8000 });
   const server = await keeperOfTickets(mesh.c, [short, short]);
   expect(await ask(mesh)).toBe("served");
   await expired(short, mesh.c);
@@ -104,4 +120,4 @@ test("one that has nothing but a certificate that has expired is refused, with t
   // Once, then with a ticket, then without.
   await server.says(/(?:asked\s+){3}/);
   await mesh.proxies[0]?.says(/certificate has expired/);
-}, 20_000);
+}, 40_000);

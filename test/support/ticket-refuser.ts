@@ -1,6 +1,7 @@
 /**
- * Inside a pod: `bun ticket-refuser.ts PORT CERT KEY CA`. A server of mutual TLS that fails when it is shown a session ticket, as
- * OpenSSL does without a session id context, and says "refused". Everybody else gets "served" over HTTP.
+ * Inside a pod: `bun ticket-refuser.ts alert|reset PORT CERT KEY CA`. A server of mutual TLS that fails when it is shown a session
+ * ticket, by an alert as OpenSSL does without a session id context, or by RST, and says "refused". Everybody else gets
+ * "served" over HTTP.
  */
 import { readFileSync } from "node:fs";
 
@@ -8,7 +9,7 @@ import type { Socket } from "bun";
 
 type Side = { other: Socket<Side> | null; early: Buffer };
 
-const [, , port = "0", ...paths] = process.argv;
+const [, , how = "", port = "0", ...paths] = process.argv;
 const [cert = "", key = "", ca = ""] = paths.map((path) => readFileSync(path, "utf8"));
 const inside = Bun.listen({
   hostname: "127.0.0.1",
@@ -55,7 +56,8 @@ function decide(socket: Socket<Side>, come: Buffer): void {
     return;
   }
   console.log("refused");
-  socket.end(alert);
+  if (how === "alert") socket.end(alert);
+  else socket.terminate();
 }
 
 async function relay(socket: Socket<Side>, come: Buffer): Promise<void> {

@@ -31,6 +31,7 @@ test("CPU is compared with the best peer's, the least", () => {
       measured: 2,
       limit: 2.25,
       bestPeer: { title: "nginx", value: 3 },
+      failed: 0,
     },
   ]);
 });
@@ -47,6 +48,7 @@ test("eight streams are compared with one, whatever peers do", () => {
     measured: 3,
     limit: 2,
     bestPeer: { title: "nginx", value: 1 },
+    failed: 0,
   });
 });
 
@@ -79,6 +81,16 @@ test("memory is of both proxies where connections are idle, and of one where the
     { measured: 1500, limit: 20 },
     { measured: 1000, limit: 1024, bestPeer: { title: "nginx", value: 1000 } },
   ]);
+});
+
+test("a peer that has failed is no measure, and who has failed itself has not met it", () => {
+  const outcomes = say([
+    row("new-32", "mtls", { cpu: 1e-6, failed: 3 }),
+    row("new-32", "haproxy", { cpu: 4e-6 }),
+    row("new-32", "nginx", { cpu: 2e-6, failed: 1 }),
+  ]);
+  expect(outcomes).toMatchObject([{ bestPeer: { title: "HAProxy" }, measured: 1, failed: 3 }]);
+  expect(targetsText(outcomes)).toContain("not met: 3 failed");
 });
 
 const told: readonly Outcome[] = [
@@ -122,5 +134,5 @@ function latency(system: string, ...p50s: readonly number[]): Row {
 }
 
 function outcome(some: Partial<Outcome>): Outcome {
-  return { what: "", target: "", measured: 0, limit: 0, bestPeer: null, ...some };
+  return { what: "", target: "", measured: 0, limit: 0, bestPeer: null, failed: 0, ...some };
 }

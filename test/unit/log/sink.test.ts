@@ -54,3 +54,22 @@ test("lines that may wait go together, before the next that may not, and with th
   await sink.end();
   expect(taken).toEqual(["1\n2\n", "3\n", "4\n5\n", "6\n"]);
 });
+
+function closed(): never {
+  throw new Error("EPIPE: broken pipe");
+}
+
+test("a stderr that is closed ends nothing", async () => {
+  for (const writer of [
+    { write: closed, flush: closed },
+    { write: () => 0, flush: closed },
+    { write: () => 0, flush: async () => await Promise.reject(new Error("EPIPE")) },
+  ]) {
+    const sink = new BoundedSink(writer, () => "");
+    sink.write("1\n");
+    sink.writeLater("2\n");
+    await new Promise(setImmediate);
+    sink.write("3\n");
+    await sink.end();
+  }
+});
