@@ -17,8 +17,10 @@ export async function perform(stage: Stage, random: Seeded): Promise<void> {
   } catch (error) {
     const replaced = before !== stage.epoch || before % 2 === 1;
     const never = error instanceof Corrupted || error instanceof Stuck;
-    if (never || !replaced) stage.tally.violate(`${name}: ${String(error)}\n${stage.said()}`);
-    else stage.tally.count("cut by a proxy's end");
+    if (never || !replaced) {
+      const sockets = error instanceof Stuck ? await stage.open() : "";
+      stage.tally.violate(`${name}: ${String(error)}\n${stage.said()}${sockets}`);
+    } else stage.tally.count("cut by a proxy's end");
   }
 }
 

@@ -125,6 +125,15 @@ export class Stage {
     }
   }
 
+  /** Every connection of both pods, with what waits in it and its timers: what is stuck is among them. */
+  async open(): Promise<string> {
+    const look = ["ss", "-Htanoi", "state", "connected", "exclude", "time-wait"];
+    const outputs = await Promise.all([this.a, this.b].map(async (pod) => await pod.run(look)));
+    return outputs
+      .map(({ stdout }, index) => `\n    sockets of ${"ab"[index]}:\n${stdout}`)
+      .join("");
+  }
+
   /** What both proxies have logged last: a violation is understood from that. */
   said(): string {
     return [...this.#proxies]
