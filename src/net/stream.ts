@@ -187,6 +187,7 @@ export class Stream {
     if (this.#paused) return;
     this.#paused = true;
     this.#socket?.pause();
+    if (this.#broken) this.terminate("ECONNRESET");
   }
 
   /** Ends the leg and the one it is joined with, by RST, at once. */
@@ -335,7 +336,7 @@ export class Stream {
   #send(chunk: Uint8Array): void {
     if (this.closed) return;
     const written = this.#heldBytes > 0 ? 0 : this.#write(chunk);
-    if (written === chunk.length) return;
+    if (written === chunk.length || this.closed) return;
     this.#held.push(written === 0 ? chunk : chunk.subarray(written));
     this.#heldBytes += chunk.length - written;
     this.#partner?.pause();
@@ -346,6 +347,7 @@ export class Stream {
       const chunk = this.#held[0];
       if (chunk === undefined) return;
       const written = this.#write(chunk);
+      if (this.closed) return;
       this.#heldBytes -= written;
       if (written < chunk.length) {
         this.#held[0] = chunk.subarray(written);
@@ -359,11 +361,13 @@ export class Stream {
 
   /**
    * -1 from Bun means that the socket has failed, by an RST mostly. On a plain one send(2) has taken the error with it,
-   * and what follows would look like the peer's end: recv(2) gives what came before, and then 0.
+   * and what follows would look like the peer's end: recv(2) gives what came before, and then 0. One that is paused hears
+   * nothing more of it at all, so it ends here: what it has not read an RST takes with it anyway.
    */
   #write(chunk: Uint8Array): number {
     const result = this.#socket?.write(chunk) ?? 0;
     if (result < 0) this.#broken = true;
+    if (result < 0 && this.#paused) this.terminate("ECONNRESET");
     const written = Math.max(0, result);
     const own = Math.min(this.#own, written);
     this.#own -= own;

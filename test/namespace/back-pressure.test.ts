@@ -56,6 +56,27 @@ test("a reader that stops bounds what the proxies hold", async () => {
   expect(after - before).toBeLessThan(32_000_000);
 });
 
+test("an RST that the proxy's own write meets while it has stopped reading ends both sides", async () => {
+  const own = Mesh.create();
+  await own.startProxies();
+  const { client, server } = await own.connection();
+  await server.pause();
+  const writing = client.write(200_000_000).catch(() => undefined);
+  await own.standstill();
+  // While it is stopped both come: something to write to the client, and then the client's RST.
+  const [proxy] = own.proxies;
+  proxy?.child.kill("SIGSTOP");
+  await server.say("too late");
+  const waits = new RegExp(`^ESTAB +[1-9]\\d* .*${own.b.address4}:8080`, "m");
+  while (!waits.test((await own.a.run(["ss", "-Htn"])).stdout));
+  await client.reset();
+  proxy?.child.kill("SIGCONT");
+  await proxy?.says(/Closed connection .*connection reset by peer/);
+  await server.resume();
+  expect((await server.finish()).ending).toBe("ECONNRESET");
+  await writing;
+});
+
 test("a slow reader gets everything in order", async () => {
   const bytes = 20_000_000;
   const { client, server } = await mesh.connection();

@@ -162,8 +162,10 @@ async function write(
     sent += taken;
     if (taken < chunk.length) {
       held.writable = false;
-      await held.until(() => held.writable || held.socket === null);
-      if (held.socket === null) throw new Error(`cut after ${sent} bytes: ${held.ending}`);
+      // Of an RST that send(2) has met a socket that is paused hears nothing more.
+      await held.until(() => held.writable || held.socket === null || held.broken);
+      if (held.socket === null || held.broken)
+        throw new Error(`cut after ${sent} bytes: ${held.ending ?? "ECONNRESET"}`);
     }
   }
   return { sha256: hasher.digest("hex"), bytes };
