@@ -189,5 +189,11 @@ export const defaultLimits: Limits = {
 
 export const defaultLogLines = 200;
 
+/**
+ * What one stalled direction may hold: the read of Bun's during which its reader stopped (512 KiB), and on TLS as
+ * much again that was decrypted with it.
+ */
+export const heldBytesMax = 1 << 20;
+
 /** Descriptors that connections never take: listeners, status connections, files, Bun's own. */
 export const descriptorReserve = 128;

@@ -1,10 +1,7 @@
 /** Two pods with an application in b and a third one for clients without a proxy, in a network of their own. */
-import { writeFileSync } from "node:fs";
-
 import { issueAuthority, issueLeaf } from "../../src/identity/issue.ts";
-import type { CredentialPaths } from "../../test/support/credentials.ts";
+import { writeCredentials, type CredentialPaths } from "../../test/support/credentials.ts";
 import { Network, type Pod } from "../../test/support/pods.ts";
-import { temporaryDirectory } from "../../test/support/temporary.ts";
 import { bulkPort } from "./protocol.ts";
 
 /** Where a system is set up. */
@@ -89,22 +86,12 @@ async function serve(pod: Pod): Promise<void> {
 }
 
 function paths(pod: Pod): CredentialPaths {
-  const directory = temporaryDirectory();
   const leaf = issueLeaf(authority, {
     spiffeId: `spiffe://bench.example/host/${pod.address4}`,
     ips: [pod.address4, pod.address6],
     dnsNames: [serverName],
   });
-  const write = (name: string, text: string): string => {
-    writeFileSync(`${directory}/${name}`, text, { mode: 0o600 });
-    return `${directory}/${name}`;
-  };
-  return {
-    directory,
-    certificate: write("cert.pem", leaf.certificatePem),
-    key: write("key.pem", leaf.keyPem),
-    authority: write("ca.pem", authority.certificatePem),
-  };
+  return writeCredentials(leaf, authority);
 }
 
 const authority = issueAuthority("bench authority");

@@ -1,5 +1,5 @@
 /** How fast it is to be, at what cost: the targets as data, and what a run says to each. Pure. */
-import { heldBytesMax } from "../../src/net/stream.ts";
+import { heldBytesMax } from "../../src/config.ts";
 import { cases, type Case } from "./cases.ts";
 import {
   addedLatency,

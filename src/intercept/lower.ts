@@ -3,6 +3,7 @@ import { bytesOf } from "../net/cidr.ts";
 import { aliases } from "../net/alias.ts";
 import * as vm from "../netlink/expressions.ts";
 import * as nftables from "../netlink/nftables.ts";
+import { loopbackIndex } from "../netlink/route.ts";
 import type { Request } from "../netlink/socket.ts";
 import { be16, u32 } from "../netlink/wire.ts";
 import {
@@ -131,7 +132,7 @@ function stepExpressions(plan: Plan, step: Step, known: Known): readonly vm.Expr
       return [vm.meta(vm.metaKey.mark), ...maskedIs(plan, step.equals, true)];
     case "connection-mark":
       return [vm.connection(vm.connectionKey.mark), ...maskedIs(plan, step.equals, step.is)];
-    case "loopback":
+    case "loopback": // By its index: a name would be copied and compared for each packet.
       return [vm.meta(vm.metaKey[step.way]), vm.cmp(operator(step.is), u32(loopbackIndex))];
     case "tcp":
       if (step.is) known.tcp = true;
@@ -317,8 +318,6 @@ const rst = Uint8Array.of(0x04);
 const synAndAck = Uint8Array.of(0x12);
 const directionReply = Uint8Array.of(1);
 const typeLocal = 2;
-/** In every network namespace: the kernel's LOOPBACK_IFINDEX. A name would be copied and compared for each packet. */
-const loopbackIndex = 1;
 const loopback = {
   4: Uint8Array.of(127, 0, 0, 1),
   6: Uint8Array.of(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1),

@@ -2,6 +2,7 @@
 import { Ticker } from "../deadline.ts";
 import { ProxyError } from "../errors.ts";
 import type { Log } from "../log/log.ts";
+import { eraMsMax } from "../tls/tickets.ts";
 
 /**
  * The library looks at a chain in full handshakes only: without this, an authority's certificate that has expired meanwhile
@@ -11,7 +12,7 @@ import type { Log } from "../log/log.ts";
 export function endTicketsRegularly(
   end: () => void,
   log: Pick<Log, "write">,
-  everyMs = ticketMsMax,
+  everyMs = eraMsMax,
 ): () => void {
   const ticker = new Ticker(everyMs, () => {
     try {
@@ -25,5 +26,3 @@ export function endTicketsRegularly(
     ticker.stop();
   };
 }
-
-export const ticketMsMax = 3_600_000;

@@ -11,12 +11,6 @@ export type Readiness =
   | { readonly kind: "ready"; readonly handshakeError: string | null }
   | { readonly kind: "closed"; readonly fault: string };
 
-/**
- * What one stalled direction may hold: the read of Bun's during which its reader stopped (512 KiB), and on TLS as
- * much again that was decrypted with it.
- */
-export const heldBytesMax = 1 << 20;
-
 /** How a leg ended. `cut`: without its orderly end (RST, time-out, refusal). */
 export type Ending = "open" | "clean" | "cut";
 
@@ -149,17 +143,6 @@ export class Stream {
     if (partner.closed) this.terminate("");
     this.#handOver(partner);
     partner.#handOver(this);
-  }
-
-  /** What was spoken of by ALPN, "" for nothing. */
-  get protocol(): string {
-    const protocol = this.#socket?.alpnProtocol;
-    return typeof protocol === "string" ? protocol : "";
-  }
-
-  /** Whether the TLS session is one of before. */
-  get resumed(): boolean {
-    return this.#socket?.isSessionReused() ?? false;
   }
 
   /** Something of the proxy's own that goes before all that the partner has. No byte of the application's. */
@@ -366,8 +349,10 @@ export class Stream {
    */
   #write(chunk: Uint8Array): number {
     const result = this.#socket?.write(chunk) ?? 0;
-    if (result < 0) this.#broken = true;
-    if (result < 0 && this.#paused) this.terminate("ECONNRESET");
+    if (result < 0) {
+      this.#broken = true;
+      if (this.#paused) this.terminate("ECONNRESET");
+    }
     const written = Math.max(0, result);
     const own = Math.min(this.#own, written);
     this.#own -= own;

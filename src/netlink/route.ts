@@ -282,6 +282,7 @@ const scopeUniverse = 0;
 const scopeLink = 253;
 const scopeHost = 254;
 const typeLocal = 2;
-const loopbackIndex = 1;
 /** INFINITY_LIFE_TIME */
 const forever = 0xff_ff_ff_ff;
+/** Of `lo`, in every network namespace: the kernel's LOOPBACK_IFINDEX. */
+export const loopbackIndex = 1;

@@ -4,13 +4,14 @@ import type { SocketAddress } from "../net/address.ts";
 import { handshakeDeadline } from "../net/dial.ts";
 import { describeFault } from "../net/fault.ts";
 import { tellingProtocol } from "../net/protocols.ts";
+import { protocolOf } from "../net/session.ts";
 import type { Stream } from "../net/stream.ts";
 import { failureOf, type HandshakeFailure } from "../tls/failure.ts";
 import { decodePreamble, encodePreamble, preambleLength, type Told } from "./preamble.ts";
 
 /** Says where the application's connection comes from, to a peer that has agreed to hear it. */
 export function tell(peer: Stream, told: Told, original: SocketAddress): void {
-  if (peer.protocol === tellingProtocol) peer.say(encodePreamble(told, original));
+  if (protocolOf(peer) === tellingProtocol) peer.say(encodePreamble(told, original));
 }
 
 export type Heard =
@@ -20,7 +21,7 @@ export type Heard =
 
 /** From a verified peer, within `msMax`. What it says is checked against the wire before it is believed: attempts.ts. */
 export async function hear(peer: Stream, msMax: number): Promise<Heard> {
-  if (peer.protocol !== tellingProtocol) return { kind: "heard", told: null };
+  if (protocolOf(peer) !== tellingProtocol) return { kind: "heard", told: null };
   const deadline = handshakeDeadline(peer, msMax);
   try {
     const bytes = await peer.take(preambleLength);

@@ -8,6 +8,7 @@ import { abandon, dialFrom, settle, tryDial, watch, type Dialing } from "../net/
 import { describeFault } from "../net/fault.ts";
 import type { OriginalDestination } from "../net/original-destination.ts";
 import type { Rotation } from "../net/ports.ts";
+import { isResumed } from "../net/session.ts";
 import type { SocketForm } from "../net/socket-form.ts";
 import type { Intercepted } from "../net/listener.ts";
 import type { Stream } from "../net/stream.ts";
@@ -125,7 +126,7 @@ async function attempt(
   if (verdict.kind === "accept") {
     stream.keepTicket = session?.keep ?? null;
     const { identity } = verdict;
-    return { kind: "established", stream, identity, resumed: stream.resumed, apart };
+    return { kind: "established", stream, identity, resumed: isResumed(stream), apart };
   }
   stream.terminate("");
   return { ...verdict, kind: "failed", fault: readiness.handshakeError ?? "" };

@@ -2,6 +2,7 @@
 import type { PeerIdentity } from "../identity/certificate.ts";
 import { handshakeDeadline } from "../net/dial.ts";
 import { describeFault } from "../net/fault.ts";
+import { isResumed } from "../net/session.ts";
 import type { Stream } from "../net/stream.ts";
 import { failureOf, type HandshakeFailure } from "./failure.ts";
 import { judgePeer } from "./peer.ts";
@@ -32,6 +33,6 @@ export async function terminate(
     return { kind: "refuse", reason: failureOf(fault), detail: describeFault(fault), told: true };
   }
   const verdict = judgePeer(downstream, "client", readiness.handshakeError, expect());
-  if (verdict.kind === "accept") return { ...verdict, resumed: downstream.resumed };
+  if (verdict.kind === "accept") return { ...verdict, resumed: isResumed(downstream) };
   return { ...verdict, told: readiness.handshakeError !== null };
 }

@@ -1,7 +1,7 @@
 /** What breaks beside the proxy: the other proxy, the wire, readers that never read. Bytes arrive or the cut is seen. */
 import { expect, test } from "bun:test";
 
-import { heldBytesMax } from "../../src/net/stream.ts";
+import { heldBytesMax } from "../../src/config.ts";
 import { Mesh } from "../support/mesh.ts";
 import { patternDigest } from "../support/pattern.ts";
 import { metricOnce } from "../support/status.ts";

@@ -35,9 +35,16 @@ const foreignAuthority = issueAuthority("another authority");
 
 /** Files with a certificate for `ips` and its key, and the authority that peers are verified with. */
 export function credentialsFor(ips: readonly string[], defect: Defect = {}): CredentialPaths {
-  const directory = temporaryDirectory();
   const issuer = defect.foreign === true ? foreignAuthority : authority;
-  const leaf = issueLeaf(issuer, leafOptions(ips, defect));
+  return writeCredentials(issueLeaf(issuer, leafOptions(ips, defect)), issuer);
+}
+
+/** Files in a directory of their own. */
+export function writeCredentials(
+  leaf: ReturnType<typeof issueLeaf>,
+  { certificatePem }: ReturnType<typeof issueAuthority>,
+): CredentialPaths {
+  const directory = temporaryDirectory();
   const write = (name: string, text: string): string => {
     writeFileSync(`${directory}/${name}`, text, { mode: 0o600 });
     return `${directory}/${name}`;
@@ -46,10 +53,7 @@ export function credentialsFor(ips: readonly string[], defect: Defect = {}): Cre
     directory,
     certificate: write("cert.pem", leaf.certificatePem),
     key: write("key.pem", leaf.keyPem),
-    authority: write(
-      "ca.pem",
-      (defect.foreign === true ? foreignAuthority : authority).certificatePem,
-    ),
+    authority: write("ca.pem", certificatePem),
   };
 }
 
