@@ -41,9 +41,9 @@ class Stage {
   }
 
   /** A new connection, and what comes of it. */
-  async ask(): Promise<string> {
+  async ask(host = this.mesh.b.address4): Promise<string> {
     this.#asked += 1;
-    return (await curl(this.mesh.a, `http://${this.mesh.b.address4}:8000/`)).output;
+    return (await curl(this.mesh.a, `http://${host}:8000/`)).output;
   }
 
   /** So many connections that are served, one after the other. */
@@ -145,4 +145,12 @@ test("a client that the server's policy no longer allows is refused in spite of 
   stage.write("server", 'allow: ["spiffe://test.example/host/*"]');
   await stage.replaced("server", "policy", 2);
   await stage.served(1);
+});
+
+test("over IPv6 as well", async () => {
+  const stage = await Stage.create();
+  const host = `[${stage.mesh.b.address6}]`;
+  for (let turn = 0; turn < 3; turn += 1) expect(await stage.ask(host)).toBe("served");
+  expect(await stage.counts("client")).toEqual({ handshakes: 3, resumed: 2 });
+  expect(await stage.counts("server")).toEqual({ handshakes: 3, resumed: 2 });
 });
