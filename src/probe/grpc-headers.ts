@@ -1,15 +1,15 @@
 /** The headers of a health check: RFC 9113, 8.2 and 8.3; gRPC over HTTP/2. Pure. */
-import { changesRequest, excerpt, refuse, type Refusal } from "./judge.ts";
+import { changesRequest, excerpt, isHost, readName, refuse, type Refusal } from "./judge.ts";
 import type { Header } from "./static-table.ts";
 
 /** Null for those of a check. */
 export function judgeCall(headers: readonly Header[]): Refusal | null {
-  const names = headers.map(([name]) => name);
+  const names = headers.map(([name]) => (name.startsWith(":") ? name : readName(name)));
   const pseudo = headers.filter(([name]) => name.startsWith(":"));
   const malformed = headers.find(([name, value], at) => !isWell(name, value, at < pseudo.length));
   if (malformed !== undefined)
     return refuse("malformed", `a header that no probe has: ${excerpt(malformed[0])}`);
-  const single = [...wanted.keys(), "content-type"].every(
+  const single = [...wanted.keys(), "content_type", "te"].every(
     (name) => names.filter((one) => one === name).length <= 1,
   );
   if (!single) return refuse("malformed", "a header twice");
@@ -22,6 +22,7 @@ function judgeFields(fields: ReadonlyMap<string, string>): Refusal | null {
     if (value !== null && found !== value)
       return refuse(reason, `the ${name.slice(1)} ${excerpt(found)} is no health check's`);
   }
+  if (!isHost(fields.get(":authority") ?? "")) return refuse("malformed", "no host as authority");
   if (/^application\/grpc($|[+;])/.test(fields.get("content-type") ?? "")) return null;
   return refuse("malformed", "it is not gRPC");
 }
@@ -29,7 +30,8 @@ function judgeFields(fields: ReadonlyMap<string, string>): Refusal | null {
 function isWell(name: string, value: string, first: boolean): boolean {
   if (name.startsWith(":")) return first && wanted.has(name) && visible.test(value);
   if (!/^[!#$%&'*+.^_`|~0-9a-z-]+$/.test(name) || !visible.test(value)) return false;
-  return !changesRequest(name) && !foreign.has(name) && (name !== "te" || value === "trailers");
+  const known = readName(name);
+  return !changesRequest(known) && !foreign.has(known) && (known !== "te" || value === "trailers");
 }
 
 const wanted: ReadonlyMap<
@@ -41,14 +43,14 @@ const wanted: ReadonlyMap<
   [":path", { reason: "path", value: "/grpc.health.v1.Health/Check" }],
   [":authority", { reason: "malformed", value: null }],
 ]);
-const visible = /^[\t -~\u0080-\u00FF]*$/;
-/** Of HTTP/1, or saying anew what is said elsewhere: RFC 9113, 8.2.2 and 8.3.1. */
+const visible = /^[\t -~\u00A0-\u00FF]*$/;
+/** Of HTTP/1, or repeating what is said elsewhere: RFC 9113, 8.2.2 and 8.3.1. Names of `readName`. */
 const foreign = new Set([
   "connection",
-  "content-length",
+  "content_length",
   "host",
-  "keep-alive",
-  "proxy-connection",
-  "transfer-encoding",
+  "keep_alive",
+  "proxy_connection",
+  "transfer_encoding",
   "upgrade",
 ]);

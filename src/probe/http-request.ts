@@ -5,7 +5,9 @@
 import {
   changesRequest,
   excerpt,
+  isHost,
   nothingYet,
+  readName,
   refuse,
   type Judge,
   type Judgement,
@@ -72,14 +74,17 @@ function judgeFields(lines: readonly string[], wantsHost: boolean): Refusal | nu
   for (const line of lines) {
     const [, name = "", value = ""] = field.exec(line) ?? [];
     if (name === "") return refuse("malformed", `no header field: ${excerpt(line)}`);
-    const known = name.toLowerCase();
-    if (known === "transfer-encoding" || (known === "content-length" && !isZero.test(value)))
+    const known = readName(name);
+    if (known === "transfer_encoding" || (known === "content_length" && !isZero.test(value)))
       return refuse("body", "a request with a body");
-    if (changesRequest(known)) return refuse("malformed", `a request for another: ${known}`);
+    if (changesRequest(known))
+      return refuse("malformed", `a request for another: ${excerpt(name)}`);
+    if (known === "host" && !isHost(value))
+      return refuse("malformed", `no host: ${excerpt(value)}`);
     names.push(known);
   }
   const count = (name: string): number => names.filter((one) => one === name).length;
-  if (count("content-length") > 1) return refuse("malformed", "two lengths");
+  if (count("content_length") > 1) return refuse("malformed", "two lengths");
   const hosts = count("host");
   if (hosts > 1 || (wantsHost && hosts === 0))
     return refuse("malformed", `${hosts} fields of Host`);
@@ -87,9 +92,12 @@ function judgeFields(lines: readonly string[], wantsHost: boolean): Refusal | nu
 }
 
 const headBytesMax = 8192;
-/** A control character, a CR or an LF alone: some servers take these for the end of a line. RFC 9112, 2.2. */
+/**
+ * A control character, a CR or an LF alone: some servers take these for the end of a line (RFC 9112, 2.2). So do some that make
+ * text of the bytes first take 0x85, or the UTF-8 of U+0085 and U+2028, none of which is without a byte from 0x80 to 0x9F.
+ */
 // oxlint-disable-next-line no-control-regex -- control characters are what is looked for
-const unreadable = /[\u0000-\u0008\u000B\u000C\u000E-\u001F\u007F]|\r(?!\n|$)|(?<!\r)\n/;
+const unreadable = /[\u0000-\u0008\u000B\u000C\u000E-\u001F\u007F-\u009F]|\r(?!\n|$)|(?<!\r)\n/;
 const requestLine = /^([!#$%&'*+.^_`|~\w-]+) ([!-~]+) HTTP\/1\.[01]$/;
 /** A name goes right up to its colon, and a line that begins with a space would go on the one before: RFC 9112, 5. */
 const field = /^([!#$%&'*+.^_`|~\w-]+):(.*)$/;

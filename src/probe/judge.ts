@@ -48,16 +48,29 @@ export function excerpt(text: string): string {
   return JSON.stringify(short);
 }
 
-/** Whether some frameworks answer as if another method or path had been asked for; a name in lower case. */
-export function changesRequest(name: string): boolean {
-  return changing.has(name);
+/**
+ * A header's name as the most lenient server reads it: CGI and its kin (RFC 3875, 4.1.18; WSGI, Rack, PHP) make one variable of
+ * all names that differ in case and in what is neither letter nor digit.
+ */
+export function readName(name: string): string {
+  return name.toLowerCase().replaceAll(/[^a-z0-9]/g, "_");
 }
 
-const changing = new Set([
-  "x-http-method",
-  "x-http-method-override",
-  "x-method-override",
-  "x-original-url",
-  "x-rewrite-url",
-]);
+/** Whether some frameworks answer as if another method, path or protocol had been asked for; a name of `readName`. */
+export function changesRequest(name: string): boolean {
+  return changing.test(name);
+}
+
+/** Whether a host, or a host and port, and nothing else: a URL that is made of it and the path has that path. */
+export function isHost(value: string): boolean {
+  return host.test(value);
+}
+
+/**
+ * X-HTTP-Method-Override, X-Original-URL, X-Rewrite-URL, X-Forwarded-Prefix, Path-Info and their like, by their words: frameworks
+ * have more of them than any list. Proxy is HTTP_PROXY for programs of CGI (CVE-2016-5385).
+ */
+const changing =
+  /(^|_)(https?methods?|methods?|paths?|pathinfo|prefix|(original|rewrite)?ur[il]s?|scriptname)(_|$)|override|rewrite|script_name|^(http2_settings|proxy|upgrade)$/;
+const host = /^[\t ]*([\w.~-]*|\[[\w.:%~-]+\])(:\d{0,5})?[\t ]*$/;
 const excerptLengthMax = 60;

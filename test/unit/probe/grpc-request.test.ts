@@ -140,6 +140,12 @@ test.each([
   ["an end of line in a value", other({ key: "a\r\nb: c" }), "malformed"],
   ["a NUL in a value", other({ key: "a\0" }), "malformed"],
   ["a method override", other({ "x-http-method-override": "GET" }), "malformed"],
+  ["a method override that CGI reads", other({ x_http_method_override: "GET" }), "malformed"],
+  ["another path", other({ "x-original_uri": "/" }), "malformed"],
+  ["a length that CGI reads", other({ content_length: "5" }), "malformed"],
+  ["a coding that CGI reads", other({ transfer_encoding: "chunked" }), "malformed"],
+  ["a line's end to some", other({ x: "a\u0085b" }), "malformed"],
+  ["an authority with a path", other({ ":authority": "a/secret?" }), "malformed"],
   [
     "a path twice",
     [opening, frame(1, 4, 1, Buffer.concat([block(checkFields), block({ ":path": "/x" })]))],
