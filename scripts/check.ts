@@ -3,7 +3,7 @@
 type Step = { readonly name: string; readonly command: readonly string[]; readonly cwd?: string };
 
 const inContainers =
-  "scripts/image.sh tproxy:dev --zstd 0 && TPROXY_IMAGE=tproxy:dev bun test test/docker";
+  "scripts/image.sh tproxy:dev --zstd 0 && TPROXY_IMAGE=tproxy:dev bun scripts/tests.ts test/docker";
 
 const steps: readonly Step[] = [
   { name: "executable", command: ["scripts/build.sh"] },
@@ -11,9 +11,11 @@ const steps: readonly Step[] = [
   { name: "format of the shim", command: ["zig", "fmt", "--check", "ffi/src", "ffi/build.zig"] },
   { name: "types", command: ["bun", "check"] },
   { name: "lint", command: ["oxlint", "src", "test", "scripts"] },
-  { name: "tests", command: ["bun", "test", ...without("namespace", "docker")] },
+  { name: "tests", command: ["bun", "scripts/tests.ts", ...without("namespace", "docker")] },
+  { name: "kept cases of the fuzzer", command: ["bun", "scripts/fuzz.ts", "--kept"] },
   { name: "tests of the shim", command: ["zig", "build", "test", "--summary", "all"], cwd: "ffi" },
-  { name: "tests in namespaces", command: ["bun", "test", "test/namespace"] },
+  { name: "executable of the previous release", command: ["scripts/previous.sh"] },
+  { name: "tests in namespaces", command: ["bun", "scripts/tests.ts", "test/namespace"] },
   {
     name: "tests in containers",
     command: ["scripts/engine.sh", "run", "bash", "-c", inContainers],
