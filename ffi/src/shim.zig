@@ -8,7 +8,7 @@ const netlink = @import("netlink.zig");
 const sockaddr = @import("sockaddr.zig");
 const socket = @import("socket.zig");
 
-const abi_version = 7;
+const abi_version = 8;
 const ebadf: i32 = -@as(i32, @intFromEnum(linux.E.BADF));
 
 pub export fn tproxy_abi_version() i32 {
@@ -83,6 +83,13 @@ pub export fn tproxy_tcp_state(fd: i32) i32 {
 pub export fn tproxy_tcp_received(fd: i32) i32 {
     if (fd < 0) return ebadf;
     return socket.tcp_received(fd);
+}
+
+/// struct tcp_info of a TCP socket, at most `size` bytes of it: tcp(7), TCP_INFO. Returns the number of bytes written.
+pub export fn tproxy_tcp_info(fd: i32, into: ?[*]u8, size: u32) i32 {
+    if (fd < 0) return ebadf;
+    if (size > std.math.maxInt(i32)) return socket.einval;
+    return socket.tcp_info(fd, (into orelse return socket.einval)[0..size]);
 }
 
 /// recv(2) with MSG_PEEK and MSG_DONTWAIT: what waits to be read, and goes on waiting.
@@ -199,4 +206,5 @@ test "a bad descriptor is an error, not a crash" {
     try std.testing.expectEqual(ebadf, tproxy_close(-1));
     try std.testing.expectEqual(ebadf, tproxy_set_transparent(-1, linux.AF.INET));
     try std.testing.expectEqual(ebadf, tproxy_tcp_received(-1));
+    try std.testing.expectEqual(ebadf, tproxy_tcp_info(-1, null, 0));
 }

@@ -84,6 +84,13 @@ pub fn tcp_received(fd: i32) i32 {
     return if (status < 0) status else @intCast(info[16] & std.math.maxInt(i32));
 }
 
+/// Fills `into` with as much of struct tcp_info as this kernel has (linux/tcp.h); returns how many bytes that is.
+pub fn tcp_info(fd: i32, into: []u8) i32 {
+    var length: linux.socklen_t = @intCast(into.len);
+    const status = result(linux.getsockopt(fd, linux.IPPROTO.TCP, linux.TCP.INFO, into.ptr, &length));
+    return if (status < 0) status else @intCast(length);
+}
+
 pub fn peek(fd: i32, buffer: [*]u8, size: u32) i32 {
     return result(linux.recvfrom(fd, buffer, size, linux.MSG.PEEK | linux.MSG.DONTWAIT, null, null));
 }

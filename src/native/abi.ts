@@ -1,6 +1,6 @@
 /** The shim's symbol table: ffi/src/shim.zig in bun:ffi's terms. Change both, and the version. */
 
-export const abiVersion = 7;
+export const abiVersion = 8;
 
 export const symbols = {
   tproxy_abi_version: { args: [], returns: "i32" },
@@ -16,6 +16,7 @@ export const symbols = {
   tproxy_peer_address: { args: ["i32", "ptr"], returns: "i32" },
   tproxy_tcp_state: { args: ["i32"], returns: "i32" },
   tproxy_tcp_received: { args: ["i32"], returns: "i32" },
+  tproxy_tcp_info: { args: ["i32", "ptr", "u32"], returns: "i32" },
   tproxy_peek: { args: ["i32", "ptr", "u32"], returns: "i32" },
   tproxy_advise: { args: ["u64", "u64", "u32"], returns: "i32" },
   tproxy_confine: { args: ["u64"], returns: "i32" },

@@ -5,7 +5,9 @@ import { Deadline } from "../deadline.ts";
 import { errnoName, SystemCallError } from "../native/errno.ts";
 import * as native from "../native/native.ts";
 import { encodeSocketAddress, portedAs, type SocketAddress } from "./address.ts";
+import { describeFault } from "./fault.ts";
 import { streamHandlers } from "./handlers.ts";
+import { HandshakeDeadline } from "./handshake-deadline.ts";
 import { bindOrigin, type Origin } from "./origin.ts";
 import type { Rotation } from "./ports.ts";
 import { form, type SocketForm } from "./socket-form.ts";
@@ -98,6 +100,11 @@ const portsTried = 8;
 
 export type DialLimits = { readonly connectMsMax: number; readonly handshakeMsMax: number };
 
+/** What became of a leg, and in words what ended it. */
+export type Settled =
+  | Extract<Readiness, { readonly kind: "ready" }>
+  | (Extract<Readiness, { readonly kind: "closed" }> & { readonly detail: string });
+
 /**
  * Waits until the leg may carry bytes. It is ended when it takes longer than `limits` allow or when `waiting`,
  * the leg it is made for, goes first.
@@ -106,7 +113,7 @@ export async function settle(
   stream: Stream,
   waiting: Stream,
   limits: DialLimits,
-): Promise<Readiness> {
+): Promise<Settled> {
   let settled = false;
   void waiting.gone.then(() => {
     if (!settled) stream.terminate("CANCELED");
@@ -115,7 +122,8 @@ export async function settle(
   const readiness = await stream.ready;
   settled = true;
   patience.clear();
-  return readiness;
+  if (readiness.kind === "ready") return readiness;
+  return { ...readiness, detail: patience.describe(readiness.fault) };
 }
 
 /** The time for connect(2), then the time for the handshake. Bun does not tell when the first is over. */
@@ -123,7 +131,7 @@ class Patience {
   readonly #stream: Stream;
   readonly #limits: DialLimits;
   #connectMs = 0;
-  #deadline: Deadline;
+  #deadline: Deadline | HandshakeDeadline;
 
   constructor(stream: Stream, limits: DialLimits) {
     this.#stream = stream;
@@ -135,9 +143,15 @@ class Patience {
     this.#deadline.clear();
   }
 
-  #look(): Deadline {
+  describe(fault: string): string {
+    const deadline = this.#deadline;
+    return deadline instanceof HandshakeDeadline ? deadline.describe(fault) : describeFault(fault);
+  }
+
+  #look(): Deadline | HandshakeDeadline {
     const { connectMsMax, handshakeMsMax } = this.#limits;
-    if (!isConnecting(this.#stream)) return handshakeDeadline(this.#stream, handshakeMsMax);
+    if (!isConnecting(this.#stream))
+      return new HandshakeDeadline(this.#stream, handshakeMsMax, "client");
     const step = Math.min(lookMsMax, connectMsMax - this.#connectMs);
     return new Deadline(step, () => {
       this.#connectMs += step;
@@ -146,13 +160,6 @@ class Patience {
       else this.#deadline = this.#look();
     });
   }
-}
-
-/** Ends a leg whose TLS handshake takes longer. */
-export function handshakeDeadline(stream: Stream, handshakeMsMax: number): Deadline {
-  return new Deadline(handshakeMsMax, () => {
-    stream.terminate("HANDSHAKE_TIMEOUT");
-  });
 }
 
 function isConnecting(stream: Stream): boolean {

@@ -19,7 +19,7 @@ const words = new Map<string, string>([
   ["HANDSHAKE_TIMEOUT", "TLS handshake timed out (does the peer speak TLS?)"],
   [
     "GATE_TIMEOUT",
-    "too many TLS handshakes waited before this one (raise --handshakes-max, or the peers are too slow)",
+    "too many TLS handshakes waited before this one (raise --handshakes, or the peers are too slow)",
   ],
   ["IDLE_TIMEOUT", "nothing was carried for longer than --idle-timeout"],
   ["REVOKED", "the policy has changed and does not allow it any more"],

@@ -1,8 +1,7 @@
 /** The preamble's way over a connection: who connects tells it, who has accepted hears it. */
 import { ProxyError } from "../errors.ts";
 import type { SocketAddress } from "../net/address.ts";
-import { handshakeDeadline } from "../net/dial.ts";
-import { describeFault } from "../net/fault.ts";
+import { HandshakeDeadline } from "../net/handshake-deadline.ts";
 import { tellingProtocol } from "../net/protocols.ts";
 import { protocolOf } from "../net/session.ts";
 import type { Stream } from "../net/stream.ts";
@@ -22,12 +21,12 @@ export type Heard =
 /** From a verified peer, within `msMax`. What it says is checked against the wire before it is believed: attempts.ts. */
 export async function hear(peer: Stream, msMax: number): Promise<Heard> {
   if (protocolOf(peer) !== tellingProtocol) return { kind: "heard", told: null };
-  const deadline = handshakeDeadline(peer, msMax);
+  const deadline = new HandshakeDeadline(peer, msMax, "server");
   try {
     const bytes = await peer.take(preambleLength);
     if (bytes !== null) return { kind: "heard", told: decodePreamble(bytes) };
     const { fault } = peer;
-    return { kind: "refuse", reason: failureOf(fault), detail: describeFault(fault) };
+    return { kind: "refuse", reason: failureOf(fault), detail: deadline.describe(fault) };
   } catch (error) {
     if (!(error instanceof ProxyError)) throw error;
     return { kind: "refuse", reason: "bad-preamble", detail: error.message };

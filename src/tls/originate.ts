@@ -8,6 +8,7 @@ import { abandon, dialFrom, settle, tryDial, watch, type Dialing } from "../net/
 import { describeFault } from "../net/fault.ts";
 import type { OriginalDestination } from "../net/original-destination.ts";
 import type { Rotation } from "../net/ports.ts";
+import { describeLateReset, lateResetMsMin } from "../net/hang.ts";
 import { isResumed } from "../net/session.ts";
 import type { SocketForm } from "../net/socket-form.ts";
 import type { Intercepted } from "../net/listener.ts";
@@ -112,10 +113,14 @@ async function attempt(
   const lease = await originator.gate.enter(formatSocketAddress(original), left());
   if (lease === null || downstream.closed) return giveUp(dialing, lease);
   const limits = { ...originator.limits, handshakeMsMax: left() };
+  const shaking = performance.now();
   const stream = watch(dialing, { tls, ticket: session?.take() ?? null });
   const readiness = await settle(stream, downstream, limits);
   lease.release();
-  if (readiness.kind === "closed") return failed(readiness.fault);
+  if (readiness.kind === "closed") {
+    const late = lateReset(readiness.fault, original, performance.now() - shaking);
+    return failed(readiness.fault, readiness.detail + late);
+  }
 
   const verdict = judgePeer(
     stream,
@@ -139,6 +144,12 @@ function giveUp(dialing: Dialing, lease: Lease | null): Failed {
   return failed(lease === null ? "GATE_TIMEOUT" : "CANCELED");
 }
 
-function failed(fault: string): Failed {
-  return { kind: "failed", reason: failureOf(fault), detail: describeFault(fault), fault };
+/** More words for a peer that let a handshake hang until it reset. `ms` includes the TCP connection. */
+function lateReset(fault: string, original: OriginalDestination, ms: number): string {
+  const isLate = failureOf(fault) === "closed" && ms >= lateResetMsMin;
+  return isLate ? describeLateReset(original, ms) : "";
+}
+
+function failed(fault: string, detail = describeFault(fault)): Failed {
+  return { kind: "failed", reason: failureOf(fault), detail, fault };
 }

@@ -1,7 +1,6 @@
 /** The end of a peer's TLS: nothing is known of the peer until this has said so. */
 import type { PeerIdentity } from "../identity/certificate.ts";
-import { handshakeDeadline } from "../net/dial.ts";
-import { describeFault } from "../net/fault.ts";
+import { HandshakeDeadline } from "../net/handshake-deadline.ts";
 import { isResumed } from "../net/session.ts";
 import type { Stream } from "../net/stream.ts";
 import { failureOf, type HandshakeFailure } from "./failure.ts";
@@ -25,12 +24,17 @@ export async function terminate(
   handshakeMsMax: number,
   expect: () => Expectation,
 ): Promise<Terminated> {
-  const deadline = handshakeDeadline(downstream, handshakeMsMax);
+  const deadline = new HandshakeDeadline(downstream, handshakeMsMax, "server");
   const readiness = await downstream.ready;
   deadline.clear();
   if (readiness.kind === "closed") {
     const { fault } = readiness;
-    return { kind: "refuse", reason: failureOf(fault), detail: describeFault(fault), told: true };
+    return {
+      kind: "refuse",
+      reason: failureOf(fault),
+      detail: deadline.describe(fault),
+      told: true,
+    };
   }
   const verdict = judgePeer(downstream, "client", readiness.handshakeError, expect());
   if (verdict.kind === "accept") return { ...verdict, resumed: isResumed(downstream) };

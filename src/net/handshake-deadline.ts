@@ -1,0 +1,41 @@
+/** The time that a TLS handshake may take, and what the kernel saw of the connection when it was up. */
+import { Deadline } from "../deadline.ts";
+import { SystemCallError } from "../native/errno.ts";
+import { readTcpInfo } from "../native/tcp-info.ts";
+import { describeFault } from "./fault.ts";
+import { describeHang, type Hung } from "./hang.ts";
+import { peerAddress } from "./original-destination.ts";
+import type { Stream } from "./stream.ts";
+
+/** Ends the leg by RST when its handshake takes longer than `handshakeMsMax`. */
+export class HandshakeDeadline {
+  readonly #deadline: Deadline;
+  #hung: Hung | null = null;
+
+  constructor(stream: Stream, handshakeMsMax: number, role: Hung["role"]) {
+    this.#deadline = new Deadline(handshakeMsMax, () => {
+      this.#hung = look(stream.socket?.fd ?? -1, role);
+      stream.terminate("HANDSHAKE_TIMEOUT");
+    });
+  }
+
+  clear(): void {
+    this.#deadline.clear();
+  }
+
+  /** What ended the leg, in words: for a handshake that hung, with what may be the cause. */
+  describe(fault: string): string {
+    if (this.#hung === null) return describeFault(fault);
+    return `TLS handshake timed out: ${describeHang(this.#hung)}`;
+  }
+}
+
+/** Null for a connection that is gone already. */
+function look(fd: number, role: Hung["role"]): Hung | null {
+  try {
+    return { info: readTcpInfo(fd), peer: peerAddress(fd), role };
+  } catch (error) {
+    if (error instanceof SystemCallError) return null;
+    throw error;
+  }
+}
