@@ -2,6 +2,7 @@
 import { expect, test } from "bun:test";
 
 import { Cluster, type Pod } from "../support/containers.ts";
+import { deadlineMs } from "../support/deadline.ts";
 import type { Question, Result } from "../support/kubelet.ts";
 import type { Output } from "../support/pods.ts";
 
@@ -35,7 +36,7 @@ async function asked(host: string, question: Question): Promise<string> {
   return resultOf(await cluster.node("bun", "/tests/kubelet.ts", ask));
 }
 
-const timeoutMs = 10_000;
+const timeoutMs = deadlineMs(10_000);
 const http = { kind: "http", port: 8090, path: "/healthz", timeoutMs } as const;
 
 test.each([

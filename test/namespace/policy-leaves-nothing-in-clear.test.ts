@@ -5,10 +5,12 @@ import type { AgentSocket } from "../support/application.ts";
 import { capture, strayData } from "../support/capture.ts";
 import { Mesh } from "../support/mesh.ts";
 import { PolicyFile } from "../support/policy.ts";
-import { metricOnce } from "../support/status.ts";
+import { metricGrows, metricOnce } from "../support/status.ts";
 
 const msMax = 60_000;
 const marker = "not in clear ";
+const opened = 'tcp_open_total{direction="inbound"}';
+const connectionsATurn = 20;
 const replaced = 'policy_reloads_total{result="replaced"}';
 
 /** Pod a's policy changes; pod b takes whatever comes. */
@@ -54,10 +56,12 @@ test(
       for (let turn = 1; turn <= 12; turn += 1) {
         policy.write(turn % 2 === 1 ? excluding : "{}");
         await metricOnce(mesh.a, replaced, (count) => count === turn);
+        await metricGrows(mesh.b, opened, connectionsATurn);
       }
       await load.end("SIGKILL");
     });
-    expect(lines.length).toBeGreaterThan(1000);
+    // Each of them has three packets at least that begin it.
+    expect(lines.length).toBeGreaterThan(12 * 3 * connectionsATurn);
     expect(strayData(lines, mesh.a.address4)).toEqual([]);
   },
   msMax,

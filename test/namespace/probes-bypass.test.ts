@@ -1,6 +1,7 @@
 /** --probe-mode bypass: the node's own addresses reach declared ports in clear, as without the proxy; nobody else does. */
 import { beforeAll, describe, expect, test } from "bun:test";
 
+import { deadlineMs } from "../support/deadline.ts";
 import { serveHttp } from "../support/http.ts";
 import { probe, type Question } from "../support/kubelet.ts";
 import { flagsOf, Mesh } from "../support/mesh.ts";
@@ -23,9 +24,9 @@ beforeAll(async () => {
   await serveHttp(b, 8081, "not declared");
 });
 
-const http = { kind: "http", port: 8080, timeoutMs: 5000 } as const;
-const tcp = { kind: "tcp", port: 5432, timeoutMs: 5000 } as const;
-const grpc = { kind: "grpc", port: 9000, timeoutMs: 5000 } as const;
+const http = { kind: "http", port: 8080, timeoutMs: deadlineMs(5000) } as const;
+const tcp = { kind: "tcp", port: 5432, timeoutMs: deadlineMs(5000) } as const;
+const grpc = { kind: "grpc", port: 9000, timeoutMs: deadlineMs(5000) } as const;
 
 describe.each(["address4", "address6"] as const)("over %s", (family) => {
   const host = b[family];

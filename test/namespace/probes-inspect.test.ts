@@ -11,6 +11,7 @@ import {
   settings,
   settingsAck,
 } from "../support/http2.ts";
+import { deadlineMs } from "../support/deadline.ts";
 import { probe, type Question } from "../support/kubelet.ts";
 import { Mesh } from "../support/mesh.ts";
 import type { Running } from "../support/pods.ts";
@@ -46,7 +47,7 @@ beforeAll(async () => {
   for (const port of ["5434", "5435"]) await b.start(["bun", deaf, port]).says(/serving/);
 });
 
-const http = { kind: "http", port: 8080, timeoutMs: 4000 } as const;
+const http = { kind: "http", port: 8080, timeoutMs: deadlineMs(4000) } as const;
 
 function counted(kind: string, outcome: string, reason: string): string {
   return `probes_total{kind="${kind}",outcome="${outcome}",reason="${reason}"}`;
@@ -124,7 +125,7 @@ describe.each(["address4", "address6"] as const)("over %s", (family) => {
   });
 
   describe("a TCP probe", () => {
-    const tcp = { kind: "tcp", timeoutMs: 4000 } as const;
+    const tcp = { kind: "tcp", timeoutMs: deadlineMs(4000) } as const;
 
     test("succeeds where the application accepts", async () => {
       expect(await asked({ ...tcp, port: 5432 })).toBe("success: ");
@@ -160,7 +161,7 @@ describe.each(["address4", "address6"] as const)("over %s", (family) => {
   });
 
   describe("a gRPC probe", () => {
-    const grpc = { kind: "grpc", port: 9000, timeoutMs: 4000 } as const;
+    const grpc = { kind: "grpc", port: 9000, timeoutMs: deadlineMs(4000) } as const;
 
     test.each(["", "shop"])(
       "of the declared service %j is answered by the application",
@@ -252,7 +253,9 @@ describe.each(["address4", "address6"] as const)("over %s", (family) => {
 
     test("and one of TCP share a port, as do one of HTTP and one of gRPC", async () => {
       await oneMore(counted("tcp", "passed", "declared"), async () => {
-        expect(await asked({ kind: "tcp", port: 9000, timeoutMs: 4000 })).toBe("success: ");
+        expect(await asked({ kind: "tcp", port: 9000, timeoutMs: deadlineMs(4000) })).toBe(
+          "success: ",
+        );
       });
       const shared = { ...http, port: 8084, path: "/healthz" } as const;
       expect(await asked(shared)).toBe("success: ok /healthz");
@@ -264,7 +267,7 @@ describe.each(["address4", "address6"] as const)("over %s", (family) => {
   });
 
   describe("a port with probes of TCP and of HTTP", () => {
-    const both = { timeoutMs: 4000, port: 8082 } as const;
+    const both = { timeoutMs: deadlineMs(4000), port: 8082 } as const;
 
     test("answers either", async () => {
       await oneMore(counted("tcp", "passed", "declared"), async () => {

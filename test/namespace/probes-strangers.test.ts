@@ -1,6 +1,7 @@
 /** Probes are the node's alone: who asks as the kubelet does, or fakes the node's address, gets nothing. */
 import { beforeAll, describe, expect, test } from "bun:test";
 
+import { deadlineMs } from "../support/deadline.ts";
 import { probe } from "../support/kubelet.ts";
 import { flagsOf, Mesh } from "../support/mesh.ts";
 import type { Pod, Running } from "../support/pods.ts";
@@ -53,7 +54,7 @@ describe.each(["bypass", "inspect"])("by %s", (mode) => {
   test.each(["address4", "address6"] as const)(
     "another host gets nothing over %s",
     async (family) => {
-      const ask = { host: served.pod[family], timeoutMs: 4000 };
+      const ask = { host: served.pod[family], timeoutMs: deadlineMs(4000) };
       const http = { ...ask, kind: "http", port: 8080, path: "/healthz" } as const;
       expect(await probe(node, http)).toBe("success: ok /healthz");
       const before = served.web.output;
@@ -66,7 +67,12 @@ describe.each(["bypass", "inspect"])("by %s", (mode) => {
     "a faked address gets nothing over %s",
     async (family) => {
       // From then on the wire knows who is where.
-      const ask = { kind: "tcp", port: 8080, host: served.pod[family], timeoutMs: 4000 } as const;
+      const ask = {
+        kind: "tcp",
+        port: 8080,
+        host: served.pod[family],
+        timeoutMs: deadlineMs(4000),
+      } as const;
       await Promise.all([node, c].map(async (from) => await probe(from, ask)));
       const before = [served.web.output, served.database.output];
       for (const port of [8080, 5432]) {
@@ -87,7 +93,12 @@ describe.each(["bypass", "inspect"])("by %s", (mode) => {
 test("a port that lets plain text in is as it was, and probes outlive a change of the policy", async () => {
   const policy = new PolicyFile("inbound: { ports: { 8080: { mode: audit } } }");
   const { pod, web } = await serve("inspect", ...policy.flags);
-  const ask = { kind: "http", port: 8080, timeoutMs: 4000, host: pod.address4 } as const;
+  const ask = {
+    kind: "http",
+    port: 8080,
+    timeoutMs: deadlineMs(4000),
+    host: pod.address4,
+  } as const;
   expect(await probe(node, { ...ask, path: "/secret" })).toBe("success: ok /secret");
   expect(await probe(c, { ...ask, path: "/secret" })).toBe("success: ok /secret");
   policy.write("inbound: { mode: strict }");

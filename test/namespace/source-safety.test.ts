@@ -7,9 +7,11 @@ import { Mesh } from "../support/mesh.ts";
 import type { Running } from "../support/pods.ts";
 import { PolicyFile } from "../support/policy.ts";
 import { ask, askOnce, serveMirror, tellAndAsk } from "../support/sights.ts";
-import { metricOnce } from "../support/status.ts";
+import { metricGrows, metricOnce } from "../support/status.ts";
 
 const msMax = 60_000;
+const opened = 'tcp_open_total{direction="outbound"}';
+const connectionsATurn = 20;
 
 test("a stranger who sends in the client's name does not reach the application", async () => {
   const mesh = Mesh.create();
@@ -69,10 +71,12 @@ test(
         policy.write(turn % 2 === 1 ? excluding : "{}");
         const replaced = 'policy_reloads_total{result="replaced"}';
         await metricOnce(mesh.b, replaced, (count) => count === turn);
+        await metricGrows(mesh.a, opened, connectionsATurn);
       }
       await load.end("SIGKILL");
     });
-    expect(lines.length).toBeGreaterThan(1000);
+    // Each of them has three packets at least that begin it.
+    expect(lines.length).toBeGreaterThan(12 * 3 * connectionsATurn);
     expect(strayData(lines, mesh.b.address4)).toEqual([]);
   },
   msMax,

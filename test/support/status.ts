@@ -36,3 +36,9 @@ export async function metricOnce(
     if (fits(all.get(name) ?? Number.NaN)) return all;
   }
 }
+
+/** Waits until a counter is so much greater than now: for work that goes on beside a test, however fast it is. */
+export async function metricGrows(pod: Pod, name: string, by: number): Promise<void> {
+  const before = (await metrics(pod)).get(name) ?? 0;
+  await metricOnce(pod, name, (value) => value >= before + by);
+}

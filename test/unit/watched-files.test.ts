@@ -11,10 +11,11 @@ import {
 import { afterAll, expect, test } from "bun:test";
 
 import { WatchedFiles } from "../../src/watched-files.ts";
+import { deadlineMs } from "../support/deadline.ts";
 import { emptyDirectory, Watched } from "../support/watched.ts";
 
 /** What a machine under load may add to any wait. */
-const slackMs = 900;
+const slackMs = deadlineMs(900);
 const renamedMs = 100;
 const writtenMs = 1000;
 const pollMs = 5000;
