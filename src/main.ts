@@ -4,6 +4,7 @@ import { CommanderError } from "commander";
 import { normalizeArguments } from "./cli/arguments.ts";
 import { makeProgram } from "./cli/program.ts";
 import { ProxyError } from "./errors.ts";
+import { escapeLines } from "./log/escape.ts";
 
 process.exit(await exitCode());
 
@@ -17,7 +18,7 @@ async function exitCode(): Promise<number> {
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
     if (!(error instanceof ProxyError)) throw error;
-    process.stderr.write(`tls-tproxy: ${error.message}\n`);
+    process.stderr.write(`tls-tproxy: ${escapeLines(error.message)}\n`);
     return error.code === "USAGE" ? 2 : 1;
   }
 }

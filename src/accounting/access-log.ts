@@ -1,5 +1,6 @@
 /** The line that a connection leaves behind. Pure. */
-import { describeIdentity } from "../identity/certificate.ts";
+import { describeIdentity, identityField } from "../identity/certificate.ts";
+import { quote } from "../log/escape.ts";
 import type { Fields } from "../log/format.ts";
 import { formatSocketAddress, type SocketAddress } from "../net/address.ts";
 import { endingOf, type ConnectionRecord } from "./record.ts";
@@ -24,7 +25,7 @@ export function accessFields(record: ConnectionRecord, now: number): Fields {
     from: formatSocketAddress(record.peer),
     to: formatSocketAddress(record.original),
     outcome: outcome.kind,
-    peer: identity === null ? null : describeIdentity(identity),
+    peer: identity === null ? null : identityField(identity),
     plaintext: record.plain,
     probe: record.probe?.kind ?? null,
     as: record.as === null ? null : formatSocketAddress(record.as),
@@ -72,7 +73,7 @@ export function accessLine(record: ConnectionRecord, now: number): string {
         `sent=${record.downstream.bytesRead}`,
         `received=${outcome.upstream.bytesRead}`,
         ms,
-        `end=${JSON.stringify(endingOf(record.downstream, outcome.upstream))}`,
+        `end=${quote(endingOf(record.downstream, outcome.upstream), endLengthMax)}`,
       ].join(" ");
   }
 }
@@ -88,3 +89,5 @@ function bracketed(address: SocketAddress): string {
   const text = formatSocketAddress(address);
   return address.family === 4 ? `[${text}]` : text;
 }
+
+const endLengthMax = 1024;

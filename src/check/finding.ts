@@ -1,5 +1,7 @@
 /** What a check finds, and how findings look. Pure. */
 
+import { escapeLines, escapeText } from "../log/escape.ts";
+
 export type Level = "good" | "warning" | "bad";
 
 export type Finding = {
@@ -50,7 +52,7 @@ export function formatSectionsJson(sections: readonly Section[]): string {
   const findings = sections.flatMap(({ title: section, findings: all }) =>
     all.map((finding) => ({ section, ...finding })),
   );
-  return `${JSON.stringify({ ok: isWell(sections), findings }, null, 2)}\n`;
+  return `${escapeLines(JSON.stringify({ ok: isWell(sections), findings }, null, 2))}\n`;
 }
 
 /** Findings on their way from one process to another: a line each, fields apart by tabs. */
@@ -77,8 +79,16 @@ function onOneLine(text: string): string {
 function linesOf({ level, title, detail, remedy }: Finding, colour: boolean): readonly string[] {
   const [sign, code] = signs[level];
   const mark = colour ? `\u001B[${code}m${sign}\u001B[0m` : sign;
-  const seen = detail === "" ? "" : `: ${detail}`;
-  return [`  ${mark} ${title}${seen}`, ...(remedy === "" ? [] : [`      ${remedy}`])];
+  const seen = detail === "" ? "" : `: ${indented(detail)}`;
+  return [
+    `  ${mark} ${escapeText(title)}${seen}`,
+    ...(remedy === "" ? [] : [`      ${indented(remedy)}`]),
+  ];
+}
+
+/** Further lines stand where none could be taken for another finding. */
+function indented(text: string): string {
+  return text.split("\n").map(escapeText).join("\n      ");
 }
 
 function summaryOf(sections: readonly Section[], advice: Advice): string {

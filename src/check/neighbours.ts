@@ -6,6 +6,7 @@ import * as nftables from "../netlink/nftables.ts";
 import * as route from "../netlink/route.ts";
 import { family, isErrno, kernel } from "../netlink/socket.ts";
 import { good, warning, type Finding } from "./finding.ts";
+import { quoteUnlessPlain } from "../log/escape.ts";
 
 /** Nothing is changed. Where the kernel does not let us look, that is the finding. */
 export function findNeighbours(plan: Plan): readonly Finding[] {
@@ -36,7 +37,7 @@ function tablesFinding(plan: Plan): Finding {
 }
 
 function chainText({ table, name, type, hook, policy }: nftables.BaseChain): string {
-  return `${table} ${name} (${type}, ${hook}${policy === "drop" ? ", policy drop" : ""})`;
+  return `${quoteUnlessPlain(table)} ${quoteUnlessPlain(name)} (${type}, ${hook}${policy === "drop" ? ", policy drop" : ""})`;
 }
 
 /** Rules before ours decide first: what they lead elsewhere is dropped by the guard, not sent in clear. */

@@ -13,6 +13,7 @@ import {
   type InterceptionFlags,
 } from "./options.ts";
 import { file } from "./values.ts";
+import { escapeText } from "../log/escape.ts";
 
 type Flags = InterceptionFlags & { readonly check?: string; readonly print?: boolean };
 
@@ -39,7 +40,7 @@ export function policyCommand(program: Command): void {
 function act(flags: Flags, command: Command): void {
   if (flags.check !== undefined) {
     const document = parsePolicy(readPolicyFile(flags.check), flags.check);
-    process.stdout.write(`${flags.check}: good (${summary(document)})\n`);
+    process.stdout.write(`${escapeText(flags.check)}: good (${summary(document)})\n`);
   } else if (flags.print === true) {
     const source = policySourceOf(flags, command, process.env, false);
     process.stdout.write(printPolicy(loadPolicy(source)));

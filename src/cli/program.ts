@@ -13,6 +13,7 @@ import { rulesCommand } from "./rules.ts";
 import { runCommand } from "./run.ts";
 import { selftestCommand, versionCommand } from "./selftest.ts";
 import { whyCommand } from "./why.ts";
+import { escapeLines } from "../log/escape.ts";
 
 /** The program, ready to parse normalised arguments; it throws CommanderError instead of exiting. */
 export function makeProgram(): Command {
@@ -27,7 +28,7 @@ export function makeProgram(): Command {
     .configureHelp({ optionDescription: describeOption, helpWidth: 96, showGlobalOptions: false })
     .configureOutput({
       outputError: (text, write) => {
-        write(text.replace(/^error: /, "tls-tproxy: "));
+        write(escapeLines(text.replace(/^error: /, "tls-tproxy: ")));
       },
     })
     .addHelpText("after", epilogue);

@@ -18,6 +18,7 @@ import {
 } from "./options.ts";
 import { addProbeOptions } from "./probes.ts";
 import { socketAddress, spiffeId } from "./values.ts";
+import { escapeText } from "../log/escape.ts";
 
 type Flags = CredentialFlags &
   InterceptionFlags & { readonly inbound?: boolean; readonly peer?: SpiffeId };
@@ -51,7 +52,9 @@ function why(address: SocketAddress, flags: Flags, command: Command): void {
   const fixed = fixedOf(flags, process.env);
   const { lines, refused } = explain({ address, peer: flags.peer ?? null }, rules, fixed);
   const unknown = findCredentials(flags) === null && policy.verify.value === null;
-  process.stdout.write(`${[...lines, ...(unknown ? [noCertificate] : [])].join("\n")}\n`);
+  process.stdout.write(
+    `${[...lines, ...(unknown ? [noCertificate] : [])].map(escapeText).join("\n")}\n`,
+  );
   process.exitCode = refused ? 1 : 0;
 }
 

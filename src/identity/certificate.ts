@@ -1,7 +1,7 @@
 /** X.509 certificates as peers show them: the few facts that decide, read from their DER. Pure. */
 import { createHash } from "node:crypto";
 
-import { escapeText } from "../log/format.ts";
+import { quote, shorten } from "../log/escape.ts";
 import { bytesOf, childrenOf, malformed, oidOf, readDer, tagOf, timeOf, type Node } from "./der.ts";
 import { parseSpiffeId, spiffeFault, type SpiffeId } from "./spiffe-id.ts";
 
@@ -76,11 +76,17 @@ export function identityOf(certificate: PeerCertificate): PeerIdentity {
   };
 }
 
-/** For the log: the SPIFFE ID, else the common name, else the fingerprint's beginning; escaped, bounded. */
+/** For a line of the log: the SPIFFE ID, else the common name in quotes, else the fingerprint's beginning. */
 export function describeIdentity(identity: PeerIdentity): string {
   if (identity.spiffeId !== null) return identity.spiffeId;
   if (identity.commonName === "") return `sha256:${identity.fingerprint.slice(0, 16)}`;
-  return JSON.stringify(escapeText(identity.commonName.slice(0, 64)));
+  return quote(identity.commonName, nameLengthMax);
+}
+
+/** As `describeIdentity`, for a field whose form quotes it itself: no common name is taken for a SPIFFE ID. */
+export function identityField(identity: PeerIdentity): string {
+  if (identity.spiffeId !== null || identity.commonName === "") return describeIdentity(identity);
+  return `CN=${shorten(identity.commonName, nameLengthMax)}`;
 }
 
 /** The workload that a certificate names, or why it names none: exactly one URI name, and that a SPIFFE ID. */
@@ -174,3 +180,4 @@ const signBits = 0x06;
 const booleanType = 1;
 const certificateBytesMax = 65_536;
 const namesMax = 256;
+const nameLengthMax = 64;

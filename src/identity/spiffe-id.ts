@@ -1,5 +1,6 @@
 /** SPIFFE IDs: the name of a workload, `spiffe://<trust domain>/<path>`. The SPIFFE-ID standard, section 2. */
 import { ProxyError } from "../errors.ts";
+import { quote } from "../log/escape.ts";
 
 declare const brand: unique symbol;
 
@@ -10,7 +11,7 @@ export type SpiffeId = string & { readonly [brand]: "SpiffeId" };
 export function parseSpiffeId(text: string): SpiffeId {
   const fault = spiffeFault(text);
   if (fault === null) return text as SpiffeId;
-  const shown = JSON.stringify(text.slice(0, shownMax));
+  const shown = quote(text, shownMax);
   throw new ProxyError("SPIFFE_ID_INVALID", `not a SPIFFE ID: ${shown} (${fault})`);
 }
 

@@ -4,6 +4,7 @@ import { stringify } from "yaml";
 import { ProxyError } from "../errors.ts";
 import { isTrustDomain } from "../identity/spiffe-id.ts";
 import type { Probe } from "../probe/probe.ts";
+import { quote } from "../log/escape.ts";
 
 export type SidecarOptions = {
   readonly image: string;
@@ -139,7 +140,7 @@ function assertNames({ image, namespace, serviceAccount, trustDomain }: SidecarO
   const fault = faults.find(([isGood]) => !isGood);
   if (fault === undefined) return;
   const [, flag, wanted, text] = fault;
-  throw new ProxyError("USAGE", `${flag} ${JSON.stringify(text)}: it must be ${wanted}`);
+  throw new ProxyError("USAGE", `${flag} ${quote(text)}: it must be ${wanted}`);
 }
 
 /** RFC 1123, as Kubernetes has it. */

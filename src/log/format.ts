@@ -1,4 +1,5 @@
 /** The two forms of a line: klog's header and text, as the seed wrote them, or JSON. Pure but for the pid. */
+import { escapeText, shorten } from "./escape.ts";
 
 export type Severity = "I" | "W" | "E" | "F";
 
@@ -20,7 +21,7 @@ export function formatText({ micros, severity, source, message }: Line): string 
   const clock = `${two(time.getHours())}:${two(time.getMinutes())}:${two(time.getSeconds())}`;
   const fraction = String(micros % 1_000_000).padStart(6, "0");
   const pid = String(process.pid).padStart(7);
-  return `${severity}${date} ${clock}.${fraction} ${pid} ${source}] ${escapeText(message)}\n`;
+  return `${severity}${date} ${clock}.${fraction} ${pid} ${source}] ${escapeText(shorten(message, textLengthMax))}\n`;
 }
 
 /** One object a line; time in UTC, to the microsecond: RFC 3339. */
@@ -31,20 +32,19 @@ export function formatJson({ micros, severity, source, message, fields }: Line):
     level: levels[severity],
     pid: process.pid,
     source,
-    message,
-    ...fields,
+    message: shorten(message, textLengthMax),
+    ...bounded(fields),
   };
   return `${escapeText(JSON.stringify(line))}\n`;
 }
 
-/** Text from outside with nothing that could forge a line or move a terminal's cursor. */
-export function escapeText(text: string): string {
-  // oxlint-disable-next-line no-control-regex -- control characters are what is looked for
-  return text.replaceAll(/[\u0000-\u001F\u007F-\u009F\u2028\u2029\uD800-\uDFFF]/g, escapeCode);
-}
-
-function escapeCode(character: string): string {
-  return `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`;
+/** What a peer or a file could make longer than anybody reads. */
+function bounded(fields: Fields): Fields {
+  const entries = Object.entries(fields).map(([name, value]) => [
+    name,
+    typeof value === "string" ? shorten(value, textLengthMax) : value,
+  ]);
+  return Object.fromEntries(entries);
 }
 
 function two(value: number): string {
@@ -52,3 +52,5 @@ function two(value: number): string {
 }
 
 const levels = { I: "info", W: "warning", E: "error", F: "fatal" } as const;
+/** Of a message, and of each field. A stack has its place in it. */
+const textLengthMax = 8192;

@@ -2,6 +2,7 @@
 import { ProxyError } from "../errors.ts";
 import { addressSize, family } from "../native/native.ts";
 import ipaddr from "ipaddr.js";
+import { quote } from "../log/escape.ts";
 
 declare const brand: unique symbol;
 
@@ -117,5 +118,5 @@ function make(of: 4 | 6, bytes: Uint8Array, port: number, scope: number): Socket
 }
 
 function invalid(text: string): ProxyError {
-  return new ProxyError("ADDRESS_INVALID", `not a socket address: ${JSON.stringify(text)}`);
+  return new ProxyError("ADDRESS_INVALID", `not a socket address: ${quote(text)}`);
 }

@@ -2,6 +2,7 @@
 import ipaddr from "ipaddr.js";
 
 import { ProxyError } from "../errors.ts";
+import { quote } from "../log/escape.ts";
 
 declare const brand: unique symbol;
 
@@ -26,8 +27,7 @@ export function parseCidr(text: string): Cidr {
   const bits = six ? 128 : 32;
   const prefix = prefixText ?? String(bits);
   const valid = rest.length === 0 && isHost(host, six) && isPrefix(prefix, bits);
-  if (!valid)
-    throw new ProxyError("ADDRESS_INVALID", `not an address range: ${JSON.stringify(text)}`);
+  if (!valid) throw new ProxyError("ADDRESS_INVALID", `not an address range: ${quote(text)}`);
   if (six && ipaddr.IPv6.parse(host).isIPv4MappedAddress())
     throw new ProxyError("ADDRESS_INVALID", `${text} is an IPv4 range: write it as one`);
   const size = 1n << BigInt(bits - Number(prefix));

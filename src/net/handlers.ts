@@ -1,6 +1,7 @@
 /** Bun's events, passed to the leg they belong to. Shared by all sockets: nothing is made per connection. */
 import type { Socket, SocketHandler } from "bun";
 
+import { quoteUnlessPlain } from "../log/escape.ts";
 import * as native from "../native/native.ts";
 import { choose } from "./protocols.ts";
 import type { Stream } from "./stream.ts";
@@ -56,7 +57,7 @@ function faultOf(error: unknown): string {
   const { code, message } = error as { code?: unknown; message?: unknown };
   if (code === "EPROTO" && typeof message === "string") return tlsReasonOf(message) || code;
   if (typeof code === "string" && code !== "") return code;
-  return typeof message === "string" && message !== "" ? message : "UNKNOWN";
+  return typeof message === "string" && message !== "" ? quoteUnlessPlain(message) : "UNKNOWN";
 }
 
 /** "HTTP_REQUEST" of "error:…:OPENSSL_internal:HTTP_REQUEST", or "". */

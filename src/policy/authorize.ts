@@ -1,6 +1,7 @@
 /** Whether a peer whose certificate is good is one that is meant: its identity against what is demanded. Pure. */
 import type { PeerIdentity } from "../identity/certificate.ts";
 import { trustDomainOf } from "../identity/spiffe-id.ts";
+import { quoteUnlessPlain } from "../log/escape.ts";
 import { formatIp, type SocketAddress } from "../net/address.ts";
 import type { HandshakeFailure } from "../tls/failure.ts";
 import { matches, type IdPattern } from "./id-pattern.ts";
@@ -73,7 +74,7 @@ function withoutId({ spiffeFault }: PeerIdentity): Refusal {
 function namesText({ ips, otherNames }: PeerIdentity, wanted: string): string {
   if (ips.length > 0)
     return `certificate is valid for ${listed(ips.map(formatIp), "")}, not ${wanted}`;
-  return `certificate is valid for no address (but for ${listed(otherNames, "no name")}), not ${wanted}`;
+  return `certificate is valid for no address (but for ${listed(otherNames.map(shownName), "no name")}), not ${wanted}`;
 }
 
 function listed(names: readonly string[], none: string): string {
@@ -81,8 +82,14 @@ function listed(names: readonly string[], none: string): string {
   return names.slice(0, namesShownMax).join(", ") + (names.length > namesShownMax ? ", …" : "");
 }
 
+function shownName(name: string): string {
+  return quoteUnlessPlain(name, nameLengthMax);
+}
+
 function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
   return a.length === b.length && a.every((byte, index) => byte === b[index]);
 }
 
 const namesShownMax = 8;
+/** A DNS name's own bound: RFC 1035, 2.3.4. */
+const nameLengthMax = 255;

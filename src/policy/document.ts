@@ -12,6 +12,7 @@ import {
 } from "yaml";
 
 import { ProxyError } from "../errors.ts";
+import { escapeText, quote, quoteUnlessPlain, shorten } from "../log/escape.ts";
 import { policySchema, type PolicyFields } from "./schema.ts";
 
 export type PolicyDocument = {
@@ -22,8 +23,9 @@ export type PolicyDocument = {
 
 export type Path = readonly (string | number)[];
 
-/** `name` is the file's, for messages. Throws POLICY_INVALID that names all mistakes, a line each. */
-export function parsePolicy(text: string, name: string): PolicyDocument {
+/** `file` is its path, for messages. Throws POLICY_INVALID that names all mistakes, a line each. */
+export function parsePolicy(text: string, file: string): PolicyDocument {
+  const name = escapeText(file);
   if (text.length > lengthMax) throw invalid(name, [`it is longer than ${lengthMax} characters`]);
   const lines = new LineCounter();
   const document = parseDocument(text, { lineCounter: lines, strict: true, uniqueKeys: false });
@@ -43,7 +45,7 @@ function assertYaml({ name, document, lines }: Source): void {
   const faults = [...document.errors, ...document.warnings].map(({ code, message, pos }) => {
     const [first = ""] = message.split("\n");
     const words = code === "MULTIPLE_DOCS" ? "one document is wanted, not several" : first;
-    return `line ${lines.linePos(pos[0]).line}: ${words.replace(/ at line \d+, column \d+:?$/, "")}`;
+    return `line ${lines.linePos(pos[0]).line}: ${escapeText(shorten(words.replace(/ at line \d+, column \d+:?$/, ""), wordsMax))}`;
   });
   if (faults.length > 0) throw invalid(name, faults);
   if (document.contents === null) throw invalid(name, [emptyHelp]);
@@ -61,7 +63,8 @@ function assertKeys({ name, document, lines }: Source): void {
         const text = isScalar(key) ? String(key.value) : null;
         const line = isNode(key) ? lines.linePos(key.range?.[0] ?? 0).line : 1;
         if (text === null) faults.push(`line ${line}: a key is a name or a port`);
-        else if (seen.has(text)) faults.push(`line ${line}: Map keys must be unique: ${text}`);
+        else if (seen.has(text))
+          faults.push(`line ${line}: Map keys must be unique: ${quoteUnlessPlain(text, shownMax)}`);
         seen.add(text ?? "");
       }
     },
@@ -91,17 +94,18 @@ function faultText(source: Source, issue: v.BaseIssue<unknown>): string {
 function wrongText(issue: v.BaseIssue<unknown>): string {
   const { type, expected, received, input } = issue;
   if (type === "strict_object" && expected === "never")
-    return `there is no field ${JSON.stringify(String(issue.path?.at(-1)?.key))}. `;
+    return `there is no field ${quote(String(issue.path?.at(-1)?.key), shownMax)}. `;
   if (type === "strict_object" && received === "undefined") return "it is missing. ";
   if (received === "null") return "nothing stands there. ";
   const simple =
     typeof input === "string" || typeof input === "number" || typeof input === "boolean";
-  return simple ? `${JSON.stringify(input).slice(0, shownMax)}. ` : "";
+  if (!simple) return "";
+  return `${typeof input === "string" ? quote(input, shownMax) : input}. `;
 }
 
 function pathText(path: Path): string {
   return path
-    .map((key) => (typeof key === "number" ? `[${key}]` : `.${key}`))
+    .map((key) => (typeof key === "number" ? `[${key}]` : `.${quoteUnlessPlain(key, shownMax)}`))
     .join("")
     .slice(1);
 }
@@ -164,6 +168,7 @@ const lengthMax = 262_144;
 /** More are not told at once. */
 const faultsMax = 20;
 const shownMax = 60;
+const wordsMax = 200;
 const policyHelp = "fields are wanted here: trustDomain, verify, inbound, outbound.";
 const emptyHelp =
   "it is empty, which is how a file looks that is half written. Write {} for a policy without any rule.";

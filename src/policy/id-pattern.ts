@@ -1,6 +1,7 @@
 /** Patterns of SPIFFE IDs: `*` stands for one whole segment of the path and for nothing else. Pure. */
 import { ProxyError } from "../errors.ts";
 import { parseSpiffeId, type SpiffeId } from "../identity/spiffe-id.ts";
+import { quote } from "../log/escape.ts";
 
 /** Its segments; null for any. No regular expression: what is not `*` is compared byte for byte. */
 export type IdPattern = { readonly text: string; readonly segments: readonly (string | null)[] };
@@ -10,12 +11,15 @@ export function parseIdPattern(text: string): IdPattern {
   const segments = text.split("/");
   const domain = segments.slice(0, domainEnd);
   if (domain.some((segment) => segment.includes("*")))
-    throw new ProxyError("SPIFFE_ID_INVALID", `${text}: * may not stand in the trust domain`);
+    throw new ProxyError(
+      "SPIFFE_ID_INVALID",
+      `${quote(text)}: * may not stand in the trust domain`,
+    );
   const partial = segments.find((segment) => segment.includes("*") && segment !== "*");
   if (partial !== undefined)
     throw new ProxyError(
       "SPIFFE_ID_INVALID",
-      `${text}: * has to be a whole segment, not ${partial}`,
+      `${quote(text)}: * has to be a whole segment, not ${quote(partial)}`,
     );
   // What stands in the other places has to be an ID's.
   parseSpiffeId(segments.map((segment) => (segment === "*" ? "any" : segment)).join("/"));

@@ -1,4 +1,5 @@
 /** What is made of the bytes that say they are a probe: they pass, or the connection ends. Pure. */
+import { quote } from "../log/escape.ts";
 import type { ProbeKind } from "./probe.ts";
 
 /** From a closed list: what a client sends never becomes a label. */
@@ -44,8 +45,7 @@ export const nothingYet: Judgement = { kind: "pass", bytes: new Uint8Array(0), c
 
 /** A client's words for the log. */
 export function excerpt(text: string): string {
-  const short = text.length > excerptLengthMax ? `${text.slice(0, excerptLengthMax)}…` : text;
-  return JSON.stringify(short);
+  return quote(text, excerptLengthMax);
 }
 
 /**

@@ -2,6 +2,7 @@
 import { ProxyError } from "../errors.ts";
 import type { SocketAddress } from "../net/address.ts";
 import { addressOf, type Cidr } from "../net/cidr.ts";
+import { quote } from "../log/escape.ts";
 
 export const probeKinds = ["http", "tcp", "grpc"] as const;
 export type ProbeKind = (typeof probeKinds)[number];
@@ -118,7 +119,7 @@ function unique(ports: readonly number[]): readonly number[] {
 
 function invalid(text: string): ProxyError {
   const wanted = "http:8080/healthz, tcp:5432, grpc:9000 or grpc:9000/service";
-  return new ProxyError("USAGE", `${JSON.stringify(text)}: it must be like ${wanted}`);
+  return new ProxyError("USAGE", `${quote(text)}: it must be like ${wanted}`);
 }
 
 const form = /^([a-z]+):(\d{1,5})(\/[!-~]{0,500})?$/;

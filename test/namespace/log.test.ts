@@ -75,6 +75,29 @@ test("--log-format json: one object a line, with a field for everything", async 
   });
 });
 
+test.each(["text", "json"])(
+  "a peer's name is quoted and escaped once, whatever stands in it, %s",
+  async (format) => {
+    const [from, to] = [mesh.extraPod(), mesh.extraPod()];
+    const name = '\u202Espiffe://a/b" end="clean"\n\u001B[2J\u200B\\';
+    await serveHttp(to, 8080, "hello");
+    await mesh.proxy(from, ["--verify", "ip"], { commonName: name });
+    const options = [...flagsOf(mesh.credentials(to)), "--verify", "ip", "--log-format", format];
+    const inbound = await to.proxy(options, [], /ready/);
+    expect((await curl(from, `http://${to.address4}:8080/`)).output).toBe("hello");
+    await inbound.says(/Closed connection/);
+    await inbound.end();
+    // oxlint-disable-next-line no-control-regex -- control characters are what is looked for
+    expect(inbound.output).not.toMatch(/[\u0000-\u0009\u000B-\u001F\u007F-\u009F\u200B\u202E]/);
+    const line = inbound.output.split("\n").find((one) => one.includes("Closed connection")) ?? "";
+    if (format === "json") expect(JSON.parse(line)).toMatchObject({ peer: `CN=${name}` });
+    else
+      expect(line).toContain(
+        String.raw`peer="\u202espiffe://a/b\" end=\"clean\"\n\u001b[2J\u200b\\" as=`,
+      );
+  },
+);
+
 test("a flood is sampled, and the log says how much was left out", async () => {
   const pod = mesh.extraPod();
   const proxy = await pod.proxy([...flagsOf(mesh.credentials(pod)), "--log-lines", "5"]);

@@ -28,6 +28,8 @@ export type Defect = {
   readonly ips?: readonly string[];
   /** Another than its own; null for none. */
   readonly spiffeId?: string | null;
+  /** In place of a SPIFFE ID. */
+  readonly commonName?: string;
 };
 
 const authority = issueAuthority("test authority");
@@ -76,7 +78,8 @@ export function writeUnusable(paths: CredentialPaths): void {
   writeFileSync(paths.authority, readFileSync(paths.certificate));
 }
 
-function spiffeOf(ips: readonly string[], { spiffeId }: Defect): LeafOptions {
+function spiffeOf(ips: readonly string[], { spiffeId, commonName }: Defect): LeafOptions {
+  if (commonName !== undefined) return { commonName };
   if (spiffeId === null) return { commonName: "nobody" };
   const own = `spiffe://test.example/host/${(ips[0] ?? "none").replaceAll(":", ".")}`;
   return { spiffeId: spiffeId ?? own };

@@ -1,6 +1,7 @@
 import { expect, test } from "bun:test";
 
-import { escapeText, formatJson, formatText } from "../../../src/log/format.ts";
+import { escapeText } from "../../../src/log/escape.ts";
+import { formatJson, formatText } from "../../../src/log/format.ts";
 import { makeLog, type Log } from "../../../src/log/log.ts";
 
 const micros = new Date(2026, 6, 29, 15, 34, 17, 34).getTime() * 1000 + 15;
