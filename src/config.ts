@@ -1,8 +1,9 @@
 /** Everything the proxy is told, with defaults and limits; checked before anything is bound. */
-import { parseCidr, type Cidr } from "./net/cidr.ts";
+import type { Cidr } from "./net/cidr.ts";
 import type { SocketAddress } from "./net/address.ts";
+import type { OwnAddress } from "./net/own-addresses.ts";
 import type { HostCare } from "./policy/care.ts";
-import type { Policy } from "./policy/policy.ts";
+import { defaultMeshRanges, type Policy } from "./policy/policy.ts";
 import { noProbes, type Probes } from "./probe/probe.ts";
 
 export type Config = {
@@ -35,6 +36,8 @@ export type PolicySource = {
   readonly base: Policy;
   /** Null in a pod. */
   readonly care: HostCare | null;
+  /** Looked up whenever a policy is judged. */
+  readonly ownAddresses: () => readonly OwnAddress[];
 };
 
 export type LogConfig = {
@@ -121,15 +124,6 @@ export type Limits = {
   readonly handshakeEachLeaseMsMax: number;
   readonly backlogMax: number;
 };
-
-/** The private ranges: RFC 1918, RFC 6598, RFC 4193. */
-export const defaultMeshRanges: readonly Cidr[] = [
-  "10.0.0.0/8",
-  "172.16.0.0/12",
-  "192.168.0.0/16",
-  "100.64.0.0/10",
-  "fc00::/7",
-].map(parseCidr);
 
 export const defaultMark: Mark = { value: 0xa, mask: 0xf };
 

@@ -9,6 +9,7 @@ import {
   formatSectionsJson,
   good,
   isWell,
+  warning,
   type Finding,
   type Section,
 } from "../check/finding.ts";
@@ -24,6 +25,7 @@ import { findNeighbours } from "../check/neighbours.ts";
 import { findProbes } from "../check/probes.ts";
 import type { PolicySource } from "../config.ts";
 import { ProxyError } from "../errors.ts";
+import { judgedPolicy } from "../generation/policy-file.ts";
 import { planOf } from "../intercept/plan.ts";
 import { interceptionOf } from "../policy/interception.ts";
 import type { Policy } from "../policy/policy.ts";
@@ -37,7 +39,8 @@ import {
   type InterceptionFlags,
   type LimitFlags,
 } from "./options.ts";
-import { carefulPolicyOf, findCredentials, fixedOf, policySourceOf } from "./configuration.ts";
+import { findCredentials, fixedOf, policySourceOf } from "./configuration.ts";
+import { notesOf } from "./notes.ts";
 import { addProbeOptions } from "./probes.ts";
 import { selfCommand } from "./self.ts";
 
@@ -77,7 +80,7 @@ function policyFinding(source: PolicySource): {
   readonly finding: Finding;
 } {
   try {
-    const policy = carefulPolicyOf(source);
+    const policy = judgedPolicy(source, null);
     return { policy, finding: good("scope", source.file ?? "by options alone") };
   } catch (error) {
     if (!(error instanceof ProxyError)) throw error;
@@ -87,13 +90,22 @@ function policyFinding(source: PolicySource): {
 }
 
 function sectionsOf(flags: CheckFlags, command: Command): readonly Section[] {
-  const { policy, finding } = policyFinding(policySourceOf(flags, command, process.env, false));
+  const source = policySourceOf(flags, command, process.env, false);
+  const { policy, finding } = policyFinding(source);
   const fixed = fixedOf(flags, process.env);
+  const notes = notesOf(source, fixed, process.env);
   const { statusAddress, connections: connectionsMax } = flags;
   const wanted: Wanted = { fixed, statusAddress, connectionsMax };
   const files = findCredentials(flags)?.files ?? null;
   return [
-    { title: "Configuration", findings: [finding, ...findProbes(fixed.probes)] },
+    {
+      title: "Configuration",
+      findings: [
+        finding,
+        ...notes.map(({ title, detail, remedy }) => warning(title, detail, remedy)),
+        ...findProbes(fixed.probes),
+      ],
+    },
     { title: "Kernel", findings: findKernel([...selfCommand(), "check-inside"]) },
     {
       title: "Privileges and limits",

@@ -1,4 +1,5 @@
 /** From flags to what the proxy is told: everything checked that one option alone cannot tell. */
+import { readFileSync, statSync } from "node:fs";
 import type { Command } from "commander";
 
 import {
@@ -11,12 +12,13 @@ import {
   type PolicySource,
 } from "../config.ts";
 import { ProxyError } from "../errors.ts";
-import { loadPolicy } from "../generation/policy-file.ts";
 import { describeLayouts, findCredentialFiles, workloadDirectory } from "../identity/discovery.ts";
 import { isInitialNetworkNamespace } from "../intercept/host.ts";
-import { parseSocketAddress, type SocketAddress } from "../net/address.ts";
-import { assertCareful, type HostCare } from "../policy/care.ts";
+import { distinctSockets, type SocketAddress } from "../net/address.ts";
+import { ownAddresses } from "../net/own-addresses.ts";
+import type { HostCare } from "../policy/care.ts";
 import type { Policy, PortRule, SourceMode, Sourced } from "../policy/policy.ts";
+import { apiServersOf } from "./api-server.ts";
 import { probesOf } from "./probes.ts";
 import { selfCommand } from "./self.ts";
 import type { CredentialFlags, InterceptionFlags, LimitFlags, RunFlags } from "./options.ts";
@@ -84,14 +86,8 @@ export function policySourceOf(
     file: flags.policy ?? null,
     base: basePolicyOf(flags, command),
     care: host ? careOf(flags, environment, confirmed) : null,
+    ownAddresses,
   };
-}
-
-/** The policy that holds. Throws USAGE, POLICY_INVALID. */
-export function carefulPolicyOf(source: PolicySource): Policy {
-  const policy = loadPolicy(source);
-  assertCareful(policy, source.care);
-  return policy;
 }
 
 function careOf(flags: InterceptionFlags, environment: Environment, confirmed: boolean): HostCare {
@@ -162,7 +158,7 @@ export function fixedOf(flags: InterceptionFlags, environment: Environment): Fix
   return {
     excludedUids: flags.excludeUid ?? [],
     onlyUids: flags.onlyUid ?? "all",
-    excludedDestinations: apiServerOf(environment),
+    excludedDestinations: apiServers(flags, environment),
     mark: flags.mark,
     tcpPort: flags.tcpPort,
     tlsPort: flags.tlsPort,
@@ -225,18 +221,26 @@ function assertDistinct(flags: InterceptionFlags): void {
   throw new ProxyError("USAGE", text);
 }
 
-/** Kubernetes puts the API server's address into every container: clients there bring TLS of their own. */
-function apiServerOf(environment: Environment): readonly SocketAddress[] {
-  const { KUBERNETES_SERVICE_HOST: host, KUBERNETES_SERVICE_PORT: port } = environment;
-  if (host === undefined || port === undefined) return [];
+/** Clients of the API server bring TLS of their own. */
+function apiServers(
+  { apiServer = [] }: InterceptionFlags,
+  environment: Environment,
+): readonly SocketAddress[] {
+  return distinctSockets([...apiServer, ...apiServersOf(environment, serviceAccountToken())]);
+}
+
+/** "" where there is none, or it is not ours to read. */
+function serviceAccountToken(): string {
+  const path = "/var/run/secrets/kubernetes.io/serviceaccount/token";
   try {
-    return [parseSocketAddress(host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`)];
-  } catch (error) {
-    if (error instanceof ProxyError) return [];
-    throw error;
+    const { size } = statSync(path);
+    return size === 0 || size > tokenBytesMax ? "" : readFileSync(path, "utf8");
+  } catch {
+    return "";
   }
 }
 
+const tokenBytesMax = 65_536;
 const credentialsHelp =
   "The proxy has no certificate of its own: give it the PEM files that your authority issues " +
   "(SPIFFE, cert-manager, openssl), or try `tls-tproxy demo` first, which makes throw-away ones.";

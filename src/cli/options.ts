@@ -17,6 +17,7 @@ export type InterceptionFlags = {
   readonly mark: Mark;
   readonly meshCidr?: readonly Cidr[];
   readonly excludeCidr?: readonly Cidr[];
+  readonly apiServer?: readonly SocketAddress[];
   readonly excludeOutboundPort?: readonly number[];
   readonly inboundPort?: readonly number[] | "none";
   readonly excludeInboundPort?: readonly number[];
@@ -104,12 +105,16 @@ export function addPolicyOptions(command: Command): void {
 
 export function addInterceptionOptions(command: Command): void {
   command.optionsGroup("Interception (lists: repeat the option or separate by commas):");
-  add(command, "--mesh-cidr <ranges>", "destinations reached by mutual TLS only", {
-    parse: values.list(values.cidr),
-    shown: "private ranges",
+  add(command, "--mesh-cidr <ranges>", "destinations reached by mutual TLS only, or none", {
+    parse: values.meshRanges(),
+    shown: "default, the private ranges",
   });
   add(command, "--exclude-cidr <ranges>", "destinations left alone", {
     parse: values.list(values.cidr),
+  });
+  add(command, "--api-server <addresses>", "the cluster's, left alone: 10.0.0.9:6443", {
+    parse: values.list(values.socketAddress),
+    shown: "as the environment says, see README",
   });
   add(command, "--exclude-outbound-port <ports>", "destination ports left alone", {
     parse: values.list(values.port),

@@ -2,13 +2,13 @@
 import { Option, type Command } from "commander";
 
 import { ProxyError } from "../errors.ts";
-import { loadPolicy } from "../generation/policy-file.ts";
+import { judgedPolicy, loadPolicy } from "../generation/policy-file.ts";
 import { install, remove } from "../intercept/install.ts";
 import { isListening } from "../intercept/running.ts";
 import { planText } from "../intercept/nft-text.ts";
 import { planOf } from "../intercept/plan.ts";
 import { interceptionOf } from "../policy/interception.ts";
-import { carefulPolicyOf, fixedOf, policySourceOf } from "./configuration.ts";
+import { fixedOf, policySourceOf } from "./configuration.ts";
 import {
   addInterceptionOptions,
   addListenOptions,
@@ -49,7 +49,7 @@ function act(flags: RulesFlags, command: Command): void {
   const fixed = fixedOf(flags, process.env);
   if (flags.print === true)
     process.stdout.write(planText(planOf(interceptionOf(loadPolicy(source), fixed))));
-  if (flags.apply === true) install(interceptionOf(carefulPolicyOf(source), fixed));
+  if (flags.apply === true) install(interceptionOf(judgedPolicy(source, null), fixed));
   if (flags.remove === true) {
     if (flags.force !== true) assertNoProxy(fixed.tcpPort);
     remove(planOf(interceptionOf(source.base, fixed)));

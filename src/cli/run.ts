@@ -17,6 +17,7 @@ import {
   addPolicyOptions,
   type RunFlags,
 } from "./options.ts";
+import { notesOf, type Note } from "./notes.ts";
 import { addProbeOptions } from "./probes.ts";
 import { formatDuration } from "./values.ts";
 
@@ -31,14 +32,16 @@ export function runCommand(program: Command): void {
   addOtherOptions(program);
   program.action(async (flags: RunFlags) => {
     const config = configOf(flags, program, process.env);
-    await run(config, config.privileges === "dropped" ? takeHandover() : null);
+    const notes = notesOf(config.policy, config.fixed, process.env);
+    await run(config, notes, config.privileges === "dropped" ? takeHandover() : null);
   });
 }
 
-async function run(config: Config, handed: Handover | null): Promise<void> {
+async function run(config: Config, notes: readonly Note[], handed: Handover | null): Promise<void> {
   const log = makeLog(config.log);
   // Where this process becomes itself anew, who asks it to end before is not to be kept waiting for nothing.
   if (config.privileges === "dropped" && handed === null) startProxy(config, log, handed);
+  for (const { detail, remedy } of notes) log.write("W", "configuration", `${detail}. ${remedy}`);
   const signals = new EndSignals();
   const proxy = startProxy(config, log, handed);
   process.on("SIGHUP", proxy.reload);

@@ -13,6 +13,7 @@ import {
   type SocketAddress,
 } from "../net/address.ts";
 import { parseCidr, type Cidr } from "../net/cidr.ts";
+import { defaultMeshRanges } from "../policy/policy.ts";
 
 /** A path, unread as yet. */
 export function file(text: string): string {
@@ -80,6 +81,16 @@ export function verbosity(text: string): number {
 
 export function cidr(text: string): Cidr {
   return orInvalid(() => parseCidr(text), "an address range like 10.0.0.0/8 or fd00::/8");
+}
+
+/** Ranges, among which "default" stands for the private ones; or "none". */
+export function meshRanges(): (text: string, before: unknown) => readonly Cidr[] {
+  const ranges = list((text) => (text === "default" ? defaultMeshRanges : [cidr(text)]));
+  return (text, before) => (text === "none" ? [] : distinct(ranges(text, before).flat()));
+}
+
+function distinct(ranges: readonly Cidr[]): readonly Cidr[] {
+  return [...new Map(ranges.map((range) => [range.text, range])).values()];
 }
 
 export const verification = oneOf("ip", "spiffe");

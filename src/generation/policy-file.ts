@@ -3,6 +3,8 @@ import { readFileSync } from "node:fs";
 
 import type { PolicySource } from "../config.ts";
 import { ProxyError } from "../errors.ts";
+import { assertCareful, assertReachable } from "../policy/care.ts";
+import { assertCovered } from "../policy/coverage.ts";
 import { parsePolicy } from "../policy/document.ts";
 import { effectivePolicy } from "../policy/effective.ts";
 import type { Policy } from "../policy/policy.ts";
@@ -10,6 +12,18 @@ import type { Policy } from "../policy/policy.ts";
 /** The policy that holds: options, and the file over them. Throws POLICY_INVALID naming the file. */
 export function loadPolicy({ file, base }: PolicySource): Policy {
   return file === null ? base : effectivePolicy(base, parsePolicy(readPolicyFile(file), file));
+}
+
+/**
+ * The policy that holds, judged as a start and a reload judge it. `before`: the policy that holds until then, null at the
+ * start. Throws USAGE, POLICY_INVALID.
+ */
+export function judgedPolicy(source: PolicySource, before: Policy | null): Policy {
+  const policy = loadPolicy(source);
+  assertCareful(policy, source.care);
+  assertReachable(policy, source.care, before);
+  if (source.care === null) assertCovered(policy, source.ownAddresses());
+  return policy;
 }
 
 /** Throws POLICY_INVALID. */

@@ -1,11 +1,10 @@
 /** The policy file, read again when it changes. A bad one changes nothing. */
 import type { PolicySource } from "../config.ts";
 import { ProxyError } from "../errors.ts";
-import { assertCareful, assertReachable } from "../policy/care.ts";
 import { isSameMeaning } from "../policy/difference.ts";
 import type { Policy } from "../policy/policy.ts";
 import { WatchedFiles } from "../watched-files.ts";
-import { loadPolicy } from "./policy-file.ts";
+import { judgedPolicy } from "./policy-file.ts";
 
 export type PolicyStoreOptions = {
   readonly source: PolicySource;
@@ -30,7 +29,7 @@ export class PolicyStore {
   constructor(options: PolicyStoreOptions) {
     const { file } = options.source;
     this.#options = options;
-    this.#current = checkedPolicy(options.source, null);
+    this.#current = judgedPolicy(options.source, null);
     this.#watch = file === null ? null : new WatchedFiles([file], () => void this.reload());
   }
 
@@ -64,7 +63,7 @@ export class PolicyStore {
 
   async #take(): Promise<void> {
     try {
-      const found = checkedPolicy(this.#options.source, this.#current);
+      const found = judgedPolicy(this.#options.source, this.#current);
       if (this.#isWhole && isSameMeaning(found, this.#current)) {
         this.#reason = "";
         if (!Bun.deepEquals(found, this.#current)) this.#options.moved(found);
@@ -83,11 +82,4 @@ export class PolicyStore {
       this.#options.kept(error.message);
     }
   }
-}
-
-function checkedPolicy(source: PolicySource, before: Policy | null): Policy {
-  const policy = loadPolicy(source);
-  assertCareful(policy, source.care);
-  assertReachable(policy, source.care, before);
-  return policy;
 }

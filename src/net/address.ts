@@ -83,6 +83,11 @@ export function isSameSocket(a: IpAndPort, b: IpAndPort): boolean {
   return a.port === b.port && isSameIp(a, b);
 }
 
+/** Each address and port once, in the order in which they came. */
+export function distinctSockets(addresses: readonly SocketAddress[]): readonly SocketAddress[] {
+  return [...new Map(addresses.map((address) => [addressKey(address), address])).values()];
+}
+
 /** The same address with another port. */
 export function portedAs(address: SocketAddress, port: number): SocketAddress {
   return make(address.family, address.bytes, port, address.scope);

@@ -87,7 +87,7 @@ function leftAlone(address: SocketAddress, { outbound }: Policy, fixed: Fixed): 
   const place = placeOf(address);
   if (isLoopback(address)) return "loopback never leaves this machine";
   if (fixed.excludedDestinations.some((one) => isSameSocket(one, address)))
-    return "it is the API server that the environment names (KUBERNETES_SERVICE_HOST)";
+    return "it is the API server (--api-server, KUBERNETES_SERVICE_HOST or the service account)";
   const excluded = outbound.exclude.value.find((range) => contains(range, ...place));
   if (excluded !== undefined) return `${excluded.text} is excluded (${outbound.exclude.origin})`;
   if (outbound.excludePorts.value.includes(address.port))

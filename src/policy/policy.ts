@@ -100,6 +100,15 @@ function sizeOf({ first, last }: Cidr): bigint {
   return last - first;
 }
 
+/** The private ranges: RFC 1918, RFC 6598, RFC 4193. */
+export const defaultMeshRanges: readonly Cidr[] = [
+  "10.0.0.0/8",
+  "172.16.0.0/12",
+  "192.168.0.0/16",
+  "100.64.0.0/10",
+  "fc00::/7",
+].map(parseCidr);
+
 /** Link-local and multicast, of both families, whatever the mesh: RFC 3927, 5771, 4291. */
 export const neverIntercepted: readonly Cidr[] = [
   "169.254.0.0/16",

@@ -5,7 +5,7 @@ import { ProxyError } from "../errors.ts";
 import { isTrustDomain } from "../identity/spiffe-id.ts";
 import { parseCidr, type Cidr } from "../net/cidr.ts";
 import { parseIdPattern, type IdPattern } from "./id-pattern.ts";
-import { modes, sourceModes } from "./policy.ts";
+import { defaultMeshRanges, modes, sourceModes } from "./policy.ts";
 
 /** Ports with rules of their own; ranges, and patterns in a list, are bounded by the file's length. */
 const portsMax = 1000;
@@ -29,6 +29,7 @@ const portKey = v.pipe(
   v.check((text) => Number(text) <= 65_535, "A port is wanted here, 1 to 65535."),
 );
 
+const meshHelp = 'Write a range like 10.0.0.0/8 or "fd00::/8", or default for the private ranges.';
 const range = v.pipe(
   v.string('Write a range like 10.0.0.0/8 or "fd00::/8".'),
   v.rawTransform<string, Cidr>((context) =>
@@ -52,6 +53,24 @@ const pattern = v.pipe(
 
 const allow = v.array(pattern, `Write a list of SPIFFE IDs: ["spiffe://example.org/ns/a/sa/b"].`);
 const ranges = v.array(range, "Write a list of ranges: [10.0.0.0/8].");
+/** "default" stands for the private ranges. */
+const meshRange = v.pipe(
+  v.string(meshHelp),
+  v.rawTransform<string, readonly Cidr[]>((context) =>
+    parsed(
+      context,
+      () =>
+        context.dataset.value === "default"
+          ? defaultMeshRanges
+          : [parseCidr(context.dataset.value)],
+      () => meshHelp,
+    ),
+  ),
+);
+const meshRanges = v.pipe(
+  v.array(meshRange, "Write a list of ranges: [default, 203.0.113.0/24]."),
+  v.transform((found) => found.flat()),
+);
 const portRule = v.strictObject(
   {
     mode: v.optional(mode),
@@ -97,7 +116,7 @@ export const policySchema = v.strictObject(
     outbound: v.optional(
       v.strictObject(
         {
-          mesh: v.optional(ranges),
+          mesh: v.optional(meshRanges),
           exclude: v.optional(ranges),
           excludePorts: v.optional(v.array(port, "Write a list of ports: [53].")),
           expect: v.optional(

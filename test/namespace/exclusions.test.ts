@@ -44,7 +44,7 @@ test("--exclude-cidr leaves these destinations alone and no others", async () =>
 });
 
 test("--mesh-cidr takes the place of the private ranges", async () => {
-  const pod = await podWith(["--mesh-cidr", "fd00::/8"]);
+  const pod = await podWith(["--mesh-cidr", "fd00::/8", "--exclude-cidr", "0.0.0.0/0"]);
   expect([await asked(pod, v4), await asked(pod, v6)]).toEqual(["in clear", ""]);
 });
 

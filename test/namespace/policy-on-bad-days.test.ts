@@ -65,7 +65,7 @@ test.each(["mesh", "elsewhere"])(
     const mesh = Mesh.create();
     const range = where === "mesh" ? "10.77.0.0/24" : "10.99.0.0/24";
     const text = (mode: string): string =>
-      `outbound: { mesh: [${range}] }\ninbound: { ports: { 8080: { mode: ${mode} } } }`;
+      `outbound: { mesh: [${range}], exclude: [10.77.0.2, "::/0"] }\ninbound: { ports: { 8080: { mode: ${mode} } } }`;
     const policy = new PolicyFile(text("passthrough"));
     await mesh.proxy(mesh.b, policy.flags);
     const { client, server } = await mesh.connection(mesh.b.address4, mesh.c, "hello");
@@ -79,11 +79,11 @@ test.each(["mesh", "elsewhere"])(
 
 test("a destination that the mesh takes in ends the clear connections to it", async () => {
   const mesh = Mesh.create();
-  const policy = new PolicyFile("outbound: { mesh: [10.99.0.0/24] }");
+  const policy = new PolicyFile('outbound: { mesh: [10.99.0.0/24], exclude: [10.77.0.1, "::/0"] }');
   await mesh.proxy(mesh.a, policy.flags);
   const { client, server } = await mesh.connection(mesh.b.address4, mesh.a, "hello");
   await server.received(5);
-  policy.write("outbound: { mesh: [10.77.0.0/24] }");
+  policy.write('outbound: { mesh: [10.77.0.0/24], exclude: ["::/0"] }');
   expect((await server.finish()).ending).toBe("ECONNRESET");
   expect((await client.finish()).ending).not.toBe("end");
   await metricOnce(mesh.a, "clear_connections_reset_total", (count) => count === 1);

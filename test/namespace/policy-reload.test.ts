@@ -137,8 +137,8 @@ const policies = [
   "{}",
   "inbound: { mode: permissive, ports: { 22: { mode: strict }, 80: { mode: passthrough } } }",
   "inbound: { mode: passthrough, ports: { 8000: { mode: audit }, 8001: { mode: strict } } }",
-  "outbound: { mesh: [10.0.0.0/8, 0.0.0.0/1], exclude: [10.9.0.0/16, 255.255.255.255], excludePorts: [53, 80] }",
-  'outbound: { mesh: ["fd00::/8"] }',
+  'outbound: { mesh: [10.0.0.0/8, 0.0.0.0/1], exclude: [10.9.0.0/16, 255.255.255.255, "fd77::/64"], excludePorts: [53, 80] }',
+  'outbound: { mesh: ["fd00::/8"], exclude: [0.0.0.0/0] }',
 ];
 
 test("whatever the policy was before, the kernel's state is that of a start with the new one", async () => {

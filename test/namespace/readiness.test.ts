@@ -55,7 +55,13 @@ test("somebody who takes them away again and again is answered once a second", a
 
 test("what began in clear while they were away is reset when they are back, though nobody speaks", async () => {
   const own = Mesh.create();
-  const proxy = await own.proxy(own.b, [...kept, "--mesh-cidr", "192.0.2.0/24"]);
+  const proxy = await own.proxy(own.b, [
+    ...kept,
+    "--mesh-cidr",
+    "192.0.2.0/24",
+    "--exclude-cidr",
+    "10.77.0.0/24,::/0",
+  ]);
   const take = ["nft", "delete", "table", "inet", "tls-tproxy"];
   await own.b.run(take);
   await metricOnce(own.b, "rules_repairs_total", (count) => count === 1);

@@ -11,7 +11,7 @@ import { parseSpiffeId, type SpiffeId } from "../../../src/identity/spiffe-id.ts
 import { matches } from "../../../src/policy/id-pattern.ts";
 import { parsePolicy } from "../../../src/policy/document.ts";
 import { probeKinds } from "../../../src/probe/probe.ts";
-import { defaultMeshRanges } from "../../../src/config.ts";
+import { defaultMeshRanges } from "../../../src/policy/policy.ts";
 import {
   installed,
   installText,

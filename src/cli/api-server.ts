@@ -1,0 +1,74 @@
+/** Where the cluster's API server is, as far as the environment and the service account's files say. */
+import { ProxyError } from "../errors.ts";
+import {
+  decodeSocketAddress,
+  distinctSockets,
+  encodeSocketAddress,
+  parseSocketAddress,
+  type SocketAddress,
+} from "../net/address.ts";
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+/**
+ * Every address that is named: the Service's, and the endpoint's where KUBERNETES_SERVICE_HOST or the token's issuer is
+ * that one. `token`: the service account's, "" without one. Names are left out: they would have to be resolved.
+ */
+export function apiServersOf(environment: Environment, token: string): readonly SocketAddress[] {
+  const { KUBERNETES_SERVICE_HOST: host = "" } = environment;
+  const ports = ["KUBERNETES_SERVICE_PORT", "KUBERNETES_SERVICE_PORT_HTTPS"].map(
+    (name) => environment[name],
+  );
+  const links = Object.entries(environment)
+    .filter(([name]) => /^KUBERNETES_PORT(_\d+_TCP)?$/.test(name))
+    .map(([, value = ""]) => /^tcp:\/\/(.+)$/.exec(value)?.[1] ?? "");
+  const texts = [
+    ...ports.map((port) => `${host.includes(":") ? `[${host}]` : host}:${port ?? ""}`),
+    ...links,
+    ...issuersOf(token),
+  ];
+  return distinctSockets(texts.map(parsed).filter((address) => address !== null));
+}
+
+/** The Service's address, null where it is named by a name or not at all. */
+export function serviceAddress({
+  KUBERNETES_SERVICE_HOST: host = "",
+}: Environment): SocketAddress | null {
+  return parsed(host.includes(":") ? `[${host}]:443` : `${host}:443`);
+}
+
+/** Whether the API server is named by a name, which is not looked up. */
+export function namedApiServer({ KUBERNETES_SERVICE_HOST: host }: Environment): string | null {
+  const isName =
+    host !== undefined && /^[a-z0-9-]+(\.[a-z0-9-]+)*\.?$/i.test(host) && !/^[\d.]+$/.test(host);
+  return isName ? host : null;
+}
+
+/** A token's issuer and audiences that are URLs with an address in them: RFC 7519, 4.1. It is the kubelet's; nobody else writes it. */
+function issuersOf(token: string): readonly string[] {
+  const [, payload = ""] = token.split(".");
+  try {
+    const claims: unknown = JSON.parse(Buffer.from(payload, "base64url").toString());
+    if (typeof claims !== "object" || claims === null) return [];
+    const issuer = "iss" in claims ? [claims.iss] : [];
+    const audience = "aud" in claims ? [claims.aud] : [];
+    return [...issuer, ...audience].flat().flatMap((one) => hostOf(String(one)));
+  } catch {
+    return []; // No token, or of a form that says nothing to us.
+  }
+}
+
+function hostOf(text: string): readonly string[] {
+  const url = URL.parse(text);
+  if (url === null || url.protocol !== "https:") return [];
+  return [`${url.hostname}:${url.port === "" ? "443" : url.port}`];
+}
+
+function parsed(text: string): SocketAddress | null {
+  try {
+    return decodeSocketAddress(encodeSocketAddress(parseSocketAddress(text)));
+  } catch (error) {
+    if (error instanceof ProxyError) return null;
+    throw error;
+  }
+}

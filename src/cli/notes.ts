@@ -1,0 +1,67 @@
+/** What of a configuration works and is likely not meant: a warning at the start, and in `check`. */
+import type { Fixed, PolicySource } from "../config.ts";
+import { ProxyError } from "../errors.ts";
+import { judgedPolicy } from "../generation/policy-file.ts";
+import { coverageText, servicesText, uncovered } from "../policy/coverage.ts";
+import type { Policy } from "../policy/policy.ts";
+import { namedApiServer, serviceAddress } from "./api-server.ts";
+
+export type Note = {
+  /** For `check`. */
+  readonly title: string;
+  /** What was seen; no full stop at its end. */
+  readonly detail: string;
+  /** What to do. */
+  readonly remedy: string;
+};
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+/** None of the policy where a start refuses it. */
+export function notesOf(
+  source: PolicySource,
+  fixed: Fixed,
+  environment: Environment,
+): readonly Note[] {
+  const policy = goodPolicy(source);
+  return [
+    ...(policy === null
+      ? []
+      : [...coverageNotes(policy, source), ...servicesNotes(policy, environment)]),
+    ...serverNotes(fixed, environment),
+  ];
+}
+
+function goodPolicy(source: PolicySource): Policy | null {
+  try {
+    return judgedPolicy(source, null);
+  } catch (error) {
+    if (error instanceof ProxyError) return null;
+    throw error;
+  }
+}
+
+/** A host that says which ranges are the mesh may have any address itself. */
+function coverageNotes(policy: Policy, { care, ownAddresses }: PolicySource): readonly Note[] {
+  if (care !== null && policy.outbound.mesh.origin !== "default") return [];
+  const found = uncovered(policy, ownAddresses());
+  if (found.length === 0) return [];
+  return [{ title: "mesh", detail: coverageText(policy, found), remedy: readMore }];
+}
+
+function servicesNotes(policy: Policy, environment: Environment): readonly Note[] {
+  const server = serviceAddress(environment);
+  const detail = server === null ? null : servicesText(policy, server);
+  return detail === null ? [] : [{ title: "mesh", detail, remedy: readMore }];
+}
+
+function serverNotes({ excludedDestinations }: Fixed, environment: Environment): readonly Note[] {
+  const name = namedApiServer(environment);
+  if (name === null || excludedDestinations.length > 0) return [];
+  const detail = `the API server is known by the name ${name} (KUBERNETES_SERVICE_HOST), which is not looked up`;
+  const remedy =
+    "If its address is in a mesh range, connections to it are reset: give the address with --api-server.";
+  return [{ title: "API server", detail, remedy }];
+}
+
+const readMore = "See Mesh ranges in README.";
