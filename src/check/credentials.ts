@@ -1,12 +1,10 @@
 /** Certificate, key and authorities, as a peer will see them. */
-import { X509Certificate } from "node:crypto";
-import { readFileSync } from "node:fs";
 import { networkInterfaces } from "node:os";
 
 import type { CredentialFiles } from "../config.ts";
 import { ProxyError } from "../errors.ts";
 import { parseCertificate, identityOf, type PeerCertificate } from "../identity/certificate.ts";
-import { loadCredentials } from "../identity/source.ts";
+import { loadCredentials, type Credentials } from "../identity/source.ts";
 import { formatIp, parseHost } from "../net/address.ts";
 import type { Policy } from "../policy/policy.ts";
 import { Rules } from "../policy/rules.ts";
@@ -23,18 +21,19 @@ export function findCredentials(
     return [
       warning("files", "none given", "Give --cert, --key and --ca-cert to have them looked at."),
     ];
+  let credentials: Credentials;
   try {
-    loadCredentials(files, now);
+    credentials = loadCredentials(files, now);
   } catch (error) {
     if (!(error instanceof ProxyError)) throw error;
     return [
       bad("files", error.message, "See above; tls-tproxy demo shows what good ones look like."),
     ];
   }
-  const pem = readFileSync(files.certificate, "utf8");
-  const certificate = parseCertificate(new X509Certificate(pem).raw);
+  const certificate = parseCertificate(credentials.certificate);
   return [
     good("files", "they can be read, the key fits, the chain leads to an authority in --ca-cert"),
+    ...credentials.leftOut.map((text) => warning("left out", text, "Remove it, or correct it.")),
     purposeFinding(certificate, now),
     expiryFinding(certificate, now),
     identityFinding(certificate),

@@ -60,6 +60,7 @@ export class Reloading {
       "credentials",
       `${credentials.certificate} (${credentialsSource}): ${found}`,
     );
+    this.#nameLeftOut(this.generation.credentials);
     if (policy.file !== null) this.#log.write("I", "policy", `${policy.file}: in use`);
     const warn = (of: Validity): void => {
       this.#log.write("W", "credentials", expiryText(of, Date.now()));
@@ -84,6 +85,12 @@ export class Reloading {
 
   readonly ending = (): boolean => this.#stopped;
 
+  #nameLeftOut({ leftOut }: Credentials): void {
+    for (const line of leftOut.slice(0, leftOutShownMax)) this.#log.write("W", "credentials", line);
+    const more = leftOut.length - leftOutShownMax;
+    if (more > 0) this.#log.write("W", "credentials", `${more} more are not used`);
+  }
+
   #credentialStore(): CredentialStore {
     return new CredentialStore({
       files: this.#config.credentials,
@@ -91,6 +98,7 @@ export class Reloading {
         this.generation.takeCredentials(credentials);
         this.#counts.credential("replaced");
         this.#log.write("I", "credentials", `replaced: ${describeCredentials(credentials)}`);
+        this.#nameLeftOut(credentials);
       },
       kept: (reason) => {
         this.#counts.credential("kept");
@@ -149,3 +157,6 @@ function expiryText({ notBefore, notAfter }: Validity, now: number): string {
   const percent = Math.floor((100 * (notAfter - now)) / (notAfter - notBefore));
   return `the certificate expires at ${at}: ${percent} % of its time is left. Is it being renewed?`;
 }
+
+/** Of what stands in the files and is not used: `check` names all of it. */
+const leftOutShownMax = 20;

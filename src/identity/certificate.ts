@@ -3,6 +3,7 @@ import { createHash } from "node:crypto";
 
 import { quote, shorten } from "../log/escape.ts";
 import { bytesOf, childrenOf, malformed, oidOf, readDer, tagOf, timeOf, type Node } from "./der.ts";
+import { readGeneralNames, type GeneralName } from "./general-names.ts";
 import { parseSpiffeId, spiffeFault, type SpiffeId } from "./spiffe-id.ts";
 
 export type PeerCertificate = {
@@ -41,7 +42,7 @@ export type PeerIdentity = {
 
 /** Reads a certificate. Throws CERTIFICATE_INVALID for all that is malformed, doubled or too large. */
 export function parseCertificate(der: Uint8Array): PeerCertificate {
-  if (der.length > certificateBytesMax) throw malformed("a certificate of at most 64 KiB");
+  if (der.length > certificateBytesMax) throw malformed("a certificate of at most 100 KiB");
   const fields = [...childrenOf(childrenOf(readDer(der))[0])];
   if (fields[0] !== undefined && tagOf(fields[0]) === 0) fields.shift();
   const [, , , validity, subject] = fields;
@@ -49,7 +50,7 @@ export function parseCertificate(der: Uint8Array): PeerCertificate {
   const names = namesOf(extensions.get(oids.subjectAltName));
   return {
     uris: textsOf(names, generalName.uri),
-    ips: names.filter((name) => tagOf(name) === generalName.ip).map(ipOf),
+    ips: names.filter(({ tag }) => tag === generalName.ip).map(ipOf),
     dnsNames: textsOf(names, generalName.dns),
     notBefore: timeOf(childrenOf(validity)[0]),
     notAfter: timeOf(childrenOf(validity)[1]),
@@ -116,26 +117,23 @@ function extensionsOf(tagged: Node | undefined): ReadonlyMap<string, Uint8Array>
   return found;
 }
 
-function namesOf(extension: Uint8Array | undefined): readonly Node[] {
+function namesOf(extension: Uint8Array | undefined): readonly GeneralName[] {
   if (extension === undefined) return [];
-  const names = childrenOf(readDer(extension));
-  if (names.length > namesMax) throw malformed("at most 256 names");
-  return names;
+  return readGeneralNames(extension);
 }
 
 /** IA5String: a byte above 127 or a NUL is nobody's name (CVE-2009-2408, CVE-2021-44532). */
-function textsOf(names: readonly Node[], tag: number): readonly string[] {
+function textsOf(names: readonly GeneralName[], tag: number): readonly string[] {
+  const decoder = new TextDecoder("latin1");
   return names
-    .filter((name) => tagOf(name) === tag)
-    .map((name) => {
-      const bytes = bytesOf(name);
+    .filter((name) => name.tag === tag)
+    .map(({ bytes }) => {
       if (bytes.some((byte) => byte < 0x20 || byte > 0x7e)) throw malformed("a printable name");
-      return new TextDecoder("latin1").decode(bytes);
+      return decoder.decode(bytes);
     });
 }
 
-function ipOf(name: Node): Uint8Array {
-  const bytes = bytesOf(name);
+function ipOf({ bytes }: GeneralName): Uint8Array {
   if (bytes.length !== 4 && bytes.length !== 16) throw malformed("an address of 4 or 16 bytes");
   return bytes;
 }
@@ -178,6 +176,6 @@ const oids = {
 const generalName = { dns: 2, uri: 6, ip: 7 } as const;
 const signBits = 0x06;
 const booleanType = 1;
-const certificateBytesMax = 65_536;
-const namesMax = 256;
+/** The TLS library takes no longer message with certificates (BoringSSL, SSL_MAX_CERT_LIST_DEFAULT). */
+const certificateBytesMax = 102_400;
 const nameLengthMax = 64;

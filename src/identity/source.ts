@@ -1,21 +1,38 @@
 /** Credentials from files: all of it checked before it is used, each failure naming its option. */
 import { readFileSync } from "node:fs";
-import { createPrivateKey, X509Certificate, type KeyObject } from "node:crypto";
+import type { X509Certificate } from "node:crypto";
 
 import type { CredentialFiles } from "../config.ts";
-import { ProxyError } from "../errors.ts";
-import { identityOf, parseCertificate, type PeerIdentity } from "./certificate.ts";
+import { isSelfSigned, orderedChain, pathOf, subjectOf } from "./chain.ts";
+import { chainFault, unrootedText, type ChainFault } from "./chain-fault.ts";
+import { certificatesOf, type Certificates, type FileCertificate } from "./certificate-file.ts";
+import {
+  identityOf,
+  parseCertificate,
+  type PeerCertificate,
+  type PeerIdentity,
+} from "./certificate.ts";
+import { invalid, type Named } from "./credentials-error.ts";
+import { assertUsable, fits, keysOf, type FileKey } from "./key-file.ts";
+import { pemOf } from "./pem.ts";
 
 /** PEM texts that were parsed and fit together. */
 export type Credentials = {
+  /** Ours, then those above it in the order of issuance. */
   readonly certificatePem: string;
   readonly keyPem: string;
   readonly trustBundlePem: string;
+  /** Ours, as DER. */
+  readonly certificate: Uint8Array;
   /** Milliseconds since 1970: from when on, and until when, the certificate is valid. */
   readonly notBefore: number;
   readonly notAfter: number;
   /** Who we are. */
   readonly identity: PeerIdentity;
+  /** What peers would not like about the chain, as far as it can be read from it. The TLS library decides. */
+  readonly doubt: ChainFault | null;
+  /** What stands in the files and is not used, a line each. */
+  readonly leftOut: readonly string[];
 };
 
 /**
@@ -23,115 +40,113 @@ export type Credentials = {
  * option. `now` in milliseconds since 1970.
  */
 export function loadCredentials(files: CredentialFiles, now: number): Credentials {
-  const chain = certificatesOf("--cert", files.certificate);
-  const keyPem = read("--key", files.key);
-  const bundle = certificatesOf("--ca-cert", files.trustBundle);
-  const leaf = parse("--cert", files.certificate, () => parseCertificate(chain.first.raw));
-  if (now > leaf.notAfter)
-    throw invalid("--cert", files.certificate, `it has expired at ${iso(leaf.notAfter)}: renew it`);
-  if (now < leaf.notBefore)
-    throw invalid(
-      "--cert",
-      files.certificate,
-      `it is not valid before ${iso(leaf.notBefore)}: is the clock right?`,
-    );
-  if (!chain.first.checkPrivateKey(keyOf(files.key, keyPem)))
-    throw invalid(
-      "--key",
-      files.key,
-      `it is not the key of the certificate ${files.certificate} (--cert)`,
-    );
-  if (!leadsTo(chain.all, bundle.all))
-    throw invalid(
-      "--cert",
-      files.certificate,
-      `it does not lead to a self-signed authority in ${files.trustBundle} (--ca-cert)`,
-    );
+  const certificate = { option: "--cert", path: files.certificate };
+  const key = { option: "--key", path: files.key };
+  const trustBundle = { option: "--ca-cert", path: files.trustBundle };
+  const found = certificatesIn(certificate, files.certificate === files.key);
+  const keys = keysOf(key, read(key));
+  const bundle = certificatesIn(trustBundle, false);
+  const { own, ownKey } = fitting(certificate, found, { keys, named: key });
+  assertCurrent(certificate, own.certificate, now);
+  assertUsable(key, ownKey);
+  const { chain, strangers } = orderedChain(own.certificate, certificatesFrom(found));
   return {
-    certificatePem: chain.text,
-    keyPem,
-    trustBundlePem: bundle.text,
-    notBefore: leaf.notBefore,
-    notAfter: leaf.notAfter,
-    identity: identityOf(leaf),
+    certificatePem: pemsOf(chain),
+    keyPem: ownKey.pem,
+    trustBundlePem: pemsOf(certificatesFrom(bundle)),
+    ...leafFacts(certificate, own.certificate),
+    doubt: chainDoubt({ certificate, trustBundle }, chain, certificatesFrom(bundle), now),
+    leftOut: [
+      ...found.leftOut,
+      ...strangers.map((one) => strangerText(certificate, one)),
+      ...bundle.leftOut,
+    ],
   };
 }
 
-type Certificates = {
-  readonly text: string;
-  readonly first: X509Certificate;
-  readonly all: readonly X509Certificate[];
-};
-
-/** Every block has to parse: one bad authority that is left out in silence is an outage later. */
-function certificatesOf(option: string, path: string): Certificates {
-  const text = read(option, path);
-  const blocks = text.match(certificateBlock) ?? [];
-  const all = blocks.map((block) => parse(option, path, () => new X509Certificate(block)));
-  const [first] = all;
-  if (text.split(certificateBegin).length - 1 > all.length)
-    throw invalid(option, path, "it ends in the middle of a certificate");
-  if (first === undefined) throw invalid(option, path, "no PEM certificate in it");
-  return { text: blocks.join("\n"), first, all };
+function certificatesIn(named: Named, withKey: boolean): Certificates {
+  return certificatesOf(named, read(named), (label) => withKey && !label.includes("CERTIFICATE"));
 }
 
-function keyOf(path: string, text: string): KeyObject {
-  return parse("--key", path, () => createPrivateKey(text));
-}
-
-/**
- * Follows issuers through chain and bundle to a self-signed certificate of the bundle: the TLS library takes
- * nothing less, so a bundle of intermediates alone would refuse every peer.
- */
-function leadsTo(chain: readonly X509Certificate[], bundle: readonly X509Certificate[]): boolean {
-  const known = [...bundle, ...chain];
-  let current = chain[0];
-  for (let step = 0; step <= known.length && current !== undefined; step += 1) {
-    const subject = current;
-    if (signedBy(subject, subject)) return bundle.some((one) => one.raw.equals(subject.raw));
-    current = known.find((one) => signedBy(subject, one));
+/** The first certificate that a key fits: others may stand before it. */
+function fitting(
+  named: Named,
+  { all }: Certificates,
+  { keys, named: keyNamed }: { readonly keys: readonly FileKey[]; readonly named: Named },
+): { readonly own: FileCertificate; readonly ownKey: FileKey } {
+  for (const own of all) {
+    const ownKey = keys.find((key) => fits(key, own.certificate));
+    if (ownKey !== undefined) return { own, ownKey };
   }
-  return false;
+  throw invalid(keyNamed, `it is not the key of the certificate ${named.path} (--cert)`);
 }
 
-/** An issuer whose key the TLS library cannot read (Ed448, say) has signed nothing that it would accept. */
-function signedBy(subject: X509Certificate, issuer: X509Certificate): boolean {
-  try {
-    return subject.checkIssued(issuer) && subject.verify(issuer.publicKey);
-  } catch {
-    return false;
-  }
+function assertCurrent(named: Named, { raw }: X509Certificate, now: number): void {
+  const { notBefore, notAfter } = parsed(named, raw);
+  if (now > notAfter) throw invalid(named, `it has expired at ${iso(notAfter)}: renew it`);
+  if (now >= notBefore) return;
+  const text = `it is not valid before ${iso(notBefore)}: is the clock right?`;
+  throw invalid(named, text, { validFrom: notBefore });
 }
 
-function read(option: string, path: string): string {
-  try {
-    return readFileSync(path, "utf8");
-  } catch (error) {
-    const code = error instanceof Error && "code" in error ? String(error.code) : "";
-    throw invalid(option, path, readFailures.get(code) ?? `it cannot be read: ${code}`, error);
-  }
+function leafFacts(
+  named: Named,
+  { raw }: X509Certificate,
+): Pick<Credentials, "certificate" | "notBefore" | "notAfter" | "identity"> {
+  const leaf = parsed(named, raw);
+  const { notBefore, notAfter } = leaf;
+  return { certificate: raw, notBefore, notAfter, identity: identityOf(leaf) };
 }
 
 /** The library's own words may quote the file, so they go to the cause and not to the log. */
-function parse<T>(option: string, path: string, act: () => T): T {
+function parsed(named: Named, raw: Uint8Array): PeerCertificate {
   try {
-    return act();
+    return parseCertificate(raw);
   } catch (error) {
-    const wanted = option === "--key" ? "unencrypted PEM private key" : "PEM certificate";
-    throw invalid(option, path, `it holds no readable ${wanted}`, error);
+    throw invalid(named, "it holds no readable PEM certificate", { cause: error });
   }
 }
 
-function invalid(option: string, path: string, why: string, cause?: unknown): ProxyError {
-  return new ProxyError("CREDENTIALS_INVALID", `${option} ${path}: ${why}`, { cause });
+/** Throws CREDENTIALS_INVALID for a chain that leads to no root in the bundle. */
+function chainDoubt(
+  { certificate, trustBundle }: { readonly certificate: Named; readonly trustBundle: Named },
+  chain: readonly X509Certificate[],
+  bundle: readonly X509Certificate[],
+  now: number,
+): ChainFault | null {
+  const path = pathOf(chain, bundle, now);
+  if (path.isWhole) return chainFault(path, now);
+  const roots = bundle.filter(isSelfSigned);
+  const why = unrootedText(path, bundle, { roots, bundlePath: trustBundle.path });
+  const text = `it does not lead to a self-signed authority in ${trustBundle.path} (--ca-cert): ${why}`;
+  throw invalid(certificate, text);
+}
+
+function certificatesFrom({ all }: Certificates): readonly X509Certificate[] {
+  return all.map(({ certificate }) => certificate);
+}
+
+function pemsOf(all: readonly X509Certificate[]): string {
+  return all.map(({ raw }) => pemOf("CERTIFICATE", raw)).join("\n");
+}
+
+function strangerText({ option, path }: Named, certificate: X509Certificate): string {
+  return `${option} ${path}: ${subjectOf(certificate)} is not sent: it has issued nothing of our chain`;
+}
+
+function read(named: Named): string {
+  try {
+    return readFileSync(named.path, "latin1");
+  } catch (error) {
+    const code = error instanceof Error && "code" in error ? String(error.code) : "";
+    throw invalid(named, readFailures.get(code) ?? `it cannot be read: ${code}`, { cause: error });
+  }
 }
 
 function iso(time: number): string {
   return new Date(time).toISOString();
 }
 
-const certificateBegin = "-----BEGIN CERTIFICATE-----";
-const certificateBlock = /-----BEGIN CERTIFICATE-----[\s\S]*?-----END CERTIFICATE-----/g;
 const readFailures = new Map<string, string>([
   ["ENOENT", "there is no such file"],
   ["EACCES", "it may not be read by this user"],

@@ -4,7 +4,7 @@ import { CertificateCache } from "../identity/certificate-cache.ts";
 import type { PeerCertificate } from "../identity/certificate.ts";
 import type { Stream } from "../net/stream.ts";
 import type { Expectation } from "../policy/authorize.ts";
-import { verifyPeer, type PeerVerdict } from "./verify.ts";
+import { untrusted, verifyPeer, type PeerVerdict } from "./verify.ts";
 
 /** `role` is the peer's. */
 export function judgePeer(
@@ -13,15 +13,18 @@ export function judgePeer(
   handshakeError: string | null,
   expect: Expectation,
 ): PeerVerdict {
-  const certificate = certificateOf(stream);
+  const raw = stream.socket?.getPeerX509Certificate()?.raw;
+  const stranger = untrusted(role, handshakeError);
+  // Reading thousands of names takes milliseconds, which any stranger could ask for.
+  if (stranger !== null && raw !== undefined && raw.length > strangerBytesMax) return stranger;
+  const certificate = certificateOf(raw);
   if (certificate instanceof ProxyError)
     return { kind: "refuse", reason: "malformed-certificate", detail: certificate.message };
   return verifyPeer({ role, handshakeError, certificate, expect, now: Date.now() });
 }
 
 /** Null without a certificate; a ProxyError for one that cannot be read, which is the peer's mistake. */
-function certificateOf(stream: Stream): PeerCertificate | ProxyError | null {
-  const raw = stream.socket?.getPeerX509Certificate()?.raw;
+function certificateOf(raw: Buffer | undefined): PeerCertificate | ProxyError | null {
   if (raw === undefined) return null;
   try {
     return known.read(raw);
@@ -31,4 +34,5 @@ function certificateOf(stream: Stream): PeerCertificate | ProxyError | null {
   }
 }
 
+const strangerBytesMax = 16_384;
 const known = new CertificateCache();

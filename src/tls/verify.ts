@@ -35,11 +35,18 @@ export function verifyPeer(evidence: PeerEvidence): PeerVerdict {
     return refuse("authority-as-leaf", "certificate may sign others or revoke them (key usage)");
   if (!hasPurpose(certificate, role))
     return refuse("wrong-purpose", `certificate is not meant for a ${role} (extended key usage)`);
-  if (!isGoodChain(evidence.handshakeError, role))
-    return refuse("untrusted-chain", chainText(evidence.handshakeError ?? ""));
+  const stranger = untrusted(role, evidence.handshakeError);
+  if (stranger !== null) return stranger;
   const identity = identityOf(certificate);
   const refusal = authorize(identity, expect);
   return refusal === null ? { kind: "accept", identity } : { kind: "refuse", ...refusal };
+}
+
+/**
+ * The refusal of a certificate that no CA of ours vouches for, null if one does: what needs no look into the certificate.
+ */
+export function untrusted(role: "server" | "client", code: string | null): PeerVerdict | null {
+  return isGoodChain(code, role) ? null : refuse("untrusted-chain", chainText(code ?? ""));
 }
 
 /** A handshake that failed on the way has no certificate either: then its own error says more. */

@@ -78,7 +78,9 @@ test.each(["PKCS#8", "traditional"] as const)(
     const flags = filesOf({ ...texts, key: encrypted(texts.key, form) });
     const { code, stderr } = await pod.run([...executable(), ...flags]);
     expect(code).toBe(1);
-    expect(stderr).toMatch(/--key \S+\/key: it holds no readable unencrypted PEM private key\n$/);
+    expect(stderr).toMatch(
+      /--key \S+\/key: it holds no readable unencrypted PEM private key: it is encrypted\. openssl pkey -in FILE -out NEW decrypts it\n$/,
+    );
   },
 );
 

@@ -72,7 +72,7 @@ const causes: readonly Cause[] = [
   {
     name: "the key is of a kind that TLS does not use",
     spoil: writeUnusable,
-    says: /--cert \S+, --key \S+: the TLS library does not take them: UNSUPPORTED_ALGORITHM/,
+    says: /--key \S+: the TLS library does not take them: its curve is secp224r1\. Use EC P-256/,
   },
   { name: "the certificate has expired", defect: { expired: true }, says: /--cert .*has expired/ },
   { name: "the certificate is tomorrow's", defect: { early: true }, says: /--cert .*not valid/ },

@@ -82,6 +82,19 @@ export const spellings: Readonly<Record<string, (pem: string) => string>> = {
     `Bag Attributes\n    friendlyName: web\nKey Attributes: <No>\n${pem}`,
   "without an end of the last line": (pem) => pem.trimEnd(),
   "with empty lines around it": (pem) => `\n\n${pem}\n\n`,
+  "with CR": (pem) => pem.replaceAll("\n", "\r"),
+  "with a byte order mark": (pem) => `\uFEFF${pem}`,
+  "with a byte order mark before each block": (pem) =>
+    pem.replaceAll("-----BEGIN", "\uFEFF-----BEGIN"),
+  "with white space at the ends of lines": (pem) => pem.replaceAll("\n", " \t\n"),
+  "with base64 in one line": (pem) =>
+    pem.replaceAll(/(?<=-----\n)[^-]+(?=\n-----END)/g, (base64) => base64.replaceAll("\n", "")),
+  "without a line end between blocks": (pem) =>
+    pem.replaceAll("-----\n-----BEGIN", "----------BEGIN"),
+  "with text that speaks of its markers": (pem) =>
+    `# each begins with -----BEGIN CERTIFICATE----- and ends with -----END CERTIFICATE-----\n${pem}`,
+  "with text of another encoding between blocks": (pem) =>
+    pem.replaceAll("-----BEGIN", "Zertifizierungsstelle M\u00FCnchen:\n-----BEGIN"),
 };
 
 /** A directory in which the files lie as a platform lays them. */

@@ -71,5 +71,14 @@ test("a certificate that stops early, or goes on too long, is refused", () => {
   const der = leaf({ commonName: "x" });
   expect(() => parseCertificate(der.subarray(0, -1))).toThrow();
   expect(() => parseCertificate(new Uint8Array([...der, 0]))).toThrow();
-  expect(() => parseCertificate(new Uint8Array(70_000))).toThrow("64 KiB");
+  expect(() => parseCertificate(new Uint8Array(110_000))).toThrow("100 KiB");
+});
+
+test.each([4096, 4097])("of %d names at most 4,096 are read", (count) => {
+  const dnsNames = Array.from({ length: count }, (_, index) => `n${index}.test`);
+  const { certificatePem } = issueLeaf(issueAuthority("many"), { dnsNames });
+  const read = (): number =>
+    parseCertificate(new X509Certificate(certificatePem).raw).dnsNames.length;
+  if (count > 4096) expect(read).toThrow("at most 4,096 names");
+  else expect(read()).toBe(count);
 });

@@ -74,7 +74,7 @@ test.each(["PKCS#8", "traditional"] as const)(
   (form) => {
     const key = encrypted(plain.key, form);
     expect(() => load({ ...plain, key })).toThrow(
-      /^--key \S+tls\.key: it holds no readable unencrypted PEM private key$/,
+      /^--key \S+tls\.key: it holds no readable unencrypted PEM private key: it is encrypted\. openssl pkey -in FILE -out NEW decrypts it$/,
     );
   },
 );

@@ -1,0 +1,77 @@
+/** The private key of a PEM file, and words for keys that cannot be used. Pure. */
+import { createPrivateKey, type KeyObject, type X509Certificate } from "node:crypto";
+
+import { invalid, type Named } from "./credentials-error.ts";
+import { foreignFormat } from "./foreign-format.ts";
+import { pemBlocks, pemOf, type PemBlock } from "./pem.ts";
+
+export type FileKey = { readonly key: KeyObject; readonly pem: string };
+
+/** All keys of the file, one at least. Throws CREDENTIALS_INVALID. */
+export function keysOf(named: Named, text: string): readonly FileKey[] {
+  const blocks = pemBlocks(text);
+  const keys = blocks.filter(({ label }) => keyLabels.has(label));
+  if (keys.length > 0) return keys.map((block) => keyOf(named, block));
+  const labels = blocks.map(({ label }) => label);
+  throw invalid(named, withWords(unreadable, foreignFormat(text, labels)));
+}
+
+/** The TLS library takes these only: its words for others say nothing. */
+export function assertUsable(named: Named, { key }: FileKey): void {
+  const curve = key.asymmetricKeyDetails?.namedCurve;
+  if (curve === undefined || curves.has(curve)) return;
+  throw invalid(named, `the TLS library does not take them: its curve is ${curve}. ${usable}`);
+}
+
+export function fits({ key }: FileKey, certificate: X509Certificate): boolean {
+  try {
+    return certificate.checkPrivateKey(key);
+  } catch {
+    return false; // Of a curve that nothing here can read.
+  }
+}
+
+function keyOf(named: Named, block: PemBlock): FileKey {
+  const { label, line, bytes } = block;
+  if (block.encrypted || label === "ENCRYPTED PRIVATE KEY")
+    throw invalid(
+      named,
+      `${unreadable}: it is encrypted. openssl pkey -in FILE -out NEW decrypts it`,
+    );
+  if (bytes === null) throw invalid(named, `${unreadable}: the block in line ${line} is not whole`);
+  const pem = pemOf(label, bytes);
+  try {
+    return { key: createPrivateKey(pem), pem };
+  } catch (error) {
+    throw invalid(named, withWords(unreadable, kindWords(bytes)), { cause: error });
+  }
+}
+
+/** For kinds that the library cannot even read. */
+function kindWords(der: Uint8Array): string | null {
+  const hex = der.toHex();
+  const [, kind] = unknownKinds.find(([oid]) => hex.includes(oid)) ?? [];
+  return kind === undefined ? null : `the TLS library does not know ${kind}. ${usable}`;
+}
+
+function withWords(text: string, words: string | null): string {
+  return words === null ? text : `${text}: ${words}`;
+}
+
+const keyLabels = new Set([
+  "PRIVATE KEY",
+  "EC PRIVATE KEY",
+  "RSA PRIVATE KEY",
+  "ENCRYPTED PRIVATE KEY",
+]);
+const curves = new Set(["prime256v1", "secp384r1", "secp521r1"]);
+/** Object identifiers as DER, in hexadecimal. */
+const unknownKinds = [
+  ["06052b8104000a", "the curve secp256k1"],
+  ["06092b24030302080101", "brainpool curves"],
+  ["06082a811ccf5501822d", "the curve SM2"],
+  ["06032b6571", "Ed448"],
+  ["06092a864886f70d01010a", "keys for RSA-PSS alone"],
+] as const;
+const unreadable = "it holds no readable unencrypted PEM private key";
+const usable = "Use EC P-256, P-384 or P-521, Ed25519, or RSA of 2048 bits or more";
