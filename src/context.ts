@@ -7,7 +7,8 @@ import type { Config, Limits } from "./config.ts";
 import type { Generation } from "./generation/generation.ts";
 import { insideMark } from "./intercept/marks.ts";
 import type { Log } from "./log/log.ts";
-import type { SocketAddress } from "./net/address.ts";
+import { seldom } from "./log/seldom.ts";
+import { formatSocketAddress, type SocketAddress } from "./net/address.ts";
 import { portsInUse, Rotation, type Ports } from "./net/ports.ts";
 import { formOf, type SocketForm } from "./net/socket-form.ts";
 import type { Rules } from "./policy/rules.ts";
@@ -66,7 +67,7 @@ export function makeContext(
     ledger,
     limits,
     originator: originatorOf(generation, limits, form),
-    source: { ...sourceOf(config, generation, limits), standing },
+    source: { ...sourceOf(config, generation, limits), standing, reserved: warnOfReserved(log) },
     rules: () => generation.rules,
     probes: config.fixed.probes,
     terminating: () => generation.terminating,
@@ -93,7 +94,7 @@ function sourceOf(
   { fixed }: Config,
   generation: Generation,
   limits: Limits,
-): Omit<Source, "standing"> {
+): Omit<Source, "standing" | "reserved"> {
   return {
     form: formOf(limits, insideMark(fixed.mark)),
     limits,
@@ -104,6 +105,15 @@ function sourceOf(
   };
 }
 
+function warnOfReserved(log: Log): Source["reserved"] {
+  return seldom((client) => {
+    const text = `an application here does not see the port of ${formatSocketAddress(client)}, which is below `;
+    log.write("W", "inbound", text + reservedRemedy);
+  });
+}
+
+const reservedRemedy =
+  "net.ipv4.ip_unprivileged_port_start: add NET_BIND_SERVICE to the container's capabilities (AmbientCapabilities= in systemd)";
 /** For clients whose own port is not kept: in none of the ranges of their proxies. */
 const sparePorts: Ports = { first: 25_000, last: 32_767 };
 /** For the wire. Below lie the ports that servers listen on. */

@@ -12,9 +12,10 @@ import { hasRoutingOf } from "./intercept/snapshot.ts";
 import { kernelSenses, type Senses } from "./intercept/watch.ts";
 import { SystemCallError } from "./native/errno.ts";
 import * as native from "./native/native.ts";
-import { capability, effectiveCapabilities } from "./native/privileges.ts";
+import { capability, hasCapability } from "./native/privileges.ts";
 import { formatSocketAddress } from "./net/address.ts";
 import { credentialsRefused } from "./net/listener.ts";
+import { firstUnprivilegedPort } from "./net/ports.ts";
 import type { SocketForm } from "./net/socket-form.ts";
 import { openHearing } from "./netlink/monitor.ts";
 import { named, openPlaces } from "./serving.ts";
@@ -53,7 +54,7 @@ export function giveUpPrivileges(
         notices: { rules: openHearing("rules") },
         interception: textOf(interception),
       },
-      [capability.netRaw],
+      keptCapabilities(),
       command,
     );
   } catch (error) {
@@ -62,6 +63,13 @@ export function giveUpPrivileges(
     const text = `--privileges dropped: ${error.message}. It keeps CAP_NET_RAW: add that, or say --privileges kept.${left}`;
     throw new ProxyError("START_FAILED", text, { cause: error });
   }
+}
+
+/** CAP_NET_BIND_SERVICE only where it is there and needed: for clients whose source port is a reserved one. */
+function keptCapabilities(): readonly number[] {
+  const { netRaw, netBindService } = capability;
+  const needed = firstUnprivilegedPort() > 1 && hasCapability(netBindService);
+  return needed ? [netRaw, netBindService] : [netRaw];
 }
 
 /** False where the right to do it was given up already. */
@@ -94,7 +102,7 @@ export function standingRules(
 ): Rules {
   if (config.rules === "external") return externalRules(interception);
   if (handed === null) return { rules: install(interception), senses: kernelSenses };
-  if ((effectiveCapabilities() >> BigInt(capability.netAdmin)) & 1n)
+  if (hasCapability(capability.netAdmin))
     throw new ProxyError("START_FAILED", "--privileges dropped: CAP_NET_ADMIN is still there");
   if (handed.interception !== textOf(interception) || !hasRoutingOf(planOf(interception)))
     throw new ProxyError(

@@ -38,8 +38,12 @@ export async function serveInbound(downstream: Intercepted, context: Context): P
     const heard = await hear(downstream.stream, context.limits.handshakeMsMax);
     if (heard.kind === "refuse") return record.refuse(heard);
 
-    const attempts = attemptsOf(factsOf(downstream, heard.told, context));
-    const application = await reach(downstream, attempts, { ...context.source, named: record });
+    const attempts = attemptsOf(
+      factsOf(downstream, context, { heard, plain: peer.kind === "plain" }),
+    );
+    const { source } = context;
+    const form = { ...source.form, neighbour: record.identity !== null };
+    const application = await reach(downstream, attempts, { ...source, form, named: record });
     if (application.kind === "failed") {
       fail(record, application);
       return;
@@ -63,12 +67,15 @@ function fail(record: ConnectionRecord, { detail }: { readonly detail: string })
 
 function factsOf(
   { peer, original }: Intercepted,
-  told: Told | null,
   { rules, source }: Context,
+  {
+    heard: { told },
+    plain,
+  }: { readonly heard: { readonly told: Told | null }; readonly plain: boolean },
 ): Facts {
   const now = rules();
   return {
-    mode: now.sourceMode(original.port),
+    mode: now.sourceMode(original.port, plain),
     wire: peer,
     told,
     original,

@@ -47,15 +47,17 @@ export function setKeepAlive(
   times: {
     readonly idleSeconds: number;
     readonly intervalSeconds: number;
-    readonly probes: number;
+    /** Null for the namespace's own number, tcp_keepalive_probes. */
+    readonly probes: number | null;
   },
 ): void {
-  for (const [level, name, value] of [
+  const options: (readonly [level: number, name: number, value: number])[] = [
     [solSocket, soKeepAlive, 1],
     [ipprotoTcp, tcpKeepIdle, times.idleSeconds],
     [ipprotoTcp, tcpKeepInterval, times.intervalSeconds],
-    [ipprotoTcp, tcpKeepCount, times.probes],
-  ] as const)
+  ];
+  if (times.probes !== null) options.push([ipprotoTcp, tcpKeepCount, times.probes]);
+  for (const [level, name, value] of options)
     check("setsockopt(SO_KEEPALIVE)", shim.tproxy_set_integer(fd, level, name, value));
 }
 
@@ -65,6 +67,20 @@ export function setUserTimeout(fd: number, milliseconds: number): void {
     "setsockopt(TCP_USER_TIMEOUT)",
     shim.tproxy_set_integer(fd, ipprotoTcp, tcpUserTimeout, milliseconds),
   );
+}
+
+/** Leaves urgent data where it stands among the other bytes: socket(7), SO_OOBINLINE. Accepted sockets inherit it. */
+export function setUrgentInline(fd: number): void {
+  check("setsockopt(SO_OOBINLINE)", shim.tproxy_set_integer(fd, solSocket, soOobInline, 1));
+}
+
+/**
+ * Sends packets as a neighbour does, with 255 hops left: ip(7), IP_TTL; ipv6(7), IPV6_UNICAST_HOPS. Accepted sockets
+ * inherit it.
+ */
+export function setHopsOfNeighbour(fd: number, of: Family): void {
+  const [level, name] = of === family.inet ? [solIp, ipTtl] : [ipprotoIpv6, ipv6UnicastHops];
+  check("setsockopt(IP_TTL)", shim.tproxy_set_integer(fd, level, name, 255));
 }
 
 /**
@@ -200,14 +216,17 @@ const tcpKeepCount = 6;
 const tcpQuickAck = 12;
 const tcpUserTimeout = 18;
 const ipprotoIpv6 = 41;
+const ipv6UnicastHops = 16;
 const ipv6Only = 26;
 const sockStream = 1;
 const solIp = 0;
+const ipTtl = 2;
 const ipBindAddressNoPort = 24;
 const ipLocalPortRange = 51;
 const solSocket = 1;
 const soReuseAddress = 2;
 const soKeepAlive = 9;
+const soOobInline = 10;
 const soMark = 36;
 const eagain = 11;
 const einprogress = 115;

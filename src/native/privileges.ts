@@ -15,6 +15,10 @@ export function effectiveCapabilities(): bigint {
   return BigInt(`0x${mask ?? "0"}`);
 }
 
+export function hasCapability(number: number): boolean {
+  return ((effectiveCapabilities() >> BigInt(number)) & 1n) === 1n;
+}
+
 /**
  * Gives up all capabilities but these, for good, and becomes this executable anew with the same arguments: execve(2).
  * Descriptors that were told to stay open stay. Returns only by throwing SystemCallError.

@@ -18,9 +18,10 @@ export type Dialing = { readonly fd: number };
 
 /** Begins to connect, from where `origin` says. Throws SystemCallError when the kernel refuses at once (no route, EMFILE). */
 export function beginDial(address: SocketAddress, of: SocketForm, origin: Origin): Dialing {
-  const fd = native.openStream(address.family === 4 ? native.family.inet : native.family.inet6);
+  const family = address.family === 4 ? native.family.inet : native.family.inet6;
+  const fd = native.openStream(family);
   try {
-    form(fd, of);
+    form(fd, of, family);
     bindOrigin(fd, origin);
     native.beginConnect(fd, encodeSocketAddress(address));
   } catch (error) {

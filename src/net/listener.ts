@@ -11,7 +11,7 @@ import {
   peerAddress,
   type OriginalDestination,
 } from "./original-destination.ts";
-import { form, type SocketForm } from "./socket-form.ts";
+import { form as formSocket, type SocketForm } from "./socket-form.ts";
 import { Stream } from "./stream.ts";
 
 /** One diverted connection, as accepted: a leg that is not TLS is paused, one of TLS is about to shake hands. */
@@ -56,7 +56,9 @@ export function openDiverted(
   options: { readonly form: SocketForm; readonly backlogMax: number },
   kind: Takes["kind"],
 ): number {
-  const fd = openListening(address, options, true);
+  // A plain one speaks to applications here, for servers that have been verified.
+  const form = { ...options.form, neighbour: kind === "plain" };
+  const fd = openListening(address, { ...options, form }, true);
   // What a dying proxy has not relayed yet is cut, too. A TLS peer is to hear why it is refused: net/stream.ts.
   if (kind !== "tls") native.setResetOnClose(fd, true);
   return fd;
@@ -155,7 +157,7 @@ export function openListening(
     native.setReuseAddress(fd);
     if (of === native.family.inet6) native.setIpv6Only(fd, transparent);
     if (transparent) native.setTransparent(fd, of);
-    form(fd, options.form);
+    formSocket(fd, options.form, of);
     native.bind(fd, encodeSocketAddress(address));
     native.listen(fd, options.backlogMax);
   } catch (error) {

@@ -9,6 +9,12 @@ export function ephemeralPorts(): Ports {
   return parsePorts(readOrEmpty(`${settings}/ip_local_port_range`));
 }
 
+/** Ports below it want CAP_NET_BIND_SERVICE: ip(7), ip_unprivileged_port_start. */
+export function firstUnprivilegedPort(): number {
+  const text = readOrEmpty(`${settings}/ip_unprivileged_port_start`).trim();
+  return text === "" ? 1024 : Number(text);
+}
+
 /** "32768\t60999\n". */
 export function parsePorts(text: string): Ports {
   const [first = 0, last = 0] = text.trim().split(/\s+/).map(Number);

@@ -67,7 +67,11 @@ export function explainInbound(question: Question, rules: Rules, fixed: Fixed): 
   const whom = demands.map((demand) => `  the client, with TLS, ${demandText(demand)}`);
   const anybody = "  the client, with TLS, may be anybody whom --ca-cert vouches for";
   const source = sourceModeOf(rules.policy, address.port);
-  const seen = `  the application sees ${sourceTexts[source.value]} (${source.value}, ${source.origin})`;
+  const plain = rules.sourceMode(address.port, true);
+  const takesPlain = mode.value === "permissive" || mode.value === "audit";
+  const ofPlain =
+    takesPlain && plain !== source.value ? `; in cleartext ${sourceTexts[plain]}` : "";
+  const seen = `  the application sees ${sourceTexts[source.value]} (${source.value}, ${source.origin})${ofPlain}`;
   return withPeer([...lines, ...(whom.length > 0 ? whom : [anybody]), seen], question, demands);
 }
 

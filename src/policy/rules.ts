@@ -43,8 +43,13 @@ export class Rules {
     return this.policy.inbound.preserveSource.value !== "off";
   }
 
-  sourceMode(port: number): SourceMode {
-    return sourceModeOf(this.policy, port).value;
+  /**
+   * `plain`: for a client that speaks plain text. Unless somebody has written otherwise that one keeps its address alone,
+   * which leaves the application its own: what it names as its address is for the client to use (FTP, SIP).
+   */
+  sourceMode(port: number, plain: boolean): SourceMode {
+    const { value, origin } = sourceModeOf(this.policy, port);
+    return plain && origin === "default" ? "ip" : value;
   }
 
   /** Whether the kernel is to hand over connections to this destination. */

@@ -27,6 +27,8 @@ export const sourceReasons = [
   "wire-port",
   /** Somebody between has changed the client's address. */
   "address-differs",
+  /** The client's port is below 1024, and the proxy has not CAP_NET_BIND_SERVICE. */
+  "reserved-port",
   /** Another connection has the same addresses and ports. */
   "same-tuple",
   /** The client is this pod. */

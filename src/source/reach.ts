@@ -4,6 +4,8 @@ import { addressKey, portedAs, type SocketAddress } from "../net/address.ts";
 import { settle, tryDial, watch, type DialLimits } from "../net/dial.ts";
 import { describeFault } from "../net/fault.ts";
 import type { Intercepted } from "../net/listener.ts";
+import type { Origin } from "../net/origin.ts";
+import { firstUnprivilegedPort } from "../net/ports.ts";
 import type { SocketForm } from "../net/socket-form.ts";
 import type { Stream } from "../net/stream.ts";
 import type { Attempt, Kept, SourceReason } from "./attempts.ts";
@@ -24,6 +26,8 @@ export type ReachOptions = {
   readonly limits: DialLimits;
   /** Whose name the application has not answered. */
   readonly silent: SilentClients;
+  /** Hears of a client's port that may not be bound here. */
+  readonly reserved: (client: SocketAddress) => void;
 };
 
 /** Under which name the application is being reached, from before the kernel knows of it. */
@@ -59,6 +63,8 @@ export async function reach(
     }
     failed = { kind: "failed", detail: describeFault(dialed) };
     const reason = reasonOf(dialed, attempt, original);
+    if (reason === "reserved-port" && attempt.origin.kind === "client")
+      options.reserved(attempt.origin.address);
     if (reason === null || downstream.stream.closed) return failed;
     why = reason === "no-answer" ? reason : (why ?? reason);
   }
@@ -89,13 +95,19 @@ async function dial(
 /** What of the way is to blame; null: nothing is. A refusal at its own address is the application's. */
 function reasonOf(
   fault: string,
-  { kept, to }: Attempt,
+  { kept, to, origin }: Attempt,
   original: SocketAddress,
 ): SourceReason | null {
   if (kept === "none" || fault === "CANCELED") return null;
   if (fault === "ECONNREFUSED") return to === original ? null : "one-address";
   if (fault === "ETIMEDOUT") return "no-answer";
+  if (fault === "EACCES" && isReserved(origin)) return "reserved-port";
   return fault === "EADDRINUSE" || fault === "EADDRNOTAVAIL" ? "same-tuple" : "kernel";
+}
+
+/** EACCES of bind(2) is the port's; that of connect(2) a route's. */
+function isReserved(origin: Origin): boolean {
+  return origin.kind === "client" && origin.address.port < firstUnprivilegedPort();
 }
 
 /**

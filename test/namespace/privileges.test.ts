@@ -12,6 +12,7 @@ import { metricOnce, readyz, readyzOnce } from "../support/status.ts";
 
 const netRaw = 1n << 13n;
 const netAdmin = 1n << 12n;
+const netBindService = 1n << 10n;
 
 /** A field of /proc/<pid>/status, of every thread. */
 function statusOf({ pid }: Running, field: string): bigint {
@@ -33,11 +34,17 @@ async function pair(...options: readonly string[]): Promise<Mesh> {
   return mesh;
 }
 
-test("dropped: what is left is NET_RAW, for good, and the same process carries on", async () => {
-  const mesh = await pair("--privileges", "dropped");
-  for (const proxy of mesh.proxies) {
+test("dropped: what is left is NET_RAW, and the right to reserved ports where there are any, for good", async () => {
+  const mesh = Mesh.create();
+  await mesh.a.run(["sysctl", "-qw", "net.ipv4.ip_unprivileged_port_start=0"]);
+  await mesh.b.run(["sysctl", "-qw", "net.ipv4.ip_unprivileged_port_start=1024"]);
+  await mesh.startProxies("--privileges", "dropped");
+  for (const pod of [mesh.a, mesh.b])
+    await serveHttp(pod, 8000, pod === mesh.a ? "from a" : "from b");
+  for (const [index, proxy] of mesh.proxies.entries()) {
+    const left = index === 0 ? netRaw : netRaw | netBindService;
     for (const field of ["CapEff", "CapPrm", "CapInh", "CapAmb"])
-      expect([field, statusOf(proxy, field)]).toEqual([field, netRaw]);
+      expect([field, statusOf(proxy, field)]).toEqual([field, left]);
     expect(statusOf(proxy, "NoNewPrivs")).toBe(1n);
     const environment = readFileSync(`/proc/${proxy.pid}/cmdline`, "utf8");
     expect(environment).toContain("--privileges\0dropped");

@@ -65,6 +65,7 @@ test.each([
   ["10.0.0.1:8080", "has to be spiffe://cluster.local/ns/default/sa/web (p.yaml:5)"],
   ["10.0.0.1:9090", "plain text as well (permissive, p.yaml:6)"],
   ["10.0.0.1:9091", "plain text as well, and the log says from whom (audit, p.yaml:7)"],
+  ["10.0.0.1:9090", "(ip-port, default); in cleartext the client's address"],
   ["10.0.0.1:22", "in clear, as without the proxy (passthrough, p.yaml:8)"],
   ["10.0.0.1:15020", "in clear: it is the port of --status-address"],
   ["127.0.0.1:80", "never"],

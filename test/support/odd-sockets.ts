@@ -1,0 +1,37 @@
+/** Applications in pods whose sockets have unusual options: odd-socket.ts. */
+import type { Pod, Running } from "./pods.ts";
+
+/** socket(7), ip(7), ipv6(7) as numbers: "level:name", what follows is the value. */
+export const inline = "1:10:1";
+export const boundTo = (device: string): string => `1:25=${device}`;
+export const marked = (mark: number): string => `1:36:${mark}`;
+/** Sends as a neighbour and hears nobody else: RFC 5082. */
+export const neighbours = { 4: "0:2:255,0:21:255", 6: "41:16:255,41:73:255" } as const;
+export const fromPort = (port: number): string => `port=${port}`;
+
+export type Place = { readonly host: string; readonly port: number };
+
+/** Answers with what it has heard, as hex. */
+export async function serveOdd(
+  pod: Pod,
+  { host, port }: Place,
+  ...options: readonly string[]
+): Promise<Running> {
+  const running = pod.start(["bun", script, "serve", host, String(port), options.join(",")]);
+  await running.says(/serving/);
+  return running;
+}
+
+/** What was heard at the other end, as hex, or "refused", or "silent". `says`: hex, an urgent part with "!" before it. */
+export async function askOdd(
+  pod: Pod,
+  { host, port }: Place,
+  says: string,
+  ...options: readonly string[]
+): Promise<string> {
+  const command = ["bun", script, "ask", host, String(port), options.join(","), says];
+  const { stdout, stderr } = await pod.run(command);
+  return stdout.trim() + stderr.trim();
+}
+
+const script = `${import.meta.dir}/odd-socket.ts`;
