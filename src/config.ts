@@ -22,6 +22,8 @@ export type Config = {
   readonly confirmMsMax: number | null;
   /** Whether everything that relaying does not need is given up once the rules stand. */
   readonly privileges: "kept" | "dropped";
+  /** What becomes of connections from before the start that are in cleartext and would be refused now. */
+  readonly preexisting: "leave" | "reset";
   /** external: others put the rules in place, and take them away. */
   readonly rules: "own" | "external";
   /** How this program is started, for starting it anew. */

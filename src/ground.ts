@@ -5,23 +5,29 @@ import { openStatus } from "./admin/server.ts";
 import type { Config, Interception } from "./config.ts";
 import { ProxyError } from "./errors.ts";
 import { handOver, type Handover } from "./handover/handover.ts";
+import type { Generation } from "./generation/generation.ts";
+import { refusedInCleartext } from "./generation/refused-in-cleartext.ts";
 import { distantRules, distantSenses } from "./intercept/distant.ts";
 import { install, type Installed } from "./intercept/install.ts";
+import { listeningPorts, type Tuple } from "./intercept/open-before.ts";
 import { planOf } from "./intercept/plan.ts";
+import { packTuples, settlePreexisting } from "./intercept/preexisting.ts";
 import { hasRoutingOf } from "./intercept/snapshot.ts";
 import { kernelSenses, type Senses } from "./intercept/watch.ts";
+import { reportPreexisting } from "./lifecycle/preexisting.ts";
+import type { Log } from "./log/log.ts";
 import { SystemCallError } from "./native/errno.ts";
 import * as native from "./native/native.ts";
 import { capability, hasCapability } from "./native/privileges.ts";
 import { formatSocketAddress } from "./net/address.ts";
 import { credentialsRefused } from "./net/listener.ts";
-import { firstUnprivilegedPort } from "./net/ports.ts";
+import { ephemeralPorts, firstUnprivilegedPort } from "./net/ports.ts";
 import type { SocketForm } from "./net/socket-form.ts";
 import { openHearing } from "./netlink/monitor.ts";
 import { named, openPlaces } from "./serving.ts";
 
 /** Sockets as they are opened, or were handed to us. */
-export type Sockets = Omit<Handover, "notices" | "interception">;
+export type Sockets = Pick<Handover, "places" | "status">;
 
 /** Throws START_FAILED; what is open already is on `undo`. */
 export function openSockets(config: Config, form: SocketForm, undo: DisposableStack): Sockets {
@@ -43,7 +49,7 @@ export function openSockets(config: Config, form: SocketForm, undo: DisposableSt
 export function giveUpPrivileges(
   interception: Interception,
   sockets: Sockets,
-  { tls, command }: { readonly tls: TLSOptions; readonly command: readonly string[] },
+  { tls, command, settle }: GivingUp,
 ): never {
   assertTaken(tls);
   const rules = install(interception);
@@ -51,6 +57,7 @@ export function giveUpPrivileges(
     handOver(
       {
         ...sockets,
+        preexisting: packTuples(settle(rules)),
         notices: { rules: openHearing("rules") },
         interception: textOf(interception),
       },
@@ -70,6 +77,29 @@ function keptCapabilities(): readonly number[] {
   const { netRaw, netBindService } = capability;
   const needed = firstUnprivilegedPort() > 1 && hasCapability(netBindService);
   return needed ? [netRaw, netBindService] : [netRaw];
+}
+
+type GivingUp = {
+  readonly tls: TLSOptions;
+  readonly command: readonly string[];
+  /** Right after the rules were put in place: returns the connections that are left in cleartext. */
+  readonly settle: (rules: Installed) => readonly Tuple[];
+};
+
+/** Leaves or resets what is in cleartext from before the rules, and logs it. What it returns throws START_FAILED. */
+export function settling(
+  { fixed, preexisting }: Config,
+  { generation, log }: { readonly generation: Generation; readonly log: Log },
+): GivingUp["settle"] {
+  return (rules) => {
+    const ends = { listening: listeningPorts(), ephemeral: ephemeralPorts() };
+    const refused = refusedInCleartext(generation.rules.policy, fixed, ends);
+    const found = settlePreexisting(rules, { mode: preexisting, refused });
+    reportPreexisting(found, refused, (text, count) => {
+      log.write("W", "proxy", text, { preexisting: count });
+    });
+    return found.left;
+  };
 }
 
 /** False where the right to do it was given up already. */

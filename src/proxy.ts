@@ -6,7 +6,7 @@ import { Metrics } from "./accounting/metrics.ts";
 import { measureProcess } from "./accounting/process-metrics.ts";
 import { serveStatus } from "./admin/server.ts";
 import { descriptorReserve, type Config, type Interception, type Limits } from "./config.ts";
-import { makeContext } from "./context.ts";
+import { makeContext, type Context } from "./context.ts";
 import { ProxyError } from "./errors.ts";
 import { isDiverted } from "./generation/becomes-diverted.ts";
 import { takenBy, type Generation } from "./generation/generation.ts";
@@ -14,6 +14,7 @@ import { Reloading } from "./generation/reloading.ts";
 import {
   openSockets,
   giveUpPrivileges,
+  settling,
   standingRules,
   type Rules,
   type Sockets,
@@ -24,11 +25,13 @@ import type { Installed } from "./intercept/install.ts";
 import { RuleKeeper } from "./intercept/keeper.ts";
 import { ownMark } from "./intercept/marks.ts";
 import { listeningPorts, type Tuple } from "./intercept/open-before.ts";
+import { unpackTuples } from "./intercept/preexisting.ts";
 import type { RuleWatch } from "./intercept/watch.ts";
 import { watchAges } from "./lifecycle/age.ts";
 import { readTracked, watchTracked } from "./lifecycle/conntrack.ts";
 import { drain, type DrainEnd } from "./lifecycle/drain.ts";
 import { watchIdle } from "./lifecycle/idle.ts";
+import { PreexistingWatch } from "./lifecycle/preexisting.ts";
 import { trimWhenIdle } from "./lifecycle/trim.ts";
 import { Readiness } from "./lifecycle/readiness.ts";
 import type { Log } from "./log/log.ts";
@@ -66,12 +69,11 @@ export function startProxy(config: Config, log: Log, handed: Handover | null): P
   const { standing } = state;
   const context = makeContext(config, generation, { log, metrics, limits, form, standing });
   const { ledger } = context;
-  undo.defer(() => {
-    context.source.silent.stop();
-    ledger.terminateAll();
-  });
+  undo.defer(endingAll(context));
   const interception = interceptionOf(generation.rules.policy, config.fixed);
-  const sockets = socketsOf({ config, form, tls: context.terminating }, interception, handed);
+  const settle = settling(config, { generation, log });
+  const foundation = { config, form, tls: context.terminating, settle };
+  const sockets = socketsOf(foundation, interception, handed);
   undo.defer(measureSurroundings(log, metrics));
   undo.defer(watchLives(ledger, limits));
   undo.defer(startStatus(sockets.status, state));
@@ -84,6 +86,7 @@ export function startProxy(config: Config, log: Log, handed: Handover | null): P
   unlessWatched.defer(() => {
     if (rules.isOurs) rules.remove();
   });
+  state.watchPreexisting(handed === null ? settle(rules) : unpackTuples(handed.preexisting));
   const keeper = keepRules(ground, { log, metrics, ledger }, () =>
     isDiverted(generation.rules, config.fixed, listeningPorts()),
   );
@@ -115,15 +118,23 @@ export function startProxy(config: Config, log: Log, handed: Handover | null): P
   };
 }
 
+function endingAll({ source, ledger }: Context): () => void {
+  return () => {
+    source.silent.stop();
+    ledger.terminateAll();
+  };
+}
+
 type Standing = {
   readonly config: Config;
   readonly form: SocketForm;
   readonly tls: () => TLSOptions;
+  readonly settle: (installed: Installed) => readonly Tuple[];
 };
 
 /** Those that were handed over, or new ones; where privileges are to be dropped, it ends here and begins anew. */
 function socketsOf(
-  { config, form, tls }: Standing,
+  { config, form, tls, settle }: Standing,
   interception: Interception,
   handed: Handover | null,
 ): Sockets {
@@ -132,7 +143,7 @@ function socketsOf(
   const sockets = openSockets(config, form, undo);
   if (config.privileges === "dropped") {
     const { command } = config;
-    takenBy(config, () => giveUpPrivileges(interception, sockets, { tls: tls(), command }));
+    takenBy(config, () => giveUpPrivileges(interception, sockets, { tls: tls(), command, settle }));
   }
   undo.move();
   return sockets;
@@ -144,6 +155,7 @@ class State {
   readonly metrics: Metrics;
   listeners: readonly Listener[] = [];
   watch: RuleWatch | null = null;
+  preexisting = new PreexistingWatch([]);
   draining = false;
   /** Whether applications' answers to clients come to us; they do before that is watched. */
   readonly standing = (of: 4 | 6): boolean => this.watch?.leadsBack(of) ?? true;
@@ -156,6 +168,8 @@ class State {
       "when the certificate expires",
       () => notAfter() / 1000,
     );
+    const help = "connections from before the start that are still open in cleartext";
+    metrics.gauge("preexisting_cleartext_connections", help, () => this.preexisting.count);
     metrics.gauge("rules_intact", "1 if the rules stand as they were written", () =>
       Number(this.watch?.intact ?? false),
     );
@@ -167,6 +181,16 @@ class State {
       () => this.#ruled(),
     ])
       this.readiness.require(condition);
+  }
+
+  watchPreexisting(left: readonly Tuple[]): void {
+    this.preexisting = new PreexistingWatch(left);
+  }
+
+  /** What /readyz says besides, ready or not. */
+  get notes(): readonly string[] {
+    const { note } = this.preexisting;
+    return note === null ? [] : [note];
   }
 
   #listening(): string | null {
@@ -181,10 +205,12 @@ class State {
 }
 
 /** Returns what ends it. */
-function startStatus(fd: number, { readiness, metrics }: State): () => void {
+function startStatus(fd: number, state: State): () => void {
+  const { readiness, metrics } = state;
   const server = serveStatus({
     fd,
     readiness: () => readiness.reasons,
+    notes: () => state.notes,
     metrics: async () => ({
       status: 200,
       type: metrics.contentType,

@@ -14,6 +14,8 @@ export type StatusOptions = {
   readonly fd: number;
   /** What stands between the proxy and readiness: an empty list means ready. */
   readonly readiness: () => readonly string[];
+  /** What is worth knowing and keeps nothing from being ready. */
+  readonly notes: () => readonly string[];
   readonly metrics: () => Promise<Answer>;
 };
 
@@ -122,7 +124,10 @@ async function answerOf(
       return text(200, "ok");
     case "/readyz": {
       const missing = options.readiness();
-      return missing.length === 0 ? text(200, "ready") : text(503, missing.join("\n"));
+      const notes = options.notes();
+      return missing.length === 0
+        ? text(200, ["ready", ...notes].join("\n"))
+        : text(503, [...missing, ...notes].join("\n"));
     }
     case "/metrics":
       return await options.metrics();

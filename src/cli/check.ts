@@ -22,6 +22,7 @@ import {
   type Wanted,
 } from "../check/machine.ts";
 import { findNeighbours } from "../check/neighbours.ts";
+import { findPreexisting } from "../check/preexisting.ts";
 import { findProbes } from "../check/probes.ts";
 import type { PolicySource } from "../config.ts";
 import { ProxyError } from "../errors.ts";
@@ -35,16 +36,21 @@ import {
   addLimitOptions,
   addListenOptions,
   addPolicyOptions,
+  addPreexistingOption,
   type CredentialFlags,
   type InterceptionFlags,
   type LimitFlags,
+  type PreexistingFlags,
 } from "./options.ts";
-import { findCredentials, fixedOf, policySourceOf } from "./configuration.ts";
+import { findCredentials, fixedOf, policySourceOf, preexistingOf } from "./configuration.ts";
 import { notesOf } from "./notes.ts";
 import { addProbeOptions } from "./probes.ts";
 import { selfCommand } from "./self.ts";
 
-type CheckFlags = CredentialFlags & InterceptionFlags & LimitFlags & { readonly json?: boolean };
+type CheckFlags = CredentialFlags &
+  InterceptionFlags &
+  LimitFlags &
+  PreexistingFlags & { readonly json?: boolean };
 
 export function checkCommand(program: Command): void {
   const command = program.command("check");
@@ -53,6 +59,7 @@ export function checkCommand(program: Command): void {
   addCredentialOptions(command);
   addPolicyOptions(command);
   addInterceptionOptions(command);
+  addPreexistingOption(command);
   addProbeOptions(command);
   addListenOptions(command);
   addLimitOptions(command);
@@ -92,6 +99,7 @@ function policyFinding(source: PolicySource): {
 function sectionsOf(flags: CheckFlags, command: Command): readonly Section[] {
   const source = policySourceOf(flags, command, process.env, false);
   const { policy, finding } = policyFinding(source);
+  const mode = preexistingOf(flags, source.care !== null, "own");
   const fixed = fixedOf(flags, process.env);
   const notes = notesOf(source, fixed, process.env);
   const { statusAddress, connections: connectionsMax } = flags;
@@ -115,7 +123,11 @@ function sectionsOf(flags: CheckFlags, command: Command): readonly Section[] {
     { title: "Ports", findings: findPorts(wanted) },
     {
       title: "Network namespace",
-      findings: [...findSettings(), ...findNeighbours(planOf(interceptionOf(policy, fixed)))],
+      findings: [
+        ...findSettings(),
+        ...findPreexisting(policy, fixed, mode),
+        ...findNeighbours(planOf(interceptionOf(policy, fixed))),
+      ],
     },
   ];
 }

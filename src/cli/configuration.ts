@@ -21,7 +21,13 @@ import type { Policy, PortRule, SourceMode, Sourced } from "../policy/policy.ts"
 import { apiServersOf } from "./api-server.ts";
 import { probesOf } from "./probes.ts";
 import { selfCommand } from "./self.ts";
-import type { CredentialFlags, InterceptionFlags, LimitFlags, RunFlags } from "./options.ts";
+import type {
+  CredentialFlags,
+  InterceptionFlags,
+  LimitFlags,
+  PreexistingFlags,
+  RunFlags,
+} from "./options.ts";
 
 /** Throws ProxyError (USAGE). `command` tells where its options come from. */
 export function configOf(flags: RunFlags, command: Command, environment: Environment): Config {
@@ -40,6 +46,7 @@ export function configOf(flags: RunFlags, command: Command, environment: Environ
     removeRulesOnExit,
     privileges: privilegesOf(flags, removeRulesOnExit, policy.care !== null),
     rules: flags.rules,
+    preexisting: preexistingOf(flags, policy.care !== null, flags.rules),
     command: [...selfCommand(), ...process.argv.slice(2)],
     confirmMsMax: flags.confirm ?? null,
     limits: limitsOf(flags),
@@ -70,6 +77,17 @@ function privilegesOf(
   if (privileges === "dropped" && need !== undefined)
     throw new ProxyError("USAGE", `${need} wants --privileges kept`);
   return privileges;
+}
+
+/** Throws ProxyError (USAGE) where the rules are others' to put in place, and with them the choice. */
+export function preexistingOf(
+  { preexisting }: PreexistingFlags,
+  isHost: boolean,
+  rules: RunFlags["rules"],
+): "leave" | "reset" {
+  if (rules === "external" && preexisting !== undefined)
+    throw new ProxyError("USAGE", preexistingExternal);
+  return preexisting ?? (isHost || rules === "external" ? "leave" : "reset");
 }
 
 export type Environment = Readonly<Record<string, string | undefined>>;
@@ -246,4 +264,6 @@ const credentialsHelp =
   "(SPIFFE, cert-manager, openssl), or try `tls-tproxy demo` first, which makes throw-away ones.";
 const droppedExternal =
   "--privileges dropped does not go with --rules external: give the container NET_RAW alone";
+const preexistingExternal =
+  "--preexisting does not go with --rules external: say it to tls-tproxy rules --apply";
 const sshPort = 22;

@@ -42,6 +42,8 @@ export type CredentialFlags = {
   readonly tlsMin: "1.2" | "1.3";
 };
 
+export type PreexistingFlags = { readonly preexisting?: "leave" | "reset" };
+
 export type RunFlags = InterceptionFlags & {
   readonly v: number;
   readonly logFormat: "text" | "json";
@@ -51,7 +53,8 @@ export type RunFlags = InterceptionFlags & {
   readonly privileges?: "kept" | "dropped";
   readonly rules: "own" | "external";
 } & CredentialFlags &
-  LimitFlags;
+  LimitFlags &
+  PreexistingFlags;
 
 /** Milliseconds and counts; null is "none". */
 export type LimitFlags = {
@@ -162,6 +165,19 @@ export function addListenOptions(command: Command): void {
     parse: values.statusAddress,
     default: [values.statusAddress(":15020"), ":15020"],
   });
+}
+
+/** Right after `addInterceptionOptions`: it stands in the same group of the help. */
+export function addPreexistingOption(command: Command): void {
+  add(
+    command,
+    "--preexisting <how>",
+    "cleartext connections from before the start: leave or reset",
+    {
+      parse: values.oneOf("leave", "reset"),
+      shown: "leave on a host, reset in a pod",
+    },
+  );
 }
 
 export function addLimitOptions(command: Command): void {

@@ -9,6 +9,7 @@ import { demoCommands } from "./demo.ts";
 import { describeOption } from "./options.ts";
 import { manifestCommand } from "./manifest.ts";
 import { policyCommand } from "./policy.ts";
+import { readyCommand } from "./ready.ts";
 import { rulesCommand } from "./rules.ts";
 import { runCommand } from "./run.ts";
 import { selftestCommand, versionCommand } from "./selftest.ts";
@@ -41,6 +42,7 @@ export function makeProgram(): Command {
   rulesCommand(program);
   confirmCommand(program);
   checkCommand(program);
+  readyCommand(program);
   policyCommand(program);
   whyCommand(program);
   selftestCommand(program);

@@ -1,28 +1,37 @@
 /** `tproxy rules`: the rules without the proxy, to look at, to put in place, to take away. */
 import { Option, type Command } from "commander";
 
+import type { Fixed, PolicySource } from "../config.ts";
 import { ProxyError } from "../errors.ts";
 import { judgedPolicy, loadPolicy } from "../generation/policy-file.ts";
+import { refusedInCleartext } from "../generation/refused-in-cleartext.ts";
 import { install, remove } from "../intercept/install.ts";
+import { listeningPorts } from "../intercept/open-before.ts";
+import { settlePreexisting } from "../intercept/preexisting.ts";
 import { isListening } from "../intercept/running.ts";
 import { planText } from "../intercept/nft-text.ts";
 import { planOf } from "../intercept/plan.ts";
+import { reportPreexisting } from "../lifecycle/preexisting.ts";
+import { ephemeralPorts } from "../net/ports.ts";
 import { interceptionOf } from "../policy/interception.ts";
-import { fixedOf, policySourceOf } from "./configuration.ts";
+import { fixedOf, policySourceOf, preexistingOf } from "./configuration.ts";
 import {
   addInterceptionOptions,
   addListenOptions,
   addPolicyOptions,
+  addPreexistingOption,
   type InterceptionFlags,
+  type PreexistingFlags,
 } from "./options.ts";
 import { addProbeOptions } from "./probes.ts";
 
-type RulesFlags = InterceptionFlags & {
-  readonly print?: boolean;
-  readonly apply?: boolean;
-  readonly remove?: boolean;
-  readonly force?: boolean;
-};
+type RulesFlags = InterceptionFlags &
+  PreexistingFlags & {
+    readonly print?: boolean;
+    readonly apply?: boolean;
+    readonly remove?: boolean;
+    readonly force?: boolean;
+  };
 
 export function rulesCommand(program: Command): void {
   const command = program.command("rules");
@@ -35,6 +44,7 @@ export function rulesCommand(program: Command): void {
   command.addOption(new Option("--force", "remove them even while a proxy serves them"));
   addPolicyOptions(command);
   addInterceptionOptions(command);
+  addPreexistingOption(command);
   addProbeOptions(command);
   addListenOptions(command);
   command.action((flags: RulesFlags) => {
@@ -49,11 +59,23 @@ function act(flags: RulesFlags, command: Command): void {
   const fixed = fixedOf(flags, process.env);
   if (flags.print === true)
     process.stdout.write(planText(planOf(interceptionOf(loadPolicy(source), fixed))));
-  if (flags.apply === true) install(interceptionOf(judgedPolicy(source, null), fixed));
+  if (flags.apply === true) apply(flags, source, fixed);
   if (flags.remove === true) {
     if (flags.force !== true) assertNoProxy(fixed.tcpPort);
     remove(planOf(interceptionOf(source.base, fixed)));
   }
+}
+
+/** The SPIFFE ID of a certificate has no part in what is intercepted. */
+function apply(flags: RulesFlags, source: PolicySource, fixed: Fixed): void {
+  const policy = judgedPolicy(source, null);
+  const installed = install(interceptionOf(policy, fixed));
+  const ends = { listening: listeningPorts(), ephemeral: ephemeralPorts() };
+  const refused = refusedInCleartext(policy, fixed, ends);
+  const mode = preexistingOf(flags, source.care !== null, "own");
+  reportPreexisting(settlePreexisting(installed, { mode, refused }), refused, (text) => {
+    process.stderr.write(`tls-tproxy: ${text}\n`);
+  });
 }
 
 /** Throws START_FAILED: what applications have to say on connections that are diverted would go on in clear. */

@@ -15,6 +15,7 @@ import {
   addListenOptions,
   addOtherOptions,
   addPolicyOptions,
+  addPreexistingOption,
   type RunFlags,
 } from "./options.ts";
 import { notesOf, type Note } from "./notes.ts";
@@ -26,6 +27,7 @@ export function runCommand(program: Command): void {
   addCredentialOptions(program);
   addPolicyOptions(program);
   addInterceptionOptions(program);
+  addPreexistingOption(program);
   addProbeOptions(program);
   addListenOptions(program);
   addLimitOptions(program);

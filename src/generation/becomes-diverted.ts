@@ -44,7 +44,7 @@ export function isDiverted(
 
 type Destination = Pick<SocketAddress, "bytes" | "family" | "port">;
 
-function destinationOf({ destination, destinationPort }: Tuple): Destination {
+export function destinationOf({ destination, destinationPort }: Tuple): Destination {
   return {
     bytes: destination,
     family: destination.length === 4 ? 4 : 6,

@@ -9,6 +9,8 @@ export type Handover = {
   readonly status: number;
   /** Sockets that hear of changes of the rules. */
   readonly notices: Handed;
+  /** Connections from before the rules that were left in cleartext: `packTuples`. */
+  readonly preexisting: readonly string[];
   /** What the rules that stand were made of. */
   readonly interception: string;
 };

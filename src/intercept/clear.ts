@@ -2,11 +2,11 @@
 import { readdirSync, readlinkSync } from "node:fs";
 
 import { destroySocket } from "../netlink/diag.ts";
+import { linkIndexOf, listLinks } from "../netlink/route.ts";
 import { family, isErrno, kernel as ours, type Kernel } from "../netlink/socket.ts";
-import { concat } from "../netlink/wire.ts";
 import { SystemCallError } from "../native/errno.ts";
 import type { Connections } from "./lower.ts";
-import { elementOf, readSockets, type Tuple } from "./open-before.ts";
+import { keyOf, keysOf, readSockets, type Tuple } from "./open-before.ts";
 
 export type EndedClear = {
   readonly ended: number;
@@ -23,26 +23,68 @@ export function endClear(
   kept: Connections = new Map(),
   { kernel, sockets }: Sight = { kernel: ours, sockets: theirSockets },
 ): EndedClear {
-  let ended = 0;
-  let refusal: string | null = null;
-  const spared = new Set([...kept.values()].flat().map((fields) => concat(...fields).toHex()));
+  const spared = keysOf(kept);
   const found = listed(() => {
     const wanted = fits();
     return sockets().filter((one) => !spared.has(keyOf(one)) && wanted(one));
   });
-  if (typeof found === "string") return { ended, refusal: found };
-  for (const tuple of found) {
-    try {
-      using socket = kernel(family.diag);
-      socket.send([destroySocket(tuple)]);
-      ended += 1;
-    } catch (error) {
-      if (!(error instanceof SystemCallError)) throw error;
-      // ENOENT: it has gone by itself.
-      if (!isErrno(error, "ENOENT")) refusal ??= error.message;
+  if (typeof found === "string") return { ended: 0, refusal: found };
+  const { ended, refusal } = endSockets(found, kernel);
+  return { ended: ended.length, refusal };
+}
+
+export type EndedSockets = {
+  readonly ended: readonly Tuple[];
+  /** Those that the kernel did not end, though they are there. */
+  readonly refused: readonly Tuple[];
+  readonly refusal: string | null;
+};
+
+/** Ends these by RST. One that has gone by itself is in neither list. */
+export function endSockets(tuples: readonly Tuple[], kernel: Kernel = ours): EndedSockets {
+  const ended: Tuple[] = [];
+  const refused: Tuple[] = [];
+  let refusal: string | null = null;
+  const interfaces = tuples.length === 0 ? [] : boundInterfaces(kernel);
+  for (const tuple of tuples) {
+    const end = endSocket(tuple, interfaces, kernel);
+    if (end === "ended") ended.push(tuple);
+    else if (end !== "gone") {
+      refused.push(tuple);
+      refusal ??= end.refusal;
     }
   }
-  return { ended, refusal };
+  return { ended, refused, refusal };
+}
+
+/** The kernel finds a socket that is bound to an interface by that one's index only: inet_hashtables.h, INET_MATCH. */
+function endSocket(
+  tuple: Tuple,
+  interfaces: readonly number[],
+  kernel: Kernel,
+): "ended" | "gone" | { readonly refusal: string } {
+  for (const boundTo of [0, ...interfaces]) {
+    try {
+      using socket = kernel(family.diag);
+      socket.send([destroySocket(tuple, boundTo)]);
+      return "ended";
+    } catch (error) {
+      if (!(error instanceof SystemCallError)) throw error;
+      if (!isErrno(error, "ENOENT")) return { refusal: error.message };
+    }
+  }
+  return "gone";
+}
+
+/** Of all interfaces here. None where the kernel does not tell. */
+export function boundInterfaces(kernel: Kernel = ours): readonly number[] {
+  try {
+    using socket = kernel(family.route);
+    return socket.exchange([listLinks()]).map(({ payload }) => linkIndexOf(payload));
+  } catch (error) {
+    if (error instanceof SystemCallError) return [];
+    throw error;
+  }
 }
 
 type Sight = { readonly kernel: Kernel; readonly sockets: () => readonly Tuple[] };
@@ -57,22 +99,16 @@ function listed(sockets: Sight["sockets"]): readonly Tuple[] | string {
   }
 }
 
-/** Connections that are not ours, and have begun. */
-function theirSockets(): readonly Tuple[] {
-  const own = ownSockets();
+/** Connections that are not of the process `pid`, and have begun. */
+export function theirSockets(pid: number | "self" = "self"): readonly Tuple[] {
+  const own = socketsOf(pid);
   return readSockets().filter(({ isOpening, inode }) => !isOpening && !own.has(inode));
 }
 
-/** As the kernel keeps it in a set: fields of a concatenation begin at multiples of four. */
-function keyOf(tuple: Tuple): string {
-  return elementOf(tuple)
-    .map((field) => field.toHex().padEnd(Math.ceil(field.length / 4) * 8, "0"))
-    .join("");
-}
-
-/** Inodes of the sockets that this process holds: proc(5), fd. */
-function ownSockets(): ReadonlySet<string> {
-  const inodes = readdirSync("/proc/self/fd").map((fd) => inodeOf(`/proc/self/fd/${fd}`));
+/** Inodes of the sockets that a process holds: proc(5), fd. */
+function socketsOf(pid: number | "self"): ReadonlySet<string> {
+  const folder = `/proc/${pid}/fd`;
+  const inodes = readdirSync(folder).map((fd) => inodeOf(`${folder}/${fd}`));
   return new Set(inodes.filter((inode) => inode !== ""));
 }
 

@@ -18,6 +18,8 @@ export function distantRules(interception: Interception, why: string): Installed
   return {
     plan: () => plan,
     isOurs: false,
+    openBefore: new Map(),
+    forget: refuse,
     hold: refuse,
     change: refuse,
     repair: refuse,

@@ -13,7 +13,7 @@ import {
   type Request,
 } from "../netlink/socket.ts";
 import { changeBatch, tableBatch, type Connections } from "./lower.ts";
-import { readOpenConnections } from "./open-before.ts";
+import { keyOf, keyOfFields, readOpenConnections, type Tuple } from "./open-before.ts";
 import { closedOf, gateOf, heldOf, planOf, portsOf, type Plan } from "./plan.ts";
 import { openBefore } from "./sets.ts";
 import { isListening } from "./running.ts";
@@ -21,6 +21,10 @@ import { isListening } from "./running.ts";
 export type Installed = {
   /** Whether we may change them. */
   readonly isOurs: boolean;
+  /** The connections from before the rules that passed on when these rules were put in place. */
+  readonly openBefore: Connections;
+  /** These are no longer known from before the rules: nothing of theirs leaves in cleartext. Throws START_FAILED. */
+  readonly forget: (connections: readonly Tuple[]) => void;
   /** That of the last `change`. */
   readonly plan: () => Plan;
   /** No outbound connection begins that is diverted now, until the next `change`. Throws as that does. */
@@ -48,9 +52,10 @@ export type Installed = {
 export function install(interception: Interception, kernel: Kernel = ours): Installed {
   const plan = planOf(interception);
   using undo = new DisposableStack();
+  let before: Connections;
   try {
     installRouting(kernel, plan, undo);
-    installTable(kernel, plan, interception);
+    before = installTable(kernel, plan, interception);
     removeRules(
       kernel,
       plan,
@@ -68,6 +73,10 @@ export function install(interception: Interception, kernel: Kernel = ours): Inst
   };
   return {
     isOurs: true,
+    openBefore: before,
+    forget: (connections) => {
+      replaceTable(kernel, now.plan, connections);
+    },
     plan: () => now.plan,
     hold: () => {
       become({ ...now, plan: heldOf(now.interception) }, false);
@@ -107,10 +116,10 @@ function changeTable(kernel: Kernel, before: Plan, after: Plan): Connections {
   }
 }
 
-function replaceTable(kernel: Kernel, plan: Plan): Connections {
+function replaceTable(kernel: Kernel, plan: Plan, without: readonly Tuple[] = []): Connections {
   try {
     using socket = kernel(family.netfilter);
-    const kept = keptConnections(socket, plan);
+    const kept = withoutThese(keptConnections(socket, plan), without);
     socket.send(tableBatch(plan, kept));
     return kept;
   } catch (error) {
@@ -206,17 +215,20 @@ function installRouting(kernel: Kernel, plan: Plan, undo: DisposableStack): void
  * A first start stops new connections for a moment, lists those that are open, and lets just these pass from
  * then on. A restart keeps the list that it finds: sockets that the last proxy carried are not to pass in clear.
  */
-function installTable(kernel: Kernel, plan: Plan, interception: Interception): void {
+function installTable(kernel: Kernel, plan: Plan, interception: Interception): Connections {
   using socket = kernel(family.netfilter);
   const comment = commentOf(socket, plan);
   if (comment !== null) {
     assertNoOther(comment, interception);
-    socket.send(tableBatch(plan, keptConnections(socket, plan)));
-    return;
+    const kept = keptConnections(socket, plan);
+    socket.send(tableBatch(plan, kept));
+    return kept;
   }
   socket.send(tableBatch(gateOf(interception), noConnections));
   try {
-    socket.send(tableBatch(plan, readOpenConnections()));
+    const open = readOpenConnections();
+    socket.send(tableBatch(plan, open));
+    return open;
   } catch (error) {
     socket.send(nftables.batch([nftables.deleteTable(plan.table)]));
     throw error;
@@ -256,6 +268,13 @@ function keptConnections(socket: Conversation, plan: Plan): Connections {
     }, "ENOENT");
   }
   return kept;
+}
+
+function withoutThese(kept: Connections, without: readonly Tuple[]): Connections {
+  if (without.length === 0) return kept;
+  const gone = new Set(without.map((tuple) => keyOf(tuple)));
+  const stays = (fields: readonly Uint8Array[]): boolean => !gone.has(keyOfFields(fields));
+  return new Map(Array.from(kept, ([name, all]) => [name, all.filter(stays)]));
 }
 
 /** False if the kernel refuses with one of these names, true if it does not; throws other refusals. */

@@ -9,6 +9,8 @@ import { openBefore } from "./sets.ts";
 export type Tuple = {
   /** Of the socket, for telling whose it is. */
   readonly inode: string;
+  /** Of the user who made the socket. */
+  readonly uid: number;
   /** Has asked for a connection, and nobody has answered: nothing is said yet, and what asks again goes by new rules. */
   readonly isOpening: boolean;
   readonly source: Uint8Array;
@@ -17,7 +19,7 @@ export type Tuple = {
   readonly destinationPort: number;
 };
 
-type Ends = Omit<Tuple, "inode" | "isOpening">;
+type Ends = Omit<Tuple, "inode" | "uid" | "isOpening">;
 
 /** Elements for the sets of open connections. */
 export function readOpenConnections(): Connections {
@@ -54,10 +56,11 @@ export function parseSockets(text: string): readonly Tuple[] {
   const tuples: Tuple[] = [];
   for (const match of text.matchAll(line)) {
     const [, source = "", sourcePort = "", destination = "", destinationPort = ""] = match;
-    const [state, inode = ""] = match.slice(5);
+    const [state, uid = "", inode = ""] = match.slice(5);
     if (state === listening || state === timeWait) continue;
     tuples.push({
       inode,
+      uid: Number(uid),
       isOpening: state === synSent,
       source: addressOf(source),
       sourcePort: Number.parseInt(sourcePort, 16),
@@ -81,8 +84,19 @@ export function elementOf(tuple: Ends): readonly Uint8Array[] {
   return [tuple.source, be16(tuple.sourcePort), tuple.destination, be16(tuple.destinationPort)];
 }
 
-function keyOf(tuple: Ends): string {
-  return elementOf(tuple).join(" ");
+/** As the kernel keeps it in a set: fields of a concatenation begin at multiples of four. */
+export function keyOf(tuple: Ends): string {
+  return keyOfFields(elementOf(tuple));
+}
+
+/** `keyOf` of all that these sets hold. */
+export function keysOf(connections: Connections): ReadonlySet<string> {
+  return new Set([...connections.values()].flat().map(keyOfFields));
+}
+
+/** What the kernel has answered with is one field, whole. */
+export function keyOfFields(fields: readonly Uint8Array[]): string {
+  return fields.map((field) => field.toHex().padEnd(Math.ceil(field.length / 4) * 8, "0")).join("");
 }
 
 function reversed(tuple: Ends): Ends {
@@ -105,7 +119,7 @@ function readOrEmpty(path: string): string {
 }
 
 const line =
-  /^ *\d+: ((?:[0-9A-F]{8}){1,4}):([0-9A-F]{4}) ((?:[0-9A-F]{8}){1,4}):([0-9A-F]{4}) ([0-9A-F]{2}) (?:\S+ +){2}\S+ +\d+ +\d+ +(\d+)/gm;
+  /^ *\d+: ((?:[0-9A-F]{8}){1,4}):([0-9A-F]{4}) ((?:[0-9A-F]{8}){1,4}):([0-9A-F]{4}) ([0-9A-F]{2}) (?:\S+ +){2}\S+ +(\d+) +\d+ +(\d+)/gm;
 const listening = "0A";
 const synSent = "02";
 /** Nobody speaks there any more. */

@@ -10,21 +10,38 @@ export type SocketName = {
   readonly destinationPort: number;
 };
 
-/** Ends a socket: its owner gets ECONNABORTED, the other end RST. -ENOENT if it is gone. Needs CAP_NET_ADMIN. */
-export function destroySocket({
-  source,
-  sourcePort,
-  destination,
-  destinationPort,
-}: SocketName): Request {
+/**
+ * Ends a socket: its owner gets ECONNABORTED, the other end RST. -ENOENT if it is gone, or bound to another interface than
+ * the one with this index. Needs CAP_NET_ADMIN.
+ */
+export function destroySocket(socket: SocketName, boundTo = noInterface): Request {
+  const about = `destroy the socket of port ${socket.sourcePort}`;
+  return { type: destroy, flags: flag.request | flag.ack, body: [nameOf(socket, boundTo)], about };
+}
+
+/** Answers with the socket (`readInode`), or as `destroySocket`. Needs no privileges. */
+export function findSocket(socket: SocketName, boundTo = noInterface): Request {
+  const about = `look for the socket of port ${socket.sourcePort}`;
+  return { type: find, flags: flag.request, body: [nameOf(socket, boundTo)], about };
+}
+
+/** Of an answer to `findSocket`: the socket's inode, 0 for one that no process has; null for another answer. */
+export function readInode(payload: Uint8Array): number | null {
+  if (payload.length < inodeAt + 4) return null;
+  return new DataView(payload.buffer, payload.byteOffset).getUint32(inodeAt, true);
+}
+
+/** struct inet_diag_req_v2. */
+function nameOf(
+  { source, sourcePort, destination, destinationPort }: SocketName,
+  boundTo: number,
+): Uint8Array {
   const family = source.length === 4 ? 2 : 10;
-  const body = concat(
+  return concat(
     concat(u8(family), u8(protocolTcp), u8(0), u8(0), u32(everyState)),
     concat(be16(sourcePort), be16(destinationPort), padded(source), padded(destination)),
-    concat(u32(anyInterface), u32(noCookie), u32(noCookie)),
+    concat(u32(boundTo), u32(noCookie), u32(noCookie)),
   );
-  const about = `destroy the socket of port ${sourcePort}`;
-  return { type: destroy, flags: flag.request | flag.ack, body: [body], about };
 }
 
 /** __be32[4], whatever the family. */
@@ -32,8 +49,11 @@ function padded(address: Uint8Array): Uint8Array {
   return concat(address, new Uint8Array(16 - address.length));
 }
 
+const find = 20;
 const destroy = 21;
+/** struct inet_diag_msg: 4 bytes, the name of 48, then expires, rqueue, wqueue, uid. */
+const inodeAt = 68;
 const protocolTcp = 6;
 const everyState = 0xff_ff_ff_ff;
-const anyInterface = 0;
+const noInterface = 0;
 const noCookie = 0xff_ff_ff_ff;

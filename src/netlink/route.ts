@@ -140,6 +140,16 @@ export function addBridge(name: string): Request {
   return newLink([linkHeader(0, 0, 0), attribute(3, text(name)), info], `add bridge ${name}`);
 }
 
+/** Answers with all links: for `linkIndexOf`. */
+export function listLinks(): Request {
+  return {
+    type: 18,
+    flags: flag.request | flag.dump,
+    body: [new Uint8Array(16)],
+    about: "list links",
+  };
+}
+
 /** Answers with the link; `linkIndexOf` reads it. -ENODEV if there is none. */
 export function getLink(name: string): Request {
   const body = [linkHeader(0, 0, 0), attribute(3, text(name))];

@@ -1,5 +1,6 @@
 /** What is intercepted, in which mode, and who is allowed; every rule knows where it was written. Pure. */
-import { parseCidr, type Cidr } from "../net/cidr.ts";
+import type { SocketAddress } from "../net/address.ts";
+import { addressOf, parseCidr, type Cidr } from "../net/cidr.ts";
 import type { IdPattern } from "./id-pattern.ts";
 
 /**
@@ -90,6 +91,19 @@ export function expectRuleOf(
     if (found === null || sizeOf(rule.to) < sizeOf(found.to)) found = rule;
   }
   return found;
+}
+
+/** Whether the kernel is to hand over connections to this destination. */
+export function isMeshDestination(
+  { outbound }: Policy,
+  { bytes, family, port }: Pick<SocketAddress, "bytes" | "family" | "port">,
+): boolean {
+  const { mesh, exclude, excludePorts } = outbound;
+  const at = addressOf(bytes);
+  const isIn = (ranges: readonly Cidr[]): boolean =>
+    ranges.some((range) => contains(range, at, family));
+  const left = isIn(exclude.value) || isIn(neverIntercepted);
+  return isIn(mesh.value) && !left && !excludePorts.value.includes(port);
 }
 
 export function contains({ family, first, last }: Cidr, address: bigint, of: 4 | 6): boolean {

@@ -6,10 +6,9 @@ import { addressOf } from "../net/cidr.ts";
 import type { Demand, Expectation } from "./authorize.ts";
 import {
   allowOf,
-  contains,
   expectRuleOf,
+  isMeshDestination,
   modeOf,
-  neverIntercepted,
   sourceModeOf,
   type Mode,
   type Policy,
@@ -54,12 +53,7 @@ export class Rules {
 
   /** Whether the kernel is to hand over connections to this destination. */
   diverts(address: Pick<SocketAddress, "bytes" | "family" | "port">): boolean {
-    const { mesh, exclude, excludePorts } = this.policy.outbound;
-    const at = addressOf(address.bytes);
-    const isIn = (ranges: typeof mesh.value): boolean =>
-      ranges.some((range) => contains(range, at, address.family));
-    const left = isIn(exclude.value) || isIn(neverIntercepted);
-    return isIn(mesh.value) && !left && !excludePorts.value.includes(address.port);
+    return isMeshDestination(this.policy, address);
   }
 
   /** Who has to be found at a destination. */

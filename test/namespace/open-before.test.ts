@@ -1,4 +1,4 @@
-/** Connections that were open before the proxy go on in clear, and no others. */
+/** Connections that were open before the proxy go on in cleartext with --preexisting leave, and no others. */
 import { expect, test } from "bun:test";
 
 import { Mesh } from "../support/mesh.ts";
@@ -14,7 +14,7 @@ test.each(["IPv4", "IPv6"])(
     await client.say("before,");
     await server.received(7);
 
-    await mesh.startProxies();
+    await mesh.startProxies("--preexisting", "leave");
     await client.say("started,");
     await server.say("answer");
     expect((await server.received(15)).text).toBe("before,started,");
@@ -22,7 +22,7 @@ test.each(["IPv4", "IPv6"])(
 
     for (const [at, pod] of [mesh.a, mesh.b].entries()) {
       await mesh.proxies[at]?.end("SIGKILL");
-      mesh.proxies[at] = await mesh.proxy(pod);
+      mesh.proxies[at] = await mesh.proxy(pod, ["--preexisting", "leave"]);
     }
     await client.say("again");
     await client.end();
@@ -34,4 +34,5 @@ test.each(["IPv4", "IPv6"])(
     const carried = `tcp_open_total{direction="inbound"}`;
     expect((await metrics(mesh.b)).get(carried)).toBe(1);
   },
+  30_000,
 );

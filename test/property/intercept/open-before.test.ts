@@ -8,10 +8,12 @@ const mapped = Uint8Array.of(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 255, 255);
 const four = fc.uint8Array({ minLength: 4, maxLength: 4 });
 const six = fc.uint8Array({ minLength: 16, maxLength: 16 }).filter((bytes) => bytes[0] !== 0);
 const inode = fc.nat().map(String);
+const uid = fc.nat();
 const isOpening = fc.boolean();
 const tuple = fc.oneof(
   fc.record({
     inode,
+    uid,
     isOpening,
     source: four,
     sourcePort: port,
@@ -20,6 +22,7 @@ const tuple = fc.oneof(
   }),
   fc.record({
     inode,
+    uid,
     isOpening,
     source: six,
     sourcePort: port,
@@ -43,7 +46,7 @@ function shown(of: Tuple, at: number, state: string, asSix = false): string {
   };
   const local = `${host(of.source)}:${hex(of.sourcePort)}`;
   const remote = `${host(of.destination)}:${hex(of.destinationPort)}`;
-  return `${String(at).padStart(4)}: ${local} ${remote} ${state} 00000000:00000000 00:00000000 00000000   0        0 ${of.inode} 1 0`;
+  return `${String(at).padStart(4)}: ${local} ${remote} ${state} 00000000:00000000 00:00000000 00000000 ${String(of.uid).padStart(5)}        0 ${of.inode} 1 0`;
 }
 
 test("connected sockets are read as the kernel shows them, listeners left out", () => {

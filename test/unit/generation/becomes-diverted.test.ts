@@ -22,6 +22,7 @@ function tuple(text: string): Tuple {
   if (source === undefined || destination === undefined) throw new Error(text);
   return {
     inode: "1",
+    uid: 0,
     isOpening: false,
     source: source.bytes,
     sourcePort: source.port,

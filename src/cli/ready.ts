@@ -1,0 +1,42 @@
+/** `tproxy ready`: is the proxy here ready; for health checks in an image that has no other program. */
+import type { Command } from "commander";
+
+import { askReadiness, type Readyz } from "../admin/ask.ts";
+import type { SocketAddress } from "../net/address.ts";
+import { add } from "./options.ts";
+import { duration, statusAddress } from "./values.ts";
+
+type ReadyFlags = { readonly statusAddress: SocketAddress; readonly wait?: number };
+
+export function readyCommand(program: Command): void {
+  const command = program.command("ready");
+  command.description("say whether the proxy here is ready, as /readyz does: exit code 0 or 1");
+  add(command, "--status-address <address>", "where the proxy serves /readyz", {
+    parse: statusAddress,
+    default: [statusAddress(":15020"), ":15020"],
+  });
+  add(command, "--wait <duration>", "ask again until it is ready, for so long at most", {
+    parse: duration,
+  });
+  command.action(ready);
+}
+
+async function ready({ statusAddress: address, wait = 0 }: ReadyFlags): Promise<void> {
+  const until = performance.now() + wait;
+  let last = await askReadiness(address, askMsMax);
+  while (last?.ready !== true && performance.now() < until) {
+    // oxlint-disable-next-line no-await-in-loop -- one question after the other
+    await Bun.sleep(pauseMs);
+    // oxlint-disable-next-line no-await-in-loop -- the same
+    last = await askReadiness(address, askMsMax);
+  }
+  process.stdout.write(`${textOf(last)}\n`);
+  process.exitCode = last?.ready === true ? 0 : 1;
+}
+
+function textOf(last: Readyz | null): string {
+  return last?.text ?? "no proxy answers here (--status-address)";
+}
+
+const pauseMs = 100;
+const askMsMax = 2000;

@@ -1,0 +1,35 @@
+/** `tls-tproxy ready` says what /readyz says, for health checks in an image without any other program. */
+import { expect, test } from "bun:test";
+
+import { flagsOf, Mesh } from "../support/mesh.ts";
+import { executable } from "../support/pods.ts";
+
+const mesh = Mesh.create();
+
+test("it waits for a proxy that is starting", async () => {
+  const pod = mesh.extraPod();
+  const waiting = pod.start([...executable(), "ready", "--wait", "60s"]);
+  pod.start([...executable(), ...flagsOf(mesh.credentials(pod))]);
+  expect(await waiting.child.exited).toBe(0);
+  await waiting.says(/^ready\n$/);
+});
+
+test("without a proxy, and where the proxy is not ready, its exit code is 1", async () => {
+  const pod = mesh.extraPod();
+  const ready = [...executable(), "ready"];
+  const none = await pod.run(ready);
+  expect([none.code, none.stdout]).toEqual([1, "no proxy answers here (--status-address)\n"]);
+  await mesh.proxy(pod, ["--status-address", "[::1]:15021"]);
+  const there = [...ready, "--status-address", "[::1]:15021"];
+  expect((await pod.run(there)).code).toBe(0);
+  await pod.run(["nft", "delete", "table", "inet", "tls-tproxy"]);
+  const { code, stdout } = await pod.run([...there, "--wait", "1ms"]);
+  expect([code, stdout]).toEqual([1, expect.stringContaining("rules are no longer") as string]);
+});
+
+test("an answer that never comes, or is no answer, is none", async () => {
+  const pod = mesh.extraPod();
+  await pod.agent.listen("127.0.0.1", 15_020);
+  const { code, stdout } = await pod.run([...executable(), "ready"]);
+  expect([code, stdout]).toEqual([1, "no proxy answers here (--status-address)\n"]);
+});
