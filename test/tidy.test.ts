@@ -22,7 +22,7 @@ const layers = [
   ["net/"],
   ["native/"],
   ["log/"],
-  ["watched-files.ts"],
+  ["watched-files.ts", "files.ts"],
   ["errors.ts", "deadline.ts", "build.ts"],
 ] as const;
 

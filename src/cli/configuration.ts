@@ -1,5 +1,4 @@
 /** From flags to what the proxy is told: everything checked that one option alone cannot tell. */
-import { readFileSync, statSync } from "node:fs";
 import type { Command } from "commander";
 
 import {
@@ -12,6 +11,7 @@ import {
   type PolicySource,
 } from "../config.ts";
 import { ProxyError } from "../errors.ts";
+import { readRegularFile } from "../files.ts";
 import { describeLayouts, findCredentialFiles, workloadDirectory } from "../identity/discovery.ts";
 import { isInitialNetworkNamespace } from "../intercept/host.ts";
 import { distinctSockets, type SocketAddress } from "../net/address.ts";
@@ -251,8 +251,7 @@ function apiServers(
 function serviceAccountToken(): string {
   const path = "/var/run/secrets/kubernetes.io/serviceaccount/token";
   try {
-    const { size } = statSync(path);
-    return size === 0 || size > tokenBytesMax ? "" : readFileSync(path, "utf8");
+    return readRegularFile(path, tokenBytesMax).toString("utf8");
   } catch {
     return "";
   }

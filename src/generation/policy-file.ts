@@ -1,8 +1,7 @@
 /** The policy file, read. */
-import { readFileSync } from "node:fs";
-
 import type { PolicySource } from "../config.ts";
 import { ProxyError } from "../errors.ts";
+import { FileError, readRegularFile } from "../files.ts";
 import { assertCareful, assertReachable } from "../policy/care.ts";
 import { assertCovered } from "../policy/coverage.ts";
 import { parsePolicy } from "../policy/document.ts";
@@ -29,16 +28,13 @@ export function judgedPolicy(source: PolicySource, before: Policy | null): Polic
 /** Throws POLICY_INVALID. */
 export function readPolicyFile(file: string): string {
   try {
-    return readFileSync(file, "utf8");
+    return readRegularFile(file, fileBytesMax).toString("utf8");
   } catch (error) {
-    const code = error instanceof Error && "code" in error ? String(error.code) : "";
-    const text = `--policy ${file}: ${failures.get(code) ?? `it cannot be read: ${code}`}`;
+    if (!(error instanceof FileError)) throw error;
+    const text = `--policy ${file}: ${error.message}`;
     throw new ProxyError("POLICY_INVALID", text, { cause: error });
   }
 }
 
-const failures = new Map([
-  ["ENOENT", "there is no such file"],
-  ["EACCES", "it may not be read by this user"],
-  ["EISDIR", "it is a directory, a file is wanted"],
-]);
+/** As many as the most characters of a policy can take. */
+const fileBytesMax = 1 << 20;

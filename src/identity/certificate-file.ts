@@ -25,6 +25,8 @@ export function certificatesOf(
   expected: (label: string) => boolean,
 ): Certificates {
   const blocks = pemBlocks(text);
+  if (blocks.length > blocksMax)
+    throw invalid(named, `it has ${blocks.length} PEM blocks, ${blocksMax} are the most`);
   const leftOut: string[] = [];
   const all: FileCertificate[] = [];
   for (const block of blocks) {
@@ -112,6 +114,8 @@ function purposesIn(node: Node | undefined): readonly string[] {
     : childrenOf(node).map(oidOf);
 }
 
+/** All public CAs are 150. Each may be compared with each other one. */
+const blocksMax = 2000;
 const certificateLabels = new Set(["CERTIFICATE", "X509 CERTIFICATE", "TRUSTED CERTIFICATE"]);
 const anyPurpose = "2.5.29.37.0";
 const serverAuth = "1.3.6.1.5.5.7.3.1";

@@ -11,6 +11,8 @@ export type FileKey = { readonly key: KeyObject; readonly pem: string };
 export function keysOf(named: Named, text: string): readonly FileKey[] {
   const blocks = pemBlocks(text);
   const keys = blocks.filter(({ label }) => keyLabels.has(label));
+  if (keys.length > keysMax)
+    throw invalid(named, `it holds ${keys.length} keys, ${keysMax} are the most`);
   if (keys.length > 0) return keys.map((block) => keyOf(named, block));
   const labels = blocks.map(({ label }) => label);
   throw invalid(named, withWords(unreadable, foreignFormat(text, labels)));
@@ -75,3 +77,5 @@ const unknownKinds = [
 ] as const;
 const unreadable = "it holds no readable unencrypted PEM private key";
 const usable = "Use EC P-256, P-384 or P-521, Ed25519, or RSA of 2048 bits or more";
+/** Each is tried with each certificate. */
+const keysMax = 16;

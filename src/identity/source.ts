@@ -1,8 +1,8 @@
 /** Credentials from files: all of it checked before it is used, each failure naming its option. */
-import { readFileSync } from "node:fs";
 import type { X509Certificate } from "node:crypto";
 
 import type { CredentialFiles } from "../config.ts";
+import { FileError, readRegularFile } from "../files.ts";
 import { isSelfSigned, orderedChain, pathOf, subjectOf } from "./chain.ts";
 import { chainFault, unrootedText, type ChainFault } from "./chain-fault.ts";
 import { certificatesOf, type Certificates, type FileCertificate } from "./certificate-file.ts";
@@ -136,10 +136,10 @@ function strangerText({ option, path }: Named, certificate: X509Certificate): st
 
 function read(named: Named): string {
   try {
-    return readFileSync(named.path, "latin1");
+    return readRegularFile(named.path, fileBytesMax).toString("latin1");
   } catch (error) {
-    const code = error instanceof Error && "code" in error ? String(error.code) : "";
-    throw invalid(named, readFailures.get(code) ?? `it cannot be read: ${code}`, { cause: error });
+    if (!(error instanceof FileError)) throw error;
+    throw invalid(named, error.message, { cause: error });
   }
 }
 
@@ -147,8 +147,5 @@ function iso(time: number): string {
   return new Date(time).toISOString();
 }
 
-const readFailures = new Map<string, string>([
-  ["ENOENT", "there is no such file"],
-  ["EACCES", "it may not be read by this user"],
-  ["EISDIR", "it is a directory, a file is wanted"],
-]);
+/** Of each of the three. A bundle of all public CAs has a quarter of it. */
+const fileBytesMax = 1 << 20;

@@ -13,6 +13,7 @@ import {
 
 import { ProxyError } from "../errors.ts";
 import { escapeText, quote, quoteUnlessPlain, shorten } from "../log/escape.ts";
+import { lineOfDeepNesting } from "./nesting.ts";
 import { policySchema, type PolicyFields } from "./schema.ts";
 
 export type PolicyDocument = {
@@ -27,8 +28,16 @@ export type Path = readonly (string | number)[];
 export function parsePolicy(text: string, file: string): PolicyDocument {
   const name = escapeText(file);
   if (text.length > lengthMax) throw invalid(name, [`it is longer than ${lengthMax} characters`]);
+  const deep = lineOfDeepNesting(text);
+  if (deep !== null) throw invalid(name, [`line ${deep}: it nests deeper than any policy does`]);
   const lines = new LineCounter();
-  const document = parseDocument(text, { lineCounter: lines, strict: true, uniqueKeys: false });
+  // Pretty errors quote the line for each mistake: in a long line that takes a minute.
+  const document = parseDocument(text, {
+    lineCounter: lines,
+    strict: true,
+    uniqueKeys: false,
+    prettyErrors: false,
+  });
   const source: Source = { name, document, lines };
   assertYaml(source);
   const result = v.safeParse(policySchema, valueOf(source));

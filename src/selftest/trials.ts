@@ -1,9 +1,10 @@
 /** What this executable needs of the machine to work at all, each tried for real: nothing is changed, nothing is left. */
 import { createHash, generateKeyPairSync, sign, verify } from "node:crypto";
 import { lookup } from "node:dns/promises";
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync } from "node:fs";
 
 import { Deadline } from "../deadline.ts";
+import { readRegularFile } from "../files.ts";
 import { abiVersion } from "../native/abi.ts";
 import * as native from "../native/native.ts";
 import { abiVersionInWorker } from "../native/worker.ts";
@@ -113,7 +114,9 @@ async function tryTcp(): Promise<string> {
 /** The first name that the file has; without the file there is nothing to look up. */
 async function tryNames(): Promise<string> {
   if (!existsSync(hostsFile)) return "there is no such file here";
-  const line = /^\s*([\d.:a-f]+)\s+([\w.-]+)/im.exec(readFileSync(hostsFile, "utf8"));
+  const line = /^\s*([\d.:a-f]+)\s+([\w.-]+)/im.exec(
+    readRegularFile(hostsFile, hostsBytesMax).toString("utf8"),
+  );
   const [, address = "", name = ""] = line ?? [];
   if (name === "") return "it has no names";
   const found = (await lookup(name, { all: true })).map((one) => one.address);
@@ -155,6 +158,7 @@ function megabytes(bytes: number): string {
 }
 
 const hostsFile = "/etc/hosts";
+const hostsBytesMax = 1 << 20;
 const digestOfTproxy = "d5ec34964cd7db17";
 /** What garbage between two collections may come to, and no more. */
 const growthBytesMax = 48e6;

@@ -1,0 +1,85 @@
+/** Files that an option names, read whole: regular ones of a bounded size, and nothing that could make the reader wait. */
+import { closeSync, constants, fstatSync, openSync, readSync, statSync, type Stats } from "node:fs";
+
+/** Why a file is not read, in words for an operator: "it is a directory, a regular file is wanted". */
+export class FileError extends Error {
+  override readonly name = "FileError";
+  /** As errno(3) has it ("ENOENT"); "" for what this file refuses by itself. */
+  readonly code: string;
+
+  constructor(message: string, code: string, cause?: unknown) {
+    super(message, { cause });
+    this.code = code;
+  }
+}
+
+/**
+ * All of a regular file of at most `bytesMax` bytes. Throws FileError for all else. Looks twice: before it is opened,
+ * because opening a device can do something (tapes, watchdogs), and then at what was opened, because the name can lead
+ * elsewhere by then. O_NONBLOCK: open(2) of a FIFO would wait for a writer. A file system that hangs, hangs the reader.
+ */
+export function readRegularFile(path: string, bytesMax: number): Buffer {
+  return saying(() => {
+    assertRegular(statSync(path), bytesMax);
+    const fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY);
+    try {
+      assertRegular(fstatSync(fd), bytesMax);
+      return readAll(fd, bytesMax);
+    } finally {
+      closeSync(fd);
+    }
+  });
+}
+
+function assertRegular(stats: Stats, bytesMax: number): void {
+  const kind = kinds.find(([is]) => is(stats))?.[1] ?? "of an unknown kind";
+  if (!stats.isFile()) throw new FileError(`it is ${kind}, a regular file is wanted`, "");
+  if (stats.size > bytesMax) throw tooLarge(bytesMax);
+}
+
+/** The size that fstat(2) tells may be none (/proc), or of a moment ago. */
+function readAll(fd: number, bytesMax: number): Buffer {
+  const parts: Buffer[] = [];
+  let length = 0;
+  while (length <= bytesMax) {
+    const part = Buffer.alloc(Math.min(chunkBytes, bytesMax + 1 - length));
+    const count = readSync(fd, part, 0, part.length, null);
+    if (count === 0) return Buffer.concat(parts, length);
+    parts.push(part.subarray(0, count));
+    length += count;
+  }
+  throw tooLarge(bytesMax);
+}
+
+function saying<T>(act: () => T): T {
+  try {
+    return act();
+  } catch (error) {
+    if (error instanceof FileError) throw error;
+    if (!(error instanceof Error) || !("code" in error)) throw error;
+    const code = String(error.code);
+    throw new FileError(words.get(code) ?? `it cannot be read: ${code}`, code, error);
+  }
+}
+
+function tooLarge(bytesMax: number): FileError {
+  return new FileError(`it is larger than ${bytesMax} bytes`, "");
+}
+
+const chunkBytes = 65_536;
+const kinds: readonly (readonly [is: (stats: Stats) => boolean, words: string])[] = [
+  [(stats) => stats.isDirectory(), "a directory"],
+  [(stats) => stats.isFIFO(), "a FIFO"],
+  [(stats) => stats.isCharacterDevice(), "a device"],
+  [(stats) => stats.isBlockDevice(), "a device"],
+  [(stats) => stats.isSocket(), "a socket"],
+];
+const words = new Map([
+  ["ENOENT", "there is no such file"],
+  ["ENOTDIR", "there is no such file: a part of its path is no directory"],
+  ["EACCES", "it may not be read by this user"],
+  ["ELOOP", "its symbolic links lead in a circle"],
+  ["ENAMETOOLONG", "its name is too long"],
+  ["EAGAIN", "it has nothing to read, a regular file is wanted"],
+  ["EIO", "it cannot be read: EIO (is it a regular file?)"],
+]);
