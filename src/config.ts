@@ -191,5 +191,8 @@ export const defaultLogLines = 200;
  */
 export const heldBytesMax = 1 << 20;
 
+/** How long a handshake with ourselves may take, before our own credentials are taken. */
+export const selfHandshakeMsMax = 10_000;
+
 /** Descriptors that connections never take: listeners, status connections, files, Bun's own. */
 export const descriptorReserve = 128;

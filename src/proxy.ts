@@ -20,6 +20,7 @@ import {
   type Sockets,
 } from "./ground.ts";
 import type { Handover } from "./handover/handover.ts";
+import type { Credentials } from "./identity/source.ts";
 import { endClear } from "./intercept/clear.ts";
 import type { Installed } from "./intercept/install.ts";
 import { RuleKeeper } from "./intercept/keeper.ts";
@@ -52,15 +53,22 @@ export type Proxy = {
   readonly stop: (how: { readonly removeRules: boolean }) => void;
 };
 
+export type Given = {
+  /** What this process has opened before it gave up its privileges. */
+  readonly handed: Handover | null;
+  /** Those that were judged good. */
+  readonly credentials: Credentials;
+};
+
 /**
  * Starts everything: listeners stand before the first rule, so that what the kernel diverts is accepted from
- * the first packet on. `handed`: what this process has opened before it gave up its privileges. Throws ProxyError naming
+ * the first packet on. Throws ProxyError naming
  * the flag; then everything is as it was found.
  */
-export function startProxy(config: Config, log: Log, handed: Handover | null): Proxy {
+export function startProxy(config: Config, log: Log, { handed, credentials }: Given): Proxy {
   const metrics = new Metrics();
   using undo = new DisposableStack();
-  const reloading = new Reloading(config, log, metrics);
+  const reloading = new Reloading(config, credentials, { log, metrics });
   undo.defer(reloading.stop);
   const { generation } = reloading;
   const limits = { ...config.limits, connectionsMax: boundOf(config.limits) };

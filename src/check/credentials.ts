@@ -1,29 +1,32 @@
 /** Certificate, key and authorities, as a peer will see them. */
 import { networkInterfaces } from "node:os";
 
-import type { CredentialFiles } from "../config.ts";
+import type { Config } from "../config.ts";
 import { ProxyError } from "../errors.ts";
 import { parseCertificate, identityOf, type PeerCertificate } from "../identity/certificate.ts";
-import { loadCredentials, type Credentials } from "../identity/source.ts";
+import type { Credentials } from "../identity/source.ts";
+import { acceptableCredentials } from "../generation/own-credentials.ts";
 import { formatIp, parseHost } from "../net/address.ts";
 import type { Policy } from "../policy/policy.ts";
 import { Rules } from "../policy/rules.ts";
 import { verifyPeer } from "../tls/verify.ts";
 import { bad, good, warning, type Finding } from "./finding.ts";
 
-/** `files` null: none were given. `policy`: as it will hold. `now` in milliseconds since 1970. */
-export function findCredentials(
-  files: CredentialFiles | null,
+export type CheckedCredentials = Pick<Config, "credentials" | "tlsVersionMin">;
+
+/** `config` null: none were given. `policy`: as it will hold. `now` in milliseconds since 1970. */
+export async function findCredentials(
+  config: CheckedCredentials | null,
   policy: Policy,
   now: number,
-): readonly Finding[] {
-  if (files === null)
+): Promise<readonly Finding[]> {
+  if (config === null)
     return [
       warning("files", "none given", "Give --cert, --key and --ca-cert to have them looked at."),
     ];
   let credentials: Credentials;
   try {
-    credentials = loadCredentials(files, now);
+    credentials = await acceptableCredentials(config);
   } catch (error) {
     if (!(error instanceof ProxyError)) throw error;
     return [
@@ -32,7 +35,7 @@ export function findCredentials(
   }
   const certificate = parseCertificate(credentials.certificate);
   return [
-    good("files", "they can be read, the key fits, the chain leads to an authority in --ca-cert"),
+    good("files", "they can be read, the key fits, and peers with this --ca-cert accept the chain"),
     ...credentials.leftOut.map((text) => warning("left out", text, "Remove it, or correct it.")),
     purposeFinding(certificate, now),
     expiryFinding(certificate, now),

@@ -63,8 +63,8 @@ export function checkCommand(program: Command): void {
   addProbeOptions(command);
   addListenOptions(command);
   addLimitOptions(command);
-  command.action((flags: CheckFlags) => {
-    check(flags, command);
+  command.action(async (flags: CheckFlags) => {
+    await check(flags, command);
   });
   program.command("check-inside", { hidden: true }).action(() => {
     process.stdout.write(formatLines(tryKernel()));
@@ -72,8 +72,8 @@ export function checkCommand(program: Command): void {
 }
 
 /** Exit code 1 if something is bad. */
-function check(flags: CheckFlags, command: Command): void {
-  const sections = sectionsOf(flags, command);
+async function check(flags: CheckFlags, command: Command): Promise<void> {
+  const sections = await sectionsOf(flags, command);
   const colour = process.stdout.isTTY && (process.env["NO_COLOR"] ?? "") === "";
   const text =
     flags.json === true ? formatSectionsJson(sections) : formatSections(sections, colour);
@@ -96,7 +96,7 @@ function policyFinding(source: PolicySource): {
   }
 }
 
-function sectionsOf(flags: CheckFlags, command: Command): readonly Section[] {
+async function sectionsOf(flags: CheckFlags, command: Command): Promise<readonly Section[]> {
   const source = policySourceOf(flags, command, process.env, false);
   const { policy, finding } = policyFinding(source);
   const mode = preexistingOf(flags, source.care !== null, "own");
@@ -105,6 +105,7 @@ function sectionsOf(flags: CheckFlags, command: Command): readonly Section[] {
   const { statusAddress, connections: connectionsMax } = flags;
   const wanted: Wanted = { fixed, statusAddress, connectionsMax };
   const files = findCredentials(flags)?.files ?? null;
+  const own = files === null ? null : { credentials: files, tlsVersionMin: flags.tlsMin };
   return [
     {
       title: "Configuration",
@@ -119,7 +120,7 @@ function sectionsOf(flags: CheckFlags, command: Command): readonly Section[] {
       title: "Privileges and limits",
       findings: [...findPrivileges(wanted), ...findLimits(wanted)],
     },
-    { title: "Credentials", findings: credentials.findCredentials(files, policy, Date.now()) },
+    { title: "Credentials", findings: await credentials.findCredentials(own, policy, Date.now()) },
     { title: "Ports", findings: findPorts(wanted) },
     {
       title: "Network namespace",

@@ -6,6 +6,8 @@ import { EndSignals } from "../lifecycle/signals.ts";
 import { confirmed } from "../lifecycle/confirmation.ts";
 import { makeLog, type Log } from "../log/log.ts";
 import type { Config } from "../config.ts";
+import { acceptableCredentials } from "../generation/own-credentials.ts";
+import { judgedPolicy } from "../generation/policy-file.ts";
 import { startProxy } from "../proxy.ts";
 import { configOf } from "./configuration.ts";
 import {
@@ -42,10 +44,13 @@ export function runCommand(program: Command): void {
 async function run(config: Config, notes: readonly Note[], handed: Handover | null): Promise<void> {
   const log = makeLog(config.log);
   // Where this process becomes itself anew, who asks it to end before is not to be kept waiting for nothing.
-  if (config.privileges === "dropped" && handed === null) startProxy(config, log, handed);
+  judgedPolicy(config.policy, null); // Mistakes in options come before those in files.
+  const credentials = await acceptableCredentials(config);
+  if (config.privileges === "dropped" && handed === null)
+    startProxy(config, log, { handed, credentials });
   for (const { detail, remedy } of notes) log.write("W", "configuration", `${detail}. ${remedy}`);
   const signals = new EndSignals();
-  const proxy = startProxy(config, log, handed);
+  const proxy = startProxy(config, log, { handed, credentials });
   process.on("SIGHUP", proxy.reload);
   log.write("I", "proxy", "ready");
   const first = signals.next();

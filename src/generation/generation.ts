@@ -1,7 +1,7 @@
 /** What the proxy goes by now: credentials and policy. Either is replaced whole; connections ask for it each time. */
 import type { TLSOptions } from "bun";
 
-import type { Config } from "../config.ts";
+import type { Config, CredentialFiles } from "../config.ts";
 import { ProxyError } from "../errors.ts";
 import type { Credentials } from "../identity/source.ts";
 import type { Listener } from "../net/listener.ts";
@@ -117,8 +117,13 @@ export function takenBy<T>({ credentials }: Config, act: () => T): T {
   try {
     return act();
   } catch (error) {
-    if (!(error instanceof ProxyError) || error.code !== "CREDENTIALS_INVALID") throw error;
-    const files = `--cert ${credentials.certificate}, --key ${credentials.key}`;
-    throw new ProxyError("CREDENTIALS_INVALID", `${files}: ${error.message}`, { cause: error });
+    throw namingFiles(credentials, error);
   }
+}
+
+/** What the TLS library says of credentials does not name them; any other error stays as it is. */
+export function namingFiles({ certificate, key }: CredentialFiles, error: unknown): unknown {
+  if (!(error instanceof ProxyError) || error.code !== "CREDENTIALS_INVALID") return error;
+  const text = `--cert ${certificate}, --key ${key}: ${error.message}`;
+  return new ProxyError("CREDENTIALS_INVALID", text, { cause: error });
 }

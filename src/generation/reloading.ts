@@ -5,13 +5,16 @@ import { ProxyError } from "../errors.ts";
 import type { Credentials } from "../identity/source.ts";
 import { CredentialStore } from "../identity/store.ts";
 import { describeIdentity } from "../identity/certificate.ts";
-import { watchExpiry, type Validity } from "../lifecycle/expiry.ts";
+import { remainingText, watchExpiry, type Validity } from "../lifecycle/expiry.ts";
 import { endTicketsRegularly } from "../lifecycle/ticket-end.ts";
 import type { Log } from "../log/log.ts";
 import type { Policy } from "../policy/policy.ts";
 import { Generation } from "./generation.ts";
+import { acceptableCredentials } from "./own-credentials.ts";
 import { changePolicy, type Changing } from "./policy-change.ts";
 import { PolicyStore } from "./policy-store.ts";
+
+export type Telling = { readonly log: Log; readonly metrics: Metrics };
 
 export class Reloading {
   readonly generation: Generation;
@@ -28,8 +31,8 @@ export class Reloading {
   #stopped = false;
   #clear = 0;
 
-  /** Throws USAGE, POLICY_INVALID, CREDENTIALS_INVALID. */
-  constructor(config: Config, log: Log, metrics: Metrics) {
+  /** `first`: credentials that were judged good. Throws USAGE, POLICY_INVALID. */
+  constructor(config: Config, first: Credentials, { log, metrics }: Telling) {
     this.#config = config;
     this.#log = log;
     this.#counts = {
@@ -38,12 +41,15 @@ export class Reloading {
     };
     const help = "connections in clear that a new policy intercepts, reset";
     metrics.total("clear_connections_reset_total", help, () => this.#clear);
+    const refused =
+      "1 while what stands in the credential files is refused and the old ones are in use";
+    metrics.gauge("credentials_refused", refused, () => Number(this.#credentials.refusal !== null));
     using undo = new DisposableStack();
     this.#policies = this.#policyStore();
     undo.defer(() => {
       this.#policies.stop();
     });
-    this.#credentials = this.#credentialStore();
+    this.#credentials = this.#credentialStore(first);
     undo.defer(() => {
       this.#credentials.stop();
     });
@@ -63,7 +69,7 @@ export class Reloading {
     this.#nameLeftOut(this.generation.credentials);
     if (policy.file !== null) this.#log.write("I", "policy", `${policy.file}: in use`);
     const warn = (of: Validity): void => {
-      this.#log.write("W", "credentials", expiryText(of, Date.now()));
+      this.#log.write("W", "credentials", expiryText(of, this.#credentials.refusal, Date.now()));
     };
     this.#stack.defer(watchExpiry(() => this.generation.credentials, warn));
     const endTickets = (): void => {
@@ -74,7 +80,7 @@ export class Reloading {
 
   /** Reads all files now. */
   readonly reload = (): void => {
-    this.#credentials.reload(true);
+    void this.#credentials.reload(true);
     void this.#policies.reload(true);
   };
 
@@ -91,9 +97,11 @@ export class Reloading {
     if (more > 0) this.#log.write("W", "credentials", `${more} more are not used`);
   }
 
-  #credentialStore(): CredentialStore {
+  #credentialStore(first: Credentials): CredentialStore {
     return new CredentialStore({
       files: this.#config.credentials,
+      first,
+      load: async () => await acceptableCredentials(this.#config),
       replaced: (credentials) => {
         this.generation.takeCredentials(credentials);
         this.#counts.credential("replaced");
@@ -102,7 +110,9 @@ export class Reloading {
       },
       kept: (reason) => {
         this.#counts.credential("kept");
-        this.#log.write("W", "credentials", `the old ones stay in use: ${reason}`);
+        const { notAfter } = this.generation.credentials;
+        const text = `the old ones stay in use, ${remainingText(notAfter - Date.now())}: ${reason}`;
+        this.#log.write("W", "credentials", text);
       },
     });
   }
@@ -150,12 +160,18 @@ function describeCredentials({ identity, notAfter }: Credentials): string {
   return `${describeIdentity(identity)}, valid until ${new Date(notAfter).toISOString()}`;
 }
 
-function expiryText({ notBefore, notAfter }: Validity, now: number): string {
+/** `refusal`: why what stands in the files is not in use, null if it is. */
+function expiryText(
+  { notBefore, notAfter }: Validity,
+  refusal: string | null,
+  now: number,
+): string {
   const at = new Date(notAfter).toISOString();
+  const advice = refusal === null ? null : `What stands in the files is refused: ${refusal}`;
   if (now > notAfter)
-    return `the certificate has expired at ${at}: peers refuse it. Renew it, it is read by itself`;
+    return `the certificate has expired at ${at}: peers refuse it. ${advice ?? "Renew it, it is read by itself"}`;
   const percent = Math.floor((100 * (notAfter - now)) / (notAfter - notBefore));
-  return `the certificate expires at ${at}: ${percent} % of its time is left. Is it being renewed?`;
+  return `the certificate expires at ${at}: ${percent} % of its time is left. ${advice ?? "Is it being renewed?"}`;
 }
 
 /** Of what stands in the files and is not used: `check` names all of it. */

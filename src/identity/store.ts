@@ -1,15 +1,23 @@
 /** The credentials in use: read again when their files change, and replaced only by good ones. */
 import type { CredentialFiles } from "../config.ts";
+import { Deadline } from "../deadline.ts";
 import { ProxyError } from "../errors.ts";
 import { WatchedFiles } from "../watched-files.ts";
-import { loadCredentials, type Credentials } from "./source.ts";
+import { CredentialsError } from "./credentials-error.ts";
+import type { Credentials } from "./source.ts";
 
 export type StoreOptions = {
   readonly files: CredentialFiles;
+  /** Those in use at first. */
+  readonly first: Credentials;
+  /** Reads and judges what stands in the files now. Rejects with CREDENTIALS_INVALID. */
+  readonly load: () => Promise<Credentials>;
   /** Good ones that differ from those before. A throw keeps the old ones. */
   readonly replaced: (credentials: Credentials) => void;
   /** What stood in the files was no good: the old ones stay. Called once for each different reason. */
   readonly kept: (reason: string) => void;
+  /** After how long refused files are read again without any change of theirs, twice as long each time. */
+  readonly retryMs?: { readonly first: number; readonly max: number };
 };
 
 export class CredentialStore {
@@ -17,40 +25,96 @@ export class CredentialStore {
   readonly #watch: WatchedFiles;
   #current: Credentials;
   #reason = "";
+  /** Of the last failure, told or not. */
+  #refusal: string | null = null;
+  #loading = false;
+  #again = false;
+  #stopped = false;
+  #retry: Deadline | null = null;
+  readonly #retryMsOf: { readonly first: number; readonly max: number };
+  #retryMs: number;
 
-  /** Throws CREDENTIALS_INVALID as `loadCredentials` does. */
   constructor(options: StoreOptions) {
     this.#options = options;
-    this.#current = loadCredentials(options.files, Date.now());
+    this.#retryMsOf = options.retryMs ?? defaultRetryMs;
+    this.#retryMs = this.#retryMsOf.first;
+    this.#current = options.first;
     const { certificate, key, trustBundle } = options.files;
-    this.#watch = new WatchedFiles([certificate, key, trustBundle], () => {
-      this.reload();
-    });
+    this.#watch = new WatchedFiles([certificate, key, trustBundle], () => void this.reload());
   }
 
   get current(): Credentials {
     return this.#current;
   }
 
-  /** Reads the files now. `tell`: says of bad ones even what it has said before. */
-  reload(tell = false): void {
+  /** Why what stands in the files is not in use; null if it is. */
+  get refusal(): string | null {
+    return this.#refusal;
+  }
+
+  /**
+   * Reads the files now; one reading after the other. `tell`: says of bad ones even what it has said before. Never rejects
+   * but for a bug.
+   */
+  async reload(tell = false): Promise<void> {
+    this.#again = true;
     if (tell) this.#reason = "";
+    if (this.#loading) return;
+    this.#loading = true;
+    this.#retryMs = this.#retryMsOf.first;
     try {
-      const found = loadCredentials(this.#options.files, Date.now());
-      this.#reason = "";
-      if (isSame(found, this.#current)) return;
-      this.#options.replaced(found);
-      this.#current = found;
-    } catch (error) {
-      if (!(error instanceof ProxyError)) throw error;
-      if (this.#reason === error.message) return;
-      this.#reason = error.message;
-      this.#options.kept(error.message);
+      while (this.#again && !this.#stopped) {
+        this.#again = false;
+        // oxlint-disable-next-line no-await-in-loop -- one reading after the other
+        await this.#take();
+      }
+    } finally {
+      this.#loading = false;
     }
   }
 
   stop(): void {
+    this.#stopped = true;
+    this.#retry?.clear();
     this.#watch.stop();
+  }
+
+  async #take(): Promise<void> {
+    this.#retry?.clear();
+    try {
+      const found = await this.#options.load();
+      if (this.#stopped) return;
+      if (!isSame(found, this.#current)) this.#options.replaced(found);
+      this.#current = found;
+      this.#reason = "";
+      this.#refusal = null;
+    } catch (error) {
+      if (!(error instanceof ProxyError)) throw error;
+      if (!this.#stopped) this.#keep(error);
+    }
+  }
+
+  /** What is no good now may be so later without another change of the files: the clock goes on, descriptors get free. */
+  #keep(error: ProxyError): void {
+    this.#refusal = error.message;
+    this.#retry = new Deadline(this.#retryIn(error), () => void this.#takeAgain());
+    if (this.#reason === error.message) return;
+    this.#reason = error.message;
+    this.#options.kept(error.message);
+  }
+
+  async #takeAgain(): Promise<void> {
+    if (this.#loading) return;
+    const retryMs = Math.min(2 * this.#retryMs, this.#retryMsOf.max);
+    const ended = this.reload();
+    this.#retryMs = retryMs;
+    await ended;
+  }
+
+  #retryIn(error: ProxyError): number {
+    const validFrom = error instanceof CredentialsError ? error.validFrom : null;
+    const left = validFrom === null ? Infinity : validFrom - Date.now();
+    return left > 0 ? Math.min(left + clockMs, this.#retryMs) : this.#retryMs;
   }
 }
 
@@ -61,3 +125,7 @@ function isSame(a: Credentials, b: Credentials): boolean {
     a.trustBundlePem === b.trustBundlePem
   );
 }
+
+const defaultRetryMs = { first: 5000, max: 300_000 };
+/** A timer may be early by a millisecond. */
+const clockMs = 20;

@@ -31,6 +31,26 @@ export function watchExpiry(validity: () => Validity, warn: (of: Validity) => vo
   };
 }
 
+/** "for 3 d 4 h more", "and have expired": the largest unit that counts and the next one. */
+export function remainingText(milliseconds: number): string {
+  if (milliseconds <= 0) return "and have expired";
+  let left = Math.ceil(milliseconds / 1000);
+  const counts = units.map(([name, seconds]) => {
+    const count = Math.floor(left / seconds);
+    left -= count * seconds;
+    return { count, text: `${count} ${name}` };
+  });
+  const largest = counts.findIndex(({ count }) => count > 0);
+  const shown = counts.slice(largest, largest + 2).filter(({ count }) => count > 0);
+  return `for ${shown.map(({ text }) => text).join(" ")} more`;
+}
+
+const units = [
+  ["d", 86_400],
+  ["h", 3600],
+  ["min", 60],
+  ["s", 1],
+] as const;
 const everyMs = 1000;
 /** The last halving is at a minute: more would be noise. */
 const leftMsMin = 60_000;

@@ -51,11 +51,13 @@ function handshakeErrorOf(success: boolean, error: unknown): string | null {
  * A code if there is one ("ECONNRESET"), else the text; "" for no error. For all that the TLS library says the
  * code is EPROTO, and its reason the last part of the text: "error:…:OPENSSL_internal:HTTP_REQUEST".
  */
-function faultOf(error: unknown): string {
+export function faultOf(error: unknown): string {
   if (typeof error === "string") return error;
   if (typeof error !== "object" || error === null) return "";
   const { code, message } = error as { code?: unknown; message?: unknown };
   if (code === "EPROTO" && typeof message === "string") return tlsReasonOf(message) || code;
+  if (code === "UNSPECIFIED" && typeof message === "string")
+    return verifyFaults.get(message) ?? code;
   if (typeof code === "string" && code !== "") return code;
   return typeof message === "string" && message !== "" ? quoteUnlessPlain(message) : "UNKNOWN";
 }
@@ -65,4 +67,17 @@ export function tlsReasonOf(message: string): string {
   return tlsReason.exec(message)?.[1] ?? "";
 }
 
+/** What Bun has no code for, by the TLS library's text: x509.h, X509_V_ERR_*. */
+const verifyFaults = new Map([
+  ["unhandled critical extension", "UNHANDLED_CRITICAL_EXTENSION"],
+  ["invalid or inconsistent certificate extension", "INVALID_EXTENSION"],
+  ["invalid or inconsistent certificate policy extension", "INVALID_POLICY_EXTENSION"],
+  ["no explicit policy", "NO_EXPLICIT_POLICY"],
+  ["permitted subtree violation", "PERMITTED_VIOLATION"],
+  ["excluded subtree violation", "EXCLUDED_VIOLATION"],
+  ["name constraints minimum and maximum not supported", "SUBTREE_MINMAX"],
+  ["unsupported name constraint type", "UNSUPPORTED_CONSTRAINT_TYPE"],
+  ["unsupported or invalid name constraint syntax", "UNSUPPORTED_CONSTRAINT_SYNTAX"],
+  ["unsupported or invalid name syntax", "UNSUPPORTED_NAME_SYNTAX"],
+]);
 const tlsReason = /:([A-Z0-9_]{3,80})[^:A-Z]*$/;

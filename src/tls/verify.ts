@@ -97,5 +97,22 @@ const chainTexts = new Map<string, string>([
   ["CERT_HAS_EXPIRED", "a certificate of the chain has expired"],
   ["CERT_NOT_YET_VALID", "a certificate of the chain is not valid yet"],
   ["INVALID_PURPOSE", "certificate is not meant for this use"],
+  [
+    "UNHANDLED_CRITICAL_EXTENSION",
+    "a certificate of the chain has a critical extension that is not known",
+  ],
+  ["PATH_LENGTH_EXCEEDED", "the chain is longer than one of its CAs allows (pathlen)"],
+  [
+    "PERMITTED_VIOLATION",
+    "a name is none of those that a CA of the chain permits (name constraints)",
+  ],
+  [
+    "EXCLUDED_VIOLATION",
+    "a name is one of those that a CA of the chain excludes (name constraints)",
+  ],
+  [
+    "UNSUPPORTED_CONSTRAINT_TYPE",
+    "a CA of the chain has name constraints of IP addresses or of another kind that the TLS library (BoringSSL) does not know",
+  ],
   ["INVALID_CA", "the issuer's certificate is not an authority's"],
 ]);

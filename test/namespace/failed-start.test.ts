@@ -2,7 +2,12 @@
 import { chmodSync, copyFileSync, rmSync, writeFileSync } from "node:fs";
 import { expect, test } from "bun:test";
 
-import { writeUnusable, type CredentialPaths, type Defect } from "../support/credentials.ts";
+import {
+  credentialsFor,
+  writeUnusable,
+  type CredentialPaths,
+  type Defect,
+} from "../support/credentials.ts";
 import { serveHttp } from "../support/http.ts";
 import { kernelState, makeForeign } from "../support/kernel-state.ts";
 import { flagsOf, Mesh } from "../support/mesh.ts";
@@ -68,6 +73,15 @@ const causes: readonly Cause[] = [
     name: "the key is another certificate's",
     spoil: ({ key }) => copyFileSync(mesh.credentials(mesh.a).key, key),
     says: /--key \S+: it is not the key of the certificate/,
+  },
+  {
+    name: "the certificate is for servers only",
+    spoil: ({ certificate, key }) => {
+      const bad = credentialsFor([], { usages: ["serverAuth"] });
+      copyFileSync(bad.certificate, certificate);
+      copyFileSync(bad.key, key);
+    },
+    says: /--cert \S+: peers would refuse it as a client's: our certificate \(.*\) is for servers only/,
   },
   {
     name: "the key is of a kind that TLS does not use",

@@ -21,6 +21,8 @@ export type Defect = {
   readonly foreign?: boolean;
   readonly expired?: boolean;
   readonly early?: boolean;
+  /** From when on it is valid. */
+  readonly beginsInMs?: number;
   /** How long it is valid. */
   readonly lastsMs?: number;
   readonly isAuthority?: boolean;
@@ -99,6 +101,7 @@ function leafOptions(ips: readonly string[], defect: Defect): LeafOptions {
     ...(defect.early === true
       ? { notBefore: new Date(now + hour), notAfter: new Date(now + 2 * hour) }
       : {}),
+    ...(defect.beginsInMs === undefined ? {} : { notBefore: new Date(now + defect.beginsInMs) }),
     ...(defect.lastsMs === undefined ? {} : { notAfter: new Date(now + defect.lastsMs) }),
   };
 }

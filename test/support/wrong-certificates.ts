@@ -254,7 +254,7 @@ export const wrongChains: readonly (readonly [string, Make, string, string])[] =
       return below(other, other);
     },
     "untrusted-chain",
-    "certificate chain is not accepted: UNSPECIFIED",
+    "a name is none of those that a CA of the chain permits (name constraints)",
   ],
   [
     "is below more intermediates than the upper one allows",
@@ -264,7 +264,7 @@ export const wrongChains: readonly (readonly [string, Make, string, string])[] =
       return below(lower, lower, upper);
     },
     "untrusted-chain",
-    "certificate chain is not accepted: PATH_LENGTH_EXCEEDED",
+    "the chain is longer than one of its CAs allows (pathlen)",
   ],
   [
     "is below 110 intermediates",

@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 
-import { warningsDue } from "../../../src/lifecycle/expiry.ts";
+import { remainingText, warningsDue } from "../../../src/lifecycle/expiry.ts";
 
 const day = 86_400_000;
 const ninety = { notBefore: 0, notAfter: 90 * day };
@@ -20,4 +20,14 @@ test.each([
 test("the last minute brings no more warnings until it is over", () => {
   const { notAfter } = ninety;
   expect(warningsDue(notAfter - 1, ninety)).toBe(warningsDue(notAfter - 60_000, ninety));
+});
+
+test.each([
+  [3 * 86_400_000 + 4 * 3_600_000 + 59_000, "for 3 d 4 h more"],
+  [86_400_000 + 59_000, "for 1 d more"],
+  [61_000, "for 1 min 1 s more"],
+  [1, "for 1 s more"],
+  [0, "and have expired"],
+])("what is left of %d ms is told as %p", (milliseconds, text) => {
+  expect(remainingText(milliseconds)).toBe(text);
 });
