@@ -36,11 +36,13 @@ import { PreexistingWatch } from "./lifecycle/preexisting.ts";
 import { trimWhenIdle } from "./lifecycle/trim.ts";
 import { Readiness } from "./lifecycle/readiness.ts";
 import type { Log } from "./log/log.ts";
+import { seldom } from "./log/seldom.ts";
 import { descriptorsMax } from "./native/limits.ts";
 import type { Listener } from "./net/listener.ts";
 import { formOf, type SocketForm } from "./net/socket-form.ts";
 import { connectionsBound } from "./policy/admission.ts";
 import { interceptionOf } from "./policy/interception.ts";
+import { isSource, type Probes } from "./probe/probe.ts";
 import { startListeners } from "./serving.ts";
 
 export type Proxy = {
@@ -84,7 +86,7 @@ export function startProxy(config: Config, log: Log, { handed, credentials }: Gi
   const sockets = socketsOf(foundation, interception, handed);
   undo.defer(measureSurroundings(log, metrics));
   undo.defer(watchLives(ledger, limits));
-  undo.defer(startStatus(sockets.status, state));
+  undo.defer(startStatus(sockets.status, state, { probes: config.fixed.probes, log }));
   const places = new Map(sockets.places);
   state.listeners = takenBy(config, () => startListeners({ config, context, log }, places, undo));
   generation.listeners = state.listeners;
@@ -213,8 +215,15 @@ class State {
 }
 
 /** Returns what ends it. */
-function startStatus(fd: number, state: State): () => void {
+function startStatus(
+  fd: number,
+  state: State,
+  { probes, log }: { readonly probes: Probes; readonly log: Log },
+): () => void {
   const { readiness, metrics } = state;
+  const warn = seldom((source: string) => {
+    log.write("W", "status", `too many requests, the last one from ${source}: ${tooMany}`);
+  });
   const server = serveStatus({
     fd,
     readiness: () => readiness.reasons,
@@ -224,6 +233,10 @@ function startStatus(fd: number, state: State): () => void {
       type: metrics.contentType,
       body: await metrics.text(),
     }),
+    isProbeSource: (address) => isSource(probes, address),
+    refused: (source) => {
+      warn(source);
+    },
   });
   return server.stop;
 }
@@ -320,6 +333,8 @@ function iso(time: number): string {
   return new Date(time).toISOString();
 }
 
+const tooMany =
+  "they are reset (--status-address). Keep strangers from this port, and name the kubelet's addresses by --probe-source";
 const renew = "renew it, the proxy reads it by itself";
 const rulesChanged =
   "the rules are no longer as they were written (nft list table inet tls-tproxy; ip rule)";

@@ -2,10 +2,16 @@
 import type { Socket } from "bun";
 
 import { Deadline } from "../deadline.ts";
-import type { SocketAddress } from "../net/address.ts";
+import { SystemCallError } from "../native/errno.ts";
+import * as native from "../native/native.ts";
+import { formatIp, isLoopback, type SocketAddress } from "../net/address.ts";
 import { openListening } from "../net/listener.ts";
+import { peerAddress } from "../net/original-destination.ts";
 import type { SocketForm } from "../net/socket-form.ts";
+import { sourceKey, StatusGate } from "./gate.ts";
+import { Rendered } from "./rendered.ts";
 import { formatAnswer, parseHead, type Answer } from "./request.ts";
+import { Table, type Held } from "./table.ts";
 
 export type StatusServer = { readonly stop: () => void };
 
@@ -17,39 +23,38 @@ export type StatusOptions = {
   /** What is worth knowing and keeps nothing from being ready. */
   readonly notes: () => readonly string[];
   readonly metrics: () => Promise<Answer>;
+  /** Whether probes are declared to come from there. */
+  readonly isProbeSource: (address: SocketAddress) => boolean;
+  /** Too many requests: of the source, an address as text, this one was reset. */
+  readonly refused: (source: string) => void;
 };
 
 /** With the proxy's mark in its form answers to peers in the mesh are not intercepted. Throws SystemCallError. */
 export function openStatus(address: SocketAddress, form: SocketForm): number {
-  return openListening(address, { form, backlogMax: connectionsMax }, false);
+  return openListening(address, { form, backlogMax }, false);
 }
 
 /**
  * Serves GET /healthz, /readyz and /metrics. Bun's own HTTP server takes no socket that was made before and bounds no
- * connections: whoever reaches the port could use up the proxy's descriptors.
+ * connections: any client that reaches the port could use up the proxy's descriptors.
  */
 export function serveStatus(options: StatusOptions): StatusServer {
-  const { fd } = options;
-  const live = new Set<Connection>();
-  const listener = Bun.listen<Connection>({
-    fd,
+  const door = new Door(options);
+  const listener = Bun.listen<Connection | null>({
+    fd: options.fd,
     allowHalfOpen: true,
     socket: {
       open: (socket) => {
-        socket.data = new Connection(socket, options);
-        live.add(socket.data);
-        const [oldest] = live;
-        if (live.size > connectionsMax) oldest?.terminate();
+        socket.data = door.admit(socket);
       },
       data: (socket, chunk) => {
-        socket.data.read(chunk);
+        socket.data?.read(chunk);
       },
       drain: (socket) => {
-        socket.data.flush();
+        socket.data?.flush();
       },
       close: (socket) => {
-        socket.data.gone();
-        live.delete(socket.data);
+        if (socket.data instanceof Connection) door.close(socket.data);
       },
       error: () => undefined,
     },
@@ -61,32 +66,95 @@ export function serveStatus(options: StatusOptions): StatusServer {
   };
 }
 
-/** One request and its answer. */
-class Connection {
-  readonly #socket: Socket<Connection>;
+/** Lets connections in as their sources may ask. */
+class Door {
   readonly #options: StatusOptions;
-  readonly #deadline: Deadline;
+  readonly #gate = new StatusGate();
+  readonly #table = new Table<Connection>(connectionsMax);
+  readonly #metrics: Rendered<Answer>;
+
+  constructor(options: StatusOptions) {
+    this.#options = options;
+    this.#metrics = new Rendered(options.metrics, () => performance.now());
+  }
+
+  /** Null for one that is reset. */
+  admit(socket: StatusSocket): Connection | null {
+    const address = addressOf(socket);
+    if (address === null) return null;
+    const inside = isLoopback(address);
+    const isTrusted = inside || this.#options.isProbeSource(address);
+    const key = sourceKey(address.bytes);
+    const waitMs = this.#gate.admit({ key, isTrusted }, performance.now());
+    const isPreferred = isTrusted || this.#gate.isRegular(key);
+    const connection = new Connection(socket, { source: key, isPreferred, inside });
+    const goes = waitMs === null ? connection : this.#table.add(connection);
+    if (goes !== null) this.#refuse(goes, address);
+    if (goes !== connection) connection.begin(waitMs ?? 0, this.#answer);
+    return connection;
+  }
+
+  close(connection: Connection): void {
+    connection.gone();
+    this.#table.delete(connection);
+  }
+
+  #refuse(connection: Connection, address: SocketAddress): void {
+    this.#table.delete(connection);
+    connection.reset();
+    this.#options.refused(formatIp(address.bytes));
+  }
+
+  readonly #answer = async (head: Head, inside: boolean): Promise<Answer> =>
+    await answerOf(head, {
+      ...this.#options,
+      metrics: async () => await this.#metrics.get(inside),
+    });
+}
+
+type StatusSocket = Socket<Connection | null>;
+type Head = ReturnType<typeof parseHead>;
+type Asked = (head: Head, inside: boolean) => Promise<Answer>;
+
+/** One request and its answer. */
+class Connection implements Held {
+  readonly source: string;
+  readonly isPreferred: boolean;
+  readonly #inside: boolean;
+  readonly #socket: StatusSocket;
+  #deadline: Deadline | null = null;
+  #asked: Asked | null = null;
   #head = "";
-  #answering = false;
+  #chunks = 0;
   #answer: Uint8Array | null = null;
 
-  constructor(socket: Socket<Connection>, options: StatusOptions) {
+  constructor(socket: StatusSocket, held: Held & { readonly inside: boolean }) {
     this.#socket = socket;
-    this.#options = options;
-    this.#deadline = new Deadline(requestMsMax, () => {
-      this.terminate();
+    this.source = held.source;
+    this.isPreferred = held.isPreferred;
+    this.#inside = held.inside;
+  }
+
+  /** What waits is not read: the kernel keeps it. */
+  begin(waitMs: number, asked: Asked): void {
+    this.#asked = asked;
+    if (waitMs > 0) this.#socket.pause();
+    this.#deadline = new Deadline(waitMs > 0 ? waitMs : requestMsMax, () => {
+      if (waitMs > 0) this.#resume();
+      else this.reset();
     });
   }
 
   read(chunk: Uint8Array): void {
-    if (this.#answering) return;
+    if (this.#asked === null) return;
+    this.#chunks += 1;
     this.#head += new TextDecoder("latin1").decode(chunk);
-    const request = parseHead(this.#head);
+    const request = this.#chunks > chunksMax ? "bad" : parseHead(this.#head);
     if (request === null) return;
-    this.#answering = true;
+    const asked = this.#asked;
+    this.#asked = null;
     const method = request === "bad" ? "" : request.method;
-    const path = request === "bad" ? null : request.path;
-    void answerOf(method, path, this.#options)
+    void asked(request, this.#inside)
       .catch(() => text(500, "internal error"))
       .then((answer) => {
         this.#answer = new TextEncoder().encode(formatAnswer(answer, method));
@@ -102,22 +170,41 @@ class Connection {
     if (this.#answer.length === 0) this.#socket.end();
   }
 
-  terminate(): void {
+  /** By RST, so that nothing of it stays in the kernel. */
+  reset(): void {
+    this.#asked = null;
+    this.gone();
+    if (this.#socket.fd >= 0) native.setResetOnClose(this.#socket.fd, true);
     this.#socket.terminate();
   }
 
   gone(): void {
     this.#answer = null;
-    this.#deadline.clear();
+    this.#deadline?.clear();
+  }
+
+  #resume(): void {
+    this.#deadline = new Deadline(requestMsMax, () => {
+      this.reset();
+    });
+    this.#socket.resume();
   }
 }
 
-async function answerOf(
-  method: string,
-  path: string | null,
-  options: StatusOptions,
-): Promise<Answer> {
-  if (path === null) return text(400, "this is no HTTP request");
+/** Null for a client that has gone again. */
+function addressOf(socket: StatusSocket): SocketAddress | null {
+  try {
+    return peerAddress(socket.fd);
+  } catch (error) {
+    if (!(error instanceof SystemCallError)) throw error;
+    socket.terminate();
+    return null;
+  }
+}
+
+async function answerOf(head: Head, options: StatusOptions): Promise<Answer> {
+  if (head === "bad" || head === null) return text(400, "this is no HTTP request");
+  const { method, path } = head;
   if (method !== "GET" && method !== "HEAD") return text(405, "GET only");
   switch (path) {
     case "/healthz":
@@ -140,6 +227,10 @@ function text(status: number, body: string): Answer {
   return { status, type: "text/plain; charset=utf-8", body: `${body}\n` };
 }
 
-/** When more come the oldest goes. */
+/** When more come one of the source with the most goes. */
 const connectionsMax = 64;
+/** Of a head: who sends it byte by byte wants to be waited for. */
+const chunksMax = 64;
+/** What comes during a turn of the loop that takes long. */
+const backlogMax = 1024;
 const requestMsMax = 5000;

@@ -103,7 +103,8 @@ export function isLeftAlone(
   return ports.includes(port) && isSource(probes, from);
 }
 
-function isSource(
+/** Whether probes are declared to come from there. */
+export function isSource(
   { sources }: Probes,
   { bytes, family }: Pick<SocketAddress, "bytes" | "family">,
 ): boolean {
