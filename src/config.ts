@@ -2,6 +2,7 @@
 import type { Cidr } from "./net/cidr.ts";
 import type { SocketAddress } from "./net/address.ts";
 import type { OwnAddress } from "./net/own-addresses.ts";
+import type { Ports } from "./net/ports.ts";
 import type { HostCare } from "./policy/care.ts";
 import { defaultMeshRanges, type Policy } from "./policy/policy.ts";
 import { noProbes, type Probes } from "./probe/probe.ts";
@@ -61,14 +62,16 @@ export type Interception = Fixed & {
   /** Destinations that are reached by mutual TLS only. */
   readonly meshRanges: readonly Cidr[];
   readonly excludedRanges: readonly Cidr[];
-  readonly excludedOutboundPorts: readonly number[];
+  /** The only destination ports that are diverted. */
+  readonly outboundPorts: "all" | readonly Ports[];
+  readonly excludedOutboundPorts: readonly Ports[];
   /** Ports of the application that are intercepted. */
-  readonly inboundPorts: "all" | readonly number[];
-  readonly excludedInboundPorts: readonly number[];
+  readonly inboundPorts: "all" | readonly Ports[];
+  readonly excludedInboundPorts: readonly Ports[];
   /** Intercepted ports where plain text may come as well: the first bytes tell. */
   readonly inspectedPorts: {
     readonly kind: "only" | "all-but";
-    readonly ports: readonly number[];
+    readonly ports: readonly Ports[];
   };
 };
 
@@ -78,6 +81,9 @@ export type Fixed = {
   readonly excludedUids: readonly number[];
   /** The only users whose outbound connections are diverted. */
   readonly onlyUids: "all" | readonly number[];
+  /** The same by the group of the process: its effective one, not those besides. */
+  readonly excludedGids: readonly number[];
+  readonly onlyGids: "all" | readonly number[];
   /** Single destinations left alone: the environment's API server. */
   readonly excludedDestinations: readonly SocketAddress[];
   readonly mark: Mark;
@@ -132,6 +138,8 @@ export const defaultMark: Mark = { value: 0xa, mask: 0xf };
 export const defaultFixed: Fixed = {
   excludedUids: [],
   onlyUids: "all",
+  excludedGids: [],
+  onlyGids: "all",
   excludedDestinations: [],
   mark: defaultMark,
   tcpPort: 1,
@@ -159,6 +167,7 @@ export const defaultPolicy: Policy = {
   outbound: {
     mesh: byDefault(defaultMeshRanges),
     exclude: byDefault([]),
+    ports: byDefault("all"),
     excludePorts: byDefault([]),
     expect: [],
   },

@@ -28,6 +28,7 @@ import type { PolicySource } from "../config.ts";
 import { ProxyError } from "../errors.ts";
 import { judgedPolicy } from "../generation/policy-file.ts";
 import { planOf } from "../intercept/plan.ts";
+import { formatPorts } from "../net/ports.ts";
 import { interceptionOf } from "../policy/interception.ts";
 import type { Policy } from "../policy/policy.ts";
 import {
@@ -88,12 +89,20 @@ function policyFinding(source: PolicySource): {
 } {
   try {
     const policy = judgedPolicy(source, null);
-    return { policy, finding: good("scope", source.file ?? "by options alone") };
+    return { policy, finding: good("scope", scopeText(policy, source.file)) };
   } catch (error) {
     if (!(error instanceof ProxyError)) throw error;
     const remedy = "See Policy and On a plain host in README.";
     return { policy: source.base, finding: bad("scope", error.message, remedy) };
   }
+}
+
+/** A scope of ports leaves the rest of the mesh in cleartext, which is to be seen. */
+function scopeText({ outbound: { ports } }: Policy, file: string | null): string {
+  const whence = file ?? "by options alone";
+  if (ports.value === "all") return whence;
+  const only = ports.value.map(formatPorts).join(", ");
+  return `${whence}; outbound only ports ${only} (${ports.origin}): connections to others are in cleartext`;
 }
 
 async function sectionsOf(flags: CheckFlags, command: Command): Promise<readonly Section[]> {

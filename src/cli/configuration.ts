@@ -16,8 +16,10 @@ import { describeLayouts, findCredentialFiles, workloadDirectory } from "../iden
 import { isInitialNetworkNamespace } from "../intercept/host.ts";
 import { distinctSockets, type SocketAddress } from "../net/address.ts";
 import { ownAddresses } from "../net/own-addresses.ts";
+import type { Ports } from "../net/ports.ts";
 import type { HostCare } from "../policy/care.ts";
 import type { Policy, PortRule, SourceMode, Sourced } from "../policy/policy.ts";
+import { layered } from "../policy/port-rules.ts";
 import { apiServersOf } from "./api-server.ts";
 import { probesOf } from "./probes.ts";
 import { selfCommand } from "./self.ts";
@@ -111,7 +113,7 @@ export function policySourceOf(
 function careOf(flags: InterceptionFlags, environment: Environment, confirmed: boolean): HostCare {
   const session = Number(environment["SSH_CONNECTION"]?.split(" ")[3] ?? sshPort);
   return {
-    scopedByUser: flags.onlyUid !== undefined,
+    scopedByUser: flags.onlyUid !== undefined || flags.onlyGid !== undefined,
     keepOpen: [sshPort, session],
     onTrial: confirmed,
   };
@@ -124,7 +126,7 @@ function basePolicyOf(flags: InterceptionFlags, command: Command): Policy {
     value === undefined ? before : { value, origin: originOf(command, name) };
   const closed = flags.excludeInboundPort ?? [];
   const scope = flags.inboundPort;
-  const open = (scope === "none" ? [] : (scope ?? [])).filter((port) => !closed.includes(port));
+  const open = scope === "none" ? [] : (scope ?? []);
   return {
     trustDomain: over<string | null>("trustDomain", flags.trustDomain, top.trustDomain),
     verify: over<typeof top.verify.value>("verify", flags.verify, top.verify),
@@ -136,14 +138,19 @@ function basePolicyOf(flags: InterceptionFlags, command: Command): Policy {
         flags.preserveSource,
         inbound.preserveSource,
       ),
-      ports: [
+      ports: layered([
         ...portRules(open, "strict", originOf(command, "inboundPort")),
         ...portRules(closed, "passthrough", originOf(command, "excludeInboundPort")),
-      ],
+      ]),
     },
     outbound: {
       mesh: over("meshCidr", flags.meshCidr, outbound.mesh),
       exclude: over("excludeCidr", flags.excludeCidr, outbound.exclude),
+      ports: over<Policy["outbound"]["ports"]["value"]>(
+        "outboundPort",
+        flags.outboundPort,
+        outbound.ports,
+      ),
       excludePorts: over("excludeOutboundPort", flags.excludeOutboundPort, outbound.excludePorts),
       expect: outbound.expect,
     },
@@ -151,12 +158,12 @@ function basePolicyOf(flags: InterceptionFlags, command: Command): Policy {
 }
 
 function portRules(
-  ports: readonly number[],
+  ranges: readonly Ports[],
   mode: "strict" | "passthrough",
   origin: string,
 ): readonly PortRule[] {
-  return [...new Set(ports)].map((port) => ({
-    port,
+  return ranges.map((ports) => ({
+    ports,
     mode: { value: mode, origin },
     allow: null,
     preserveSource: null,
@@ -176,6 +183,8 @@ export function fixedOf(flags: InterceptionFlags, environment: Environment): Fix
   return {
     excludedUids: flags.excludeUid ?? [],
     onlyUids: flags.onlyUid ?? "all",
+    excludedGids: flags.excludeGid ?? [],
+    onlyGids: flags.onlyGid ?? "all",
     excludedDestinations: apiServers(flags, environment),
     mark: flags.mark,
     tcpPort: flags.tcpPort,

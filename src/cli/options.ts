@@ -4,6 +4,7 @@ import { Option, type Command } from "commander";
 import { defaultLimits, defaultLogLines, defaultMark, type Mark } from "../config.ts";
 import type { SocketAddress } from "../net/address.ts";
 import type { Cidr } from "../net/cidr.ts";
+import type { Ports } from "../net/ports.ts";
 import { sourceModes, type SourceMode } from "../policy/policy.ts";
 import type { ProbeFlags } from "./probes.ts";
 import * as values from "./values.ts";
@@ -18,11 +19,14 @@ export type InterceptionFlags = {
   readonly meshCidr?: readonly Cidr[];
   readonly excludeCidr?: readonly Cidr[];
   readonly apiServer?: readonly SocketAddress[];
-  readonly excludeOutboundPort?: readonly number[];
-  readonly inboundPort?: readonly number[] | "none";
-  readonly excludeInboundPort?: readonly number[];
+  readonly outboundPort?: readonly Ports[];
+  readonly excludeOutboundPort?: readonly Ports[];
+  readonly inboundPort?: readonly Ports[] | "none";
+  readonly excludeInboundPort?: readonly Ports[];
   readonly excludeUid?: readonly number[];
   readonly onlyUid?: readonly number[];
+  readonly excludeGid?: readonly number[];
+  readonly onlyGid?: readonly number[];
   readonly host?: boolean;
 } & PolicyFlags &
   ProbeFlags;
@@ -107,7 +111,9 @@ export function addPolicyOptions(command: Command): void {
 }
 
 export function addInterceptionOptions(command: Command): void {
-  command.optionsGroup("Interception (lists: repeat the option or separate by commas):");
+  command.optionsGroup(
+    "Interception (lists: repeat the option or separate by commas; ports: 8080 or 8000-8100):",
+  );
   add(command, "--mesh-cidr <ranges>", "destinations reached by mutual TLS only, or none", {
     parse: values.meshRanges(),
     shown: "default, the private ranges",
@@ -119,21 +125,32 @@ export function addInterceptionOptions(command: Command): void {
     parse: values.list(values.socketAddress),
     shown: "as the environment says, see README",
   });
+  add(command, "--outbound-port <ports>", "the only destination ports that are diverted", {
+    parse: values.list(values.portRange),
+    shown: "all",
+  });
   add(command, "--exclude-outbound-port <ports>", "destination ports left alone", {
-    parse: values.list(values.port),
+    parse: values.list(values.portRange),
   });
   add(command, "--inbound-port <ports>", "ports that peers reach by mutual TLS only, or none", {
     parse: values.portsOrNone(),
     shown: "all",
   });
-  add(command, "--exclude-inbound-port <ports>", "ports open in clear, as without the proxy", {
-    parse: values.list(values.port),
+  add(command, "--exclude-inbound-port <ports>", "ports open in cleartext, as without the proxy", {
+    parse: values.list(values.portRange),
   });
-  add(command, "--exclude-uid <uids>", "users whose outbound connections are left alone", {
+  add(command, "--exclude-uid <users>", "users whose outbound connections are left alone", {
     parse: values.list(values.uid),
   });
-  add(command, "--only-uid <uids>", "users whose outbound connections are diverted", {
+  add(command, "--exclude-gid <groups>", "the same by the group of the process", {
+    parse: values.list(values.gid),
+  });
+  add(command, "--only-uid <users>", "users whose outbound connections are diverted", {
     parse: values.list(values.uid),
+    shown: "all",
+  });
+  add(command, "--only-gid <groups>", "groups besides them, or alone", {
+    parse: values.list(values.gid),
     shown: "all",
   });
   add(command, "--host [boolean]", "take care of those who are logged in: see On a plain host", {

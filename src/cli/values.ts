@@ -13,6 +13,8 @@ import {
   type SocketAddress,
 } from "../net/address.ts";
 import { parseCidr, type Cidr } from "../net/cidr.ts";
+import { parsePortRange, type Ports } from "../net/ports.ts";
+import { idOf } from "./accounts.ts";
 import { defaultMeshRanges } from "../policy/policy.ts";
 
 /** A path, unread as yet. */
@@ -34,14 +36,35 @@ export function port(text: string): number {
   return integer(text, 1, 65_535, "a port, 1 to 65535");
 }
 
+/** "8080" or "8000-8100". */
+export function portRange(text: string): Ports {
+  return orInvalid(() => parsePortRange(text), "a port, 1 to 65535, or a range like 8000-8100");
+}
+
 /** A list of ports, or "none". */
-export function portsOrNone(): (text: string, before: unknown) => number[] | "none" {
-  const ports = list(port);
+export function portsOrNone(): (text: string, before: unknown) => Ports[] | "none" {
+  const ports = list(portRange);
   return (text, before) => (text === "none" ? "none" : ports(text, before));
 }
 
+/** A number, or a name of /etc/passwd. */
 export function uid(text: string): number {
-  return integer(text, 0, 4_294_967_294, "a user id, 0 to 4294967294");
+  return owner(text, "/etc/passwd", "user");
+}
+
+/** A number, or a name of /etc/group. */
+export function gid(text: string): number {
+  return owner(text, "/etc/group", "group");
+}
+
+/** Both files have the name first and its number third: passwd(5), group(5). */
+function owner(text: string, accounts: string, what: "user" | "group"): number {
+  if (/^\d+$/.test(text)) return integer(text, 0, 4_294_967_294, `a ${what} id, 0 to 4294967294`);
+  const id = idOf(accounts, text);
+  if (id !== null) return id;
+  throw new InvalidArgumentError(
+    `It must be the number of a ${what}, or a name in ${accounts}, which has no such ${what} here.`,
+  );
 }
 
 /** One part of a path. */

@@ -2,6 +2,7 @@
 import type { Fixed } from "../config.ts";
 import type { Tuple } from "../intercept/open-before.ts";
 import { isSameSocket, type SocketAddress } from "../net/address.ts";
+import { isByOwner } from "../policy/interception.ts";
 import type { Rules } from "../policy/rules.ts";
 import { isLeftAlone } from "../probe/probe.ts";
 
@@ -26,10 +27,11 @@ export function becomesDiverted(
 /** Those that these rules divert, had they stood when they began. */
 export function isDiverted(
   rules: Rules,
-  { onlyUids, excludedUids, excludedDestinations, statusPort, probes }: Fixed,
+  fixed: Fixed,
   listening: Listening,
 ): (tuple: Tuple) => boolean {
-  const byUser = onlyUids !== "all" || excludedUids.length > 0;
+  const { excludedDestinations, statusPort, probes } = fixed;
+  const byOwner = isByOwner(fixed);
   return (tuple) => {
     const port = tuple.sourcePort;
     const address = destinationOf(tuple);
@@ -38,7 +40,7 @@ export function isDiverted(
       return !inClear && rules.mode(port) !== "passthrough";
     }
     const spared = excludedDestinations.some((one) => isSameSocket(one, address));
-    return !byUser && !spared && rules.diverts(address);
+    return !byOwner && !spared && rules.diverts(address);
   };
 }
 

@@ -10,6 +10,7 @@ import type { Connections } from "../intercept/lower.ts";
 import { listeningPorts } from "../intercept/open-before.ts";
 import { queueLength } from "../intercept/running.ts";
 import type { RuleWatch } from "../intercept/watch.ts";
+import { holdsPort } from "../net/ports.ts";
 import { authorize } from "../policy/authorize.ts";
 import { leavesMoreAlone, newlyClearPorts } from "../policy/difference.ts";
 import { interceptionOf } from "../policy/interception.ts";
@@ -142,8 +143,8 @@ async function endHeld(policy: Policy, before: Interception, changing: Changing)
   const rules = generation.rulesOf(policy);
   const ports = newlyClearPorts(before, interceptionOf(policy, fixed));
   return ledger.terminateWhere("REVOKED", ({ direction, original, peer, as, atAlias }) => {
-    if (direction === "outbound") return !rules.diverts(original) || ports.includes(peer.port);
-    return as !== null && !atAlias && (!rules.diverts(as) || ports.includes(original.port));
+    if (direction === "outbound") return !rules.diverts(original) || holdsPort(ports, peer.port);
+    return as !== null && !atAlias && (!rules.leadsBack(as) || holdsPort(ports, original.port));
   });
 }
 

@@ -36,16 +36,21 @@ function isRefusedInbound(policy: Policy, { statusPort, probes }: Fixed, tuple: 
   return probesOf(probes, destinationOf(tuple), port).length === 0;
 }
 
-function isRefusedOutbound(
-  policy: Policy,
-  { onlyUids, excludedUids, excludedDestinations }: Fixed,
-  tuple: Tuple,
-): boolean {
-  const isInScope = onlyUids === "all" || onlyUids.includes(tuple.uid);
-  if (!isInScope || excludedUids.includes(tuple.uid)) return false;
+function isRefusedOutbound(policy: Policy, fixed: Fixed, tuple: Tuple): boolean {
+  if (!isOfScope(fixed, tuple)) return false;
+  const { excludedDestinations } = fixed;
   const address = destinationOf(tuple);
   return (
     isMeshDestination(policy, address) &&
     !excludedDestinations.some((one) => isSameSocket(one, address))
   );
+}
+
+/** The kernel's list of sockets names users, not groups: where groups decide, what cannot be told stays. */
+function isOfScope(
+  { onlyUids, onlyGids, excludedUids, excludedGids }: Fixed,
+  { uid }: Tuple,
+): boolean {
+  if (excludedGids.length > 0 || excludedUids.includes(uid)) return false;
+  return onlyUids === "all" ? onlyGids === "all" : onlyUids.includes(uid);
 }

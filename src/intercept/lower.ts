@@ -1,5 +1,6 @@
 /** From the plan to nf_tables' requests, with the dependencies that `nft` would add. Pure. */
 import { bytesOf } from "../net/cidr.ts";
+import { portMax } from "../net/ports.ts";
 import { aliases } from "../net/alias.ts";
 import * as vm from "../netlink/expressions.ts";
 import * as nftables from "../netlink/nftables.ts";
@@ -16,7 +17,7 @@ import {
   type SetPlan,
   type Step,
 } from "./plan.ts";
-import { fleetingSets, openBeforeSizeMin, seenClientsMax } from "./sets.ts";
+import { fleetingSets, isOfRanges, openBeforeSizeMin, seenClientsMax } from "./sets.ts";
 
 /** Elements of the sets of open connections, by the set's name: each the key's bytes. */
 export type Connections = ReadonlyMap<string, readonly (readonly Uint8Array[])[]>;
@@ -39,8 +40,13 @@ export function tableBatch(plan: Plan, connections: Connections): readonly Reque
  */
 export function changeBatch(before: Plan, after: Plan): readonly Request[] {
   const { table } = after;
-  const kept = new Map(before.sets.map((set) => [set.name, set]));
-  const gone = before.sets.filter(({ name }) => after.sets.every((set) => set.name !== name));
+  // A set of single ports and one of ranges are not of one kind: what changes from one to the other is made anew.
+  const isKept = (set: SetPlan): boolean =>
+    after.sets.some(
+      ({ name, elements }) => name === set.name && elements.kind === set.elements.kind,
+    );
+  const kept = new Map(before.sets.filter(isKept).map((set) => [set.name, set]));
+  const gone = before.sets.filter((set) => !isKept(set));
   return nftables.batch([
     ...after.chains.map(({ name }) => nftables.flushChain(table, name)),
     ...gone.map(({ name }) => nftables.deleteSet(table, name)),
@@ -77,8 +83,15 @@ function setRequests(plan: Plan, set: SetPlan, connections: Connections): readon
       }));
       return [request, ...nftables.addIntervals(plan.table, form, intervals)];
     }
+    case "ports": {
+      const ranges = elements.ports.map(({ first, last }) => ({
+        first: be16(first),
+        end: last === portMax ? null : be16(last + 1),
+      }));
+      return [request, ...nftables.addIntervals(plan.table, form, ranges)];
+    }
     case "numbers": {
-      const encode = set.fields[0] === "uid" ? u32 : be16;
+      const encode = isOfOwner(set) ? u32 : be16;
       const keys = elements.numbers.map((value) => [encode(value)]);
       return [request, ...nftables.addElements(plan.table, form, keys)];
     }
@@ -98,9 +111,14 @@ function formOf(plan: Plan, set: SetPlan, connections: number): nftables.SetForm
     name: set.name,
     id: idOf(plan, set.name),
     key: set.fields.map((field) => keyTypeOf(field, set.family)),
-    interval: set.elements.kind === "intervals",
+    interval: isOfRanges(set),
     size: sizeOf(set, connections),
   };
+}
+
+/** Whose socket sends, in the host's byte order. */
+function isOfOwner({ fields: [field] }: SetPlan): boolean {
+  return field === "uid" || field === "gid";
 }
 
 /** Null for a set that packets do not change. */
@@ -115,7 +133,7 @@ function idOf(plan: Plan, name: string): number {
 
 function keyTypeOf(field: Field, family: 4 | 6): nftables.KeyType {
   if (field === "saddr" || field === "daddr") return family === 4 ? "ipv4_addr" : "ipv6_addr";
-  return field === "uid" ? "uid" : "inet_service";
+  return field === "uid" || field === "gid" ? field : "inet_service";
 }
 
 /** What a rule has already made sure of, so that it is not asked twice. */
@@ -215,7 +233,8 @@ function keyExpressions(
   answers = false,
 ): readonly vm.Expression[] {
   const set = setOf(plan, name);
-  if (set.fields[0] === "uid") return [vm.meta(vm.metaKey.skuid)];
+  if (isOfOwner(set))
+    return [vm.meta(set.fields[0] === "uid" ? vm.metaKey.skuid : vm.metaKey.skgid)];
   const hasAddress = set.fields.some((field) => field === "saddr" || field === "daddr");
   const hasPort = set.fields.some((field) => field === "sport" || field === "dport");
   const loads: vm.Expression[] = [];
@@ -256,6 +275,7 @@ function placeOf(field: Field, family: 4 | 6): { from: number; offset: number; l
     case "dport":
       return { from: vm.base.transport, offset: 2, length: 2 };
     case "uid":
+    case "gid":
       throw new Error("a user is not in the packet");
   }
 }

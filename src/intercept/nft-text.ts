@@ -2,6 +2,7 @@
 import { aliasTexts } from "../net/alias.ts";
 import { formatIp } from "../net/address.ts";
 import { bytesOf, type Interval } from "../net/cidr.ts";
+import { formatPorts } from "../net/ports.ts";
 import {
   otherWay,
   setOf,
@@ -12,7 +13,7 @@ import {
   type SetPlan,
   type Step,
 } from "./plan.ts";
-import { openBeforeSizeMin, seenClientsMax } from "./sets.ts";
+import { isOfRanges, openBeforeSizeMin, seenClientsMax } from "./sets.ts";
 
 /** Commands for sh: `ip` for the way to `lo`, `nft -f` for the table. */
 export function planText(plan: Plan): string {
@@ -49,7 +50,7 @@ function setText(set: SetPlan): readonly string[] {
   return [
     `  set ${set.name} {`,
     `    type ${types}`,
-    ...(set.elements.kind === "intervals" ? ["    flags interval"] : []),
+    ...(isOfRanges(set) ? ["    flags interval"] : []),
     ...(set.elements.kind === "connections"
       ? [`    size ${openBeforeSizeMin}`, "    flags dynamic"]
       : []),
@@ -63,6 +64,8 @@ function elementsText(set: SetPlan): readonly string[] {
   switch (set.elements.kind) {
     case "intervals":
       return set.elements.intervals.map((interval) => intervalText(interval, set.family));
+    case "ports":
+      return set.elements.ports.map(formatPorts);
     case "numbers":
       return set.elements.numbers.map(String);
     case "destinations":
@@ -163,12 +166,14 @@ function fieldText(field: Field, family: 4 | 6): string {
       return `tcp ${field}`;
     case "uid":
       return "meta skuid";
+    case "gid":
+      return "meta skgid";
   }
 }
 
 function typeOf(field: Field, family: 4 | 6): string {
   if (field === "saddr" || field === "daddr") return family === 4 ? "ipv4_addr" : "ipv6_addr";
-  return field === "uid" ? "uid" : "inet_service";
+  return field === "uid" || field === "gid" ? field : "inet_service";
 }
 
 function hex(value: number): string {

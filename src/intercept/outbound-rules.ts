@@ -1,5 +1,6 @@
 /** Rules for what leaves: what is diverted to `lo`, what is left alone, and what must not leave at all. Pure. */
 import type { Interception, Mark } from "../config.ts";
+import { isByOwner } from "../policy/interception.ts";
 import { insideMark, ownMark } from "./marks.ts";
 import type { Family, Rule, Step } from "./plan.ts";
 import { probeReplyRules } from "./probes.ts";
@@ -55,8 +56,21 @@ export function leftAloneOutbound(of: Interception): readonly Rule[] {
       { kind: "in-set", set: `excluded-destinations${family}`, is: true },
       leave,
     ]),
-    ...uidRules(of),
+    ...portScope(of),
+    ...ownerRules(of),
   ];
+}
+
+/** Other ports are left alone; but for what an application answers to a client that it sees by its own address. */
+function portScope({ outboundPorts }: Interception): readonly Rule[] {
+  if (outboundPorts === "all") return [];
+  return families.map((family): Rule => [
+    ...(outboundPorts.length === 0
+      ? []
+      : [{ kind: "in-set", set: "outbound-ports", is: false } as const]),
+    { kind: "in-set", set: seenClients[family], is: false, answers: true },
+    leave,
+  ]);
 }
 
 /**
@@ -116,9 +130,8 @@ function insideOnLo(mark: Mark): readonly Step[] {
 
 /** Conntrack is asked only where the configuration leaves something in clear that it alone can tell apart. */
 function usesConntrack(of: Interception): boolean {
-  const byUid = of.excludedUids.length > 0 || of.onlyUids !== "all";
   const probed = probeReplyRules(of.probes, of.mark).length > 0;
-  return byUid || probed || of.excludedInboundPorts.length > 0 || of.inboundPorts !== "all";
+  return isByOwner(of) || probed || of.excludedInboundPorts.length > 0 || of.inboundPorts !== "all";
 }
 
 /**
@@ -156,14 +169,23 @@ function clearReplyRules(of: Interception): readonly Rule[] {
   ];
 }
 
-/** Connections of excluded users, remembered for the packets that the kernel sends for them on its own. */
-function uidRules(of: Interception): readonly Rule[] {
+/**
+ * Connections of excluded users and groups, remembered for the packets that the kernel sends for them on its own. A user
+ * or a group that is one of the only ones is enough.
+ */
+function ownerRules(of: Interception): readonly Rule[] {
   const remember: Step = { kind: "set-connection-mark", value: ownMark(of.mark) };
-  const excluded: Rule = [{ kind: "in-set", set: "excluded-uids", is: true }, remember, leave];
-  const others: Rule = [{ kind: "in-set", set: "only-uids", is: false }, remember, leave];
+  const excluded = [
+    ...(of.excludedUids.length > 0 ? ["excluded-uids"] : []),
+    ...(of.excludedGids.length > 0 ? ["excluded-gids"] : []),
+  ];
+  const only: readonly Step[] = [
+    ...(of.onlyUids === "all" ? [] : [{ kind: "in-set", set: "only-uids", is: false } as const]),
+    ...(of.onlyGids === "all" ? [] : [{ kind: "in-set", set: "only-gids", is: false } as const]),
+  ];
   return [
-    ...(of.excludedUids.length > 0 ? [excluded] : []),
-    ...(of.onlyUids === "all" ? [] : [others]),
+    ...excluded.map((set): Rule => [{ kind: "in-set", set, is: true }, remember, leave]),
+    ...(only.length === 0 ? [] : [[...only, remember, leave]]),
   ];
 }
 

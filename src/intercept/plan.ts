@@ -2,6 +2,7 @@
 import type { Interception, Mark } from "../config.ts";
 import type { SocketAddress } from "../net/address.ts";
 import type { Interval } from "../net/cidr.ts";
+import type { Ports } from "../net/ports.ts";
 import { closedRules, leftAloneInbound, preroutingRules } from "./inbound-rules.ts";
 import {
   guardRules,
@@ -17,7 +18,7 @@ import { dropOpening } from "./steps.ts";
 export type Family = 4 | 6;
 
 /** Fields of a packet that are looked up in sets, and the set's key in the same order. */
-export type Field = "saddr" | "sport" | "daddr" | "dport" | "uid";
+export type Field = "saddr" | "sport" | "daddr" | "dport" | "uid" | "gid";
 
 export type SetPlan = {
   readonly name: string;
@@ -26,6 +27,8 @@ export type SetPlan = {
   readonly elements:
     | { readonly kind: "intervals"; readonly intervals: readonly Interval[] }
     | { readonly kind: "numbers"; readonly numbers: readonly number[] }
+    /** Disjoint ranges. */
+    | { readonly kind: "ports"; readonly ports: readonly Ports[] }
     | { readonly kind: "destinations"; readonly destinations: readonly SocketAddress[] }
     /** Connections from before the rules; packets take elements out. */
     | { readonly kind: "connections" }
@@ -100,6 +103,7 @@ export const otherWay: Readonly<Record<Field, Field>> = {
   daddr: "saddr",
   dport: "sport",
   uid: "uid",
+  gid: "gid",
 };
 
 /** Throws for a plan that names a set it does not have, which is a bug. */

@@ -2,6 +2,7 @@
 import type { Interception } from "../config.ts";
 import { intervalsOf, type Cidr } from "../net/cidr.ts";
 import type { SocketAddress } from "../net/address.ts";
+import { singlePort, unionOf, type Ports } from "../net/ports.ts";
 import { neverIntercepted } from "../policy/policy.ts";
 import type { Family, Field, SetPlan } from "./plan.ts";
 import { probeSets } from "./probes.ts";
@@ -30,19 +31,30 @@ export function setsOf(of: Interception): readonly SetPlan[] {
   return [
     ...ranges("mesh", of.meshRanges),
     ...ranges("excluded", excluded),
-    ...numbers("excluded-outbound-ports", "dport", of.excludedOutboundPorts),
+    ...(of.outboundPorts === "all" ? [] : ports("outbound-ports", "dport", of.outboundPorts)),
+    ...ports("excluded-outbound-ports", "dport", of.excludedOutboundPorts),
     ...destinations("excluded-destinations", of.excludedDestinations),
     ...numbers("excluded-uids", "uid", of.excludedUids),
+    ...numbers("excluded-gids", "gid", of.excludedGids),
     ...(of.onlyUids === "all" ? [] : numbers("only-uids", "uid", of.onlyUids)),
-    ...(of.inboundPorts === "all" ? [] : numbers("inbound-ports", "dport", of.inboundPorts)),
-    ...numbers("excluded-inbound-ports", "dport", [...of.excludedInboundPorts, of.statusPort]),
-    ...numbers("clear-inbound-ports", "sport", of.excludedInboundPorts),
-    ...numbers(inspectedSet(of), "dport", of.inspectedPorts.ports),
+    ...(of.onlyGids === "all" ? [] : numbers("only-gids", "gid", of.onlyGids)),
+    ...(of.inboundPorts === "all" ? [] : ports("inbound-ports", "dport", of.inboundPorts)),
+    ...ports("excluded-inbound-ports", "dport", [
+      ...of.excludedInboundPorts,
+      singlePort(of.statusPort),
+    ]),
+    ...ports("clear-inbound-ports", "sport", of.excludedInboundPorts),
+    ...ports(inspectedSet(of), "dport", of.inspectedPorts.ports),
     ...probeSets(of.probes),
     connections(4),
     connections(6),
     ...families.map(clients),
   ];
+}
+
+/** Whether elements are ranges: the kernel keeps their ends. */
+export function isOfRanges({ elements }: SetPlan): boolean {
+  return elements.kind === "intervals" || elements.kind === "ports";
 }
 
 export function inspectedSet({ inspectedPorts }: Interception): string {
@@ -56,6 +68,18 @@ function ranges(name: string, cidrs: readonly Cidr[]): readonly SetPlan[] {
     fields: ["daddr"],
     elements: { kind: "intervals", intervals: intervalsOf(cidrs, family) },
   }));
+}
+
+/** A set of single ports is a hash table, which is looked up at once; one with a range of them is a tree. */
+function ports(name: string, field: Field, values: readonly Ports[]): readonly SetPlan[] {
+  if (values.every(({ first, last }) => first === last))
+    return numbers(
+      name,
+      field,
+      values.map(({ first }) => first),
+    );
+  const elements = { kind: "ports", ports: unionOf(values) } as const;
+  return [{ name, family: 4, fields: [field], elements }];
 }
 
 function numbers(name: string, field: Field, values: readonly number[]): readonly SetPlan[] {

@@ -1,6 +1,8 @@
 /** Which ports the kernel gives to applications, and which it therefore leaves to us. */
 import { readFileSync } from "node:fs";
 
+import { ProxyError } from "../errors.ts";
+
 /** Both ends included. */
 export type Ports = { readonly first: number; readonly last: number };
 
@@ -36,6 +38,57 @@ export function parseReserved(text: string): readonly Ports[] {
     first: Number(first),
     last: Number(last),
   }));
+}
+
+/** Reads "8080" or "8000-8100"; throws ADDRESS_INVALID. */
+export function parsePortRange(text: string): Ports {
+  const match = /^(\d{1,5})(?:-(\d{1,5}))?$/.exec(text);
+  const first = Number(match?.[1] ?? 0);
+  const last = Number(match?.[2] ?? first);
+  if (first >= 1 && first <= last && last <= portMax) return { first, last };
+  throw new ProxyError(
+    "ADDRESS_INVALID",
+    `not a port or a range of ports: ${JSON.stringify(text)}`,
+  );
+}
+
+export function formatPorts({ first, last }: Ports): string {
+  return first === last ? String(first) : `${first}-${last}`;
+}
+
+export function singlePort(port: number): Ports {
+  return { first: port, last: port };
+}
+
+export function holdsPort(ranges: readonly Ports[], port: number): boolean {
+  return ranges.some((range) => includesPort(range, port));
+}
+
+/** The union: sorted, disjoint, adjacent ones joined. */
+export function unionOf(ranges: readonly Ports[]): readonly Ports[] {
+  const union: { first: number; last: number }[] = [];
+  for (const { first, last } of ranges.toSorted((a, b) => a.first - b.first)) {
+    const previous = union.at(-1);
+    if (previous === undefined || first > previous.last + 1) union.push({ first, last });
+    else if (last > previous.last) previous.last = last;
+  }
+  return union;
+}
+
+/** What of `ranges` is in none of `others`. */
+export function portsOutside(ranges: readonly Ports[], others: readonly Ports[]): readonly Ports[] {
+  return others.reduce(without, unionOf(ranges));
+}
+
+/** A port, or a range of them, that is in both. */
+export function commonPorts(a: readonly Ports[], b: readonly Ports[]): Ports | null {
+  for (const one of a)
+    for (const other of b) {
+      const first = Math.max(one.first, other.first);
+      const last = Math.min(one.last, other.last);
+      if (first <= last) return { first, last };
+    }
+  return null;
 }
 
 /** Ports outside of `taken`, one after the other: each rests as long as possible before it comes again. */
@@ -82,5 +135,6 @@ function readOrEmpty(path: string): string {
   }
 }
 
+export const portMax = 65_535;
 const settings = "/proc/sys/net/ipv4";
 const kernelDefault: Ports = { first: 32_768, last: 60_999 };

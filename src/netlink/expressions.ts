@@ -10,6 +10,7 @@ export const metaKey = {
   iif: 4,
   oif: 5,
   skuid: 10,
+  skgid: 11,
   nfproto: 15,
   l4proto: 16,
 } as const;

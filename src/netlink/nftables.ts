@@ -27,7 +27,7 @@ export type ChainForm = {
   readonly priority: number;
 };
 
-export type KeyType = "ipv4_addr" | "ipv6_addr" | "inet_service" | "uid";
+export type KeyType = "ipv4_addr" | "ipv6_addr" | "inet_service" | "uid" | "gid";
 
 export type SetForm = {
   readonly name: string;
@@ -291,7 +291,7 @@ function align(length: number): number {
 function userData(set: SetForm): Uint8Array {
   const [only] = set.key;
   if (set.key.length > 1) return concat(keyOrder(0), concatenationType);
-  return keyOrder(only === "uid" ? hostOrder : networkOrder);
+  return keyOrder(only === "uid" || only === "gid" ? hostOrder : networkOrder);
 }
 
 function keyOrder(order: number): Uint8Array {
@@ -328,4 +328,5 @@ const keyTypes = {
   ipv6_addr: { code: 8, length: 16 },
   inet_service: { code: 13, length: 2 },
   uid: { code: 24, length: 4 },
+  gid: { code: 25, length: 4 },
 } as const;

@@ -1,6 +1,7 @@
 /** How two policies differ: in what they mean, not in where it is written. Pure. */
 import type { Interception } from "../config.ts";
 import { intervalsOf, type Cidr } from "../net/cidr.ts";
+import { portMax, portsOutside, type Ports } from "../net/ports.ts";
 import type { Policy } from "./policy.ts";
 
 /** Whether two policies say the same, wherever that stands. */
@@ -16,14 +17,19 @@ export function leavesMoreAlone(before: Interception, after: Interception): bool
   return (
     !covers(after.meshRanges, before.meshRanges) ||
     !covers(before.excludedRanges, after.excludedRanges) ||
-    !after.excludedOutboundPorts.every((port) => before.excludedOutboundPorts.includes(port)) ||
+    portsOutside(after.excludedOutboundPorts, before.excludedOutboundPorts).length > 0 ||
+    portsOutside(scopeOf(before), scopeOf(after)).length > 0 ||
     newlyClearPorts(before, after).length > 0
   );
 }
 
 /** Ports of the application that are passed through from now on: their replies are told by the source port alone. */
-export function newlyClearPorts(before: Interception, after: Interception): readonly number[] {
-  return after.excludedInboundPorts.filter((port) => !before.excludedInboundPorts.includes(port));
+export function newlyClearPorts(before: Interception, after: Interception): readonly Ports[] {
+  return portsOutside(after.excludedInboundPorts, before.excludedInboundPorts);
+}
+
+function scopeOf({ outboundPorts }: Interception): readonly Ports[] {
+  return outboundPorts === "all" ? [{ first: 0, last: portMax }] : outboundPorts;
 }
 
 /** Whether every address of `inner` is one of `outer`. */

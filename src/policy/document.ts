@@ -13,6 +13,7 @@ import {
 
 import { ProxyError } from "../errors.ts";
 import { escapeText, quote, quoteUnlessPlain, shorten } from "../log/escape.ts";
+import { parsePortRange, portMax } from "../net/ports.ts";
 import { lineOfDeepNesting } from "./nesting.ts";
 import { policySchema, type PolicyFields } from "./schema.ts";
 
@@ -47,6 +48,7 @@ export function parsePolicy(text: string, file: string): PolicyDocument {
       result.issues.slice(0, faultsMax).map((issue) => faultText(source, issue)),
     );
   assertDistinctRanges(source, result.output);
+  assertNestedPorts(source, result.output);
   return { fields: result.output, originOf: (path) => `${name}:${lineOf(source, path)}` };
 }
 
@@ -160,6 +162,29 @@ function assertDistinctRanges(source: Source, { outbound }: PolicyFields): void 
       throw invalid(source.name, [text]);
     }
     seen.set(to.text, index);
+  }
+}
+
+/** A range inside of another is the narrower rule; of two that overlap otherwise nobody could tell which one holds. */
+function assertNestedPorts(source: Source, { inbound }: PolicyFields): void {
+  const written = Object.keys(inbound?.ports ?? {}).map((key) => {
+    const { first, last } = parsePortRange(key);
+    return { key, first, last };
+  });
+  const sorted = written.toSorted((a, b) => a.first - b.first || b.last - a.last);
+  const open: typeof written = [];
+  for (const one of sorted) {
+    while ((open.at(-1)?.last ?? portMax) < one.first) open.pop();
+    const around = open.at(-1);
+    const same = around?.first === one.first && around.last === one.last;
+    if (around !== undefined && (same || one.last > around.last)) {
+      const [line, other] = [one, around].map(({ key }) =>
+        lineOf(source, ["inbound", "ports", key]),
+      );
+      const text = `line ${line}, inbound.ports.${one.key}: it overlaps ${around.key} in line ${other}. Write ranges that are apart, or one inside of the other.`;
+      throw invalid(source.name, [text]);
+    }
+    open.push(one);
   }
 }
 

@@ -1,5 +1,7 @@
 /** The policy that holds: the options' values, and over them, field by field, those of the file. Pure. */
+import { parsePortRange, type Ports } from "../net/ports.ts";
 import type { PolicyDocument } from "./document.ts";
+import { layered } from "./port-rules.ts";
 import type { Policy, PortRule, Sourced } from "./policy.ts";
 
 /** `base` is what options, environment and defaults say; without a file it is the policy. */
@@ -38,7 +40,12 @@ export function effectivePolicy(base: Policy, document: PolicyDocument): Policy 
         ["outbound", "exclude"],
         base.outbound.exclude,
       ),
-      excludePorts: over<readonly number[]>(
+      ports: over<Policy["outbound"]["ports"]["value"]>(
+        outbound?.ports,
+        ["outbound", "ports"],
+        base.outbound.ports,
+      ),
+      excludePorts: over<readonly Ports[]>(
         outbound?.excludePorts,
         ["outbound", "excludePorts"],
         base.outbound.excludePorts,
@@ -53,25 +60,21 @@ export function effectivePolicy(base: Policy, document: PolicyDocument): Policy 
   };
 }
 
-/** A port in the file goes over the same port in the options, field by field. */
+/** The file's rules go over the options', field by field; of the file's own the narrower one goes first. */
 function portsOf(base: Policy, { fields, originOf }: PolicyDocument): readonly PortRule[] {
-  const ports = new Map(base.inbound.ports.map((rule) => [rule.port, rule]));
-  for (const [key, rule] of Object.entries(fields.inbound?.ports ?? {})) {
-    const port = Number(key);
-    const before = ports.get(port);
-    const over = <K extends "mode" | "allow" | "preserveSource">(
-      field: K,
-      value: NonNullable<PortRule[K]>["value"] | undefined,
-    ): Sourced<NonNullable<PortRule[K]>["value"]> | null =>
-      value === undefined
-        ? (before?.[field] ?? null)
-        : { value, origin: originOf(["inbound", "ports", key, field]) };
-    ports.set(port, {
-      port,
+  const written = Object.entries(fields.inbound?.ports ?? {}).map(([key, rule]): PortRule => {
+    const over = <T>(field: string, value: T | undefined): Sourced<T> | null =>
+      value === undefined ? null : { value, origin: originOf(["inbound", "ports", key, field]) };
+    return {
+      ports: parsePortRange(key),
       mode: over("mode", rule.mode),
-      allow: over("allow", rule.allow),
+      allow: over<NonNullable<PortRule["allow"]>["value"]>("allow", rule.allow),
       preserveSource: over("preserveSource", rule.preserveSource),
-    });
-  }
-  return [...ports.values()].toSorted((a, b) => a.port - b.port);
+    };
+  });
+  return layered([...written.toSorted((a, b) => sizeOf(a) - sizeOf(b)), ...base.inbound.ports]);
+}
+
+function sizeOf({ ports: { first, last } }: PortRule): number {
+  return last - first;
 }

@@ -10,6 +10,7 @@ import {
   type SocketAddress,
 } from "../net/address.ts";
 import { addressOf } from "../net/cidr.ts";
+import { formatPorts, holdsPort } from "../net/ports.ts";
 import { authorize, type Demand, type Expectation } from "./authorize.ts";
 import {
   contains,
@@ -45,7 +46,7 @@ export function explainOutbound(question: Question, rules: Rules, fixed: Fixed):
   const { origin } = rules.policy.outbound.mesh;
   const lines = [
     title,
-    `  mutual TLS, or reset: ${range?.text} is in the mesh (${origin})${ofUsers(fixed)}`,
+    `  mutual TLS, or reset: ${range?.text} is in the mesh (${origin})${ofOwners(fixed)}`,
     ...rules.server(address).map((demand) => `  the server ${demandText(demand)}`),
   ];
   return withPeer(lines, question, rules.server(address));
@@ -94,8 +95,10 @@ function leftAlone(address: SocketAddress, { outbound }: Policy, fixed: Fixed): 
     return "it is the API server (--api-server, KUBERNETES_SERVICE_HOST or the service account)";
   const excluded = outbound.exclude.value.find((range) => contains(range, ...place));
   if (excluded !== undefined) return `${excluded.text} is excluded (${outbound.exclude.origin})`;
-  if (outbound.excludePorts.value.includes(address.port))
+  if (holdsPort(outbound.excludePorts.value, address.port))
     return `port ${address.port} is excluded (${outbound.excludePorts.origin})`;
+  if (outbound.ports.value !== "all" && !holdsPort(outbound.ports.value, address.port))
+    return `port ${address.port} is not one of ${outbound.ports.value.map(formatPorts).join(", ")} (${outbound.ports.origin})`;
   if (neverIntercepted.some((range) => contains(range, ...place)))
     return "link-local and multicast addresses are nobody's to carry";
   if (outbound.mesh.value.some((range) => contains(range, ...place))) return null;
@@ -121,11 +124,17 @@ function probeLines(probes: Probes, { port, family }: SocketAddress): readonly s
   ];
 }
 
-function ofUsers({ onlyUids, excludedUids }: Fixed): string {
-  const only = onlyUids === "all" ? "" : `, for users ${onlyUids.join(", ")} only (--only-uid)`;
-  return excludedUids.length === 0
-    ? only
-    : `${only}, but for users ${excludedUids.join(", ")} (--exclude-uid)`;
+function ofOwners({ onlyUids, excludedUids, onlyGids, excludedGids }: Fixed): string {
+  const only = [
+    ...(onlyUids === "all" ? [] : [`users ${onlyUids.join(", ")} only (--only-uid)`]),
+    ...(onlyGids === "all" ? [] : [`groups ${onlyGids.join(", ")} only (--only-gid)`]),
+  ];
+  const excluded = [
+    ...(excludedUids.length === 0 ? [] : [`users ${excludedUids.join(", ")} (--exclude-uid)`]),
+    ...(excludedGids.length === 0 ? [] : [`groups ${excludedGids.join(", ")} (--exclude-gid)`]),
+  ];
+  const onlyText = only.length === 0 ? "" : `, for ${only.join(" or ")}`;
+  return excluded.length === 0 ? onlyText : `${onlyText}, but not for ${excluded.join(" and ")}`;
 }
 
 function demandText(demand: Demand): string {

@@ -1,6 +1,7 @@
 /** What is intercepted, in which mode, and who is allowed; every rule knows where it was written. Pure. */
 import type { SocketAddress } from "../net/address.ts";
 import { addressOf, parseCidr, type Cidr } from "../net/cidr.ts";
+import { holdsPort, includesPort, type Ports } from "../net/ports.ts";
 import type { IdPattern } from "./id-pattern.ts";
 
 /**
@@ -29,9 +30,9 @@ export type Sourced<T> = { readonly value: T; readonly origin: string };
 /** Who may come; null: whoever the verification accepts. */
 export type Allow = Sourced<readonly IdPattern[] | null>;
 
-/** Null stands for what the rest of the policy says. */
+/** Of a port, or of a range of them. Null stands for what the rest of the policy says. */
 export type PortRule = {
-  readonly port: number;
+  readonly ports: Ports;
   readonly mode: Sourced<Mode> | null;
   readonly allow: Allow | null;
   readonly preserveSource: Sourced<SourceMode> | null;
@@ -54,29 +55,36 @@ export type Policy = {
     readonly mode: Sourced<Mode>;
     readonly allow: Allow;
     readonly preserveSource: Sourced<SourceMode>;
+    /** Disjoint, in the order of ports. */
     readonly ports: readonly PortRule[];
   };
   readonly outbound: {
     readonly mesh: Sourced<readonly Cidr[]>;
     readonly exclude: Sourced<readonly Cidr[]>;
-    readonly excludePorts: Sourced<readonly number[]>;
+    /** Destination ports that are diverted, no others. */
+    readonly ports: Sourced<"all" | readonly Ports[]>;
+    readonly excludePorts: Sourced<readonly Ports[]>;
     readonly expect: readonly ExpectRule[];
   };
 };
 
 /** A port's own mode, or that of all ports. */
 export function modeOf({ inbound }: Policy, port: number): Sourced<Mode> {
-  return inbound.ports.find((rule) => rule.port === port)?.mode ?? inbound.mode;
+  return ruleOf(inbound.ports, port)?.mode ?? inbound.mode;
 }
 
 /** A port's own list, or that of all ports. */
 export function allowOf({ inbound }: Policy, port: number): Allow {
-  return inbound.ports.find((rule) => rule.port === port)?.allow ?? inbound.allow;
+  return ruleOf(inbound.ports, port)?.allow ?? inbound.allow;
 }
 
 /** A port's own, or that of all ports. */
 export function sourceModeOf({ inbound }: Policy, port: number): Sourced<SourceMode> {
-  return inbound.ports.find((rule) => rule.port === port)?.preserveSource ?? inbound.preserveSource;
+  return ruleOf(inbound.ports, port)?.preserveSource ?? inbound.preserveSource;
+}
+
+function ruleOf(rules: readonly PortRule[], port: number): PortRule | undefined {
+  return rules.find((rule) => includesPort(rule.ports, port));
 }
 
 /** The rule of the narrowest range that has the address. */
@@ -96,6 +104,19 @@ export function expectRuleOf(
 /** Whether the kernel is to hand over connections to this destination. */
 export function isMeshDestination(
   { outbound }: Policy,
+  address: Pick<SocketAddress, "bytes" | "family" | "port">,
+): boolean {
+  const { ports } = outbound;
+  const inScope = ports.value === "all" || holdsPort(ports.value, address.port);
+  return inScope && isAnsweredThere({ outbound }, address);
+}
+
+/**
+ * Whether what an application answers to a client with this address is diverted: the scope of ports is of destinations, and a
+ * client may have any (intercept/outbound-rules.ts).
+ */
+export function isAnsweredThere(
+  { outbound }: Pick<Policy, "outbound">,
   { bytes, family, port }: Pick<SocketAddress, "bytes" | "family" | "port">,
 ): boolean {
   const { mesh, exclude, excludePorts } = outbound;
@@ -103,7 +124,7 @@ export function isMeshDestination(
   const isIn = (ranges: readonly Cidr[]): boolean =>
     ranges.some((range) => contains(range, at, family));
   const left = isIn(exclude.value) || isIn(neverIntercepted);
-  return isIn(mesh.value) && !left && !excludePorts.value.includes(port);
+  return isIn(mesh.value) && !left && !holdsPort(excludePorts.value, port);
 }
 
 export function contains({ family, first, last }: Cidr, address: bigint, of: 4 | 6): boolean {

@@ -1,4 +1,5 @@
 /** The policy that holds, as a policy file would say it, each rule with where it comes from. Pure. */
+import { formatPorts, type Ports } from "../net/ports.ts";
 import type { IdPattern } from "./id-pattern.ts";
 import type { ExpectRule, Policy, PortRule } from "./policy.ts";
 
@@ -22,7 +23,10 @@ export function printPolicy({ trustDomain, verify, inbound, outbound }: Policy):
     ["outbound:", ""],
     [`  mesh: ${list(outbound.mesh.value.map(({ text }) => text))}`, outbound.mesh.origin],
     [`  exclude: ${list(outbound.exclude.value.map(({ text }) => text))}`, outbound.exclude.origin],
-    [`  excludePorts: [${outbound.excludePorts.value.join(", ")}]`, outbound.excludePorts.origin],
+    outbound.ports.value === "all"
+      ? comment("  ports: all", outbound.ports.origin)
+      : [`  ports: ${portList(outbound.ports.value)}`, outbound.ports.origin],
+    [`  excludePorts: ${portList(outbound.excludePorts.value)}`, outbound.excludePorts.origin],
     outbound.expect.length === 0 ? null : ["  expect:", ""],
     ...outbound.expect.map(expectLine),
   ];
@@ -40,13 +44,17 @@ function comment(text: string, origin: string): Line {
   return [text.replace(/\S/, "# $&"), origin];
 }
 
-function portLines({ port, mode, allow, preserveSource }: PortRule): readonly Line[] {
+function portList(ranges: readonly Ports[]): string {
+  return `[${ranges.map(formatPorts).join(", ")}]`;
+}
+
+function portLines({ ports, mode, allow, preserveSource }: PortRule): readonly Line[] {
   const lines: Line[] = [];
   if (mode !== null) lines.push([`      mode: ${mode.value}`, mode.origin]);
   if (allow?.value != null) lines.push([`      allow: ${ids(allow.value)}`, allow.origin]);
   if (preserveSource !== null)
     lines.push([`      preserveSource: ${preserveSource.value}`, preserveSource.origin]);
-  return [[`    ${port}:${lines.length === 0 ? " {}" : ""}`, ""], ...lines];
+  return [[`    ${formatPorts(ports)}:${lines.length === 0 ? " {}" : ""}`, ""], ...lines];
 }
 
 function expectLine({ to, allow, verify, origin }: ExpectRule): Line {

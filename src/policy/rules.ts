@@ -7,6 +7,7 @@ import type { Demand, Expectation } from "./authorize.ts";
 import {
   allowOf,
   expectRuleOf,
+  isAnsweredThere,
   isMeshDestination,
   modeOf,
   sourceModeOf,
@@ -15,6 +16,8 @@ import {
   type SourceMode,
   type Verification,
 } from "./policy.ts";
+
+type Destination = Pick<SocketAddress, "bytes" | "family" | "port">;
 
 export class Rules {
   readonly policy: Policy;
@@ -52,8 +55,13 @@ export class Rules {
   }
 
   /** Whether the kernel is to hand over connections to this destination. */
-  diverts(address: Pick<SocketAddress, "bytes" | "family" | "port">): boolean {
+  diverts(address: Destination): boolean {
     return isMeshDestination(this.policy, address);
+  }
+
+  /** Whether what the application answers to a client with this address is led to the proxy: intercept/outbound-rules.ts. */
+  leadsBack(address: Destination): boolean {
+    return isAnsweredThere(this.policy, address);
   }
 
   /** Who has to be found at a destination. */

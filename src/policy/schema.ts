@@ -4,6 +4,7 @@ import * as v from "valibot";
 import { ProxyError } from "../errors.ts";
 import { isTrustDomain } from "../identity/spiffe-id.ts";
 import { parseCidr, type Cidr } from "../net/cidr.ts";
+import { parsePortRange, type Ports } from "../net/ports.ts";
 import { parseIdPattern, type IdPattern } from "./id-pattern.ts";
 import { defaultMeshRanges, modes, sourceModes } from "./policy.ts";
 
@@ -17,16 +18,22 @@ const trustDomain = v.pipe(
   v.string("Write a trust domain like example.org."),
   v.check(isTrustDomain, "Write a trust domain like example.org, in lower case."),
 );
-const port = v.pipe(
-  v.number("Write a port, 1 to 65535."),
-  v.integer("Write a port, 1 to 65535."),
-  v.minValue(1, "Write a port, 1 to 65535."),
-  v.maxValue(65_535, "Write a port, 1 to 65535."),
+const portHelp = "Write a port, 1 to 65535, or a range of ports like 8000-8100.";
+/** YAML has a port as a number, and a range as text. */
+const portRange = v.pipe(
+  v.union([v.number(), v.string()], portHelp),
+  v.rawTransform<number | string, Ports>((context) =>
+    parsed(
+      context,
+      () => parsePortRange(String(context.dataset.value)),
+      () => portHelp,
+    ),
+  ),
 );
+const portList = v.array(portRange, "Write a list of ports: [53, 8000-8100].");
 const portKey = v.pipe(
   v.string(),
-  v.regex(/^[1-9]\d{0,4}$/, "A port is wanted here, 1 to 65535."),
-  v.check((text) => Number(text) <= 65_535, "A port is wanted here, 1 to 65535."),
+  v.check(isPortRange, "A port is wanted here, 1 to 65535, or a range like 8000-8100."),
 );
 
 const meshHelp = 'Write a range like 10.0.0.0/8 or "fd00::/8", or default for the private ranges.';
@@ -118,12 +125,13 @@ export const policySchema = v.strictObject(
         {
           mesh: v.optional(meshRanges),
           exclude: v.optional(ranges),
-          excludePorts: v.optional(v.array(port, "Write a list of ports: [53].")),
+          ports: v.optional(portList),
+          excludePorts: v.optional(portList),
           expect: v.optional(
             v.array(expectRule, "Write a list: - { to: 10.0.3.0/24, allow: [...] }."),
           ),
         },
-        fieldsHelp("mesh", "exclude", "excludePorts", "expect"),
+        fieldsHelp("mesh", "exclude", "ports", "excludePorts", "expect"),
       ),
     ),
   },
@@ -132,7 +140,10 @@ export const policySchema = v.strictObject(
 
 export type PolicyFields = v.InferOutput<typeof policySchema>;
 
-type Context<T> = Parameters<Parameters<typeof v.rawTransform<string, T>>[0]>[0];
+type Context<T> = Pick<
+  Parameters<Parameters<typeof v.rawTransform<unknown, T>>[0]>[0],
+  "addIssue" | "NEVER"
+>;
 
 /** A value, or an issue with words of our own. */
 function parsed<T>(
@@ -146,6 +157,16 @@ function parsed<T>(
     if (!(error instanceof ProxyError)) throw error;
     addIssue({ message: words(error) });
     return NEVER;
+  }
+}
+
+function isPortRange(text: string): boolean {
+  try {
+    parsePortRange(text);
+    return !/(^|-)0/.test(text);
+  } catch (error) {
+    if (error instanceof ProxyError) return false;
+    throw error;
   }
 }
 

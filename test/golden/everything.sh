@@ -47,9 +47,17 @@ table inet tls-tproxy {
     type uid
     elements = { 0, 1337 }
   }
+  set excluded-gids {
+    type gid
+    elements = { 7 }
+  }
   set only-uids {
     type uid
     elements = { 33, 1000 }
+  }
+  set only-gids {
+    type gid
+    elements = { 33, 100 }
   }
   set inbound-ports {
     type inet_service
@@ -111,7 +119,8 @@ table inet tls-tproxy {
     ip daddr . tcp dport @excluded-destinations4 return
     ip6 daddr . tcp dport @excluded-destinations6 return
     meta skuid @excluded-uids ct mark set ct mark & 0xfffff0ff | 0x00000a00 return
-    meta skuid != @only-uids ct mark set ct mark & 0xfffff0ff | 0x00000a00 return
+    meta skgid @excluded-gids ct mark set ct mark & 0xfffff0ff | 0x00000a00 return
+    meta skuid != @only-uids meta skgid != @only-gids ct mark set ct mark & 0xfffff0ff | 0x00000a00 return
     tcp flags & (syn | ack) == syn delete @open-before4 { ip saddr . tcp sport . ip daddr . tcp dport }
     tcp flags & (syn | ack) == syn delete @open-before6 { ip6 saddr . tcp sport . ip6 daddr . tcp dport }
     tcp flags & (syn | ack) == syn ct mark set ct mark & 0xfffff0ff | 0x00000500

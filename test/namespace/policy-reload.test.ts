@@ -138,6 +138,7 @@ const policies = [
   "inbound: { mode: permissive, ports: { 22: { mode: strict }, 80: { mode: passthrough } } }",
   "inbound: { mode: passthrough, ports: { 8000: { mode: audit }, 8001: { mode: strict } } }",
   'outbound: { mesh: [10.0.0.0/8, 0.0.0.0/1], exclude: [10.9.0.0/16, 255.255.255.255, "fd77::/64"], excludePorts: [53, 80] }',
+  "inbound: { ports: { 22-80: { mode: passthrough } } }\noutbound: { ports: [80, 8000-8100], excludePorts: [50-60] }",
   'outbound: { mesh: ["fd00::/8"], exclude: [0.0.0.0/0] }',
 ];
 

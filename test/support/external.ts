@@ -26,4 +26,4 @@ export async function externalRules(
 
 const wantsItsOwn = /^--(policy|privileges|rules|confirm|remove-rules-on-exit|host)\b/;
 const isOfRules =
-  /^--(mesh-cidr|exclude-[a-z-]+|inbound-port|probe[a-z-]*|only-uid|mark|(tcp|tls|inspect)-port|status-address)\b/;
+  /^--(mesh-cidr|exclude-[a-z-]+|(in|out)bound-port|api-server|probe[a-z-]*|only-[ug]id|mark|(tcp|tls|inspect)-port|status-address)\b/;

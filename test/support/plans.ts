@@ -5,6 +5,7 @@ import * as interceptions from "./interceptions.ts";
 export const plans: Readonly<Record<string, Plan>> = {
   defaults: planOf(interceptions.defaults),
   everything: planOf(interceptions.everything),
+  ranges: planOf(interceptions.ranged),
   closed: closedOf(interceptions.everything),
   "probes-bypass": planOf(interceptions.bypassed),
   "probes-inspect": planOf(interceptions.probed),

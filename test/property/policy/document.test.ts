@@ -38,14 +38,29 @@ const port = fc.integer({ min: 1, max: 65_535 });
 const none = { requiredKeys: [] };
 
 const portRule = fc.record({ mode, allow: ids }, none);
-const ports = fc.dictionary(port.map(String), portRule, { maxKeys: 4 });
+/** Apart, or one inside of the other. */
+const portKey = fc
+  .tuple(fc.integer({ min: 1, max: 650 }), fc.constantFrom("whole", "half", "one"))
+  .map(([block, size]) => {
+    const first = 100 * block;
+    if (size === "one") return String(first + 7);
+    return `${first}-${first + (size === "whole" ? 99 : 49)}`;
+  });
+const ports = fc.dictionary(fc.oneof(portKey, fc.constantFrom("1", "65535")), portRule, {
+  maxKeys: 4,
+});
+const portOrRange = fc.oneof(
+  port,
+  fc.tuple(port, port).map(([a, b]) => `${Math.min(a, b)}-${Math.max(a, b)}`),
+);
 const inbound = fc.record({ mode, allow: ids, ports }, none);
 const expectRule = fc.record({ to: range, allow: ids, verify });
 const outbound = fc.record(
   {
     mesh: fc.array(range, { maxLength: 4 }),
     exclude: fc.array(range, { maxLength: 4 }),
-    excludePorts: fc.array(port, { maxLength: 4 }),
+    ports: fc.array(portOrRange, { maxLength: 4 }),
+    excludePorts: fc.array(portOrRange, { maxLength: 4 }),
     // Two ranges may be the same one in two spellings: those are refused, and tried elsewhere.
     expect: fc.uniqueArray(expectRule, { maxLength: 4, selector: ({ to }) => to.split("/")[1] }),
   },

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test";
 
 import { gateOf, planOf, setOf, type Plan, type Rule } from "../../../src/intercept/plan.ts";
+import { singlePort } from "../../../src/net/ports.ts";
 import { bypassed, defaults, everything, probed } from "../../support/interceptions.ts";
 
 function rulesOf(plan: Plan, chain: string): readonly Rule[] {
@@ -35,8 +36,10 @@ describe("the plan", () => {
 
   test("asks conntrack only where an option needs it", () => {
     expect(asksConntrack(planOf(defaults))).toBe(false);
-    expect(asksConntrack(planOf({ ...defaults, excludedInboundPorts: [80] }))).toBe(true);
-    expect(asksConntrack(planOf({ ...defaults, inboundPorts: [80] }))).toBe(true);
+    expect(asksConntrack(planOf({ ...defaults, excludedInboundPorts: [singlePort(80)] }))).toBe(
+      true,
+    );
+    expect(asksConntrack(planOf({ ...defaults, inboundPorts: [singlePort(80)] }))).toBe(true);
     expect(asksConntrack(planOf({ ...defaults, excludedUids: [0] }))).toBe(true);
     expect(asksConntrack(planOf(bypassed))).toBe(true);
     expect(asksConntrack(planOf(probed))).toBe(true);

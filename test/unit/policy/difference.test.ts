@@ -3,6 +3,7 @@ import { describe, expect, test } from "bun:test";
 
 import { defaultFixed, defaultPolicy, type Interception } from "../../../src/config.ts";
 import { isSameMeaning, leavesMoreAlone, newlyClearPorts } from "../../../src/policy/difference.ts";
+import { singlePort } from "../../../src/net/ports.ts";
 import { parsePolicy } from "../../../src/policy/document.ts";
 import { effectivePolicy } from "../../../src/policy/effective.ts";
 import { interceptionOf } from "../../../src/policy/interception.ts";
@@ -87,6 +88,24 @@ const steps: readonly (readonly [string, string, string, boolean, boolean])[] = 
     true,
     true,
   ],
+  ["a scope of ports outward", "{}", outbound("ports: [80]"), true, false],
+  ["a wider scope", outbound("ports: [80]"), outbound("ports: [80, 8000-8100]"), false, true],
+  ["another scope", outbound("ports: [80]"), outbound("ports: [81]"), true, true],
+  ["all ports, written", "{}", outbound("ports: [1-65535]"), true, false],
+  [
+    "a wider range of excluded ports",
+    outbound("excludePorts: [50-60]"),
+    outbound("excludePorts: [50-61]"),
+    true,
+    false,
+  ],
+  [
+    "a range in two halves",
+    outbound("excludePorts: [50-60]"),
+    outbound("excludePorts: [50-55, 56-60]"),
+    false,
+    false,
+  ],
   ["a port passed through", "{}", inbound("ports: { 80: { mode: passthrough } }"), true, false],
   // Which packets of these connections are replies is known to conntrack, so none of a live one is left alone.
   [
@@ -119,6 +138,8 @@ describe("ports that are in clear from now on", () => {
     ["none that are let in both ways", "{}", inbound("ports: { 80: { mode: permissive } }"), []],
     ["one that was let in both ways", inbound("ports: { 80: { mode: audit } }"), clear(80), [80]],
   ])("%s", (_, before, after, ports) => {
-    expect(newlyClearPorts(interception(before), interception(after))).toEqual([...ports]);
+    expect(newlyClearPorts(interception(before), interception(after))).toEqual(
+      ports.map(singlePort),
+    );
   });
 });

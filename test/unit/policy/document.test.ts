@@ -46,6 +46,18 @@ describe("one mistake", () => {
     ['inbound: { allow: ["spiffe://a/b/"] }', "it ends with a slash"],
     ["outbound: { mesh: 10.0.0.0/8 }", 'line 1, outbound.mesh: "10.0.0.0/8". Write a list of'],
     ["outbound: { mesh: [10.0.0.0/33] }", 'line 1, outbound.mesh[0]: "10.0.0.0/33". Write a range'],
+    ["outbound: { ports: [8100-8000] }", 'line 1, outbound.ports[0]: "8100-8000". Write a port'],
+    ["outbound: { ports: [80.5] }", "line 1, outbound.ports[0]: 80.5. Write a port"],
+    ["inbound: { ports: { 80-70: {} } }", "line 1, inbound.ports.80-70: "],
+    [
+      "inbound: { ports: { 80-90: {}, 85-95: {} } }",
+      "line 1, inbound.ports.85-95: it overlaps 80-90 in line 1.",
+    ],
+    ["inbound: { ports: { 80: {}, 80-80: {} } }", "it overlaps 80"],
+    [
+      "inbound:\n  ports:\n    1-100: {}\n    20-30: {}\n    29-101: {}",
+      "line 5, inbound.ports.29-101: it overlaps 20-30 in line 4.",
+    ],
     ["outbound: { excludePorts: [0] }", "line 1, outbound.excludePorts[0]: 0. Write a port"],
     ["outbound:\n  expect:\n  - { allow: [] }", "line 3, outbound.expect[0].to: it is missing."],
     ["outbound:\n  expect:\n  - { to: 10.0.0.1 }", "line 3, outbound.expect[0]: Say who answers"],

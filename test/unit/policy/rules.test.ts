@@ -4,6 +4,7 @@ import { describe, expect, test } from "bun:test";
 import { defaultFixed, defaultPolicy } from "../../../src/config.ts";
 import { parseSpiffeId } from "../../../src/identity/spiffe-id.ts";
 import { parseSocketAddress } from "../../../src/net/address.ts";
+import { singlePort } from "../../../src/net/ports.ts";
 import type { Expectation } from "../../../src/policy/authorize.ts";
 import { parsePolicy } from "../../../src/policy/document.ts";
 import { effectivePolicy } from "../../../src/policy/effective.ts";
@@ -110,8 +111,8 @@ describe("over options", () => {
       allow: defaultPolicy.inbound.allow,
       preserveSource: defaultPolicy.inbound.preserveSource,
       ports: [
-        { port: 80, mode: by("strict"), allow: null, preserveSource: null },
-        { port: 22, mode: by("passthrough"), allow: null, preserveSource: null },
+        { ports: singlePort(80), mode: by("strict"), allow: null, preserveSource: null },
+        { ports: singlePort(22), mode: by("passthrough"), allow: null, preserveSource: null },
       ],
     },
   };
@@ -121,18 +122,28 @@ describe("over options", () => {
     expect(policy.verify).toEqual(by("ip"));
     expect(policy.inbound.mode).toEqual(by("passthrough"));
     expect(policy.inbound.ports).toEqual([
-      { port: 22, mode: by("passthrough"), allow: null, preserveSource: null },
-      { port: 80, mode: { value: "audit", origin: "p.yaml:1" }, allow: null, preserveSource: null },
-      { port: 90, mode: null, allow: { value: [], origin: "p.yaml:1" }, preserveSource: null },
+      { ports: singlePort(22), mode: by("passthrough"), allow: null, preserveSource: null },
+      {
+        ports: singlePort(80),
+        mode: { value: "audit", origin: "p.yaml:1" },
+        allow: null,
+        preserveSource: null,
+      },
+      {
+        ports: singlePort(90),
+        mode: null,
+        allow: { value: [], origin: "p.yaml:1" },
+        preserveSource: null,
+      },
     ]);
   });
 
   test("the kernel is asked for the ports that are not passed through", () => {
     const policy = policyOf("inbound: { ports: { 80: { mode: audit } } }", base);
     expect(interceptionOf(policy, defaultFixed)).toMatchObject({
-      inboundPorts: [80],
-      excludedInboundPorts: [22],
-      inspectedPorts: { kind: "only", ports: [80] },
+      inboundPorts: [singlePort(80)],
+      excludedInboundPorts: [singlePort(22)],
+      inspectedPorts: { kind: "only", ports: [singlePort(80)] },
     });
   });
 
@@ -141,7 +152,7 @@ describe("over options", () => {
     expect(interceptionOf(policyOf(text), defaultFixed)).toMatchObject({
       inboundPorts: "all",
       excludedInboundPorts: [],
-      inspectedPorts: { kind: "all-but", ports: [443] },
+      inspectedPorts: { kind: "all-but", ports: [singlePort(443)] },
     });
   });
 });

@@ -1,0 +1,28 @@
+/** Names of users and groups, as this machine or image has them. */
+import { readFileSync } from "node:fs";
+
+/** The number of a name in /etc/passwd or /etc/group, or null: nobody has it, or the image has no such file. */
+export function idOf(file: string, name: string): number | null {
+  return parseId(readOrEmpty(file), name);
+}
+
+/** Of text in the form of passwd(5) and group(5): the name is the first field, the number the third. */
+export function parseId(text: string, name: string): number | null {
+  const found = text
+    .split("\n")
+    .map((line) => line.split(":"))
+    .find(([one]) => one === name);
+  const id = found?.[2] ?? "";
+  return /^\d{1,10}$/.test(id) && Number(id) <= idMax ? Number(id) : null;
+}
+
+function readOrEmpty(file: string): string {
+  try {
+    return readFileSync(file, "utf8");
+  } catch {
+    return ""; // An image without users.
+  }
+}
+
+/** 4294967295 stands for none: chown(2). */
+const idMax = 4_294_967_294;

@@ -1,0 +1,174 @@
+# Marked packets are led to lo, where the rules below hand them to the proxy.
+ip -4 addr add 169.254.77.1/32 dev lo scope host
+ip -4 rule add fwmark 0x00000500/0x00000f00 iif lo lookup 29808 priority 100
+ip -4 route add local default dev lo table 29808
+ip -6 addr add fd74:7072:6f78:7931::1/128 dev lo preferred_lft 0
+ip -6 rule add fwmark 0x00000500/0x00000f00 iif lo lookup 29808 priority 100
+ip -6 route add local default dev lo table 29808
+
+nft -f - <<'END'
+table inet tls-tproxy
+delete table inet tls-tproxy
+table inet tls-tproxy {
+  comment "diverts to the proxy on ports 1001 and 1002"
+  set mesh4 {
+    type ipv4_addr
+    flags interval
+    elements = { 0.0.0.0/1, 192.168.0.0/16 }
+  }
+  set mesh6 {
+    type ipv6_addr
+    flags interval
+    elements = { ::/0 }
+  }
+  set excluded4 {
+    type ipv4_addr
+    flags interval
+    elements = { 10.1.0.0/16, 10.2.0.1, 169.254.0.0/16, 224.0.0.0/4, 255.255.255.255 }
+  }
+  set excluded6 {
+    type ipv6_addr
+    flags interval
+    elements = { fd00::/64, fd00:0:0:1::1, fe80::/10, ff00::/8 }
+  }
+  set outbound-ports {
+    type inet_service
+    flags interval
+    elements = { 1-1023, 8000-8101, 60000-65535 }
+  }
+  set excluded-outbound-ports {
+    type inet_service
+    flags interval
+    elements = { 25, 50-70 }
+  }
+  set excluded-destinations4 {
+    type ipv4_addr . inet_service
+    elements = { 10.96.0.1 . 443 }
+  }
+  set excluded-destinations6 {
+    type ipv6_addr . inet_service
+    elements = { fd96::1 . 443 }
+  }
+  set excluded-uids {
+    type uid
+    elements = { 0, 1337 }
+  }
+  set excluded-gids {
+    type gid
+    elements = { 7 }
+  }
+  set only-uids {
+    type uid
+    elements = { 33, 1000 }
+  }
+  set only-gids {
+    type gid
+    elements = { 33, 100 }
+  }
+  set inbound-ports {
+    type inet_service
+    flags interval
+    elements = { 80, 8000-8100 }
+  }
+  set excluded-inbound-ports {
+    type inet_service
+    flags interval
+    elements = { 22, 15000-15100 }
+  }
+  set clear-inbound-ports {
+    type inet_service
+    flags interval
+    elements = { 22, 15000-15100 }
+  }
+  set inspected-ports {
+    type inet_service
+    flags interval
+    elements = { 8000-8010, 8090 }
+  }
+  set open-before4 {
+    type ipv4_addr . inet_service . ipv4_addr . inet_service
+    size 65536
+    flags dynamic
+  }
+  set open-before6 {
+    type ipv6_addr . inet_service . ipv6_addr . inet_service
+    size 65536
+    flags dynamic
+  }
+  set seen-clients4 {
+    type ipv4_addr . inet_service
+    size 262144
+    flags dynamic
+  }
+  set seen-clients6 {
+    type ipv6_addr . inet_service
+    size 262144
+    flags dynamic
+  }
+  chain output {
+    type route hook output priority mangle; policy accept;
+    meta mark & 0x00000f00 == 0x00000a00 oif "lo" ct mark set ct mark & 0xfffff0ff | 0x00000500
+    meta mark & 0x00000f00 == 0x00000f00 oif "lo" ct mark set ct mark & 0xfffff0ff | 0x00000500
+    meta mark & 0x00000f00 == 0x00000a00 return
+    meta mark & 0x00000f00 == 0x00000f00 oif "lo" tcp flags & (syn | ack) == syn delete @open-before4 { ip daddr . tcp dport . ip saddr . tcp sport }
+    meta mark & 0x00000f00 == 0x00000f00 oif "lo" tcp flags & (syn | ack) == syn add @seen-clients4 { ip saddr . tcp dport }
+    meta mark & 0x00000f00 == 0x00000f00 oif "lo" tcp flags & (syn | ack) == syn delete @open-before6 { ip6 daddr . tcp dport . ip6 saddr . tcp sport }
+    meta mark & 0x00000f00 == 0x00000f00 oif "lo" tcp flags & (syn | ack) == syn add @seen-clients6 { ip6 saddr . tcp dport }
+    ip saddr 169.254.77.1 ip daddr 169.254.77.1 return
+    ip saddr 169.254.77.1 meta mark set meta mark & 0xfffff0ff | 0x00000500 return
+    ip6 saddr fd74:7072:6f78:7931::1 ip6 daddr fd74:7072:6f78:7931::1 return
+    ip6 saddr fd74:7072:6f78:7931::1 meta mark set meta mark & 0xfffff0ff | 0x00000500 return
+    meta mark & 0x00000f00 == 0x00000f00 return
+    oif "lo" return
+    meta l4proto != tcp return
+    ip daddr != @mesh4 return
+    ip6 daddr != @mesh6 return
+    ip daddr @excluded4 return
+    ip6 daddr @excluded6 return
+    tcp dport @excluded-outbound-ports return
+    ip daddr . tcp dport @excluded-destinations4 return
+    ip6 daddr . tcp dport @excluded-destinations6 return
+    tcp dport != @outbound-ports ip daddr . tcp sport != @seen-clients4 return
+    tcp dport != @outbound-ports ip6 daddr . tcp sport != @seen-clients6 return
+    meta skuid @excluded-uids ct mark set ct mark & 0xfffff0ff | 0x00000a00 return
+    meta skgid @excluded-gids ct mark set ct mark & 0xfffff0ff | 0x00000a00 return
+    meta skuid != @only-uids meta skgid != @only-gids ct mark set ct mark & 0xfffff0ff | 0x00000a00 return
+    tcp flags & (syn | ack) == syn delete @open-before4 { ip saddr . tcp sport . ip daddr . tcp dport }
+    tcp flags & (syn | ack) == syn delete @open-before6 { ip6 saddr . tcp sport . ip6 daddr . tcp dport }
+    tcp flags & (syn | ack) == syn ct mark set ct mark & 0xfffff0ff | 0x00000500
+    ct mark & 0x00000f00 == 0x00000a00 return
+    ip saddr . tcp sport . ip daddr . tcp dport @open-before4 return
+    ip6 saddr . tcp sport . ip6 daddr . tcp dport @open-before6 return
+    tcp sport @clear-inbound-ports ct mark & 0x00000f00 != 0x00000500 return
+    ct direction reply ct mark & 0x00000f00 != 0x00000500 return
+    meta mark set meta mark & 0xfffff0ff | 0x00000500
+  }
+  chain postrouting {
+    type filter hook postrouting priority mangle; policy accept;
+    meta mark & 0x00000f00 == 0x00000500 oif != "lo" drop
+    meta mark & 0x00000f00 == 0x00000f00 oif != "lo" drop
+    ip saddr 169.254.77.1 oif != "lo" drop
+    ip6 saddr fd74:7072:6f78:7931::1 oif != "lo" drop
+  }
+  chain prerouting {
+    type filter hook prerouting priority mangle; policy accept;
+    iif != "lo" ip daddr 169.254.77.1 drop
+    iif != "lo" ip6 daddr fd74:7072:6f78:7931::1 drop
+    iif "lo" meta mark & 0x00000f00 == 0x00000500 meta l4proto tcp tproxy ip to 127.0.0.1:1001 accept
+    iif "lo" meta mark & 0x00000f00 == 0x00000500 meta l4proto tcp tproxy ip6 to [::1]:1001 accept
+    iif "lo" meta mark & 0x00000f00 == 0x00000500 meta l4proto tcp drop
+    iif "lo" return
+    meta l4proto != tcp return
+    fib daddr type != local return
+    tcp dport @excluded-inbound-ports return
+    tcp dport != @inbound-ports return
+    meta l4proto tcp tcp dport @inspected-ports tproxy ip to 127.0.0.1:1003 accept
+    meta l4proto tcp tcp dport @inspected-ports tproxy ip6 to [::1]:1003 accept
+    meta l4proto tcp tproxy ip to 127.0.0.1:1002 accept
+    meta l4proto tcp tproxy ip6 to [::1]:1002 accept
+    ip saddr . tcp dport @seen-clients4 ip daddr . tcp dport . ip saddr . tcp sport != @open-before4 drop
+    ip6 saddr . tcp dport @seen-clients6 ip6 daddr . tcp dport . ip6 saddr . tcp sport != @open-before6 drop
+    tcp flags & (syn | ack) == syn drop
+  }
+}
+END
