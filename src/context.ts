@@ -77,6 +77,7 @@ export function makeContext(
 function originatorOf(generation: Generation, limits: Limits, form: SocketForm): Originator {
   return {
     tls: () => generation.dialing,
+    tlsTo: (original) => generation.dialingWith(generation.rules.offered(original)),
     form,
     limits,
     gate: new HandshakeGate({

@@ -95,6 +95,7 @@ async function receive(downstream: Intercepted, context: Context): Promise<Recei
   const { stream, original } = downstream;
   const { limits, rules, terminating } = context;
   const began = performance.now();
+  stream.spoken = rules().spoken(original.port);
   const left = (): number => Math.max(1, limits.handshakeMsMax - (performance.now() - began));
   if (downstream.undecided) {
     const first = await firstBytes(stream, limits);

@@ -167,6 +167,7 @@ function portRules(
     mode: { value: mode, origin },
     allow: null,
     preserveSource: null,
+    alpn: null,
   }));
 }
 

@@ -7,7 +7,7 @@ import type { Credentials } from "../identity/source.ts";
 import type { Listener } from "../net/listener.ts";
 import type { Policy } from "../policy/policy.ts";
 import { Rules } from "../policy/rules.ts";
-import { dialingOptions, terminatingOptions } from "./tls-options.ts";
+import { dialingOptions, offerWith, terminatingOptions } from "./tls-options.ts";
 
 /**
  * Each change of either makes TLS contexts anew. So session tickets end with what they were made under: their keys belong
@@ -23,6 +23,8 @@ export class Generation {
   #rules: Rules;
   #dialing: TLSOptions;
   #terminating: TLSOptions;
+  /** By what is offered more; the lists of one policy. */
+  readonly #dialingWith = new Map<string, TLSOptions>();
 
   /** Throws POLICY_INVALID. */
   constructor(config: Config, credentials: Credentials, policy: Policy) {
@@ -49,6 +51,17 @@ export class Generation {
     return this.#terminating;
   }
 
+  /** The same with more protocols to offer: a TLS context is made once for each list. */
+  dialingWith(protocols: readonly string[]): TLSOptions {
+    if (protocols.length === 0) return this.#dialing;
+    const ALPNProtocols = offerWith(this.#rules.keepsSource, protocols);
+    const known = this.#dialingWith.get(ALPNProtocols);
+    if (known !== undefined) return known;
+    const options = { ...this.#dialing, ALPNProtocols };
+    this.#dialingWith.set(ALPNProtocols, options);
+    return options;
+  }
+
   /** Throws CREDENTIALS_INVALID, POLICY_INVALID; then nothing has changed. */
   takeCredentials(credentials: Credentials): void {
     const rules = new Rules(this.#rules.policy, credentials.identity.spiffeId);
@@ -56,7 +69,7 @@ export class Generation {
     this.#renew(credentials);
     this.#credentials = credentials;
     this.#rules = rules;
-    this.#dialing = this.#dialingOptions();
+    this.#renewDialing();
   }
 
   /** The rules that a policy would come to. Throws POLICY_INVALID. */
@@ -67,7 +80,7 @@ export class Generation {
   /** In force at once; session tickets end with `endTickets`. */
   takeRules(rules: Rules): void {
     this.#rules = rules;
-    this.#dialing = this.#dialingOptions();
+    this.#renewDialing();
   }
 
   /** Throws ProxyError if the kernel or the TLS library has no place for new contexts. */
@@ -82,6 +95,11 @@ export class Generation {
       for (const listener of this.listeners) listener.renew(terminating);
     });
     this.#terminating = terminating;
+  }
+
+  #renewDialing(): void {
+    this.#dialing = this.#dialingOptions();
+    this.#dialingWith.clear();
   }
 
   #dialingOptions(): TLSOptions {

@@ -28,8 +28,13 @@ export function dialingOptions(
   tellsSource: boolean,
 ): TLSOptions {
   const options = tlsOptions(credentials, versionMin);
-  const ALPNProtocols = tellsSource ? offers.telling : offers.silent;
+  const ALPNProtocols = offerWith(tellsSource, []);
   return { ...options, rejectUnauthorized: false, ALPNProtocols };
+}
+
+/** The sign by which a peer's proxy knows us on a port that takes anything, and what we would like to speak; then `more`. */
+export function offerWith(tellsSource: boolean, more: readonly string[]): string {
+  return offerOf(tellsSource ? [tellingProtocol, ourProtocol, ...more] : [ourProtocol, ...more]);
 }
 
 function tlsOptions(credentials: Credentials, versionMin: Version): TLSOptions {
@@ -40,9 +45,3 @@ function tlsOptions(credentials: Credentials, versionMin: Version): TLSOptions {
     minVersion: versionMin === "1.3" ? 0x03_04 : 0x03_03,
   };
 }
-
-/** The sign by which a peer's proxy knows us on a port that takes anything, and what we would like to speak with it. */
-const offers = {
-  telling: offerOf([tellingProtocol, ourProtocol]),
-  silent: offerOf([ourProtocol]),
-};

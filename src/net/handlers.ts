@@ -33,7 +33,7 @@ export const streamHandlers = {
 /** Of sockets that terminate TLS. */
 export const terminatingHandlers = {
   ...streamHandlers,
-  alpnCallback: (_socket, _serverName, offered) => choose(offered),
+  alpnCallback: (socket, _serverName, offered) => choose(offered, socket.data.spoken),
 } satisfies SocketHandler<Stream>;
 
 /** A foreign peer with Nagle waits 41 ms for its first answer unless the handshake is acknowledged at once. */

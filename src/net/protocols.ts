@@ -11,12 +11,18 @@ export function offerOf(names: readonly string[]): string {
 }
 
 /**
- * What a server of ours makes of a client's offer. False: nothing, as if it had no ALPN. A server that had a list of its
- * own would have to refuse all others (RFC 7301, 3.2), and who speaks what behind it only the application knows.
+ * What a server of ours makes of a client's offer: ours, else one of `spoken`, those that the application speaks as the
+ * policy says, best first. False: nothing, as if it had no ALPN. A server that had a list of its own would have to refuse
+ * all others (RFC 7301, 3.2).
  */
-export function choose(offered: Uint8Array): string | false {
+export function choose(offered: Uint8Array, spoken: readonly string[]): string | false {
   const names = offeredNames(offered);
-  return [tellingProtocol, ourProtocol].find((name) => names.includes(name)) ?? false;
+  return [tellingProtocol, ourProtocol, ...spoken].find((name) => names.includes(name)) ?? false;
+}
+
+/** Whether a policy may name it: printable, of a length that is one byte of UTF-8, and none of our proxies' own. */
+export function isForeignProtocol(name: string): boolean {
+  return /^[\x21-\x7E]{1,127}$/.test(name) && !name.startsWith("tproxy/");
 }
 
 function offeredNames(offered: Uint8Array): readonly string[] {

@@ -29,6 +29,8 @@ export class Stream {
   /** Of a leg that originates TLS: the session ticket that it begins with, and who wants those that come. */
   ticket: Buffer | null = null;
   keepTicket: ((ticket: Buffer) => void) | null = null;
+  /** Of a leg that terminates TLS: protocols that the application speaks, best first, for ALPN. */
+  spoken: readonly string[] = [];
   /** Code of what cut the leg, "" if nothing did or it is not known. */
   fault = "";
 

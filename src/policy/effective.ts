@@ -50,10 +50,11 @@ export function effectivePolicy(base: Policy, document: PolicyDocument): Policy 
         ["outbound", "excludePorts"],
         base.outbound.excludePorts,
       ),
-      expect: (outbound?.expect ?? []).map(({ to, allow, verify }, index) => ({
+      expect: (outbound?.expect ?? []).map(({ to, allow, verify, alpn }, index) => ({
         to,
         allow: allow ?? null,
         verify: verify ?? null,
+        alpn: alpn ?? null,
         origin: document.originOf(["outbound", "expect", index]),
       })),
     },
@@ -70,6 +71,7 @@ function portsOf(base: Policy, { fields, originOf }: PolicyDocument): readonly P
       mode: over("mode", rule.mode),
       allow: over<NonNullable<PortRule["allow"]>["value"]>("allow", rule.allow),
       preserveSource: over("preserveSource", rule.preserveSource),
+      alpn: over<NonNullable<PortRule["alpn"]>["value"]>("alpn", rule.alpn),
     };
   });
   return layered([...written.toSorted((a, b) => sizeOf(a) - sizeOf(b)), ...base.inbound.ports]);

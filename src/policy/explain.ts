@@ -16,7 +16,9 @@ import {
   contains,
   modeOf,
   neverIntercepted,
+  offerRuleOf,
   sourceModeOf,
+  spokenOf,
   type Mode,
   type Policy,
   type SourceMode,
@@ -48,6 +50,7 @@ export function explainOutbound(question: Question, rules: Rules, fixed: Fixed):
     title,
     `  mutual TLS, or reset: ${range?.text} is in the mesh (${origin})${ofOwners(fixed)}`,
     ...rules.server(address).map((demand) => `  the server ${demandText(demand)}`),
+    ...offerLines(address, rules.policy),
   ];
   return withPeer(lines, question, rules.server(address));
 }
@@ -73,7 +76,24 @@ export function explainInbound(question: Question, rules: Rules, fixed: Fixed): 
   const ofPlain =
     takesPlain && plain !== source.value ? `; in cleartext ${sourceTexts[plain]}` : "";
   const seen = `  the application sees ${sourceTexts[source.value]} (${source.value}, ${source.origin})${ofPlain}`;
-  return withPeer([...lines, ...(whom.length > 0 ? whom : [anybody]), seen], question, demands);
+  const speaks = spokenLines(address, rules.policy);
+  const whole = [...lines, ...(whom.length > 0 ? whom : [anybody]), ...speaks, seen];
+  return withPeer(whole, question, demands);
+}
+
+/** What a server of other software is offered besides. */
+function offerLines(address: SocketAddress, policy: Policy): readonly string[] {
+  const rule = offerRuleOf(policy, ...placeOf(address));
+  if (rule === null) return [];
+  return [`  offered by ALPN after our own: ${(rule.alpn ?? []).join(", ")} (${rule.origin})`];
+}
+
+/** What a client of other software is answered. */
+function spokenLines({ port }: SocketAddress, policy: Policy): readonly string[] {
+  const spoken = spokenOf(policy, port);
+  if (spoken === null) return [];
+  const names = spoken.value.join(", ");
+  return [`  clients that are no proxies of ours may choose ${names} by ALPN (${spoken.origin})`];
 }
 
 function withPeer(lines: readonly string[], { peer }: Question, demands: Expectation): Explanation {

@@ -36,6 +36,8 @@ export type PortRule = {
   readonly mode: Sourced<Mode> | null;
   readonly allow: Allow | null;
   readonly preserveSource: Sourced<SourceMode> | null;
+  /** Protocols that the application speaks, best first, for foreign TLS clients that want one by ALPN (RFC 7301). */
+  readonly alpn: Sourced<readonly string[]> | null;
 };
 
 /** Who answers in a range. */
@@ -43,6 +45,8 @@ export type ExpectRule = {
   readonly to: Cidr;
   readonly allow: readonly IdPattern[] | null;
   readonly verify: Verification | null;
+  /** Protocols that are offered there by ALPN after ours. */
+  readonly alpn: readonly string[] | null;
   readonly origin: string;
 };
 
@@ -87,14 +91,30 @@ function ruleOf(rules: readonly PortRule[], port: number): PortRule | undefined 
   return rules.find((rule) => includesPort(rule.ports, port));
 }
 
-/** The rule of the narrowest range that has the address. */
-export function expectRuleOf(
-  { outbound }: Policy,
+/** What a port's application speaks, null where the policy does not say. */
+export function spokenOf({ inbound }: Policy, port: number): Sourced<readonly string[]> | null {
+  return ruleOf(inbound.ports, port)?.alpn ?? null;
+}
+
+/** The rule of the narrowest range that has the address and says who answers there. */
+export function expectRuleOf(policy: Policy, address: bigint, family: 4 | 6): ExpectRule | null {
+  const says = ({ allow, verify }: ExpectRule): boolean => allow !== null || verify !== null;
+  return narrowest(policy.outbound.expect.filter(says), address, family);
+}
+
+/** The rule of the narrowest range that has the address and says what is offered there by ALPN. */
+export function offerRuleOf(policy: Policy, address: bigint, family: 4 | 6): ExpectRule | null {
+  const says = ({ alpn }: ExpectRule): boolean => alpn !== null;
+  return narrowest(policy.outbound.expect.filter(says), address, family);
+}
+
+function narrowest(
+  rules: readonly ExpectRule[],
   address: bigint,
   family: 4 | 6,
 ): ExpectRule | null {
   let found: ExpectRule | null = null;
-  for (const rule of outbound.expect) {
+  for (const rule of rules) {
     if (!contains(rule.to, address, family)) continue;
     if (found === null || sizeOf(rule.to) < sizeOf(found.to)) found = rule;
   }

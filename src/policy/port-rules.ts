@@ -24,23 +24,29 @@ export function layered(rules: readonly PortRule[]): readonly PortRule[] {
 }
 
 function merged(ports: Ports, rules: readonly PortRule[]): PortRule {
-  const find = <K extends "mode" | "allow" | "preserveSource">(field: K): PortRule[K] | null =>
-    rules.find((rule) => rule[field] !== null)?.[field] ?? null;
+  const find = <K extends "mode" | "allow" | "preserveSource" | "alpn">(
+    field: K,
+  ): PortRule[K] | null => rules.find((rule) => rule[field] !== null)?.[field] ?? null;
   return {
     ports,
     mode: find("mode"),
     allow: find("allow"),
     preserveSource: find("preserveSource"),
+    alpn: find("alpn"),
   };
 }
 
 /** Two parts of what was one range; two ports that were written apart stay two. */
-function continues(before: PortRule, { ports, mode, allow, preserveSource }: PortRule): boolean {
+function continues(
+  before: PortRule,
+  { ports, mode, allow, preserveSource, alpn }: PortRule,
+): boolean {
   return (
     before.ports.last + 1 === ports.first &&
     before.mode === mode &&
     before.allow === allow &&
     before.preserveSource === preserveSource &&
-    (mode ?? allow ?? preserveSource) !== null
+    before.alpn === alpn &&
+    (mode ?? allow ?? preserveSource ?? alpn) !== null
   );
 }

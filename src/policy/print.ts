@@ -48,20 +48,22 @@ function portList(ranges: readonly Ports[]): string {
   return `[${ranges.map(formatPorts).join(", ")}]`;
 }
 
-function portLines({ ports, mode, allow, preserveSource }: PortRule): readonly Line[] {
+function portLines({ ports, mode, allow, preserveSource, alpn }: PortRule): readonly Line[] {
   const lines: Line[] = [];
   if (mode !== null) lines.push([`      mode: ${mode.value}`, mode.origin]);
   if (allow?.value != null) lines.push([`      allow: ${ids(allow.value)}`, allow.origin]);
   if (preserveSource !== null)
     lines.push([`      preserveSource: ${preserveSource.value}`, preserveSource.origin]);
+  if (alpn !== null) lines.push([`      alpn: ${list(alpn.value)}`, alpn.origin]);
   return [[`    ${formatPorts(ports)}:${lines.length === 0 ? " {}" : ""}`, ""], ...lines];
 }
 
-function expectLine({ to, allow, verify, origin }: ExpectRule): Line {
+function expectLine({ to, allow, verify, alpn, origin }: ExpectRule): Line {
   const fields = [
     `to: ${JSON.stringify(to.text)}`,
     ...(allow === null ? [] : [`allow: ${ids(allow)}`]),
     ...(verify === null ? [] : [`verify: ${verify}`]),
+    ...(alpn === null ? [] : [`alpn: ${list(alpn)}`]),
   ];
   return [`    - { ${fields.join(", ")} }`, origin];
 }

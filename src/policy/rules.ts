@@ -10,7 +10,9 @@ import {
   isAnsweredThere,
   isMeshDestination,
   modeOf,
+  offerRuleOf,
   sourceModeOf,
+  spokenOf,
   type Mode,
   type Policy,
   type SourceMode,
@@ -75,6 +77,16 @@ export class Rules {
       demands.push({ kind: "listed", allow, origin: rule.origin });
     else if (verification === "spiffe") demands.push(...this.#ofTrustDomain());
     return demands;
+  }
+
+  /** What the application at a port speaks, for foreign clients that ask by ALPN. */
+  spoken(port: number): readonly string[] {
+    return spokenOf(this.policy, port)?.value ?? [];
+  }
+
+  /** What is offered to a server by ALPN, after our own protocols. */
+  offered({ bytes, family }: SocketAddress): readonly string[] {
+    return offerRuleOf(this.policy, addressOf(bytes), family)?.alpn ?? [];
   }
 
   /** Who may come to a port. A trust domain that somebody wrote holds even where servers are known by address. */

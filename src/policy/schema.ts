@@ -5,11 +5,14 @@ import { ProxyError } from "../errors.ts";
 import { isTrustDomain } from "../identity/spiffe-id.ts";
 import { parseCidr, type Cidr } from "../net/cidr.ts";
 import { parsePortRange, type Ports } from "../net/ports.ts";
+import { isForeignProtocol } from "../net/protocols.ts";
 import { parseIdPattern, type IdPattern } from "./id-pattern.ts";
 import { defaultMeshRanges, modes, sourceModes } from "./policy.ts";
 
 /** Ports with rules of their own; ranges, and patterns in a list, are bounded by the file's length. */
 const portsMax = 1000;
+/** All of them go into each ClientHello. */
+const protocolsMax = 8;
 
 const mode = v.picklist(modes, "Write strict, audit, permissive or passthrough.");
 const verify = v.picklist(["spiffe", "ip"], "Write spiffe or ip.");
@@ -78,22 +81,34 @@ const meshRanges = v.pipe(
   v.array(meshRange, "Write a list of ranges: [default, 203.0.113.0/24]."),
   v.transform((found) => found.flat()),
 );
+const protocolHelp =
+  "Write a protocol as ALPN names it: h2, http/1.1; tproxy/ is the proxies' own.";
+const alpn = v.pipe(
+  v.array(
+    v.pipe(v.string(protocolHelp), v.check(isForeignProtocol, protocolHelp)),
+    "Write a list of protocols: [h2].",
+  ),
+  v.minLength(1, "Write a protocol at least: [h2]."),
+  v.maxLength(protocolsMax, `Write ${protocolsMax} protocols at most.`),
+);
 const portRule = v.strictObject(
   {
     mode: v.optional(mode),
     allow: v.optional(allow),
     preserveSource: v.optional(preserveSource),
+    alpn: v.optional(alpn),
   },
-  fieldsHelp("mode", "allow", "preserveSource"),
+  fieldsHelp("mode", "allow", "preserveSource", "alpn"),
 );
 const expectRule = v.pipe(
   v.strictObject(
-    { to: range, allow: v.optional(allow), verify: v.optional(verify) },
-    fieldsHelp("to", "allow", "verify"),
+    { to: range, allow: v.optional(allow), verify: v.optional(verify), alpn: v.optional(alpn) },
+    fieldsHelp("to", "allow", "verify", "alpn"),
   ),
   v.check(
-    ({ allow: who, verify: by }) => who !== undefined || by !== undefined,
-    "Say who answers there: allow, verify, or both.",
+    ({ allow: who, verify: by, alpn: speaks }) =>
+      who !== undefined || by !== undefined || speaks !== undefined,
+    "Say who answers there: allow, verify, or both; or alpn, what is offered there.",
   ),
 );
 

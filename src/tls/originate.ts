@@ -42,6 +42,8 @@ export type Failed = {
 export type Originator = {
   /** Asked for every connection: credentials are renewed. */
   readonly tls: () => TLSOptions;
+  /** The same, with what else is offered there by ALPN. */
+  readonly tlsTo: (original: OriginalDestination) => TLSOptions;
   readonly form: SocketForm;
   readonly limits: Limits;
   readonly gate: HandshakeGate;
@@ -64,8 +66,13 @@ export async function originate(
   originator: Originator,
 ): Promise<Originated> {
   const began = performance.now();
-  const tls = originator.tls();
-  const session = originator.tickets.session(formatSocketAddress(downstream.original), tls, began);
+  const { original } = downstream;
+  const session = originator.tickets.session(
+    formatSocketAddress(original),
+    originator.tls(),
+    began,
+  );
+  const tls = originator.tlsTo(original);
   let last = await attempt(downstream, originator, { began, tls, session });
   if (session.taken && isFailure(last)) {
     session.abandon();

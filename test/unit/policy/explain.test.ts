@@ -19,6 +19,7 @@ inbound:
     9090: { mode: permissive }
     9091: { mode: audit }
     22: { mode: passthrough }
+    9000: { alpn: [h2, http/1.1] }
 outbound:
   mesh: [10.0.0.0/8, "fd00::/8"]
   exclude: [10.96.0.1/32]
@@ -26,6 +27,7 @@ outbound:
   expect:
     - { to: 10.0.3.0/24, allow: ["spiffe://cluster.local/ns/db/sa/postgres"] }
     - { to: 10.0.4.0/24, verify: ip }
+    - { to: 10.0.3.7/32, alpn: [h2] }
 `;
 const policy = effectivePolicy(defaultPolicy, parsePolicy(text, "p.yaml"));
 const rules = new Rules(policy, parseSpiffeId("spiffe://cluster.local/me"));
@@ -44,15 +46,16 @@ function why(way: typeof explainInbound, address: string, peer?: string): Explan
 }
 
 test.each([
-  ["10.0.3.7:5432", "10.0.0.0/8 is in the mesh (p.yaml:10), for users 33 only (--only-uid)"],
-  ["10.0.3.7:5432", "has to be spiffe://cluster.local/ns/db/sa/postgres (p.yaml:14)"],
+  ["10.0.3.7:5432", "offered by ALPN after our own: h2 (p.yaml:17)"],
+  ["10.0.3.7:5432", "10.0.0.0/8 is in the mesh (p.yaml:11), for users 33 only (--only-uid)"],
+  ["10.0.3.7:5432", "has to be spiffe://cluster.local/ns/db/sa/postgres (p.yaml:15)"],
   ["10.0.4.7:5432", "has to name 10.0.4.7 in its certificate"],
   ["10.0.5.7:5432", "has to be a workload of the trust domain cluster.local"],
   ["[fd00::1]:80", "fd00::/8 is in the mesh"],
-  ["10.96.0.1:443", "in clear: 10.96.0.1/32 is excluded (p.yaml:11)"],
-  ["10.1.1.1:53", "in clear: port 53 is excluded (p.yaml:12)"],
+  ["10.96.0.1:443", "in clear: 10.96.0.1/32 is excluded (p.yaml:12)"],
+  ["10.1.1.1:53", "in clear: port 53 is excluded (p.yaml:13)"],
   ["10.5.0.1:443", "in clear: it is the API server"],
-  ["8.8.8.8:80", "in clear: it is in no range of the mesh (p.yaml:10)"],
+  ["8.8.8.8:80", "in clear: it is in no range of the mesh (p.yaml:11)"],
   ["169.254.169.254:80", "in clear: link-local"],
   ["127.0.0.1:80", "in clear: loopback"],
 ])("outward to %s: %s", (address, says) => {

@@ -19,7 +19,7 @@ function modesOf(policy: Policy, ...ports: readonly number[]): string {
 
 function rule(ports: Ports, mode: Mode | null): PortRule {
   const sourced = mode === null ? null : { value: mode, origin: "--option" };
-  return { ports, mode: sourced, allow: null, preserveSource: null };
+  return { ports, mode: sourced, allow: null, preserveSource: null, alpn: null };
 }
 
 describe("a port's rule", () => {

@@ -111,8 +111,20 @@ describe("over options", () => {
       allow: defaultPolicy.inbound.allow,
       preserveSource: defaultPolicy.inbound.preserveSource,
       ports: [
-        { ports: singlePort(80), mode: by("strict"), allow: null, preserveSource: null },
-        { ports: singlePort(22), mode: by("passthrough"), allow: null, preserveSource: null },
+        {
+          ports: singlePort(80),
+          mode: by("strict"),
+          allow: null,
+          preserveSource: null,
+          alpn: null,
+        },
+        {
+          ports: singlePort(22),
+          mode: by("passthrough"),
+          allow: null,
+          preserveSource: null,
+          alpn: null,
+        },
       ],
     },
   };
@@ -122,18 +134,26 @@ describe("over options", () => {
     expect(policy.verify).toEqual(by("ip"));
     expect(policy.inbound.mode).toEqual(by("passthrough"));
     expect(policy.inbound.ports).toEqual([
-      { ports: singlePort(22), mode: by("passthrough"), allow: null, preserveSource: null },
+      {
+        ports: singlePort(22),
+        mode: by("passthrough"),
+        allow: null,
+        preserveSource: null,
+        alpn: null,
+      },
       {
         ports: singlePort(80),
         mode: { value: "audit", origin: "p.yaml:1" },
         allow: null,
         preserveSource: null,
+        alpn: null,
       },
       {
         ports: singlePort(90),
         mode: null,
         allow: { value: [], origin: "p.yaml:1" },
         preserveSource: null,
+        alpn: null,
       },
     ]);
   });
@@ -155,4 +175,20 @@ describe("over options", () => {
       inspectedPorts: { kind: "all-but", ports: [singlePort(443)] },
     });
   });
+});
+
+test("what is offered by ALPN does not hide who has to answer, in whichever range either stands", () => {
+  const text = `outbound:
+  expect:
+    - { to: 10.0.0.0/8, allow: ["spiffe://a.example/db"] }
+    - { to: 10.0.3.0/24, alpn: [h2] }
+    - { to: 10.0.3.7/32, verify: ip }`;
+  const rules = new Rules(policyOf(text), parseSpiffeId("spiffe://a.example/me"));
+  const of = (address: string) => {
+    const original = parseSocketAddress(address);
+    return [rules.offered(original), rules.server(original).map(({ kind }) => kind)];
+  };
+  expect(of("10.0.4.1:1")).toEqual([[], ["listed"]]);
+  expect(of("10.0.3.1:1")).toEqual([["h2"], ["listed"]]);
+  expect(of("10.0.3.7:1")).toEqual([["h2"], ["address"]]);
 });
