@@ -3,7 +3,7 @@ import { readSync } from "node:fs";
 
 import { ProxyError } from "../errors.ts";
 import { tableBatch } from "../intercept/lower.ts";
-import { planOf, type Plan, type Rule } from "../intercept/plan.ts";
+import { mangle, planOf, type Plan, type Rule } from "../intercept/plan.ts";
 import { defaultFixed, defaultMark, defaultPolicy } from "../config.ts";
 import { interceptionOf } from "../policy/interception.ts";
 import { SystemCallError } from "../native/errno.ts";
@@ -64,12 +64,15 @@ type Trial = {
 };
 
 /** The table with one rule and nothing else. */
-function tryRule(hook: "output" | "prerouting", rule: Rule): () => void {
+function tryRule(
+  hook: "output" | "prerouting",
+  rule: Rule,
+  type: "filter" | "nat" | "route" = hook === "output" ? "route" : "filter",
+): () => void {
   return () => {
-    const type = hook === "output" ? "route" : "filter";
     tryTable({
       ...planOf(interceptionOf(defaultPolicy, defaultFixed)),
-      chains: [{ name: hook, base: { type, hook }, rules: [rule] }],
+      chains: [{ name: hook, base: { type, hook, priority: mangle }, rules: [rule] }],
     });
   };
 }
@@ -145,6 +148,12 @@ const trials: readonly Trial[] = [
     title: "connection tracking in rules",
     act: tryRule("output", [{ kind: "reply" }, accept]),
     remedy: "modprobe nft_ct (CONFIG_NFT_CT).",
+    optional: "no --inbound-port, --exclude-inbound-port, --only-uid, --exclude-uid, --probe",
+  },
+  {
+    title: "translation of addresses in rules",
+    act: tryRule("prerouting", [tcp, { kind: "keep-destination", family: 4 }], "nat"),
+    remedy: "modprobe nft_chain_nat nft_nat (CONFIG_NFT_NAT).",
     optional: "no --inbound-port, --exclude-inbound-port, --only-uid, --exclude-uid, --probe",
   },
   {

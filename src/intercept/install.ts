@@ -12,10 +12,17 @@ import {
   type Kernel,
   type Request,
 } from "../netlink/socket.ts";
+import { be16 } from "../netlink/wire.ts";
 import { changeBatch, tableBatch, type Connections } from "./lower.ts";
-import { keyOf, keyOfFields, readOpenConnections, type Tuple } from "./open-before.ts";
+import {
+  keyOf,
+  keyOfFields,
+  listeningPorts,
+  readOpenConnections,
+  type Tuple,
+} from "./open-before.ts";
 import { closedOf, gateOf, heldOf, planOf, portsOf, type Plan } from "./plan.ts";
-import { openBefore } from "./sets.ts";
+import { answeringPorts, openBefore } from "./sets.ts";
 import { isListening } from "./running.ts";
 
 export type Installed = {
@@ -108,7 +115,7 @@ function rewrite(kernel: Kernel, plan: Plan): Connections {
 function changeTable(kernel: Kernel, before: Plan, after: Plan): Connections {
   try {
     using socket = kernel(family.netfilter);
-    socket.send(changeBatch(before, after));
+    socket.send(changeBatch(before, after, withListening(new Map())));
     return keptConnections(socket, after);
   } catch (error) {
     if (!isErrno(error, "ENOENT")) throw explained(error);
@@ -227,7 +234,7 @@ function installTable(kernel: Kernel, plan: Plan, interception: Interception): C
   socket.send(tableBatch(gateOf(interception), noConnections));
   try {
     const open = readOpenConnections();
-    socket.send(tableBatch(plan, open));
+    socket.send(tableBatch(plan, withListening(open)));
     return open;
   } catch (error) {
     socket.send(nftables.batch([nftables.deleteTable(plan.table)]));
@@ -258,7 +265,7 @@ function assertNoOther(comment: string, { tcpPort, tlsPort }: Interception): voi
 
 function keptConnections(socket: Conversation, plan: Plan): Connections {
   const kept = new Map<string, readonly (readonly Uint8Array[])[]>();
-  for (const name of Object.values(openBefore)) {
+  for (const name of [...Object.values(openBefore), answeringPorts]) {
     unless(() => {
       const answers = socket.exchange([nftables.listElements(plan.table, name)]);
       kept.set(
@@ -267,7 +274,15 @@ function keptConnections(socket: Conversation, plan: Plan): Connections {
       );
     }, "ENOENT");
   }
-  return kept;
+  return withListening(kept);
+}
+
+/** What listens now may have answered before it was watched: after a restart, while the rules were gone. */
+function withListening(connections: Connections): Connections {
+  const known = connections.get(answeringPorts) ?? [];
+  const ports = new Map(known.map((key) => [String(key), key]));
+  for (const port of listeningPorts()) ports.set(String([be16(port)]), [be16(port)]);
+  return new Map([...connections, [answeringPorts, [...ports.values()]]]);
 }
 
 function withoutThese(kept: Connections, without: readonly Tuple[]): Connections {
@@ -317,7 +332,7 @@ const remedies: readonly {
   {
     applies: (error) => isErrno(error, "ENOENT") && isAbout(error, "add rule to chain"),
     remedy:
-      "The kernel lacks a part of nftables that this rule needs: modprobe nft_tproxy nft_fib_inet nft_ct nft_socket " +
+      "The kernel lacks a part of nftables that this rule needs: modprobe nft_tproxy nft_fib_inet nft_ct nft_nat nft_socket " +
       "(CONFIG_NFT_TPROXY and the like).",
   },
   {

@@ -9,7 +9,6 @@ import type { Request } from "../netlink/socket.ts";
 import { be16, u32 } from "../netlink/wire.ts";
 import {
   otherWay,
-  priority,
   setOf,
   type Field,
   type Plan,
@@ -17,7 +16,13 @@ import {
   type SetPlan,
   type Step,
 } from "./plan.ts";
-import { fleetingSets, isOfRanges, openBeforeSizeMin, seenClientsMax } from "./sets.ts";
+import {
+  answeringMax,
+  fleetingSets,
+  isOfRanges,
+  openBeforeSizeMin,
+  seenClientsMax,
+} from "./sets.ts";
 
 /** Elements of the sets of open connections, by the set's name: each the key's bytes. */
 export type Connections = ReadonlyMap<string, readonly (readonly Uint8Array[])[]>;
@@ -29,16 +34,20 @@ export function tableBatch(plan: Plan, connections: Connections): readonly Reque
     nftables.deleteTable(plan.table),
     nftables.addTable(plan.table, plan.comment),
     ...plan.sets.flatMap((set) => setRequests(plan, set, connections)),
-    ...plan.chains.map((chain) => nftables.addChain(plan.table, { ...chain, priority })),
+    ...plan.chains.map((chain) => nftables.addChain(plan.table, chain)),
     ...ruleRequests(plan),
   ]);
 }
 
 /**
- * One batch that makes a table of `before` one of `after`, whose chains are the same ones. Sets that packets change
- * stay as they are: what is taken out of them meanwhile stays out.
+ * One batch that makes a table of `before` one of `after`. Sets that packets change stay as they are: what is taken out
+ * of them meanwhile stays out. `known`: elements of those that are new.
  */
-export function changeBatch(before: Plan, after: Plan): readonly Request[] {
+export function changeBatch(
+  before: Plan,
+  after: Plan,
+  known: Connections = new Map(),
+): readonly Request[] {
   const { table } = after;
   // A set of single ports and one of ranges are not of one kind: what changes from one to the other is made anew.
   const isKept = (set: SetPlan): boolean =>
@@ -47,17 +56,32 @@ export function changeBatch(before: Plan, after: Plan): readonly Request[] {
     );
   const kept = new Map(before.sets.filter(isKept).map((set) => [set.name, set]));
   const gone = before.sets.filter((set) => !isKept(set));
+  const come = without(after.chains, before.chains);
   return nftables.batch([
-    ...after.chains.map(({ name }) => nftables.flushChain(table, name)),
+    ...before.chains.map(({ name }) => nftables.flushChain(table, name)),
+    ...without(before.chains, after.chains).map(({ name }) => nftables.deleteChain(table, name)),
+    ...come.map((chain) => nftables.addChain(table, chain)),
     ...gone.map(({ name }) => nftables.deleteSet(table, name)),
-    ...after.sets.flatMap((set) => changeRequests(after, kept.get(set.name), set)),
+    ...after.sets.flatMap((set) => changeRequests(after, kept.get(set.name), { set, known })),
     ...ruleRequests(after),
   ]);
 }
 
+/** Those whose names the others do not have. */
+function without<T extends { readonly name: string }>(
+  these: readonly T[],
+  others: readonly T[],
+): readonly T[] {
+  return these.filter(({ name }) => others.every((other) => other.name !== name));
+}
+
 /** A set that is new, or whose elements are others. */
-function changeRequests(plan: Plan, before: SetPlan | undefined, set: SetPlan): readonly Request[] {
-  if (before === undefined) return setRequests(plan, set, new Map());
+function changeRequests(
+  plan: Plan,
+  before: SetPlan | undefined,
+  { set, known }: { readonly set: SetPlan; readonly known: Connections },
+): readonly Request[] {
+  if (before === undefined) return setRequests(plan, set, known);
   if (fleetingSets.includes(set.name) || Bun.deepEquals(before, set)) return [];
   const [, ...elements] = setRequests(plan, set, new Map());
   return [nftables.flushSet(plan.table, set.name), ...elements];
@@ -101,6 +125,7 @@ function setRequests(plan: Plan, set: SetPlan, connections: Connections): readon
     }
     case "clients":
       return [request];
+    case "answering":
     case "connections":
       return [request, ...nftables.addElements(plan.table, form, known)];
   }
@@ -124,6 +149,7 @@ function isOfOwner({ fields: [field] }: SetPlan): boolean {
 /** Null for a set that packets do not change. */
 function sizeOf({ elements }: SetPlan, connections: number): number | null {
   if (elements.kind === "clients") return seenClientsMax;
+  if (elements.kind === "answering") return answeringMax;
   return elements.kind === "connections" ? Math.max(openBeforeSizeMin, connections) : null;
 }
 
@@ -158,7 +184,9 @@ function stepExpressions(plan: Plan, step: Step, known: Known): readonly vm.Expr
     case "alias":
       return aliasExpressions(step, known);
     case "opening":
-      return flagsAre(known, synAndAck, syn);
+      return flagsAre(known, synAndAck, syn, step.is ?? true);
+    case "answering":
+      return flagsAre(known, synAndAck, synAndAck);
     case "resetting":
       return flagsAre(known, rst, rst);
     case "no-data":
@@ -174,9 +202,18 @@ function stepExpressions(plan: Plan, step: Step, known: Known): readonly vm.Expr
     case "remember":
       return changeExpressions(plan, step, known);
     case "not-local-destination":
-      return [vm.destinationType(), vm.cmp(vm.compare.notEqual, u32(typeLocal))];
+    case "not-local-source": {
+      const way = step.kind === "not-local-source" ? vm.sourceType() : vm.destinationType();
+      return [way, vm.cmp(vm.compare.notEqual, u32(typeLocal))];
+    }
     case "reply":
       return [vm.connection(vm.connectionKey.direction), vm.cmp(vm.compare.equal, directionReply)];
+    case "untracked":
+      return hasBit(vm.connectionKey.state, stateUnknown);
+    case "translated":
+      return hasBit(vm.connectionKey.status, statusDestinationTranslated);
+    case "keep-destination":
+      return keepDestination(step.family, known);
     case "set-fwmark":
       return [
         vm.meta(vm.metaKey.mark),
@@ -296,12 +333,31 @@ function tcpOnly(known: Known): readonly vm.Expression[] {
 }
 
 /** The flags of TCP, in byte 13 of its header: RFC 9293, 3.1. */
-function flagsAre(known: Known, mask: Uint8Array, value: Uint8Array): readonly vm.Expression[] {
+function flagsAre(
+  known: Known,
+  mask: Uint8Array,
+  value: Uint8Array,
+  is = true,
+): readonly vm.Expression[] {
   return [
     ...tcpOnly(known),
     vm.payload(vm.base.transport, 13, 1),
     vm.bitwise(mask, Uint8Array.of(0)),
-    vm.cmp(vm.compare.equal, value),
+    vm.cmp(operator(is), value),
+  ];
+}
+
+/** Of a word that conntrack has about the packet or its connection. */
+function hasBit(key: number, bit: number): readonly vm.Expression[] {
+  return [vm.connection(key), vm.bitsOf(u32(bit)), vm.cmp(vm.compare.notEqual, u32(0))];
+}
+
+function keepDestination(family: 4 | 6, known: Known): readonly vm.Expression[] {
+  const { from, offset, length } = placeOf("daddr", family);
+  return [
+    ...familyOnly(family, known),
+    vm.payload(from, offset, length),
+    vm.translateDestination(family),
   ];
 }
 
@@ -338,6 +394,9 @@ const rst = Uint8Array.of(0x04);
 const synAndAck = Uint8Array.of(0x12);
 const directionReply = Uint8Array.of(1);
 const typeLocal = 2;
+/** NF_CT_STATE_INVALID_BIT, NF_CT_STATE_UNTRACKED_BIT; IPS_DST_NAT. linux/netfilter/nf_conntrack_common.h. */
+const stateUnknown = 0x41;
+const statusDestinationTranslated = 0x20;
 const loopback = {
   4: Uint8Array.of(127, 0, 0, 1),
   6: Uint8Array.of(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1),

@@ -4,6 +4,7 @@ import { formatIp } from "../net/address.ts";
 import { bytesOf, type Interval } from "../net/cidr.ts";
 import { formatPorts } from "../net/ports.ts";
 import {
+  mangle,
   otherWay,
   setOf,
   type ChainPlan,
@@ -13,7 +14,7 @@ import {
   type SetPlan,
   type Step,
 } from "./plan.ts";
-import { isOfRanges, openBeforeSizeMin, seenClientsMax } from "./sets.ts";
+import { answeringMax, isOfRanges, openBeforeSizeMin, seenClientsMax } from "./sets.ts";
 
 /** Commands for sh: `ip` for the way to `lo`, `nft -f` for the table. */
 export function planText(plan: Plan): string {
@@ -55,6 +56,7 @@ function setText(set: SetPlan): readonly string[] {
       ? [`    size ${openBeforeSizeMin}`, "    flags dynamic"]
       : []),
     ...(set.elements.kind === "clients" ? [`    size ${seenClientsMax}`, "    flags dynamic"] : []),
+    ...(set.elements.kind === "answering" ? [`    size ${answeringMax}`, "    flags dynamic"] : []),
     ...(elements.length === 0 ? [] : [`    elements = { ${elements.join(", ")} }`]),
     "  }",
   ];
@@ -72,6 +74,7 @@ function elementsText(set: SetPlan): readonly string[] {
       return set.elements.destinations.map(({ bytes, port }) => `${formatIp(bytes)} . ${port}`);
     case "connections":
     case "clients":
+    case "answering":
       return [];
   }
 }
@@ -93,10 +96,16 @@ function chainText(chain: ChainPlan, plan: Plan): readonly string[] {
     `  chain ${name} {`,
     ...(base === null
       ? []
-      : [`    type ${base.type} hook ${base.hook} priority mangle; policy accept;`]),
+      : [
+          `    type ${base.type} hook ${base.hook} priority ${priorityText(base.priority)}; policy accept;`,
+        ]),
     ...chain.rules.map((rule) => `    ${ruleText(rule, plan)}`),
     "  }",
   ];
+}
+
+function priorityText(priority: number): string {
+  return priority === mangle ? "mangle" : String(priority);
 }
 
 function ruleText(rule: Rule, plan: Plan): string {
@@ -116,11 +125,23 @@ function stepText(step: Step, plan: Plan): string {
     case "alias":
       return `${fieldText(step.way, step.family)} ${aliasTexts[step.family]}`;
     case "opening":
-      return "tcp flags & (syn | ack) == syn";
+      return `tcp flags & (syn | ack) ${step.is === false ? "!=" : "=="} syn`;
+    case "answering":
+      return "tcp flags & (syn | ack) == syn | ack";
     case "in-set":
       return `${keyText(setOf(plan, step.set), step.answers)} ${step.is ? "" : "!= "}@${step.set}`;
     case "not-local-destination":
       return "fib daddr type != local";
+    case "not-local-source":
+      return "fib saddr type != local";
+    case "untracked":
+      return "ct state invalid,untracked";
+    case "translated":
+      return "ct status dnat";
+    case "keep-destination": {
+      const family = step.family === 4 ? "ip" : "ip6";
+      return `dnat ${family} to ${family} daddr`;
+    }
     case "reply":
       return "ct direction reply";
     case "connection-mark":

@@ -4,7 +4,7 @@ import { isByOwner } from "../policy/interception.ts";
 import { insideMark, ownMark } from "./marks.ts";
 import type { Family, Rule, Step } from "./plan.ts";
 import { probeReplyRules } from "./probes.ts";
-import { openBefore, seenClients } from "./sets.ts";
+import { answeringPorts, openBefore, seenClients } from "./sets.ts";
 import { families, familiesOf, leave, opening } from "./steps.ts";
 
 /**
@@ -129,7 +129,7 @@ function insideOnLo(mark: Mark): readonly Step[] {
 }
 
 /** Conntrack is asked only where the configuration leaves something in clear that it alone can tell apart. */
-function usesConntrack(of: Interception): boolean {
+export function usesConntrack(of: Interception): boolean {
   const probed = probeReplyRules(of.probes, of.mark).length > 0;
   return isByOwner(of) || probed || of.excludedInboundPorts.length > 0 || of.inboundPorts !== "all";
 }
@@ -157,17 +157,40 @@ function connectionRules(mark: Mark): readonly Rule[] {
 /** Answers on connections from outside that are in clear by configuration. */
 function clearReplyRules(of: Interception): readonly Rule[] {
   const notCaptured: Step = { kind: "connection-mark", equals: of.mark.value, is: false };
-  const ports: Rule = [
-    { kind: "in-set", set: "clear-inbound-ports", is: true },
-    notCaptured,
-    leave,
-  ];
+  const ports: Rule = [{ kind: "in-set", set: "clear-inbound-ports", is: true }];
   return [
-    ...(of.excludedInboundPorts.length > 0 ? [ports] : []),
+    ...(of.excludedInboundPorts.length > 0
+      ? [
+          [...ports, notCaptured, leave],
+          [...untrackedAnswer, ...ports, leave],
+        ]
+      : []),
     ...(of.inboundPorts === "all" ? [] : [[{ kind: "reply" } as const, notCaptured, leave]]),
+    ...answeringRules(of, notCaptured),
     ...probeReplyRules(of.probes, of.mark),
   ];
 }
+
+/**
+ * Hosts that serve much leave conntrack out of it (`notrack`), wholly or for one direction, and people flush it: an answer is then
+ * known by its port, which has answered a client's SYN. What applications begin themselves comes from other ports.
+ */
+function answeringRules({ inboundPorts }: Interception, notCaptured: Step): readonly Rule[] {
+  if (inboundPorts === "all") return [];
+  const notOurs: Rule =
+    inboundPorts.length === 0
+      ? []
+      : [{ kind: "in-set", set: "inbound-ports", is: false, answers: true }];
+  const isKnown: Step = { kind: "in-set", set: answeringPorts, is: true };
+  return [
+    [{ kind: "answering" }, ...notOurs, { kind: "remember", set: answeringPorts }, leave],
+    [...untrackedAnswer, ...notOurs, isKnown, leave],
+    [inTheMiddle, ...notOurs, isKnown, notCaptured, leave],
+  ];
+}
+
+const inTheMiddle: Step = { kind: "opening", is: false };
+const untrackedAnswer: Rule = [{ kind: "untracked" }, inTheMiddle];
 
 /**
  * Connections of excluded users and groups, remembered for the packets that the kernel sends for them on its own. A user

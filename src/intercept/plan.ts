@@ -14,6 +14,7 @@ import {
 import { probeChains } from "./probes.ts";
 import { setsOf } from "./sets.ts";
 import { dropOpening } from "./steps.ts";
+import { translatedRules, translationChains } from "./translation.ts";
 
 export type Family = 4 | 6;
 
@@ -33,7 +34,9 @@ export type SetPlan = {
     /** Connections from before the rules; packets take elements out. */
     | { readonly kind: "connections" }
     /** Clients that applications see as themselves; packets put elements in. */
-    | { readonly kind: "clients" };
+    | { readonly kind: "clients" }
+    /** Ports that answer in cleartext on connections that conntrack does not know; packets put elements in. */
+    | { readonly kind: "answering" };
 };
 
 /** One step of a rule: a match that ends the rule if it fails, or an act. */
@@ -44,7 +47,9 @@ export type Step =
   /** From or to the pod's own name for itself: net/alias.ts. */
   | { readonly kind: "alias"; readonly way: "saddr" | "daddr"; readonly family: Family }
   /** First packet of a connection: SYN without ACK. */
-  | { readonly kind: "opening" }
+  | { readonly kind: "opening"; readonly is?: false }
+  /** Answer to the first packet: SYN with ACK. */
+  | { readonly kind: "answering" }
   /** RST. */
   | { readonly kind: "resetting" }
   /** Headers of so many words, and nothing after them; the IP header has no options. */
@@ -59,7 +64,12 @@ export type Step =
       readonly answers?: true;
     }
   | { readonly kind: "not-local-destination" }
+  | { readonly kind: "not-local-source" }
   | { readonly kind: "reply" }
+  /** Conntrack does not know the connection: it was told to leave it out (`notrack`), or can make nothing of the packet. */
+  | { readonly kind: "untracked" }
+  /** The connection's destination was translated. */
+  | { readonly kind: "translated" }
   | { readonly kind: "connection-mark"; readonly equals: number; readonly is: boolean }
   /** `answers`: the key is that of the packets of the other direction. */
   | { readonly kind: "forget"; readonly set: string; readonly answers: boolean }
@@ -70,6 +80,8 @@ export type Step =
   | { readonly kind: "verdict"; readonly verdict: "accept" | "drop" | "return" }
   /** The rest is that chain's to decide. */
   | { readonly kind: "goto"; readonly chain: string }
+  /** Nobody translates the destination of this connection any more: it is translated to what it is. */
+  | { readonly kind: "keep-destination"; readonly family: Family }
   /** Answers with RST; after a match on TCP. */
   | { readonly kind: "reset" };
 
@@ -79,8 +91,9 @@ export type ChainPlan = {
   readonly name: string;
   /** Null for a chain that rules lead to. */
   readonly base: {
-    readonly type: "filter" | "route";
+    readonly type: "filter" | "route" | "nat";
     readonly hook: Hook;
+    readonly priority: number;
   } | null;
   readonly rules: readonly Rule[];
 };
@@ -113,8 +126,8 @@ export function setOf(plan: Plan, name: string): SetPlan {
   return set;
 }
 
-/** All chains' priority: `mangle`, after conntrack, before NAT. */
-export const priority = -150;
+/** Of chains that decide: `mangle`, after conntrack, before NAT. */
+export const mangle = -150;
 
 export function planOf(interception: Interception): Plan {
   return {
@@ -122,8 +135,12 @@ export function planOf(interception: Interception): Plan {
     chains: [
       ...probeChains(interception.probes),
       base("output", "route", outputRules(interception)),
-      base("postrouting", "filter", guardRules(interception.mark)),
+      base("postrouting", "filter", [
+        ...translatedRules(interception),
+        ...guardRules(interception.mark),
+      ]),
       base("prerouting", "filter", preroutingRules(interception)),
+      ...translationChains(interception),
     ],
   };
 }
@@ -174,7 +191,7 @@ export function closedOf(interception: Interception): Plan {
 type Hook = "output" | "postrouting" | "prerouting";
 
 function base(hook: Hook, type: "filter" | "route", rules: readonly Rule[]): ChainPlan {
-  return { name: hook, base: { type, hook }, rules };
+  return { name: hook, base: { type, hook, priority: mangle }, rules };
 }
 
 /** The ports of the proxy that a table's comment names, or null for another comment. */

@@ -70,12 +70,16 @@ export function probeChains(probes: Probes): readonly ChainPlan[] {
 /** Answers to what was left alone, unless the application itself has begun the connection. */
 export function probeReplyRules(probes: Probes, mark: Mark): readonly Rule[] {
   if (answered(probes).length === 0) return [];
-  return familiesOf(probes).map((family) => [
-    { kind: "in-set", set: `probe-answers${family}`, is: true },
-    { kind: "in-set", set: "probe-answer-ports", is: true },
-    { kind: "connection-mark", equals: mark.value, is: false },
-    leave,
-  ]);
+  return familiesOf(probes).flatMap((family): readonly Rule[] => {
+    const answers: Rule = [
+      { kind: "in-set", set: `probe-answers${family}`, is: true },
+      { kind: "in-set", set: "probe-answer-ports", is: true },
+    ];
+    return [
+      [...answers, { kind: "connection-mark", equals: mark.value, is: false }, leave],
+      [...answers, { kind: "untracked" }, { kind: "opening", is: false }, leave],
+    ];
+  });
 }
 
 /** Ports whose packets the kernel brings to the application, or answers itself. */

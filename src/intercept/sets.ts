@@ -14,10 +14,14 @@ export const openBefore = { 4: "open-before4", 6: "open-before6" } as const;
 /** Sets of clients that applications see by their own addresses, each with the port where it is seen. */
 export const seenClients = { 4: "seen-clients4", 6: "seen-clients6" } as const;
 
+/** The set of ports that answer in cleartext where conntrack does not know the connection. */
+export const answeringPorts = "answering-ports";
+
 /** Sets that packets change. */
 export const fleetingSets: readonly string[] = [
   ...Object.values(openBefore),
   ...Object.values(seenClients),
+  answeringPorts,
 ];
 
 /** Elements that the sets of open connections take at least. */
@@ -25,6 +29,9 @@ export const openBeforeSizeMin = 65_536;
 
 /** Later clients are not remembered. */
 export const seenClientsMax = 262_144;
+
+/** One for each port. */
+export const answeringMax = 65_536;
 
 export function setsOf(of: Interception): readonly SetPlan[] {
   const excluded = [...of.excludedRanges, ...neverIntercepted];
@@ -49,6 +56,7 @@ export function setsOf(of: Interception): readonly SetPlan[] {
     connections(4),
     connections(6),
     ...families.map(clients),
+    ...(of.inboundPorts === "all" ? [] : [answering]),
   ];
 }
 
@@ -109,3 +117,10 @@ function connections(family: Family): SetPlan {
   const fields = ["saddr", "sport", "daddr", "dport"] as const;
   return { name: openBefore[family], family, fields, elements: { kind: "connections" } };
 }
+
+const answering: SetPlan = {
+  name: answeringPorts,
+  family: 4,
+  fields: ["sport"],
+  elements: { kind: "answering" },
+};

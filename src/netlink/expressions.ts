@@ -14,7 +14,7 @@ export const metaKey = {
   nfproto: 15,
   l4proto: 16,
 } as const;
-export const connectionKey = { direction: 1, mark: 3 } as const;
+export const connectionKey = { state: 0, direction: 1, status: 2, mark: 3 } as const;
 export const compare = { equal: 0, notEqual: 1, atMost: 3 } as const;
 export const base = { network: 1, transport: 2 } as const;
 /** NF_DROP, NF_ACCEPT, NFT_RETURN. */
@@ -62,6 +62,18 @@ export function bitwise(mask: Uint8Array, xor: Uint8Array): Expression {
     attribute(3, be32(mask.length)),
     data(4, mask),
     data(5, xor),
+  );
+}
+
+/** Register 1 = register 1 & bits, as nft has it for a look at flags: the operation is not named. */
+export function bitsOf(bits: Uint8Array): Expression {
+  return expression(
+    "bitwise",
+    attribute(1, be32(register1)),
+    attribute(2, be32(register1)),
+    attribute(3, be32(bits.length)),
+    data(4, bits),
+    data(5, new Uint8Array(bits.length)),
   );
 }
 
@@ -116,11 +128,31 @@ function changeSet(set: string, id: number, operation: number): Expression {
 
 /** The kind of the destination address (RTN_LOCAL is 2) into register 1. */
 export function destinationType(): Expression {
+  return addressType(2);
+}
+
+/** The same of the source address. */
+export function sourceType(): Expression {
+  return addressType(1);
+}
+
+/** NFTA_FIB_F_SADDR, NFTA_FIB_F_DADDR. */
+function addressType(flags: number): Expression {
   return expression(
     "fib",
-    attribute(3, be32(2)),
+    attribute(3, be32(flags)),
     attribute(2, be32(3)),
     attribute(1, be32(register1)),
+  );
+}
+
+/** Translates the connection's destination to the address in register 1: NFT_NAT_DNAT. */
+export function translateDestination(family: 4 | 6): Expression {
+  return expression(
+    "nat",
+    attribute(1, be32(1)),
+    attribute(2, be32(family === 4 ? 2 : 10)),
+    attribute(3, be32(register1)),
   );
 }
 

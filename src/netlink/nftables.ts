@@ -22,9 +22,11 @@ const inet = 1;
 export type ChainForm = {
   readonly name: string;
   /** Null for a chain that rules lead to. */
-  readonly base: { readonly type: "filter" | "route"; readonly hook: keyof typeof hooks } | null;
-  /** Of the hook. */
-  readonly priority: number;
+  readonly base: {
+    readonly type: "filter" | "route" | "nat";
+    readonly hook: keyof typeof hooks;
+    readonly priority: number;
+  } | null;
 };
 
 export type KeyType = "ipv4_addr" | "ipv6_addr" | "inet_service" | "uid" | "gid";
@@ -81,13 +83,13 @@ export function getTable(table: string): Request {
 }
 
 /** A chain of a hook, where what no rule decides is accepted; or one that rules lead to. */
-export function addChain(table: string, { name, base, priority }: ChainForm): Request {
+export function addChain(table: string, { name, base }: ChainForm): Request {
   const body = [attribute(1, text(table)), attribute(3, text(name))];
   if (base !== null)
     body.push(
       attribute(7, text(base.type)),
       attribute(5, be32(accept)),
-      nested(4, attribute(1, be32(hooks[base.hook])), attribute(2, be32(priority))),
+      nested(4, attribute(1, be32(hooks[base.hook])), attribute(2, be32(base.priority))),
     );
   return request(3, flag.create, body, `add chain ${name}`);
 }
@@ -101,6 +103,12 @@ export function addRule(table: string, chain: string, expressions: readonly Expr
 export function flushChain(table: string, chain: string): Request {
   const body = [attribute(1, text(table)), attribute(2, text(chain))];
   return request(8, 0, body, `flush chain ${chain}`);
+}
+
+/** After its rules were taken out. */
+export function deleteChain(table: string, chain: string): Request {
+  const body = [attribute(1, text(table)), attribute(3, text(chain))];
+  return request(5, 0, body, `delete chain ${chain}`);
 }
 
 /** Takes all elements out of a set. */

@@ -29,6 +29,8 @@ export const sourceReasons = [
   "address-differs",
   /** The client's port is below 1024, and the proxy has not CAP_NET_BIND_SERVICE. */
   "reserved-port",
+  /** Refused under the client's name: others forward the port to another place, from where answers do not come back. */
+  "translated",
   /** Another connection has the same addresses and ports. */
   "same-tuple",
   /** The client is this pod. */

@@ -51,8 +51,8 @@ export async function reach(
   let why: SourceReason | null = null;
   let failed: Reached = { kind: "failed", detail: "" };
   for (const attempt of attempts) {
-    // Another name would have to wait as long.
-    if (why === "no-answer" && attempt.kept !== "none") continue;
+    // Another name would have to wait as long, or be refused as well.
+    if ((why === "no-answer" || why === "translated") && attempt.kept !== "none") continue;
     named.as = attempt.origin.kind === "client" ? attempt.origin.address : null;
     named.atAlias = attempt.to !== original;
     // oxlint-disable-next-line no-await-in-loop -- the next one only where this one fails
@@ -92,14 +92,17 @@ async function dial(
   return stream;
 }
 
-/** What of the way is to blame; null: nothing is. A refusal at its own address is the application's. */
+/**
+ * What of the way is to blame; null: nothing is. A refusal at its own address is the application's, or of the rules where
+ * others translate it (intercept/translation.ts): then it is reached as we are.
+ */
 function reasonOf(
   fault: string,
   { kept, to, origin }: Attempt,
   original: SocketAddress,
 ): SourceReason | null {
   if (kept === "none" || fault === "CANCELED") return null;
-  if (fault === "ECONNREFUSED") return to === original ? null : "one-address";
+  if (fault === "ECONNREFUSED") return to === original ? "translated" : "one-address";
   if (fault === "ETIMEDOUT") return "no-answer";
   if (fault === "EACCES" && isReserved(origin)) return "reserved-port";
   return fault === "EADDRINUSE" || fault === "EADDRNOTAVAIL" ? "same-tuple" : "kernel";

@@ -95,6 +95,11 @@ table inet tls-tproxy {
     size 262144
     flags dynamic
   }
+  set answering-ports {
+    type inet_service
+    size 65536
+    flags dynamic
+  }
   chain output {
     type route hook output priority mangle; policy accept;
     meta mark & 0x00000f00 == 0x00000a00 oif "lo" ct mark set ct mark & 0xfffff0ff | 0x00000500
@@ -128,11 +133,19 @@ table inet tls-tproxy {
     ip saddr . tcp sport . ip daddr . tcp dport @open-before4 return
     ip6 saddr . tcp sport . ip6 daddr . tcp dport @open-before6 return
     tcp sport @clear-inbound-ports ct mark & 0x00000f00 != 0x00000500 return
+    ct state invalid,untracked tcp flags & (syn | ack) != syn tcp sport @clear-inbound-ports return
     ct direction reply ct mark & 0x00000f00 != 0x00000500 return
+    tcp flags & (syn | ack) == syn | ack tcp sport != @inbound-ports add @answering-ports { tcp sport } return
+    ct state invalid,untracked tcp flags & (syn | ack) != syn tcp sport != @inbound-ports tcp sport @answering-ports return
+    tcp flags & (syn | ack) != syn tcp sport != @inbound-ports tcp sport @answering-ports ct mark & 0x00000f00 != 0x00000500 return
     meta mark set meta mark & 0xfffff0ff | 0x00000500
   }
   chain postrouting {
     type filter hook postrouting priority mangle; policy accept;
+    meta mark & 0x00000f00 == 0x00000f00 oif != "lo" ct status dnat ip daddr != @mesh4 return
+    meta mark & 0x00000f00 == 0x00000f00 oif != "lo" ct status dnat ip daddr @excluded4 return
+    meta mark & 0x00000f00 == 0x00000f00 oif != "lo" ct status dnat ip6 daddr != @mesh6 return
+    meta mark & 0x00000f00 == 0x00000f00 oif != "lo" ct status dnat ip6 daddr @excluded6 return
     meta mark & 0x00000f00 == 0x00000500 oif != "lo" drop
     meta mark & 0x00000f00 == 0x00000f00 oif != "lo" drop
     ip saddr 169.254.77.1 oif != "lo" drop
@@ -157,6 +170,25 @@ table inet tls-tproxy {
     ip saddr . tcp dport @seen-clients4 ip daddr . tcp dport . ip saddr . tcp sport != @open-before4 drop
     ip6 saddr . tcp dport @seen-clients6 ip6 daddr . tcp dport . ip6 saddr . tcp sport != @open-before6 drop
     tcp flags & (syn | ack) == syn drop
+  }
+  chain untranslated {
+    type nat hook prerouting priority -101; policy accept;
+    iif "lo" return
+    meta l4proto != tcp return
+    fib daddr type != local return
+    tcp dport @excluded-inbound-ports return
+    tcp dport != @inbound-ports return
+    meta l4proto tcp dnat ip to ip daddr
+    meta l4proto tcp dnat ip6 to ip6 daddr
+  }
+  chain refused {
+    type filter hook output priority -90; policy accept;
+    meta mark & 0x00000f00 == 0x00000f00 tcp flags & (syn | ack) == syn fib daddr type != local fib saddr type != local reject with tcp reset
+    meta mark & 0x00000f00 == 0x00000f00 tcp flags & (syn | ack) == syn fib daddr type != local ip daddr != @mesh4 return
+    meta mark & 0x00000f00 == 0x00000f00 tcp flags & (syn | ack) == syn fib daddr type != local ip daddr @excluded4 return
+    meta mark & 0x00000f00 == 0x00000f00 tcp flags & (syn | ack) == syn fib daddr type != local ip6 daddr != @mesh6 return
+    meta mark & 0x00000f00 == 0x00000f00 tcp flags & (syn | ack) == syn fib daddr type != local ip6 daddr @excluded6 return
+    meta mark & 0x00000f00 == 0x00000f00 tcp flags & (syn | ack) == syn fib daddr type != local reject with tcp reset
   }
 }
 END

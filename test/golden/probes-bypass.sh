@@ -110,11 +110,17 @@ table inet tls-tproxy {
     ip saddr . tcp sport . ip daddr . tcp dport @open-before4 return
     ip6 saddr . tcp sport . ip6 daddr . tcp dport @open-before6 return
     ip daddr @probe-answers4 tcp sport @probe-answer-ports ct mark & 0x0000000f != 0x0000000a return
+    ip daddr @probe-answers4 tcp sport @probe-answer-ports ct state invalid,untracked tcp flags & (syn | ack) != syn return
     ip6 daddr @probe-answers6 tcp sport @probe-answer-ports ct mark & 0x0000000f != 0x0000000a return
+    ip6 daddr @probe-answers6 tcp sport @probe-answer-ports ct state invalid,untracked tcp flags & (syn | ack) != syn return
     meta mark set meta mark & 0xfffffff0 | 0x0000000a
   }
   chain postrouting {
     type filter hook postrouting priority mangle; policy accept;
+    meta mark & 0x0000000f == 0x0000000f oif != "lo" ct status dnat ip daddr != @mesh4 return
+    meta mark & 0x0000000f == 0x0000000f oif != "lo" ct status dnat ip daddr @excluded4 return
+    meta mark & 0x0000000f == 0x0000000f oif != "lo" ct status dnat ip6 daddr != @mesh6 return
+    meta mark & 0x0000000f == 0x0000000f oif != "lo" ct status dnat ip6 daddr @excluded6 return
     meta mark & 0x0000000f == 0x0000000a oif != "lo" drop
     meta mark & 0x0000000f == 0x0000000f oif != "lo" drop
     ip saddr 169.254.77.1 oif != "lo" drop
@@ -138,6 +144,26 @@ table inet tls-tproxy {
     ip saddr . tcp dport @seen-clients4 ip daddr . tcp dport . ip saddr . tcp sport != @open-before4 drop
     ip6 saddr . tcp dport @seen-clients6 ip6 daddr . tcp dport . ip6 saddr . tcp sport != @open-before6 drop
     tcp flags & (syn | ack) == syn drop
+  }
+  chain untranslated {
+    type nat hook prerouting priority -101; policy accept;
+    iif "lo" return
+    meta l4proto != tcp return
+    fib daddr type != local return
+    tcp dport @excluded-inbound-ports return
+    ip saddr @probe-sources4 tcp dport @probe-ports return
+    ip6 saddr @probe-sources6 tcp dport @probe-ports return
+    meta l4proto tcp dnat ip to ip daddr
+    meta l4proto tcp dnat ip6 to ip6 daddr
+  }
+  chain refused {
+    type filter hook output priority -90; policy accept;
+    meta mark & 0x0000000f == 0x0000000f tcp flags & (syn | ack) == syn fib daddr type != local fib saddr type != local reject with tcp reset
+    meta mark & 0x0000000f == 0x0000000f tcp flags & (syn | ack) == syn fib daddr type != local ip daddr != @mesh4 return
+    meta mark & 0x0000000f == 0x0000000f tcp flags & (syn | ack) == syn fib daddr type != local ip daddr @excluded4 return
+    meta mark & 0x0000000f == 0x0000000f tcp flags & (syn | ack) == syn fib daddr type != local ip6 daddr != @mesh6 return
+    meta mark & 0x0000000f == 0x0000000f tcp flags & (syn | ack) == syn fib daddr type != local ip6 daddr @excluded6 return
+    meta mark & 0x0000000f == 0x0000000f tcp flags & (syn | ack) == syn fib daddr type != local reject with tcp reset
   }
 }
 END

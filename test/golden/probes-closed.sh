@@ -144,11 +144,17 @@ table inet tls-tproxy {
     ip saddr . tcp sport . ip daddr . tcp dport @open-before4 return
     ip6 saddr . tcp sport . ip6 daddr . tcp dport @open-before6 return
     ip daddr @probe-answers4 tcp sport @probe-answer-ports ct mark & 0x0000000f != 0x0000000a return
+    ip daddr @probe-answers4 tcp sport @probe-answer-ports ct state invalid,untracked tcp flags & (syn | ack) != syn return
     ip6 daddr @probe-answers6 tcp sport @probe-answer-ports ct mark & 0x0000000f != 0x0000000a return
+    ip6 daddr @probe-answers6 tcp sport @probe-answer-ports ct state invalid,untracked tcp flags & (syn | ack) != syn return
     meta mark set meta mark & 0xfffffff0 | 0x0000000a
   }
   chain postrouting {
     type filter hook postrouting priority mangle; policy accept;
+    meta mark & 0x0000000f == 0x0000000f oif != "lo" ct status dnat ip daddr != @mesh4 return
+    meta mark & 0x0000000f == 0x0000000f oif != "lo" ct status dnat ip daddr @excluded4 return
+    meta mark & 0x0000000f == 0x0000000f oif != "lo" ct status dnat ip6 daddr != @mesh6 return
+    meta mark & 0x0000000f == 0x0000000f oif != "lo" ct status dnat ip6 daddr @excluded6 return
     meta mark & 0x0000000f == 0x0000000a oif != "lo" drop
     meta mark & 0x0000000f == 0x0000000f oif != "lo" drop
     ip saddr 169.254.77.1 oif != "lo" drop
@@ -166,6 +172,24 @@ table inet tls-tproxy {
     ip saddr @probe-sources4 tcp dport @probe-connect-ports goto probe-no-data
     ip6 saddr @probe-sources6 tcp dport @probe-connect-ports goto probe-no-data
     tcp flags & (syn | ack) == syn reject with tcp reset
+  }
+  chain untranslated {
+    type nat hook prerouting priority -101; policy accept;
+    iif "lo" return
+    meta l4proto != tcp return
+    fib daddr type != local return
+    tcp dport @excluded-inbound-ports return
+    meta l4proto tcp dnat ip to ip daddr
+    meta l4proto tcp dnat ip6 to ip6 daddr
+  }
+  chain refused {
+    type filter hook output priority -90; policy accept;
+    meta mark & 0x0000000f == 0x0000000f tcp flags & (syn | ack) == syn fib daddr type != local fib saddr type != local reject with tcp reset
+    meta mark & 0x0000000f == 0x0000000f tcp flags & (syn | ack) == syn fib daddr type != local ip daddr != @mesh4 return
+    meta mark & 0x0000000f == 0x0000000f tcp flags & (syn | ack) == syn fib daddr type != local ip daddr @excluded4 return
+    meta mark & 0x0000000f == 0x0000000f tcp flags & (syn | ack) == syn fib daddr type != local ip6 daddr != @mesh6 return
+    meta mark & 0x0000000f == 0x0000000f tcp flags & (syn | ack) == syn fib daddr type != local ip6 daddr @excluded6 return
+    meta mark & 0x0000000f == 0x0000000f tcp flags & (syn | ack) == syn fib daddr type != local reject with tcp reset
   }
 }
 END

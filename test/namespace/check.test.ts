@@ -30,7 +30,7 @@ test("where all is well it says so, and nothing has changed", async () => {
   const { code, report } = await check(pod, flagsOf(mesh.credentials(pod)));
   expect(report.findings.filter(({ level }) => level === "bad")).toEqual([]);
   expect([code, report.ok]).toEqual([0, true]);
-  expect(report.findings.filter(({ section }) => section === "Kernel")).toHaveLength(14);
+  expect(report.findings.filter(({ section }) => section === "Kernel")).toHaveLength(15);
   expect(await kernelState(pod)).toBe(before);
 });
 

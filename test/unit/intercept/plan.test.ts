@@ -29,9 +29,11 @@ describe("the plan", () => {
       kind: "verdict",
       verdict: "drop",
     });
-    expect(rulesOf(plan, "postrouting").map((rule) => rule.at(-1))).toEqual(
-      [1, 2, 3, 4].map(() => ({ kind: "verdict", verdict: "drop" })),
-    );
+    expect(
+      rulesOf(plan, "postrouting")
+        .slice(-4)
+        .map((rule) => rule.at(-1)),
+    ).toEqual([1, 2, 3, 4].map(() => ({ kind: "verdict", verdict: "drop" })));
   });
 
   test("asks conntrack only where an option needs it", () => {

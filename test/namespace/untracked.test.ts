@@ -1,0 +1,96 @@
+/** Connections that conntrack is told to leave out: what is in cleartext by configuration answers, what is diverted stays so. */
+import { beforeAll, describe, expect, test } from "bun:test";
+
+import { serveHttp } from "../support/http.ts";
+import { flagsOf, Mesh } from "../support/mesh.ts";
+import type { Pod } from "../support/pods.ts";
+import { curl } from "../support/programs.ts";
+
+/** Hosts that serve much do so in their raw table, whatever the port. */
+async function leaveOut(pod: Pod, incoming: string, outgoing = incoming): Promise<void> {
+  const rule = (which: string): string => (which === "" ? "" : `${which} notrack;`);
+  const text = `table inet raw {
+    chain pre { type filter hook prerouting priority raw; ${rule(incoming)} }
+    chain out { type filter hook output priority raw; ${rule(outgoing)} }
+  }`;
+  const { code, stderr } = await pod.run(["nft", "-f", "-"], text);
+  if (code !== 0) throw new Error(stderr);
+}
+
+async function asked(from: Pod, host: string, port: number): Promise<string> {
+  const url = `http://${host.includes(":") ? `[${host}]` : host}:${port}/`;
+  return (await curl(from, "--max-time", "4", url)).output;
+}
+
+const all = "meta l4proto tcp";
+const scoped = ["--mesh-cidr", "10.77.0.0/24,fd77::/64"];
+
+const hostOf = (ports: string): readonly string[] => ["--host", ...scoped, "--inbound-port", ports];
+
+describe.each([
+  ["a host, --inbound-port 8080", hostOf("8080"), [all, all]],
+  ["a host, --inbound-port none", hostOf("none"), [all, all]],
+  ["a host, what comes is left out", hostOf("8080"), [all, ""]],
+  ["a host, what goes is left out", hostOf("8080"), ["", all]],
+  ["a pod, --exclude-inbound-port 22", ["--exclude-inbound-port", "22"], [all, all]],
+] as const)("%s", (_, options, [incoming, outgoing]) => {
+  const mesh = Mesh.create();
+
+  beforeAll(async () => {
+    await mesh.proxy(mesh.a);
+    for (const pod of [mesh.a, mesh.b]) {
+      await serveHttp(pod, 22, "ssh");
+      await serveHttp(pod, 8080, "application");
+    }
+    await serveHttp(mesh.c, 8080, "in cleartext");
+    await leaveOut(mesh.b, incoming, outgoing);
+    await mesh.proxy(mesh.b, options);
+  });
+
+  test("a service that is left alone answers, IPv4 and IPv6", async () => {
+    for (const host of [mesh.b.address4, mesh.b.address6])
+      expect(await asked(mesh.c, host, 22)).toBe("ssh");
+  });
+
+  test("what goes out is diverted from its first packet to its last", async () => {
+    for (const host of [mesh.a.address4, mesh.a.address6])
+      expect(await asked(mesh.b, host, 8080)).toBe("application");
+    for (const host of [mesh.c.address4, mesh.c.address6])
+      expect(await asked(mesh.b, host, 8080)).not.toContain("in cleartext");
+  });
+});
+
+test("a port that peers reach by mutual TLS only stays so", async () => {
+  const mesh = Mesh.create();
+  await mesh.proxy(mesh.a);
+  await serveHttp(mesh.b, 8080, "application");
+  await leaveOut(mesh.b, all);
+  await mesh.proxy(mesh.b, hostOf("8080"));
+  expect(await asked(mesh.a, mesh.b.address4, 8080)).toBe("application");
+  expect(await asked(mesh.c, mesh.b.address4, 8080)).not.toContain("application");
+});
+
+test("a session goes on when the proxy starts, dies and is started again, and when rules are written anew", async () => {
+  const mesh = Mesh.create();
+  await leaveOut(mesh.b, "tcp dport 22", "tcp sport 22");
+  const options = hostOf("8080");
+  const flags = [...flagsOf(mesh.credentials(mesh.b)), ...options];
+  const before = await mesh.connection(mesh.b.address4, mesh.c, "1", 22);
+  let proxy = await mesh.b.proxy(flags);
+  const during = await mesh.connection(mesh.b.address4, mesh.c, "1", 22);
+  const answers = async (): Promise<void> => {
+    for (const { client, server } of [before, during]) {
+      const { bytes } = await client.received(0);
+      await server.say("x");
+      await client.received(bytes + 1);
+    }
+  };
+  await answers();
+  await proxy.end("SIGKILL");
+  await answers();
+  proxy = await mesh.b.proxy(flags);
+  await answers();
+  await mesh.b.run(["nft", "flush", "chain", "inet", "tls-tproxy", "output"]);
+  await proxy.says(/written anew/);
+  await answers();
+});
