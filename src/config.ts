@@ -30,6 +30,8 @@ export type Config = {
   /** How this program is started, for starting it anew. */
   readonly command: readonly string[];
   readonly limits: Limits;
+  /** Source ports of connections to peers; null for those that applications are not given. */
+  readonly wirePorts: Ports | null;
 };
 
 export type PolicySource = {

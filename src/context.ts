@@ -9,8 +9,9 @@ import { insideMark } from "./intercept/marks.ts";
 import type { Log } from "./log/log.ts";
 import { seldom } from "./log/seldom.ts";
 import { formatSocketAddress, type SocketAddress } from "./net/address.ts";
-import { portsInUse, Rotation, type Ports } from "./net/ports.ts";
+import type { Rotation } from "./net/ports.ts";
 import { formOf, type SocketForm } from "./net/socket-form.ts";
+import { openSparePorts } from "./net/wire-ports.ts";
 import type { Rules } from "./policy/rules.ts";
 import type { Probes } from "./probe/probe.ts";
 import { SilentClients, type ReachOptions } from "./source/reach.ts";
@@ -50,12 +51,14 @@ export type Surroundings = {
   readonly form: SocketForm;
   /** Whether the rules stand that lead applications' answers of a family back. */
   readonly standing: (of: 4 | 6) => boolean;
+  /** Source ports of connections to peers. */
+  readonly ports: Rotation;
 };
 
 export function makeContext(
   config: Config,
   generation: Generation,
-  { log, metrics, limits, form, standing }: Surroundings,
+  { log, metrics, limits, form, standing, ports }: Surroundings,
 ): Context {
   const ledger = new Ledger({
     log,
@@ -66,7 +69,7 @@ export function makeContext(
   return {
     ledger,
     limits,
-    originator: originatorOf(generation, limits, form),
+    originator: originatorOf(generation, { limits, form, ports }),
     source: { ...sourceOf(config, generation, limits), standing, reserved: warnOfReserved(log) },
     rules: () => generation.rules,
     probes: config.fixed.probes,
@@ -74,7 +77,10 @@ export function makeContext(
   };
 }
 
-function originatorOf(generation: Generation, limits: Limits, form: SocketForm): Originator {
+function originatorOf(
+  generation: Generation,
+  { limits, form, ports }: Pick<Surroundings, "limits" | "form" | "ports">,
+): Originator {
   return {
     tls: () => generation.dialing,
     tlsTo: (original) => generation.dialingWith(generation.rules.offered(original)),
@@ -85,7 +91,7 @@ function originatorOf(generation: Generation, limits: Limits, form: SocketForm):
       each: { count: limits.handshakesEachMax, leaseMsMax: limits.handshakeEachLeaseMsMax },
     }),
     tickets: new Tickets(),
-    ports: new Rotation(wirePorts, portsInUse()),
+    ports,
     keepsSource: () => generation.rules.keepsSource,
     expect: (original) => generation.rules.server(original),
   };
@@ -101,7 +107,7 @@ function sourceOf(
     limits,
     silent: new SilentClients(),
     wire: new WireTuples(),
-    spare: new Rotation([sparePorts], portsInUse()),
+    spare: openSparePorts(),
     returns: (rules, client) => !generation.isChanging && leadsBack(rules, fixed, client),
   };
 }
@@ -115,10 +121,3 @@ function warnOfReserved(log: Log): Source["reserved"] {
 
 const reservedRemedy =
   "net.ipv4.ip_unprivileged_port_start: add NET_BIND_SERVICE to the container's capabilities (AmbientCapabilities= in systemd)";
-/** For clients whose own port is not kept: in none of the ranges of their proxies. */
-const sparePorts: Ports = { first: 25_000, last: 32_767 };
-/** For the wire. Below lie the ports that servers listen on. */
-const wirePorts: readonly Ports[] = [
-  { first: 10_240, last: sparePorts.first - 1 },
-  { first: sparePorts.last + 1, last: 65_535 },
-];

@@ -40,6 +40,13 @@ import { seldom } from "./log/seldom.ts";
 import { descriptorsMax } from "./native/limits.ts";
 import type { Listener } from "./net/listener.ts";
 import { formOf, type SocketForm } from "./net/socket-form.ts";
+import {
+  noWirePorts,
+  openWirePorts,
+  planWirePorts,
+  reservedText,
+  type WirePorts,
+} from "./net/wire-ports.ts";
 import { connectionsBound } from "./policy/admission.ts";
 import { interceptionOf } from "./policy/interception.ts";
 import { isSource, type Probes } from "./probe/probe.ts";
@@ -73,11 +80,12 @@ export function startProxy(config: Config, log: Log, { handed, credentials }: Gi
   const reloading = new Reloading(config, credentials, { log, metrics });
   undo.defer(reloading.stop);
   const { generation } = reloading;
-  const limits = { ...config.limits, connectionsMax: boundOf(config.limits) };
+  const { wire, limits } = boundsOf(config, undo);
   const form = formOf(limits, ownMark(config.fixed.mark));
   const state = new State(generation, metrics);
   const { standing } = state;
-  const context = makeContext(config, generation, { log, metrics, limits, form, standing });
+  const surroundings = { log, metrics, limits, form, standing, ports: wire.rotation };
+  const context = makeContext(config, generation, surroundings);
   const { ledger } = context;
   undo.defer(endingAll(context));
   const interception = interceptionOf(generation.rules.policy, config.fixed);
@@ -107,7 +115,7 @@ export function startProxy(config: Config, log: Log, { handed, credentials }: Gi
   const { ending } = reloading;
   const { fixed } = config;
   reloading.changing = { generation, ledger, installed: rules, watch, fixed, ending };
-  warnOfBound(limits.connectionsMax, config.limits.connectionsMax, log);
+  tellOfBounds({ wire, limits }, config, log);
   reloading.introduce();
   const stack = undo.move();
   return {
@@ -294,19 +302,36 @@ function closeRules(rules: Installed, log: Log): void {
   }
 }
 
+type Bounds = { readonly wire: WirePorts; readonly limits: Limits };
+
+/** Ports for connections to peers, and limits that the descriptors do for. Throws START_FAILED. */
+function boundsOf(config: Config, undo: DisposableStack): Bounds {
+  const wire = openWirePorts(planWirePorts(config.wirePorts), descriptorsMax() / reservingShare);
+  undo.defer(wire.close);
+  const connectionsMax = boundOf(config.limits, wire.reserved);
+  return { wire, limits: { ...config.limits, connectionsMax } };
+}
+
 /** Throws START_FAILED where the descriptors do not do for one connection. */
-function boundOf(limits: Limits): number {
-  const descriptors = descriptorsMax();
+function boundOf(limits: Limits, reserved: number): number {
+  const descriptors = descriptorsMax() - reserved;
   const bound = connectionsBound(limits.connectionsMax, descriptors, descriptorReserve);
   if (bound > 0) return bound;
   const text = `only ${descriptors} descriptors are allowed: raise the limit (ulimit -n, LimitNOFILE=)`;
   throw new ProxyError("START_FAILED", text);
 }
 
-function warnOfBound(bound: number, wanted: number, log: Log): void {
+function tellOfBounds({ wire, limits }: Bounds, config: Config, log: Log): void {
+  tellOfWirePorts(wire, log);
+  const [bound, wanted] = [limits.connectionsMax, config.limits.connectionsMax];
   if (bound === wanted) return;
   const text = `${bound} connections at most, not ${wanted} (--connections)`;
   log.write("I", "proxy", `${text}: ${descriptorsMax()} descriptors are allowed (ulimit -n)`);
+}
+
+function tellOfWirePorts({ rotation, reserved }: WirePorts, log: Log): void {
+  if (rotation.size === 0) log.write("W", "proxy", noWirePorts);
+  else if (reserved > 0) log.write("I", "proxy", reservedText(rotation.size));
 }
 
 /** The process, and the kernel's table of connections. Returns what ends that. */
@@ -335,6 +360,8 @@ function iso(time: number): string {
 
 const tooMany =
   "they are reset (--status-address). Keep strangers from this port, and name the kubelet's addresses by --probe-source";
+/** A part of the descriptors, for reserving ports. */
+const reservingShare = 8;
 const renew = "renew it, the proxy reads it by itself";
 const rulesChanged =
   "the rules are no longer as they were written (nft list table inet tls-tproxy; ip rule)";

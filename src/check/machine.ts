@@ -12,11 +12,12 @@ import {
   parseSocketAddress,
   type SocketAddress,
 } from "../net/address.ts";
+import { planWirePorts } from "../net/wire-ports.ts";
 import { connectionsBound } from "../policy/admission.ts";
 import { bad, good, warning, type Finding } from "./finding.ts";
 
 /** What the check needs to know of the configuration. */
-export type Wanted = Pick<Config, "statusAddress" | "fixed"> & {
+export type Wanted = Pick<Config, "statusAddress" | "fixed" | "wirePorts"> & {
   readonly connectionsMax: number;
 };
 
@@ -71,6 +72,17 @@ export function findPorts({ fixed, statusAddress }: Wanted): readonly Finding[] 
     ["--status-address", statusAddress],
   ];
   return wanted.map(([flag, address]) => portFinding(flag, address));
+}
+
+/** Whether there are ports for connections to peers; none is bound for a look. */
+export function wirePortsFinding({ wirePorts }: Wanted): Finding {
+  const { free, reserve } = planWirePorts(wirePorts);
+  const ranges = reserve === null ? free : [...free, reserve];
+  const texts = ranges.map(({ first, last }) => `${first}-${last}`).join(", ");
+  const title = "ports for connections to peers";
+  if (reserve === null) return good(title, texts);
+  const remedy = "The proxy reserves them at its start; more by --wire-ports.";
+  return warning(title, `${texts}: applications are given nearly all ports`, remedy);
 }
 
 function portFinding(flag: string, address: SocketAddress): Finding {

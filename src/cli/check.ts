@@ -19,6 +19,7 @@ import {
   findPorts,
   findPrivileges,
   findSettings,
+  wirePortsFinding,
   type Wanted,
 } from "../check/machine.ts";
 import { findNeighbours } from "../check/neighbours.ts";
@@ -112,7 +113,8 @@ async function sectionsOf(flags: CheckFlags, command: Command): Promise<readonly
   const fixed = fixedOf(flags, process.env);
   const notes = notesOf(source, fixed, process.env);
   const { statusAddress, connections: connectionsMax } = flags;
-  const wanted: Wanted = { fixed, statusAddress, connectionsMax };
+  const wirePorts = flags.wirePorts ?? null;
+  const wanted: Wanted = { fixed, statusAddress, connectionsMax, wirePorts };
   const files = findCredentials(flags)?.files ?? null;
   const own = files === null ? null : { credentials: files, tlsVersionMin: flags.tlsMin };
   return [
@@ -130,7 +132,7 @@ async function sectionsOf(flags: CheckFlags, command: Command): Promise<readonly
       findings: [...findPrivileges(wanted), ...findLimits(wanted)],
     },
     { title: "Credentials", findings: await credentials.findCredentials(own, policy, Date.now()) },
-    { title: "Ports", findings: findPorts(wanted) },
+    { title: "Ports", findings: [...findPorts(wanted), wirePortsFinding(wanted)] },
     {
       title: "Network namespace",
       findings: [

@@ -52,6 +52,7 @@ export function configOf(flags: RunFlags, command: Command, environment: Environ
     command: [...selfCommand(), ...process.argv.slice(2)],
     confirmMsMax: flags.confirm ?? null,
     limits: limitsOf(flags),
+    wirePorts: flags.wirePorts ?? null,
   };
 }
 

@@ -3,6 +3,7 @@ import type { Fixed, PolicySource } from "../config.ts";
 import { ProxyError } from "../errors.ts";
 import { judgedPolicy } from "../generation/policy-file.ts";
 import { coverageText, servicesText, uncovered } from "../policy/coverage.ts";
+import { isByOwner } from "../policy/interception.ts";
 import type { Policy } from "../policy/policy.ts";
 import { namedApiServer, serviceAddress } from "./api-server.ts";
 
@@ -27,7 +28,11 @@ export function notesOf(
   return [
     ...(policy === null
       ? []
-      : [...coverageNotes(policy, source), ...servicesNotes(policy, environment)]),
+      : [
+          ...coverageNotes(policy, source),
+          ...servicesNotes(policy, environment),
+          ...aliasNotes(policy, fixed),
+        ]),
     ...serverNotes(fixed, environment),
   ];
 }
@@ -53,6 +58,18 @@ function servicesNotes(policy: Policy, environment: Environment): readonly Note[
   const server = serviceAddress(environment);
   const detail = server === null ? null : servicesText(policy, server);
   return detail === null ? [] : [{ title: "mesh", detail, remedy: readMore }];
+}
+
+/** Where users decide, answers to a client's own address may not come to the proxy: source/way-back.ts. */
+function aliasNotes({ inbound }: Policy, fixed: Fixed): readonly Note[] {
+  const open = inbound.mode.value === "passthrough" && inbound.ports.length === 0;
+  if (!isByOwner(fixed) || open || inbound.preserveSource.value !== "ip-port") return [];
+  const detail =
+    "users or groups decide (--only-uid and the like): applications that listen on all addresses see 169.254.77.1 as their own, and the others " +
+    "see this machine as their client";
+  const remedy =
+    "If an application tells clients its own address (FTP, SIP, Redis), set --preserve-source off.";
+  return [{ title: "source addresses", detail, remedy }];
 }
 
 function serverNotes({ excludedDestinations }: Fixed, environment: Environment): readonly Note[] {

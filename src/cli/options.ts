@@ -28,6 +28,7 @@ export type InterceptionFlags = {
   readonly excludeGid?: readonly number[];
   readonly onlyGid?: readonly number[];
   readonly host?: boolean;
+  readonly wirePorts?: Ports;
 } & PolicyFlags &
   ProbeFlags;
 
@@ -157,6 +158,10 @@ export function addInterceptionOptions(command: Command): void {
     parse: values.boolean,
     preset: "true",
     shown: "true in the machine's own network namespace",
+  });
+  add(command, "--wire-ports <range>", "source ports of connections to peers, like 20000-23999", {
+    parse: values.wirePorts,
+    shown: "ports that applications are not given",
   });
   add(command, "--mark <value/mask>", "bits of the fwmark that are ours", {
     parse: values.mark,

@@ -14,6 +14,7 @@ import {
 } from "../net/address.ts";
 import { parseCidr, type Cidr } from "../net/cidr.ts";
 import { parsePortRange, type Ports } from "../net/ports.ts";
+import { sparePorts } from "../net/wire-ports.ts";
 import { idOf } from "./accounts.ts";
 import { defaultMeshRanges } from "../policy/policy.ts";
 
@@ -39,6 +40,17 @@ export function port(text: string): number {
 /** "8080" or "8000-8100". */
 export function portRange(text: string): Ports {
   return orInvalid(() => parsePortRange(text), "a port, 1 to 65535, or a range like 8000-8100");
+}
+
+/** "20000-23999", for `--wire-ports`. */
+export function wirePorts(text: string): Ports {
+  const { first, last } = portRange(text);
+  const overlaps = first <= sparePorts.last && sparePorts.first <= last;
+  if (first >= 1024 && !overlaps) return { first, last };
+  throw new InvalidArgumentError(
+    `It must be a range like 20000-23999, from 1024 on and without ${sparePorts.first} to ${sparePorts.last}, ` +
+      "which stand for clients whose own port is not kept.",
+  );
 }
 
 /** A list of ports, or "none". */

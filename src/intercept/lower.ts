@@ -8,6 +8,17 @@ import { loopbackIndex } from "../netlink/route.ts";
 import type { Request } from "../netlink/socket.ts";
 import { be16, u32 } from "../netlink/wire.ts";
 import {
+  familyOnly,
+  flagsAre,
+  headersAre,
+  operator,
+  placeOf,
+  protocolTcp,
+  registerAt,
+  tcpOnly,
+  type Known,
+} from "./headers.ts";
+import {
   otherWay,
   setOf,
   type Field,
@@ -162,9 +173,6 @@ function keyTypeOf(field: Field, family: 4 | 6): nftables.KeyType {
   return field === "uid" || field === "gid" ? field : "inet_service";
 }
 
-/** What a rule has already made sure of, so that it is not asked twice. */
-type Known = { family: 4 | 6 | null; tcp: boolean };
-
 function expressionsOf(plan: Plan, rule: Rule): readonly vm.Expression[] {
   const known: Known = { family: null, tcp: false };
   return rule.flatMap((step) => stepExpressions(plan, step, known));
@@ -215,17 +223,8 @@ function stepExpressions(plan: Plan, step: Step, known: Known): readonly vm.Expr
     case "keep-destination":
       return keepDestination(step.family, known);
     case "set-fwmark":
-      return [
-        vm.meta(vm.metaKey.mark),
-        replaceMasked(plan, step.value),
-        vm.setMeta(vm.metaKey.mark),
-      ];
     case "set-connection-mark":
-      return [
-        vm.connection(vm.connectionKey.mark),
-        replaceMasked(plan, step.value),
-        vm.setConnection(vm.connectionKey.mark),
-      ];
+      return markExpressions(plan, step);
     case "tproxy":
       return vm.tproxy(loopback[step.family], step.port);
     case "reset":
@@ -248,6 +247,17 @@ function changeExpressions(
     ...keyExpressions(plan, step.set, known, answers),
     change(step.set, idOf(plan, step.set)),
   ];
+}
+
+function markExpressions(
+  plan: Plan,
+  { kind, value }: Step & { readonly kind: "set-fwmark" | "set-connection-mark" },
+): readonly vm.Expression[] {
+  const [load, store] =
+    kind === "set-fwmark"
+      ? [vm.meta(vm.metaKey.mark), vm.setMeta(vm.metaKey.mark)]
+      : [vm.connection(vm.connectionKey.mark), vm.setConnection(vm.connectionKey.mark)];
+  return [load, replaceMasked(plan, value), store];
 }
 
 function aliasExpressions(
@@ -288,65 +298,6 @@ function keyExpressions(
   ];
 }
 
-/** Registers of four bytes are numbered from 8; those that begin sixteen bytes have their old numbers. */
-function registerAt(word: number): number {
-  return word % 4 === 0 ? 1 + word / 4 : 8 + word;
-}
-
-function placeOf(field: Field, family: 4 | 6): { from: number; offset: number; length: number } {
-  switch (field) {
-    case "saddr":
-      return {
-        from: vm.base.network,
-        offset: family === 4 ? 12 : 8,
-        length: family === 4 ? 4 : 16,
-      };
-    case "daddr":
-      return {
-        from: vm.base.network,
-        offset: family === 4 ? 16 : 24,
-        length: family === 4 ? 4 : 16,
-      };
-    case "sport":
-      return { from: vm.base.transport, offset: 0, length: 2 };
-    case "dport":
-      return { from: vm.base.transport, offset: 2, length: 2 };
-    case "uid":
-    case "gid":
-      throw new Error("a user is not in the packet");
-  }
-}
-
-function familyOnly(family: 4 | 6, known: Known): readonly vm.Expression[] {
-  if (known.family === family) return [];
-  known.family = family;
-  return [
-    vm.meta(vm.metaKey.nfproto),
-    vm.cmp(vm.compare.equal, Uint8Array.of(family === 4 ? 2 : 10)),
-  ];
-}
-
-function tcpOnly(known: Known): readonly vm.Expression[] {
-  if (known.tcp) return [];
-  known.tcp = true;
-  return [vm.meta(vm.metaKey.l4proto), vm.cmp(vm.compare.equal, protocolTcp)];
-}
-
-/** The flags of TCP, in byte 13 of its header: RFC 9293, 3.1. */
-function flagsAre(
-  known: Known,
-  mask: Uint8Array,
-  value: Uint8Array,
-  is = true,
-): readonly vm.Expression[] {
-  return [
-    ...tcpOnly(known),
-    vm.payload(vm.base.transport, 13, 1),
-    vm.bitwise(mask, Uint8Array.of(0)),
-    vm.cmp(operator(is), value),
-  ];
-}
-
 /** Of a word that conntrack has about the packet or its connection. */
 function hasBit(key: number, bit: number): readonly vm.Expression[] {
   return [vm.connection(key), vm.bitsOf(u32(bit)), vm.cmp(vm.compare.notEqual, u32(0))];
@@ -361,20 +312,6 @@ function keepDestination(family: 4 | 6, known: Known): readonly vm.Expression[] 
   ];
 }
 
-/** TCP's data offset, and IP's length, of which IPv4's counts its own header: RFC 9293, 3.1; RFC 791, 3.1; RFC 8200, 3. */
-function headersAre(known: Known, family: 4 | 6, words: number): readonly vm.Expression[] {
-  const length = 4 * words + (family === 4 ? 20 : 0);
-  return [
-    ...tcpOnly(known),
-    vm.payload(vm.base.transport, 12, 1),
-    vm.bitwise(Uint8Array.of(0xf0), Uint8Array.of(0)),
-    vm.cmp(vm.compare.equal, Uint8Array.of(words << 4)),
-    ...familyOnly(family, known),
-    vm.payload(vm.base.network, family === 4 ? 2 : 4, 2),
-    vm.cmp(vm.compare.equal, be16(length)),
-  ];
-}
-
 function maskedIs(plan: Plan, value: number, is: boolean): readonly vm.Expression[] {
   return [vm.bitwise(u32(plan.mark.mask), u32(0)), vm.cmp(operator(is), u32(value))];
 }
@@ -384,11 +321,6 @@ function replaceMasked(plan: Plan, value: number): vm.Expression {
   return vm.bitwise(u32(~plan.mark.mask), u32(value));
 }
 
-function operator(is: boolean): number {
-  return is ? vm.compare.equal : vm.compare.notEqual;
-}
-
-const protocolTcp = Uint8Array.of(6);
 const syn = Uint8Array.of(0x02);
 const rst = Uint8Array.of(0x04);
 const synAndAck = Uint8Array.of(0x12);

@@ -11,12 +11,22 @@ export type Origin =
   | { readonly kind: "client"; readonly address: SocketAddress }
   | { readonly kind: "any" };
 
+type Bound = Exclude<Origin, { readonly kind: "any" }>;
+
+/** These ports are reserved by sockets of ours, until the returned function is called. */
+export function holdPorts(ports: readonly number[]): () => void {
+  for (const port of ports) held.add(port);
+  return () => {
+    for (const port of ports) held.delete(port);
+  };
+}
+
 /** Before connect(2). Throws SystemCallError: EADDRINUSE, or EADDRNOTAVAIL for an address that is not ours. */
 export function bindOrigin(fd: number, origin: Origin): void {
   if (origin.kind === "any") return;
   const { address } = origin;
   if (origin.kind === "client") native.setTransparent(fd, familyOf(address));
-  if (leavesChoice(fd, address)) {
+  if (leavesChoice(fd, origin)) {
     native.bind(fd, encodeSocketAddress(portedAs(address, 0)));
     return;
   }
@@ -30,8 +40,10 @@ export function bindOrigin(fd: number, origin: Origin): void {
  * wherever that wants to go; so of the applications' ports none is: the kernel chooses, from a range of one (ip(7),
  * IP_LOCAL_PORT_RANGE, Linux 6.3), which it does only within ip_local_port_range.
  */
-function leavesChoice(fd: number, { port }: SocketAddress): boolean {
-  if (port !== 0 && !includesPort(applications(), port)) return false;
+function leavesChoice(fd: number, { kind, address: { port } }: Bound): boolean {
+  // Ports for the wire are none of the applications', or reserved.
+  const ours = kind === "own" || held.has(port) || !includesPort(applications(), port);
+  if (port !== 0 && ours) return false;
   native.setBindAddressNoPort(fd);
   return port === 0 || limitPorts(fd, port);
 }
@@ -59,5 +71,6 @@ function applications(): Ports {
   return known;
 }
 
+const held = new Set<number>();
 let known: Ports | null = null;
 let knowsPortRange = true;

@@ -29,7 +29,12 @@ export function includesPort({ first, last }: Ports, port: number): boolean {
 
 /** What others have said that they use: applications by connect(2), and whoever has reserved some for listening. */
 export function portsInUse(): readonly Ports[] {
-  return [ephemeralPorts(), ...parseReserved(readOrEmpty(`${settings}/ip_local_reserved_ports`))];
+  return [ephemeralPorts(), ...reservedPorts()];
+}
+
+/** What connect(2) leaves out: ip(7), ip_local_reserved_ports. */
+export function reservedPorts(): readonly Ports[] {
+  return parseReserved(readOrEmpty(`${settings}/ip_local_reserved_ports`));
 }
 
 /** "8080,9148-9150\n". */
@@ -93,23 +98,24 @@ export function commonPorts(a: readonly Ports[], b: readonly Ports[]): Ports | n
 
 /** Ports outside of `taken`, one after the other: each rests as long as possible before it comes again. */
 export class Rotation {
-  readonly #ranges: readonly Ports[];
-  readonly #size: number;
+  readonly ranges: readonly Ports[];
+  /** How many ports there are. */
+  readonly size: number;
   #next: number;
 
   /** `start` from 0 to 1: where to begin. Nobody is to know beforehand (RFC 6056), and the last process's ports may live. */
   constructor(within: readonly Ports[], taken: readonly Ports[], start = Math.random()) {
-    this.#ranges = taken.reduce(without, within);
-    this.#size = this.#ranges.reduce((sum, { first, last }) => sum + last - first + 1, 0);
-    this.#next = Math.floor(start * this.#size);
+    this.ranges = taken.reduce(without, within);
+    this.size = this.ranges.reduce((sum, { first, last }) => sum + last - first + 1, 0);
+    this.#next = Math.floor(start * this.size);
   }
 
   /** Null if there are none at all. */
   next(): number | null {
-    if (this.#size === 0) return null;
+    if (this.size === 0) return null;
     let index = this.#next;
-    this.#next = (index + 1) % this.#size;
-    for (const { first, last } of this.#ranges) {
+    this.#next = (index + 1) % this.size;
+    for (const { first, last } of this.ranges) {
       if (index <= last - first) return first + index;
       index -= last - first + 1;
     }

@@ -86,19 +86,29 @@ export function* attemptsOf(facts: Facts): Generator<Attempt> {
   const exact = facts.mode === "ip" ? "as-asked" : exactPort(facts);
   if (typeof exact === "number") yield asClient(facts, exact, "ip-port", "as-asked");
   const reason = typeof exact === "number" ? "same-tuple" : exact;
-  if (facts.mode === "ip-port") yield asClientAtAlias(facts, reason);
-  if (!facts.returns(facts.wire)) {
-    yield asItself(facts, "no-way-back");
-    return;
-  }
+  // For want of a port on the wire the application is not to lose its own address: others may have it of it.
+  const ownFirst = reason === "wire-port";
+  if (facts.mode === "ip-port" && !ownFirst) yield asClientAtAlias(facts, reason);
+  yield* byAddress(facts, reason);
+  if (facts.mode === "ip-port" && ownFirst) yield asClientAtAlias(facts, reason);
+  yield asItself(facts, reasonAtLast(facts, reason));
+}
+
+/** By its address, and a port that no connection on the wire has. */
+function* byAddress(facts: Facts, reason: SourceReason): Generator<Attempt> {
+  if (!facts.returns(facts.wire)) return;
   for (let turn = 0; turn < portsTried; turn += 1) {
     const port = facts.sparePort();
-    if (port === null) break;
+    if (port === null) return;
     const address = portedAs(facts.wire, port);
     if (!facts.returns(address) || facts.onWire(address)) continue;
     yield asClient(facts, port, "ip", reason);
   }
-  yield asItself(facts, reason === "as-asked" ? "no-port" : reason);
+}
+
+function reasonAtLast(facts: Facts, reason: SourceReason): SourceReason {
+  if (!facts.returns(facts.wire)) return "no-way-back";
+  return reason === "as-asked" ? "no-port" : reason;
 }
 
 function asClient(

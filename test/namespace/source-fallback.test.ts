@@ -81,19 +81,17 @@ test("a client that tells its port as our proxies do is seen by that one", async
   await running.end();
 });
 
-test("a port that other connections of its proxy may come from is kept at the alias alone", async () => {
+test("a port that other connections of its proxy may come from is not kept, and the application's address is", async () => {
   const unsure = told(`${mesh.c.address4}:45678`, false);
   const counts = await counted(async () => {
-    const wide = await tellAndAsk(mesh.c, { ...to, ...unsure });
-    expect([wide.sight.seen, wide.sight.at]).toEqual([
-      `${mesh.c.address4}:45678`,
-      "169.254.77.1:8080",
-    ]);
-    const narrow = await tellAndAsk(mesh.c, { ...to, ...unsure, port: 8081 });
-    expect(narrow.sight.seen).toMatch(new RegExp(`^${mesh.c.address4}:(?!45678)\\d+$`));
-    for (const { running } of [wide, narrow]) await running.end();
+    for (const port of [8080, 8081]) {
+      const { sight, running } = await tellAndAsk(mesh.c, { ...to, ...unsure, port });
+      expect(sight.seen).toMatch(new RegExp(`^${mesh.c.address4}:(?!45678)\\d+$`));
+      expect(sight.at).toBe(`${mesh.b.address4}:${port}`);
+      await running.end();
+    }
   });
-  expect(counts).toEqual({ "ip-port/alias": 1, "ip/one-address": 1 });
+  expect(counts).toEqual({ "ip/wire-port": 2 });
 });
 
 test("another's address is not believed: the one on the wire is seen", async () => {

@@ -1,10 +1,11 @@
 /** Client's addresses under all settings that pods have: of the kernel, of the proxy. */
 import { beforeAll, describe, expect, test } from "bun:test";
 
-import { Mesh } from "../support/mesh.ts";
+import { credentialsFor } from "../support/credentials.ts";
+import { flagsOf, Mesh } from "../support/mesh.ts";
 import { PolicyFile } from "../support/policy.ts";
 import type { Pod } from "../support/pods.ts";
-import { askOnce, serveMirror, sourcesCounted, tellAndAsk } from "../support/sights.ts";
+import { ask, askOnce, serveMirror, sourcesCounted, tellAndAsk } from "../support/sights.ts";
 
 async function settings(pod: Pod): Promise<string> {
   const { stdout } = await pod.run(["sysctl", "-a", "--pattern", "^net\\."]);
@@ -54,18 +55,76 @@ describe("reverse-path filters and marks' part in them", () => {
   );
 });
 
-test("where applications have all ports there is none for the wire: the alias keeps what can be kept", async () => {
+describe.each([
+  ["by itself", [], ""],
+  ["by --wire-ports", ["--wire-ports", "20000-20099"], ""],
+  ["by --wire-ports and reserved", ["--wire-ports", "20000-20099"], "20000-20099"],
+] as const)(
+  "where applications are given all ports some are reserved, %s",
+  (_, options, reserved) => {
+    const mesh = Mesh.create();
+
+    beforeAll(async () => {
+      for (const pod of [mesh.a, mesh.b]) {
+        await pod.run(["sysctl", "-qw", "net.ipv4.ip_local_port_range=1024 65535"]);
+        await pod.run(["sysctl", "-qw", `net.ipv4.ip_local_reserved_ports=${reserved}`]);
+      }
+      await mesh.startProxies(...options);
+      await serveMirror(mesh.b, 8080);
+      await serveMirror(mesh.b, 8081, mesh.b.address4);
+    });
+
+    test.each([8080, 8081])(
+      "port %d: client's and application's addresses are their own",
+      async (port) => {
+        const hosts = port === 8080 ? [mesh.b.address4, mesh.b.address6] : [mesh.b.address4];
+        for (const host of hosts) {
+          const { sights, running } = await ask(mesh.a, { host, port, count: 40 });
+          for (const { own, seen, at, error } of sights) {
+            expect([error, seen]).toEqual(["", own]);
+            expect(at).toBe(host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`);
+          }
+          await running.end();
+        }
+        const [kept] = Object.keys(await sourcesCounted(mesh.b));
+        expect([kept]).toEqual(["ip-port/as-asked"]);
+      },
+    );
+
+    test("no application is given one of them", async () => {
+      const first = options.length === 0 ? 22_976 : 20_000;
+      const narrow = `net.ipv4.ip_local_port_range=${first} ${first + 63}`;
+      await mesh.a.run(["sysctl", "-qw", narrow]);
+      const { error } = await askOnce(mesh.a, { host: mesh.b.address4, port: 8080 });
+      await mesh.a.run(["sysctl", "-qw", "net.ipv4.ip_local_port_range=1024 65535"]);
+      expect(error).toBe("EADDRNOTAVAIL");
+    });
+  },
+);
+
+test("when all of them are in use the next client keeps its address, and the application its own", async () => {
   const mesh = Mesh.create();
   for (const pod of [mesh.a, mesh.b])
     await pod.run(["sysctl", "-qw", "net.ipv4.ip_local_port_range=1024 65535"]);
-  await mesh.startProxies();
+  await mesh.startProxies("--wire-ports", "20000-20003");
   await serveMirror(mesh.b, 8080);
-  await serveMirror(mesh.b, 8081, mesh.b.address4);
-  const wide = await askOnce(mesh.a, { host: mesh.b.address4, port: 8080 });
-  expect([wide.error, wide.seen]).toEqual(["", wide.own]);
-  const narrow = await askOnce(mesh.a, { host: mesh.b.address4, port: 8081 });
-  expect([narrow.error, narrow.seen.split(":")[0]]).toEqual(["", mesh.b.address4]);
-  expect(await sourcesCounted(mesh.b)).toEqual({ "ip-port/alias": 1, "none/one-address": 1 });
+  const { sights } = await ask(mesh.a, { host: mesh.b.address4, port: 8080, count: 8 });
+  for (const { seen, at, error } of sights)
+    expect([error, seen.split(":")[0], at]).toEqual([
+      "",
+      mesh.a.address4,
+      `${mesh.b.address4}:8080`,
+    ]);
+  expect(await sourcesCounted(mesh.b)).toEqual({ "ip-port/as-asked": 4, "ip/wire-port": 4 });
+});
+
+test("where not one is left the log says so", async () => {
+  const pod = Mesh.create().a;
+  await pod.run(["sysctl", "-qw", "net.ipv4.ip_local_port_range=1024 65535"]);
+  await serveMirror(pod, 20_000);
+  const credentials = flagsOf(credentialsFor([pod.address4, pod.address6]));
+  const proxy = await pod.proxy([...credentials, "--wire-ports", "20000-20000"]);
+  await proxy.says(/W\S+ .*no port is left for connections to peers/);
 });
 
 describe("--preserve-source and the policy's preserveSource", () => {
@@ -79,24 +138,24 @@ describe("--preserve-source and the policy's preserveSource", () => {
     for (const port of [8080, 8081, 8082]) await serveMirror(mesh.b, port);
   });
 
-  const ask = async (port: number): Promise<readonly string[]> => {
+  const asked = async (port: number): Promise<readonly string[]> => {
     const { own, seen, at } = await askOnce(mesh.a, { host: mesh.b.address4, port });
     expect(at).toBe(`${mesh.b.address4}:${port}`);
     return [own, seen];
   };
 
   test("ip: the address, by another port", async () => {
-    const [own = "", seen = ""] = await ask(8080);
+    const [own = "", seen = ""] = await asked(8080);
     expect(seen).not.toBe(own);
     expect(seen.split(":")[0]).toBe(mesh.a.address4);
   });
 
   test("off: as the pod itself", async () => {
-    expect((await ask(8081))[1]?.split(":")[0]).toBe(mesh.b.address4);
+    expect((await asked(8081))[1]?.split(":")[0]).toBe(mesh.b.address4);
   });
 
   test("ip-port for one port", async () => {
-    const [own, seen] = await ask(8082);
+    const [own, seen] = await asked(8082);
     expect(seen).toBe(own ?? "");
   });
 });

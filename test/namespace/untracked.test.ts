@@ -8,13 +8,16 @@ import { curl } from "../support/programs.ts";
 
 /** Hosts that serve much do so in their raw table, whatever the port. */
 async function leaveOut(pod: Pod, incoming: string, outgoing = incoming): Promise<void> {
-  const rule = (which: string): string => (which === "" ? "" : `${which} notrack;`);
   const text = `table inet raw {
-    chain pre { type filter hook prerouting priority raw; ${rule(incoming)} }
-    chain out { type filter hook output priority raw; ${rule(outgoing)} }
+    chain pre { type filter hook prerouting priority raw; ${notrack(incoming)} }
+    chain out { type filter hook output priority raw; ${notrack(outgoing)} }
   }`;
   const { code, stderr } = await pod.run(["nft", "-f", "-"], text);
   if (code !== 0) throw new Error(stderr);
+}
+
+function notrack(which: string): string {
+  return which === "" ? "" : `${which} notrack;`;
 }
 
 async function asked(from: Pod, host: string, port: number): Promise<string> {

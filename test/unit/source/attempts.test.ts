@@ -51,6 +51,16 @@ describe("a client of ours", () => {
     expect(tried({ told }).at(-1)).toBe(itself(reason));
   });
 
+  test("for want of a port on the wire the application keeps its own address, and the alias is the last way", () => {
+    const source = parseSocketAddress(`${client}:40000`);
+    const told = { source, apart: false };
+    expect(tried({ told })).toEqual([
+      ...Array.from({ length: 4 }, () => spare("wire-port")),
+      alias(`${client}:40000`, "ip-port/alias"),
+      itself("wire-port"),
+    ]);
+  });
+
   test("whose port is another's on the wire is not seen by it at the application's address", () => {
     expect(tried({ onWire: () => true })[0]).toBe(alias(`${client}:40000`, "ip-port/alias"));
   });

@@ -1,0 +1,151 @@
+/**
+ * Source ports of connections to peers: no application here is given one of them, so that an application there can be
+ * shown the client application's own port (source/attempts.ts). Where applications are given all ports, some are
+ * reserved: connect(2) and bind(2) give nobody a port that a socket is bound to.
+ */
+import { errnoName, SystemCallError } from "../native/errno.ts";
+import * as native from "../native/native.ts";
+import { encodeSocketAddress, parseSocketAddress, portedAs } from "./address.ts";
+import { holdPorts } from "./origin.ts";
+import {
+  ephemeralPorts,
+  includesPort,
+  portsInUse,
+  reservedPorts,
+  Rotation,
+  type Ports,
+} from "./ports.ts";
+
+export type WirePlan = {
+  /** Ports that no application is given anyway. */
+  readonly free: readonly Ports[];
+  /** Ports that have to be reserved. */
+  readonly reserve: Ports | null;
+};
+
+export type WirePorts = {
+  readonly rotation: Rotation;
+  /** How many sockets reserve ports. */
+  readonly reserved: number;
+  readonly close: () => void;
+};
+
+/** For clients whose port is not kept: in none of the ranges of their proxies. */
+export const sparePorts: Ports = { first: 25_000, last: 32_767 };
+
+/** `wanted`: by `--wire-ports`, null without. */
+export function planWirePorts(wanted: Ports | null, settings: Settings = readSettings()): WirePlan {
+  const { applications, reserved } = settings;
+  // What somebody has reserved is his, unless he has told us to use it.
+  const within = wanted === null ? usual : [wanted];
+  const taken = wanted === null ? [applications, ...reserved] : [applications];
+  const free = new Rotation(within, taken);
+  if (wanted !== null) {
+    const isReserved = reserved.some(
+      ({ first, last }) => first <= wanted.first && wanted.last <= last,
+    );
+    const needed = !isReserved && overlap(wanted, applications);
+    return { free: needed ? free.ranges : [wanted], reserve: needed ? wanted : null };
+  }
+  return { free: free.ranges, reserve: free.size < freeMin ? reservable : null };
+}
+
+/** `reservedMax`: how many sockets it may take. */
+export function openWirePorts({ free, reserve }: WirePlan, reservedMax: number): WirePorts {
+  const held = reserve === null ? [] : reservePorts(reserve, reservedMax);
+  const release = holdPorts(held.map(({ port }) => port));
+  const ranges = [...free, ...held.map(({ port }) => ({ first: port, last: port }))];
+  return {
+    rotation: new Rotation(ranges, []),
+    reserved: held.length,
+    close: () => {
+      release();
+      for (const { fd } of held) native.close(fd);
+    },
+  };
+}
+
+/** For the log, and for `check`. */
+export function reservedText(count: number): string {
+  return (
+    `applications are given nearly all ports (net.ipv4.ip_local_port_range): ${count} are reserved for connections ` +
+    "to peers (--wire-ports)"
+  );
+}
+
+export const noWirePorts =
+  "no port is left for connections to peers: applications there see clients by other ports, or 169.254.77.1 as their " +
+  "own address. Give a range of free ports by --wire-ports, or narrow net.ipv4.ip_local_port_range";
+
+type Settings = {
+  /** What applications are given by connect(2). */
+  readonly applications: Ports;
+  readonly reserved: readonly Ports[];
+};
+
+function readSettings(): Settings {
+  return { applications: ephemeralPorts(), reserved: reservedPorts() };
+}
+
+/** For clients whose own port is not kept. Where applications have them all there is nothing to choose. */
+export function openSparePorts(): Rotation {
+  const apart = new Rotation([sparePorts], portsInUse());
+  return apart.size > 0 ? apart : new Rotation([sparePorts], reservedPorts());
+}
+
+type Held = { readonly port: number; readonly fd: number };
+
+/** Ports that others have are passed over. */
+function reservePorts({ first, last }: Ports, countMax: number): readonly Held[] {
+  const held: Held[] = [];
+  const applications = ephemeralPorts();
+  for (let port = first; port <= last && held.length < countMax; port += 1) {
+    if (!includesPort(applications, port)) continue;
+    const fd = bound(port);
+    if (fd !== null) held.push({ port, fd });
+  }
+  return held;
+}
+
+/** A socket of both families where there are two, that neither listens nor connects; null if the port is taken. */
+function bound(port: number): number | null {
+  for (const any of [anyIpv6, anyIpv4]) {
+    try {
+      return boundTo(portedAs(any, port));
+    } catch (error) {
+      if (!(error instanceof SystemCallError)) throw error;
+      if (errnoName(error.errno) === "EAFNOSUPPORT") continue;
+      return null;
+    }
+  }
+  return null;
+}
+
+/** SO_REUSEADDR: it is in the way of no other socket that has it and does not choose this port by chance. */
+function boundTo(address: typeof anyIpv4): number {
+  const fd = native.openStream(address.family === 4 ? native.family.inet : native.family.inet6);
+  try {
+    native.setReuseAddress(fd);
+    if (address.family === 6) native.setIpv6Only(fd, false);
+    native.bind(fd, encodeSocketAddress(address));
+    return fd;
+  } catch (error) {
+    native.close(fd);
+    throw error;
+  }
+}
+
+function overlap(one: Ports, other: Ports): boolean {
+  return one.first <= other.last && other.first <= one.last;
+}
+
+const anyIpv4 = parseSocketAddress("0.0.0.0:0");
+const anyIpv6 = parseSocketAddress("[::]:0");
+/** Below lie the ports that servers listen on. */
+const usual: readonly Ports[] = [
+  { first: 10_240, last: sparePorts.first - 1 },
+  { first: sparePorts.last + 1, last: 65_535 },
+];
+/** With fewer than these some are reserved besides; each costs a descriptor and 4 KiB of the kernel's memory. */
+const freeMin = 1024;
+const reservable: Ports = { first: 22_976, last: 23_999 };
