@@ -2,18 +2,23 @@
 import type { TLSOptions } from "bun";
 
 import { openStatus } from "./admin/server.ts";
-import type { Config, Interception } from "./config.ts";
+import type { Config, Fixed, Interception } from "./config.ts";
 import { ProxyError } from "./errors.ts";
 import { handOver, type Handover } from "./handover/handover.ts";
 import type { Generation } from "./generation/generation.ts";
 import { refusedInCleartext } from "./generation/refused-in-cleartext.ts";
 import { distantRules, distantSenses } from "./intercept/distant.ts";
+import { settleDiversion, tryDiversion } from "./intercept/diversion.ts";
 import { install, type Installed } from "./intercept/install.ts";
+import { legacyTables } from "./intercept/legacy-tables.ts";
 import { listeningPorts, type Tuple } from "./intercept/open-before.ts";
 import { planOf } from "./intercept/plan.ts";
 import { packTuples, settlePreexisting } from "./intercept/preexisting.ts";
+import { knownAddresses, whyNotTried } from "./intercept/trial.ts";
+import { trialTargets } from "./intercept/trial-targets.ts";
 import { hasRoutingOf } from "./intercept/snapshot.ts";
 import { kernelSenses, type Senses } from "./intercept/watch.ts";
+import { diversionLines } from "./lifecycle/diversion.ts";
 import { reportPreexisting } from "./lifecycle/preexisting.ts";
 import type { Log } from "./log/log.ts";
 import { SystemCallError } from "./native/errno.ts";
@@ -33,8 +38,10 @@ export type Sockets = Pick<Handover, "places" | "status">;
 export function openSockets(config: Config, form: SocketForm, undo: DisposableStack): Sockets {
   const places = [...openPlaces(config, form, undo)];
   const { statusAddress } = config;
-  const status = named(`--status-address ${formatSocketAddress(statusAddress)}`, () =>
-    openStatus(statusAddress, form),
+  const status = named(
+    `--status-address ${formatSocketAddress(statusAddress)}`,
+    statusAddress,
+    () => openStatus(statusAddress, form),
   );
   undo.defer(() => {
     native.close(status);
@@ -98,8 +105,33 @@ export function settling(
     reportPreexisting(found, refused, (text, count) => {
       log.write("W", "proxy", text, { preexisting: count });
     });
+    reportDiversion(rules, fixed, { generation, log });
     return found.left;
   };
+}
+
+/** Trial connections, now that the rules stand and the sockets listen. */
+function reportDiversion(
+  rules: Installed,
+  fixed: Fixed,
+  { generation, log }: { readonly generation: Generation; readonly log: Log },
+): void {
+  const why = whyNotTried(fixed);
+  if (why !== null) {
+    log.write("I", "rules", `no trial connections: ${why}`);
+    return;
+  }
+  try {
+    const targets = trialTargets(generation.rules.policy, fixed, knownAddresses());
+    const diversion = rules.isOurs
+      ? settleDiversion(targets, fixed.mark)
+      : tryDiversion(targets, 0);
+    for (const { severity, text } of diversionLines(diversion, legacyTables()))
+      log.write(severity, "rules", text);
+  } catch (error) {
+    if (!(error instanceof SystemCallError)) throw error;
+    log.write("W", "rules", `trial connections could not be made: ${error.message}`);
+  }
 }
 
 /** False where the right to do it was given up already. */

@@ -3,10 +3,11 @@ import type { Config } from "./config.ts";
 import type { Context } from "./context.ts";
 import { ProxyError } from "./errors.ts";
 import { serveInbound } from "./inbound.ts";
+import { describeHolder, holderOf } from "./intercept/running.ts";
 import type { Log } from "./log/log.ts";
 import { errnoName, SystemCallError } from "./native/errno.ts";
 import * as native from "./native/native.ts";
-import { parseSocketAddress } from "./net/address.ts";
+import { parseSocketAddress, type SocketAddress } from "./net/address.ts";
 import { listen, openDiverted, type Listener, type Takes } from "./net/listener.ts";
 import type { SocketForm } from "./net/socket-form.ts";
 import { serveOutbound } from "./outbound.ts";
@@ -30,8 +31,9 @@ export function openPlaces(config: Config, form: SocketForm, undo: DisposableSta
   const places = new Map<string, number>();
   const { backlogMax } = config.limits;
   for (const { place, host, flag, port, kind } of spotsOf(config)) {
-    const fd = named(`${flag} ${port} on ${host}`, () =>
-      unlessNoIpv6(host, () => openDiverted(parseSocketAddress(place), { form, backlogMax }, kind)),
+    const address = parseSocketAddress(place);
+    const fd = named(`${flag} ${port} on ${host}`, address, () =>
+      unlessNoIpv6(host, () => openDiverted(address, { form, backlogMax }, kind)),
     );
     if (fd === null) continue;
     undo.defer(() => {
@@ -106,14 +108,16 @@ function admit({ ledger, limits }: Context, direction: "inbound" | "outbound"): 
 }
 
 /** Says which option a failure belongs to, and what to do. */
-export function named<T>(option: string, act: () => T): T {
+export function named<T>(option: string, address: SocketAddress, act: () => T): T {
   try {
     return act();
   } catch (error) {
     if (!(error instanceof SystemCallError)) throw error;
     const code = errnoName(error.errno);
     const remedy = remedies.get(code);
-    const text = `cannot listen (${option}): ${code}${remedy === undefined ? "" : `. ${remedy}`}`;
+    const holder = code === "EADDRINUSE" ? holderOf(address) : null;
+    const who = holder === null ? "" : `, because ${describeHolder(holder)} listens there`;
+    const text = `cannot listen (${option}): ${code}${who}${remedy === undefined ? "" : `. ${remedy}`}`;
     throw new ProxyError("START_FAILED", text, { cause: error });
   }
 }
@@ -134,10 +138,7 @@ function describeBug(error: unknown): string {
 }
 
 const remedies = new Map<string, string>([
-  [
-    "EADDRINUSE",
-    "Another process listens there: choose another port, or end it (is a proxy running?).",
-  ],
+  ["EADDRINUSE", "Choose another port, or end that process (is a proxy running?)."],
   ["EADDRNOTAVAIL", "This address is not one of this network namespace's: is lo up?"],
   [
     "EPERM",

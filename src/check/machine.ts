@@ -1,8 +1,8 @@
 /** The process and its network namespace: privileges, limits, ports, settings. */
-import { readFileSync } from "node:fs";
+import { readFileSync, readlinkSync } from "node:fs";
 
 import { descriptorReserve, type Config } from "../config.ts";
-import { listeningProcess } from "../intercept/running.ts";
+import { describeHolder, holderOf, listeningProcess } from "../intercept/running.ts";
 import { errnoName, SystemCallError } from "../native/errno.ts";
 import { descriptorsMax } from "../native/limits.ts";
 import * as native from "../native/native.ts";
@@ -57,12 +57,12 @@ export function findLimits({ connectionsMax }: Wanted): readonly Finding[] {
 export function findPorts({ fixed, statusAddress }: Wanted): readonly Finding[] {
   const { tcpPort, tlsPort, inspectPort } = fixed;
   const running = listeningProcess(tcpPort);
-  if (running !== null)
+  if (running !== null && isProxy(running.pid))
     return [
       warning(
         "ports",
-        `process ${running.pid} listens on ${tcpPort}`,
-        "Is a proxy running already?",
+        `a proxy runs here already: process ${running.pid}`,
+        "One is all that fits.",
       ),
     ];
   const wanted: readonly (readonly [flag: string, address: SocketAddress])[] = [
@@ -93,8 +93,23 @@ function portFinding(flag: string, address: SocketAddress): Finding {
     return good(title, "free");
   } catch (error) {
     if (!(error instanceof SystemCallError)) throw error;
-    return bad(title, errnoName(error.errno), `Choose another by ${flag}.`);
+    const code = errnoName(error.errno);
+    const holder = code === "EADDRINUSE" ? holderOf(address) : null;
+    if (holder === null) return bad(title, code, `Choose another by ${flag}.`);
+    const text = `${describeHolder(holder)} listens there`;
+    return bad(title, text, `End it, or choose another by ${flag}.`);
   }
+}
+
+/** By its executable, or by its name if that is another one's. */
+function isProxy(pid: number): boolean {
+  try {
+    const own = readlinkSync("/proc/self/exe");
+    if (readlinkSync(`/proc/${pid}/exe`) === own) return true;
+  } catch {
+    // It has gone, or is not ours to see.
+  }
+  return /^(tls-)?tproxy/.test(read(`/proc/${pid}/comm`) ?? "");
 }
 
 function tryListening(address: SocketAddress, family: native.Family): void {

@@ -1,6 +1,5 @@
 /** Other people's rules that see the same packets: named, because ours cannot know what they mean. */
-import { readFileSync } from "node:fs";
-
+import { legacyTables } from "../intercept/legacy-tables.ts";
 import type { Plan } from "../intercept/plan.ts";
 import * as nftables from "../netlink/nftables.ts";
 import * as route from "../netlink/route.ts";
@@ -63,15 +62,9 @@ function routingFinding(plan: Plan): Finding {
 
 /** ip_tables' own list; iptables-nft is in nftables. */
 function legacyFinding(): Finding | null {
-  const names = ["ip_tables_names", "ip6_tables_names"].flatMap((name) => {
-    try {
-      return readFileSync(`/proc/self/net/${name}`, "latin1").split("\n").filter(Boolean);
-    } catch {
-      return []; // Not loaded.
-    }
-  });
+  const names = legacyTables();
   if (names.length === 0) return null;
   const remedy =
     "Look at them with iptables-legacy-save: nat and mangle see the proxy's packets too.";
-  return warning("legacy iptables", [...new Set(names)].join(", "), remedy);
+  return warning("legacy iptables", names.join(", "), remedy);
 }

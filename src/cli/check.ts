@@ -25,6 +25,7 @@ import {
 import { findNeighbours } from "../check/neighbours.ts";
 import { findPreexisting } from "../check/preexisting.ts";
 import { findProbes } from "../check/probes.ts";
+import { findTrial, notTried } from "../check/trial.ts";
 import type { PolicySource } from "../config.ts";
 import { ProxyError } from "../errors.ts";
 import { judgedPolicy } from "../generation/policy-file.ts";
@@ -52,12 +53,15 @@ import { selfCommand } from "./self.ts";
 type CheckFlags = CredentialFlags &
   InterceptionFlags &
   LimitFlags &
-  PreexistingFlags & { readonly json?: boolean };
+  PreexistingFlags & { readonly json?: boolean; readonly trial?: boolean };
 
 export function checkCommand(program: Command): void {
   const command = program.command("check");
   command.description("look whether a proxy with these options would work here; changes nothing");
   command.addOption(new Option("--json", "one object, for programs"));
+  command.addOption(
+    new Option("--trial", "make trial connections, by a rule and a route that go again"),
+  );
   addCredentialOptions(command);
   addPolicyOptions(command);
   addInterceptionOptions(command);
@@ -138,6 +142,7 @@ async function sectionsOf(flags: CheckFlags, command: Command): Promise<readonly
       findings: [
         ...findSettings(),
         ...findPreexisting(policy, fixed, mode),
+        ...(flags.trial === true ? findTrial(policy, fixed) : [notTried]),
         ...findNeighbours(planOf(interceptionOf(policy, fixed))),
       ],
     },

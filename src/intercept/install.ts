@@ -23,6 +23,7 @@ import {
 } from "./open-before.ts";
 import { closedOf, gateOf, heldOf, planOf, portsOf, type Plan } from "./plan.ts";
 import { answeringPorts, openBefore } from "./sets.ts";
+import { traceTable, veilTable } from "./veil.ts";
 import { isListening } from "./running.ts";
 
 export type Installed = {
@@ -144,10 +145,11 @@ export function remove(plan: Plan, kernel: Kernel = ours): void {
       failures.push(error);
     }
   };
-  attempt(() => {
-    using socket = kernel(family.netfilter);
-    unless(() => socket.send(nftables.batch([nftables.deleteTable(plan.table)])), "ENOENT");
-  });
+  for (const table of [plan.table, veilTable, traceTable])
+    attempt(() => {
+      using socket = kernel(family.netfilter);
+      unless(() => socket.send(nftables.batch([nftables.deleteTable(table)])), "ENOENT");
+    });
   attempt(() => {
     removeRules(kernel, plan, () => true);
   });

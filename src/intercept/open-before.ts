@@ -37,11 +37,14 @@ export function readOpenConnections(): Connections {
  * diverted, or were diverted to a proxy: those are left out.
  */
 export function readSockets(): readonly Tuple[] {
-  const tuples = ["tcp", "tcp6"].flatMap((name) =>
-    parseSockets(readOrEmpty(`/proc/self/net/${name}`)),
-  );
+  const tuples = connectedSockets();
   const known = new Set(tuples.map((tuple) => keyOf(tuple)));
   return tuples.filter((tuple) => !known.has(keyOf(reversed(tuple))));
+}
+
+/** All connected sockets of this network namespace. */
+export function connectedSockets(): readonly Tuple[] {
+  return ["tcp", "tcp6"].flatMap((name) => parseSockets(readOrEmpty(`/proc/self/net/${name}`)));
 }
 
 /** Ports of this network namespace that somebody listens on, at whatever address. */

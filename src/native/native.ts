@@ -26,6 +26,11 @@ export function openStream(of: Family): number {
   return check("socket(SOCK_STREAM)", shim.tproxy_socket(of, sockStream, 0));
 }
 
+/** A UDP socket: it tells from where the kernel would send, and sends nothing. The caller closes it. */
+export function openDatagram(of: Family): number {
+  return check("socket(SOCK_DGRAM)", shim.tproxy_socket(of, sockDatagram, 0));
+}
+
 /** Lets `fd` accept and originate traffic for addresses this host does not own: ip(7). */
 export function setTransparent(fd: number, of: Family): void {
   check("setsockopt(IP_TRANSPARENT)", shim.tproxy_set_transparent(fd, of));
@@ -219,6 +224,7 @@ const ipprotoIpv6 = 41;
 const ipv6UnicastHops = 16;
 const ipv6Only = 26;
 const sockStream = 1;
+const sockDatagram = 2;
 const solIp = 0;
 const ipTtl = 2;
 const ipBindAddressNoPort = 24;

@@ -11,6 +11,7 @@ export const metaKey = {
   oif: 5,
   skuid: 10,
   skgid: 11,
+  nftrace: 12,
   nfproto: 15,
   l4proto: 16,
 } as const;
@@ -25,6 +26,9 @@ const goToCode = -4;
 /** Register 1, 16 bytes; register 2 follows it. */
 export const register1 = 1;
 const register2 = 2;
+/** NFT_PAYLOAD_CSUM_INET, and NFT_PAYLOAD_L4CSUM_PSEUDOHDR: TCP's checksum is mended as well. */
+const checksumInternet = 1;
+const pseudoHeader = 1;
 
 export function meta(key: number): Expression {
   return expression("meta", attribute(2, be32(key)), attribute(1, be32(register1)));
@@ -91,6 +95,32 @@ export function payload(
     attribute(3, be32(offset)),
     attribute(4, be32(length)),
   );
+}
+
+/** Register 1 into an address in the IP header; `checksumAt`: of the header's own checksum, null for IPv6, which has none. */
+export function storeAddress(
+  offset: number,
+  length: number,
+  checksumAt: number | null,
+): Expression {
+  const checksum =
+    checksumAt === null
+      ? [attribute(6, be32(0)), attribute(7, be32(0))]
+      : [attribute(6, be32(checksumInternet)), attribute(7, be32(checksumAt))];
+  return expression(
+    "payload",
+    attribute(5, be32(register1)),
+    attribute(2, be32(base.network)),
+    attribute(3, be32(offset)),
+    attribute(4, be32(length)),
+    ...checksum,
+    attribute(8, be32(pseudoHeader)),
+  );
+}
+
+/** `value` into register 1. */
+export function load(value: Uint8Array): Expression {
+  return expression("immediate", attribute(1, be32(register1)), data(2, value));
 }
 
 /** Goes on only if what stands from register 1 on is in the set, or is not. */

@@ -329,7 +329,7 @@ const families = new Map([
   [10, "ip6"],
 ]);
 const hookNames = ["prerouting", "input", "forward", "output", "postrouting"];
-const hooks = { prerouting: 0, output: 3, postrouting: 4 } as const;
+const hooks = { prerouting: 0, input: 1, output: 3, postrouting: 4 } as const;
 /** `nft`'s numbers for the types, and their bytes. */
 const keyTypes = {
   ipv4_addr: { code: 7, length: 4 },

@@ -90,6 +90,12 @@ test("a port in use is bad, a proxy that runs is a warning", async () => {
   const pod = mesh.extraPod();
   await pod.agent.listen("127.0.0.1", 2);
   expect((await check(pod, [])).levelOf("--tls-port")).toBe("bad");
+  const { stdout } = await pod.run([...executable(), "check"]);
+  expect(stdout).toContain(`: process ${pod.agent.pid} (bun) listens there\n      End it, or`);
+  // Another program at the proxy's own port is no proxy.
+  const taken = mesh.extraPod();
+  await taken.agent.listen("::", 1);
+  expect((await check(taken, [])).levelOf("--tcp-port")).toBe("bad");
   const other = mesh.extraPod();
   await mesh.proxy(other);
   expect((await check(other, [])).levelOf("ports")).toBe("warning");

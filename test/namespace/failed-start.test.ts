@@ -31,7 +31,11 @@ const nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"];
 
 /** What stands in the way, in the pod or in the files, and what the one line has to name. */
 const causes: readonly Cause[] = [
-  { name: "the TCP port is in use", port: ["127.0.0.1", 1], says: /--tcp-port 1 .*EADDRINUSE/ },
+  {
+    name: "the TCP port is in use",
+    port: ["127.0.0.1", 1],
+    says: /--tcp-port 1 .*EADDRINUSE, because process \d+ \(\S+\) listens there/,
+  },
   { name: "the TLS port is in use", port: ["127.0.0.1", 2], says: /--tls-port 2 .*EADDRINUSE/ },
   {
     name: "the status port is in use",
