@@ -41,6 +41,8 @@ export type PolicySource = {
   readonly base: Policy;
   /** Null in a pod. */
   readonly care: HostCare | null;
+  /** Names our own name servers: resolv.conf(5). */
+  readonly resolvConf: string;
   /** Looked up whenever a policy is judged. */
   readonly ownAddresses: () => readonly OwnAddress[];
 };
@@ -172,6 +174,8 @@ export const defaultPolicy: Policy = {
     ports: byDefault("all"),
     excludePorts: byDefault([]),
     expect: [],
+    dnsTcp: byDefault("leave"),
+    resolvers: [],
   },
 };
 

@@ -32,6 +32,7 @@ import { judgedPolicy } from "../generation/policy-file.ts";
 import { planOf } from "../intercept/plan.ts";
 import { formatPorts } from "../net/ports.ts";
 import { interceptionOf } from "../policy/interception.ts";
+import { resolversText } from "../policy/resolvers.ts";
 import type { Policy } from "../policy/policy.ts";
 import {
   addCredentialOptions,
@@ -102,6 +103,14 @@ function policyFinding(source: PolicySource): {
   }
 }
 
+function resolverFindings({ outbound }: Policy, file: string): readonly Finding[] {
+  const { resolvers, dnsTcp } = outbound;
+  if (resolvers.length === 0) return [];
+  return [
+    good("DNS over TCP", `${resolversText(resolvers, file)} (--dns-tcp leave, ${dnsTcp.origin})`),
+  ];
+}
+
 /** A scope of ports leaves the rest of the mesh in cleartext, which is to be seen. */
 function scopeText({ outbound: { ports } }: Policy, file: string | null): string {
   const whence = file ?? "by options alone";
@@ -127,6 +136,7 @@ async function sectionsOf(flags: CheckFlags, command: Command): Promise<readonly
       findings: [
         finding,
         ...notes.map(({ title, detail, remedy }) => warning(title, detail, remedy)),
+        ...resolverFindings(policy, source.resolvConf),
         ...findProbes(fixed.probes),
       ],
     },

@@ -18,7 +18,7 @@ import { distinctSockets, type SocketAddress } from "../net/address.ts";
 import { ownAddresses } from "../net/own-addresses.ts";
 import type { Ports } from "../net/ports.ts";
 import type { HostCare } from "../policy/care.ts";
-import type { Policy, PortRule, SourceMode, Sourced } from "../policy/policy.ts";
+import type { DnsTcp, Policy, PortRule, SourceMode, Sourced } from "../policy/policy.ts";
 import { layered } from "../policy/port-rules.ts";
 import { apiServersOf } from "./api-server.ts";
 import { probesOf } from "./probes.ts";
@@ -108,6 +108,7 @@ export function policySourceOf(
     base: basePolicyOf(flags, command),
     care: host ? careOf(flags, environment, confirmed) : null,
     ownAddresses,
+    resolvConf: "/etc/resolv.conf",
   };
 }
 
@@ -154,6 +155,8 @@ function basePolicyOf(flags: InterceptionFlags, command: Command): Policy {
       ),
       excludePorts: over("excludeOutboundPort", flags.excludeOutboundPort, outbound.excludePorts),
       expect: outbound.expect,
+      dnsTcp: over<DnsTcp>("dnsTcp", flags.dnsTcp, outbound.dnsTcp),
+      resolvers: outbound.resolvers,
     },
   };
 }

@@ -5,7 +5,7 @@ import { defaultLimits, defaultLogLines, defaultMark, type Mark } from "../confi
 import type { SocketAddress } from "../net/address.ts";
 import type { Cidr } from "../net/cidr.ts";
 import type { Ports } from "../net/ports.ts";
-import { sourceModes, type SourceMode } from "../policy/policy.ts";
+import { dnsTcpWords, sourceModes, type DnsTcp, type SourceMode } from "../policy/policy.ts";
 import type { ProbeFlags } from "./probes.ts";
 import * as values from "./values.ts";
 
@@ -18,6 +18,7 @@ export type InterceptionFlags = {
   readonly mark: Mark;
   readonly meshCidr?: readonly Cidr[];
   readonly excludeCidr?: readonly Cidr[];
+  readonly dnsTcp?: DnsTcp;
   readonly apiServer?: readonly SocketAddress[];
   readonly outboundPort?: readonly Ports[];
   readonly excludeOutboundPort?: readonly Ports[];
@@ -122,6 +123,15 @@ export function addInterceptionOptions(command: Command): void {
   add(command, "--exclude-cidr <ranges>", "destinations left alone", {
     parse: values.list(values.cidr),
   });
+  add(
+    command,
+    "--dns-tcp <how>",
+    "TCP to our own name servers' port 53: leave alone, or intercept",
+    {
+      parse: values.oneOf(...dnsTcpWords),
+      shown: "leave",
+    },
+  );
   add(command, "--api-server <addresses>", "the cluster's, left alone: 10.0.0.9:6443", {
     parse: values.list(values.socketAddress),
     shown: "as the environment says, see README",
@@ -140,6 +150,24 @@ export function addInterceptionOptions(command: Command): void {
   add(command, "--exclude-inbound-port <ports>", "ports open in cleartext, as without the proxy", {
     parse: values.list(values.portRange),
   });
+  addOwnerOptions(command);
+  add(command, "--host [boolean]", "take care of those who are logged in: see On a plain host", {
+    parse: values.boolean,
+    preset: "true",
+    shown: "true in the machine's own network namespace",
+  });
+  add(command, "--wire-ports <range>", "source ports of connections to peers, like 20000-23999", {
+    parse: values.wirePorts,
+    shown: "ports that applications are not given",
+  });
+  add(command, "--mark <value/mask>", "bits of the fwmark that are ours", {
+    parse: values.mark,
+    default: [defaultMark, "0xa/0xf"],
+  });
+}
+
+/** By whose process: numbers, or names. */
+function addOwnerOptions(command: Command): void {
   add(command, "--exclude-uid <users>", "users whose outbound connections are left alone", {
     parse: values.list(values.uid),
   });
@@ -153,19 +181,6 @@ export function addInterceptionOptions(command: Command): void {
   add(command, "--only-gid <groups>", "groups besides them, or alone", {
     parse: values.list(values.gid),
     shown: "all",
-  });
-  add(command, "--host [boolean]", "take care of those who are logged in: see On a plain host", {
-    parse: values.boolean,
-    preset: "true",
-    shown: "true in the machine's own network namespace",
-  });
-  add(command, "--wire-ports <range>", "source ports of connections to peers, like 20000-23999", {
-    parse: values.wirePorts,
-    shown: "ports that applications are not given",
-  });
-  add(command, "--mark <value/mask>", "bits of the fwmark that are ours", {
-    parse: values.mark,
-    default: [defaultMark, "0xa/0xf"],
   });
 }
 

@@ -15,6 +15,7 @@ import { reportPreexisting } from "../lifecycle/preexisting.ts";
 import { ephemeralPorts } from "../net/ports.ts";
 import { interceptionOf } from "../policy/interception.ts";
 import { fixedOf, policySourceOf, preexistingOf } from "./configuration.ts";
+import { resolversText } from "../policy/resolvers.ts";
 import {
   addInterceptionOptions,
   addListenOptions,
@@ -57,8 +58,13 @@ function act(flags: RulesFlags, command: Command): void {
     throw new ProxyError("USAGE", "say what to do: --print, --apply or --remove");
   const source = policySourceOf(flags, command, process.env, false);
   const fixed = fixedOf(flags, process.env);
-  if (flags.print === true)
-    process.stdout.write(planText(planOf(interceptionOf(loadPolicy(source), fixed))));
+  if (flags.print === true) {
+    const policy = loadPolicy(source);
+    const { resolvers } = policy.outbound;
+    if (resolvers.length > 0)
+      process.stdout.write(`# ${resolversText(resolvers, source.resolvConf)} (--dns-tcp leave).\n`);
+    process.stdout.write(planText(planOf(interceptionOf(policy, fixed))));
+  }
   if (flags.apply === true) apply(flags, source, fixed);
   if (flags.remove === true) {
     if (flags.force !== true) assertNoProxy(fixed.tcpPort);

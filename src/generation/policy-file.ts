@@ -6,11 +6,24 @@ import { assertCareful, assertReachable } from "../policy/care.ts";
 import { assertCovered } from "../policy/coverage.ts";
 import { parsePolicy } from "../policy/document.ts";
 import { effectivePolicy } from "../policy/effective.ts";
+import { parseResolvers, withResolvers } from "../policy/resolvers.ts";
 import type { Policy } from "../policy/policy.ts";
 
 /** The policy that holds: options, and the file over them. Throws POLICY_INVALID naming the file. */
-export function loadPolicy({ file, base }: PolicySource): Policy {
-  return file === null ? base : effectivePolicy(base, parsePolicy(readPolicyFile(file), file));
+export function loadPolicy({ file, base, resolvConf }: PolicySource): Policy {
+  const policy =
+    file === null ? base : effectivePolicy(base, parsePolicy(readPolicyFile(file), file));
+  return withResolvers(policy, parseResolvers(readResolvConf(resolvConf)));
+}
+
+/** Without it there are no name servers but the resolver library's own guess, 127.0.0.1: resolv.conf(5). */
+function readResolvConf(path: string): string {
+  try {
+    return readRegularFile(path, resolvConfBytesMax).toString("latin1");
+  } catch (error) {
+    if (error instanceof FileError) return "";
+    throw error;
+  }
 }
 
 /**
@@ -38,3 +51,4 @@ export function readPolicyFile(file: string): string {
 
 /** As many as the most characters of a policy can take. */
 const fileBytesMax = 1 << 20;
+const resolvConfBytesMax = 65_536;

@@ -1,4 +1,4 @@
-/** The policy file, read again when it changes. A bad one changes nothing. */
+/** The policy file and resolv.conf(5), read again when they change. A bad one changes nothing. */
 import type { PolicySource } from "../config.ts";
 import { ProxyError } from "../errors.ts";
 import { isSameMeaning } from "../policy/difference.ts";
@@ -9,16 +9,19 @@ import { judgedPolicy } from "./policy-file.ts";
 export type PolicyStoreOptions = {
   readonly source: PolicySource;
   /** A good one that differs from the one before. A rejection with a ProxyError keeps the old one. */
-  readonly replaced: (policy: Policy) => Promise<void>;
+  readonly replaced: (policy: Policy, what: Changed) => Promise<void>;
   /** One that says the same in other places. */
   readonly moved: (policy: Policy) => void;
-  /** What stood in the file was no good. Called once for each different reason. */
-  readonly kept: (reason: string) => void;
+  /** What stood in the file was no good, or could not be put in force. Called once for each different reason. */
+  readonly kept: (reason: string, what: Changed) => void;
 };
+
+/** The policy, or only which name servers resolv.conf(5) names. */
+export type Changed = "policy" | "resolvers";
 
 export class PolicyStore {
   readonly #options: PolicyStoreOptions;
-  readonly #watch: WatchedFiles | null;
+  readonly #watch: WatchedFiles;
   #current: Policy;
   #reason = "";
   #isWhole = true;
@@ -30,7 +33,8 @@ export class PolicyStore {
     const { file } = options.source;
     this.#options = options;
     this.#current = judgedPolicy(options.source, null);
-    this.#watch = file === null ? null : new WatchedFiles([file], () => void this.reload());
+    const files = [...(file === null ? [] : [file]), options.source.resolvConf];
+    this.#watch = new WatchedFiles(files, () => void this.reload());
   }
 
   get current(): Policy {
@@ -58,19 +62,21 @@ export class PolicyStore {
   }
 
   stop(): void {
-    this.#watch?.stop();
+    this.#watch.stop();
   }
 
   async #take(): Promise<void> {
+    let what: Changed = "policy";
     try {
       const found = judgedPolicy(this.#options.source, this.#current);
       if (this.#isWhole && isSameMeaning(found, this.#current)) {
         this.#reason = "";
         if (!Bun.deepEquals(found, this.#current)) this.#options.moved(found);
       } else {
+        if (isSameMeaning(withResolversOf(this.#current, found), this.#current)) what = "resolvers";
         // Until it has ended well nobody knows what of it holds.
         this.#isWhole = false;
-        await this.#options.replaced(found);
+        await this.#options.replaced(found, what);
         this.#isWhole = true;
         this.#reason = "";
       }
@@ -79,7 +85,12 @@ export class PolicyStore {
       if (!(error instanceof ProxyError)) throw error;
       if (this.#reason === error.message) return;
       this.#reason = error.message;
-      this.#options.kept(error.message);
+      this.#options.kept(error.message, what);
     }
   }
+}
+
+function withResolversOf(before: Policy, policy: Policy): Policy {
+  const { resolvers } = before.outbound;
+  return { ...policy, outbound: { ...policy.outbound, resolvers } };
 }

@@ -12,7 +12,8 @@ import type { Policy } from "../policy/policy.ts";
 import { Generation } from "./generation.ts";
 import { acceptableCredentials } from "./own-credentials.ts";
 import { changePolicy, type Changing } from "./policy-change.ts";
-import { PolicyStore } from "./policy-store.ts";
+import { resolversText } from "../policy/resolvers.ts";
+import { PolicyStore, type Changed } from "./policy-store.ts";
 
 export type Telling = { readonly log: Log; readonly metrics: Metrics };
 
@@ -68,6 +69,7 @@ export class Reloading {
     );
     this.#nameLeftOut(this.generation.credentials);
     if (policy.file !== null) this.#log.write("I", "policy", `${policy.file}: in use`);
+    this.#nameResolvers(this.#policies.current);
     const warn = (of: Validity): void => {
       this.#log.write("W", "credentials", expiryText(of, this.#credentials.refusal, Date.now()));
     };
@@ -117,35 +119,57 @@ export class Reloading {
     });
   }
 
+  /** TCP that goes past the mesh by default is said once, and at each change. */
+  #nameResolvers({ outbound: { resolvers } }: Policy): void {
+    const { resolvConf } = this.#config.policy;
+    if (resolvers.length > 0)
+      this.#log.write("I", "dns", `${resolversText(resolvers, resolvConf)} (--dns-tcp leave)`);
+  }
+
   #policyStore(): PolicyStore {
     return new PolicyStore({
       source: this.#config.policy,
-      replaced: async (policy) => {
-        await this.#replacePolicy(policy);
+      replaced: async (policy, what) => {
+        await this.#replacePolicy(policy, what);
       },
       moved: (policy) => {
         this.generation.takeRules(this.generation.rulesOf(policy));
       },
-      kept: (reason) => {
-        this.#counts.policy("kept");
+      kept: (reason, what) => {
         const line = reason.replaceAll(/\n\s*/g, "; ");
+        if (what === "resolvers") {
+          this.#log.write("W", "dns", keptResolversText(this.#config.policy.resolvConf, line));
+          return;
+        }
+        this.#counts.policy("kept");
         this.#log.write("W", "policy", `the old one stays in use: ${line}`);
       },
     });
   }
 
-  async #replacePolicy(policy: Policy): Promise<void> {
+  async #replacePolicy(policy: Policy, what: Changed): Promise<void> {
     if (this.changing === null) throw new ProxyError("POLICY_INVALID", "the proxy is starting");
     const { carried, clear } = await changePolicy(policy, this.changing);
-    this.#counts.policy("replaced");
     this.#clear += clear.ended;
+    if (what === "resolvers") this.#nameResolvers(policy);
+    else this.#counts.policy("replaced");
     const text = `replaced: ${carried} live connections are no longer allowed and were reset`;
     const too = clear.ended === 0 ? "" : `, ${clear.ended} that were in clear too`;
-    this.#log.write("I", "policy", `${text}${too}`, { reset: carried, reset_clear: clear.ended });
+    this.#log.write("I", what === "resolvers" ? "dns" : "policy", `${text}${too}`, {
+      reset: carried,
+      reset_clear: clear.ended,
+    });
     if (clear.refusal === null) return;
     const others = `connections that were in clear go on until they end: ${clear.refusal}`;
     this.#log.write("W", "policy", others);
   }
+}
+
+function keptResolversText(file: string, reason: string): string {
+  return (
+    `${file} names other name servers, and the rules still leave TCP port 53 of the former ones alone: ${reason}. ` +
+    "Restart the proxy, with --rules external after tls-tproxy rules --apply; with --privileges kept it changes them itself"
+  );
 }
 
 function reloadsOf(

@@ -1,5 +1,6 @@
 /** How two policies differ: in what they mean, not in where it is written. Pure. */
 import type { Interception } from "../config.ts";
+import { isSameSocket } from "../net/address.ts";
 import { intervalsOf, type Cidr } from "../net/cidr.ts";
 import { portMax, portsOutside, type Ports } from "../net/ports.ts";
 import type { Policy } from "./policy.ts";
@@ -19,6 +20,9 @@ export function leavesMoreAlone(before: Interception, after: Interception): bool
     !covers(before.excludedRanges, after.excludedRanges) ||
     portsOutside(after.excludedOutboundPorts, before.excludedOutboundPorts).length > 0 ||
     portsOutside(scopeOf(before), scopeOf(after)).length > 0 ||
+    !after.excludedDestinations.every((one) =>
+      before.excludedDestinations.some((other) => isSameSocket(one, other)),
+    ) ||
     newlyClearPorts(before, after).length > 0
   );
 }

@@ -50,6 +50,8 @@ export function effectivePolicy(base: Policy, document: PolicyDocument): Policy 
         ["outbound", "excludePorts"],
         base.outbound.excludePorts,
       ),
+      dnsTcp: over(outbound?.dnsTcp, ["outbound", "dnsTcp"], base.outbound.dnsTcp),
+      resolvers: base.outbound.resolvers,
       expect: (outbound?.expect ?? []).map(({ to, allow, verify, alpn }, index) => ({
         to,
         allow: allow ?? null,

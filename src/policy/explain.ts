@@ -113,6 +113,8 @@ function leftAlone(address: SocketAddress, { outbound }: Policy, fixed: Fixed): 
   if (isLoopback(address)) return "loopback never leaves this machine";
   if (fixed.excludedDestinations.some((one) => isSameSocket(one, address)))
     return "it is the API server (--api-server, KUBERNETES_SERVICE_HOST or the service account)";
+  if (outbound.resolvers.some((one) => isSameSocket(one, address)))
+    return `it is TCP port 53 of a name server of ours (resolv.conf, dnsTcp: leave, ${outbound.dnsTcp.origin})`;
   const excluded = outbound.exclude.value.find((range) => contains(range, ...place));
   if (excluded !== undefined) return `${excluded.text} is excluded (${outbound.exclude.origin})`;
   if (holdsPort(outbound.excludePorts.value, address.port))

@@ -1,5 +1,6 @@
 /** What of a policy the kernel carries out. Pure. */
 import type { Fixed, Interception } from "../config.ts";
+import { distinctSockets } from "../net/address.ts";
 import type { Ports } from "../net/ports.ts";
 import type { Mode, Policy } from "./policy.ts";
 
@@ -13,6 +14,7 @@ export function interceptionOf(policy: Policy, fixed: Fixed): Interception {
       .map(({ ports }) => ports);
   return {
     ...fixed,
+    excludedDestinations: distinctSockets([...fixed.excludedDestinations, ...outbound.resolvers]),
     meshRanges: outbound.mesh.value,
     excludedRanges: outbound.exclude.value,
     outboundPorts: outbound.ports.value,

@@ -1,5 +1,5 @@
 /** What is intercepted, in which mode, and who is allowed; every rule knows where it was written. Pure. */
-import type { SocketAddress } from "../net/address.ts";
+import { isSameSocket, type SocketAddress } from "../net/address.ts";
 import { addressOf, parseCidr, type Cidr } from "../net/cidr.ts";
 import { holdsPort, includesPort, type Ports } from "../net/ports.ts";
 import type { IdPattern } from "./id-pattern.ts";
@@ -23,6 +23,10 @@ export type Verification = "ip" | "spiffe";
  */
 export const sourceModes = ["ip-port", "ip", "off"] as const;
 export type SourceMode = (typeof sourceModes)[number];
+
+/** What becomes of TCP to port 53 of the proxy's own name servers where they are in the mesh. */
+export const dnsTcpWords = ["leave", "intercept"] as const;
+export type DnsTcp = (typeof dnsTcpWords)[number];
 
 /** A value and where it comes from: "default", "--mesh-cidr", "TPROXY_MESH_CIDR", "policy.yaml:12". */
 export type Sourced<T> = { readonly value: T; readonly origin: string };
@@ -69,6 +73,9 @@ export type Policy = {
     readonly ports: Sourced<"all" | readonly Ports[]>;
     readonly excludePorts: Sourced<readonly Ports[]>;
     readonly expect: readonly ExpectRule[];
+    readonly dnsTcp: Sourced<DnsTcp>;
+    /** Port 53 of our own name servers that is left alone by `dnsTcp`: resolvers.ts. */
+    readonly resolvers: readonly SocketAddress[];
   };
 };
 
@@ -139,7 +146,8 @@ export function isAnsweredThere(
   { outbound }: Pick<Policy, "outbound">,
   { bytes, family, port }: Pick<SocketAddress, "bytes" | "family" | "port">,
 ): boolean {
-  const { mesh, exclude, excludePorts } = outbound;
+  const { mesh, exclude, excludePorts, resolvers } = outbound;
+  if (resolvers.some((one) => isSameSocket(one, { bytes, port }))) return false;
   const at = addressOf(bytes);
   const isIn = (ranges: readonly Cidr[]): boolean =>
     ranges.some((range) => contains(range, at, family));

@@ -1,6 +1,7 @@
 /** The policy that holds, as a policy file would say it, each rule with where it comes from. Pure. */
 import { formatPorts, type Ports } from "../net/ports.ts";
 import type { IdPattern } from "./id-pattern.ts";
+import { resolversText } from "./resolvers.ts";
 import type { ExpectRule, Policy, PortRule } from "./policy.ts";
 
 /** YAML that parses to the same policy. */
@@ -27,6 +28,10 @@ export function printPolicy({ trustDomain, verify, inbound, outbound }: Policy):
       ? comment("  ports: all", outbound.ports.origin)
       : [`  ports: ${portList(outbound.ports.value)}`, outbound.ports.origin],
     [`  excludePorts: ${portList(outbound.excludePorts.value)}`, outbound.excludePorts.origin],
+    [`  dnsTcp: ${outbound.dnsTcp.value}`, outbound.dnsTcp.origin],
+    outbound.resolvers.length === 0
+      ? null
+      : comment(`  ${resolversText(outbound.resolvers, "resolv.conf")}`, ""),
     outbound.expect.length === 0 ? null : ["  expect:", ""],
     ...outbound.expect.map(expectLine),
   ];

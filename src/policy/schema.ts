@@ -7,7 +7,7 @@ import { parseCidr, type Cidr } from "../net/cidr.ts";
 import { parsePortRange, type Ports } from "../net/ports.ts";
 import { isForeignProtocol } from "../net/protocols.ts";
 import { parseIdPattern, type IdPattern } from "./id-pattern.ts";
-import { defaultMeshRanges, modes, sourceModes } from "./policy.ts";
+import { defaultMeshRanges, dnsTcpWords, modes, sourceModes } from "./policy.ts";
 
 /** Ports with rules of their own; ranges, and patterns in a list, are bounded by the file's length. */
 const portsMax = 1000;
@@ -142,11 +142,12 @@ export const policySchema = v.strictObject(
           exclude: v.optional(ranges),
           ports: v.optional(portList),
           excludePorts: v.optional(portList),
+          dnsTcp: v.optional(v.picklist(dnsTcpWords, "Write leave or intercept.")),
           expect: v.optional(
             v.array(expectRule, "Write a list: - { to: 10.0.3.0/24, allow: [...] }."),
           ),
         },
-        fieldsHelp("mesh", "exclude", "ports", "excludePorts", "expect"),
+        fieldsHelp("mesh", "exclude", "ports", "excludePorts", "dnsTcp", "expect"),
       ),
     ),
   },

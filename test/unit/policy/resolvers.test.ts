@@ -1,0 +1,117 @@
+/** Which name servers' TCP port 53 is left alone. */
+import { describe, expect, test } from "bun:test";
+
+import { defaultFixed, defaultPolicy } from "../../../src/config.ts";
+import { formatSocketAddress, parseSocketAddress } from "../../../src/net/address.ts";
+import { isSameMeaning, leavesMoreAlone } from "../../../src/policy/difference.ts";
+import { parsePolicy } from "../../../src/policy/document.ts";
+import { effectivePolicy } from "../../../src/policy/effective.ts";
+import { explainOutbound } from "../../../src/policy/explain.ts";
+import { interceptionOf } from "../../../src/policy/interception.ts";
+import type { Policy } from "../../../src/policy/policy.ts";
+import { printPolicy } from "../../../src/policy/print.ts";
+import { parseResolvers, withResolvers } from "../../../src/policy/resolvers.ts";
+import { Rules } from "../../../src/policy/rules.ts";
+
+describe("resolv.conf names", () => {
+  test.each([
+    ["one", "nameserver 10.96.0.10\n", ["10.96.0.10:53"]],
+    [
+      "both families, tabs, comments",
+      "; x\n# nameserver 10.9.9.9\nnameserver\t10.0.0.1 # a\nnameserver fd00::a;b\n",
+      ["10.0.0.1:53", "[fd00::a]:53"],
+    ],
+    ["one twice", "nameserver 10.0.0.1\nnameserver 10.0.0.1\n", ["10.0.0.1:53"]],
+    ["an IPv4-mapped one", "nameserver ::ffff:10.0.0.1", ["10.0.0.1:53"]],
+    ["none of a link's own", "nameserver fe80::1%eth0\nnameserver 10.0.0.1\n", ["10.0.0.1:53"]],
+    ["none that is no address", "nameserver dns.example\nnameserver 10.0.0\nnameserver\n", []],
+    [
+      "none in other words",
+      " nameserver 10.0.0.1\nsearch a nameserver 10.0.0.2\noptions use-vc\n",
+      [],
+    ],
+    ["nothing", "", []],
+  ] as const)("%s", (_, text, wanted) => {
+    expect(parseResolvers(text).map(formatSocketAddress)).toEqual([...wanted]);
+  });
+
+  test("no more than 64", () => {
+    const text = Array.from({ length: 100 }, (_, at) => `nameserver 10.0.0.${at}`).join("\n");
+    expect(parseResolvers(text)).toHaveLength(64);
+  });
+});
+
+const resolvConf =
+  "nameserver 10.96.0.10\nnameserver fd96::a\nnameserver 127.0.0.53\nnameserver 8.8.8.8\nnameserver 169.254.20.10\n";
+
+function policyOf(text: string, conf = resolvConf): Policy {
+  const policy = effectivePolicy(defaultPolicy, parsePolicy(text, "p.yaml"));
+  return withResolvers(policy, parseResolvers(conf));
+}
+
+describe("left alone is", () => {
+  test.each([
+    ["what the mesh would divert", "{}", ["10.96.0.10:53", "[fd96::a]:53"]],
+    [
+      "the same in a wide mesh that is written",
+      "outbound: { mesh: [10.0.0.0/8] }",
+      ["10.96.0.10:53"],
+    ],
+    ["nothing by intercept", "outbound: { dnsTcp: intercept }", []],
+    [
+      "nothing that a rule expects somebody at",
+      "outbound: { expect: [{ to: 10.96.0.0/16, verify: ip }] }",
+      ["[fd96::a]:53"],
+    ],
+    [
+      "nothing that the mesh names by itself",
+      'outbound: { mesh: [default, "fd96::a"] }',
+      ["10.96.0.10:53"],
+    ],
+    ["nothing that is excluded anyway", "outbound: { exclude: [10.96.0.0/16] }", ["[fd96::a]:53"]],
+    ["nothing by an excluded port", "outbound: { excludePorts: [53] }", []],
+    ["nothing outside of a scope of ports", "outbound: { ports: [80] }", []],
+  ] as const)("%s", (_, text, wanted) => {
+    const policy = policyOf(text);
+    expect(policy.outbound.resolvers.map(formatSocketAddress)).toEqual([...wanted]);
+    const { excludedDestinations } = interceptionOf(policy, defaultFixed);
+    expect(excludedDestinations.map(formatSocketAddress)).toEqual([...wanted]);
+  });
+
+  test("exactly that address and port", () => {
+    const rules = new Rules(policyOf("{}"), null);
+    const diverted = [
+      "10.96.0.10:53",
+      "10.96.0.10:853",
+      "10.96.0.11:53",
+      "[fd96::a]:53",
+      "[fd96::b]:53",
+    ];
+    expect(diverted.map((text) => rules.diverts(parseSocketAddress(text)))).toEqual([
+      false,
+      true,
+      true,
+      false,
+      true,
+    ]);
+  });
+});
+
+test("why and policy --print say so", () => {
+  const policy = policyOf("{}");
+  const question = { address: parseSocketAddress("10.96.0.10:53"), peer: null };
+  const { lines } = explainOutbound(question, new Rules(policy, null), defaultFixed);
+  expect(lines.join("\n")).toContain("a name server of ours (resolv.conf, dnsTcp: leave, default)");
+  expect(printPolicy(policy)).toContain(
+    "# TCP port 53 of 10.96.0.10, fd96::a (resolv.conf) is left alone, in cleartext",
+  );
+});
+
+test("another name server is a change, and more that is left alone", () => {
+  const [before, after] = [policyOf("{}"), policyOf("{}", "nameserver 10.96.0.11")];
+  expect(isSameMeaning(before, after)).toBe(false);
+  expect(isSameMeaning(before, policyOf("{}"))).toBe(true);
+  const [one, other] = [interceptionOf(before, defaultFixed), interceptionOf(after, defaultFixed)];
+  expect(leavesMoreAlone(one, other)).toBe(true);
+  expect(leavesMoreAlone(one, interceptionOf(policyOf("{}", ""), defaultFixed))).toBe(false);
+});
