@@ -174,8 +174,7 @@ const chainName = "prerouting";
 /** Right before the proxy's. */
 const chain = nftables.addChain(table, {
   name: chainName,
-  base: { type: "filter", hook: "prerouting" },
-  priority: -151,
+  base: { type: "filter", hook: "prerouting", priority: -151 },
 });
 /** Beside the proxy's: intercept/plan.ts. */
 const routingTable = 29_809;

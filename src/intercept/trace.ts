@@ -70,8 +70,7 @@ function traceBatch(address: SocketAddress): readonly Request[] {
     ...(["output", "prerouting"] as const).flatMap((hook) => [
       nftables.addChain(traceTable, {
         name: hook,
-        base: { type: "filter", hook },
-        priority: firstPriority,
+        base: { type: "filter", hook, priority: firstPriority },
       }),
       nftables.addRule(traceTable, hook, traced(address, "to")),
       nftables.addRule(traceTable, hook, traced(address, "from")),

@@ -130,7 +130,7 @@ function shifted(change: bigint, family: 4 | 6): bigint {
 const goesOut = [vm.meta(vm.metaKey.oif), vm.cmp(vm.compare.equal, u32(loopbackIndex))];
 const comesIn = [vm.meta(vm.metaKey.iif), vm.cmp(vm.compare.equal, u32(loopbackIndex))];
 const filter = (hook: "postrouting" | "prerouting" | "input", priority: number) =>
-  ({ name: hook, base: { type: "filter", hook }, priority }) as const;
+  ({ name: hook, base: { type: "filter", hook, priority } }) as const;
 /** After all filters and NAT; after raw (-300), where Docker drops; after filter, security and NAT. */
 const chains = [filter("postrouting", 400), filter("prerouting", -290), filter("input", 400)];
 const offsets = { saddr: { 4: 12, 6: 8 }, daddr: { 4: 16, 6: 24 } } as const;
