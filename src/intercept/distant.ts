@@ -23,6 +23,7 @@ export function distantRules(interception: Interception, why: string): Installed
     hold: refuse,
     change: refuse,
     repair: refuse,
+    followDevices: () => undefined,
     close: refuse,
     remove: refuse,
   };

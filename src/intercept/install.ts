@@ -13,6 +13,7 @@ import {
   type Request,
 } from "../netlink/socket.ts";
 import { be16 } from "../netlink/wire.ts";
+import { followDevices, removeDevices } from "./devices.ts";
 import { changeBatch, tableBatch, type Connections } from "./lower.ts";
 import {
   keyOf,
@@ -47,6 +48,8 @@ export type Installed = {
    * known. Throws START_FAILED.
    */
   readonly repair: () => Connections;
+  /** Interfaces that have come meanwhile have their routes as well: devices.ts. Throws SystemCallError. */
+  readonly followDevices: () => void;
   /** Leaves rules that reset what they divert: `closedOf`. Throws START_FAILED; then the rules are as before. */
   readonly close: () => void;
   /** As `remove`. */
@@ -91,6 +94,9 @@ export function install(interception: Interception, kernel: Kernel = ours): Inst
     },
     change: (next, whole) => become({ interception: next, plan: planOf(next) }, whole),
     repair: () => rewrite(kernel, now.plan),
+    followDevices: () => {
+      followDevices(kernel, now.plan);
+    },
     close: () => {
       replaceTable(kernel, closedOf(now.interception));
     },
@@ -152,6 +158,9 @@ export function remove(plan: Plan, kernel: Kernel = ours): void {
     });
   attempt(() => {
     removeRules(kernel, plan, () => true);
+  });
+  attempt(() => {
+    removeDevices(kernel, plan);
   });
   using socket = kernel(family.route);
   for (const entry of routingOf(plan))
@@ -218,6 +227,7 @@ function installRouting(kernel: Kernel, plan: Plan, undo: DisposableStack): void
       unless(() => again.send([entry.delete]), ...absent, ...familyMissing);
     });
   }
+  undo.defer(followDevices(kernel, plan));
 }
 
 /**

@@ -1,6 +1,7 @@
 /** Rules that others have changed are written anew: without them what the mesh is for would go on in clear. */
 import { Deadline } from "../deadline.ts";
 import { ProxyError } from "../errors.ts";
+import type { Notice } from "../netlink/monitor.ts";
 import type { Installed } from "./install.ts";
 import type { Connections } from "./lower.ts";
 import { RuleWatch, type Senses } from "./watch.ts";
@@ -21,6 +22,7 @@ export class RuleKeeper {
   #repairs = 0;
   #last = -Infinity;
   #next: Deadline | null = null;
+  #following: Deadline | null = null;
 
   /** Begins right after the rules were written. Throws SystemCallError. */
   constructor(rules: Installed, senses: Senses, reports: Reports) {
@@ -31,7 +33,7 @@ export class RuleKeeper {
       (intact) => {
         if (!intact) this.#changed();
       },
-      senses,
+      { ...senses, monitor: (notice) => senses.monitor(this.#alsoFollowing(notice)) },
     );
   }
 
@@ -42,8 +44,30 @@ export class RuleKeeper {
 
   readonly stop = (): void => {
     this.#next?.clear();
+    this.#following?.clear();
     this.watch.stop();
   };
+
+  /** An interface that comes up brings routes of its own. */
+  #alsoFollowing(notice: Notice): Notice {
+    if (!this.#rules.isOurs) return notice;
+    return (subject, bytes) => {
+      if (subject === "routes") this.#followSoon();
+      notice(subject, bytes);
+    };
+  }
+
+  #followSoon(): void {
+    this.#following ??= new Deadline(followMs, () => {
+      this.#following = null;
+      try {
+        this.#rules.followDevices();
+      } catch (error) {
+        if (!(error instanceof ProxyError)) throw error;
+        this.#reports.failed(error.message);
+      }
+    });
+  }
 
   #changed(): void {
     this.#reports.changed();
@@ -77,3 +101,5 @@ export class RuleKeeper {
 }
 
 const everyMsMin = 1000;
+/** For all notices of a moment. */
+const followMs = 100;

@@ -1,6 +1,7 @@
 /** The plan as nft(8) text and ip(8) commands, for people: applied, it is the same. Pure. */
 import { aliasTexts } from "../net/alias.ts";
 import { formatIp } from "../net/address.ts";
+import { deviceMetric } from "../netlink/route.ts";
 import { bytesOf, type Interval } from "../net/cidr.ts";
 import { formatPorts } from "../net/ports.ts";
 import {
@@ -21,6 +22,8 @@ export function planText(plan: Plan): string {
   return [
     "# Marked packets are led to lo, where the rules below hand them to the proxy.",
     ...ipCommands(plan),
+    "# Sockets that are bound to an interface look for a route by that one.",
+    ...([4, 6] as const).map((of) => deviceCommand(of, plan)),
     "",
     "nft -f - <<'END'",
     `table inet ${plan.table}`,
@@ -43,6 +46,14 @@ function ipCommands(plan: Plan): readonly string[] {
     `ip -${of} rule add fwmark ${mark} iif lo lookup ${table} priority ${priority}`,
     `ip -${of} route add local default dev lo table ${table}`,
   ]);
+}
+
+function deviceCommand(of: 4 | 6, { routing: { table } }: Plan): string {
+  const add = `ip -${of} route add local default dev "$dev" table ${table} metric $((${deviceMetric} + \${index%:}))`;
+  return (
+    `ip -${of} -o addr show scope global | while read -r index dev _; do ` +
+    `[ "$dev" = lo ] || ${add} 2>/dev/null; done`
+  );
 }
 
 function setText(set: SetPlan): readonly string[] {

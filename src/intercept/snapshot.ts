@@ -93,10 +93,11 @@ function routingOf(plan: Plan, of: route.Family): readonly (readonly string[])[]
     const rule = route.readMarkRule(payload);
     return rule !== null && rule.table === table && rule.priority === priority;
   };
-  const inTable = ({ payload }: Message): boolean =>
-    readAttributes(payload.subarray(12)).some(
-      ([type, bytes]) => type === 15 && Buffer.from(bytes).readUInt32LE(0) === table,
-    );
+  // Interfaces come and go: their routes (devices.ts) are not looked at.
+  const inTable = ({ payload }: Message): boolean => {
+    const found = route.readLocalDefault(payload);
+    return found !== null && found.table === table && found.device === route.loopbackIndex;
+  };
   return [
     askOrNone(route.listRules(of), { header: 12, attributes: [3, 6, 10, 15, 16], keep: ours }),
     askOrNone(route.listRoutes(of, table), { header: 8, attributes: [1, 4, 15], keep: inTable }),

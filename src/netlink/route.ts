@@ -84,6 +84,51 @@ export function deleteLocalDefault(of: Family, table: number): Request {
   };
 }
 
+/** A local route to everywhere by an interface, by its index. */
+export type DeviceRoute = {
+  readonly family: Family;
+  readonly table: number;
+  readonly device: number;
+};
+
+/** `ip route add local default dev D table T metric M`; -EEXIST if it is there. After that by `lo`: IPv6's has 1024. */
+export function addDeviceDefault({ family, table, device }: DeviceRoute): Request {
+  const flags = flag.request | flag.ack | flag.create | flag.excl;
+  const body = localDefault(family, table, protocolBoot, device);
+  return { type: 24, flags, body, about: `add IPv${family} local route by interface ${device}` };
+}
+
+/** -ESRCH if there is none. */
+export function deleteDeviceDefault({ family, table, device }: DeviceRoute): Request {
+  const flags = flag.request | flag.ack;
+  const body = localDefault(family, table, any, device);
+  return { type: 25, flags, body, about: `delete IPv${family} local route by interface ${device}` };
+}
+
+/** Table and interface of a local route to everywhere, null for another route: struct rtmsg. */
+export function readLocalDefault(
+  payload: Uint8Array,
+): { readonly table: number; readonly device: number } | null {
+  if (payload[1] !== 0 || payload[7] !== typeLocal) return null;
+  const attributes = new Map(readAttributes(payload.subarray(12)));
+  const number = (type: number): number => {
+    const bytes = attributes.get(type);
+    return bytes?.length === 4
+      ? new DataView(bytes.buffer, bytes.byteOffset).getUint32(0, true)
+      : 0;
+  };
+  return { table: number(15), device: number(4) };
+}
+
+/** Scope and interface of an address, from an answer to `listAddresses`: struct ifaddrmsg. */
+export function readAddressPlace(payload: Uint8Array): {
+  readonly scope: number;
+  readonly device: number;
+} {
+  const view = new DataView(payload.buffer, payload.byteOffset, payload.byteLength);
+  return { scope: view.getUint8(3), device: view.getUint32(4, true) };
+}
+
 /** Asks for the routes of one table; a kernel before 4.20 answers with those of all. */
 export function listRoutes(of: Family, table: number): Request {
   const header = concat(u8(afOf(of)), new Uint8Array(11));
@@ -240,7 +285,13 @@ function ruleBody(rule: MarkRule, action: number): readonly Uint8Array[] {
 }
 
 /** struct rtmsg: a route of type local to everywhere. IPv6 knows no scopes of routes. */
-function localDefault(of: Family, table: number, protocol: number): readonly Uint8Array[] {
+function localDefault(
+  of: Family,
+  table: number,
+  protocol: number,
+  device: number = loopbackIndex,
+): readonly Uint8Array[] {
+  const isByLo = device === loopbackIndex;
   return [
     concat(
       u8(afOf(of)),
@@ -253,7 +304,8 @@ function localDefault(of: Family, table: number, protocol: number): readonly Uin
     ),
     attribute(1, new Uint8Array(of === 4 ? 4 : 16)),
     attribute(15, u32(table)),
-    attribute(4, u32(loopbackIndex)),
+    ...(isByLo ? [] : [attribute(6, u32(deviceMetric + device))]),
+    attribute(4, u32(device)),
   ];
 }
 
@@ -292,6 +344,8 @@ const scopeUniverse = 0;
 const scopeLink = 253;
 const scopeHost = 254;
 const typeLocal = 2;
+/** Of local routes by interfaces; the interface's index is added, because two of one metric are one route. */
+export const deviceMetric = 2048;
 /** INFINITY_LIFE_TIME */
 const forever = 0xff_ff_ff_ff;
 /** Of `lo`, in every network namespace: the kernel's LOOPBACK_IFINDEX. */

@@ -51,6 +51,7 @@ export function explainOutbound(question: Question, rules: Rules, fixed: Fixed):
     `  mutual TLS, or reset: ${range?.text} is in the mesh (${origin})${ofOwners(fixed)}`,
     ...rules.server(address).map((demand) => `  the server ${demandText(demand)}`),
     ...offerLines(address, rules.policy),
+    deviceLine,
   ];
   return withPeer(lines, question, rules.server(address));
 }
@@ -171,6 +172,10 @@ function demandText(demand: Demand): string {
     }
   }
 }
+
+/** Routes of an interface: intercept/devices.ts. */
+const deviceLine =
+  "  the same for a socket bound to an interface (SO_BINDTODEVICE), if the interface was up when the proxy started";
 
 const modeTexts: Readonly<Record<Mode, string>> = {
   strict: "mutual TLS; plain text is refused",

@@ -5,6 +5,9 @@ ip -4 route add local default dev lo table 29808
 ip -6 addr add fd74:7072:6f78:7931::1/128 dev lo preferred_lft 0
 ip -6 rule add fwmark 0x0000000a/0x0000000f iif lo lookup 29808 priority 100
 ip -6 route add local default dev lo table 29808
+# Sockets that are bound to an interface look for a route by that one.
+ip -4 -o addr show scope global | while read -r index dev _; do [ "$dev" = lo ] || ip -4 route add local default dev "$dev" table 29808 metric $((2048 + ${index%:})) 2>/dev/null; done
+ip -6 -o addr show scope global | while read -r index dev _; do [ "$dev" = lo ] || ip -6 route add local default dev "$dev" table 29808 metric $((2048 + ${index%:})) 2>/dev/null; done
 
 nft -f - <<'END'
 table inet tls-tproxy

@@ -1,0 +1,77 @@
+/**
+ * Routes for sockets that are bound to an interface (socket(7), SO_BINDTODEVICE): these look for a route by that interface alone. A
+ * local route by it leads to `lo` as well, and the kernel takes answers there for ones that came by the interface
+ * (net/ipv4/route.c, ip_route_output_key_hash_rcu).
+ */
+import * as route from "../netlink/route.ts";
+import { family, isErrno, type Kernel, type Request } from "../netlink/socket.ts";
+import type { Message } from "../netlink/wire.ts";
+import type { Plan } from "./plan.ts";
+import { families } from "./steps.ts";
+
+/** Adds those that are missing, for interfaces that have an address; returns what takes them away again. Throws SystemCallError. */
+export function followDevices(kernel: Kernel, plan: Plan): () => void {
+  const added: route.DeviceRoute[] = [];
+  for (const of of families) {
+    const known = new Set(routesOf(kernel, plan, of).map(({ device }) => device));
+    for (const device of devicesOf(kernel, of)) {
+      if (known.has(device)) continue;
+      const entry = { family: of, table: plan.routing.table, device };
+      if (asked(kernel, route.addDeviceDefault(entry))) added.push(entry);
+    }
+  }
+  return () => {
+    for (const entry of added) asked(kernel, route.deleteDeviceDefault(entry));
+  };
+}
+
+/** Takes all of them away. Throws SystemCallError. */
+export function removeDevices(kernel: Kernel, plan: Plan): void {
+  for (const of of families)
+    for (const entry of routesOf(kernel, plan, of)) asked(kernel, route.deleteDeviceDefault(entry));
+}
+
+function routesOf(
+  kernel: Kernel,
+  { routing: { table } }: Plan,
+  of: route.Family,
+): readonly route.DeviceRoute[] {
+  return answers(kernel, route.listRoutes(of, table)).flatMap(({ payload }) => {
+    const found = route.readLocalDefault(payload);
+    const isOurs = found !== null && found.table === table && found.device !== route.loopbackIndex;
+    return isOurs ? [{ family: of, ...found }] : [];
+  });
+}
+
+/** Interfaces with an address that is not of the link alone. */
+function devicesOf(kernel: Kernel, of: route.Family): ReadonlySet<number> {
+  const found = answers(kernel, route.listAddresses(of)).map(({ payload }) =>
+    route.readAddressPlace(payload),
+  );
+  const global = found.filter(({ scope, device }) => scope === 0 && device !== route.loopbackIndex);
+  return new Set(global.map(({ device }) => device));
+}
+
+/** None where the kernel does not have the family, or the table has nothing in it. */
+function answers(kernel: Kernel, request: Request): readonly Message[] {
+  try {
+    using socket = kernel(family.route);
+    return socket.exchange([request]);
+  } catch (error) {
+    if (isErrno(error, "EAFNOSUPPORT", "EOPNOTSUPP", "ENOENT")) return [];
+    throw error;
+  }
+}
+
+/** False where it is so already, or the interface has gone or is down: a notice tells when it is up again. */
+function asked(kernel: Kernel, request: Request): boolean {
+  try {
+    using socket = kernel(family.route);
+    socket.send([request]);
+    return true;
+  } catch (error) {
+    if (isErrno(error, "EEXIST", "ESRCH", "ENETDOWN", "ENODEV", "EINVAL", "EACCES", "EOPNOTSUPP"))
+      return false;
+    throw error;
+  }
+}
