@@ -4,8 +4,8 @@ import { networkInterfaces } from "node:os";
 import type { Config } from "../config.ts";
 import { ProxyError } from "../errors.ts";
 import { parseCertificate, identityOf, type PeerCertificate } from "../identity/certificate.ts";
-import type { Credentials } from "../identity/source.ts";
-import { acceptableCredentials } from "../generation/own-credentials.ts";
+import { loadCredentials, type Credentials } from "../identity/source.ts";
+import { assertAcceptable } from "../generation/own-credentials.ts";
 import { formatIp, parseHost } from "../net/address.ts";
 import type { Policy } from "../policy/policy.ts";
 import { Rules } from "../policy/rules.ts";
@@ -26,7 +26,7 @@ export async function findCredentials(
     ];
   let credentials: Credentials;
   try {
-    credentials = await acceptableCredentials(config);
+    credentials = loadCredentials(config.credentials, now);
   } catch (error) {
     if (!(error instanceof ProxyError)) throw error;
     return [
@@ -35,13 +35,28 @@ export async function findCredentials(
   }
   const certificate = parseCertificate(credentials.certificate);
   return [
-    good("files", "they can be read, the key fits, and peers with this --ca-cert accept the chain"),
+    good("files", "they can be read, the key fits, the chain leads to a root in --ca-cert"),
     ...credentials.leftOut.map((text) => warning("left out", text, "Remove it, or correct it.")),
     purposeFinding(certificate, now),
+    await chainFinding(config, credentials),
     expiryFinding(certificate, now),
     identityFinding(certificate),
     ...peerFindings(certificate, policy),
   ];
+}
+
+/** As a start and a reload judge it: by a handshake with ourselves. */
+async function chainFinding(
+  config: CheckedCredentials,
+  credentials: Credentials,
+): Promise<Finding> {
+  try {
+    await assertAcceptable(config, credentials);
+    return good("chain", "a handshake with ourselves ends well in both roles");
+  } catch (error) {
+    if (!(error instanceof ProxyError)) throw error;
+    return bad("chain", error.message, "Have it issued again, so that peers accept it.");
+  }
 }
 
 /** A proxy is both: a server to those who come, a client to those it goes to. */

@@ -18,6 +18,15 @@ export async function acceptableCredentials(
   config: Pick<Config, "credentials" | "tlsVersionMin">,
 ): Promise<Credentials> {
   const credentials = loadCredentials(config.credentials, Date.now());
+  await assertAcceptable(config, credentials);
+  return credentials;
+}
+
+/** Rejects with CREDENTIALS_INVALID where peers would refuse them in either role. */
+export async function assertAcceptable(
+  config: Pick<Config, "credentials" | "tlsVersionMin">,
+  credentials: Credentials,
+): Promise<void> {
   const { tlsVersionMin } = config;
   const handshake = shakeHandsWithOurselves({
     terminating: terminatingOptions(credentials, tlsVersionMin, 0),
@@ -29,7 +38,6 @@ export async function acceptableCredentials(
     throw namingFiles(config.credentials, error);
   });
   assertAccepted(config, credentials, result);
-  return credentials;
 }
 
 function assertAccepted(

@@ -113,7 +113,8 @@ export class Reloading {
       kept: (reason) => {
         this.#counts.credential("kept");
         const { notAfter } = this.generation.credentials;
-        const text = `the old ones stay in use, ${remainingText(notAfter - Date.now())}: ${reason}`;
+        const left = remainingText(notAfter - Date.now());
+        const text = `the old ones stay in use: ${reason}. They are valid ${left}`;
         this.#log.write("W", "credentials", text);
       },
     });

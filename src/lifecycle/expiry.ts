@@ -31,9 +31,9 @@ export function watchExpiry(validity: () => Validity, warn: (of: Validity) => vo
   };
 }
 
-/** "for 3 d 4 h more", "and have expired": the largest unit that counts and the next one. */
+/** "for 3 d 4 h more", "no longer": the largest unit that counts and the next one. */
 export function remainingText(milliseconds: number): string {
-  if (milliseconds <= 0) return "and have expired";
+  if (milliseconds <= 0) return "no longer";
   let left = Math.ceil(milliseconds / 1000);
   const counts = units.map(([name, seconds]) => {
     const count = Math.floor(left / seconds);

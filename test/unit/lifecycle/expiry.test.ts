@@ -27,7 +27,7 @@ test.each([
   [86_400_000 + 59_000, "for 1 d more"],
   [61_000, "for 1 min 1 s more"],
   [1, "for 1 s more"],
-  [0, "and have expired"],
+  [0, "no longer"],
 ])("what is left of %d ms is told as %p", (milliseconds, text) => {
   expect(remainingText(milliseconds)).toBe(text);
 });
