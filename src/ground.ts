@@ -110,8 +110,8 @@ export function settling(
   };
 }
 
-/** Trial connections, now that the rules stand and the sockets listen. */
-function reportDiversion(
+/** Trial connections, once the rules stand and the sockets listen; again when the rules were written again. */
+export function reportDiversion(
   rules: Installed,
   fixed: Fixed,
   { generation, log }: { readonly generation: Generation; readonly log: Log },

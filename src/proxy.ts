@@ -5,7 +5,13 @@ import type { Ledger } from "./accounting/ledger.ts";
 import { Metrics } from "./accounting/metrics.ts";
 import { measureProcess } from "./accounting/process-metrics.ts";
 import { serveStatus } from "./admin/server.ts";
-import { descriptorReserve, type Config, type Interception, type Limits } from "./config.ts";
+import {
+  descriptorReserve,
+  type Config,
+  type Fixed,
+  type Interception,
+  type Limits,
+} from "./config.ts";
 import { makeContext, type Context } from "./context.ts";
 import { ProxyError } from "./errors.ts";
 import { isDiverted } from "./generation/becomes-diverted.ts";
@@ -14,6 +20,7 @@ import { Reloading } from "./generation/reloading.ts";
 import {
   openSockets,
   giveUpPrivileges,
+  reportDiversion,
   settling,
   standingRules,
   type Rules,
@@ -105,7 +112,7 @@ export function startProxy(config: Config, log: Log, { handed, credentials }: Gi
     if (rules.isOurs) rules.remove();
   });
   state.watchPreexisting(handed === null ? settle(rules) : unpackTuples(handed.preexisting));
-  const keeper = keepRules(ground, { log, metrics, ledger }, () =>
+  const keeper = keepRules(ground, { log, metrics, ledger, generation, fixed: config.fixed }, () =>
     isDiverted(generation.rules, config.fixed, listeningPorts()),
   );
   const { watch } = keeper;
@@ -249,14 +256,18 @@ function startStatus(
   return server.stop;
 }
 
+type Keeping = {
+  readonly log: Log;
+  readonly metrics: Metrics;
+  readonly ledger: Ledger;
+  readonly generation: Generation;
+  readonly fixed: Fixed;
+};
+
 /** Throws SystemCallError. `clear` tells the connections that are not to be in clear. */
 function keepRules(
   { rules, senses }: Rules,
-  {
-    log,
-    metrics,
-    ledger,
-  }: { readonly log: Log; readonly metrics: Metrics; readonly ledger: Ledger },
+  { log, metrics, ledger, generation, fixed }: Keeping,
   clear: () => (tuple: Tuple) => boolean,
 ): RuleKeeper {
   const keeper = new RuleKeeper(rules, senses, {
@@ -278,6 +289,8 @@ function keepRules(
       log.write("I", "rules", text + too, { reset_clear: ended });
       if (refusal !== null)
         log.write("W", "rules", `connections that had begun in clear are not reset: ${refusal}`);
+      // Whoever has changed ours may have changed others', and taken away the table that veils from these.
+      reportDiversion(rules, fixed, { generation, log });
     },
     failed: (reason) => {
       log.write("E", "rules", `they cannot be written anew: ${reason}`);

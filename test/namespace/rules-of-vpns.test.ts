@@ -201,3 +201,15 @@ test("what a check left that was killed goes with the next one", async () => {
   await mesh.a.run([...executable(), "check", "--trial"]);
   expect(await kernelState(mesh.a)).toBe(clean);
 });
+
+test("rules that are written again after a flush find the VPN's rules again", async () => {
+  const mesh = Mesh.create();
+  await guard(mesh.a);
+  await mesh.startProxies("--privileges", "kept");
+  const rules = (await mesh.a.run(["nft", "list", "table", "inet", "vpn"])).stdout;
+  await nft(mesh.a, `flush ruleset\n${rules}`);
+  await mesh.proxies[0]?.says(/written anew.*\n[^]*works all the same/);
+  const { server } = await mesh.connection(mesh.b.address4, mesh.a, "hello");
+  expect((await server.received(5)).text).toBe("hello");
+  expect(server.peer).toContain(mesh.a.address4);
+});

@@ -24,6 +24,6 @@ export async function externalRules(
   return ["--rules", "external"];
 }
 
-const wantsItsOwn = /^--(policy|privileges|rules|confirm|remove-rules-on-exit|host)\b/;
+const wantsItsOwn = /^--(policy|privileges|preexisting|rules|confirm|remove-rules-on-exit|host)\b/;
 const isOfRules =
   /^--(mesh-cidr|exclude-[a-z-]+|(in|out)bound-port|api-server|probe[a-z-]*|only-[ug]id|mark|(tcp|tls|inspect)-port|status-address)\b/;
