@@ -1,6 +1,7 @@
 /** Other people's rules that see the same packets: named, because ours cannot know what they mean. */
 import { legacyTables } from "../intercept/legacy-tables.ts";
 import type { Plan } from "../intercept/plan.ts";
+import { traceTable, veilTable } from "../intercept/veil.ts";
 import * as nftables from "../netlink/nftables.ts";
 import * as route from "../netlink/route.ts";
 import { family, isErrno, kernel } from "../netlink/socket.ts";
@@ -17,11 +18,12 @@ export function findNeighbours(plan: Plan): readonly Finding[] {
 function tablesFinding(plan: Plan): Finding {
   const title = "nftables of others";
   try {
+    const ours = new Set([plan.table, veilTable, traceTable].map((table) => `inet ${table}`));
     using socket = kernel(family.netfilter);
     const chains = socket
       .exchange([nftables.listChains()])
       .map(({ payload }) => nftables.readChain(payload))
-      .filter((chain) => chain !== null && chain.table !== plan.table);
+      .filter((chain) => chain !== null && !ours.has(chain.table));
     if (chains.length === 0) return good(title, "none");
     const text = chains.map((chain) => (chain === null ? "" : chainText(chain)));
     const drastic = chains.some((chain) => chain?.type === "nat" || chain?.policy === "drop");

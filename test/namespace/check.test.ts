@@ -114,3 +114,25 @@ test("lo down is bad; others' rules are named, and warned of where they rewrite 
   await pod.run(["ip", "link", "set", "lo", "down"]);
   expect((await check(pod, [])).levelOf("interface lo")).toBe("bad");
 });
+
+test("beside a proxy the proxy's own rules are not others'", async () => {
+  const pod = mesh.extraPod();
+  const options = ["--host", "--mesh-cidr", "10.77.0.0/24", "--inbound-port", "8080"];
+  await mesh.proxy(pod, options);
+  const { report } = await check(pod, [...flagsOf(mesh.credentials(pod)), ...options]);
+  const others = report.findings.filter(({ title }) => title === "nftables of others");
+  expect(others).toEqual([expect.objectContaining({ level: "good", detail: "none" })]);
+});
+
+test("where applications are given all ports, or users decide, it warns of what applications see", async () => {
+  const pod = mesh.extraPod();
+  await pod.run(["sysctl", "-qw", "net.ipv4.ip_local_port_range=1024 65535"]);
+  const flags = [...flagsOf(mesh.credentials(pod)), "--exclude-uid", "4242"];
+  const { levelOf } = await check(pod, flags);
+  expect(levelOf("ports for connections to peers")).toBe("warning");
+  expect(levelOf("source addresses")).toBe("warning");
+  const proxy = await pod.proxy(flags);
+  await proxy.says(/W\S+ .*applications that listen on all addresses see 169\.254\.77\.1/);
+  await pod.run(["sysctl", "-qw", "net.ipv4.ip_local_port_range=32768 60999"]);
+  expect((await check(pod, flags)).levelOf("ports for connections to peers")).toBe("good");
+});
