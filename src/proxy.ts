@@ -295,6 +295,9 @@ function keepRules(
     failed: (reason) => {
       log.write("E", "rules", `they cannot be written anew: ${reason}`);
     },
+    leftOut: (devices) => {
+      log.write("W", "rules", `sockets bound to ${devices} (SO_BINDTODEVICE) ${notCarried}`);
+    },
   });
   const help = "times that others had changed the rules and they were written anew";
   metrics.total("rules_repairs_total", help, () => keeper.repairs);
@@ -378,4 +381,6 @@ const reservingShare = 8;
 const renew = "renew it, the proxy reads it by itself";
 const rulesChanged =
   "the rules are no longer as they were written (nft list table inet tls-tproxy; ip rule)";
+const notCarried =
+  "connect to nobody in the mesh: the interface has come up since the proxy gave up its privileges, restart it";
 const restart = "restart the proxy, which writes them anew";

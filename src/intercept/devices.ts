@@ -3,6 +3,8 @@
  * local route by it leads to `lo` as well, and the kernel takes answers there for ones that came by the interface
  * (net/ipv4/route.c, ip_route_output_key_hash_rcu).
  */
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+
 import * as route from "../netlink/route.ts";
 import { family, isErrno, type Kernel, type Request } from "../netlink/socket.ts";
 import type { Message } from "../netlink/wire.ts";
@@ -11,18 +13,47 @@ import { families } from "./steps.ts";
 
 /** Adds those that are missing, for interfaces that have an address; returns what takes them away again. Throws SystemCallError. */
 export function followDevices(kernel: Kernel, plan: Plan): () => void {
-  const added: route.DeviceRoute[] = [];
-  for (const of of families) {
-    const known = new Set(routesOf(kernel, plan, of).map(({ device }) => device));
-    for (const device of devicesOf(kernel, of)) {
-      if (known.has(device)) continue;
-      const entry = { family: of, table: plan.routing.table, device };
-      if (asked(kernel, route.addDeviceDefault(entry))) added.push(entry);
-    }
-  }
+  const added = missing(kernel, plan).filter((entry) =>
+    asked(kernel, route.addDeviceDefault(entry)),
+  );
   return () => {
     for (const entry of added) asked(kernel, route.deleteDeviceDefault(entry));
   };
+}
+
+/** Names of interfaces without such a route: sockets that are bound to them are not carried. Throws SystemCallError. */
+export function devicesLeftOut(kernel: Kernel, plan: Plan): readonly string[] {
+  const indices = new Set(missing(kernel, plan).map(({ device }) => device));
+  return indices.size === 0 ? [] : namesOf(indices);
+}
+
+function missing(kernel: Kernel, plan: Plan): readonly route.DeviceRoute[] {
+  const { table } = plan.routing;
+  return families.flatMap((of) => {
+    const known = new Set(routesOf(kernel, plan, of).map(({ device }) => device));
+    const devices = [...devicesOf(kernel, of)].filter((device) => !known.has(device));
+    return devices.map((device) => ({ family: of, table, device }));
+  });
+}
+
+/** As /sys has them; without it by their numbers. */
+function namesOf(indices: ReadonlySet<number>): readonly string[] {
+  const names = new Map(
+    namesKnown().map((name) => [Number(readOrEmpty(`${interfaces}/${name}/ifindex`)), name]),
+  );
+  return [...indices].map((index) => names.get(index) ?? `interface ${index}`);
+}
+
+function namesKnown(): readonly string[] {
+  return existsSync(interfaces) ? readdirSync(interfaces) : [];
+}
+
+function readOrEmpty(path: string): string {
+  try {
+    return readFileSync(path, "latin1");
+  } catch {
+    return ""; // It has gone meanwhile.
+  }
 }
 
 /** Takes all of them away. Throws SystemCallError. */
@@ -75,3 +106,5 @@ function asked(kernel: Kernel, request: Request): boolean {
     throw error;
   }
 }
+
+const interfaces = "/sys/class/net";

@@ -2,6 +2,8 @@
 import { ProxyError } from "../errors.ts";
 import { readChanges } from "../netlink/nftables.ts";
 import { monitorRules, type Handed, type Subject } from "../netlink/monitor.ts";
+import { kernel } from "../netlink/socket.ts";
+import { devicesLeftOut } from "./devices.ts";
 import type { Installed } from "./install.ts";
 import { planOf, type Plan } from "./plan.ts";
 import { fleetingSets } from "./sets.ts";
@@ -23,7 +25,7 @@ export function distantRules(interception: Interception, why: string): Installed
     hold: refuse,
     change: refuse,
     repair: refuse,
-    followDevices: () => undefined,
+    followDevices: () => devicesLeftOut(kernel, plan),
     close: refuse,
     remove: refuse,
   };

@@ -48,8 +48,11 @@ export type Installed = {
    * known. Throws START_FAILED.
    */
   readonly repair: () => Connections;
-  /** Interfaces that have come meanwhile have their routes as well: devices.ts. Throws SystemCallError. */
-  readonly followDevices: () => void;
+  /**
+   * Interfaces that have come meanwhile have their routes as well (devices.ts); returns those that cannot be given one.
+   * Throws SystemCallError.
+   */
+  readonly followDevices: () => readonly string[];
   /** Leaves rules that reset what they divert: `closedOf`. Throws START_FAILED; then the rules are as before. */
   readonly close: () => void;
   /** As `remove`. */
@@ -96,6 +99,7 @@ export function install(interception: Interception, kernel: Kernel = ours): Inst
     repair: () => rewrite(kernel, now.plan),
     followDevices: () => {
       followDevices(kernel, now.plan);
+      return [];
     },
     close: () => {
       replaceTable(kernel, closedOf(now.interception));

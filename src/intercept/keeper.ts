@@ -13,6 +13,8 @@ export type Reports = {
   readonly repaired: (kept: Connections) => void;
   /** They cannot be; it is tried again. */
   readonly failed: (reason: string) => void;
+  /** Interfaces that have come, and may not be given a route: devices.ts. */
+  readonly leftOut: (devices: string) => void;
 };
 
 export class RuleKeeper {
@@ -23,6 +25,8 @@ export class RuleKeeper {
   #last = -Infinity;
   #next: Deadline | null = null;
   #following: Deadline | null = null;
+  /** Those that are left out. */
+  #devices = "";
 
   /** Begins right after the rules were written. Throws SystemCallError. */
   constructor(rules: Installed, senses: Senses, reports: Reports) {
@@ -50,7 +54,6 @@ export class RuleKeeper {
 
   /** An interface that comes up brings routes of its own. */
   #alsoFollowing(notice: Notice): Notice {
-    if (!this.#rules.isOurs) return notice;
     return (subject, bytes) => {
       if (subject === "routes") this.#followSoon();
       notice(subject, bytes);
@@ -61,12 +64,17 @@ export class RuleKeeper {
     this.#following ??= new Deadline(followMs, () => {
       this.#following = null;
       try {
-        this.#rules.followDevices();
+        this.#leftOut(this.#rules.followDevices().join(", "));
       } catch (error) {
         if (!(error instanceof ProxyError)) throw error;
         this.#reports.failed(error.message);
       }
     });
+  }
+
+  #leftOut(devices: string): void {
+    if (devices !== "" && devices !== this.#devices) this.#reports.leftOut(devices);
+    this.#devices = devices;
   }
 
   #changed(): void {

@@ -57,6 +57,18 @@ test("an interface that comes later, and one that was down, are known where priv
     expect(await askOdd(mesh.a, at(mesh.b, 4), "6f", boundTo(device))).toBe("6f");
 });
 
+test("where privileges are dropped the log names an interface that comes later", async () => {
+  const mesh = Mesh.create();
+  const proxy = await mesh.proxy(mesh.a, ["--privileges", "dropped"]);
+  for (const command of [
+    "ip link add later type veth peer name other",
+    "ip addr add 10.77.0.101/32 dev later",
+    "ip link set later up",
+  ])
+    await mesh.a.run(command.split(" "));
+  await proxy.says(/W\S+ .*rules\] sockets bound to later \(SO_BINDTODEVICE\) connect to nobody/);
+});
+
 test("the rules leave no route behind, and rules of others do not count it as a change", async () => {
   const mesh = Mesh.create();
   const before = await kernelState(mesh.a);

@@ -2,7 +2,7 @@
 import { expect, test } from "bun:test";
 
 import { Mesh } from "../support/mesh.ts";
-import { askOdd, inline, serveOdd } from "../support/odd-sockets.ts";
+import { askOdd, inline, serveOdd, urgent } from "../support/odd-sockets.ts";
 import { PolicyFile } from "../support/policy.ts";
 
 const mesh = Mesh.create();
@@ -27,6 +27,12 @@ test("the first byte, and the last one, may be urgent", async () => {
   expect(await askOdd(mesh.a, to(mesh.b.address4, 9000), "!61,62")).toBe("6162");
   expect(await askOdd(mesh.a, to(mesh.b.address4, 9000), "61,!62")).toBe("6162");
   expect(await askOdd(mesh.c, to(mesh.b.address4, 9001), "!61,62")).toBe("6162");
+});
+
+test("a server's urgent answer comes whole", async () => {
+  await serveOdd(mesh.b, { host: "::", port: 9002 }, inline, urgent);
+  expect(await askOdd(mesh.a, to(mesh.b.address4, 9002), "6162", inline)).toBe("6162");
+  expect(await askOdd(mesh.a, to(mesh.b.address6, 9002), "6162", inline)).toBe("6162");
 });
 
 function to(host: string, port: number): { readonly host: string; readonly port: number } {

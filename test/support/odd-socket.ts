@@ -2,8 +2,8 @@
  * An application whose sockets have options that Bun's own cannot have, by calls of libc that block:
  * `odd-socket.ts serve HOST PORT OPTIONS` answers each client with what it has heard until its end, as hex;
  * `odd-socket.ts ask HOST PORT OPTIONS SAYS` says it and writes the answer, or "refused", or "silent".
- * OPTIONS: "level:name:number" or "level:name=text", separated by commas, and "port=" for its own. SAYS: hex, an
- * urgent part with "!" before it.
+ * OPTIONS: "level:name:number" or "level:name=text", separated by commas; "port=" for its own; "urgent" for a server
+ * whose answer's last byte is. SAYS: hex, an urgent part with "!" before it.
  */
 import { dlopen, ptr } from "bun:ffi";
 
@@ -36,7 +36,9 @@ async function serve(): Promise<void> {
   await Bun.sleep(0);
   for (;;) {
     const fd = must(libc.accept(listening, null, null));
-    say(fd, Buffer.from(heard(fd).toString("hex")), 0);
+    const answer = Buffer.from(heard(fd).toString("hex"));
+    if (options.includes("urgent")) say(fd, answer, msgOob);
+    else say(fd, answer, 0);
     libc.close(fd);
   }
 }

@@ -3,6 +3,8 @@ import type { Pod, Running } from "./pods.ts";
 
 /** socket(7), ip(7), ipv6(7) as numbers: "level:name", what follows is the value. */
 export const inline = "1:10:1";
+/** Of a server: the answer's last byte is urgent. */
+export const urgent = "urgent";
 export const boundTo = (device: string): string => `1:25=${device}`;
 export const marked = (mark: number): string => `1:36:${mark}`;
 /** Sends as a neighbour and hears nobody else: RFC 5082. */
