@@ -42,6 +42,26 @@ function tlsOptions(credentials: Credentials, versionMin: Version): TLSOptions {
     cert: credentials.certificatePem,
     key: credentials.keyPem,
     ca: credentials.trustBundlePem,
-    minVersion: versionMin === "1.3" ? 0x03_04 : 0x03_03,
+    ...(versionMin === "1.3" ? { minVersion: 0x03_04 } : { minVersion: 0x03_03, ...strongIn12 }),
   };
 }
+
+/**
+ * TLS 1.2 with an ephemeral key and an AEAD cipher only, as 1.3 has them (RFC 9325, 4.2), and no handshake that is signed with
+ * SHA-1 (RFC 9155). By default the library takes RSA key exchange, CBC and SHA-1.
+ */
+const strongIn12 = {
+  ciphers: "ECDHE+AESGCM:ECDHE+CHACHA20",
+  sigalgs: [
+    "ecdsa_secp256r1_sha256",
+    "rsa_pss_rsae_sha256",
+    "rsa_pkcs1_sha256",
+    "ecdsa_secp384r1_sha384",
+    "rsa_pss_rsae_sha384",
+    "rsa_pkcs1_sha384",
+    "ecdsa_secp521r1_sha512",
+    "rsa_pss_rsae_sha512",
+    "rsa_pkcs1_sha512",
+    "ed25519",
+  ].join(":"),
+};

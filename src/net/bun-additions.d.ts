@@ -5,7 +5,14 @@ declare module "bun" {
   interface Socket<Data> {
     /** -1 once closed. */
     readonly fd: number;
+    /** `abbreviated` false: with the certificates above it, as the peer has sent them (the documentation says true). */
+    getPeerCertificate(abbreviated: boolean): CertificateLink | undefined;
   }
+
+  type CertificateLink = {
+    readonly raw?: Uint8Array;
+    readonly issuerCertificate?: CertificateLink;
+  };
 
   interface SocketHandler<Data> {
     /** Of a TLS client: a session ticket for `setSession` has come (RFC 8446, 4.6.1). */
@@ -24,6 +31,8 @@ declare module "bun" {
   interface TLSOptions {
     /** Wire form: 0x0303 is TLS 1.2, 0x0304 TLS 1.3. */
     minVersion?: number;
+    /** Signatures that are asked for and taken in a handshake, as OpenSSL names them, the first one preferred. */
+    sigalgs?: string;
   }
 
   /** Adopts a bound, listening socket, with TLS too. */
