@@ -15,6 +15,7 @@ import {
 import { invalid, type Named } from "./credentials-error.ts";
 import { assertUsable, fits, keysOf, type FileKey } from "./key-file.ts";
 import { pemOf } from "./pem.ts";
+import { weakLink, weaknessOf } from "./strength.ts";
 
 /** PEM texts that were parsed and fit together. */
 export type Credentials = {
@@ -53,13 +54,16 @@ export function loadCredentials(files: CredentialFiles, now: number): Credential
   return {
     certificatePem: pemsOf(chain),
     keyPem: ownKey.pem,
-    trustBundlePem: pemsOf(certificatesFrom(bundle)),
+    trustBundlePem: pemsOf(certificatesFrom(bundle).filter(isStrong)),
     ...leafFacts(certificate, own.certificate),
     doubt: chainDoubt({ certificate, trustBundle }, chain, certificatesFrom(bundle), now),
     leftOut: [
       ...found.leftOut,
       ...strangers.map((one) => strangerText(certificate, one)),
       ...bundle.leftOut,
+      ...certificatesFrom(bundle)
+        .filter((one) => !isStrong(one))
+        .map((one) => weakText(trustBundle, one)),
     ],
   };
 }
@@ -114,8 +118,12 @@ function chainDoubt(
   bundle: readonly X509Certificate[],
   now: number,
 ): ChainFault | null {
-  const path = pathOf(chain, bundle, now);
-  if (path.isWhole) return chainFault(path, now);
+  const path = pathOf(chain, bundle.filter(isStrong), now);
+  const weakness = weakLink(path.certificates.map(({ raw }) => raw));
+  if (path.isWhole && weakness === null) return chainFault(path, now);
+  const other = path.isWhole ? path : pathOf(chain, bundle, now);
+  const weak = weakLink(other.certificates.map(({ raw }) => raw));
+  if (other.isWhole && weak !== null) throw invalid(certificate, `${weak}: peers refuse it`);
   const roots = bundle.filter(isSelfSigned);
   const why = unrootedText(path, bundle, { roots, bundlePath: trustBundle.path });
   const text = `it does not lead to a self-signed authority in ${trustBundle.path} (--ca-cert): ${why}`;
@@ -128,6 +136,16 @@ function certificatesFrom({ all }: Certificates): readonly X509Certificate[] {
 
 function pemsOf(all: readonly X509Certificate[]): string {
   return all.map(({ raw }) => pemOf("CERTIFICATE", raw)).join("\n");
+}
+
+/** What it vouches for could be forged: it is not given to the TLS library, which would take it. */
+function isStrong(certificate: X509Certificate): boolean {
+  return weaknessOf(certificate, isSelfSigned) === null;
+}
+
+function weakText({ option, path }: Named, certificate: X509Certificate): string {
+  const weakness = weaknessOf(certificate, isSelfSigned) ?? "";
+  return `${option} ${path}: ${subjectOf(certificate)} is not trusted: it has ${weakness}`;
 }
 
 function strangerText({ option, path }: Named, certificate: X509Certificate): string {

@@ -1,7 +1,10 @@
 /** From a socket whose handshake is over to a verdict on who is at its other end. */
+import type { CertificateLink } from "bun";
+
 import { ProxyError } from "../errors.ts";
 import { CertificateCache } from "../identity/certificate-cache.ts";
 import type { PeerCertificate } from "../identity/certificate.ts";
+import { weakLink } from "../identity/strength.ts";
 import type { Stream } from "../net/stream.ts";
 import type { Expectation } from "../policy/authorize.ts";
 import { untrusted, verifyPeer, type PeerVerdict } from "./verify.ts";
@@ -20,7 +23,34 @@ export function judgePeer(
   const certificate = certificateOf(raw);
   if (certificate instanceof ProxyError)
     return { kind: "refuse", reason: "malformed-certificate", detail: certificate.message };
-  return verifyPeer({ role, handshakeError, certificate, expect, now: Date.now() });
+  const verdict = verifyPeer({ role, handshakeError, certificate, expect, now: Date.now() });
+  if (verdict.kind === "refuse" || certificate === null) return verdict;
+  const weakness = weaknessOf(stream, certificate);
+  if (weakness === null) return verdict;
+  return { kind: "refuse", reason: "untrusted-chain", detail: weakness };
+}
+
+/**
+ * The TLS library takes short keys and SHA-1 within a chain. A leaf that has come with a strong chain once is not looked at
+ * again: its issuer's key is as good behind any other.
+ */
+function weaknessOf(stream: Stream, certificate: PeerCertificate): string | null {
+  if (strong.has(certificate)) return null;
+  const weakness = weakLink(chainOf(stream));
+  if (weakness === null) strong.add(certificate);
+  return weakness;
+}
+
+/** As the peer has sent it, the leaf first. */
+function chainOf(stream: Stream): readonly Uint8Array[] {
+  const chain: Uint8Array[] = [];
+  let certificate = stream.socket?.getPeerCertificate(false);
+  while (certificate?.raw !== undefined && chain.length < chainMax) {
+    chain.push(certificate.raw);
+    const issuer: CertificateLink | undefined = certificate.issuerCertificate;
+    certificate = issuer === certificate ? undefined : issuer;
+  }
+  return chain;
 }
 
 /** Null without a certificate; a ProxyError for one that cannot be read, which is the peer's mistake. */
@@ -34,5 +64,8 @@ function certificateOf(raw: Buffer | undefined): PeerCertificate | ProxyError | 
   }
 }
 
+/** The TLS library takes no longer ones. */
+const chainMax = 128;
+const strong = new WeakSet<PeerCertificate>();
 const strangerBytesMax = 16_384;
 const known = new CertificateCache();
