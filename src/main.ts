@@ -2,6 +2,7 @@
 import { CommanderError } from "commander";
 
 import { normalizeArguments } from "./cli/arguments.ts";
+import { takeOutForeign } from "./cli/environment.ts";
 import { makeProgram } from "./cli/program.ts";
 import { ProxyError } from "./errors.ts";
 import { escapeLines } from "./log/escape.ts";
@@ -11,7 +12,7 @@ process.exit(await exitCode());
 /** 0 for a good end, 1 for a failure, 2 for a mistake on the command line; throws on a bug. */
 async function exitCode(): Promise<number> {
   try {
-    forgetEmptySettings();
+    takeOutForeign(process.env);
     const args = normalizeArguments(process.argv.slice(2));
     await makeProgram().parseAsync(args, { from: "user" });
     return Number(process.exitCode ?? 0);
@@ -21,10 +22,4 @@ async function exitCode(): Promise<number> {
     process.stderr.write(`tls-tproxy: ${escapeLines(error.message)}\n`);
     return error.code === "USAGE" ? 2 : 1;
   }
-}
-
-/** `TPROXY_EXCLUDE_CIDR=` is how a template writes that there is none: the default holds. */
-function forgetEmptySettings(): void {
-  for (const [name, value] of Object.entries(process.env))
-    if (name.startsWith("TPROXY_") && value === "") Reflect.deleteProperty(process.env, name);
 }

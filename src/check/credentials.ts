@@ -7,6 +7,7 @@ import { parseCertificate, identityOf, type PeerCertificate } from "../identity/
 import { loadCredentials, type Credentials } from "../identity/source.ts";
 import { assertAcceptable } from "../generation/own-credentials.ts";
 import { formatIp, parseHost } from "../net/address.ts";
+import { foreignPatterns } from "../policy/consistency.ts";
 import type { Policy } from "../policy/policy.ts";
 import { Rules } from "../policy/rules.ts";
 import { verifyPeer } from "../tls/verify.ts";
@@ -96,13 +97,23 @@ function peerFindings(certificate: PeerCertificate, policy: Policy): readonly Fi
   try {
     const rules = new Rules(policy, identityOf(certificate).spiffeId);
     if (rules.verification === "ip") return addressFindings(certificate);
-    return [good("trust domain", rules.trustDomain ?? "")];
+    return [trustDomainFinding(policy, rules.trustDomain ?? "")];
   } catch (error) {
     if (!(error instanceof ProxyError)) throw error;
     return [
       bad("trust domain", error.message, "Say --trust-domain, or have it issued with a SPIFFE ID."),
     ];
   }
+}
+
+/** One that nobody wrote follows from the certificate: identities of another one may be meant, or a mistake. */
+function trustDomainFinding(policy: Policy, trustDomain: string): Finding {
+  const foreign = foreignPatterns(policy, trustDomain).map(({ pattern }) => pattern.text);
+  if (foreign.length === 0) return good("trust domain", trustDomain);
+  const text = `${trustDomain}, by the certificate; allow names others: ${[...new Set(foreign)].join(", ")}`;
+  const remedy =
+    "If these are peers of a federated trust domain, --ca-cert needs its CA; else correct them.";
+  return warning("trust domain", text, remedy);
 }
 
 /** Peers reach this machine by an address, and the certificate has to name it. */

@@ -47,6 +47,7 @@ import {
   type PreexistingFlags,
 } from "./options.ts";
 import { findCredentials, fixedOf, policySourceOf, preexistingOf } from "./configuration.ts";
+import { knownSettings } from "./environment.ts";
 import { notesOf } from "./notes.ts";
 import { addProbeOptions } from "./probes.ts";
 import { selfCommand } from "./self.ts";
@@ -124,7 +125,10 @@ async function sectionsOf(flags: CheckFlags, command: Command): Promise<readonly
   const { policy, finding } = policyFinding(source);
   const mode = preexistingOf(flags, source.care !== null, "own");
   const fixed = fixedOf(flags, process.env);
-  const notes = notesOf(source, fixed, process.env);
+  const notes = notesOf(source, fixed, {
+    environment: process.env,
+    known: knownSettings(command.parent ?? command),
+  });
   const { statusAddress, connections: connectionsMax } = flags;
   const wirePorts = flags.wirePorts ?? null;
   const wanted: Wanted = { fixed, statusAddress, connectionsMax, wirePorts };

@@ -16,7 +16,7 @@ import { describeLayouts, findCredentialFiles, workloadDirectory } from "../iden
 import { isInitialNetworkNamespace } from "../intercept/host.ts";
 import { distinctSockets, type SocketAddress } from "../net/address.ts";
 import { ownAddresses } from "../net/own-addresses.ts";
-import type { Ports } from "../net/ports.ts";
+import { commonPorts, formatPorts, type Ports } from "../net/ports.ts";
 import type { HostCare } from "../policy/care.ts";
 import type { DnsTcp, Policy, PortRule, SourceMode, Sourced } from "../policy/policy.ts";
 import { layered } from "../policy/port-rules.ts";
@@ -102,6 +102,7 @@ export function policySourceOf(
   environment: Environment,
   confirmed: boolean,
 ): PolicySource {
+  assertApart(flags);
   const host = flags.host ?? isInitialNetworkNamespace();
   return {
     file: flags.policy ?? null,
@@ -110,6 +111,28 @@ export function policySourceOf(
     ownAddresses,
     resolvConf: "/etc/resolv.conf",
   };
+}
+
+/** Throws USAGE for what one option names and another one excludes. */
+function assertApart(flags: InterceptionFlags): void {
+  const { inboundPort = [], excludeInboundPort = [] } = flags;
+  const port = inboundPort === "none" ? null : commonPorts(inboundPort, excludeInboundPort);
+  const faults = [
+    [port === null ? null : formatPorts(port), "port", "inbound-port"],
+    [commonOf(flags.onlyUid, flags.excludeUid), "user", "uid"],
+    [commonOf(flags.onlyGid, flags.excludeGid), "group", "gid"],
+  ] as const;
+  const fault = faults.find(([common]) => common !== null);
+  if (fault === undefined) return;
+  const [common, what, name] = fault;
+  const only = name === "inbound-port" ? "--inbound-port" : `--only-${name}`;
+  const text = `${only} and --exclude-${name} both name ${what} ${common}: leave it out of one of the two`;
+  throw new ProxyError("USAGE", text);
+}
+
+function commonOf(a: readonly number[] = [], b: readonly number[] = []): string | null {
+  const common = a.find((one) => b.includes(one));
+  return common === undefined ? null : String(common);
 }
 
 function careOf(flags: InterceptionFlags, environment: Environment, confirmed: boolean): HostCare {
@@ -232,6 +255,11 @@ function credentialsOf(flags: CredentialFlags): FoundCredentials {
 /** Three files by name, else those of a directory; null without any. Throws ProxyError (USAGE) for half of them. */
 export function findCredentials(flags: CredentialFlags): FoundCredentials | null {
   const { cert, key, caCert, credentials } = flags;
+  if (credentials !== undefined && (cert ?? key ?? caCert) !== undefined) {
+    const text =
+      "--credentials does not go with --cert, --key and --ca-cert: give the directory or the files";
+    throw new ProxyError("USAGE", text);
+  }
   if (cert !== undefined && key !== undefined && caCert !== undefined) {
     const files = { certificate: cert, key, trustBundle: caCert };
     return { files, source: "--cert, --key, --ca-cert" };

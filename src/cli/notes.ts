@@ -5,6 +5,7 @@ import { judgedPolicy } from "../generation/policy-file.ts";
 import { coverageText, servicesText, uncovered } from "../policy/coverage.ts";
 import { isByOwner } from "../policy/interception.ts";
 import type { Policy } from "../policy/policy.ts";
+import { environmentNotes, type Environment } from "./environment.ts";
 import { namedApiServer, serviceAddress } from "./api-server.ts";
 
 export type Note = {
@@ -16,16 +17,21 @@ export type Note = {
   readonly remedy: string;
 };
 
-type Environment = Readonly<Record<string, string | undefined>>;
+export type Surroundings = {
+  readonly environment: Environment;
+  /** Names of all settings: environment.ts. */
+  readonly known: ReadonlySet<string>;
+};
 
 /** None of the policy where a start refuses it. */
 export function notesOf(
   source: PolicySource,
   fixed: Fixed,
-  environment: Environment,
+  { environment, known }: Surroundings,
 ): readonly Note[] {
   const policy = goodPolicy(source);
   return [
+    ...environmentNotes(environment, known),
     ...(policy === null
       ? []
       : [

@@ -253,10 +253,22 @@ export function addLimitOptions(command: Command): void {
 function addDuration(command: Command, name: string, about: string, value: number | null): void {
   const optional = mayBeNone.has(name);
   add(command, `${name} <duration>`, about, {
-    parse: optional ? values.durationOrNone : values.duration,
+    parse: values.durationOf(durationMsMin.get(name) ?? 1, optional),
     default: [value, values.formatDuration(value)],
   });
 }
+
+/** Shorter ones would end what is healthy. TCP counts its keep-alive in seconds. A drain may be none at all. */
+const durationMsMin = new Map([
+  ["--connect-timeout", 100],
+  ["--handshake-timeout", 100],
+  ["--linger", 100],
+  ["--idle-timeout", 100],
+  ["--tcp-keepalive", 1000],
+  ["--tcp-user-timeout", 100],
+  ["--connection-max-age", 1000],
+  ["--first-bytes-timeout", 10],
+]);
 
 const mayBeNone = new Set([
   "--idle-timeout",
@@ -286,7 +298,7 @@ export function addOtherOptions(command: Command): void {
     "--confirm <duration>",
     "take the rules away again unless tls-tproxy confirm is run",
     {
-      parse: values.duration,
+      parse: values.durationOf(100),
     },
   );
   add(command, "--log-format <form>", "text, or json with a field for everything", {

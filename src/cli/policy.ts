@@ -4,6 +4,8 @@ import { Option, type Command } from "commander";
 import { ProxyError } from "../errors.ts";
 import { loadPolicy, readPolicyFile } from "../generation/policy-file.ts";
 import { parsePolicy, type PolicyDocument } from "../policy/document.ts";
+import { assertConsistent } from "../policy/consistency.ts";
+import { effectivePolicy } from "../policy/effective.ts";
 import { printPolicy } from "../policy/print.ts";
 import { policySourceOf } from "./configuration.ts";
 import {
@@ -23,7 +25,7 @@ export function policyCommand(program: Command): void {
     "check a policy file, or show the policy that holds and where each rule is from",
   );
   command.addOption(
-    new Option("--check <file>", "say all mistakes of a file, and touch nothing")
+    new Option("--check <file>", "say all mistakes of a file (- is stdin), and touch nothing")
       .argParser(file)
       .conflicts("print"),
   );
@@ -39,8 +41,11 @@ export function policyCommand(program: Command): void {
 /** Throws USAGE, POLICY_INVALID. */
 function act(flags: Flags, command: Command): void {
   if (flags.check !== undefined) {
-    const document = parsePolicy(readPolicyFile(flags.check), flags.check);
-    process.stdout.write(`${escapeText(flags.check)}: good (${summary(document)})\n`);
+    const name = flags.check === "-" ? "standard input" : flags.check;
+    const document = parsePolicy(readPolicyFile(flags.check), name);
+    const { base } = policySourceOf(flags, command, process.env, false);
+    assertConsistent(effectivePolicy(base, document));
+    process.stdout.write(`${escapeText(name)}: good (${summary(document)})\n`);
   } else if (flags.print === true) {
     const source = policySourceOf(flags, command, process.env, false);
     process.stdout.write(printPolicy(loadPolicy(source)));

@@ -5,6 +5,7 @@ import { takeHandover, type Handover } from "../handover/handover.ts";
 import { EndSignals } from "../lifecycle/signals.ts";
 import { confirmed } from "../lifecycle/confirmation.ts";
 import { makeLog, type Log } from "../log/log.ts";
+import { ProxyError } from "../errors.ts";
 import type { Config } from "../config.ts";
 import { acceptableCredentials } from "../generation/own-credentials.ts";
 import { judgedPolicy } from "../generation/policy-file.ts";
@@ -20,6 +21,7 @@ import {
   addPreexistingOption,
   type RunFlags,
 } from "./options.ts";
+import { knownSettings } from "./environment.ts";
 import { notesOf, type Note } from "./notes.ts";
 import { addProbeOptions } from "./probes.ts";
 import { formatDuration } from "./values.ts";
@@ -35,8 +37,12 @@ export function runCommand(program: Command): void {
   addLimitOptions(program);
   addOtherOptions(program);
   program.action(async (flags: RunFlags) => {
+    if (flags.policy === "-") throw new ProxyError("USAGE", noStandardInput);
     const config = configOf(flags, program, process.env);
-    const notes = notesOf(config.policy, config.fixed, process.env);
+    const notes = notesOf(config.policy, config.fixed, {
+      environment: process.env,
+      known: knownSettings(program),
+    });
     await run(config, notes, config.privileges === "dropped" ? takeHandover() : null);
   });
 }
@@ -95,3 +101,6 @@ function serving(connections: number, { limits }: Config): string {
   const time = formatDuration(limits.drainMsMax);
   return `${connections} connections are served to their end, for ${time} at most; a second signal ends them`;
 }
+
+const noStandardInput =
+  "--policy -: a running proxy reads its policy again when the file changes, so it needs a file";

@@ -167,6 +167,15 @@ export function duration(text: string): number {
   throw new InvalidArgumentError("It must be a duration like 500ms, 10s, 5m or 1h.");
 }
 
+/** As `duration`, and not so short that it could never do what it is for. */
+export function durationOf(minMs: number, mayBeNone = false): (text: string) => number | null {
+  return (text) => {
+    const value = mayBeNone ? durationOrNone(text) : duration(text);
+    if (value === null || value >= minMs) return value;
+    throw new InvalidArgumentError(`It must be ${formatDuration(minMs)} or longer.`);
+  };
+}
+
 /** As `duration`; null for "none". */
 export function durationOrNone(text: string): number | null {
   if (text === "none") return null;

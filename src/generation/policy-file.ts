@@ -1,8 +1,11 @@
 /** The policy file, read. */
+import { readSync } from "node:fs";
+
 import type { PolicySource } from "../config.ts";
 import { ProxyError } from "../errors.ts";
 import { FileError, readRegularFile } from "../files.ts";
 import { assertCareful, assertReachable } from "../policy/care.ts";
+import { assertConsistent } from "../policy/consistency.ts";
 import { assertCovered } from "../policy/coverage.ts";
 import { parsePolicy } from "../policy/document.ts";
 import { effectivePolicy } from "../policy/effective.ts";
@@ -12,7 +15,12 @@ import type { Policy } from "../policy/policy.ts";
 /** The policy that holds: options, and the file over them. Throws POLICY_INVALID naming the file. */
 export function loadPolicy({ file, base, resolvConf }: PolicySource): Policy {
   const policy =
-    file === null ? base : effectivePolicy(base, parsePolicy(readPolicyFile(file), file));
+    file === null
+      ? base
+      : effectivePolicy(
+          base,
+          parsePolicy(readPolicyFile(file), file === "-" ? "standard input" : file),
+        );
   return withResolvers(policy, parseResolvers(readResolvConf(resolvConf)));
 }
 
@@ -32,6 +40,7 @@ function readResolvConf(path: string): string {
  */
 export function judgedPolicy(source: PolicySource, before: Policy | null): Policy {
   const policy = loadPolicy(source);
+  assertConsistent(policy);
   assertCareful(policy, source.care);
   assertReachable(policy, source.care, before);
   if (source.care === null) assertCovered(policy, source.ownAddresses());
@@ -40,12 +49,26 @@ export function judgedPolicy(source: PolicySource, before: Policy | null): Polic
 
 /** Throws POLICY_INVALID. */
 export function readPolicyFile(file: string): string {
+  if (file === "-") return readStandardInput();
   try {
     return readRegularFile(file, fileBytesMax).toString("utf8");
   } catch (error) {
     if (!(error instanceof FileError)) throw error;
     const text = `--policy ${file}: ${error.message}`;
     throw new ProxyError("POLICY_INVALID", text, { cause: error });
+  }
+}
+
+/** Of a pipe, to its end or to one byte too many. */
+function readStandardInput(): string {
+  const buffer = Buffer.alloc(fileBytesMax + 1);
+  let length = 0;
+  for (;;) {
+    const count = readSync(0, buffer, length, buffer.length - length, null);
+    length += count;
+    if (count === 0) return buffer.toString("utf8", 0, length);
+    if (length > fileBytesMax)
+      throw new ProxyError("POLICY_INVALID", `--policy -: more than ${fileBytesMax} bytes`);
   }
 }
 

@@ -29,6 +29,8 @@ export function spiffeIdOf({ trustDomain, namespace, serviceAccount }: SidecarOp
 
 function identityText({ serviceAccount }: SidecarOptions): string {
   return `serviceAccountName: ${scalar(serviceAccount)}
+# A Service named tproxy-… would set variables like TPROXY_TCP_PORT=tcp://…, which are settings here.
+enableServiceLinks: false
 # Time for the application's own end, then for the proxy's (--drain, 30s).
 terminationGracePeriodSeconds: 60
 `;

@@ -42,11 +42,7 @@ export function parsePolicy(text: string, file: string): PolicyDocument {
   const source: Source = { name, document, lines };
   assertYaml(source);
   const result = v.safeParse(policySchema, valueOf(source));
-  if (!result.success)
-    throw invalid(
-      name,
-      result.issues.slice(0, faultsMax).map((issue) => faultText(source, issue)),
-    );
+  if (!result.success) throw invalid(name, faultTexts(source, result.issues));
   assertDistinctRanges(source, result.output);
   assertNestedPorts(source, result.output);
   return { fields: result.output, originOf: (path) => `${name}:${lineOf(source, path)}` };
@@ -94,9 +90,26 @@ function valueOf({ name, document }: Source): unknown {
   }
 }
 
+/** In the order of lines, each once: a key that is no field is seen as such, and again as one that should not be there. */
+function faultTexts(source: Source, issues: readonly v.BaseIssue<unknown>[]): readonly string[] {
+  const found = issues.map((issue) => {
+    const path = pathOf(issue);
+    return { line: lineOf(source, path), path: path.join("\0"), text: faultText(source, issue) };
+  });
+  const distinct = new Map(found.toReversed().map((one) => [`${one.line} ${one.path}`, one]));
+  return [...distinct.values()]
+    .toReversed()
+    .toSorted((a, b) => a.line - b.line)
+    .map(({ text }) => text);
+}
+
+function pathOf(issue: v.BaseIssue<unknown>): Path {
+  return (issue.path ?? []).map(({ key }) => (typeof key === "number" ? key : String(key)));
+}
+
 /** "line 4, inbound.mode: strickt. Write strict, …" */
 function faultText(source: Source, issue: v.BaseIssue<unknown>): string {
-  const path = (issue.path ?? []).map(({ key }) => (typeof key === "number" ? key : String(key)));
+  const path = pathOf(issue);
   const where = `line ${lineOf(source, path)}, ${path.length === 0 ? "the whole" : pathText(path)}`;
   return `${where}: ${wrongText(issue)}${issue.message}`;
 }

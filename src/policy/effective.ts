@@ -1,8 +1,9 @@
 /** The policy that holds: the options' values, and over them, field by field, those of the file. Pure. */
+import { ProxyError } from "../errors.ts";
 import { parsePortRange, type Ports } from "../net/ports.ts";
 import type { PolicyDocument } from "./document.ts";
 import { layered } from "./port-rules.ts";
-import type { Policy, PortRule, Sourced } from "./policy.ts";
+import type { ExpectRule, Policy, PortRule, Sourced } from "./policy.ts";
 
 /** `base` is what options, environment and defaults say; without a file it is the policy. */
 export function effectivePolicy(base: Policy, document: PolicyDocument): Policy {
@@ -12,11 +13,15 @@ export function effectivePolicy(base: Policy, document: PolicyDocument): Policy 
     path: readonly string[],
     before: Sourced<T>,
   ): Sourced<T> => (value === undefined ? before : { value, origin: document.originOf(path) });
+  const scope = scopeOf(base, document);
   return {
     trustDomain: over<string | null>(top.trustDomain, ["trustDomain"], base.trustDomain),
     verify: over(top.verify, ["verify"], base.verify),
     inbound: {
-      mode: over(inbound?.mode, ["inbound", "mode"], base.inbound.mode),
+      mode:
+        scope === null
+          ? over(inbound?.mode, ["inbound", "mode"], base.inbound.mode)
+          : base.inbound.mode,
       allow: over<Policy["inbound"]["allow"]["value"]>(
         inbound?.allow,
         ["inbound", "allow"],
@@ -27,7 +32,7 @@ export function effectivePolicy(base: Policy, document: PolicyDocument): Policy 
         ["inbound", "preserveSource"],
         base.inbound.preserveSource,
       ),
-      ports: portsOf(base, document),
+      ports: portsOf(scope ?? base.inbound.ports, document),
     },
     outbound: {
       mesh: over<Policy["outbound"]["mesh"]["value"]>(
@@ -52,19 +57,46 @@ export function effectivePolicy(base: Policy, document: PolicyDocument): Policy 
       ),
       dnsTcp: over(outbound?.dnsTcp, ["outbound", "dnsTcp"], base.outbound.dnsTcp),
       resolvers: base.outbound.resolvers,
-      expect: (outbound?.expect ?? []).map(({ to, allow, verify, alpn }, index) => ({
-        to,
-        allow: allow ?? null,
-        verify: verify ?? null,
-        alpn: alpn ?? null,
-        origin: document.originOf(["outbound", "expect", index]),
-      })),
+      expect: expectOf(document),
     },
   };
 }
 
+function expectOf({ fields, originOf }: PolicyDocument): readonly ExpectRule[] {
+  return (fields.outbound?.expect ?? []).map(({ to, allow, verify, alpn }, index) => ({
+    to,
+    allow: allow ?? null,
+    verify: verify ?? null,
+    alpn: alpn ?? null,
+    origin: originOf(["outbound", "expect", index]),
+  }));
+}
+
+/**
+ * --inbound-port says which ports are intercepted, and the file's mode how: these ports have it, the others stay as they are.
+ * Null where it is not so. Throws POLICY_INVALID where there is no such port.
+ */
+function scopeOf(base: Policy, { fields, originOf }: PolicyDocument): readonly PortRule[] | null {
+  const mode = fields.inbound?.mode;
+  const { origin } = base.inbound.mode;
+  if (mode === undefined || mode === "passthrough" || base.inbound.mode.origin === "default")
+    return null;
+  const sourced = { value: mode, origin: originOf(["inbound", "mode"]) };
+  if (base.inbound.ports.every((rule) => rule.mode?.origin !== origin))
+    throw new ProxyError(
+      "POLICY_INVALID",
+      `${sourced.origin}: inbound.mode ${mode} contradicts ${origin} none. Leave out one of the two, or name the ports`,
+    );
+  return base.inbound.ports.map((rule) =>
+    rule.mode?.origin === origin ? { ...rule, mode: sourced } : rule,
+  );
+}
+
 /** The file's rules go over the options', field by field; of the file's own the narrower one goes first. */
-function portsOf(base: Policy, { fields, originOf }: PolicyDocument): readonly PortRule[] {
+function portsOf(
+  options: readonly PortRule[],
+  { fields, originOf }: PolicyDocument,
+): readonly PortRule[] {
   const written = Object.entries(fields.inbound?.ports ?? {}).map(([key, rule]): PortRule => {
     const over = <T>(field: string, value: T | undefined): Sourced<T> | null =>
       value === undefined ? null : { value, origin: originOf(["inbound", "ports", key, field]) };
@@ -76,7 +108,7 @@ function portsOf(base: Policy, { fields, originOf }: PolicyDocument): readonly P
       alpn: over<NonNullable<PortRule["alpn"]>["value"]>("alpn", rule.alpn),
     };
   });
-  return layered([...written.toSorted((a, b) => sizeOf(a) - sizeOf(b)), ...base.inbound.ports]);
+  return layered([...written.toSorted((a, b) => sizeOf(a) - sizeOf(b)), ...options]);
 }
 
 function sizeOf({ ports: { first, last } }: PortRule): number {

@@ -26,6 +26,11 @@ export function parseIdPattern(text: string): IdPattern {
   return { text, segments: segments.map((segment) => (segment === "*" ? null : segment)) };
 }
 
+/** The trust domain, which every pattern has. */
+export function domainOfPattern({ segments }: IdPattern): string {
+  return segments[domainEnd - 1] ?? "";
+}
+
 export function matches(pattern: IdPattern, id: SpiffeId): boolean {
   const segments = id.split("/");
   if (segments.length !== pattern.segments.length) return false;

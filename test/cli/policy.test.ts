@@ -45,6 +45,36 @@ test("policy --check says that a file is good, or all of its mistakes", () => {
   expect(tproxy(["policy", "--check", "/nonexistent"]).error).toContain("there is no such file");
 });
 
+function checked(
+  input: string,
+  ...options: readonly string[]
+): { readonly code: number; readonly text: string } {
+  const command = [...executable(), "policy", "--check", "-", ...options];
+  const { exitCode, stdout, stderr } = Bun.spawnSync(command, { stdin: Buffer.from(input) });
+  return { code: exitCode, text: stdout.toString() + stderr.toString() };
+}
+
+test("policy --check reads standard input, judges it with the options, and names contradictions", () => {
+  const allow = 'inbound: { ports: { 80: { allow: ["spiffe://a.example/x"] } } }';
+  expect(checked(allow)).toEqual({ code: 0, text: expect.stringMatching(/^standard input: good/) });
+  const open = checked(allow, "--exclude-inbound-port", "80");
+  expect([open.code, open.text]).toEqual([
+    1,
+    expect.stringContaining(
+      "inbound port 80 is passed through in cleartext (--exclude-inbound-port)",
+    ),
+  ]);
+  const foreign = checked(allow, "--trust-domain", "b.example");
+  expect(foreign.text).toContain("not of the trust domain b.example (--trust-domain)");
+});
+
+test("a bad key is named once, and mistakes in the order of lines", () => {
+  const text = "outbound:\n  exclud: []\n  mesh: [x]\ninbound:\n  ports:\n    abc: {}\nverfy: ip\n";
+  writeFileSync(`${directory}/keys.yaml`, text);
+  const { error } = tproxy(["policy", "--check", `${directory}/keys.yaml`]);
+  expect(error.match(/line (\d+)/g)).toEqual(["line 2", "line 3", "line 6", "line 7"]);
+});
+
 /** A line of the printed policy. */
 function line(start: RegExp, origin: string): RegExp {
   return new RegExp(`^${start.source} +# \\S*${origin.replaceAll(".", String.raw`\.`)}$`, "m");

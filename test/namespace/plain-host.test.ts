@@ -7,6 +7,7 @@ import { flagsOf, Mesh } from "../support/mesh.ts";
 import { executable, type Output, type Pod } from "../support/pods.ts";
 import { PolicyFile } from "../support/policy.ts";
 import { curl } from "../support/programs.ts";
+import { metricOnce } from "../support/status.ts";
 
 const mesh = Mesh.create();
 const { c } = mesh;
@@ -198,4 +199,32 @@ test("as a service of an ordinary user with ambient capabilities it does the sam
   expect(await asked(c, pod, 8080)).toBe("");
   expect(await proxy.end()).toBe(0);
   expect(await kernelState(pod)).toBe(before);
+});
+
+test("with --inbound-port a mode in the file is that of these ports, and the others stay open", async () => {
+  const pod = await host();
+  const policy = new PolicyFile("inbound: { mode: audit }");
+  const proxy = await mesh.proxy(pod, ["--host", ...scope, ...policy.flags]);
+  expect([await asked(c, pod, 22), await asked(c, pod, 8080)]).toEqual(["ssh", "application"]);
+  await proxy.says(/Plaintext connection from .* to .*8080/);
+  expect(proxy.output).not.toMatch(/Plaintext connection from .* to .*:22\b/);
+  policy.write("inbound: { mode: strict }");
+  await metricOnce(pod, 'policy_reloads_total{result="replaced"}', (count) => count === 1);
+  expect([await asked(c, pod, 22), await asked(c, pod, 8080)]).toEqual(["ssh", ""]);
+});
+
+test("a Service named tproxy-tcp stops no start, and a setting that is none is told of", async () => {
+  const pod = await host();
+  const environment = ["TPROXY_TCP_PORT=tcp://10.96.3.4:8080", "TPROXY_MESH_CIDRS=10.0.0.0/8"];
+  const flags = [...flagsOf(mesh.credentials(pod)), "--host", ...scope];
+  const proxy = await pod.proxy(flags, ["env", ...environment]);
+  await proxy.says(/W\S+ .*configuration\] TPROXY_MESH_CIDRS is not a setting.*TPROXY_MESH_CIDR\?/);
+  await proxy.says(/W\S+ .*configuration\] TPROXY_TCP_PORT is ignored.*enableServiceLinks: false/);
+});
+
+test("check refuses on a host what a start refuses: ssh's port without --confirm", async () => {
+  const pod = mesh.extraPod();
+  const options = ["--host", ...range, "--inbound-port", "22"];
+  const { code, stdout } = await pod.run([...executable(), "check", ...options]);
+  expect([code, stdout]).toEqual([1, expect.stringContaining("would close ssh")]);
 });

@@ -1,0 +1,145 @@
+/** What contradicts itself in a policy, wherever its parts were written: a start, a reload, `check` and `policy --check` refuse it. Pure. */
+import { ProxyError } from "../errors.ts";
+import { intervalsOf, parseCidr, type Cidr } from "../net/cidr.ts";
+import { commonPorts, formatPorts, portMax, portsOutside, type Ports } from "../net/ports.ts";
+import { domainOfPattern, type IdPattern } from "./id-pattern.ts";
+import { defaultMeshRanges, neverIntercepted, type Policy } from "./policy.ts";
+
+type Contradiction = {
+  /** "policy.yaml:12", or an option or a variable of the environment. */
+  readonly origin: string;
+  readonly text: string;
+};
+
+/** Throws POLICY_INVALID if a file says part of it, else USAGE; names all contradictions, a line each. */
+export function assertConsistent(policy: Policy): void {
+  const found = contradictionsOf(policy).toSorted((a, b) => lineOf(a) - lineOf(b));
+  if (found.length === 0) return;
+  const lines = [...new Set(found.map(({ origin, text }) => `${origin}: ${text}`))];
+  const inFile = found.some((one) => lineOf(one) > 0);
+  const text =
+    lines.length === 1
+      ? (lines[0] ?? "")
+      : `${lines.length} contradictions\n  ${lines.join("\n  ")}`;
+  throw new ProxyError(inFile ? "POLICY_INVALID" : "USAGE", text);
+}
+
+/** In no order. */
+export function contradictionsOf(policy: Policy): readonly Contradiction[] {
+  return [
+    ...rangeContradictions(policy),
+    ...portContradictions(policy),
+    ...allowContradictions(policy),
+    ...domainContradictions(policy),
+  ];
+}
+
+/** Patterns of another trust domain than this one, with where they were written. */
+export function foreignPatterns(
+  { inbound, outbound }: Policy,
+  trustDomain: string,
+): readonly (Contradiction & { readonly pattern: IdPattern })[] {
+  const lists = [
+    inbound.allow,
+    ...inbound.ports.map(({ allow }) => allow),
+    ...outbound.expect.map(({ allow, origin }) => ({ value: allow, origin })),
+  ];
+  return lists.flatMap((list) =>
+    (list?.value ?? [])
+      .filter((pattern) => domainOfPattern(pattern) !== trustDomain)
+      .map((pattern) => ({
+        pattern,
+        origin: list?.origin ?? "",
+        text: `allow names ${pattern.text}, which is not of the trust domain ${trustDomain}`,
+      })),
+  );
+}
+
+function rangeContradictions({ outbound }: Policy): readonly Contradiction[] {
+  const { mesh, exclude, expect } = outbound;
+  const never = [...neverIntercepted, ...loopback];
+  const written = [
+    ...mesh.value.map((range) => ({ range, origin: mesh.origin, field: "mesh range" })),
+    ...expect.map(({ to, origin }) => ({ range: to, origin, field: "expect.to" })),
+  ];
+  const undivertible = written
+    .filter(({ range }) => isInside(range, never))
+    .map(({ range, origin, field }) => ({
+      origin,
+      text: `${field} ${range.text} is never diverted (loopback, link-local, multicast). Leave it out`,
+    }));
+  // The default ranges are nobody's choice: any of them may be excluded.
+  const chosen = defaultMeshRanges.every(({ text }) => mesh.value.some((one) => one.text === text))
+    ? mesh.value.filter(({ text }) => defaultMeshRanges.every((one) => one.text !== text))
+    : mesh.value;
+  const nothingLeft =
+    mesh.value.length > 0 && mesh.value.every((range) => isInside(range, exclude.value));
+  const excluded = (nothingLeft ? mesh.value : chosen).filter((range) =>
+    isInside(range, exclude.value),
+  );
+  return [
+    ...undivertible,
+    ...excluded.map((range) => ({
+      origin: mesh.origin === "default" ? exclude.origin : mesh.origin,
+      text: `mesh range ${range.text} is excluded as a whole (${exclude.origin}): connections to it would be in cleartext. Leave out one of the two`,
+    })),
+  ];
+}
+
+function portContradictions({ outbound }: Policy): readonly Contradiction[] {
+  const { ports, excludePorts } = outbound;
+  const whole: readonly Ports[] = [{ first: 1, last: portMax }];
+  if (ports.value === "all")
+    return portsOutside(whole, excludePorts.value).length > 0
+      ? []
+      : [
+          {
+            origin: excludePorts.origin,
+            text: "every outbound port is excluded. Say --mesh-cidr none if nothing outbound is to be diverted",
+          },
+        ];
+  const both = commonPorts(ports.value, excludePorts.value);
+  if (both === null) return [];
+  const text = `outbound port ${formatPorts(both)} is both diverted and excluded (${excludePorts.origin}). Leave it out of one of the two`;
+  return [{ origin: ports.origin, text }];
+}
+
+/** A list that somebody wrote and that decides on nothing: the port is open to all. */
+function allowContradictions({ inbound }: Policy): readonly Contradiction[] {
+  const open = inbound.ports.flatMap(({ ports, mode, allow }) => {
+    if (allow?.value == null || (mode ?? inbound.mode).value !== "passthrough") return [];
+    const text = `inbound port ${formatPorts(ports)} is passed through in cleartext (${(mode ?? inbound.mode).origin}), so allow decides on nothing. Say mode: strict, or leave allow out`;
+    return [{ origin: allow.origin, text }];
+  });
+  const decides =
+    inbound.mode.value !== "passthrough" ||
+    inbound.ports.some(
+      ({ mode, allow }) => mode !== null && mode.value !== "passthrough" && allow === null,
+    );
+  if (inbound.allow.value === null || decides) return open;
+  const text = `inbound.allow decides on nothing, because every inbound port is passed through in cleartext (${inbound.mode.origin}). Say mode: strict, or leave allow out`;
+  return [...open, { origin: inbound.allow.origin, text }];
+}
+
+/** Of a trust domain that somebody wrote; one that follows from our certificate is nobody's word. */
+function domainContradictions(policy: Policy): readonly Contradiction[] {
+  const { value, origin } = policy.trustDomain;
+  if (value === null) return [];
+  return foreignPatterns(policy, value).map(({ origin: where, text }) => ({
+    origin: where,
+    text: `${text} (${origin}). Correct it, or leave the trust domain out`,
+  }));
+}
+
+function isInside(range: Cidr, ranges: readonly Cidr[]): boolean {
+  return intervalsOf(ranges, range.family).some(
+    ({ first, last }) => first <= range.first && range.last <= last,
+  );
+}
+
+/** 0 for what no file says. */
+function lineOf({ origin }: Contradiction): number {
+  return Number(/:(\d+)$/.exec(origin)?.[1] ?? 0);
+}
+
+const loopback = ["127.0.0.0/8", "::1"].map(parseCidr);

@@ -1,0 +1,180 @@
+/** Policies and options that contradict themselves, each with a neighbour that does not. */
+import { describe, expect, test } from "bun:test";
+
+import { defaultPolicy } from "../../../src/config.ts";
+import { parseCidr } from "../../../src/net/cidr.ts";
+import { singlePort } from "../../../src/net/ports.ts";
+import { assertConsistent } from "../../../src/policy/consistency.ts";
+import { parsePolicy } from "../../../src/policy/document.ts";
+import { effectivePolicy } from "../../../src/policy/effective.ts";
+import { modeOf, type Policy } from "../../../src/policy/policy.ts";
+
+function faultsOf(text: string, base: Policy = defaultPolicy): string {
+  try {
+    assertConsistent(effectivePolicy(base, parsePolicy(text, "p.yaml")));
+    return "";
+  } catch (error) {
+    return (error as Error).message;
+  }
+}
+
+const id = 'allow: ["spiffe://a.example/x"]';
+
+describe("contradictory is", () => {
+  test.each([
+    [
+      "loopback in the mesh",
+      "outbound: { mesh: [default, 127.0.0.0/8] }",
+      "p.yaml:1: mesh range 127.0.0.0/8 is never diverted",
+    ],
+    ["a part of it", "outbound: { mesh: [127.0.0.1] }", "127.0.0.1/32 is never"],
+    ["IPv6's", 'outbound: { mesh: ["::1"] }', "::1/128 is never"],
+    ["link-local", 'outbound: { mesh: ["fe80::/64"] }', "fe80::/64 is never"],
+    ["multicast", "outbound: { mesh: [224.0.0.0/24] }", "224.0.0.0/24 is never"],
+    [
+      "somebody who is expected there",
+      "outbound: { expect: [{ to: 169.254.1.1, verify: ip }] }",
+      "p.yaml:1: expect.to 169.254.1.1/32 is never",
+    ],
+    [
+      "a mesh that is excluded",
+      "outbound: { mesh: [10.0.0.0/8], exclude: [10.0.0.0/8] }",
+      "10.0.0.0/8 is excluded as a whole",
+    ],
+    [
+      "one inside of what is excluded",
+      "outbound: { mesh: [default, 11.0.0.0/24], exclude: [11.0.0.0/8] }",
+      "11.0.0.0/24 is excluded",
+    ],
+    [
+      "one in two halves",
+      "outbound: { mesh: [11.0.0.0/8], exclude: [11.0.0.0/9, 11.128.0.0/9] }",
+      "11.0.0.0/8 is excluded",
+    ],
+    [
+      "the default ranges, all of them",
+      'outbound: { exclude: [0.0.0.0/0, "::/0"] }',
+      "p.yaml:1: mesh range 10.0.0.0/8",
+    ],
+    [
+      "a port of both",
+      "outbound: { ports: [80, 8000-8100], excludePorts: [8050] }",
+      "outbound port 8050 is both",
+    ],
+    ["no port at all", "outbound: { excludePorts: [1-65535] }", "every outbound port is excluded"],
+    [
+      "passthrough with allow",
+      `inbound: { ports: { 80: { mode: passthrough, ${id} } } }`,
+      "p.yaml:1: inbound port 80 is passed through",
+    ],
+    [
+      "passthrough everywhere with a port's allow",
+      `inbound: { mode: passthrough, ports: { 80: { ${id} } } }`,
+      "inbound port 80 is passed through",
+    ],
+    [
+      "passthrough everywhere with everybody's",
+      `inbound: { mode: passthrough, ${id} }`,
+      "every inbound port is passed through",
+    ],
+    [
+      "a foreign trust domain",
+      `trustDomain: b.example\ninbound: { ${id} }`,
+      "p.yaml:2: allow names spiffe://a.example/x, which is not of the trust domain b.example (p.yaml:1)",
+    ],
+    [
+      "one at a port",
+      `trustDomain: b.example\ninbound: { ports: { 80: { ${id} } } }`,
+      "spiffe://a.example/x",
+    ],
+    [
+      "one that is expected",
+      `trustDomain: b.example\noutbound: { expect: [{ to: 10.0.0.1, ${id} }] }`,
+      "spiffe://a.example/x",
+    ],
+  ])("%s", (_, text, words) => {
+    expect(faultsOf(text)).toContain(words);
+  });
+});
+
+describe("consistent is", () => {
+  test.each([
+    ["nothing", "{}"],
+    ["everything in the mesh", 'outbound: { mesh: [0.0.0.0/0, "::/0"] }'],
+    ["one of the default ranges excluded", "outbound: { exclude: [10.0.0.0/8] }"],
+    ["a hole in a range", "outbound: { mesh: [11.0.0.0/8], exclude: [11.0.0.0/24] }"],
+    ["loopback excluded", "outbound: { exclude: [127.0.0.0/8] }"],
+    ["no mesh at all", "outbound: { mesh: [], exclude: [10.0.0.0/8] }"],
+    ["ports beside excluded ones", "outbound: { ports: [80-90], excludePorts: [91] }"],
+    [
+      "a list for the ports that are intercepted",
+      `inbound: { mode: passthrough, ${id}, ports: { 80: { mode: strict } } }`,
+    ],
+    ["a list where cleartext is let in", `inbound: { mode: audit, ${id} }`],
+    ["our own trust domain", `trustDomain: a.example\ninbound: { ${id} }`],
+    ["a trust domain that nobody wrote", `inbound: { ${id} }`],
+  ])("%s", (_, text) => {
+    expect(faultsOf(text)).toBe("");
+  });
+});
+
+test("all are named, in the order of lines", () => {
+  const text = `outbound:\n  exclude: [10.0.0.0/8]\n  mesh: [10.0.0.0/8, 224.0.0.0/4]\ninbound:\n  mode: passthrough\n  ${id}\n`;
+  const lines = faultsOf(text).split("\n");
+  expect(lines[0]).toBe("3 contradictions");
+  expect(lines.slice(1).map((line) => /p\.yaml:(\d+)/.exec(line)?.[1])).toEqual(["3", "3", "6"]);
+});
+
+test("what options alone say is the operator's mistake on the command line", () => {
+  const { outbound } = defaultPolicy;
+  const mesh = { value: [parseCidr("ff00::/8")], origin: "--mesh-cidr" };
+  const policy = { ...defaultPolicy, outbound: { ...outbound, mesh } };
+  expect(() => {
+    assertConsistent(policy);
+  }).toThrow(expect.objectContaining({ code: "USAGE" }) as Error);
+});
+
+function scoped(...ports: readonly number[]): Policy {
+  return {
+    ...defaultPolicy,
+    inbound: {
+      ...defaultPolicy.inbound,
+      mode: { value: "passthrough", origin: "--inbound-port" },
+      ports: ports.map((port) => ({
+        ports: singlePort(port),
+        mode: { value: "strict", origin: "--inbound-port" },
+        allow: null,
+        preserveSource: null,
+        alpn: null,
+      })),
+    },
+  };
+}
+
+function modes(text: string, ...ports: readonly number[]): string {
+  const policy = effectivePolicy(scoped(8080), parsePolicy(text, "p.yaml"));
+  return ports.map((port) => modeOf(policy, port).value).join(" ");
+}
+
+describe("--inbound-port with a mode in the file", () => {
+  test("the mode is that of these ports, and the others stay open", () => {
+    expect(modes("inbound: { mode: audit }", 22, 8080)).toBe("passthrough audit");
+    expect(modes("inbound: { mode: strict }", 22, 8080)).toBe("passthrough strict");
+    expect(modes("inbound: { mode: passthrough }", 22, 8080)).toBe("passthrough strict");
+    expect(
+      modes(
+        "inbound: { mode: audit, ports: { 8080: { mode: strict }, 9090: { mode: permissive } } }",
+        22,
+        8080,
+        9090,
+      ),
+    ).toBe("passthrough strict permissive");
+  });
+
+  test("none, and a mode: refused", () => {
+    const text = parsePolicy("inbound: { mode: audit }", "p.yaml");
+    expect(() => effectivePolicy(scoped(), text)).toThrow(
+      "p.yaml:1: inbound.mode audit contradicts --inbound-port none",
+    );
+  });
+});
