@@ -1,6 +1,6 @@
 /**
  * Other addresses for diverted packets while they are on `lo`, for rules of others that drop there whatever has an address
- * of their range and did not come by their interface (Tailscale's in INPUT, Docker's in raw PREROUTING). What leaves for `lo`
+ * of their range and did not come by their interface (Tailscale's in INPUT, WireGuard's and Docker's in raw PREROUTING). What leaves for `lo`
  * gets addresses that nobody uses, last of all in POSTROUTING; they are the true ones again before the next hook that needs
  * them: where TPROXY looks, and after the last filter of INPUT. Pure.
  */
@@ -24,28 +24,27 @@ export function veilBatch(mark: Mark, ranges: readonly Cidr[]): readonly Request
     ...replaced(veilTable),
     ...chains.map((chain) => nftables.addChain(veilTable, chain)),
     ...ranges.flatMap((range) => [
-      ...answers.map((value) =>
-        add("postrouting", [
-          ...goesOut,
-          ...marked(mark, value),
-          ...rewritten("saddr", range, "to"),
-        ]),
-      ),
-      add("postrouting", [
-        ...goesOut,
-        ...marked(mark, mark.value),
-        ...rewritten("daddr", range, "to"),
-      ]),
-      add("prerouting", [
-        ...comesIn,
-        ...marked(mark, mark.value),
-        ...rewritten("daddr", range, "from"),
-      ]),
-      ...answers.map((value) =>
-        add("input", [...comesIn, ...marked(mark, value), ...rewritten("saddr", range, "from")]),
+      // Sources are the peers': what the proxy answers with to applications, and goes to them as.
+      ...answers.flatMap((value) => both(marked(mark, value), "saddr", range, "input")),
+      // Destinations are the peers' or the pod's own. TPROXY is the first to need them.
+      ...[...answers, mark.value].flatMap((value) =>
+        both(marked(mark, value), "daddr", range, "prerouting"),
       ),
     ]),
   ]);
+}
+
+/** There, and back again. */
+function both(
+  which: readonly vm.Expression[],
+  way: "saddr" | "daddr",
+  range: Cidr,
+  back: "input" | "prerouting",
+): readonly Request[] {
+  return [
+    add("postrouting", [...goesOut, ...which, ...rewritten(way, range, "to")]),
+    add(back, [...comesIn, ...which, ...rewritten(way, range, "from")]),
+  ];
 }
 
 /** Of a table that may or may not be there. */

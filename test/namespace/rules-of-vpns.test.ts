@@ -68,6 +68,38 @@ test.each([
   },
 );
 
+test.each(["client", "server", "client and server"])(
+  "rules as wg-quick's, for the pod's own address, at %s",
+  async (where) => {
+    const mesh = Mesh.create();
+    for (const [name, pod] of [
+      ["client", mesh.a],
+      ["server", mesh.b],
+    ] as const) {
+      if (!where.includes(name)) continue;
+      await nft(
+        pod,
+        `table inet wg-quick-wg0 {
+  chain preraw {
+    type filter hook prerouting priority raw; policy accept;
+    iifname != "eth0" ip daddr ${pod.address4} fib saddr type != local drop
+    iifname != "eth0" ip6 daddr ${pod.address6} fib saddr type != local drop
+  }
+}`,
+      );
+    }
+    await mesh.startProxies();
+    for (const family of ["address4", "address6"] as const) {
+      const { client, server } = await mesh.connection(mesh.b[family], mesh.a, "hello");
+      expect((await server.received(5)).text).toBe("hello");
+      expect([server.peer, server.local].join()).toContain(mesh.a[family]);
+      expect(server.local).toContain(mesh.b[family]);
+      await server.say("answer");
+      expect((await client.received(6)).text).toBe("answer");
+    }
+  },
+);
+
 test("rules as Docker's in raw PREROUTING are satisfied as well", async () => {
   const mesh = Mesh.create();
   await nft(
