@@ -22,7 +22,7 @@ function notrack(which: string): string {
 
 async function asked(from: Pod, host: string, port: number): Promise<string> {
   const url = `http://${host.includes(":") ? `[${host}]` : host}:${port}/`;
-  return (await curl(from, "--max-time", "4", url)).output;
+  return (await curl(from, url)).output;
 }
 
 const all = "meta l4proto tcp";

@@ -8,6 +8,7 @@
 import { dlopen, ptr } from "bun:ffi";
 
 import { parseHost } from "../../src/net/address.ts";
+import { deadlineMs } from "./deadline.ts";
 
 const { symbols: libc } = dlopen("libc.so.6", {
   socket: { args: ["i32", "i32", "i32"], returns: "i32" },
@@ -23,7 +24,7 @@ const { symbols: libc } = dlopen("libc.so.6", {
 });
 
 const msgOob = 1;
-const patienceMs = 2000;
+const patienceMs = deadlineMs(2000);
 const [role, host = "", port = "", options = "", says = ""] = process.argv.slice(2);
 if (role === "serve") await serve();
 else await ask();
@@ -65,7 +66,7 @@ async function ask(): Promise<void> {
 function opened(): number {
   const fd = must(libc.socket(isIpv6() ? 10 : 2, 1, 0));
   option(fd, 1, 2, integer(1));
-  const patience = new BigInt64Array([BigInt(patienceMs / 1000), 0n]);
+  const patience = new BigInt64Array([BigInt(Math.ceil(patienceMs / 1000)), 0n]);
   if (role === "ask") {
     option(fd, 1, 20, patience);
     option(fd, 1, 21, patience);
