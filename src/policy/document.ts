@@ -15,6 +15,7 @@ import { ProxyError } from "../errors.ts";
 import { escapeText, quote, quoteUnlessPlain, shorten } from "../log/escape.ts";
 import { parsePortRange, portMax } from "../net/ports.ts";
 import { lineOfDeepNesting } from "./nesting.ts";
+import { twofoldTexts } from "./twofold.ts";
 import { policySchema, type PolicyFields } from "./schema.ts";
 
 export type PolicyDocument = {
@@ -57,6 +58,8 @@ function assertYaml({ name, document, lines }: Source): void {
   if (faults.length > 0) throw invalid(name, faults);
   if (document.contents === null) throw invalid(name, [emptyHelp]);
   if (!isMap(document.contents)) throw invalid(name, [`line 1: ${policyHelp}`]);
+  const twofold = twofoldTexts(document, (offset) => lines.linePos(offset).line);
+  if (twofold.length > 0) throw invalid(name, twofold);
   assertKeys({ name, document, lines });
 }
 
