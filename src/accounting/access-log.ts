@@ -3,6 +3,7 @@ import { describeIdentity, identityField } from "../identity/certificate.ts";
 import { quote } from "../log/escape.ts";
 import type { Fields } from "../log/format.ts";
 import { formatSocketAddress, type SocketAddress } from "../net/address.ts";
+import type { Stream } from "../net/stream.ts";
 import { endingOf, type ConnectionRecord } from "./record.ts";
 
 /** At -v 1: a connection has come, nothing is known of its peer yet. */
@@ -36,7 +37,8 @@ export function accessFields(record: ConnectionRecord, now: number): Fields {
   };
 }
 
-function reasonOf({ outcome, downstream }: ConnectionRecord): string {
+function reasonOf(record: ConnectionRecord): string {
+  const { outcome } = record;
   switch (outcome.kind) {
     case "unsettled":
       return "internal error";
@@ -46,9 +48,24 @@ function reasonOf({ outcome, downstream }: ConnectionRecord): string {
     case "unreached":
       return outcome.detail;
     case "relayed":
-      return endingOf(downstream, outcome.upstream);
+      return endText(record, outcome.upstream);
   }
 }
+
+/**
+ * Where a peer goes without a word right after the handshake, what that may mean: in TLS 1.3 a server judges our certificate when
+ * the handshake is over for us, and one of ours has no way to send the alert that fits.
+ */
+function endText({ direction, identity, downstream }: ConnectionRecord, upstream: Stream): string {
+  const ending = endingOf(downstream, upstream);
+  const isVerified = direction === "outbound" && identity !== null;
+  const isMute = upstream.bytesRead === 0 && muteFaults.has(upstream.fault);
+  return isVerified && isMute ? `${ending}. ${muteText}` : ending;
+}
+
+const muteFaults = new Set(["ECONNRESET", "EPIPE"]);
+const muteText =
+  "It sent nothing before: it refused our certificate, or its application took no connection; its log says which";
 
 /** One line without its header; `now` on the record's clock, in milliseconds. */
 export function accessLine(record: ConnectionRecord, now: number): string {
@@ -73,7 +90,7 @@ export function accessLine(record: ConnectionRecord, now: number): string {
         `sent=${record.downstream.bytesRead}`,
         `received=${outcome.upstream.bytesRead}`,
         ms,
-        `end=${quote(endingOf(record.downstream, outcome.upstream), endLengthMax)}`,
+        `end=${quote(endText(record, outcome.upstream), endLengthMax)}`,
       ].join(" ");
   }
 }

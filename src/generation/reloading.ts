@@ -44,7 +44,9 @@ export class Reloading {
     metrics.total("clear_connections_reset_total", help, () => this.#clear);
     const refused =
       "1 while what stands in the credential files is refused and the old ones are in use";
-    metrics.gauge("credentials_refused", refused, () => Number(this.#credentials.refusal !== null));
+    metrics.gauge("credential_renewal_refused", refused, () =>
+      Number(this.#credentials.refusal !== null),
+    );
     using undo = new DisposableStack();
     this.#policies = this.#policyStore();
     undo.defer(() => {

@@ -43,5 +43,19 @@ const words = new Map<string, string>([
   ["TLSV1_ALERT_CERTIFICATE_REQUIRED", "the peer requires a certificate"],
   ["TLSV1_ALERT_UNKNOWN_CA", "the peer does not trust the authority of our certificate"],
   ["SSLV3_ALERT_BAD_CERTIFICATE", "the peer refused our certificate"],
+  ["SSLV3_ALERT_CERTIFICATE_UNKNOWN", "the peer does not accept our certificate"],
+  ["SSLV3_ALERT_CERTIFICATE_REVOKED", "the peer says that our certificate is revoked"],
+  ["SSLV3_ALERT_UNSUPPORTED_CERTIFICATE", "the peer cannot use certificates like ours"],
+  [
+    "SSLV3_ALERT_HANDSHAKE_FAILURE",
+    "the peer has nothing in common with us (TLS versions, suites, kinds of keys), or wants a certificate",
+  ],
+  ["TLSV1_ALERT_ACCESS_DENIED", "the peer knows who we are and refuses us"],
+  ["TLSV1_ALERT_DECRYPT_ERROR", "the peer says that our signature is wrong"],
+  [
+    "TLSV1_ALERT_NO_APPLICATION_PROTOCOL",
+    "the peer speaks no protocol that we offer by ALPN (alpn in the policy)",
+  ],
+  ["TLSV1_ALERT_INTERNAL_ERROR", "the peer reports a fault of its own"],
   ["SSLV3_ALERT_CERTIFICATE_EXPIRED", "the peer says that our certificate has expired"],
 ]);

@@ -26,7 +26,7 @@ export const streamHandlers = {
   },
   handshake: (socket, success, error) => {
     quickAck(socket);
-    socket.data.onReady(handshakeErrorOf(success, error));
+    socket.data.onReady(handshakeErrorOf(success, error), !success);
   },
 } satisfies SocketHandler<Stream>;
 

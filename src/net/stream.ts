@@ -8,7 +8,12 @@ import type { Screen } from "./screen.ts";
 
 /** What became of a leg's set-up. For TLS, "ready" is not authorisation: tls/verify.ts decides. */
 export type Readiness =
-  | { readonly kind: "ready"; readonly handshakeError: string | null }
+  | {
+      readonly kind: "ready";
+      readonly handshakeError: string | null;
+      /** Of a leg that terminates TLS: the handshake has come to nothing, and the TLS library has sent an alert. */
+      readonly failed: boolean;
+    }
   | { readonly kind: "closed"; readonly fault: string };
 
 /** How a leg ended. `cut`: without its orderly end (RST, time-out, refusal). */
@@ -217,11 +222,11 @@ export class Stream {
   }
 
   /** Reading stops until the leg is joined: a peer cannot fill memory while policy decides. */
-  onReady(handshakeError: string | null): void {
+  onReady(handshakeError: string | null, failed = false): void {
     if (this.#writable) return;
     this.#writable = true;
     this.pause();
-    this.#settleReady({ kind: "ready", handshakeError });
+    this.#settleReady({ kind: "ready", handshakeError, failed });
   }
 
   onEnd(): void {

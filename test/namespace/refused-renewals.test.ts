@@ -10,7 +10,7 @@ import { curl } from "../support/programs.ts";
 import { rotatable } from "../support/rotation.ts";
 import { metricOnce } from "../support/status.ts";
 
-const refused = "credentials_refused";
+const refused = "credential_renewal_refused";
 const replaced = 'credential_reloads_total{result="replaced"}';
 
 function put(made: CredentialPaths, to: CredentialPaths): void {
