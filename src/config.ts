@@ -135,6 +135,8 @@ export type Limits = {
   readonly handshakesEachMax: number;
   readonly handshakeEachLeaseMsMax: number;
   readonly backlogMax: number;
+  /** What the proxy plans with, null for what its container allows (native/memory-limit.ts). */
+  readonly memoryBytesMax: number | null;
 };
 
 export const defaultMark: Mark = { value: 0xa, mask: 0xf };
@@ -196,6 +198,7 @@ export const defaultLimits: Limits = {
   handshakesEachMax: 6,
   handshakeEachLeaseMsMax: 5,
   backlogMax: 4096,
+  memoryBytesMax: null,
 };
 
 export const defaultLogLines = 200;
@@ -208,6 +211,53 @@ export const heldBytesMax = 1 << 20;
 
 /** How long a handshake with ourselves may take, before our own credentials are taken. */
 export const selfHandshakeMsMax = 10_000;
+/** How memory is shared out: accounting/budget.ts. Bytes were measured with Bun 1.4.5. */
+export const memoryPlan = {
+  /** A proxy at rest: what is not the executable's own file. */
+  restBytes: 20 << 20,
+  /** The least that is planned with beside that. */
+  spareBytesMin: 8 << 20,
+  /** A live connection that is idle: both legs, their sockets in the kernel included. */
+  connectionBytes: 21 << 10,
+  /** Shares of the spare memory, in eighths. */
+  connectionsEighths: 5,
+  unverifiedEighths: 1,
+  heldEighths: 2,
+  unverifiedBytesMax: 64 << 20,
+  /** The largest handshake that the TLS library reads, which holds it until it is whole. */
+  handshakeBytes: 108 << 10,
+  handshakesMin: 4,
+  handshakesMax: 128,
+  /** How often the limit is read again. */
+  readMs: 1000,
+} as const;
+
+/** Handshakes of inbound peers, until they are verified: tls/unverified.ts. */
+export const unverifiedLimits = {
+  /** Between two looks at all of them: so long for each, within these bounds. */
+  lookEachMs: 0.04,
+  lookMsMin: 20,
+  lookMsMax: 200,
+  /** So long one stays where it would only make room for one like it. */
+  graceMs: 500,
+  /** After this long a handshake gives its place up where others wait. */
+  leaseMsMax: 50,
+  /** What a peer may send until it is verified: the largest certificate list that the TLS library takes, and all beside it. */
+  handshakeBytesMax: 128 << 10,
+  /** What each connection has room for without being counted: a ClientHello, a chain of usual size. */
+  freeBytes: 8 << 10,
+  /** Of a socket and its TLS state, before anything was read. */
+  baseBytes: 12 << 10,
+} as const;
+
+/** Of a TLS leg that does not take all: what waits in Bun, encrypted, a batch of eight records at most. */
+export const encryptedBytesMax = 131_250;
+
+/** SO_RCVBUF of legs that are paused while memory is short; one read brings twice as much at most. */
+export const narrowReceiveBytes = 32 << 10;
+
+/** Places that only outbound connections take: one in so many. */
+export const outboundReservePart = 8;
 
 /** Descriptors that connections never take: listeners, status connections, files, Bun's own. */
 export const descriptorReserve = 128;

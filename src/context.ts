@@ -1,14 +1,18 @@
 /** What a connection needs of the process. */
 import type { TLSOptions } from "bun";
 
+import type { Budget } from "./accounting/budget.ts";
 import { Ledger } from "./accounting/ledger.ts";
 import type { Metrics } from "./accounting/metrics.ts";
-import type { Config, Limits } from "./config.ts";
+import { Refusals } from "./accounting/refusals.ts";
+import { encryptedBytesMax, narrowReceiveBytes, type Config, type Limits } from "./config.ts";
 import type { Generation } from "./generation/generation.ts";
 import { insideMark } from "./intercept/marks.ts";
+import { collect, relieve } from "./lifecycle/relief.ts";
 import type { Log } from "./log/log.ts";
 import { seldom } from "./log/seldom.ts";
 import { formatSocketAddress, type SocketAddress } from "./net/address.ts";
+import { Held } from "./net/held.ts";
 import type { Rotation } from "./net/ports.ts";
 import { formOf, type SocketForm } from "./net/socket-form.ts";
 import { openSparePorts } from "./net/wire-ports.ts";
@@ -20,9 +24,16 @@ import { WireTuples } from "./source/wire-tuples.ts";
 import { HandshakeGate } from "./tls/handshake-gate.ts";
 import type { Originator } from "./tls/originate.ts";
 import { Tickets } from "./tls/tickets.ts";
+import { Unverified, type UnverifiedBounds } from "./tls/unverified.ts";
 
 export type Context = {
   readonly ledger: Ledger;
+  readonly refusals: Refusals;
+  /** What memory allows now. */
+  readonly budget: () => Budget;
+  readonly held: Held;
+  /** Inbound peers whose handshakes are not over. */
+  readonly unverified: Unverified;
   readonly originator: Originator;
   readonly limits: Limits;
   /** Those that hold now: asked for every connection, because the policy changes. */
@@ -47,6 +58,7 @@ export type Surroundings = {
   readonly log: Log;
   readonly metrics: Metrics;
   readonly limits: Limits;
+  readonly memory: { readonly budget: Budget };
   /** Of every socket that leaves the pod. */
   readonly form: SocketForm;
   /** Whether the rules stand that lead applications' answers of a family back. */
@@ -58,29 +70,79 @@ export type Surroundings = {
 export function makeContext(
   config: Config,
   generation: Generation,
-  { log, metrics, limits, form, standing, ports }: Surroundings,
+  { log, metrics, limits, memory, form, standing, ports }: Surroundings,
 ): Context {
-  const ledger = new Ledger({
-    log,
-    metrics,
-    now: () => performance.now(),
-    ownNotAfter: () => generation.credentials.notAfter,
-  });
+  const budget = (): Budget => memory.budget;
+  const refusals = new Refusals({ log, metrics, now });
+  const ownNotAfter = (): number => generation.credentials.notAfter;
+  const ledger = new Ledger({ log, metrics, refusals, now, ownNotAfter });
+  const { heldBytesMax: bytesMax } = budget();
+  const heldLimits = { bytesMax, encryptedBytesMax, narrowReceiveBytes };
+  const relief = (): void => {
+    relieve(ledger, held, refusals);
+  };
+  const held: Held = new Held(heldLimits, relief, collect);
+  const visitors = visitorsOf(limits, refusals);
+  const outbound = visitors(() => ({ ...budget(), handshakesMax: Number.POSITIVE_INFINITY }));
+  const unverified = visitors(budget);
+  measureHeld(metrics, held, unverified);
   return {
     ledger,
+    refusals,
+    budget,
+    held,
+    unverified,
     limits,
-    originator: originatorOf(generation, { limits, form, ports }),
-    source: { ...sourceOf(config, generation, limits), standing, reserved: warnOfReserved(log) },
+    originator: {
+      ...originatorOf(generation, { limits, form, ports }),
+      unverified: outbound,
+      held,
+    },
+    source: {
+      ...sourceOf(config, generation, limits),
+      standing,
+      held,
+      reserved: warnOfReserved(log),
+    },
     rules: () => generation.rules,
     probes: config.fixed.probes,
     terminating: () => generation.terminating,
   };
 }
 
+function visitorsOf(
+  { handshakeMsMax }: Limits,
+  refusals: Refusals,
+): (bounds: () => UnverifiedBounds) => Unverified {
+  return (bounds) =>
+    new Unverified({
+      bounds,
+      // A client that has begun has half of the time for the rest.
+      replyMsMax: handshakeMsMax / 2,
+      refused: () => {
+        refusals.refuse("unverified-memory");
+      },
+      now,
+    });
+}
+
+function now(): number {
+  return performance.now();
+}
+
+function measureHeld(metrics: Metrics, held: Held, unverified: Unverified): void {
+  metrics.gauge("held_bytes", "bytes held for readers that have stopped", () => held.bytes);
+  metrics.gauge("held_bytes_max", "what memory has room for of these", () => held.bytesMax);
+  const help = "inbound connections whose handshake is not over";
+  metrics.gauge("unverified_connections", help, () => unverified.size);
+  const more = "bytes that they have us keep, beyond what each has room for";
+  metrics.gauge("unverified_bytes", more, () => unverified.bytes);
+}
+
 function originatorOf(
   generation: Generation,
   { limits, form, ports }: Pick<Surroundings, "limits" | "form" | "ports">,
-): Originator {
+): Omit<Originator, "unverified" | "held"> {
   return {
     tls: () => generation.dialing,
     tlsTo: (original) => generation.dialingWith(generation.rules.offered(original)),
@@ -101,7 +163,7 @@ function sourceOf(
   { fixed }: Config,
   generation: Generation,
   limits: Limits,
-): Omit<Source, "standing" | "reserved"> {
+): Omit<Source, "standing" | "reserved" | "held"> {
   return {
     form: formOf(limits, insideMark(fixed.mark)),
     limits,

@@ -56,7 +56,7 @@ export function openSockets(config: Config, form: SocketForm, undo: DisposableSt
 export function giveUpPrivileges(
   interception: Interception,
   sockets: Sockets,
-  { tls, command, settle }: GivingUp,
+  { tls, command, settle, groups }: GivingUp,
 ): never {
   assertTaken(tls);
   const rules = install(interception);
@@ -65,6 +65,7 @@ export function giveUpPrivileges(
       {
         ...sockets,
         preexisting: packTuples(settle(rules)),
+        groups,
         notices: { rules: openHearing("rules") },
         interception: textOf(interception),
       },
@@ -91,6 +92,7 @@ type GivingUp = {
   readonly command: readonly string[];
   /** Right after the rules were put in place: returns the connections that are left in cleartext. */
   readonly settle: (rules: Installed) => readonly Tuple[];
+  readonly groups: Handover["groups"];
 };
 
 /** Leaves or resets what is in cleartext from before the rules, and logs it. What it returns throws START_FAILED. */

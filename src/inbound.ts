@@ -2,7 +2,9 @@
 import type { Context } from "./context.ts";
 import type { ConnectionRecord } from "./accounting/record.ts";
 import { firstBytes } from "./inspect/first-bytes.ts";
+import { describeFault } from "./net/fault.ts";
 import type { Intercepted } from "./net/listener.ts";
+import { freePlaces, shareOf } from "./policy/admission.ts";
 import { decide } from "./policy/destination.ts";
 import type { PlainMode } from "./policy/policy.ts";
 import { probesOf } from "./probe/probe.ts";
@@ -13,16 +15,19 @@ import { hear } from "./source/hear.ts";
 import type { Told } from "./source/preamble.ts";
 import { reach } from "./source/reach.ts";
 import { terminate, type Terminated } from "./tls/terminate.ts";
+import type { Visit } from "./tls/unverified.ts";
 
 /** Resolves when both sockets are gone. The application is not dialed before the peer is let in. */
 export async function serveInbound(downstream: Intercepted, context: Context): Promise<void> {
   const record = context.ledger.open("inbound", downstream);
   const release = context.source.wire.hold(downstream.peer, downstream.original);
+  const visit = context.unverified.enter(downstream.stream, record.source);
   try {
     const verdict = decide(downstream.original);
     if (verdict.kind === "deny") return record.deny(verdict.reason);
 
-    const peer = await receive(downstream, context);
+    const peer = await receive(downstream, visit, context);
+    context.unverified.leave(visit);
     if (peer.kind === "refuse") {
       record.refuse(peer);
       if (peer.told) await downstream.stream.dismiss(context.limits.dismissMsMax);
@@ -33,7 +38,14 @@ export async function serveInbound(downstream: Intercepted, context: Context): P
       const { refusal } = peer.probe;
       if (refusal !== null) return record.refuse({ reason: null, detail: refusal.detail });
     } else if (peer.kind === "plain") context.ledger.letIn(record, peer.mode, peer.speaks);
-    else context.ledger.meet(record, peer);
+    else {
+      context.ledger.meet(record, peer);
+      if (isOneTooMany(record, context)) {
+        downstream.stream.terminate("SHARE");
+        context.refusals.refuse("share");
+        return record.refuse({ reason: null, detail: describeFault("SHARE") });
+      }
+    }
 
     const heard = await hear(downstream.stream, context.limits.handshakeMsMax);
     if (heard.kind === "refuse") return record.refuse(heard);
@@ -45,6 +57,7 @@ export async function serveInbound(downstream: Intercepted, context: Context): P
     const form = { ...source.form, neighbour: record.identity !== null };
     const application = await reach(downstream, attempts, { ...source, form, named: record });
     if (application.kind === "failed") {
+      context.refusals.refuseFault(application.fault);
       fail(record, application);
       return;
     }
@@ -54,8 +67,15 @@ export async function serveInbound(downstream: Intercepted, context: Context): P
   } finally {
     downstream.stream.terminate("");
     release();
+    context.unverified.leave(visit);
     context.ledger.close(record);
   }
+}
+
+/** Whether its peer has more connections than its share: the address may have less than its own. */
+function isOneTooMany(record: ConnectionRecord, { ledger, budget }: Context): boolean {
+  const before = { live: ledger.size - 1, inbound: ledger.inbound - 1 };
+  return ledger.ofHolder(record) - 1 >= shareOf(freePlaces(before, budget()));
 }
 
 /** A probe's client that has said something else meanwhile has ended the attempt: that is the reason. */
@@ -91,9 +111,9 @@ function factsOf(
  * A strict port's connections are TLS, but for the node's probes. On an inspected port the first bytes tell, and the mode of
  * this moment decides.
  */
-async function receive(downstream: Intercepted, context: Context): Promise<Received> {
+async function receive(downstream: Intercepted, visit: Visit, context: Context): Promise<Received> {
   const { stream, original } = downstream;
-  const { limits, rules, terminating } = context;
+  const { limits, rules, terminating, unverified } = context;
   const began = performance.now();
   stream.spoken = rules().spoken(original.port);
   const left = (): number => Math.max(1, limits.handshakeMsMax - (performance.now() - began));
@@ -101,8 +121,11 @@ async function receive(downstream: Intercepted, context: Context): Promise<Recei
     const first = await firstBytes(stream, limits);
     const mode = rules().mode(original.port);
     const declared = probesOf(context.probes, downstream.peer, original.port);
-    if (first === "ours") stream.startTls(terminating());
-    else if (mode === "strict" && declared.length > 0) {
+    if (first === "ours") {
+      await unverified.turn(visit, left());
+      stream.startTls(terminating());
+    } else if (mode === "strict" && declared.length > 0) {
+      unverified.leave(visit);
       const probe = new Screening(declared);
       await probe.begin(stream, first, left());
       return { kind: "probe", probe };
@@ -116,8 +139,11 @@ async function receive(downstream: Intercepted, context: Context): Promise<Recei
         speaks: first !== "ended",
       };
     }
+  } else {
+    await unverified.turn(visit, left());
+    stream.resume();
   }
-  return await terminate(stream, left(), () => rules().client(original.port));
+  return await terminate(stream, left(), () => rules().client(original.port), visit);
 }
 
 type Received =

@@ -14,7 +14,10 @@ export async function serveOutbound(downstream: Intercepted, context: Context): 
     if (verdict.kind === "deny") return record.deny(verdict.reason);
 
     const peer = await originate(downstream, context.originator);
-    if (peer.kind === "failed") return record.miss(peer);
+    if (peer.kind === "failed") {
+      context.refusals.refuseFault(peer.fault);
+      return record.miss(peer);
+    }
 
     tell(peer.stream, { source: downstream.peer, apart: peer.apart }, downstream.original);
     context.ledger.meet(record, peer);

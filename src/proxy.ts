@@ -40,11 +40,13 @@ import { readTracked, watchTracked } from "./lifecycle/conntrack.ts";
 import { drain, type DrainEnd } from "./lifecycle/drain.ts";
 import { watchIdle } from "./lifecycle/idle.ts";
 import { PreexistingWatch } from "./lifecycle/preexisting.ts";
+import { Memory } from "./lifecycle/memory.ts";
 import { trimWhenIdle } from "./lifecycle/trim.ts";
 import { Readiness } from "./lifecycle/readiness.ts";
 import type { Log } from "./log/log.ts";
 import { seldom } from "./log/seldom.ts";
 import { descriptorsMax } from "./native/limits.ts";
+import { openHiddenHierarchies } from "./native/memory-limit.ts";
 import type { Listener } from "./net/listener.ts";
 import { formOf, type SocketForm } from "./net/socket-form.ts";
 import {
@@ -91,16 +93,17 @@ export function startProxy(config: Config, log: Log, { handed, credentials }: Gi
   const form = formOf(limits, ownMark(config.fixed.mark));
   const state = new State(generation, metrics);
   const { standing } = state;
-  const surroundings = { log, metrics, limits, form, standing, ports: wire.rotation };
+  const memory = new Memory(limits, log, handed?.groups ?? openHiddenHierarchies());
+  const surroundings = { log, metrics, limits, memory, form, standing, ports: wire.rotation };
   const context = makeContext(config, generation, surroundings);
   const { ledger } = context;
   undo.defer(endingAll(context));
   const interception = interceptionOf(generation.rules.policy, config.fixed);
   const settle = settling(config, { generation, log });
-  const foundation = { config, form, tls: context.terminating, settle };
+  const foundation = { config, form, tls: context.terminating, settle, groups: memory.groups };
   const sockets = socketsOf(foundation, interception, handed);
   undo.defer(measureSurroundings(log, metrics));
-  undo.defer(watchLives(ledger, limits));
+  undo.defer(watchLives(context, memory));
   undo.defer(startStatus(sockets.status, state, { probes: config.fixed.probes, log }));
   const places = new Map(sockets.places);
   state.listeners = takenBy(config, () => startListeners({ config, context, log }, places, undo));
@@ -119,10 +122,9 @@ export function startProxy(config: Config, log: Log, { handed, credentials }: Gi
   undo.defer(keeper.stop);
   state.watch = watch;
   unlessWatched.move();
-  const { ending } = reloading;
-  const { fixed } = config;
+  const [{ ending }, { fixed }] = [reloading, config];
   reloading.changing = { generation, ledger, installed: rules, watch, fixed, ending };
-  tellOfBounds({ wire, limits }, config, log);
+  tellOfBounds({ wire, limits, memory }, config, log);
   reloading.introduce();
   const stack = undo.move();
   return {
@@ -155,11 +157,12 @@ type Standing = {
   readonly form: SocketForm;
   readonly tls: () => TLSOptions;
   readonly settle: (installed: Installed) => readonly Tuple[];
+  readonly groups: Handover["groups"];
 };
 
 /** Those that were handed over, or new ones; where privileges are to be dropped, it ends here and begins anew. */
 function socketsOf(
-  { config, form, tls, settle }: Standing,
+  { config, form, tls, settle, groups }: Standing,
   interception: Interception,
   handed: Handover | null,
 ): Sockets {
@@ -168,7 +171,9 @@ function socketsOf(
   const sockets = openSockets(config, form, undo);
   if (config.privileges === "dropped") {
     const { command } = config;
-    takenBy(config, () => giveUpPrivileges(interception, sockets, { tls: tls(), command, settle }));
+    takenBy(config, () =>
+      giveUpPrivileges(interception, sockets, { tls: tls(), command, settle, groups }),
+    );
   }
   undo.move();
   return sockets;
@@ -337,7 +342,12 @@ function boundOf(limits: Limits, reserved: number): number {
   throw new ProxyError("START_FAILED", text);
 }
 
-function tellOfBounds({ wire, limits }: Bounds, config: Config, log: Log): void {
+function tellOfBounds(
+  { wire, limits, memory }: Bounds & { readonly memory: Memory },
+  config: Config,
+  log: Log,
+): void {
+  memory.introduce();
   tellOfWirePorts(wire, log);
   const [bound, wanted] = [limits.connectionsMax, config.limits.connectionsMax];
   if (bound === wanted) return;
@@ -361,9 +371,13 @@ function measureSurroundings(log: Log, metrics: Metrics): () => void {
   };
 }
 
-/** Ends connections that are idle or old, and gives memory back when nothing happens. Returns what ends that. */
-function watchLives(ledger: Ledger, limits: Limits): () => void {
+/** Ends connections that are idle or old, plans with the memory that there is, and gives memory back when nothing happens. Returns what ends that. */
+function watchLives({ ledger, limits, held }: Context, memory: Memory): () => void {
   const watches = [watchAges(ledger, limits), trimWhenIdle(ledger)];
+  const changed = (): void => {
+    held.resize(memory.budget.heldBytesMax);
+  };
+  watches.push(memory.watch(changed));
   if (limits.idleMsMax !== null) watches.push(watchIdle(ledger, limits.idleMsMax));
   return () => {
     for (const stop of watches) stop();

@@ -7,12 +7,13 @@ import { describeHolder, holderOf } from "./intercept/running.ts";
 import type { Log } from "./log/log.ts";
 import { errnoName, SystemCallError } from "./native/errno.ts";
 import * as native from "./native/native.ts";
-import { parseSocketAddress, type SocketAddress } from "./net/address.ts";
+import { parseSocketAddress, sourceKey, type SocketAddress } from "./net/address.ts";
 import { listen, openDiverted, type Listener, type Takes } from "./net/listener.ts";
 import type { SocketForm } from "./net/socket-form.ts";
 import { serveOutbound } from "./outbound.ts";
-import { admits } from "./policy/admission.ts";
+import { admitInbound, admitOutbound, type Admission } from "./policy/admission.ts";
 import { readsRequests } from "./probe/probe.ts";
+import type { Unverified } from "./tls/unverified.ts";
 
 export type Serving = {
   readonly config: Config;
@@ -96,15 +97,46 @@ function startListener({ context, log }: Serving, { kind }: Spot, fd: number): L
         log.write("E", "proxy", `internal error: ${describeBug(error)}`);
       });
     },
-    admit: () => admit(context, direction),
+    admit: (peer) => admit(context, direction, peer),
+    held: context.held,
   });
 }
 
-function admit({ ledger, limits }: Context, direction: "inbound" | "outbound"): boolean {
-  const places = { live: ledger.size, strangers: ledger.strangers };
-  const admitted = admits(direction, places, limits.connectionsMax);
-  if (!admitted) ledger.turnAway(direction);
-  return admitted;
+/** Makes room where peers that are not verified keep it. */
+function admit(
+  { ledger, unverified, budget, refusals }: Context,
+  direction: "inbound" | "outbound",
+  peer: SocketAddress,
+): boolean {
+  const source = sourceKey(peer);
+  const places = {
+    live: ledger.size,
+    inbound: ledger.inbound,
+    strangers: ledger.strangers,
+    unverified: unverified.size,
+    ofSource: ledger.ofSource(source),
+    unverifiedOfSource: unverified.sizeOf(source),
+  };
+  const admission =
+    direction === "outbound" ? admitOutbound(places, budget()) : admitInbound(places, budget());
+  if (admission.kind === "admit") return true;
+  if (!makesRoom(admission, unverified, source)) {
+    ledger.turnAway(direction, admission.limit);
+    return false;
+  }
+  refusals.refuse(admission.limit);
+  return true;
+}
+
+function makesRoom(
+  admission: Exclude<Admission, { kind: "admit" }>,
+  unverified: Unverified,
+  source: string,
+): boolean {
+  if (admission.kind === "refuse") return false;
+  return admission.whose === "source"
+    ? unverified.makeRoomWithin(source)
+    : unverified.makeRoom(source);
 }
 
 /** Says which option a failure belongs to, and what to do. */

@@ -7,8 +7,9 @@ const privileges = @import("privileges.zig");
 const netlink = @import("netlink.zig");
 const sockaddr = @import("sockaddr.zig");
 const socket = @import("socket.zig");
+const waiting = @import("waiting.zig");
 
-const abi_version = 8;
+const abi_version = 9;
 const ebadf: i32 = -@as(i32, @intFromEnum(linux.E.BADF));
 
 pub export fn tproxy_abi_version() i32 {
@@ -96,6 +97,13 @@ pub export fn tproxy_tcp_info(fd: i32, into: ?[*]u8, size: u32) i32 {
 pub export fn tproxy_peek(fd: i32, buffer: ?[*]u8, size: u32) i32 {
     if (fd < 0) return ebadf;
     return socket.peek(fd, buffer orelse return socket.einval, size);
+}
+
+/// What many sockets have brought and keep: waiting.zig. `into` has room for as many as there are descriptors.
+pub export fn tproxy_waiting(fds: ?[*]const i32, count: u32, into: ?[*]waiting.Waiting) i32 {
+    const sockets = (fds orelse return socket.einval)[0..count];
+    waiting.look(sockets, into orelse return socket.einval);
+    return 0;
 }
 
 /// madvise(2) for whole pages of this process.
@@ -200,6 +208,7 @@ test {
     _ = namespaces;
     _ = privileges;
     _ = sockaddr;
+    _ = waiting;
 }
 
 test "a bad descriptor is an error, not a crash" {

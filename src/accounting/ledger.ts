@@ -3,12 +3,15 @@ import type { Log } from "../log/log.ts";
 import type { Intercepted } from "../net/listener.ts";
 import type { PlainMode } from "../policy/policy.ts";
 import { acceptLine, accessFields, accessLine, plainLine } from "./access-log.ts";
+import { Counts } from "./counts.ts";
 import type { Metrics } from "./metrics.ts";
+import type { RefusalLimit, Refusals } from "./refusals.ts";
 import { ConnectionRecord, type Connected, type Direction, type Met } from "./record.ts";
 
 export type LedgerOptions = {
   readonly log: Log;
   readonly metrics: Metrics;
+  readonly refusals: Refusals;
   /** A monotonic clock in milliseconds. */
   readonly now: () => number;
   /** When our own certificate expires, milliseconds since 1970. */
@@ -18,6 +21,10 @@ export type LedgerOptions = {
 export class Ledger {
   readonly #live = new Set<ConnectionRecord>();
   readonly #options: LedgerOptions;
+  /** Inbound connections: of strangers by the address that they come from, of others by who is verified. */
+  readonly #sources = new Counts();
+  readonly #holders = new Counts();
+  #inbound = 0;
   #strangers = 0;
   #opened = 0;
   #emptied = Promise.withResolvers<void>();
@@ -29,6 +36,20 @@ export class Ledger {
 
   get size(): number {
     return this.#live.size;
+  }
+
+  get inbound(): number {
+    return this.#inbound;
+  }
+
+  /** Strangers' connections of one source: `sourceKey`. */
+  ofSource(source: string): number {
+    return this.#sources.of(source);
+  }
+
+  /** Inbound connections of the peer that this one's certificate names, itself included. */
+  ofHolder({ holder }: ConnectionRecord): number {
+    return this.#holders.of(holder);
   }
 
   /** Inbound connections whose peer is not verified as yet. */
@@ -53,7 +74,11 @@ export class Ledger {
     const record = new ConnectionRecord(direction, intercepted, times);
     this.#live.add(record);
     this.#opened += 1;
-    if (direction === "inbound") this.#strangers += 1;
+    if (direction === "inbound") {
+      this.#strangers += 1;
+      this.#inbound += 1;
+      this.#sources.add(record.source);
+    }
     metrics.opened(direction);
     if (log.verbosity > 0) log.write("I", direction, acceptLine(record));
     return record;
@@ -61,8 +86,12 @@ export class Ledger {
 
   /** The peer is verified. */
   meet(record: ConnectionRecord, peer: Met): void {
-    if (record.isStranger) this.#strangers -= 1;
+    const wasStranger = record.isStranger;
     record.meet(peer, this.#options.now());
+    if (!wasStranger) return;
+    this.#strangers -= 1;
+    this.#sources.remove(record.source);
+    this.#holders.add(record.holder);
   }
 
   /** The peer speaks plain text, and the port's mode lets it. One that says nothing and ends is no sign of anybody. */
@@ -88,14 +117,15 @@ export class Ledger {
   }
 
   /** One that is not let in. */
-  turnAway(direction: Direction): void {
+  turnAway(direction: Direction, limit: RefusalLimit): void {
     this.#options.metrics.turnedAway(direction);
+    this.#options.refusals.refuse(limit);
   }
 
   /** Writes the connection's line. Closing twice is a bug and throws. */
   close(record: ConnectionRecord): void {
     if (!this.#live.delete(record)) throw new Error("a connection's record was closed twice");
-    if (record.isStranger) this.#strangers -= 1;
+    this.#forget(record);
     const { log, metrics } = this.#options;
     const now = this.#options.now();
     metrics.closed(record);
@@ -106,6 +136,15 @@ export class Ledger {
     if (this.#live.size > 0) return;
     this.#emptied.resolve();
     this.#emptied = Promise.withResolvers();
+  }
+
+  #forget(record: ConnectionRecord): void {
+    if (record.direction === "outbound") return;
+    this.#inbound -= 1;
+    if (record.isStranger) {
+      this.#strangers -= 1;
+      this.#sources.remove(record.source);
+    } else this.#holders.remove(record.holder);
   }
 
   /** Resolves when no connection is live. */

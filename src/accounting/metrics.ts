@@ -246,6 +246,10 @@ function add(sums: Map<string, Bytes>, leg: string, read: number, written: numbe
 
 /** Where the proxy has ended a connection of its own accord. */
 const howsOfFaults = new Map<string, How>([
+  ["EVICTED", "limit"],
+  ["UNVERIFIED_MEMORY", "limit"],
+  ["HELD_MEMORY", "limit"],
+  ["SHARE", "limit"],
   ["REVOKED", "revoked"],
   ["RULES_CHANGED", "revoked"],
   ["CERTIFICATE_AGE", "aged"],

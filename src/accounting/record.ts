@@ -1,6 +1,6 @@
 /** One connection's facts, opened once and closed once. */
 import type { PeerIdentity } from "../identity/certificate.ts";
-import type { SocketAddress } from "../net/address.ts";
+import { sourceKey, type SocketAddress } from "../net/address.ts";
 import { describeFault } from "../net/fault.ts";
 import type { Intercepted } from "../net/listener.ts";
 import type { OriginalDestination } from "../net/original-destination.ts";
@@ -37,6 +37,8 @@ export class ConnectionRecord {
   /** Milliseconds, monotonic. */
   readonly openedAt: number;
   readonly downstream: Stream;
+  /** Of the address that has connected, for shares. */
+  readonly source: string;
   /** Verified, or null as long as nobody was. */
   identity: PeerIdentity | null = null;
   /** The mode of a port that has let plain text in, null for TLS. */
@@ -68,6 +70,7 @@ export class ConnectionRecord {
     this.peer = intercepted.peer;
     this.original = intercepted.original;
     this.downstream = intercepted.stream;
+    this.source = sourceKey(intercepted.peer);
     this.openedAt = now;
   }
 
@@ -75,6 +78,18 @@ export class ConnectionRecord {
   get bytes(): number {
     const upstream = this.outcome.kind === "relayed" ? this.outcome.upstream.bytesRead : 0;
     return this.downstream.bytesRead + this.downstream.bytesWritten + upstream;
+  }
+
+  /** What both legs hold for readers that have stopped. */
+  get countedBytes(): number {
+    const upstream = this.outcome.kind === "relayed" ? this.outcome.upstream.countedBytes : 0;
+    return this.downstream.countedBytes + upstream;
+  }
+
+  /** For shares: whom it belongs to. "" for an identity that was not shown. */
+  get holder(): string {
+    const { identity } = this;
+    return identity === null ? "" : (identity.spiffeId ?? identity.fingerprint);
   }
 
   /** Policy said no. */

@@ -236,6 +236,7 @@ function limitsOf(flags: LimitFlags): Limits {
     firstBytesMsMax: flags.firstBytesTimeout,
     connectionsMax: flags.connections,
     handshakesMax: flags.handshakes,
+    memoryBytesMax: flags.memory ?? null,
     drainMsMax: flags.drain,
   };
 }

@@ -74,6 +74,7 @@ export type LimitFlags = {
   readonly firstBytesTimeout: number;
   readonly connections: number;
   readonly handshakes: number;
+  readonly memory?: number;
   readonly drain: number;
 };
 
@@ -245,6 +246,10 @@ export function addLimitOptions(command: Command): void {
   add(command, "--handshakes <count>", "outbound TLS handshakes at once", {
     parse: values.count,
     default: [limits.handshakesMax, String(limits.handshakesMax)],
+  });
+  add(command, "--memory <size>", "to plan with, like 256MiB; fewer things go on at once in less", {
+    parse: values.bytes,
+    shown: "what the container may have",
   });
   addDuration(command, "--drain", "for live connections after SIGTERM", limits.drainMsMax);
 }

@@ -154,6 +154,15 @@ export function count(text: string): number {
   return integer(text, 1, 1_000_000, "a count, 1 to 1000000");
 }
 
+/** Bytes: "64MiB", "64Mi", "64m", "1GiB" or a number of bytes: at least 32 MiB. */
+export function bytes(text: string): number {
+  const match = /^(\d{1,15})(?:([kmgt])(?:i?b?)?)?$/i.exec(text);
+  const power = match?.[2] === undefined ? 0 : 1 + "kmgt".indexOf(match[2].toLowerCase());
+  const value = Number(match?.[1]) * 1024 ** power;
+  if (value >= sizeMin && value <= Number.MAX_SAFE_INTEGER) return value;
+  throw new InvalidArgumentError("It must be a size like 64MiB or 1GiB, at least 32MiB.");
+}
+
 export function logFormat(text: string): "text" | "json" {
   if (text === "text" || text === "json") return text;
   throw new InvalidArgumentError("It must be text or json.");
@@ -231,6 +240,7 @@ const units = new Map([
   ["m", 60_000],
   ["h", 3_600_000],
 ]);
+const sizeMin = 32 * 1024 ** 2;
 const weekMs = 7 * 24 * 3_600_000;
 
 function integer(text: string, min: number, max: number, wanted: string): number {

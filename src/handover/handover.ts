@@ -1,5 +1,6 @@
 /** What a process that gives up its privileges hands to the one that it becomes: open descriptors. */
 import { ProxyError } from "../errors.ts";
+import type { HiddenHierarchy } from "../native/memory-limit.ts";
 import { becomeAnew, setStaysOpen } from "../native/privileges.ts";
 import type { Handed } from "../netlink/monitor.ts";
 
@@ -7,6 +8,8 @@ export type Handover = {
   /** Listening sockets by their places. */
   readonly places: readonly (readonly [place: string, fd: number])[];
   readonly status: number;
+  /** Control groups that are mounted out of sight. */
+  readonly groups: readonly HiddenHierarchy[];
   /** Sockets that hear of changes of the rules. */
   readonly notices: Handed;
   /** Connections from before the rules that were left in cleartext: `packTuples`. */
@@ -21,9 +24,7 @@ export function handOver(
   keep: readonly number[],
   command: readonly string[],
 ): never {
-  const { places, status, notices } = handover;
-  const all = [...places.map(([, fd]) => fd), status, ...Object.values(notices)];
-  for (const fd of all) setStaysOpen(fd, true);
+  for (const fd of descriptorsOf(handover)) setStaysOpen(fd, true);
   becomeAnew(keep, command, { ...process.env, [variable]: JSON.stringify(handover) });
 }
 
@@ -40,12 +41,15 @@ export function takeHandover(): Handover | null {
   }
 }
 
+function descriptorsOf({ places, status, groups, notices }: Handover): readonly number[] {
+  const listening = places.map(([, fd]) => fd);
+  return [...listening, status, ...groups.map(({ fd }) => fd), ...Object.values(notices)];
+}
+
 function adopt(text: string): Handover {
   // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- this program has written it
   const handover = JSON.parse(text) as Handover;
-  const { places, status, notices } = handover;
-  for (const fd of [...places.map(([, one]) => one), status, ...Object.values(notices)])
-    setStaysOpen(fd, false);
+  for (const fd of descriptorsOf(handover)) setStaysOpen(fd, false);
   return handover;
 }
 

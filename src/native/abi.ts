@@ -1,6 +1,6 @@
 /** The shim's symbol table: ffi/src/shim.zig in bun:ffi's terms. Change both, and the version. */
 
-export const abiVersion = 8;
+export const abiVersion = 9;
 
 export const symbols = {
   tproxy_abi_version: { args: [], returns: "i32" },
@@ -18,6 +18,7 @@ export const symbols = {
   tproxy_tcp_received: { args: ["i32"], returns: "i32" },
   tproxy_tcp_info: { args: ["i32", "ptr", "u32"], returns: "i32" },
   tproxy_peek: { args: ["i32", "ptr", "u32"], returns: "i32" },
+  tproxy_waiting: { args: ["ptr", "u32", "ptr"], returns: "i32" },
   tproxy_advise: { args: ["u64", "u64", "u32"], returns: "i32" },
   tproxy_confine: { args: ["u64"], returns: "i32" },
   tproxy_replace: { args: ["ptr", "u32", "ptr", "u32"], returns: "i32" },

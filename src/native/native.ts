@@ -151,6 +151,19 @@ export function peek(fd: number, buffer: Uint8Array): number | null {
   return length === -eagain ? null : length;
 }
 
+/**
+ * Looks at many sockets at once: `into` gets two numbers each, bytes that were read from it and bytes of memory that the
+ * kernel keeps of what was not. Zero for a socket that is gone.
+ */
+export function lookAtWaiting(fds: Int32Array, count: number, into: Uint32Array): void {
+  check("ioctl(SIOCINQ)", shim.tproxy_waiting(fds, count, into));
+}
+
+/** Bounds what waits in the kernel to be read, and what one read brings: socket(7), SO_RCVBUF. A socket that is gone is no error. */
+export function setReceiveBuffer(fd: number, bytes: number): void {
+  shim.tproxy_set_integer(fd, solSocket, soReceiveBuffer, bytes);
+}
+
 /** IPv6 only: the port's IPv4 half stays free. ipv6(7). */
 export function setIpv6Only(fd: number, only: boolean): void {
   check(
@@ -231,6 +244,7 @@ const ipBindAddressNoPort = 24;
 const ipLocalPortRange = 51;
 const solSocket = 1;
 const soReuseAddress = 2;
+const soReceiveBuffer = 8;
 const soKeepAlive = 9;
 const soOobInline = 10;
 const soMark = 36;

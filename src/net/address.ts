@@ -98,11 +98,19 @@ export function addressKey({ bytes, port }: SocketAddress): string {
   return `${String.fromCharCode(...bytes)}${port}`;
 }
 
+/** For tables by source: the address, of IPv6 the /64 that one host may have all addresses of. */
+export function sourceKey({ bytes }: Ip): string {
+  return String.fromCharCode(...bytes.subarray(0, sourceBytes));
+}
+
 /** 127.0.0.0/8 and ::1: never reachable from outside, so never a legitimate original destination. */
 export function isLoopback(address: SocketAddress): boolean {
   if (address.family === 4) return address.bytes[0] === 127;
   return address.bytes.every((byte, index) => byte === (index === 15 ? 1 : 0));
 }
+
+/** RFC 4291, 2.5.1: interface identifiers are 64 bits. */
+const sourceBytes = 8;
 
 function hostBytes(host: string, six: boolean, text: string): Uint8Array {
   const valid = six ? ipaddr.IPv6.isValid(host) && !host.includes("%") : isFourPart(host);

@@ -7,6 +7,7 @@ import * as native from "../native/native.ts";
 import { encodeSocketAddress, portedAs, type SocketAddress } from "./address.ts";
 import { describeFault } from "./fault.ts";
 import { streamHandlers } from "./handlers.ts";
+import type { Held } from "./held.ts";
 import { HandshakeDeadline } from "./handshake-deadline.ts";
 import { bindOrigin, type Origin } from "./origin.ts";
 import type { Rotation } from "./ports.ts";
@@ -37,10 +38,13 @@ export type Originating = {
   readonly ticket: Buffer | null;
 };
 
-/** Watches the connection, and with `originating` originates TLS on it. Every failure arrives as the stream's end. */
-export function watch(dialing: Dialing, originating: Originating | null): Stream {
+/**
+ * Watches the connection, and with `originating` originates TLS on it. Every failure arrives as the stream's end. `held` is
+ * where bytes count that the leg holds.
+ */
+export function watch(dialing: Dialing, originating: Originating | null, held: Held): Stream {
   const tls = originating?.tls ?? null;
-  const stream = new Stream(tls !== null, false);
+  const stream = new Stream(tls !== null, false, held);
   stream.ticket = originating?.ticket ?? null;
   const connecting = Bun.connect<Stream>({
     fd: dialing.fd,

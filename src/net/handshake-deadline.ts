@@ -9,14 +9,23 @@ import type { Stream } from "./stream.ts";
 
 /** Ends the leg by RST when its handshake takes longer than `handshakeMsMax`. */
 export class HandshakeDeadline {
+  readonly #stream: Stream;
+  readonly #role: Hung["role"];
   readonly #deadline: Deadline;
   #hung: Hung | null = null;
 
   constructor(stream: Stream, handshakeMsMax: number, role: Hung["role"]) {
+    this.#stream = stream;
+    this.#role = role;
     this.#deadline = new Deadline(handshakeMsMax, () => {
-      this.#hung = look(stream.socket?.fd ?? -1, role);
-      stream.terminate("HANDSHAKE_TIMEOUT");
+      this.expire();
     });
+  }
+
+  /** Its time is up, before the deadline too. */
+  expire(): void {
+    this.#hung = look(this.#stream.socket?.fd ?? -1, this.#role);
+    this.#stream.terminate("HANDSHAKE_TIMEOUT");
   }
 
   clear(): void {

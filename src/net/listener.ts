@@ -6,6 +6,7 @@ import { SystemCallError } from "../native/errno.ts";
 import * as native from "../native/native.ts";
 import { encodeSocketAddress, type SocketAddress } from "./address.ts";
 import { terminatingHandlers, tlsReasonOf } from "./handlers.ts";
+import type { Held } from "./held.ts";
 import {
   originalDestination,
   peerAddress,
@@ -27,8 +28,10 @@ export type ListenOptions = {
   /** Of `openDiverted`; the listener's from then on. */
   readonly fd: number;
   readonly backlogMax: number;
-  /** Asked before anything is known of a connection; what is not admitted is reset. */
-  readonly admit: () => boolean;
+  /** Asked before anything but its address is known of a connection; what is not admitted is reset. */
+  readonly admit: (peer: SocketAddress) => boolean;
+  /** Where bytes count that its legs hold. */
+  readonly held: Held;
   readonly takes: Takes;
   readonly accept: (intercepted: Intercepted) => void;
 };
@@ -130,19 +133,20 @@ function listenOn(fd: number, options: ListenOptions): SocketListener<Stream> {
     socket: {
       ...terminatingHandlers,
       open: (socket) => {
-        const stream = takes.kind === "undecided" ? Stream.undecided() : streamOf(takes.kind);
+        const stream = streamOf(takes.kind, options.held);
         socket.data = stream;
         stream.attach(socket);
         if (takes.kind !== "tls") stream.pause();
-        if (options.admit()) announce(stream, takes.kind === "undecided", options.accept);
-        else turnAway(stream);
+        announce(stream, takes.kind === "undecided", options);
       },
     },
   });
 }
 
-function streamOf(kind: "plain" | "tls"): Stream {
-  return new Stream(kind === "tls", kind === "plain");
+function streamOf(kind: Takes["kind"], held: Held): Stream {
+  return kind === "undecided"
+    ? Stream.undecided(held)
+    : new Stream(kind === "tls", kind === "plain", held);
 }
 
 /** A bound, listening socket; the caller owns it. `transparent`: takes diverted connections. */
@@ -174,14 +178,12 @@ function turnAway(stream: Stream): void {
 }
 
 /** A connection whose client has gone again has no address: it ends here. */
-function announce(
-  stream: Stream,
-  undecided: boolean,
-  accept: (intercepted: Intercepted) => void,
-): void {
+function announce(stream: Stream, undecided: boolean, { admit, accept }: ListenOptions): void {
   const fd = stream.socket?.fd ?? -1;
   try {
-    accept({ stream, undecided, peer: peerAddress(fd), original: originalDestination(fd) });
+    const peer = peerAddress(fd);
+    if (admit(peer)) accept({ stream, undecided, peer, original: originalDestination(fd) });
+    else turnAway(stream);
   } catch (error) {
     stream.terminate("ENOTCONN");
     if (!(error instanceof SystemCallError)) throw error;

@@ -4,6 +4,7 @@ import type { Socket, TLSOptions } from "bun";
 import { Deadline } from "../deadline.ts";
 import * as native from "../native/native.ts";
 import { terminatingHandlers } from "./handlers.ts";
+import { HeldQueue, unbounded, type Held } from "./held.ts";
 import type { Screen } from "./screen.ts";
 
 /** What became of a leg's set-up. For TLS, "ready" is not authorisation: tls/verify.ts decides. */
@@ -47,9 +48,10 @@ export class Stream {
   #linger: Deadline | null = null;
   #lingerMsMax = 0;
   /** Read before there was a partner: bytes that came with the last handshake record. */
-  #early: Uint8Array[] = [];
-  #held: Uint8Array[] = [];
-  #heldBytes = 0;
+  readonly #early: HeldQueue;
+  readonly #held: HeldQueue;
+  readonly #total: Held;
+  #isNarrow = false;
   /** Bytes of the proxy's own that are not written yet; they go before all others. */
   #own = 0;
   #readEnded = false;
@@ -64,11 +66,15 @@ export class Stream {
   #wake: () => void = nothing;
   #dismissed = false;
 
-  /** `writable`: whether bytes may be written at once (an accepted plain socket). */
-  constructor(tls: boolean, writable: boolean) {
+  /** `writable`: whether bytes may be written at once (an accepted plain socket). `total`: where held bytes count. */
+  constructor(tls: boolean, writable: boolean, total: Held = unbounded) {
     const ready = Promise.withResolvers<Readiness>();
     const gone = Promise.withResolvers<void>();
     this.#tls = tls;
+    this.#total = total;
+    this.#early = new HeldQueue(total);
+    this.#held = new HeldQueue(total);
+    if (tls) this.#held.overheadBytes = total.encryptedBytesMax;
     this.ready = ready.promise;
     this.gone = gone.promise;
     this.#settleReady = ready.resolve;
@@ -77,8 +83,8 @@ export class Stream {
   }
 
   /** An accepted leg of which it is not known yet whether it is to be TLS: `startPlain` or `startTls` follows. */
-  static undecided(): Stream {
-    return new Stream(true, false);
+  static undecided(total: Held = unbounded): Stream {
+    return new Stream(true, false, total);
   }
 
   /** Takes what happens to a socket and does nothing. */
@@ -94,7 +100,12 @@ export class Stream {
 
   /** Bytes that wait for this leg's kernel buffer. */
   get heldBytes(): number {
-    return this.#heldBytes;
+    return this.#held.bytes;
+  }
+
+  /** What the leg counts in the sum of held bytes. */
+  get countedBytes(): number {
+    return this.#held.countedBytes + this.#early.countedBytes;
   }
 
   /** Null before the socket exists and after it is gone. */
@@ -111,6 +122,7 @@ export class Stream {
   /** An undecided leg is a plain one: it is ready. */
   startPlain(): void {
     this.#tls = false;
+    this.#held.overheadBytes = 0;
     this.onReady(null);
   }
 
@@ -118,7 +130,7 @@ export class Stream {
   startScreened(screen: Screen): void {
     this.#screen = screen;
     this.startPlain();
-    this.#resume();
+    this.resume();
   }
 
   /** An undecided leg is TLS, terminated here: `ready` says how the handshake went. */
@@ -164,7 +176,7 @@ export class Stream {
    */
   async take(lengthOf: (come: Uint8Array) => number): Promise<Uint8Array | null> {
     for (;;) {
-      const come = Buffer.concat(this.#early);
+      const come = Buffer.concat(this.#early.chunks);
       const length = lengthOf(come);
       if (come.length >= length) return this.#cut(come, length);
       if (this.closed || this.#readEnded) return null;
@@ -178,6 +190,19 @@ export class Stream {
     this.#paused = true;
     this.#socket?.pause();
     if (this.#broken) this.terminate("ECONNRESET");
+  }
+
+  resume(): void {
+    if (!this.#paused) return;
+    this.#paused = false;
+    this.#socket?.resume();
+  }
+
+  /** One read brings little from now on, and the kernel keeps little of what is not read: memory is short. */
+  narrow(): void {
+    if (this.#isNarrow) return;
+    this.#isNarrow = true;
+    native.setReceiveBuffer(this.#socket?.fd ?? -1, this.#total.narrowReceiveBytes);
   }
 
   /** Ends the leg and the one it is joined with, by RST, at once. */
@@ -201,9 +226,9 @@ export class Stream {
       this.terminate("");
     });
     this.#dismissed = true;
-    this.#early = [];
+    this.#early.clear();
     this.#socket?.shutdown();
-    this.#resume();
+    this.resume();
     await this.gone;
     deadline.clear();
   }
@@ -261,9 +286,8 @@ export class Stream {
     if (this.fault === "") this.fault = fault;
     this.#linger?.clear();
     this.#socket = null;
-    this.#early = [];
-    this.#held = [];
-    this.#heldBytes = 0;
+    this.#early.clear();
+    this.#held.clear();
     this.#settleReady({ kind: "closed", fault: this.fault });
     this.#settleGone();
     this.#wake();
@@ -271,7 +295,8 @@ export class Stream {
 
   #cut(come: Uint8Array, length: number): Uint8Array {
     this.pause();
-    this.#early = come.length === length ? [] : [come.subarray(length)];
+    this.#early.clear();
+    if (come.length > length) this.#early.push(come, length);
     this.bytesRead -= length;
     return come.subarray(0, length);
   }
@@ -280,7 +305,7 @@ export class Stream {
   async #more(): Promise<void> {
     const come = Promise.withResolvers<void>();
     this.#wake = come.resolve;
-    this.#resume();
+    this.resume();
     await come.promise;
   }
 
@@ -310,51 +335,32 @@ export class Stream {
   }
 
   #handOver(partner: Stream): void {
-    const early = this.#early;
-    this.#early = [];
-    for (const chunk of early) partner.#send(chunk);
+    for (const chunk of this.#early.take()) partner.#send(chunk);
     if (this.#readEnded) partner.#endWrite();
-    if (partner.#heldBytes === 0) this.#resume();
-  }
-
-  #resume(): void {
-    if (!this.#paused) return;
-    this.#paused = false;
-    this.#socket?.resume();
+    if (partner.#held.bytes === 0) this.resume();
   }
 
   #send(chunk: Uint8Array): void {
     if (this.closed) return;
-    const written = this.#heldBytes > 0 ? 0 : this.#write(chunk);
+    const written = this.#held.bytes > 0 ? 0 : this.write(chunk);
     if (written === chunk.length || this.closed) return;
-    this.#held.push(written === 0 ? chunk : chunk.subarray(written));
-    this.#heldBytes += chunk.length - written;
+    this.#held.push(chunk, written);
     this.#partner?.pause();
+    if (this.#total.isShort) this.#partner?.narrow();
   }
 
   #flush(): void {
-    while (this.#heldBytes > 0) {
-      const chunk = this.#held[0];
-      if (chunk === undefined) return;
-      const written = this.#write(chunk);
-      if (this.closed) return;
-      this.#heldBytes -= written;
-      if (written < chunk.length) {
-        this.#held[0] = chunk.subarray(written);
-        return;
-      }
-      this.#held.shift();
-    }
+    if (!this.#held.flush(this) || this.closed) return;
     if (this.#endWanted) this.#finishWrite();
-    else if (this.#partner !== null) this.#partner.#resume();
+    else if (this.#partner !== null) this.#partner.resume();
   }
 
   /**
-   * -1 from Bun means that the socket has failed, by an RST mostly. On a plain one send(2) has taken the error with it,
+   * For legs only: writes, and says how many bytes were taken. -1 from Bun means that the socket has failed, by an RST mostly. On a plain one send(2) has taken the error with it,
    * and what follows would look like the peer's end: recv(2) gives what came before, and then 0. One that is paused hears
    * nothing more of it at all, so it ends here: what it has not read an RST takes with it anyway.
    */
-  #write(chunk: Uint8Array): number {
+  write(chunk: Uint8Array): number {
     const result = this.#socket?.write(chunk) ?? 0;
     if (result < 0) {
       this.#broken = true;
@@ -371,7 +377,7 @@ export class Stream {
   #endWrite(): void {
     if (this.#endWanted || this.closed) return;
     this.#endWanted = true;
-    if (this.#heldBytes === 0) this.#finishWrite();
+    if (this.#held.bytes === 0) this.#finishWrite();
   }
 
   /**

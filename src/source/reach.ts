@@ -4,6 +4,7 @@ import { addressKey, portedAs, type SocketAddress } from "../net/address.ts";
 import { settle, tryDial, watch, type DialLimits } from "../net/dial.ts";
 import { describeFault } from "../net/fault.ts";
 import type { Intercepted } from "../net/listener.ts";
+import type { Held } from "../net/held.ts";
 import type { Origin } from "../net/origin.ts";
 import { firstUnprivilegedPort } from "../net/ports.ts";
 import type { SocketForm } from "../net/socket-form.ts";
@@ -19,11 +20,13 @@ export type Reached =
       readonly stream: Stream;
       readonly seen: Seen;
     }
-  | { readonly kind: "failed"; readonly detail: string };
+  /** `fault`: the code of what failed. */
+  | { readonly kind: "failed"; readonly detail: string; readonly fault: string };
 
 export type ReachOptions = {
   readonly form: SocketForm;
   readonly limits: DialLimits;
+  readonly held: Held;
   /** Whose name the application has not answered. */
   readonly silent: SilentClients;
   /** Hears of a client's port that may not be bound here. */
@@ -49,7 +52,7 @@ export async function reach(
 ): Promise<Reached> {
   const { original, peer } = downstream;
   let why: SourceReason | null = null;
-  let failed: Reached = { kind: "failed", detail: "" };
+  let failed: Reached = { kind: "failed", detail: "", fault: "" };
   for (const attempt of attempts) {
     // Another name would have to wait as long, or be refused as well.
     if ((why === "no-answer" || why === "translated") && attempt.kept !== "none") continue;
@@ -61,7 +64,7 @@ export async function reach(
       if (why === "no-answer") options.silent.add(peer, original);
       return { stream: dialed, kind: "connected", seen: seenBy(attempt, why) };
     }
-    failed = { kind: "failed", detail: describeFault(dialed) };
+    failed = { kind: "failed", detail: describeFault(dialed), fault: dialed };
     const reason = reasonOf(dialed, attempt, original);
     if (reason === "reserved-port" && attempt.origin.kind === "client")
       options.reserved(attempt.origin.address);
@@ -80,11 +83,11 @@ function seenBy({ kept, reason }: Attempt, why: SourceReason | null): Seen {
 async function dial(
   downstream: Intercepted,
   { origin, to, kept }: Attempt,
-  { form, limits }: ReachOptions,
+  { form, limits, held }: ReachOptions,
 ): Promise<Stream | string> {
   const dialing = tryDial(to, form, origin);
   if (typeof dialing === "string") return dialing;
-  const stream = watch(dialing, null);
+  const stream = watch(dialing, null, held);
   const asClientMsMax = Math.min(answerMsMax, limits.connectMsMax / 2);
   const connectMsMax = kept === "none" ? limits.connectMsMax : asClientMsMax;
   const readiness = await settle(stream, downstream.stream, { ...limits, connectMsMax });

@@ -43,6 +43,8 @@ export function failureOf(fault: string): HandshakeFailure | null {
 }
 
 const beforeHandshake = new Set([
+  "EVICTED",
+  "UNVERIFIED_MEMORY",
   "CANCELED",
   "DRAINED",
   "EACCES",

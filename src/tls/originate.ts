@@ -3,12 +3,13 @@ import type { TLSOptions } from "bun";
 
 import type { Limits } from "../config.ts";
 import type { PeerIdentity } from "../identity/certificate.ts";
-import { formatSocketAddress } from "../net/address.ts";
+import { formatSocketAddress, sourceKey } from "../net/address.ts";
 import { abandon, dialFrom, settle, tryDial, watch, type Dialing } from "../net/dial.ts";
 import { describeFault } from "../net/fault.ts";
 import type { OriginalDestination } from "../net/original-destination.ts";
 import type { Rotation } from "../net/ports.ts";
 import { describeLateReset, lateResetMsMin } from "../net/hang.ts";
+import type { Held } from "../net/held.ts";
 import { isResumed } from "../net/session.ts";
 import type { SocketForm } from "../net/socket-form.ts";
 import type { Intercepted } from "../net/listener.ts";
@@ -17,6 +18,7 @@ import { failureOf, type HandshakeFailure } from "./failure.ts";
 import type { HandshakeGate, Lease } from "./handshake-gate.ts";
 import { judgePeer } from "./peer.ts";
 import type { Session, Tickets } from "./tickets.ts";
+import type { Unverified } from "./unverified.ts";
 import type { Expectation } from "../policy/authorize.ts";
 
 export type Originated =
@@ -47,6 +49,9 @@ export type Originator = {
   readonly form: SocketForm;
   readonly limits: Limits;
   readonly gate: HandshakeGate;
+  /** Servers whose handshakes are not over. */
+  readonly unverified: Unverified;
+  readonly held: Held;
   readonly tickets: Tickets;
   /** For the wire. */
   readonly ports: Rotation;
@@ -121,8 +126,10 @@ async function attempt(
   if (lease === null || downstream.closed) return giveUp(dialing, lease);
   const limits = { ...originator.limits, handshakeMsMax: left() };
   const shaking = performance.now();
-  const stream = watch(dialing, { tls, ticket: session?.take() ?? null });
+  const stream = watch(dialing, { tls, ticket: session?.take() ?? null }, originator.held);
+  const visit = originator.unverified.enter(stream, sourceKey(original));
   const readiness = await settle(stream, downstream, limits);
+  originator.unverified.leave(visit);
   lease.release();
   if (readiness.kind === "closed") {
     const late = lateReset(readiness.fault, original, performance.now() - shaking);

@@ -5,6 +5,7 @@ import { isResumed } from "../net/session.ts";
 import type { Stream } from "../net/stream.ts";
 import { failureOf, type HandshakeFailure } from "./failure.ts";
 import { judgePeer } from "./peer.ts";
+import type { Visit } from "./unverified.ts";
 import type { Expectation } from "../policy/authorize.ts";
 
 export type Terminated =
@@ -18,13 +19,18 @@ export type Refused = {
   readonly told: boolean;
 };
 
-/** Waits for the handshake, within its deadline, and judges the peer's certificate by our own rules: `expect` is asked then. */
+/**
+ * Waits for the handshake, within its deadline, and judges the peer's certificate by our own rules: `expect` is asked then.
+ * `visit` may end the handshake's time sooner.
+ */
 export async function terminate(
   downstream: Stream,
   handshakeMsMax: number,
   expect: () => Expectation,
+  visit: Pick<Visit, "deadline">,
 ): Promise<Terminated> {
   const deadline = new HandshakeDeadline(downstream, handshakeMsMax, "server");
+  visit.deadline = deadline;
   const readiness = await downstream.ready;
   deadline.clear();
   if (readiness.kind === "closed") {

@@ -35,15 +35,30 @@ test("one connection more than --connections is reset and counted; those before 
   await listener.accept();
 });
 
-test("strangers take half of the places, and are reset beyond", async () => {
+test("strangers take half of the places, and beyond the oldest makes room for the newest", async () => {
   const pod = mesh.extraPod();
   await mesh.proxy(pod, ["--connections", "4"]);
   await serveHttp(pod, 8000, "served");
-  for (let turn = 0; turn < 2; turn += 1) await mesh.c.agent.connect(pod.address4, 8000);
-  await metricOnce(pod, 'tcp_open_connections{direction="inbound"}', (open) => open === 2);
-  expect(await mesh.c.agent.attempt(pod.address4, 8000)).toBe("ECONNRESET");
+  const open = 'tcp_open_connections{direction="inbound"}';
+  const oldest = await mesh.c.agent.connect(pod.address4, 8000);
+  await metricOnce(pod, open, (count) => count === 1);
+  await mesh.c.agent.connect(pod.address4, 8000);
+  await metricOnce(pod, open, (count) => count === 2);
+  const gone = oldest.finish();
+  // Until it has had some time, it is the newest that is reset.
+  const next = async (): Promise<string> => {
+    for (;;) {
+      const refused = mesh.c.agent.attempt(pod.address4, 8000).then(() => "refused");
+      const how = await Promise.race([refused, gone.then(({ ending }) => ending)]);
+      if (how !== "refused") return how;
+    }
+  };
+  expect(await next()).toBe("ECONNRESET");
   const counted = await metrics(pod);
-  expect(counted.get('tcp_close_total{direction="inbound",how="limit"}')).toBe(1);
+  expect(counted.get(open)).toBe(2);
+  const refusals = counted.get('limit_refusals_total{limit="unverified"}') ?? 0;
+  expect(refusals).toBeGreaterThan(0);
+  expect(counted.get('tcp_close_total{direction="inbound",how="limit"}')).toBe(refusals);
 });
 
 test("descriptors that do not do for --connections bound it, and the log says so", async () => {

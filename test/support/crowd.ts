@@ -6,6 +6,8 @@ import { readFileSync } from "node:fs";
 
 import type { Socket } from "bun";
 
+import { cutHandshake } from "./cut-handshake.ts";
+
 const [kind = "", count = "1", width = "1", host = "", port = "0", cert, key] =
   process.argv.slice(2);
 
@@ -31,9 +33,12 @@ const opening: Readonly<Record<string, (socket: Socket<Held>) => void>> = {
     socket.terminate();
   },
   handshake: () => undefined,
+  "stalled-reader": () => undefined,
+  "stalled-writer": () => undefined,
   request: () => undefined,
 };
 
+const plenty = new Uint8Array(65_536);
 const endings: Record<string, number> = {};
 let bytes = 0;
 let standing = 0;
@@ -50,9 +55,11 @@ async function queue(): Promise<void> {
 }
 
 async function one(): Promise<string> {
+  if (kind === "half-certificate")
+    return await cutHandshake({ host, port: Number(port), ...tlsOptions() }, stand);
   const { promise, resolve } = Promise.withResolvers<string>();
   const held: Held = { end: resolve, bytes: 0 };
-  const tls = kind === "handshake" || kind === "request";
+  const tls = ["handshake", "request", "stalled-reader", "stalled-writer"].includes(kind);
   await Bun.connect<Held>({
     hostname: host,
     port: Number(port),
@@ -67,6 +74,8 @@ async function one(): Promise<string> {
       },
       handshake: (socket) => {
         stand();
+        if (kind === "stalled-reader") socket.pause();
+        if (kind === "stalled-writer") pour(socket);
         if (kind === "request") socket.write("GET / HTTP/1.0\r\n\r\n");
       },
       data: (socket, chunk) => {
@@ -75,6 +84,9 @@ async function one(): Promise<string> {
         if (kind !== "request") return;
         resolve("answered");
         socket.end();
+      },
+      drain: (socket) => {
+        if (kind === "stalled-writer") pour(socket);
       },
       end: () => {
         resolve("end");
@@ -98,6 +110,10 @@ function stand(): void {
   if (standing === Math.min(Number(count), Number(width))) console.log("standing");
 }
 
+function pour(socket: Socket<Held>): void {
+  while (socket.write(plenty) === plenty.length);
+}
+
 async function drip(socket: Socket<Held>): Promise<void> {
   for (const byte of hello) {
     if (socket.write(Uint8Array.of(byte)) < 0) return;
@@ -105,7 +121,7 @@ async function drip(socket: Socket<Held>): Promise<void> {
   }
 }
 
-function tlsOptions(): Bun.TLSOptions {
+function tlsOptions(): { cert?: string; key?: string; rejectUnauthorized: boolean } {
   const own = cert === undefined || key === undefined ? {} : { cert: pem(cert), key: pem(key) };
   return { ...own, rejectUnauthorized: false };
 }

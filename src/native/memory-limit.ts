@@ -1,0 +1,149 @@
+/** How much memory this process may have: the machine's, or what a control group allows, whichever is less. */
+import { constants, openSync, readFileSync } from "node:fs";
+
+/** The text of a file, or null where there is none. */
+export type ReadText = (path: string) => string | null;
+
+export type MemoryLimit = {
+  readonly bytes: number;
+  /** Which file says so. */
+  readonly file: string;
+  /** What waits in the kernel to be read counts: it does in control groups of the second version. */
+  readonly countsSockets: boolean;
+};
+
+/** A hierarchy of control groups as it is mounted; `root` is the group that its mount point shows. */
+export type Hierarchy = { readonly version: 1 | 2; readonly root: string; readonly point: string };
+
+/** One that is not mounted where this process looks: a descriptor of its mount point. */
+export type HiddenHierarchy = Omit<Hierarchy, "point"> & { readonly fd: number };
+
+/**
+ * cgroups(7): of the second version memory.max and memory.high, of the first memory.limit_in_bytes, in the process's own
+ * group and in those above it as far as they are mounted here. Without any of them the machine's own memory: proc(5),
+ * meminfo. Cheap enough for once a second: the limit of a running container can be changed.
+ */
+export function readMemoryLimit(
+  hidden: readonly HiddenHierarchy[] = [],
+  read: ReadText = readText,
+): MemoryLimit {
+  const total = /^MemTotal: +(\d+) kB$/m.exec(read(meminfo) ?? "")?.[1];
+  let least: MemoryLimit = {
+    bytes: total === undefined ? Number.MAX_SAFE_INTEGER : Number(total) * 1024,
+    file: meminfo,
+    countsSockets: false,
+  };
+  for (const { file, countsSockets } of limitFiles(hidden, read)) {
+    const text = read(file)?.trim() ?? "";
+    if (/^\d+$/.test(text) && Number(text) < least.bytes)
+      least = { bytes: Number(text), file, countsSockets };
+  }
+  return least;
+}
+
+/**
+ * What `ip netns exec` hides: it mounts another /sys over the one that has the control groups below it. A process further
+ * up, which has started this one, sees them still. Nothing where they are in sight, or where we may not look: ptrace(2).
+ */
+export function openHiddenHierarchies(read: ReadText = readText): readonly HiddenHierarchy[] {
+  if (hierarchiesOf(read("/proc/self/mountinfo") ?? "").length > 0) return [];
+  let process = "self";
+  for (let depth = 0; depth < depthMax; depth += 1) {
+    process = /^PPid:\t([1-9]\d*)$/m.exec(read(`/proc/${process}/status`) ?? "")?.[1] ?? "";
+    if (process === "") return [];
+    const found = openHierarchies(process, read);
+    if (found.length > 0) return found;
+  }
+  return [];
+}
+
+function openHierarchies(process: string, read: ReadText): readonly HiddenHierarchy[] {
+  return hierarchiesOf(read(`/proc/${process}/mountinfo`) ?? "").flatMap(
+    ({ version, root, point }) => {
+      const fd = openDirectory(`/proc/${process}/root${point}`);
+      return fd === null ? [] : [{ version, root, fd }];
+    },
+  );
+}
+
+function limitFiles(
+  hidden: readonly HiddenHierarchy[],
+  read: ReadText,
+): readonly Omit<MemoryLimit, "bytes">[] {
+  const groups = groupsOf(read("/proc/self/cgroup") ?? "");
+  const shown = hidden.map(({ fd, ...one }) => ({ ...one, point: `/proc/self/fd/${fd}` }));
+  const mounted = hierarchiesOf(read("/proc/self/mountinfo") ?? "");
+  return [...mounted, ...shown].flatMap((mount) =>
+    directoriesOf(mount, groups.get(mount.version) ?? "/").flatMap((directory) =>
+      filesOf[mount.version].map((file) => ({
+        file: `${directory}/${file}`,
+        countsSockets: mount.version === 2,
+      })),
+    ),
+  );
+}
+
+/** `0::/a/b` of the second version, `4:memory:/a/b` of the first. */
+function groupsOf(text: string): ReadonlyMap<1 | 2, string> {
+  const found = new Map<1 | 2, string>();
+  for (const [, controllers = "", path = ""] of text.matchAll(/^\d+:([^:\n]*):(\/.*)$/gm))
+    if (controllers === "") found.set(2, path);
+    else if (controllers.split(",").includes("memory")) found.set(1, path);
+  return found;
+}
+
+/** proc(5), mountinfo: root and mount point are the fourth and fifth field, type and options follow a dash. */
+function hierarchiesOf(text: string): readonly Hierarchy[] {
+  const found: Hierarchy[] = [];
+  for (const line of text.split("\n")) {
+    const [, root, point, kind, options = ""] = mountLine.exec(line) ?? [];
+    if (root === undefined || point === undefined) continue;
+    const version = kind === "cgroup2" ? 2 : 1;
+    if (version === 1 && !options.split(",").includes("memory")) continue;
+    found.push({ version, root: unescape(root), point: unescape(point) });
+  }
+  return found;
+}
+
+/**
+ * The group's directory and those above it, up to where the hierarchy is mounted. A container that sees only its own
+ * part of the hierarchy may be told a path from outside of it: its group is what is mounted then.
+ */
+function directoriesOf({ root, point }: Hierarchy, group: string): readonly string[] {
+  const inside = root === "/" || group === root || group.startsWith(`${root}/`);
+  const path = inside && !group.includes("..") ? group.slice(root === "/" ? 0 : root.length) : "";
+  const names = path.split("/").filter((name) => name !== "");
+  return names
+    .map((_, depth) => `${point}/${names.slice(0, depth + 1).join("/")}`)
+    .concat(point)
+    .slice(-depthMax);
+}
+
+/** Octal escapes of space, tab, line feed and backslash. */
+function unescape(text: string): string {
+  return text.replaceAll(/\\([0-7]{3})/g, (_, octal: string) =>
+    String.fromCharCode(Number.parseInt(octal, 8)),
+  );
+}
+
+function readText(path: string): string | null {
+  try {
+    return readFileSync(path, "latin1");
+  } catch {
+    return null; // Not this version's, not mounted, or the root group's.
+  }
+}
+
+function openDirectory(path: string): number | null {
+  try {
+    return openSync(path, constants.O_RDONLY | constants.O_DIRECTORY);
+  } catch {
+    return null;
+  }
+}
+
+const meminfo = "/proc/meminfo";
+const filesOf = { 1: ["memory.limit_in_bytes"], 2: ["memory.max", "memory.high"] } as const;
+const mountLine = /^\d+ \d+ \S+ (\S+) (\S+) .* - (cgroup2?) \S+ (\S+)$/;
+/** Groups, and processes, that are looked at. */
+const depthMax = 32;

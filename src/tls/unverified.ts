@@ -1,0 +1,312 @@
+/**
+ * Peers whose handshakes are not over. Each may have the TLS library keep a hundred kilobytes, unread bytes in the kernel
+ * beside that, for as long as --handshake-timeout: so few handshakes go on at once, the others wait unread, and who keeps
+ * most goes first where memory is short.
+ */
+import { unverifiedLimits as limits } from "../config.ts";
+import { Deadline } from "../deadline.ts";
+import * as native from "../native/native.ts";
+import { HandshakeDeadline } from "../net/handshake-deadline.ts";
+import type { Stream } from "../net/stream.ts";
+import { greediest, heaviest, type Group } from "./eviction.ts";
+
+export type UnverifiedBounds = {
+  /** Handshakes at once. */
+  readonly handshakesMax: number;
+  /** Of all that is kept for the others. */
+  readonly unverifiedBytesMax: number;
+  /** What waits in the kernel to be read counts as well. */
+  readonly countsSockets: boolean;
+};
+
+export type UnverifiedOptions = {
+  /** Asked each time: memory may change. */
+  readonly bounds: () => UnverifiedBounds;
+  /** From the first bytes of a handshake until it is over. */
+  readonly replyMsMax: number;
+  /** One was ended because memory is short. */
+  readonly refused: () => void;
+  readonly now: () => number;
+};
+
+/** One peer between accept(2) and verdict. */
+export class Visit {
+  readonly stream: Stream;
+  readonly source: string;
+  readonly since: number;
+  /** What it keeps beyond what each has room for. */
+  bytes = 0;
+  /** Since when its handshake has a place; null: it has none. */
+  placedAt: number | null = null;
+  /** When bytes of its handshake were first seen to have been read. */
+  begunAt: number | null = null;
+  /** Something waits in the kernel to be read. */
+  isReady = false;
+  /** It has had a place before: it goes on where it was. */
+  wasPlaced = false;
+  isWaiting = false;
+  /** Of its handshake, once it has begun. */
+  deadline: HandshakeDeadline | null = null;
+  /** Of whoever waits for its first place. */
+  resolve: (() => void) | null = null;
+
+  constructor(stream: Stream, source: string, since: number) {
+    this.stream = stream;
+    this.source = source;
+    this.since = since;
+  }
+}
+
+/** Sources take turns; a source is an address, of IPv6 the first half of one. */
+export class Unverified {
+  readonly #options: UnverifiedOptions;
+  readonly #groups = new Map<string, Group<Visit>>();
+  /** Those without a place, by source, the next one to be served first. */
+  readonly #waiting = new Map<string, Set<Visit>>();
+  #size = 0;
+  #placed = 0;
+  #isLooking = false;
+  #fds = new Int32Array(64);
+  #seen = new Uint32Array(128);
+
+  constructor(options: UnverifiedOptions) {
+    this.#options = options;
+  }
+
+  get size(): number {
+    return this.#size;
+  }
+
+  /** What they keep, as it was last seen, beyond what each has room for. */
+  get bytes(): number {
+    let sum = 0;
+    for (const group of this.#groups.values()) sum += group.bytes;
+    return sum;
+  }
+
+  sizeOf(source: string): number {
+    return this.#groups.get(source)?.members.size ?? 0;
+  }
+
+  enter(stream: Stream, source: string): Visit {
+    const visit = new Visit(stream, source, this.#options.now());
+    const group = this.#groups.get(source) ?? { members: new Set(), bytes: 0 };
+    this.#groups.set(source, group);
+    group.members.add(visit);
+    this.#size += 1;
+    if (!this.#isLooking) this.#lookLater();
+    return visit;
+  }
+
+  /**
+   * Resolves when the handshake may begin, or when the leg has ended, within `msMax`. Until then the leg is paused; whoever
+   * waited resumes it.
+   */
+  async turn(visit: Visit, msMax: number): Promise<void> {
+    if (this.#free() > 0) {
+      this.#take(visit);
+      return;
+    }
+    const { stream } = visit;
+    stream.pause();
+    const { promise, resolve } = Promise.withResolvers<void>();
+    visit.resolve = resolve;
+    this.#wait(visit);
+    const deadline = new HandshakeDeadline(stream, msMax, "server");
+    await Promise.race([promise, stream.gone]);
+    deadline.clear();
+  }
+
+  /** The peer is verified, refused or gone. Leaving twice is harmless. */
+  leave(visit: Visit): void {
+    const group = this.#groups.get(visit.source);
+    if (group?.members.delete(visit) !== true) return;
+    group.bytes -= visit.bytes;
+    if (group.members.size === 0) this.#groups.delete(visit.source);
+    this.#size -= 1;
+    this.#unwait(visit);
+    visit.resolve?.();
+    if (visit.placedAt === null) return;
+    this.#placed -= 1;
+    this.#admit();
+  }
+
+  /**
+   * Makes room for one more of `source`: where another source keeps much more, its greediest goes, or its oldest. Sources that
+   * keep alike do not push each other out before they had some time, nor does one its own: a crowd that comes at once, and
+   * again, would never have a handshake over. False if nothing makes room.
+   */
+  makeRoom(source: string): boolean {
+    const group = heaviest(this.#groups.values(), limits.baseBytes);
+    if (group === undefined) return false;
+    const isHeavier = group.members.size > this.sizeOf(source) + 1;
+    return this.#evict(isHeavier && !this.#isOf(group, source) ? group.members : this.#old(group));
+  }
+
+  /** As `makeRoom`, of the same source. */
+  makeRoomWithin(source: string): boolean {
+    const group = this.#groups.get(source);
+    return group !== undefined && this.#evict(this.#old(group));
+  }
+
+  #isOf(group: Group<Visit>, source: string): boolean {
+    return this.#groups.get(source) === group;
+  }
+
+  *#old({ members }: Group<Visit>): Iterable<Visit> {
+    const before = this.#options.now() - limits.graceMs;
+    for (const visit of members) if (visit.since <= before) yield visit;
+  }
+
+  #evict(members: Iterable<Visit>, fault = "EVICTED"): boolean {
+    const visit = greediest(members);
+    if (visit !== null) this.#end(visit, fault);
+    return visit !== null;
+  }
+
+  #free(): number {
+    return this.#options.bounds().handshakesMax - this.#placed;
+  }
+
+  #take(visit: Visit): void {
+    this.#placed += 1;
+    visit.placedAt = this.#options.now();
+  }
+
+  #wait(visit: Visit): void {
+    const set = this.#waiting.get(visit.source) ?? new Set();
+    this.#waiting.set(visit.source, set);
+    set.add(visit);
+    visit.isWaiting = true;
+  }
+
+  #unwait(visit: Visit): void {
+    visit.isWaiting = false;
+    const set = this.#waiting.get(visit.source);
+    if (set?.delete(visit) === true && set.size === 0) this.#waiting.delete(visit.source);
+  }
+
+  /** Looks as long as there is somebody to look at. */
+  #lookLater(): void {
+    this.#isLooking = true;
+    // oxlint-disable-next-line no-new -- it keeps itself
+    new Deadline(lookMs(this.#size), () => {
+      this.#isLooking = false;
+      this.#look();
+      if (this.#size > 0 && !this.#isLooking) this.#lookLater();
+    });
+  }
+
+  #look(): void {
+    const visits = this.#visits();
+    this.#measure(visits);
+    for (const visit of visits) this.#judge(visit);
+    this.#relieve();
+    this.#park(visits);
+    this.#admit();
+  }
+
+  #visits(): readonly Visit[] {
+    const visits: Visit[] = [];
+    for (const { members } of this.#groups.values())
+      for (const visit of members) visits.push(visit);
+    return visits;
+  }
+
+  #measure(visits: readonly Visit[]): void {
+    if (this.#fds.length < visits.length) {
+      this.#fds = new Int32Array(2 * visits.length);
+      this.#seen = new Uint32Array(4 * visits.length);
+    }
+    for (const [index, { stream }] of visits.entries()) this.#fds[index] = stream.socket?.fd ?? -1;
+    native.lookAtWaiting(this.#fds, visits.length, this.#seen);
+    for (const [index, visit] of visits.entries())
+      this.#note(visit, this.#seen[2 * index] ?? 0, this.#seen[2 * index + 1] ?? 0);
+  }
+
+  #note(visit: Visit, read: number, kernel: number): void {
+    const kept = read + (this.#options.bounds().countsSockets ? kernel : 0);
+    const bytes = Math.max(0, kept - limits.freeBytes);
+    const group = this.#groups.get(visit.source);
+    if (group !== undefined) group.bytes += bytes - visit.bytes;
+    visit.bytes = bytes;
+    visit.isReady = kernel > 0;
+    if (read > 0) visit.begunAt ??= this.#options.now();
+    if (read > limits.handshakeBytesMax) this.#end(visit, "HANDSHAKE_SIZE");
+  }
+
+  /** One whose answer waits to be read is not late: we are. */
+  #judge(visit: Visit): void {
+    const { begunAt, isReady, deadline } = visit;
+    const late = this.#options.now() - (begunAt ?? Infinity) > this.#options.replyMsMax;
+    if (late && !isReady) deadline?.expire();
+  }
+
+  #end(visit: Visit, fault: string): void {
+    this.leave(visit);
+    visit.stream.terminate(fault);
+  }
+
+  #relieve(): void {
+    for (
+      let { bytes } = this;
+      bytes > this.#options.bounds().unverifiedBytesMax;
+      { bytes } = this
+    ) {
+      const group = heaviest(this.#groups.values(), 0);
+      if (group === undefined || !this.#evict(group.members, "UNVERIFIED_MEMORY")) return;
+      this.#options.refused();
+    }
+  }
+
+  /** Handshakes that take longer than others can wait stop where they are. */
+  #park(visits: readonly Visit[]): void {
+    const ready = visits.filter(({ isWaiting, isReady }) => isWaiting && isReady).length;
+    let wanted = ready - Math.max(0, this.#free());
+    const before = this.#options.now() - limits.leaseMsMax;
+    for (const visit of visits) {
+      if (wanted <= 0) return;
+      const { placedAt, stream } = visit;
+      if (placedAt === null || placedAt > before || stream.closed) continue;
+      visit.placedAt = null;
+      visit.wasPlaced = true;
+      this.#placed -= 1;
+      stream.pause();
+      this.#wait(visit);
+      wanted -= 1;
+    }
+  }
+
+  #admit(): void {
+    while (this.#free() > 0) {
+      const visit = this.#next();
+      if (visit === null) return;
+      this.#take(visit);
+      visit.resolve?.();
+      visit.resolve = null;
+      if (visit.wasPlaced) visit.stream.resume();
+    }
+  }
+
+  /** The first that has something to be read, of the next source, which goes to the end. */
+  #next(): Visit | null {
+    for (const [source, set] of this.#waiting) {
+      for (const visit of set) {
+        if (!visit.isReady) continue;
+        this.#unwait(visit);
+        if (set.size > 0) {
+          this.#waiting.delete(source);
+          this.#waiting.set(source, set);
+        }
+        return visit;
+      }
+    }
+    return null;
+  }
+}
+
+/** The more there are, the less often: a look costs a microsecond each. */
+function lookMs(count: number): number {
+  const { lookEachMs, lookMsMin, lookMsMax } = limits;
+  return Math.min(lookMsMax, Math.max(lookMsMin, count * lookEachMs));
+}

@@ -1,0 +1,181 @@
+/** What strangers and stalled readers cost is bounded by the memory that there is, and others are served meanwhile. */
+import { readFileSync, writeFileSync } from "node:fs";
+import { expect, test } from "bun:test";
+
+import { issueAuthority, issueLeaf } from "../../src/identity/issue.ts";
+import { serveHttp } from "../support/http.ts";
+import { Mesh } from "../support/mesh.ts";
+import type { Pod, Running } from "../support/pods.ts";
+import { curl } from "../support/programs.ts";
+import { metricOnce, metrics } from "../support/status.ts";
+import { temporaryDirectory } from "../support/temporary.ts";
+
+const mebibyte = 2 ** 20;
+
+/** Pod a with a proxy, pod b with one that plans with 64 MiB, and an application there. */
+async function start(...options: readonly string[]): Promise<{ mesh: Mesh; proxy: Running }> {
+  const mesh = Mesh.create();
+  const [, proxy] = await Promise.all([
+    mesh.proxy(mesh.a),
+    mesh.proxy(mesh.b, ["--memory", "64MiB", "--handshake-timeout", "60s", ...options]),
+  ]);
+  await serveHttp(mesh.b, 8000, "served");
+  return { mesh, proxy };
+}
+
+async function expectServed({ a, b }: Mesh, address = b.address4): Promise<void> {
+  const host = address.includes(":") ? `[${address}]` : address;
+  expect((await curl(a, `http://${host}:8000/`)).output).toBe("served");
+}
+
+function anonymous({ pid }: Running): number {
+  const [, kilobytes] =
+    /^RssAnon:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, "utf8")) ?? [];
+  return Number(kilobytes) * 1024;
+}
+
+/** The most memory that the proxy has while it comes to `count` refusals by the limit. */
+async function mostUntil(
+  mesh: Mesh,
+  proxy: Running,
+  limit: string,
+  count: number,
+): Promise<number> {
+  let most = 0;
+  await metricOnce(mesh.b, `limit_refusals_total{limit="${limit}"}`, (refused) => {
+    most = Math.max(most, anonymous(proxy));
+    return refused >= count;
+  });
+  return most;
+}
+
+/** A chain of nearly 100 KB that nobody has signed, and its key. */
+function hugeChain(): readonly [chain: string, key: string] {
+  const directory = temporaryDirectory();
+  const ips = Array.from({ length: 1000 }, (_, index) => `10.${index >> 8}.${index & 255}.1`);
+  const leaf = issueLeaf(issueAuthority("nobody"), { ips });
+  const files = [`${directory}/chain.pem`, `${directory}/key.pem`] as const;
+  writeFileSync(files[0], leaf.certificatePem.repeat(13));
+  writeFileSync(files[1], leaf.keyPem, { mode: 0o600 });
+  return files;
+}
+
+test.each(["address4", "address6"] as const)(
+  "600 half certificates do not fill memory, and a peer is served meanwhile, over %s",
+  async (address) => {
+    const { mesh, proxy } = await start();
+    await expectServed(mesh);
+    const before = anonymous(proxy);
+    const args = [mesh.b[address], "8000", ...hugeChain()];
+    const crowd = mesh.c.crowd("half-certificate", 600, 600, ...args);
+    const most = await mostUntil(mesh, proxy, "unverified-memory", 100);
+    await expectServed(mesh, mesh.b[address]);
+    expect(most - before).toBeLessThan(30 * mebibyte);
+    const now = await metrics(mesh.b);
+    expect(now.get("unverified_bytes")).toBeLessThan(3 * mebibyte);
+    await proxy.says(/W\S+ .* limits\] inbound connections are reset during their handshakes/);
+    crowd.running.child.kill("SIGKILL");
+  },
+  120_000,
+);
+
+test.each(["silent", "half-hello", "drip"])(
+  "%s clients make room for a peer, however many there are",
+  async (kind) => {
+    const { mesh } = await start("--connections", "400");
+    const crowd = mesh.c.crowd(kind, 600, 600, mesh.b.address4, "8000");
+    const made = 'limit_refusals_total{limit="unverified"}';
+    await metricOnce(mesh.b, made, (count) => count >= 200);
+    for (let turn = 0; turn < 5; turn += 1) await expectServed(mesh);
+    crowd.running.child.kill("SIGKILL");
+  },
+  60_000,
+);
+
+test("a client that has begun its handshake has half of --handshake-timeout for the rest", async () => {
+  const { mesh, proxy } = await start("--handshake-timeout", "2s");
+  const crowd = mesh.c.crowd("half-certificate", 1, 1, mesh.b.address4, "8000", ...hugeChain());
+  expect((await crowd.end()).endings).toEqual({ ECONNRESET: 1 });
+  const line = await proxy.says(/TLS handshake timed out.* ms=\d+/);
+  const took = Number(/ms=(\d+)/.exec(line)?.[1]);
+  expect(took).toBeLessThan(2000);
+  expect(took).toBeGreaterThanOrEqual(1000);
+});
+
+test("handshakes that stop for others go on where they were: every one is served", async () => {
+  const { mesh } = await start();
+  const { certificate, key } = mesh.credentials(mesh.c);
+  const args = [mesh.b.address4, "8000", certificate, key];
+  const crowd = mesh.c.crowd("request", 800, 800, ...args);
+  expect((await crowd.end()).endings).toEqual({ answered: 800 });
+}, 120_000);
+
+test.each([
+  ["stalled-reader", "pour"],
+  ["stalled-writer", "ignore"],
+] as const)(
+  "400 connections of a peer, %s, hold no more than memory has room for",
+  async (kind, application) => {
+    const { mesh, proxy } = await start();
+    await mesh.b
+      .start(["bun", `${import.meta.dir}/../support/stalling.ts`, application, "8081"])
+      .says(/listening/);
+    await expectServed(mesh);
+    const before = anonymous(proxy);
+    const { certificate, key } = mesh.credentials(mesh.c);
+    const args = [mesh.b.address4, "8081", certificate, key];
+    const crowd = mesh.c.crowd(kind, 400, 400, ...args);
+    const most = await mostUntil(mesh, proxy, "held-memory", 20);
+    await expectServed(mesh);
+    expect(most - before).toBeLessThan(44 * mebibyte);
+    const now = await metrics(mesh.b);
+    expect(now.get("held_bytes")).toBeLessThanOrEqual(now.get("held_bytes_max") ?? 0);
+    await proxy.says(/W\S+ .* limits\] connections are reset: their readers have stopped/);
+    crowd.running.child.kill("SIGKILL");
+  },
+  120_000,
+);
+
+test("the peer that has most held loses connections, one with little keeps its own", async () => {
+  const { mesh } = await start();
+  await mesh.b
+    .start(["bun", `${import.meta.dir}/../support/stalling.ts`, "pour", "8081"])
+    .says(/listening/);
+  const modest = await mesh.a.agent.connect(mesh.b.address4, 8081);
+  await modest.received(1);
+  await modest.pause();
+  const { certificate, key } = mesh.credentials(mesh.c);
+  const args = [mesh.b.address4, "8081", certificate, key];
+  const crowd = mesh.c.crowd("stalled-reader", 300, 300, ...args);
+  await metricOnce(mesh.b, 'limit_refusals_total{limit="held-memory"}', (count) => count > 20);
+  crowd.running.child.kill("SIGKILL");
+  await modest.resume();
+  await modest.received(8 * mebibyte);
+  await modest.reset();
+}, 120_000);
+
+test("a foreign server's half certificate is bounded as well, and other destinations are reached", async () => {
+  const mesh = Mesh.create();
+  await Promise.all([mesh.proxy(mesh.a, ["--memory", "64MiB"]), mesh.proxy(mesh.b)]);
+  await serveHttp(mesh.b, 8000, "served");
+  await halfServer(mesh.c);
+  const attempts = Array.from({ length: 200 }, () => mesh.a.agent.attempt(mesh.c.address4, 8443));
+  const refused = 'limit_refusals_total{limit="unverified-memory"}';
+  await metricOnce(mesh.a, refused, (count) => count > 10);
+  await expectServed(mesh);
+  expect(new Set(await Promise.all(attempts))).toEqual(new Set(["ECONNRESET"]));
+}, 120_000);
+
+async function halfServer(pod: Pod): Promise<void> {
+  const [chain, key] = hugeChain();
+  const program = `${import.meta.dir}/../support/half-server.ts`;
+  await pod.start(["bun", program, "8443", chain, key]).says(/listening/);
+}
+
+test("what follows from memory is said at the start", async () => {
+  const mesh = Mesh.create();
+  const proxy = await mesh.proxy(mesh.b, ["--memory", "256MiB"]);
+  await proxy.says(
+    /I\S+ .* limits\] 7192 connections at most: .* from 256 MiB of memory \(--memory\)/,
+  );
+});
