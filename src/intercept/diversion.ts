@@ -23,7 +23,7 @@ export type Diversion = {
   readonly failed: readonly Failure[];
 };
 
-/** Takes a few milliseconds where all is well, half a second for what fails. Throws SystemCallError. */
+/** Takes some ten milliseconds where all is well, half a second or so where anything fails. Throws SystemCallError. */
 export function settleDiversion(targets: readonly Target[], mark: Mark): Diversion {
   removeTrace();
   removeVeil();
