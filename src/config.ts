@@ -88,6 +88,8 @@ export type Fixed = {
   /** The same by the group of the process: its effective one, not those besides. */
   readonly excludedGids: readonly number[];
   readonly onlyGids: "all" | readonly number[];
+  /** What becomes of forwarded connections to the mesh: dropped where they begin, or none of our business. */
+  readonly forwarded: "drop" | "leave";
   /** Single destinations left alone: the environment's API server. */
   readonly excludedDestinations: readonly SocketAddress[];
   readonly mark: Mark;
@@ -146,6 +148,7 @@ export const defaultFixed: Fixed = {
   onlyUids: "all",
   excludedGids: [],
   onlyGids: "all",
+  forwarded: "drop",
   excludedDestinations: [],
   mark: defaultMark,
   tcpPort: 1,

@@ -3,6 +3,7 @@ import type { Config } from "./config.ts";
 import type { Context } from "./context.ts";
 import { ProxyError } from "./errors.ts";
 import { serveInbound } from "./inbound.ts";
+import { insideMark } from "./intercept/marks.ts";
 import { describeHolder, holderOf } from "./intercept/running.ts";
 import type { Log } from "./log/log.ts";
 import { errnoName, SystemCallError } from "./native/errno.ts";
@@ -31,10 +32,12 @@ export type Places = ReadonlyMap<string, number>;
 export function openPlaces(config: Config, form: SocketForm, undo: DisposableStack): Places {
   const places = new Map<string, number>();
   const { backlogMax } = config.limits;
+  const inside = { ...form, mark: insideMark(config.fixed.mark) };
   for (const { place, host, flag, port, kind } of spotsOf(config)) {
+    const options = { form: kind === "plain" ? inside : form, backlogMax };
     const address = parseSocketAddress(place);
     const fd = named(`${flag} ${port} on ${host}`, address, () =>
-      unlessNoIpv6(host, () => openDiverted(address, { form, backlogMax }, kind)),
+      unlessNoIpv6(host, () => openDiverted(address, options, kind)),
     );
     if (fd === null) continue;
     undo.defer(() => {

@@ -3,7 +3,7 @@ import { readSync } from "node:fs";
 
 import { ProxyError } from "../errors.ts";
 import { tableBatch } from "../intercept/lower.ts";
-import { mangle, planOf, type Plan, type Rule } from "../intercept/plan.ts";
+import { planOf, priorities, type Plan, type Rule } from "../intercept/plan.ts";
 import { defaultFixed, defaultMark, defaultPolicy } from "../config.ts";
 import { interceptionOf } from "../policy/interception.ts";
 import { SystemCallError } from "../native/errno.ts";
@@ -72,7 +72,7 @@ function tryRule(
   return () => {
     tryTable({
       ...planOf(interceptionOf(defaultPolicy, defaultFixed)),
-      chains: [{ name: hook, base: { type, hook, priority: mangle }, rules: [rule] }],
+      chains: [{ name: hook, base: { type, hook, priority: priorities.mangle }, rules: [rule] }],
     });
   };
 }

@@ -2,6 +2,7 @@
 import { readFileSync, readlinkSync } from "node:fs";
 
 import { descriptorReserve, type Config } from "../config.ts";
+import { otherTransports } from "../intercept/nft-text.ts";
 import { describeHolder, holderOf, listeningProcess } from "../intercept/running.ts";
 import { errnoName, SystemCallError } from "../native/errno.ts";
 import { descriptorsMax } from "../native/limits.ts";
@@ -123,10 +124,30 @@ function tryListening(address: SocketAddress, family: native.Family): void {
   }
 }
 
-export function findSettings(): readonly Finding[] {
-  return [loFinding(), pathFilterFinding(), conntrackFinding(), ipv6Finding()].filter(
-    (finding) => finding !== null,
-  );
+export function findSettings({ fixed }: Wanted): readonly Finding[] {
+  return [
+    loFinding(),
+    pathFilterFinding(),
+    conntrackFinding(),
+    ipv6Finding(),
+    transportsFinding(),
+    forwardingFinding(fixed),
+  ].filter((finding) => finding !== null);
+}
+
+/** TCP alone is diverted. */
+function transportsFinding(): Finding {
+  return good("other transports than TCP", `left alone, in cleartext: ${otherTransports}`);
+}
+
+function forwardingFinding({ forwarded, onlyUids, onlyGids }: Wanted["fixed"]): Finding | null {
+  const names = ["net/ipv4/ip_forward", "net/ipv6/conf/all/forwarding"];
+  if (names.every((name) => (setting(name) ?? "0") === "0")) return null;
+  if (onlyUids !== "all" || onlyGids !== "all")
+    return good("forwarded packets", "left alone: they are of none of the users that are named");
+  return forwarded === "leave"
+    ? good("forwarded packets", "left alone, in cleartext (--forwarded leave)")
+    : good("forwarded packets", "connections of containers here to the mesh are dropped");
 }
 
 /** IFF_UP is the first bit. */

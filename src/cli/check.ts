@@ -154,7 +154,7 @@ async function sectionsOf(flags: CheckFlags, command: Command): Promise<readonly
     {
       title: "Network namespace",
       findings: [
-        ...findSettings(),
+        ...findSettings(wanted),
         ...findPreexisting(policy, fixed, mode),
         ...(flags.trial === true ? findTrial(policy, fixed) : [notTried]),
         ...findNeighbours(planOf(interceptionOf(policy, fixed))),

@@ -213,6 +213,7 @@ export function fixedOf(flags: InterceptionFlags, environment: Environment): Fix
     onlyUids: flags.onlyUid ?? "all",
     excludedGids: flags.excludeGid ?? [],
     onlyGids: flags.onlyGid ?? "all",
+    forwarded: flags.forwarded,
     excludedDestinations: apiServers(flags, environment),
     mark: flags.mark,
     tcpPort: flags.tcpPort,

@@ -28,6 +28,7 @@ export type InterceptionFlags = {
   readonly onlyUid?: readonly number[];
   readonly excludeGid?: readonly number[];
   readonly onlyGid?: readonly number[];
+  readonly forwarded: "drop" | "leave";
   readonly host?: boolean;
   readonly wirePorts?: Ports;
 } & PolicyFlags &
@@ -182,6 +183,10 @@ function addOwnerOptions(command: Command): void {
   add(command, "--only-gid <groups>", "groups besides them, or alone", {
     parse: values.list(values.gid),
     shown: "all",
+  });
+  add(command, "--forwarded <how>", "connections of containers here to the mesh: drop, or leave", {
+    parse: values.oneOf("drop", "leave"),
+    default: ["drop", "drop"],
   });
 }
 

@@ -87,3 +87,24 @@ export function operator(is: boolean): number {
 }
 
 export const protocolTcp = Uint8Array.of(6);
+
+/**
+ * A routing header; or options of IPv4, of which an application may set those of source routing. Security labels are not:
+ * only the kernel writes CIPSO, and writes it first (RFC 791, 3.1; FIPS 188).
+ */
+export function headersSteer(known: Known, family: 4 | 6): readonly vm.Expression[] {
+  const dependency = familyOnly(family, known);
+  if (family === 6)
+    return [...dependency, vm.hasRoutingHeader(), vm.cmp(vm.compare.equal, Uint8Array.of(1))];
+  return [
+    ...dependency,
+    vm.payload(vm.base.network, 0, 1),
+    vm.bitwise(Uint8Array.of(0x0f), Uint8Array.of(0)),
+    vm.cmp(vm.compare.notEqual, Uint8Array.of(5)),
+    vm.payload(vm.base.network, 20, 1),
+    vm.cmp(vm.compare.notEqual, Uint8Array.of(optionCipso)),
+  ];
+}
+
+/** IPOPT_CIPSO: linux/ip.h. */
+const optionCipso = 134;

@@ -12,18 +12,11 @@ import {
   type Kernel,
   type Request,
 } from "../netlink/socket.ts";
-import { be16 } from "../netlink/wire.ts";
 import { followDevices, removeDevices } from "./devices.ts";
 import { changeBatch, tableBatch, type Connections } from "./lower.ts";
-import {
-  keyOf,
-  keyOfFields,
-  listeningPorts,
-  readOpenConnections,
-  type Tuple,
-} from "./open-before.ts";
+import { keyOf, keyOfFields, readOpenConnections, readPorts, type Tuple } from "./open-before.ts";
 import { closedOf, gateOf, heldOf, planOf, portsOf, type Plan } from "./plan.ts";
-import { answeringPorts, openBefore } from "./sets.ts";
+import { answeringPorts, openBefore, servedPorts } from "./sets.ts";
 import { traceTable, veilTable } from "./veil.ts";
 import { isListening } from "./running.ts";
 
@@ -126,7 +119,7 @@ function rewrite(kernel: Kernel, plan: Plan): Connections {
 function changeTable(kernel: Kernel, before: Plan, after: Plan): Connections {
   try {
     using socket = kernel(family.netfilter);
-    socket.send(changeBatch(before, after, withListening(new Map())));
+    socket.send(changeBatch(before, after, withPorts(new Map())));
     return keptConnections(socket, after);
   } catch (error) {
     if (!isErrno(error, "ENOENT")) throw explained(error);
@@ -250,7 +243,7 @@ function installTable(kernel: Kernel, plan: Plan, interception: Interception): C
   socket.send(tableBatch(gateOf(interception), noConnections));
   try {
     const open = readOpenConnections();
-    socket.send(tableBatch(plan, withListening(open)));
+    socket.send(tableBatch(plan, withPorts(open)));
     return open;
   } catch (error) {
     socket.send(nftables.batch([nftables.deleteTable(plan.table)]));
@@ -290,15 +283,20 @@ function keptConnections(socket: Conversation, plan: Plan): Connections {
       );
     }, "ENOENT");
   }
-  return withListening(kept);
+  return withPorts(kept);
 }
 
-/** What listens now may have answered before it was watched: after a restart, while the rules were gone. */
-function withListening(connections: Connections): Connections {
+/**
+ * What packets have told of ports is told by the sockets as well: what listens may have answered before it was watched, after a
+ * restart, while the rules were gone.
+ */
+function withPorts(connections: Connections): Connections {
+  const now = readPorts();
   const known = connections.get(answeringPorts) ?? [];
-  const ports = new Map(known.map((key) => [String(key), key]));
-  for (const port of listeningPorts()) ports.set(String([be16(port)]), [be16(port)]);
-  return new Map([...connections, [answeringPorts, [...ports.values()]]]);
+  const answering = new Map(
+    [...known, ...(now.get(servedPorts) ?? [])].map((key) => [String(key), key]),
+  );
+  return new Map([...connections, ...now, [answeringPorts, [...answering.values()]]]);
 }
 
 function withoutThese(kept: Connections, without: readonly Tuple[]): Connections {

@@ -11,6 +11,7 @@ import {
   familyOnly,
   flagsAre,
   headersAre,
+  headersSteer,
   operator,
   placeOf,
   protocolTcp,
@@ -27,15 +28,9 @@ import {
   type SetPlan,
   type Step,
 } from "./plan.ts";
-import {
-  answeringMax,
-  fleetingSets,
-  isOfRanges,
-  openBeforeSizeMin,
-  seenClientsMax,
-} from "./sets.ts";
+import { fleetingSets, isOfRanges, openBeforeSizeMin, portsMax, seenClientsMax } from "./sets.ts";
 
-/** Elements of the sets of open connections, by the set's name: each the key's bytes. */
+/** Elements of the sets that packets change, by the set's name: each the key's bytes. */
 export type Connections = ReadonlyMap<string, readonly (readonly Uint8Array[])[]>;
 
 /** One batch that puts the table in place of whatever table of this name there was. */
@@ -136,7 +131,7 @@ function setRequests(plan: Plan, set: SetPlan, connections: Connections): readon
     }
     case "clients":
       return [request];
-    case "answering":
+    case "learned":
     case "connections":
       return [request, ...nftables.addElements(plan.table, form, known)];
   }
@@ -160,7 +155,7 @@ function isOfOwner({ fields: [field] }: SetPlan): boolean {
 /** Null for a set that packets do not change. */
 function sizeOf({ elements }: SetPlan, connections: number): number | null {
   if (elements.kind === "clients") return seenClientsMax;
-  if (elements.kind === "answering") return answeringMax;
+  if (elements.kind === "learned") return portsMax;
   return elements.kind === "connections" ? Math.max(openBeforeSizeMin, connections) : null;
 }
 
@@ -198,7 +193,8 @@ function stepExpressions(plan: Plan, step: Step, known: Known): readonly vm.Expr
     case "resetting":
       return flagsAre(known, rst, rst);
     case "no-data":
-      return headersAre(known, step.family, step.words);
+    case "steered":
+      return headersExpressions(step, known);
     case "socket":
       return [vm.socketTransparent(), vm.cmp(vm.compare.atMost, Uint8Array.of(1))];
     case "in-set":
@@ -214,6 +210,8 @@ function stepExpressions(plan: Plan, step: Step, known: Known): readonly vm.Expr
       const way = step.kind === "not-local-source" ? vm.sourceType() : vm.destinationType();
       return [way, vm.cmp(vm.compare.notEqual, u32(typeLocal))];
     }
+    case "same-link":
+      return [vm.hasWayBackBy(), vm.cmp(vm.compare.equal, u32(1))];
     case "reply":
       return [vm.connection(vm.connectionKey.direction), vm.cmp(vm.compare.equal, directionReply)];
     case "untracked":
@@ -236,15 +234,23 @@ function stepExpressions(plan: Plan, step: Step, known: Known): readonly vm.Expr
   }
 }
 
+function headersExpressions(
+  step: Step & { readonly kind: "no-data" | "steered" },
+  known: Known,
+): readonly vm.Expression[] {
+  return step.kind === "steered"
+    ? headersSteer(known, step.family)
+    : headersAre(known, step.family, step.words);
+}
+
 function changeExpressions(
   plan: Plan,
   step: Step & { readonly kind: "forget" | "remember" },
   known: Known,
 ): readonly vm.Expression[] {
-  const answers = step.kind === "forget" && step.answers;
   const change = step.kind === "forget" ? vm.deleteFromSet : vm.addToSet;
   return [
-    ...keyExpressions(plan, step.set, known, answers),
+    ...keyExpressions(plan, step.set, known, step.answers),
     change(step.set, idOf(plan, step.set)),
   ];
 }

@@ -5,8 +5,8 @@ import { deviceMetric } from "../netlink/route.ts";
 import { bytesOf, type Interval } from "../net/cidr.ts";
 import { formatPorts } from "../net/ports.ts";
 import {
-  mangle,
   otherWay,
+  priorities,
   setOf,
   type ChainPlan,
   type Field,
@@ -15,11 +15,15 @@ import {
   type SetPlan,
   type Step,
 } from "./plan.ts";
-import { answeringMax, isOfRanges, openBeforeSizeMin, seenClientsMax } from "./sets.ts";
+import { isOfRanges, openBeforeSizeMin, portsMax, seenClientsMax } from "./sets.ts";
+
+/** What rules say of what they do not touch. */
+export const otherTransports = "UDP, ICMP, SCTP, DCCP, UDP-Lite and all other IP protocols";
 
 /** Commands for sh: `ip` for the way to `lo`, `nft -f` for the table. */
 export function planText(plan: Plan): string {
   return [
+    `# TCP alone is diverted. Left alone, in cleartext: ${otherTransports}.`,
     "# Marked packets are led to lo, where the rules below hand them to the proxy.",
     ...ipCommands(plan),
     "# Sockets that are bound to an interface look for a route by that one.",
@@ -63,14 +67,17 @@ function setText(set: SetPlan): readonly string[] {
     `  set ${set.name} {`,
     `    type ${types}`,
     ...(isOfRanges(set) ? ["    flags interval"] : []),
-    ...(set.elements.kind === "connections"
-      ? [`    size ${openBeforeSizeMin}`, "    flags dynamic"]
-      : []),
-    ...(set.elements.kind === "clients" ? [`    size ${seenClientsMax}`, "    flags dynamic"] : []),
-    ...(set.elements.kind === "answering" ? [`    size ${answeringMax}`, "    flags dynamic"] : []),
+    ...sizeText(set),
     ...(elements.length === 0 ? [] : [`    elements = { ${elements.join(", ")} }`]),
     "  }",
   ];
+}
+
+/** Of sets that packets change. */
+function sizeText({ elements: { kind } }: SetPlan): readonly string[] {
+  if (kind !== "connections" && kind !== "clients" && kind !== "learned") return [];
+  const sizes = { connections: openBeforeSizeMin, clients: seenClientsMax, learned: portsMax };
+  return [`    size ${sizes[kind]}`, "    flags dynamic"];
 }
 
 function elementsText(set: SetPlan): readonly string[] {
@@ -85,7 +92,7 @@ function elementsText(set: SetPlan): readonly string[] {
       return set.elements.destinations.map(({ bytes, port }) => `${formatIp(bytes)} . ${port}`);
     case "connections":
     case "clients":
-    case "answering":
+    case "learned":
       return [];
   }
 }
@@ -116,7 +123,7 @@ function chainText(chain: ChainPlan, plan: Plan): readonly string[] {
 }
 
 function priorityText(priority: number): string {
-  return priority === mangle ? "mangle" : String(priority);
+  return priority === priorities.mangle ? "mangle" : String(priority);
 }
 
 function ruleText(rule: Rule, plan: Plan): string {
@@ -145,6 +152,8 @@ function stepText(step: Step, plan: Plan): string {
       return "fib daddr type != local";
     case "not-local-source":
       return "fib saddr type != local";
+    case "same-link":
+      return "fib daddr . iif oif exists";
     case "untracked":
       return "ct state invalid,untracked";
     case "translated":
@@ -158,9 +167,8 @@ function stepText(step: Step, plan: Plan): string {
     case "connection-mark":
       return `ct mark & ${mask} ${step.is ? "==" : "!="} ${hex(step.equals)}`;
     case "forget":
-      return `delete @${step.set} { ${keyText(setOf(plan, step.set), step.answers)} }`;
     case "remember":
-      return `add @${step.set} { ${keyText(setOf(plan, step.set))} }`;
+      return `${step.kind === "forget" ? "delete" : "add"} @${step.set} { ${keyText(setOf(plan, step.set), step.answers)} }`;
     case "set-fwmark":
       return `meta mark set meta mark & ${rest} | ${hex(step.value)}`;
     case "set-connection-mark":
@@ -170,7 +178,8 @@ function stepText(step: Step, plan: Plan): string {
     case "resetting":
       return "tcp flags & rst == rst";
     case "no-data":
-      return `tcp doff ${step.words} ${step.family === 4 ? `ip length ${20 + 4 * step.words}` : `ip6 length ${4 * step.words}`}`;
+    case "steered":
+      return headersText(step);
     case "socket":
       return "socket transparent <= 1";
     case "reset":
@@ -180,6 +189,13 @@ function stepText(step: Step, plan: Plan): string {
     case "goto":
       return `goto ${step.chain}`;
   }
+}
+
+function headersText(step: Step & { readonly kind: "no-data" | "steered" }): string {
+  if (step.kind === "steered")
+    return step.family === 4 ? "ip hdrlength != 5 @nh,160,8 != 134" : "exthdr rt exists";
+  const { words, family } = step;
+  return `tcp doff ${words} ${family === 4 ? `ip length ${20 + 4 * words}` : `ip6 length ${4 * words}`}`;
 }
 
 function keyText(set: SetPlan, answers = false): string {

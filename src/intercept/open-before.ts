@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 
 import { be16 } from "../netlink/wire.ts";
 import type { Connections } from "./lower.ts";
-import { openBefore } from "./sets.ts";
+import { clientPorts, openBefore, servedPorts } from "./sets.ts";
 
 /** One connection as its packets leave here: addresses in network order. */
 export type Tuple = {
@@ -30,6 +30,23 @@ export function readOpenConnections(): Connections {
       remote.filter(({ source }) => source.length === (family === 4 ? 4 : 16)).map(elementOf),
     ]),
   );
+}
+
+/**
+ * Elements for the sets of ports, as the sockets are now: what listens, and what is connected to places outside from a port
+ * that nothing listens on.
+ */
+export function readPorts(): Connections {
+  const served = listeningPorts();
+  const clients = new Set(readSockets().map(({ sourcePort }) => sourcePort)).difference(served);
+  return new Map([
+    [servedPorts, portKeys(served)],
+    [clientPorts, portKeys(clients)],
+  ]);
+}
+
+function portKeys(ports: ReadonlySet<number>): readonly (readonly Uint8Array[])[] {
+  return Array.from(ports, (port) => [be16(port)]);
 }
 
 /**

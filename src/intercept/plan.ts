@@ -3,18 +3,21 @@ import type { Interception, Mark } from "../config.ts";
 import type { SocketAddress } from "../net/address.ts";
 import type { Interval } from "../net/cidr.ts";
 import type { Ports } from "../net/ports.ts";
-import { closedRules, leftAloneInbound, preroutingRules } from "./inbound-rules.ts";
+import { divertedChain } from "./conntrack.ts";
+import { forwardedChain } from "./forwarded-rules.ts";
+import { guardRules, steeredChain } from "./guard-rules.ts";
 import {
-  guardRules,
-  leaveOurs,
-  leftAloneOutbound,
-  letResetsOut,
-  outputRules,
-} from "./outbound-rules.ts";
+  closedRules,
+  closedTranslatedRules,
+  leftAloneInbound,
+  preroutingRules,
+  translatedRules,
+} from "./inbound-rules.ts";
+import { leaveOurs, leftAloneOutbound, letResetsOut, outputRules } from "./outbound-rules.ts";
 import { probeChains } from "./probes.ts";
 import { setsOf } from "./sets.ts";
 import { dropOpening } from "./steps.ts";
-import { translatedRules, translationChains } from "./translation.ts";
+import { translationChains } from "./translation.ts";
 
 export type Family = 4 | 6;
 
@@ -35,8 +38,8 @@ export type SetPlan = {
     | { readonly kind: "connections" }
     /** Clients that applications see as themselves; packets put elements in. */
     | { readonly kind: "clients" }
-    /** Ports that answer in cleartext on connections that conntrack does not know; packets put elements in. */
-    | { readonly kind: "answering" };
+    /** Ports that packets put in, and that the sockets tell at the start. */
+    | { readonly kind: "learned" };
 };
 
 /** One step of a rule: a match that ends the rule if it fails, or an act. */
@@ -48,7 +51,7 @@ export type Step =
   | { readonly kind: "alias"; readonly way: "saddr" | "daddr"; readonly family: Family }
   /** First packet of a connection: SYN without ACK. */
   | { readonly kind: "opening"; readonly is?: false }
-  /** Answer to the first packet: SYN with ACK. */
+  /** The answer to it: SYN with ACK. */
   | { readonly kind: "answering" }
   /** RST. */
   | { readonly kind: "resetting" }
@@ -64,16 +67,21 @@ export type Step =
       readonly answers?: true;
     }
   | { readonly kind: "not-local-destination" }
+  /** Not sent by a socket of this network namespace, unless from a foreign address. */
   | { readonly kind: "not-local-source" }
+  /** The way to its destination is the interface that it has come in by. */
+  | { readonly kind: "same-link" }
+  /** The header names places to pass on the way, so that the destination may be another: RFC 8754, RFC 791. */
+  | { readonly kind: "steered"; readonly family: Family }
+  /** Conntrack has given the connection another destination. */
+  | { readonly kind: "translated" }
   | { readonly kind: "reply" }
   /** Conntrack does not know the connection: it was told to leave it out (`notrack`), or can make nothing of the packet. */
   | { readonly kind: "untracked" }
-  /** The connection's destination was translated. */
-  | { readonly kind: "translated" }
   | { readonly kind: "connection-mark"; readonly equals: number; readonly is: boolean }
   /** `answers`: the key is that of the packets of the other direction. */
   | { readonly kind: "forget"; readonly set: string; readonly answers: boolean }
-  | { readonly kind: "remember"; readonly set: string }
+  | { readonly kind: "remember"; readonly set: string; readonly answers?: true }
   | { readonly kind: "set-fwmark"; readonly value: number }
   | { readonly kind: "set-connection-mark"; readonly value: number }
   | { readonly kind: "tproxy"; readonly family: Family; readonly port: number }
@@ -126,20 +134,25 @@ export function setOf(plan: Plan, name: string): SetPlan {
   return set;
 }
 
-/** Of chains that decide: `mangle`, after conntrack, before NAT. */
-export const mangle = -150;
+/**
+ * When chains look at packets among those of other tables: linux/netfilter_ipv4.h, enum nf_ip_hook_priorities. `mangle` is
+ * after conntrack and before NAT gives packets another destination (-100); `postrouting` is behind all that may write
+ * another mark or destination, and before NAT gives packets another source (100), which the sets know them by.
+ */
+export const priorities = { mangle: -150, translated: 300, postrouting: 99 } as const;
 
 export function planOf(interception: Interception): Plan {
   return {
     ...frameOf(interception),
     chains: [
       ...probeChains(interception.probes),
+      steeredChain(interception),
+      forwardedChain(interception),
+      ...divertedChain(interception),
       base("output", "route", outputRules(interception)),
-      base("postrouting", "filter", [
-        ...translatedRules(interception),
-        ...guardRules(interception.mark),
-      ]),
+      guard(guardRules(interception)),
       base("prerouting", "filter", preroutingRules(interception)),
+      translated(translatedRules(interception)),
       ...translationChains(interception),
     ],
   };
@@ -182,16 +195,41 @@ export function heldOf(interception: Interception): Plan {
 export function closedOf(interception: Interception): Plan {
   const plan = planOf(interception);
   const closed = (chain: ChainPlan): ChainPlan => {
-    if (chain.name === "output") return { ...chain, rules: letResetsOut(chain.rules) };
-    return chain.name === "prerouting" ? { ...chain, rules: closedRules(interception) } : chain;
+    const change = closing.get(chain.name);
+    return change === undefined ? chain : { ...chain, rules: change(chain.rules, interception) };
   };
   return { ...plan, chains: plan.chains.map(closed) };
 }
 
-type Hook = "output" | "postrouting" | "prerouting";
+type Change = (rules: readonly Rule[], interception: Interception) => readonly Rule[];
 
-function base(hook: Hook, type: "filter" | "route", rules: readonly Rule[]): ChainPlan {
-  return { name: hook, base: { type, hook, priority: mangle }, rules };
+/** What becomes of a chain's rules, by its name. */
+const closing: ReadonlyMap<string, Change> = new Map<string, Change>([
+  ["output", letResetsOut],
+  ["postrouting", letResetsOut],
+  ["prerouting", (_, interception) => closedRules(interception)],
+  ["translated", (_, interception) => closedTranslatedRules(interception)],
+]);
+
+export type Hook = "output" | "postrouting" | "prerouting";
+
+function base(
+  hook: "output" | "prerouting",
+  type: "filter" | "route",
+  rules: readonly Rule[],
+): ChainPlan {
+  return { name: hook, base: { type, hook, priority: priorities.mangle }, rules };
+}
+
+function guard(rules: readonly Rule[]): ChainPlan {
+  const { postrouting: priority } = priorities;
+  return { name: "postrouting", base: { type: "filter", hook: "postrouting", priority }, rules };
+}
+
+/** Sees packets with the destination that NAT has given them. */
+function translated(rules: readonly Rule[]): ChainPlan {
+  const { translated: priority } = priorities;
+  return { name: "translated", base: { type: "filter", hook: "prerouting", priority }, rules };
 }
 
 /** The ports of the proxy that a table's comment names, or null for another comment. */

@@ -17,11 +17,19 @@ export const seenClients = { 4: "seen-clients4", 6: "seen-clients6" } as const;
 /** The set of ports that answer in cleartext where conntrack does not know the connection. */
 export const answeringPorts = "answering-ports";
 
+/** Ports that something here listens on: it has answered a SYN, or was listening when the rules were written. */
+export const servedPorts = "served-ports";
+
+/** Ports that something here has begun connections from, to places outside. */
+export const clientPorts = "client-ports";
+
 /** Sets that packets change. */
 export const fleetingSets: readonly string[] = [
   ...Object.values(openBefore),
   ...Object.values(seenClients),
   answeringPorts,
+  servedPorts,
+  clientPorts,
 ];
 
 /** Elements that the sets of open connections take at least. */
@@ -31,7 +39,7 @@ export const openBeforeSizeMin = 65_536;
 export const seenClientsMax = 262_144;
 
 /** One for each port. */
-export const answeringMax = 65_536;
+export const portsMax = 65_536;
 
 export function setsOf(of: Interception): readonly SetPlan[] {
   const excluded = [...of.excludedRanges, ...neverIntercepted];
@@ -50,13 +58,16 @@ export function setsOf(of: Interception): readonly SetPlan[] {
       ...of.excludedInboundPorts,
       singlePort(of.statusPort),
     ]),
+    ...numbers("status-ports", "sport", [of.statusPort]),
     ...ports("clear-inbound-ports", "sport", of.excludedInboundPorts),
     ...ports(inspectedSet(of), "dport", of.inspectedPorts.ports),
     ...probeSets(of.probes),
     connections(4),
     connections(6),
     ...families.map(clients),
-    ...(of.inboundPorts === "all" ? [] : [answering]),
+    ...(of.inboundPorts === "all" ? [] : [learned(answeringPorts, "sport")]),
+    learned(servedPorts, "dport"),
+    learned(clientPorts, "dport"),
   ];
 }
 
@@ -118,9 +129,6 @@ function connections(family: Family): SetPlan {
   return { name: openBefore[family], family, fields, elements: { kind: "connections" } };
 }
 
-const answering: SetPlan = {
-  name: answeringPorts,
-  family: 4,
-  fields: ["sport"],
-  elements: { kind: "answering" },
-};
+function learned(name: string, field: Field): SetPlan {
+  return { name, family: 4, fields: [field], elements: { kind: "learned" } };
+}

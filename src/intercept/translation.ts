@@ -3,9 +3,9 @@
  * asked anyway: without it nothing is translated. Pure.
  */
 import type { Interception } from "../config.ts";
+import { usesConntrack } from "./conntrack.ts";
 import { leftAloneInbound } from "./inbound-rules.ts";
 import { insideMark } from "./marks.ts";
-import { usesConntrack } from "./outbound-rules.ts";
 import type { ChainPlan, Rule, Step } from "./plan.ts";
 import { families, leave, opening, tcp } from "./steps.ts";
 
@@ -29,7 +29,7 @@ export function translationChains(of: Interception): readonly ChainPlan[] {
  * The proxy's connection to an application whose port others forward to a place on this machine (a container) may leave `lo`:
  * as the host's own would, and only where that may be in cleartext.
  */
-export function translatedRules(of: Interception): readonly Rule[] {
+export function forwardedOnRules(of: Interception): readonly Rule[] {
   if (!usesConntrack(of)) return [];
   const leaves: Rule = [...inside(of), { kind: "loopback", way: "oif", is: false }];
   return inClear([...leaves, { kind: "translated" }]);

@@ -19,17 +19,22 @@ export type Dialing = { readonly fd: number };
 
 /** Begins to connect, from where `origin` says. Throws SystemCallError when the kernel refuses at once (no route, EMFILE). */
 export function beginDial(address: SocketAddress, of: SocketForm, origin: Origin): Dialing {
-  const family = address.family === 4 ? native.family.inet : native.family.inet6;
-  const fd = native.openStream(family);
+  const fd = native.openStream(familyOf(address));
   try {
-    form(fd, of, family);
+    form(fd, of, familyOf(address));
     bindOrigin(fd, origin);
+    // Not before bind(2), which is to refuse addresses of others. What arrives is known as ours by it: inbound-rules.ts.
+    if (of.mark !== null && origin.kind !== "client") native.setTransparent(fd, familyOf(address));
     native.beginConnect(fd, encodeSocketAddress(address));
   } catch (error) {
     native.close(fd);
     throw error;
   }
   return { fd };
+}
+
+function familyOf({ family }: SocketAddress): native.Family {
+  return family === 4 ? native.family.inet : native.family.inet6;
 }
 
 export type Originating = {

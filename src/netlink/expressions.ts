@@ -1,5 +1,5 @@
 /** The virtual machine of nf_tables: each expression as `nft` itself encodes it. linux/netfilter/nf_tables.h. Pure. */
-import { attribute, be16, be32, nested, text } from "./wire.ts";
+import { attribute, be16, be32, nested, text, u8 } from "./wire.ts";
 
 /** One NFTA_LIST_ELEM of a rule. */
 export type Expression = Uint8Array;
@@ -166,12 +166,34 @@ export function sourceType(): Expression {
   return addressType(1);
 }
 
-/** NFTA_FIB_F_SADDR, NFTA_FIB_F_DADDR. */
+/** NFTA_FIB_F_SADDR, NFTA_FIB_F_DADDR; NFT_FIB_RESULT_ADDRTYPE. */
 function addressType(flags: number): Expression {
+  return fib(flags, 3);
+}
+
+/** Whether the way to the destination is by the interface that the packet has come in by (0, 1), into register 1. */
+export function hasWayBackBy(): Expression {
+  return fib(2 | 8 | 32, 1);
+}
+
+/** Whether an IPv6 packet has a routing header (0, 1), into register 1. NFT_EXTHDR_OP_IPV6, NFT_EXTHDR_F_PRESENT. */
+export function hasRoutingHeader(): Expression {
+  return expression(
+    "exthdr",
+    attribute(1, be32(register1)),
+    attribute(2, u8(43)),
+    attribute(3, be32(0)),
+    attribute(4, be32(1)),
+    attribute(6, be32(0)),
+    attribute(5, be32(1)),
+  );
+}
+
+function fib(flags: number, result: number): Expression {
   return expression(
     "fib",
     attribute(3, be32(flags)),
-    attribute(2, be32(3)),
+    attribute(2, be32(result)),
     attribute(1, be32(register1)),
   );
 }

@@ -194,6 +194,7 @@ export type BaseChain = {
   readonly name: string;
   readonly type: string;
   readonly hook: string;
+  readonly priority: number;
   readonly policy: "accept" | "drop";
 };
 
@@ -210,6 +211,7 @@ export function readChain(payload: Uint8Array): BaseChain | null {
     name: word(3),
     type: word(7),
     hook: hookNames[find(hook, 1)?.at(-1) ?? -1] ?? "?",
+    priority: Buffer.from(find(hook, 2) ?? be32(0)).readInt32BE(0),
     policy: attributes.get(5)?.at(-1) === 0 ? "drop" : "accept",
   };
 }

@@ -1,3 +1,4 @@
+# TCP alone is diverted. Left alone, in cleartext: UDP, ICMP, SCTP, DCCP, UDP-Lite and all other IP protocols.
 # Marked packets are led to lo, where the rules below hand them to the proxy.
 ip -4 addr add 169.254.77.1/32 dev lo scope host
 ip -4 rule add fwmark 0x00000500/0x00000f00 iif lo lookup 29808 priority 100
@@ -70,6 +71,10 @@ table inet tls-tproxy {
     type inet_service
     elements = { 22, 8081, 15021 }
   }
+  set status-ports {
+    type inet_service
+    elements = { 15021 }
+  }
   set clear-inbound-ports {
     type inet_service
     elements = { 22, 8081 }
@@ -103,16 +108,48 @@ table inet tls-tproxy {
     size 65536
     flags dynamic
   }
+  set served-ports {
+    type inet_service
+    size 65536
+    flags dynamic
+  }
+  set client-ports {
+    type inet_service
+    size 65536
+    flags dynamic
+  }
+  chain steered {
+    meta skuid @excluded-uids ct mark set ct mark & 0xfffff0ff | 0x00000a00 return
+    meta skgid @excluded-gids ct mark set ct mark & 0xfffff0ff | 0x00000a00 return
+    meta skuid != @only-uids meta skgid != @only-gids ct mark set ct mark & 0xfffff0ff | 0x00000a00 return
+    ct mark & 0x00000f00 == 0x00000a00 return
+    drop
+  }
+  chain forwarded {
+    return
+  }
+  chain diverted {
+    ip saddr != @mesh4 return
+    ip6 saddr != @mesh6 return
+    ip saddr @excluded4 return
+    ip6 saddr @excluded6 return
+    tcp sport @excluded-outbound-ports return
+    ip saddr . tcp sport @excluded-destinations4 return
+    ip6 saddr . tcp sport @excluded-destinations6 return
+    drop
+  }
   chain output {
     type route hook output priority mangle; policy accept;
     tcp flags & rst == rst return
     meta mark & 0x00000f00 == 0x00000a00 oif "lo" ct mark set ct mark & 0xfffff0ff | 0x00000500
     meta mark & 0x00000f00 == 0x00000f00 oif "lo" ct mark set ct mark & 0xfffff0ff | 0x00000500
     meta mark & 0x00000f00 == 0x00000a00 return
+    meta mark & 0x00000f00 == 0x00000f00 oif "lo" tcp flags & (syn | ack) != syn return
     meta mark & 0x00000f00 == 0x00000f00 oif "lo" tcp flags & (syn | ack) == syn delete @open-before4 { ip daddr . tcp dport . ip saddr . tcp sport }
     meta mark & 0x00000f00 == 0x00000f00 oif "lo" tcp flags & (syn | ack) == syn add @seen-clients4 { ip saddr . tcp dport }
     meta mark & 0x00000f00 == 0x00000f00 oif "lo" tcp flags & (syn | ack) == syn delete @open-before6 { ip6 daddr . tcp dport . ip6 saddr . tcp sport }
     meta mark & 0x00000f00 == 0x00000f00 oif "lo" tcp flags & (syn | ack) == syn add @seen-clients6 { ip6 saddr . tcp dport }
+    tcp flags & (syn | ack) == syn | ack add @served-ports { tcp sport }
     ip saddr 169.254.77.1 ip daddr 169.254.77.1 return
     ip saddr 169.254.77.1 meta mark set meta mark & 0xfffff0ff | 0x00000500 return
     ip6 saddr fd74:7072:6f78:7931::1 ip6 daddr fd74:7072:6f78:7931::1 return
@@ -120,6 +157,7 @@ table inet tls-tproxy {
     meta mark & 0x00000f00 == 0x00000f00 return
     oif "lo" return
     meta l4proto != tcp return
+    tcp flags & (syn | ack) == syn add @client-ports { tcp sport }
     ip daddr != @mesh4 return
     ip6 daddr != @mesh6 return
     ip daddr @excluded4 return
@@ -145,20 +183,48 @@ table inet tls-tproxy {
     meta mark set meta mark & 0xfffff0ff | 0x00000500
   }
   chain postrouting {
-    type filter hook postrouting priority mangle; policy accept;
+    type filter hook postrouting priority 99; policy accept;
+    tcp flags & rst == rst return
+    oif "lo" return
+    meta mark & 0x00000f00 == 0x00000a00 return
+    meta mark & 0x00000f00 == 0x00000500 drop
     meta mark & 0x00000f00 == 0x00000f00 oif != "lo" ct status dnat ip daddr != @mesh4 return
     meta mark & 0x00000f00 == 0x00000f00 oif != "lo" ct status dnat ip daddr @excluded4 return
     meta mark & 0x00000f00 == 0x00000f00 oif != "lo" ct status dnat ip6 daddr != @mesh6 return
     meta mark & 0x00000f00 == 0x00000f00 oif != "lo" ct status dnat ip6 daddr @excluded6 return
-    meta mark & 0x00000f00 == 0x00000500 oif != "lo" drop
-    meta mark & 0x00000f00 == 0x00000f00 oif != "lo" drop
-    ip saddr 169.254.77.1 oif != "lo" drop
-    ip6 saddr fd74:7072:6f78:7931::1 oif != "lo" drop
+    meta mark & 0x00000f00 == 0x00000f00 drop
+    ip saddr 169.254.77.1 drop
+    ip6 saddr fd74:7072:6f78:7931::1 drop
+    meta l4proto != tcp return
+    ip hdrlength != 5 @nh,160,8 != 134 goto steered
+    exthdr rt exists goto steered
+    ip daddr != @mesh4 return
+    ip6 daddr != @mesh6 return
+    ip daddr @excluded4 return
+    ip6 daddr @excluded6 return
+    tcp dport @excluded-outbound-ports return
+    ip daddr . tcp dport @excluded-destinations4 return
+    ip6 daddr . tcp dport @excluded-destinations6 return
+    meta skuid @excluded-uids ct mark set ct mark & 0xfffff0ff | 0x00000a00 return
+    meta skgid @excluded-gids ct mark set ct mark & 0xfffff0ff | 0x00000a00 return
+    meta skuid != @only-uids meta skgid != @only-gids ct mark set ct mark & 0xfffff0ff | 0x00000a00 return
+    ct mark & 0x00000f00 == 0x00000a00 return
+    tcp flags & (syn | ack) != syn ct status dnat ct mark & 0x00000f00 != 0x00000500 return
+    ip saddr . tcp sport . ip daddr . tcp dport @open-before4 return
+    ip6 saddr . tcp sport . ip6 daddr . tcp dport @open-before6 return
+    tcp sport @clear-inbound-ports ct mark & 0x00000f00 != 0x00000500 return
+    ct state invalid,untracked tcp flags & (syn | ack) != syn tcp sport @clear-inbound-ports return
+    ct direction reply ct mark & 0x00000f00 != 0x00000500 return
+    tcp flags & (syn | ack) == syn | ack tcp sport != @inbound-ports add @answering-ports { tcp sport } return
+    ct state invalid,untracked tcp flags & (syn | ack) != syn tcp sport != @inbound-ports tcp sport @answering-ports return
+    tcp flags & (syn | ack) != syn tcp sport != @inbound-ports tcp sport @answering-ports ct mark & 0x00000f00 != 0x00000500 return
+    tcp flags & (syn | ack) != syn tcp sport @status-ports return
+    fib saddr type != local return
+    drop
   }
   chain prerouting {
     type filter hook prerouting priority mangle; policy accept;
-    iif != "lo" ip daddr 169.254.77.1 drop
-    iif != "lo" ip6 daddr fd74:7072:6f78:7931::1 drop
+    iif != "lo" tcp flags & (syn | ack) != syn return
     iif "lo" meta mark & 0x00000f00 == 0x00000500 meta l4proto tcp reject with tcp reset
     iif "lo" return
     meta l4proto != tcp return
@@ -166,6 +232,30 @@ table inet tls-tproxy {
     tcp dport @excluded-inbound-ports return
     tcp dport != @inbound-ports return
     tcp flags & (syn | ack) == syn reject with tcp reset
+  }
+  chain translated {
+    type filter hook prerouting priority 300; policy accept;
+    iif "lo" return
+    meta l4proto != tcp return
+    ip daddr 169.254.77.1 drop
+    ip6 daddr fd74:7072:6f78:7931::1 drop
+    ct mark & 0x00000f00 == 0x00000500 goto diverted
+    fib daddr type != local goto forwarded
+    tcp dport @excluded-inbound-ports return
+    tcp dport != @inbound-ports return
+    tcp flags & (syn | ack) == syn reject with tcp reset
+    ip daddr . tcp dport . ip saddr . tcp sport @open-before4 return
+    ip6 daddr . tcp dport . ip6 saddr . tcp sport @open-before6 return
+    tcp dport @served-ports tcp dport != @client-ports reject with tcp reset
+    ip saddr != @mesh4 return
+    ip6 saddr != @mesh6 return
+    ip saddr @excluded4 return
+    ip6 saddr @excluded6 return
+    tcp sport @excluded-outbound-ports return
+    ip saddr . tcp sport @excluded-destinations4 return
+    ip6 saddr . tcp sport @excluded-destinations6 return
+    ct mark & 0x00000f00 == 0x00000a00 return
+    meta l4proto tcp reject with tcp reset
   }
   chain untranslated {
     type nat hook prerouting priority -101; policy accept;

@@ -1,3 +1,4 @@
+# TCP alone is diverted. Left alone, in cleartext: UDP, ICMP, SCTP, DCCP, UDP-Lite and all other IP protocols.
 # Marked packets are led to lo, where the rules below hand them to the proxy.
 ip -4 addr add 169.254.77.1/32 dev lo scope host
 ip -4 rule add fwmark 0x0000000a/0x0000000f iif lo lookup 29808 priority 100
@@ -35,6 +36,10 @@ table inet tls-tproxy {
     elements = { fe80::/10, ff00::/8 }
   }
   set excluded-inbound-ports {
+    type inet_service
+    elements = { 15020 }
+  }
+  set status-ports {
     type inet_service
     elements = { 15020 }
   }
@@ -94,6 +99,16 @@ table inet tls-tproxy {
     size 262144
     flags dynamic
   }
+  set served-ports {
+    type inet_service
+    size 65536
+    flags dynamic
+  }
+  set client-ports {
+    type inet_service
+    size 65536
+    flags dynamic
+  }
   chain probe-no-data {
     tcp doff 5 ip length 40 accept
     tcp doff 6 ip length 44 accept
@@ -119,16 +134,38 @@ table inet tls-tproxy {
     tcp doff 15 ip6 length 60 accept
     meta l4proto tcp reject with tcp reset
   }
+  chain steered {
+    drop
+  }
+  chain forwarded {
+    tcp flags & (syn | ack) != syn return
+    ct mark & 0x0000000f == 0x00000005 return
+    ip daddr != @mesh4 return
+    ip6 daddr != @mesh6 return
+    ip daddr @excluded4 return
+    ip6 daddr @excluded6 return
+    fib daddr . iif oif exists return
+    drop
+  }
+  chain diverted {
+    ip saddr != @mesh4 return
+    ip6 saddr != @mesh6 return
+    ip saddr @excluded4 return
+    ip6 saddr @excluded6 return
+    drop
+  }
   chain output {
     type route hook output priority mangle; policy accept;
     tcp flags & rst == rst return
     meta mark & 0x0000000f == 0x00000005 oif "lo" ct mark set ct mark & 0xfffffff0 | 0x0000000a
     meta mark & 0x0000000f == 0x0000000f oif "lo" ct mark set ct mark & 0xfffffff0 | 0x0000000a
     meta mark & 0x0000000f == 0x00000005 return
+    meta mark & 0x0000000f == 0x0000000f oif "lo" tcp flags & (syn | ack) != syn return
     meta mark & 0x0000000f == 0x0000000f oif "lo" tcp flags & (syn | ack) == syn delete @open-before4 { ip daddr . tcp dport . ip saddr . tcp sport }
     meta mark & 0x0000000f == 0x0000000f oif "lo" tcp flags & (syn | ack) == syn add @seen-clients4 { ip saddr . tcp dport }
     meta mark & 0x0000000f == 0x0000000f oif "lo" tcp flags & (syn | ack) == syn delete @open-before6 { ip6 daddr . tcp dport . ip6 saddr . tcp sport }
     meta mark & 0x0000000f == 0x0000000f oif "lo" tcp flags & (syn | ack) == syn add @seen-clients6 { ip6 saddr . tcp dport }
+    tcp flags & (syn | ack) == syn | ack add @served-ports { tcp sport }
     ip saddr 169.254.77.1 ip daddr 169.254.77.1 return
     ip saddr 169.254.77.1 meta mark set meta mark & 0xfffffff0 | 0x0000000a return
     ip6 saddr fd74:7072:6f78:7931::1 ip6 daddr fd74:7072:6f78:7931::1 return
@@ -136,14 +173,16 @@ table inet tls-tproxy {
     meta mark & 0x0000000f == 0x0000000f return
     oif "lo" return
     meta l4proto != tcp return
+    tcp flags & (syn | ack) == syn add @client-ports { tcp sport }
     ip daddr != @mesh4 return
     ip6 daddr != @mesh6 return
+    tcp flags & (syn | ack) == syn ip daddr @excluded4 ct mark set ct mark & 0xfffffff0 | 0x00000005
     ip daddr @excluded4 return
+    tcp flags & (syn | ack) == syn ip6 daddr @excluded6 ct mark set ct mark & 0xfffffff0 | 0x00000005
     ip6 daddr @excluded6 return
     tcp flags & (syn | ack) == syn delete @open-before4 { ip saddr . tcp sport . ip daddr . tcp dport }
     tcp flags & (syn | ack) == syn delete @open-before6 { ip6 saddr . tcp sport . ip6 daddr . tcp dport }
     tcp flags & (syn | ack) == syn ct mark set ct mark & 0xfffffff0 | 0x0000000a
-    ct mark & 0x0000000f == 0x00000005 return
     ip saddr . tcp sport . ip daddr . tcp dport @open-before4 return
     ip6 saddr . tcp sport . ip6 daddr . tcp dport @open-before6 return
     ip daddr @probe-answers4 tcp sport @probe-answer-ports ct mark & 0x0000000f != 0x0000000a return
@@ -153,28 +192,71 @@ table inet tls-tproxy {
     meta mark set meta mark & 0xfffffff0 | 0x0000000a
   }
   chain postrouting {
-    type filter hook postrouting priority mangle; policy accept;
+    type filter hook postrouting priority 99; policy accept;
+    tcp flags & rst == rst return
+    oif "lo" return
+    meta mark & 0x0000000f == 0x00000005 return
+    meta mark & 0x0000000f == 0x0000000a drop
     meta mark & 0x0000000f == 0x0000000f oif != "lo" ct status dnat ip daddr != @mesh4 return
     meta mark & 0x0000000f == 0x0000000f oif != "lo" ct status dnat ip daddr @excluded4 return
     meta mark & 0x0000000f == 0x0000000f oif != "lo" ct status dnat ip6 daddr != @mesh6 return
     meta mark & 0x0000000f == 0x0000000f oif != "lo" ct status dnat ip6 daddr @excluded6 return
-    meta mark & 0x0000000f == 0x0000000a oif != "lo" drop
-    meta mark & 0x0000000f == 0x0000000f oif != "lo" drop
-    ip saddr 169.254.77.1 oif != "lo" drop
-    ip6 saddr fd74:7072:6f78:7931::1 oif != "lo" drop
+    meta mark & 0x0000000f == 0x0000000f drop
+    ip saddr 169.254.77.1 drop
+    ip6 saddr fd74:7072:6f78:7931::1 drop
+    meta l4proto != tcp return
+    ip hdrlength != 5 @nh,160,8 != 134 goto steered
+    exthdr rt exists goto steered
+    ip daddr != @mesh4 return
+    ip6 daddr != @mesh6 return
+    ip daddr @excluded4 return
+    ip6 daddr @excluded6 return
+    ct mark & 0x0000000f == 0x00000005 return
+    tcp flags & (syn | ack) != syn ct status dnat ct mark & 0x0000000f != 0x0000000a return
+    ip saddr . tcp sport . ip daddr . tcp dport @open-before4 return
+    ip6 saddr . tcp sport . ip6 daddr . tcp dport @open-before6 return
+    ip daddr @probe-answers4 tcp sport @probe-answer-ports ct mark & 0x0000000f != 0x0000000a return
+    ip daddr @probe-answers4 tcp sport @probe-answer-ports ct state invalid,untracked tcp flags & (syn | ack) != syn return
+    ip6 daddr @probe-answers6 tcp sport @probe-answer-ports ct mark & 0x0000000f != 0x0000000a return
+    ip6 daddr @probe-answers6 tcp sport @probe-answer-ports ct state invalid,untracked tcp flags & (syn | ack) != syn return
+    tcp flags & (syn | ack) != syn tcp sport @status-ports return
+    fib saddr type != local return
+    drop
   }
   chain prerouting {
     type filter hook prerouting priority mangle; policy accept;
-    iif != "lo" ip daddr 169.254.77.1 drop
-    iif != "lo" ip6 daddr fd74:7072:6f78:7931::1 drop
+    iif != "lo" tcp flags & (syn | ack) != syn return
     iif "lo" meta mark & 0x0000000f == 0x0000000a meta l4proto tcp reject with tcp reset
     iif "lo" return
     meta l4proto != tcp return
     fib daddr type != local return
+    tcp flags & (syn | ack) == syn tcp dport @excluded-inbound-ports ct mark set ct mark & 0xfffffff0 | 0x00000005
     tcp dport @excluded-inbound-ports return
     ip saddr @probe-sources4 tcp dport @probe-connect-ports goto probe-no-data
     ip6 saddr @probe-sources6 tcp dport @probe-connect-ports goto probe-no-data
     tcp flags & (syn | ack) == syn reject with tcp reset
+  }
+  chain translated {
+    type filter hook prerouting priority 300; policy accept;
+    iif "lo" return
+    meta l4proto != tcp return
+    ip daddr 169.254.77.1 drop
+    ip6 daddr fd74:7072:6f78:7931::1 drop
+    ct mark & 0x0000000f == 0x0000000a goto diverted
+    fib daddr type != local goto forwarded
+    tcp dport @excluded-inbound-ports return
+    ip saddr @probe-sources4 tcp dport @probe-connect-ports goto probe-no-data
+    ip6 saddr @probe-sources6 tcp dport @probe-connect-ports goto probe-no-data
+    tcp flags & (syn | ack) == syn reject with tcp reset
+    ip daddr . tcp dport . ip saddr . tcp sport @open-before4 return
+    ip6 daddr . tcp dport . ip6 saddr . tcp sport @open-before6 return
+    tcp dport @served-ports tcp dport != @client-ports reject with tcp reset
+    ip saddr != @mesh4 return
+    ip6 saddr != @mesh6 return
+    ip saddr @excluded4 return
+    ip6 saddr @excluded6 return
+    ct mark & 0x0000000f == 0x00000005 return
+    meta l4proto tcp reject with tcp reset
   }
   chain untranslated {
     type nat hook prerouting priority -101; policy accept;

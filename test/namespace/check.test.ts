@@ -1,6 +1,7 @@
 /** `tproxy check` finds what would stop a start or break traffic, says what to do, and changes nothing. */
 import { expect, test } from "bun:test";
 
+import { addChain, runScript, type Chain } from "../support/foreign.ts";
 import { kernelState, makeForeign } from "../support/kernel-state.ts";
 import { flagsOf, Mesh } from "../support/mesh.ts";
 import { executable, type Pod } from "../support/pods.ts";
@@ -135,4 +136,46 @@ test("where applications are given all ports, or users decide, it warns of what 
   await proxy.says(/W\S+ .*applications that listen on all addresses see 169\.254\.77\.1/);
   await pod.run(["sysctl", "-qw", "net.ipv4.ip_local_port_range=32768 60999"]);
   expect((await check(pod, flags)).levelOf("ports for connections to peers")).toBe("good");
+});
+
+const setters: readonly (readonly [string, Chain["hook"], number, string])[] = [
+  ["restored from conntrack after ours", "output", -149, "meta mark set ct mark"],
+  ["set without regard to ours", "output", 0, "meta mark set 0x10"],
+  ["set in bits of ours", "output", 0, "meta mark set meta mark or 0x4"],
+  ["taken away before ours look for them", "prerouting", -300, "meta mark set 0"],
+];
+const harmless: readonly (readonly [string, Chain["hook"], number, string])[] = [
+  ["set in other bits", "output", 0, "meta mark set meta mark and 0xffffff0f or 0x40"],
+  ["set before ours", "output", -151, "meta mark set 0x10"],
+  ["set after the last look", "postrouting", 150, "meta mark set 0"],
+  ["read", "output", 0, "meta mark 0x1 counter"],
+];
+
+test.each([
+  ["warning", setters],
+  ["good", harmless],
+] as const)("it is a %s where others touch marks like this", async (level, all) => {
+  for (const [how, hook, priority, rules] of all) {
+    const pod = mesh.extraPod();
+    await addChain(pod, { hook, priority, rules });
+    expect([how, (await check(pod, [])).levelOf("marks that others set")]).toEqual([how, level]);
+  }
+});
+
+test("marks are found where a chain leads to, and as iptables sets them", async () => {
+  const pod = mesh.extraPod();
+  await runScript(
+    pod,
+    `nft 'table ip o { chain far { meta mark set 0; }; chain near { jump far; };
+      chain c { type filter hook output priority 0; ip protocol tcp jump near; }; }'`,
+  );
+  expect((await check(pod, [])).levelOf("marks that others set")).toBe("warning");
+  await runScript(pod, "nft delete table ip o");
+  await runScript(
+    pod,
+    "iptables-nft -t mangle -A OUTPUT -j CONNMARK --restore-mark --nfmask 0xf0 --ctmask 0xf0",
+  );
+  expect((await check(pod, [])).levelOf("marks that others set")).toBe("good");
+  await runScript(pod, "iptables-nft -t mangle -A OUTPUT -j CONNMARK --restore-mark");
+  expect((await check(pod, [])).levelOf("marks that others set")).toBe("warning");
 });

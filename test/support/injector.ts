@@ -1,17 +1,19 @@
 /**
- * Sends one TCP segment in another's name, as whoever is on the same wire can: `bun injector.ts FROM TO SEQUENCE ACK TEXT`,
- * addresses like 10.0.0.1:80. IPv4.
+ * Sends one TCP segment in another's name, as whoever is on the same wire can:
+ * `bun injector.ts FROM TO SEQUENCE ACK TEXT [FLAGS]`, addresses like 10.0.0.1:80 or [fd00::1]:80; flags as in TCP's header.
  */
 import { shim } from "../../src/native/native.ts";
 import { encodeSocketAddress, parseSocketAddress, portedAs } from "../../src/net/address.ts";
 
-const [from = "", to = "", sequence = "0", acknowledged = "0", text = ""] = process.argv.slice(2);
+const [from = "", to = "", sequence = "0", acknowledged = "0", text = "", flags = "0x18"] =
+  process.argv.slice(2);
 const source = parseSocketAddress(from);
 const destination = parseSocketAddress(to);
-/** AF_INET, SOCK_RAW, IPPROTO_RAW: the header is ours, the kernel fills in its checksum. raw(7). */
-const fd = shim.tproxy_socket(2, 3, 255);
+/** AF_INET or AF_INET6, SOCK_RAW, IPPROTO_RAW: the header is ours, the kernel fills in IPv4's checksum. raw(7). */
+const fd = shim.tproxy_socket(source.family === 4 ? 2 : 10, 3, 255);
 const data = Buffer.from(text.padEnd(text.length + (text.length % 2)));
 const packet = packetOf();
+// Of a raw socket of IPv6 the port is the protocol: none.
 if (shim.tproxy_connect(fd, encodeSocketAddress(portedAs(destination, 0))) < 0)
   throw new Error("connect");
 console.log(shim.tproxy_netlink_send(fd, packet, packet.length));
@@ -22,12 +24,16 @@ function packetOf(): Buffer {
   tcp.writeUInt16BE(destination.port, 2);
   tcp.writeUInt32BE(Number(sequence), 4);
   tcp.writeUInt32BE(Number(acknowledged), 8);
-  tcp.writeUInt16BE(0x50_18, 12); // Five words; PSH, ACK.
+  tcp.writeUInt16BE(0x50_00 | Number(flags), 12); // Five words; PSH and ACK unless it is said.
   tcp.writeUInt16BE(500, 14);
   const ends = Buffer.concat([source.bytes, destination.bytes]);
   const pseudo = Buffer.concat([ends, Buffer.of(0, 6, 0, tcp.length + data.length)]);
   tcp.writeUInt16BE(checksum(Buffer.concat([pseudo, tcp, data])), 16);
-  const ip = Buffer.from([0x45, 0, 0, tcp.length + data.length + 20, 0, 1, 0, 0, 64, 6, 0, 0]);
+  const length = tcp.length + data.length;
+  const ip =
+    source.family === 4
+      ? Buffer.from([0x45, 0, 0, length + 20, 0, 1, 0, 0, 64, 6, 0, 0])
+      : Buffer.from([0x60, 0, 0, 0, 0, length, 6, 64]);
   return Buffer.concat([ip, ends, tcp, data]);
 }
 

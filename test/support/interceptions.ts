@@ -20,6 +20,7 @@ export const everything: Interception = {
   onlyUids: [33, 1000],
   excludedGids: [7],
   onlyGids: [33, 100],
+  forwarded: "drop",
   excludedDestinations: ["10.96.0.1:443", "[fd96::1]:443"].map(parseSocketAddress),
   mark: { value: 0x500, mask: 0xf00 },
   tcpPort: 1001,

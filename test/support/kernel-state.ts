@@ -13,9 +13,12 @@ export async function kernelState(pod: Pod): Promise<string> {
   return withoutClients(shown.join("\n"));
 }
 
-/** Whom applications have seen packets put into sets of their own. */
+/** Whom applications have seen, and ports that are in use: packets put into sets of their own. */
 export function withoutClients(ruleset: string): string {
-  return ruleset.replaceAll(/(\tset seen-clients[46] \{[^}]*?)\n\t\telements = \{[^}]*\}/g, "$1");
+  return ruleset.replaceAll(
+    /(\tset (?:seen-clients[46]|served-ports|client-ports) \{[^}]*?)\n\t\telements = \{[^}]*\}/g,
+    "$1",
+  );
 }
 
 /** `tproxy rules …` in the pod; throws unless it ends well. */

@@ -2,6 +2,7 @@ import { expect, test } from "bun:test";
 import fc from "fast-check";
 
 import { ProxyError } from "../../../src/errors.ts";
+import { readMarkRule } from "../../../src/netlink/foreign-marks.ts";
 import { readElements } from "../../../src/netlink/nftables.ts";
 import {
   attribute,
@@ -44,6 +45,7 @@ test.each([
   ["messages", readMessages],
   ["attributes", readAttributes],
   ["elements", readElements],
+  ["rules of others", readMarkRule],
 ] as const)("arbitrary bytes are read as %s or refused", (_, read) => {
   fc.assert(
     fc.property(fc.uint8Array({ maxLength: 200 }), (bytes) => {

@@ -10,9 +10,11 @@ function rulesOf(plan: Plan, chain: string): readonly Rule[] {
 
 function asksConntrack(plan: Plan): boolean {
   return plan.chains.some(({ rules }) =>
-    rules.some((rule) => rule.some(({ kind }) => kind === "connection-mark" || kind === "reply")),
+    rules.some((rule) => rule.some(({ kind }) => askingConntrack.has(kind))),
   );
 }
+
+const askingConntrack = new Set(["connection-mark", "set-connection-mark", "reply", "translated"]);
 
 describe("the plan", () => {
   test("leaves the proxy's own marks alone before anything else is asked", () => {
@@ -25,15 +27,27 @@ describe("the plan", () => {
   test("ends both directions closed: what no rule left alone is captured or dropped", () => {
     const plan = planOf(everything);
     expect(rulesOf(plan, "output").at(-1)).toEqual([{ kind: "set-fwmark", value: 0x500 }]);
-    expect(rulesOf(plan, "prerouting").at(-1)?.at(-1)).toEqual({
+    for (const chain of ["prerouting", "translated", "postrouting", "steered"])
+      expect(rulesOf(plan, chain).at(-1)?.at(-1)).toEqual({ kind: "verdict", verdict: "drop" });
+  });
+
+  test("looks last at what leaves: behind whatever else gives a packet a mark or a destination", () => {
+    const guard = planOf(defaults).chains.find(({ name }) => name === "postrouting");
+    const base = guard?.base;
+    expect(base?.hook).toBe("postrouting");
+    // NAT gives packets another source at 100: nf_ip_hook_priorities.
+    expect(base?.priority).toBe(99);
+  });
+
+  test("judges what is forwarded unless users or the option say that it is not ours", () => {
+    expect(rulesOf(planOf(defaults), "forwarded").at(-1)?.at(-1)).toEqual({
       kind: "verdict",
       verdict: "drop",
     });
-    expect(
-      rulesOf(plan, "postrouting")
-        .slice(-4)
-        .map((rule) => rule.at(-1)),
-    ).toEqual([1, 2, 3, 4].map(() => ({ kind: "verdict", verdict: "drop" })));
+    for (const of of [{ forwarded: "leave" }, { onlyUids: [33] }] as const)
+      expect(rulesOf(planOf({ ...defaults, ...of }), "forwarded")).toEqual([
+        [{ kind: "verdict", verdict: "return" }],
+      ]);
   });
 
   test("asks conntrack only where an option needs it", () => {

@@ -1,0 +1,176 @@
+/** What arrives from outside and is not the proxy's reaches no application, whatever its flags and whether the proxy lives. */
+import { beforeAll, expect, test } from "bun:test";
+
+import { hungMs } from "../support/deadline.ts";
+import { runScript } from "../support/foreign.ts";
+import { flagsOf, Mesh } from "../support/mesh.ts";
+import type { Pod } from "../support/pods.ts";
+
+const mesh = Mesh.create();
+const { a, c } = mesh;
+/** Addresses of c's outside of the mesh. */
+const outside = { 4: "198.51.100.9", 6: "2001:db8::9" } as const;
+const injector = `${import.meta.dir}/../support/injector.ts`;
+const syn = "0x02";
+
+beforeAll(async () => {
+  // c's kernel is not to answer what it knows nothing of.
+  await runScript(
+    c,
+    `nft 'table inet quiet { chain c { type filter hook output priority 0; tcp flags & rst == rst drop; }; }'
+    ip addr add ${outside[4]}/32 dev lo; ip addr add ${outside[6]}/128 dev lo`,
+  );
+  await mesh.proxy(a);
+}, hungMs);
+
+type Stranger = { readonly from: string; readonly to: string };
+
+/** Of c, from each of its addresses to each of the pod's listeners: on all addresses, and on one. */
+function strangersOf(pod: Pod): readonly Stranger[] {
+  return [
+    [c.address4, `${pod.address4}:8080`],
+    [c.address4, `${pod.address4}:8084`],
+    [`[${c.address6}]`, `[${pod.address6}]:8080`],
+    [`[${c.address6}]`, `[${pod.address6}]:8086`],
+    [outside[4], `${pod.address4}:8080`],
+    [outside[4], `${pod.address4}:8084`],
+    [`[${outside[6]}]`, `[${pod.address6}]:8080`],
+    [`[${outside[6]}]`, `[${pod.address6}]:8086`],
+  ].map(([address, to = ""], at) => ({ from: `${address}:${40_400 + at}`, to }));
+}
+
+/** Begins a handshake by a raw socket; the segment that would end it, and carries data. */
+async function begin({ from, to }: Stranger): Promise<readonly string[]> {
+  const port = from.slice(from.lastIndexOf(":") + 1);
+  const how = ["-nSl", "--immediate-mode", "-i", "any"];
+  const watching = c.start(["tcpdump", ...how, "tcp", "dst", "port", port]);
+  await watching.says(/listening on/);
+  await c.run(["bun", injector, from, to, "1000", "0", "", syn]);
+  const line = await watching.says(/Flags \[S\.\], seq \d+/);
+  await watching.end("SIGINT");
+  const answered = Number(/seq (\d+)/.exec(line)?.[1]);
+  return [from, to, "1001", String((answered + 1) % 2 ** 32), "from nobody at all"];
+}
+
+/** Connections that the pod's application has from such strangers. */
+async function reached(pod: Pod): Promise<readonly string[]> {
+  const { stdout } = await pod.run(["ss", "-Htanp", "state", "established"]);
+  return stdout
+    .split("\n")
+    .filter((line) => line.includes(`pid=${pod.agent.pid},`) && /:404\d\d\b/.test(line));
+}
+
+test.each(["SIGKILL", "SIGTERM", "restart"] as const)(
+  "a SYN cookie opens no application when the proxy has ended: %s",
+  async (end) => {
+    const pod = mesh.extraPod();
+    await runScript(
+      pod,
+      `sysctl -qw net.ipv4.tcp_syncookies=2
+      ip route add ${outside[4]} via ${c.address4}; ip -6 route add ${outside[6]} via ${c.address6}`,
+    );
+    const listeners = [
+      await pod.agent.listen("::", 8080),
+      await pod.agent.listen(pod.address4, 8084),
+      await pod.agent.listen(pod.address6, 8086),
+    ];
+    const options = [...flagsOf(mesh.credentials(pod)), "--privileges", "kept"];
+    const proxy = await pod.proxy(options);
+    // The applications' listeners give cookies to the proxy, and take cookies from then on.
+    for (const [at, address] of [pod.address4, pod.address4, pod.address6].entries()) {
+      const client = await a.agent.connect(address, [8080, 8084, 8086][at] ?? 0);
+      await client.say("peer");
+      expect((await (await listeners[at]?.accept())?.received(4))?.text).toBe("peer");
+    }
+    const segments: (readonly string[])[] = [];
+    for (const stranger of strangersOf(pod)) segments.push(await begin(stranger));
+    await proxy.end(end === "restart" ? "SIGKILL" : end);
+    if (end === "restart") await pod.proxy(options);
+    for (const segment of segments) await c.run(["bun", injector, ...segment]);
+    expect(await reached(pod)).toEqual([]);
+    if (end === "restart") return;
+    // Without the rules they are let in.
+    await runScript(pod, "nft delete table inet tls-tproxy");
+    for (const segment of segments) await c.run(["bun", injector, ...segment]);
+    expect(await reached(pod)).toHaveLength(segments.length);
+  },
+  hungMs,
+);
+
+/** What tcpdump has seen last on lo of a connection's answers: the next number, and what was acknowledged. */
+const answers = /Flags \[P\.\], seq \d+:(\d+), ack (\d+).*length 5\b/;
+
+test.each([[[]], [["--exclude-inbound-port", "9"]], [["--inbound-port", "none"]]] as const)(
+  "segments from outside do not reach the applications' own connections to the mesh: %p",
+  async (options) => {
+    const pod = mesh.extraPod();
+    const peer = mesh.extraPod();
+    await mesh.proxy(pod, options);
+    await mesh.proxy(peer);
+    const listener = await peer.agent.listen("::", 8080);
+    for (const [own, theirs] of [
+      [pod.address4, peer.address4],
+      [`[${pod.address6}]`, `[${peer.address6}]`],
+    ] as const) {
+      const watching = pod.start(["tcpdump", "-nSl", "--immediate-mode", "-i", "lo", "tcp"]);
+      await watching.says(/listening on/);
+      const client = await pod.agent.connect(theirs.replaceAll(/[[\]]/g, ""), 8080);
+      const server = await listener.accept();
+      await server.say("hello");
+      expect((await client.received(5)).text).toBe("hello");
+      const seen = answers.exec(await watching.says(answers)) ?? [];
+      const [, port = ""] = /:(\d+)$/.exec(await localOf(pod, theirs)) ?? [];
+      const segment = [`${theirs}:8080`, `${own}:${port}`, seen[1] ?? "", seen[2] ?? ""];
+      await c.run(["bun", injector, ...segment, "injected"]);
+      // What comes after it is where it would have been.
+      await server.say(" and this");
+      expect((await client.received(14)).text).toBe("hello and this");
+    }
+  },
+  hungMs,
+);
+
+/** The application's side of its connection. */
+async function localOf(pod: Pod, peer: string): Promise<string> {
+  const { stdout } = await pod.run(["ss", "-Htanp", "state", "established", "dst", `${peer}:8080`]);
+  const line = stdout.split("\n").find((one) => one.includes(`pid=${pod.agent.pid},`)) ?? "";
+  return line.trim().split(/\s+/)[2] ?? "";
+}
+
+test(
+  "connections to places outside of the mesh are answered, over a restart and while the proxy is dead",
+  async () => {
+    const pod = mesh.extraPod();
+    await runScript(
+      pod,
+      `ip route add ${outside[4]} via ${c.address4}; ip -6 route add ${outside[6]} via ${c.address6}`,
+    );
+    const listener = await c.agent.listen("::", 7000);
+    const begun = async (address: string): Promise<(text: string) => Promise<void>> => {
+      const client = await pod.agent.connect(address, 7000);
+      const server = await listener.accept();
+      let sent = "";
+      return async (text) => {
+        sent += text;
+        await server.say(text);
+        expect((await client.received(sent.length)).text).toBe(sent);
+      };
+    };
+    const before = [await begun(outside[4]), await begun(c.address4)];
+    const proxy = await mesh.proxy(pod, ["--preexisting", "leave"]);
+    const during = [await begun(outside[4]), await begun(outside[6])];
+    for (const say of [...before, ...during]) await say("running ");
+    await proxy.end("SIGKILL");
+    const dead = [await begun(outside[4]), await begun(outside[6])];
+    for (const say of [...before, ...during, ...dead]) await say("dead ");
+    const kept = ["--privileges", "kept", "--preexisting", "leave"];
+    const next = await mesh.proxy(pod, kept);
+    for (const say of [...before, ...during, ...dead]) await say("restarted ");
+    await runScript(pod, "nft delete table inet tls-tproxy");
+    await next.says(/written anew|changed/);
+    for (const say of [...during, ...dead]) await say("repaired ");
+    await next.end("SIGTERM");
+    for (const say of [...during, ...dead]) await say("closed ");
+  },
+  hungMs,
+);
