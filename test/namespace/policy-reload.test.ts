@@ -1,6 +1,7 @@
 /** A changed policy is in force at once, for the kernel, for new connections and for live ones; a bad one changes nothing. */
 import { expect, test } from "bun:test";
 
+import { hungMs } from "../support/deadline.ts";
 import { serveHttp } from "../support/http.ts";
 import { Mesh } from "../support/mesh.ts";
 import type { Pod } from "../support/pods.ts";
@@ -142,22 +143,26 @@ const policies = [
   'outbound: { mesh: ["fd00::/8"], exclude: [0.0.0.0/0] }',
 ];
 
-test("whatever the policy was before, the kernel's state is that of a start with the new one", async () => {
-  const mesh = Mesh.create();
-  const { a: changed, b: started } = mesh;
-  const policy = new PolicyFile("{}");
-  await mesh.proxy(changed, policy.flags);
-  let turns = 0;
-  for (const after of inAllOrders(policies)) {
-    policy.write(after);
-    turns += 1;
-    await metricOnce(changed, replaced, (count) => count === turns);
-    const fresh = new PolicyFile(after);
-    const proxy = await mesh.proxy(started, fresh.flags);
-    expect(await tableOf(changed)).toBe(await tableOf(started));
-    await proxy.end("SIGKILL");
-  }
-}, 60_000);
+test(
+  "whatever the policy was before, the kernel's state is that of a start with the new one",
+  async () => {
+    const mesh = Mesh.create();
+    const { a: changed, b: started } = mesh;
+    const policy = new PolicyFile("{}");
+    await mesh.proxy(changed, policy.flags);
+    let turns = 0;
+    for (const after of inAllOrders(policies)) {
+      policy.write(after);
+      turns += 1;
+      await metricOnce(changed, replaced, (count) => count === turns);
+      const fresh = new PolicyFile(after);
+      const proxy = await mesh.proxy(started, fresh.flags);
+      expect(await tableOf(changed)).toBe(await tableOf(started));
+      await proxy.end("SIGKILL");
+    }
+  },
+  hungMs,
+);
 
 /** A walk over all pairs, from each to each other one once; it begins and ends at the first. */
 function inAllOrders(all: readonly string[]): readonly string[] {
