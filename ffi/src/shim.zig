@@ -4,6 +4,7 @@ const linux = std.os.linux;
 const namespaces = @import("namespaces.zig");
 const packet = @import("packet.zig");
 const privileges = @import("privileges.zig");
+const secrecy = @import("secrecy.zig");
 const netlink = @import("netlink.zig");
 const sockaddr = @import("sockaddr.zig");
 const socket = @import("socket.zig");
@@ -124,6 +125,16 @@ pub export fn tproxy_replace(arguments: ?[*]const u8, arguments_size: u32, envir
     return privileges.replace(argument_block, environment_block);
 }
 
+/// No core file of this process: secrecy.zig.
+pub export fn tproxy_forbid_core() i32 {
+    return secrecy.forbid_core();
+}
+
+/// No look into this process' memory by others: secrecy.zig.
+pub export fn tproxy_forbid_dump() i32 {
+    return secrecy.forbid_dump();
+}
+
 /// Whether a descriptor ends with an execve: fcntl(2), FD_CLOEXEC.
 pub export fn tproxy_set_close_on_exec(fd: i32, on: i32) i32 {
     if (fd < 0) return ebadf;
@@ -207,6 +218,7 @@ test {
     std.testing.refAllDecls(@This());
     _ = namespaces;
     _ = privileges;
+    _ = secrecy;
     _ = sockaddr;
     _ = waiting;
 }

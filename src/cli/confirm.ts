@@ -22,7 +22,7 @@ export function confirmCommand(program: Command): void {
 function confirm(tcpPort: number): void {
   const proxy = listeningProcess(tcpPort);
   if (proxy === null) {
-    const text = `no proxy of yours listens on 127.0.0.1:${tcpPort}: is it running here, are you its user, has it another --tcp-port?`;
+    const text = `no proxy of yours listens on 127.0.0.1:${tcpPort}: is it running here, are you root with CAP_SYS_PTRACE, has it another --tcp-port?`;
     throw new ProxyError("START_FAILED", text);
   }
   if (!proxy.catches(constants.signals[confirmSignal])) {

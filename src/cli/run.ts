@@ -9,6 +9,7 @@ import { ProxyError } from "../errors.ts";
 import type { Config } from "../config.ts";
 import { acceptableCredentials } from "../generation/own-credentials.ts";
 import { judgedPolicy } from "../generation/policy-file.ts";
+import { keepMemoryPrivate } from "../native/secrecy.ts";
 import { startProxy } from "../proxy.ts";
 import { configOf } from "./configuration.ts";
 import {
@@ -43,6 +44,7 @@ export function runCommand(program: Command): void {
       environment: process.env,
       known: knownSettings(program),
     });
+    keepMemoryPrivate();
     await run(config, notes, config.privileges === "dropped" ? takeHandover() : null);
   });
 }

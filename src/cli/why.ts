@@ -4,6 +4,7 @@ import { Argument, Option, type Command } from "commander";
 import { loadPolicy } from "../generation/policy-file.ts";
 import { loadCredentials } from "../identity/source.ts";
 import type { SpiffeId } from "../identity/spiffe-id.ts";
+import { keepMemoryPrivate } from "../native/secrecy.ts";
 import type { SocketAddress } from "../net/address.ts";
 import { explainInbound, explainOutbound } from "../policy/explain.ts";
 import { Rules } from "../policy/rules.ts";
@@ -40,6 +41,7 @@ export function whyCommand(program: Command): void {
   addProbeOptions(command);
   addListenOptions(command);
   command.action((address: SocketAddress, flags: Flags) => {
+    keepMemoryPrivate();
     why(address, flags, command);
   });
 }

@@ -22,6 +22,8 @@ export const symbols = {
   tproxy_advise: { args: ["u64", "u64", "u32"], returns: "i32" },
   tproxy_confine: { args: ["u64"], returns: "i32" },
   tproxy_replace: { args: ["ptr", "u32", "ptr", "u32"], returns: "i32" },
+  tproxy_forbid_core: { args: [], returns: "i32" },
+  tproxy_forbid_dump: { args: [], returns: "i32" },
   tproxy_set_close_on_exec: { args: ["i32", "i32"], returns: "i32" },
   tproxy_netlink_send: { args: ["i32", "ptr", "u32"], returns: "i32" },
   tproxy_netlink_receive: { args: ["i32", "ptr", "u32"], returns: "i32" },

@@ -1,0 +1,40 @@
+/** The process that holds the key: no core file, and no look into its memory by another process of its user. */
+import { readFileSync } from "node:fs";
+import { expect, test } from "bun:test";
+
+import { serveHttp } from "../support/http.ts";
+import { flagsOf, Mesh } from "../support/mesh.ts";
+import { executable } from "../support/pods.ts";
+import { curl } from "../support/programs.ts";
+import { metrics } from "../support/status.ts";
+
+/** As root with what Docker leaves it: no right to trace others, nor to watch their performance. */
+const lost = "-sys_ptrace,-sys_admin,-perfmon";
+const plainRoot = ["setpriv", "--bounding-set", lost, "--inh-caps", lost];
+
+test.each(["kept", "dropped"])(
+  "with privileges %s nobody of its user reads its memory",
+  async (privileges) => {
+    const mesh = Mesh.create();
+    await serveHttp(mesh.b, 8000, "served");
+    mesh.proxies.push(await mesh.proxy(mesh.a));
+    const flags = [...flagsOf(mesh.credentials(mesh.b)), "--privileges", privileges];
+    const proxy = mesh.b.start([...plainRoot, ...executable(), ...flags]);
+    await proxy.says(/] ready/);
+    const pid = String(proxy.pid);
+    expect(readFileSync(`/proc/${pid}/limits`, "utf8")).toMatch(/^Max core file size +0 +0 /m);
+    const script = `for name in mem maps environ auxv; do
+      if head -c 1 /proc/$1/$name > /dev/null 2>&1; then echo read $name; else echo refused $name; fi
+    done`;
+    const look = async (of: string): Promise<string> =>
+      (await mesh.b.run([...plainRoot, "sh", "-c", script, "-", of])).stdout;
+    // Control: it reads what a process of its user without a key has.
+    const other = mesh.b.start([...plainRoot, "sleep", "1000"]);
+    expect(await look(String(other.pid))).toContain("read maps");
+    for (const name of ["mem", "maps", "environ", "auxv"])
+      expect(await look(pid)).toContain(`refused ${name}`);
+    // What the proxy reads of itself is still there.
+    expect((await metrics(mesh.b)).get("process_open_fds")).toBeGreaterThan(0);
+    expect((await curl(mesh.a, `http://${mesh.b.address4}:8000/`)).output).toBe("served");
+  },
+);
