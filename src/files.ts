@@ -23,8 +23,9 @@ export function readRegularFile(path: string, bytesMax: number): Buffer {
     assertRegular(statSync(path), bytesMax);
     const fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY);
     try {
-      assertRegular(fstatSync(fd), bytesMax);
-      return readAll(fd, bytesMax);
+      const stats = fstatSync(fd);
+      assertRegular(stats, bytesMax);
+      return readAll(fd, stats.size, bytesMax);
     } finally {
       closeSync(fd);
     }
@@ -37,18 +38,24 @@ function assertRegular(stats: Stats, bytesMax: number): void {
   if (stats.size > bytesMax) throw tooLarge(bytesMax);
 }
 
-/** The size that fstat(2) tells may be none (/proc), or of a moment ago. */
-function readAll(fd: number, bytesMax: number): Buffer {
-  const parts: Buffer[] = [];
+/** The size that fstat(2) tells may be none (/proc), or of a moment ago. In one buffer, so that a key is in no other. */
+function readAll(fd: number, size: number, bytesMax: number): Buffer {
+  let buffer: Buffer = Buffer.alloc(size + 1);
   let length = 0;
-  while (length <= bytesMax) {
-    const part = Buffer.alloc(Math.min(chunkBytes, bytesMax + 1 - length));
-    const count = readSync(fd, part, 0, part.length, null);
-    if (count === 0) return Buffer.concat(parts, length);
-    parts.push(part.subarray(0, count));
+  for (;;) {
+    const count = readSync(fd, buffer, length, buffer.length - length, null);
+    if (count === 0) return buffer.subarray(0, length);
     length += count;
+    if (length > bytesMax) throw tooLarge(bytesMax);
+    if (length === buffer.length) buffer = grown(buffer, bytesMax);
   }
-  throw tooLarge(bytesMax);
+}
+
+function grown(buffer: Buffer, bytesMax: number): Buffer {
+  const larger = Buffer.alloc(Math.min(bytesMax + 1, Math.max(chunkBytes, 2 * buffer.length)));
+  buffer.copy(larger);
+  buffer.fill(0);
+  return larger;
 }
 
 function saying<T>(act: () => T): T {
@@ -74,7 +81,7 @@ const kinds: readonly (readonly [is: (stats: Stats) => boolean, words: string])[
   [(stats) => stats.isBlockDevice(), "a device"],
   [(stats) => stats.isSocket(), "a socket"],
 ];
-const words = new Map([
+export const words: ReadonlyMap<string, string> = new Map([
   ["ENOENT", "there is no such file"],
   ["ENOTDIR", "there is no such file: a part of its path is no directory"],
   ["EACCES", "it may not be read by this user"],

@@ -22,7 +22,8 @@ const layers = [
   ["net/"],
   ["native/"],
   ["log/"],
-  ["watched-files.ts", "files.ts"],
+  ["watched-files.ts", "private-files.ts"],
+  ["files.ts"],
   ["errors.ts", "deadline.ts", "build.ts"],
 ] as const;
 

@@ -1,10 +1,11 @@
 /** `tproxy certs`: an authority and certificates for trials. */
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
-
 import { Option, type Command } from "commander";
 
 import { ProxyError } from "../errors.ts";
+import { FileError, readRegularFile } from "../files.ts";
 import { issueAuthority, issueLeaf, readAuthority, type Authority } from "../identity/issue.ts";
+import { keepMemoryPrivate } from "../native/secrecy.ts";
+import { kindAt, makePrivateFolder, writeFiles, writeFolder } from "../private-files.ts";
 import type { SpiffeId } from "../identity/spiffe-id.ts";
 import * as values from "./values.ts";
 
@@ -33,6 +34,7 @@ export function certsCommand(program: Command): void {
   command.addOption(option("--days <count>", "how long it is valid", values.days).default(7));
   command.addOption(new Option("--rsa", "a key of RSA 2048 in place of EC P-256"));
   command.action((flags: CertsFlags) => {
+    keepMemoryPrivate();
     make(flags);
   });
 }
@@ -49,7 +51,10 @@ function make(flags: CertsFlags): void {
   if (name === undefined) throw new ProxyError("USAGE", "say whom to certify: --id, --ip or --dns");
   const notAfter = new Date(Date.now() + flags.days * dayMs);
   const directory = `${flags.out}/${name}`;
-  if (existsSync(directory))
+  at(flags.out, () => {
+    makePrivateFolder(flags.out);
+  });
+  if (at(directory, () => kindAt(directory)) !== "nothing")
     throw failed(`${directory} is there already: remove it, or say --name`);
   const authority = authorityIn(flags.out, flags.days);
   const leaf = issueLeaf(authority, {
@@ -60,33 +65,56 @@ function make(flags: CertsFlags): void {
     ...(flags.id === undefined ? {} : { spiffeId: flags.id }),
     ...(flags.id === undefined ? { commonName: name } : {}),
   });
-  mkdirSync(directory, { recursive: true });
-  writeFileSync(`${directory}/tls.crt`, leaf.certificatePem);
-  writeFileSync(`${directory}/tls.key`, leaf.keyPem, { mode: 0o600 });
-  writeFileSync(`${directory}/ca.crt`, authority.certificatePem);
+  at(directory, () => {
+    writeFolder(directory, [
+      { name: "tls.crt", text: leaf.certificatePem, mode: 0o644 },
+      { name: "tls.key", text: leaf.keyPem, mode: 0o600 },
+      { name: "ca.crt", text: authority.certificatePem, mode: 0o644 },
+    ]);
+  });
   process.stdout.write(report(directory, notAfter));
 }
 
 /** The one of an earlier call, or a new one. */
 function authorityIn(directory: string, days: number): Authority {
   const [certificate, key] = [`${directory}/ca.crt`, `${directory}/ca.key`] as const;
-  if (existsSync(certificate) && existsSync(key)) return authorityFrom(certificate, key);
+  const [ofCertificate, ofKey] = at(directory, () => [kindAt(certificate), kindAt(key)] as const);
+  if (ofCertificate === "file" && ofKey === "file") return authorityFrom(certificate, key);
+  if (ofCertificate !== "nothing" || ofKey !== "nothing")
+    throw failed(
+      `${certificate} and ${key} are to be two files of mine, or none: remove what is there`,
+    );
   const notAfter = new Date(Date.now() + Math.max(days, authorityDaysMin) * dayMs);
   const authority = issueAuthority("trial authority, not for production", undefined, notAfter);
-  mkdirSync(directory, { recursive: true });
-  writeFileSync(key, authority.keyPem, { mode: 0o600, flag: "wx" });
-  writeFileSync(certificate, authority.certificatePem);
+  at(directory, () => {
+    writeFiles(directory, [
+      { name: "ca.key", text: authority.keyPem, mode: 0o600 },
+      { name: "ca.crt", text: authority.certificatePem, mode: 0o644 },
+    ]);
+  });
   return authority;
 }
 
 function authorityFrom(certificate: string, key: string): Authority {
+  const [certificatePem, keyPem] = [read(certificate), read(key)];
   try {
-    return readAuthority({
-      certificatePem: readFileSync(certificate, "utf8"),
-      keyPem: readFileSync(key, "utf8"),
-    });
+    return readAuthority({ certificatePem, keyPem });
   } catch (error) {
     throw failed(`${certificate} and ${key} are no authority of mine`, error);
+  }
+}
+
+function read(path: string): string {
+  return at(path, () => readRegularFile(path, fileBytesMax).toString("utf8"));
+}
+
+/** Says which path a failure belongs to. */
+function at<T>(path: string, act: () => T): T {
+  try {
+    return act();
+  } catch (error) {
+    if (!(error instanceof FileError)) throw error;
+    throw failed(`${path}: ${error.message}`, error);
   }
 }
 
@@ -109,3 +137,4 @@ function failed(text: string, cause?: unknown): ProxyError {
 
 const dayMs = 86_400_000;
 const authorityDaysMin = 365;
+const fileBytesMax = 65_536;

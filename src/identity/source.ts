@@ -154,7 +154,10 @@ function strangerText({ option, path }: Named, certificate: X509Certificate): st
 
 function read(named: Named): string {
   try {
-    return readRegularFile(named.path, fileBytesMax).toString("latin1");
+    const bytes = readRegularFile(named.path, fileBytesMax);
+    const text = bytes.toString("latin1");
+    bytes.fill(0); // Of a key there are copies enough.
+    return text;
   } catch (error) {
     if (!(error instanceof FileError)) throw error;
     throw invalid(named, error.message, { cause: error });

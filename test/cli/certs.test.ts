@@ -1,5 +1,14 @@
 /** `tproxy certs`: what it makes is taken by openssl and by the proxy itself. */
-import { readFileSync, statSync } from "node:fs";
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { X509Certificate } from "node:crypto";
 import { expect, test } from "bun:test";
 
@@ -75,4 +84,73 @@ test.each([
 ] as const)("%j is a mistake that is told: %s", (args, says) => {
   const { code, error } = certs("--out", `${temporaryDirectory()}/certs`, ...args);
   expect([code, error]).toEqual([2, expect.stringContaining(says)]);
+});
+
+/** Names below `out` with what they lead to, files with their first line. */
+const planted = [
+  ["ca.key", "a link to a file"],
+  ["ca.crt", "a link to a file"],
+  ["ca.key", "a link to nothing"],
+  ["ca.crt", "a link to nothing"],
+  ["ca.key", "a folder"],
+  ["ca.key", "a file alone"],
+  ["ca.crt", "a file alone"],
+  ["a.example.org", "a link to a folder"],
+  ["a.example.org", "a link to nothing"],
+  ["a.example.org", "a file alone"],
+] as const;
+
+test.each(planted)(
+  "%s is %s: nothing is followed or overwritten, and one line says so",
+  (name, kind) => {
+    const [out, elsewhere] = [`${temporaryDirectory()}/certs`, temporaryDirectory()];
+    mkdirSync(out, { mode: 0o700 });
+    const [target, path] = [`${elsewhere}/target`, `${out}/${name}`];
+    if (kind === "a folder") mkdirSync(path);
+    else if (kind === "a file alone") writeFileSync(path, "precious");
+    else symlinkSync(target, path);
+    if (kind === "a link to a file") writeFileSync(target, "precious");
+    if (kind === "a link to a folder") mkdirSync(target);
+    const { code, error } = certs("--out", out, "--dns", "a.example.org");
+    expect([code, error.split("\n").length]).toEqual([1, 2]);
+    expect(error).toStartWith(`tls-tproxy: certs: ${out}/`);
+    if (kind === "a link to a file") expect(readFileSync(target, "utf8")).toBe("precious");
+    else if (kind === "a link to a folder") expect(readdirSync(target)).toEqual([]);
+    else expect(existsSync(target)).toBeFalse();
+    if (kind === "a file alone") expect(readFileSync(path, "utf8")).toBe("precious");
+    expect(readdirSync(out).filter((one) => one.startsWith(".new-"))).toEqual([]);
+  },
+);
+
+test("folders are for their owner alone, and one where others may write is refused", () => {
+  const [out, open] = [`${temporaryDirectory()}/a/certs`, `${temporaryDirectory()}/open`];
+  expect(certs("--out", out, "--dns", "a.example.org").code).toBe(0);
+  for (const folder of [out, `${out}/a.example.org`, `${out}/..`])
+    expect(statSync(folder).mode & 0o777).toBe(0o700);
+  mkdirSync(open);
+  chmodSync(open, 0o1777);
+  const { code, error } = certs("--out", open, "--dns", "a.example.org");
+  expect([code, error]).toEqual([
+    1,
+    expect.stringMatching(/^\S+: certs: \S+: other users may write there.*\n$/),
+  ]);
+});
+
+test.each([
+  ["/proc/none", /^tls-tproxy: certs: \/proc\/none: .*\n$/],
+  ["/dev/null", /^tls-tproxy: certs: \/dev\/null: .*\n$/],
+  ["/dev/null/certs", /^tls-tproxy: certs: \/dev\/null\/certs: .*\n$/],
+  [`/tmp/${"x".repeat(300)}`, /^tls-tproxy: certs: \S+: its name is too long\n$/],
+])("where nothing can be made one line says so: %s", (out, says) => {
+  const { code, error } = certs("--out", out, "--dns", "a.example.org");
+  expect([code, error]).toEqual([1, expect.stringMatching(says)]);
+});
+
+test("a name that is too long for a folder is a line, too", () => {
+  const long = `spiffe://example.org/${"x".repeat(300)}`;
+  const { code, error } = certs("--out", `${temporaryDirectory()}/certs`, "--id", long);
+  expect([code, error]).toEqual([
+    1,
+    expect.stringMatching(/^tls-tproxy: certs: \S+: its name is too long\n$/),
+  ]);
 });
