@@ -1,5 +1,5 @@
 /** Names of users and groups, as this machine or image has them. */
-import { readFileSync } from "node:fs";
+import { FileError, readRegularFile } from "../files.ts";
 
 /** The number of a name in /etc/passwd or /etc/group, or null: nobody has it, or the image has no such file. */
 export function idOf(file: string, name: string): number | null {
@@ -18,11 +18,14 @@ export function parseId(text: string, name: string): number | null {
 
 function readOrEmpty(file: string): string {
   try {
-    return readFileSync(file, "utf8");
-  } catch {
-    return ""; // An image without users.
+    return readRegularFile(file, fileBytesMax).toString("utf8");
+  } catch (error) {
+    if (error instanceof FileError) return ""; // An image without users.
+    throw error;
   }
 }
 
 /** 4294967295 stands for none: chown(2). */
 const idMax = 4_294_967_294;
+/** Some hundred thousand accounts. */
+const fileBytesMax = 1 << 24;

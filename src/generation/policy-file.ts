@@ -64,11 +64,22 @@ function readStandardInput(): string {
   const buffer = Buffer.alloc(fileBytesMax + 1);
   let length = 0;
   for (;;) {
-    const count = readSync(0, buffer, length, buffer.length - length, null);
+    const count = readSome(buffer.subarray(length));
     length += count;
     if (count === 0) return buffer.toString("utf8", 0, length);
     if (length > fileBytesMax)
       throw new ProxyError("POLICY_INVALID", `--policy -: more than ${fileBytesMax} bytes`);
+  }
+}
+
+/** Of standard input, which may be a directory, closed, or have nothing yet and not wait. */
+function readSome(into: Uint8Array): number {
+  try {
+    return readSync(0, into);
+  } catch (error) {
+    if (!(error instanceof Error) || !("code" in error)) throw error;
+    const text = `--policy -: it cannot be read: ${String(error.code)}`;
+    throw new ProxyError("POLICY_INVALID", text, { cause: error });
   }
 }
 
