@@ -62,7 +62,7 @@ test("the client's packets are lost: the server's log says that only part of a C
 });
 
 test("the server's packets are lost: both logs say so", async () => {
-  const mesh = await meshThatLosesFrom("b", ["2s", "1s"]);
+  const mesh = await meshThatLosesFrom("b", ["20s", "4s"]);
   expect(await mesh.a.agent.attempt(mesh.b.address4, 8080)).toBe("ECONNRESET");
   const line = await mesh.proxies[1]?.says(/Refused connection.*timed out.*\n/);
   expect(line).toContain("the peer does not acknowledge all packets of our answer");
