@@ -39,3 +39,25 @@ export function percentiles(values: readonly number[]): Percentiles | null {
     sorted[Math.max(0, Math.ceil(part * sorted.length) - 1)] ?? Number.NaN;
   return sorted.length === 0 ? null : { p50: at(0.5), p90: at(0.9), p99: at(0.99) };
 }
+
+/**
+ * An interval that the median of what was sampled lies in, by order alone (the sign test): at least 95 % for six values and
+ * more, all that was seen for fewer.
+ */
+export function signInterval(values: readonly number[]): readonly [low: number, high: number] {
+  const sorted = values.toSorted((a, b) => a - b);
+  const count = sorted.length;
+  let left = 0;
+  for (let outside = 2 * 0.5 ** count; outside <= 0.05 && left + 1 < count / 2;) {
+    left += 1;
+    outside += 2 * waysToChoose(count, left) * 0.5 ** count;
+  }
+  const drop = Math.max(0, left - 1);
+  return [sorted[drop] ?? Number.NaN, sorted[count - 1 - drop] ?? Number.NaN];
+}
+
+function waysToChoose(of: number, count: number): number {
+  let ways = 1;
+  for (let at = 1; at <= count; at += 1) ways = (ways * (of - count + at)) / at;
+  return ways;
+}
