@@ -22,7 +22,7 @@ install_dependencies() {
 
 build_shim() {
   local library=ffi/zig-out/lib/libtproxy.so
-  if [[ -f $library && -z $(find ffi/src ffi/build.zig ffi/build.zig.zon -newer "$library") ]]; then return; fi
+  if [[ -f $library && -f ffi/zig-out/bin/tproxy-keeper && -z $(find ffi/src ffi/build.zig ffi/build.zig.zon -newer "$library") ]]; then return; fi
   say "building the shim with zig (12 s when cold)"
   (cd ffi && zig build)
   touch "$library"

@@ -8,8 +8,11 @@ import { handOver, type Handover } from "./handover/handover.ts";
 import type { Generation } from "./generation/generation.ts";
 import { refusedInCleartext } from "./generation/refused-in-cleartext.ts";
 import { distantRules, distantSenses } from "./intercept/distant.ts";
+import { deviceRoutes } from "./intercept/devices.ts";
 import { settleDiversion, tryDiversion } from "./intercept/diversion.ts";
-import { install, type Installed } from "./intercept/install.ts";
+import { install, withPorts, type Installed } from "./intercept/install.ts";
+import { entrust, KeeperLink, type KeeperEvents } from "./intercept/keeper-link.ts";
+import { keeperRules, KeeperSenses } from "./intercept/keeper-rules.ts";
 import { legacyTables } from "./intercept/legacy-tables.ts";
 import { listeningPorts, type Tuple } from "./intercept/open-before.ts";
 import { planOf } from "./intercept/plan.ts";
@@ -22,12 +25,14 @@ import { diversionLines } from "./lifecycle/diversion.ts";
 import { reportPreexisting } from "./lifecycle/preexisting.ts";
 import type { Log } from "./log/log.ts";
 import { SystemCallError } from "./native/errno.ts";
+import { startKeeper, type KeeperProcess } from "./native/keeper.ts";
 import * as native from "./native/native.ts";
 import { capability, hasCapability } from "./native/privileges.ts";
 import { formatSocketAddress } from "./net/address.ts";
 import { credentialsRefused } from "./net/listener.ts";
 import { ephemeralPorts, firstUnprivilegedPort } from "./net/ports.ts";
 import type { SocketForm } from "./net/socket-form.ts";
+import { kernel } from "./netlink/socket.ts";
 import { openHearing } from "./netlink/monitor.ts";
 import { named, openPlaces } from "./serving.ts";
 
@@ -56,17 +61,22 @@ export function openSockets(config: Config, form: SocketForm, undo: DisposableSt
 export function giveUpPrivileges(
   interception: Interception,
   sockets: Sockets,
-  { tls, command, settle, groups }: GivingUp,
+  { tls, command, settle, groups, keeper }: Leaving,
 ): never {
   assertTaken(tls);
   const rules = install(interception);
   try {
+    if (keeper === null) throw new SystemCallError("start the keeper of the rules", noPermission);
     handOver(
       {
         ...sockets,
         preexisting: packTuples(settle(rules)),
         groups,
         notices: { rules: openHearing("rules") },
+        keeper: entrust(keeper, interception, {
+          known: withPorts(new Map()),
+          devices: deviceRoutes(kernel, planOf(interception)),
+        }),
         interception: textOf(interception),
       },
       keptCapabilities(),
@@ -87,9 +97,11 @@ function keptCapabilities(): readonly number[] {
   return needed ? [netRaw, netBindService] : [netRaw];
 }
 
-type GivingUp = {
+/** What a process needs that is about to give up its privileges. */
+export type Leaving = {
   readonly tls: TLSOptions;
   readonly command: readonly string[];
+  readonly keeper: KeeperProcess | null;
   /** Right after the rules were put in place: returns the connections that are left in cleartext. */
   readonly settle: (rules: Installed) => readonly Tuple[];
   readonly groups: Handover["groups"];
@@ -99,7 +111,7 @@ type GivingUp = {
 export function settling(
   { fixed, preexisting }: Config,
   { generation, log }: { readonly generation: Generation; readonly log: Log },
-): GivingUp["settle"] {
+): Leaving["settle"] {
   return (rules) => {
     const ends = { listening: listeningPorts(), ephemeral: ephemeralPorts() };
     const refused = refusedInCleartext(generation.rules.policy, fixed, ends);
@@ -136,6 +148,21 @@ export function reportDiversion(
   }
 }
 
+/**
+ * Before anything secret is read: the keeper is to have none of it. Null without CAP_NET_ADMIN, which the rules cannot do
+ * without either, and say so. Throws START_FAILED.
+ */
+export function startRuleKeeper(): KeeperProcess | null {
+  if (!hasCapability(capability.netAdmin)) return null;
+  try {
+    return startKeeper();
+  } catch (error) {
+    if (!(error instanceof SystemCallError)) throw error;
+    const text = `--privileges dropped: ${error.message}. It needs one process more: allow it, or say --privileges kept`;
+    throw new ProxyError("START_FAILED", text, { cause: error });
+  }
+}
+
 /** False where the right to do it was given up already. */
 function removed(rules: Installed): boolean {
   try {
@@ -156,16 +183,22 @@ function assertTaken(tls: TLSOptions): void {
   }
 }
 
-export type Rules = { readonly rules: Installed; readonly senses: Senses };
+export type Rules = {
+  readonly rules: Installed;
+  readonly senses: Senses;
+  /** Null where this process may change the rules itself, or nobody here may. */
+  readonly keeper: KeeperLink | null;
+};
 
 /** Throws START_FAILED; then rules are as they were found. */
 export function standingRules(
   config: Config,
   interception: Interception,
   handed: Handover | null,
+  events: KeeperEvents,
 ): Rules {
   if (config.rules === "external") return externalRules(interception);
-  if (handed === null) return { rules: install(interception), senses: kernelSenses };
+  if (handed === null) return { rules: install(interception), senses: kernelSenses, keeper: null };
   if (hasCapability(capability.netAdmin))
     throw new ProxyError("START_FAILED", "--privileges dropped: CAP_NET_ADMIN is still there");
   if (handed.interception !== textOf(interception) || !hasRoutingOf(planOf(interception)))
@@ -173,8 +206,30 @@ export function standingRules(
       "START_FAILED",
       "--privileges dropped: the rules are others by now. Start it again",
     );
-  const rules = distantRules(interception, "its privileges were given up (--privileges dropped)");
-  return { rules, senses: distantSenses(planOf(interception), handed.notices) };
+  return handedRules(interception, handed, events);
+}
+
+function handedRules(
+  interception: Interception,
+  { keeper, notices }: Handover,
+  events: KeeperEvents,
+): Rules {
+  const link = new KeeperLink(keeper, {
+    restored: (how) => {
+      senses.takes("restored");
+      events.restored(how);
+    },
+    failed: (errno) => {
+      senses.takes("failed");
+      events.failed(errno);
+    },
+    gone: () => {
+      senses.takes("gone");
+      events.gone();
+    },
+  });
+  const senses = new KeeperSenses(planOf(interception), notices, link);
+  return { rules: keeperRules(interception, link), senses, keeper: link };
 }
 
 /** To be compared. */
@@ -188,9 +243,11 @@ function externalRules(interception: Interception): Rules {
   const plan = planOf(interception);
   if (!hasRoutingOf(plan)) throw new ProxyError("START_FAILED", noRules);
   const rules = distantRules(interception, "others have put them in place (--rules external)");
-  return { rules, senses: distantSenses(plan, {}) };
+  return { rules, senses: distantSenses(plan, {}), keeper: null };
 }
 
 const noRules =
   "--rules external: there are none in this network namespace. Put them in place first, with the same options: " +
   "tls-tproxy rules --apply, in an init container with NET_ADMIN";
+/** EPERM */
+const noPermission = 1;

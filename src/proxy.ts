@@ -30,6 +30,7 @@ import type { Handover } from "./handover/handover.ts";
 import type { Credentials } from "./identity/source.ts";
 import { endClear } from "./intercept/clear.ts";
 import type { Installed } from "./intercept/install.ts";
+import type { KeeperLink } from "./intercept/keeper-link.ts";
 import { RuleKeeper } from "./intercept/keeper.ts";
 import { ownMark } from "./intercept/marks.ts";
 import { listeningPorts, type Tuple } from "./intercept/open-before.ts";
@@ -41,10 +42,12 @@ import { drain, type DrainEnd } from "./lifecycle/drain.ts";
 import { watchIdle } from "./lifecycle/idle.ts";
 import { PreexistingWatch } from "./lifecycle/preexisting.ts";
 import { Memory } from "./lifecycle/memory.ts";
+import { keeperEvents, keeperGone } from "./lifecycle/keeper-events.ts";
 import { trimWhenIdle } from "./lifecycle/trim.ts";
 import { Readiness } from "./lifecycle/readiness.ts";
 import type { Log } from "./log/log.ts";
 import { seldom } from "./log/seldom.ts";
+import type { KeeperProcess } from "./native/keeper.ts";
 import { descriptorsMax } from "./native/limits.ts";
 import { openHiddenHierarchies } from "./native/memory-limit.ts";
 import type { Listener } from "./net/listener.ts";
@@ -74,16 +77,18 @@ export type Proxy = {
 export type Given = {
   /** What this process has opened before it gave up its privileges. */
   readonly handed: Handover | null;
+  /** The keeper of the rules, where it is about to give them up. */
+  readonly process: KeeperProcess | null;
   /** Those that were judged good. */
   readonly credentials: Credentials;
 };
 
 /**
  * Starts everything: listeners stand before the first rule, so that what the kernel diverts is accepted from
- * the first packet on. Throws ProxyError naming
- * the flag; then everything is as it was found.
+ * the first packet on. Throws ProxyError naming the flag; then everything is as it was found.
  */
-export function startProxy(config: Config, log: Log, { handed, credentials }: Given): Proxy {
+export function startProxy(config: Config, log: Log, given: Given): Proxy {
+  const { handed, process, credentials } = given;
   const metrics = new Metrics();
   using undo = new DisposableStack();
   const reloading = new Reloading(config, credentials, { log, metrics });
@@ -100,7 +105,8 @@ export function startProxy(config: Config, log: Log, { handed, credentials }: Gi
   undo.defer(endingAll(context));
   const interception = interceptionOf(generation.rules.policy, config.fixed);
   const settle = settling(config, { generation, log });
-  const foundation = { config, form, tls: context.terminating, settle, groups: memory.groups };
+  const { groups } = memory;
+  const foundation = { config, form, tls: context.terminating, settle, groups, process };
   const sockets = socketsOf(foundation, interception, handed);
   undo.defer(measureSurroundings(log, metrics));
   undo.defer(watchLives(context, memory));
@@ -108,11 +114,16 @@ export function startProxy(config: Config, log: Log, { handed, credentials }: Gi
   const places = new Map(sockets.places);
   state.listeners = takenBy(config, () => startListeners({ config, context, log }, places, undo));
   generation.listeners = state.listeners;
-  const ground = standingRules(config, interception, handed);
+  const ground = standingRules(
+    config,
+    interception,
+    handed,
+    keeperEvents(log, () => keeper),
+  );
   const { rules } = ground;
   using unlessWatched = new DisposableStack();
   unlessWatched.defer(() => {
-    if (rules.isOurs) rules.remove();
+    if (rules.isRemovable) rules.remove();
   });
   state.watchPreexisting(handed === null ? settle(rules) : unpackTuples(handed.preexisting));
   const keeper = keepRules(ground, { log, metrics, ledger, generation, fixed: config.fixed }, () =>
@@ -120,13 +131,30 @@ export function startProxy(config: Config, log: Log, { handed, credentials }: Gi
   );
   const { watch } = keeper;
   undo.defer(keeper.stop);
+  undo.defer(state.keeps(ground.keeper));
   state.watch = watch;
   unlessWatched.move();
   const [{ ending }, { fixed }] = [reloading, config];
   reloading.changing = { generation, ledger, installed: rules, watch, fixed, ending };
   tellOfBounds({ wire, limits, memory }, config, log);
   reloading.introduce();
-  const stack = undo.move();
+  return proxyOf({ ledger, limits, state, reloading, keeper, rules, log }, undo.move());
+}
+
+type Parts = {
+  readonly ledger: Ledger;
+  readonly limits: Limits;
+  readonly state: State;
+  readonly reloading: Reloading;
+  readonly keeper: RuleKeeper;
+  readonly rules: Installed;
+  readonly log: Log;
+};
+
+function proxyOf(
+  { ledger, limits, state, reloading, keeper, rules, log }: Parts,
+  stack: DisposableStack,
+): Proxy {
   return {
     connections: () => ledger.size,
     reload: reloading.reload,
@@ -158,11 +186,12 @@ type Standing = {
   readonly tls: () => TLSOptions;
   readonly settle: (installed: Installed) => readonly Tuple[];
   readonly groups: Handover["groups"];
+  readonly process: KeeperProcess | null;
 };
 
 /** Those that were handed over, or new ones; where privileges are to be dropped, it ends here and begins anew. */
 function socketsOf(
-  { config, form, tls, settle, groups }: Standing,
+  { config, form, tls, settle, groups, process }: Standing,
   interception: Interception,
   handed: Handover | null,
 ): Sockets {
@@ -172,7 +201,13 @@ function socketsOf(
   if (config.privileges === "dropped") {
     const { command } = config;
     takenBy(config, () =>
-      giveUpPrivileges(interception, sockets, { tls: tls(), command, settle, groups }),
+      giveUpPrivileges(interception, sockets, {
+        tls: tls(),
+        command,
+        settle,
+        groups,
+        keeper: process,
+      }),
     );
   }
   undo.move();
@@ -187,6 +222,7 @@ class State {
   watch: RuleWatch | null = null;
   preexisting = new PreexistingWatch([]);
   draining = false;
+  #keeper: KeeperLink | null = null;
   /** Whether applications' answers to clients come to us; they do before that is watched. */
   readonly standing = (of: 4 | 6): boolean => this.watch?.leadsBack(of) ?? true;
 
@@ -219,8 +255,17 @@ class State {
 
   /** What /readyz says besides, ready or not. */
   get notes(): readonly string[] {
-    const { note } = this.preexisting;
-    return note === null ? [] : [note];
+    const keeper = this.#keeper === null || this.#keeper.alive ? null : keeperGone;
+    return [this.preexisting.note, keeper].filter((note) => note !== null);
+  }
+
+  /** The process that restores the rules in this one's place, if there is one. Returns what ends it. */
+  keeps(keeper: KeeperLink | null): () => void {
+    this.#keeper = keeper;
+    if (keeper === null) return () => undefined;
+    const help = "1 if the process lives that restores the rules";
+    this.metrics.gauge("rules_keeper_alive", help, () => Number(keeper.alive));
+    return keeper.stop;
   }
 
   #listening(): string | null {
@@ -287,7 +332,7 @@ function keepRules(
       log.write("W", "rules", rulesChanged + too + (rules.isOurs ? "" : `: ${restart}`));
     },
     repaired: (kept) => {
-      const { ended, refusal } = endClear(clear, kept);
+      const { ended, refusal } = endClear(clear, kept, { kernel: rules.sockets });
       const text = "the rules stand as they were written again: they were written anew";
       const too =
         ended === 0 ? "" : `, and ${ended} connections that had begun in clear were reset`;

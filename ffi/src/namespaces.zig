@@ -40,7 +40,7 @@ const Request = struct {
 };
 
 /// The pipe closes at execve: nothing to read means that the child runs.
-fn outcome(pid: i32, pipe: i32) i32 {
+pub fn outcome(pid: i32, pipe: i32) i32 {
     var status: i32 = 0;
     while (true) {
         const length = socket.result(linux.read(pipe, std.mem.asBytes(&status).ptr, @sizeOf(i32)));
@@ -72,7 +72,7 @@ fn prepare(request: *const Request, failure: [2]i32) i32 {
 }
 
 /// A parent that died before prctl(2) has left the pipe without a reader.
-fn bind_to_parent(pipe: i32) i32 {
+pub fn bind_to_parent(pipe: i32) i32 {
     const status = socket.result(linux.prctl(@intFromEnum(linux.PR.SET_PDEATHSIG), @intFromEnum(linux.SIG.KILL), 0, 0, 0));
     if (status < 0) return status;
     var watched = [1]linux.pollfd{.{ .fd = pipe, .events = 0, .revents = 0 }};

@@ -1,6 +1,7 @@
 //! Every export of the shim. src/native/abi.ts is the other side: change both, and the version.
 const std = @import("std");
 const linux = std.os.linux;
+const keeper_start = @import("keeper_start.zig");
 const namespaces = @import("namespaces.zig");
 const packet = @import("packet.zig");
 const privileges = @import("privileges.zig");
@@ -10,7 +11,7 @@ const sockaddr = @import("sockaddr.zig");
 const socket = @import("socket.zig");
 const waiting = @import("waiting.zig");
 
-const abi_version = 9;
+const abi_version = 10;
 const ebadf: i32 = -@as(i32, @intFromEnum(linux.E.BADF));
 
 pub export fn tproxy_abi_version() i32 {
@@ -173,6 +174,25 @@ pub export fn tproxy_enter(flags: u32, output: i32, arguments: ?[*]const u8, arg
     return namespaces.enter(flags, output, argument_block, environment_block);
 }
 
+/// Starts the keeper of the rules from an executable that has it, by its path: keeper_start.zig. `end` is our end of the
+/// socket between us. Its pid, or what the first failing call returned, here or there.
+pub export fn tproxy_keeper_start(path: ?[*:0]const u8, end: ?*i32) i32 {
+    return keeper_start.start(path orelse return socket.einval, end orelse return socket.einval);
+}
+
+/// poll(2) of one descriptor: what of `events` is so, 0 after so many milliseconds.
+pub export fn tproxy_poll(fd: i32, events: i32, milliseconds: i32) i32 {
+    if (fd < 0) return ebadf;
+    return socket.poll(fd, @truncate(events), milliseconds);
+}
+
+/// wait4(2) without waiting: the pid of a child that is gone, 0 while it is not.
+pub export fn tproxy_reap(pid: i32) i32 {
+    if (pid <= 0) return socket.einval;
+    var status: u32 = 0;
+    return socket.result(linux.wait4(pid, &status, linux.W.NOHANG, null));
+}
+
 /// wait4(2) until the child is gone: its exit status, or 128 and its signal.
 pub export fn tproxy_wait(pid: i32) i32 {
     if (pid <= 0) return socket.einval;
@@ -216,6 +236,8 @@ pub export fn tproxy_packet_statistics(fd: i32, into: ?*packet.Statistics) i32 {
 
 test {
     std.testing.refAllDecls(@This());
+    _ = @import("keeper_test.zig");
+    _ = keeper_start;
     _ = namespaces;
     _ = privileges;
     _ = secrecy;

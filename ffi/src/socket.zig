@@ -18,6 +18,12 @@ pub fn open(family: i32, kind: i32, protocol: i32) i32 {
     return result(linux.socket(@intCast(family), flags, @intCast(protocol)));
 }
 
+pub fn poll(fd: i32, events: i16, milliseconds: i32) i32 {
+    var watched = [1]linux.pollfd{.{ .fd = fd, .events = events, .revents = 0 }};
+    const count = result(linux.poll(&watched, 1, milliseconds));
+    return if (count <= 0) count else watched[0].revents;
+}
+
 pub fn set_integer(fd: i32, level: i32, name: i32, value: i32) i32 {
     return result(linux.setsockopt(fd, level, @intCast(name), std.mem.asBytes(&value), @sizeOf(i32)));
 }

@@ -92,6 +92,8 @@ const start = [
   "  mov %rdx, %r12",
   "  mov %rsp, %rdi",
   "  call link_scrub",
+  "  mov %rsp, %rdi",
+  "  call link_keeper",
   "  lea link_copies(%rip), %r8",
   "1: mov (%r8), %rsi",
   "  test %rsi, %rsi",

@@ -42,7 +42,9 @@ export function rulesCommand(program: Command): void {
   );
   command.addOption(new Option("--apply", "put them in place, once").conflicts("remove"));
   command.addOption(new Option("--remove", "take away exactly what is ours"));
-  command.addOption(new Option("--force", "remove them even while a proxy serves them"));
+  command.addOption(
+    new Option("--force", "remove them even while a proxy serves them (which may restore them)"),
+  );
   addPolicyOptions(command);
   addInterceptionOptions(command);
   addPreexistingOption(command);

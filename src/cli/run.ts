@@ -9,6 +9,7 @@ import { ProxyError } from "../errors.ts";
 import type { Config } from "../config.ts";
 import { acceptableCredentials } from "../generation/own-credentials.ts";
 import { judgedPolicy } from "../generation/policy-file.ts";
+import { startRuleKeeper } from "../ground.ts";
 import { keepMemoryPrivate } from "../native/secrecy.ts";
 import { startProxy } from "../proxy.ts";
 import { configOf } from "./configuration.ts";
@@ -51,14 +52,15 @@ export function runCommand(program: Command): void {
 
 async function run(config: Config, notes: readonly Note[], handed: Handover | null): Promise<void> {
   const log = makeLog(config.log);
-  // Where this process becomes itself anew, who asks it to end before is not to be kept waiting for nothing.
   judgedPolicy(config.policy, null); // Mistakes in options come before those in files.
+  const leaves = config.privileges === "dropped" && handed === null;
+  const keeper = leaves ? startRuleKeeper() : null;
   const credentials = await acceptableCredentials(config);
-  if (config.privileges === "dropped" && handed === null)
-    startProxy(config, log, { handed, credentials });
+  // It becomes itself anew: who asks it to end before that is not to be kept waiting for nothing.
+  if (leaves) startProxy(config, log, { handed, process: keeper, credentials });
   for (const { detail, remedy } of notes) log.write("W", "configuration", `${detail}. ${remedy}`);
   const signals = new EndSignals();
-  const proxy = startProxy(config, log, { handed, credentials });
+  const proxy = startProxy(config, log, { handed, process: null, credentials });
   process.on("SIGHUP", proxy.reload);
   log.write("I", "proxy", "ready");
   const first = signals.next();

@@ -78,9 +78,11 @@ function changeRules(difference: Difference, rules: Rules, changing: Changing): 
   const fits = difference.whole
     ? isDiverted(rules, fixed, listeningPorts())
     : becomesDiverted(generation.rules, rules, fixed, listeningPorts());
-  const first = installed.isOurs && !difference.whole ? endClear(() => fits) : noneInClear;
+  const { sockets: kernel } = installed;
+  const before = installed.isOurs && !difference.whole;
+  const first = before ? endClear(() => fits, noConnections, { kernel }) : noneInClear;
   const kept = writeRules(difference, changing);
-  const second = endClear(() => fits, kept);
+  const second = endClear(() => fits, kept, { kernel });
   return { ended: first.ended + second.ended, refusal: first.refusal ?? second.refusal };
 }
 
@@ -161,6 +163,7 @@ async function pause(milliseconds: number): Promise<void> {
   await new Promise<void>((resolve) => new Deadline(milliseconds, resolve));
 }
 
+const noConnections: Connections = new Map();
 const noneInClear: EndedClear = { ended: 0, refusal: null };
 const lookMs = 10;
 const looksMax = 50;

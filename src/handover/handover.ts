@@ -1,5 +1,6 @@
 /** What a process that gives up its privileges hands to the one that it becomes: open descriptors. */
 import { ProxyError } from "../errors.ts";
+import type { KeeperHanded } from "../intercept/keeper-link.ts";
 import type { HiddenHierarchy } from "../native/memory-limit.ts";
 import { becomeAnew, setStaysOpen } from "../native/privileges.ts";
 import type { Handed } from "../netlink/monitor.ts";
@@ -14,6 +15,7 @@ export type Handover = {
   readonly notices: Handed;
   /** Connections from before the rules that were left in cleartext: `packTuples`. */
   readonly preexisting: readonly string[];
+  readonly keeper: KeeperHanded;
   /** What the rules that stand were made of. */
   readonly interception: string;
 };
@@ -41,9 +43,10 @@ export function takeHandover(): Handover | null {
   }
 }
 
-function descriptorsOf({ places, status, groups, notices }: Handover): readonly number[] {
-  const listening = places.map(([, fd]) => fd);
-  return [...listening, status, ...groups.map(({ fd }) => fd), ...Object.values(notices)];
+function descriptorsOf(handover: Handover): readonly number[] {
+  const { places, status, groups, notices, keeper } = handover;
+  const several = [...places.map(([, fd]) => fd), ...groups.map(({ fd }) => fd)];
+  return [...several, ...Object.values(notices), status, keeper.fd];
 }
 
 function adopt(text: string): Handover {

@@ -21,7 +21,7 @@ export type EndedClear = {
 export function endClear(
   fits: () => (tuple: Tuple) => boolean,
   kept: Connections = new Map(),
-  { kernel, sockets }: Sight = { kernel: ours, sockets: theirSockets },
+  { kernel = ours, sockets = theirSockets }: Partial<Sight> = {},
 ): EndedClear {
   const spared = keysOf(kept);
   const found = listed(() => {

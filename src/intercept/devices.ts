@@ -56,6 +56,13 @@ function readOrEmpty(path: string): string {
   }
 }
 
+/** What adds those that there are. Throws SystemCallError. */
+export function deviceRoutes(kernel: Kernel, plan: Plan): readonly Request[] {
+  return families.flatMap((of) =>
+    routesOf(kernel, plan, of).map((entry) => route.addDeviceDefault(entry)),
+  );
+}
+
 /** Takes all of them away. Throws SystemCallError. */
 export function removeDevices(kernel: Kernel, plan: Plan): void {
   for (const of of families)

@@ -20,6 +20,7 @@ export function distantRules(interception: Interception, why: string): Installed
   return {
     plan: () => plan,
     isOurs: false,
+    isRemovable: false,
     openBefore: new Map(),
     forget: refuse,
     hold: refuse,
@@ -28,6 +29,7 @@ export function distantRules(interception: Interception, why: string): Installed
     followDevices: () => devicesLeftOut(kernel, plan),
     close: refuse,
     remove: refuse,
+    sockets: kernel,
   };
 }
 
@@ -56,12 +58,12 @@ export function distantSenses(plan: Plan, handed: Handed): Senses {
   };
 }
 
-/** What packets themselves change does not count. */
-function isAbout(plan: Plan, bytes: Uint8Array): boolean {
+/** What packets themselves change does not count, nor what the socket of this port has asked for. */
+export function isAbout(plan: Plan, bytes: Uint8Array, own: number | null = null): boolean {
   const fleeting: readonly (string | null)[] = fleetingSets;
   try {
     return readChanges(bytes).some(
-      ({ table, set }) => table === plan.table && !fleeting.includes(set),
+      ({ table, set, port }) => table === plan.table && port !== own && !fleeting.includes(set),
     );
   } catch (error) {
     if (error instanceof ProxyError) return true;

@@ -1,7 +1,6 @@
 /** The plan in the kernel: put in place once, taken away exactly. */
 import type { Interception } from "../config.ts";
 import { ProxyError } from "../errors.ts";
-import { aliases } from "../net/alias.ts";
 import * as nftables from "../netlink/nftables.ts";
 import * as route from "../netlink/route.ts";
 import {
@@ -10,12 +9,12 @@ import {
   kernel as ours,
   type Conversation,
   type Kernel,
-  type Request,
 } from "../netlink/socket.ts";
 import { followDevices, removeDevices } from "./devices.ts";
 import { changeBatch, tableBatch, type Connections } from "./lower.ts";
 import { keyOf, keyOfFields, readOpenConnections, readPorts, type Tuple } from "./open-before.ts";
 import { closedOf, gateOf, heldOf, planOf, portsOf, type Plan } from "./plan.ts";
+import { routingOf } from "./routing.ts";
 import { answeringPorts, openBefore, servedPorts } from "./sets.ts";
 import { traceTable, veilTable } from "./veil.ts";
 import { isListening } from "./running.ts";
@@ -23,6 +22,8 @@ import { isListening } from "./running.ts";
 export type Installed = {
   /** Whether we may change them. */
   readonly isOurs: boolean;
+  /** Whether we may take them away. */
+  readonly isRemovable: boolean;
   /** The connections from before the rules that passed on when these rules were put in place. */
   readonly openBefore: Connections;
   /** These are no longer known from before the rules: nothing of theirs leaves in cleartext. Throws START_FAILED. */
@@ -50,6 +51,8 @@ export type Installed = {
   readonly close: () => void;
   /** As `remove`. */
   readonly remove: () => void;
+  /** Conversations about sockets that are to end: netlink/diag.ts. */
+  readonly sockets: Kernel;
 };
 
 /**
@@ -80,6 +83,7 @@ export function install(interception: Interception, kernel: Kernel = ours): Inst
   };
   return {
     isOurs: true,
+    isRemovable: true,
     openBefore: before,
     forget: (connections) => {
       replaceTable(kernel, now.plan, connections);
@@ -100,6 +104,7 @@ export function install(interception: Interception, kernel: Kernel = ours): Inst
     remove: () => {
       remove(plan, kernel);
     },
+    sockets: kernel,
   };
 }
 
@@ -165,24 +170,6 @@ export function remove(plan: Plan, kernel: Kernel = ours): void {
       unless(() => socket.send([entry.delete]), ...absent, ...familyMissing);
     });
   if (failures.length > 0) throw explained(new AggregateError(failures));
-}
-
-type Entry = { readonly add: Request; readonly delete: Request };
-
-/** Rules, routes and the address on `lo`, of both families. */
-function routingOf(plan: Plan): readonly Entry[] {
-  return ([4, 6] as const).flatMap((of) => {
-    const rule = { family: of, ...plan.mark, ...plan.routing };
-    const { table } = plan.routing;
-    return [
-      { add: route.addRule(rule), delete: route.deleteRule(rule) },
-      { add: route.addLocalDefault(of, table), delete: route.deleteLocalDefault(of, table) },
-      {
-        add: route.addLoopbackAddress(aliases[of]),
-        delete: route.deleteLoopbackAddress(aliases[of]),
-      },
-    ];
-  });
 }
 
 /** Rules for our table are ours whatever their mark: an earlier start may have had another `--mark`. */
@@ -290,7 +277,7 @@ function keptConnections(socket: Conversation, plan: Plan): Connections {
  * What packets have told of ports is told by the sockets as well: what listens may have answered before it was watched, after a
  * restart, while the rules were gone.
  */
-function withPorts(connections: Connections): Connections {
+export function withPorts(connections: Connections): Connections {
   const now = readPorts();
   const known = connections.get(answeringPorts) ?? [];
   const answering = new Map(

@@ -46,6 +46,16 @@ export class RuleKeeper {
     return this.#repairs;
   }
 
+  /** Somebody had changed them, and the keeper's process has written them anew already. */
+  restored(kept: Connections): void {
+    this.#next?.clear();
+    this.#next = null;
+    this.#repairs += 1;
+    this.#reports.changed();
+    this.watch.rewritten(this.#rules.plan());
+    this.#reports.repaired(kept);
+  }
+
   readonly stop = (): void => {
     this.#next?.clear();
     this.#following?.clear();

@@ -81,6 +81,26 @@ function without<T extends { readonly name: string }>(
   return these.filter(({ name }) => others.every((other) => other.name !== name));
 }
 
+/**
+ * One batch that makes of whatever is left of the table the one that is planned, or the whole of it where nothing is left.
+ * What packets have put into sets, or taken out of them, stays so; `known` is added to such sets.
+ */
+export function fillBatch(plan: Plan, known: Connections): readonly Request[] {
+  const { table } = plan;
+  const sets = plan.sets.map((set) => ({ set, requests: setRequests(plan, set, known) }));
+  return nftables.batch([
+    nftables.addTable(table, plan.comment),
+    ...sets.flatMap(({ requests }) => requests.slice(0, 1)),
+    ...plan.chains.map((chain) => nftables.addChain(table, chain)),
+    ...plan.chains.map(({ name }) => nftables.flushChain(table, name)),
+    ...sets
+      .filter(({ set }) => !fleetingSets.includes(set.name))
+      .map(({ set }) => nftables.flushSet(table, set.name)),
+    ...sets.flatMap(({ requests }) => requests.slice(1)),
+    ...ruleRequests(plan),
+  ]);
+}
+
 /** A set that is new, or whose elements are others. */
 function changeRequests(
   plan: Plan,

@@ -199,13 +199,20 @@ export function close(fd: number): void {
 function load(): ReturnType<typeof dlopen<typeof symbols>>["symbols"] {
   if (build.flavour === "static") return dlopen(builtInShim, symbols).symbols;
   if (!shimPath.startsWith("/$bunfs/")) return dlopen(shimPath, symbols).symbols;
-  const libc = dlopen("libc.so.6", { memfd_create: { args: ["ptr", "u32"], returns: "i32" } });
-  const fd = libc.symbols.memfd_create(new TextEncoder().encode("tproxy\0"), closeOnExec);
-  if (fd < 0) return dlopen(shimPath, symbols).symbols;
-  writeSync(fd, readFileSync(shimPath));
+  const fd = inMemory(shimPath);
+  if (fd === null) return dlopen(shimPath, symbols).symbols;
   const loaded = dlopen(`/proc/self/fd/${fd}`, symbols).symbols;
   closeSync(fd);
   return loaded;
+}
+
+/** A file of the dynamic executable as one in memory: its descriptor, close-on-exec; null where the kernel has none. */
+export function inMemory(path: string): number | null {
+  const libc = dlopen("libc.so.6", { memfd_create: { args: ["ptr", "u32"], returns: "i32" } });
+  const fd = libc.symbols.memfd_create(new TextEncoder().encode("tproxy\0"), closeOnExec);
+  if (fd < 0) return null;
+  writeSync(fd, readFileSync(path));
+  return fd;
 }
 
 function assertAbi(): void {

@@ -216,17 +216,20 @@ export function readChain(payload: Uint8Array): BaseChain | null {
   };
 }
 
-/** The table, and the set if there is one, that each change in a notice is about. Throws NETLINK_INVALID. */
+/**
+ * The table, and the set if there is one, that each change in a notice is about, and the port of the socket that asked for
+ * it. Throws NETLINK_INVALID.
+ */
 export function readChanges(
   bytes: Uint8Array,
-): readonly { readonly table: string; readonly set: string | null }[] {
+): readonly { readonly table: string; readonly set: string | null; readonly port: number }[] {
   return readMessages(bytes)
     .filter(({ type }) => type >> 8 === subsystem && changes.has(type & 0xff))
-    .map(({ type, payload }) => {
+    .map(({ type, port, payload }) => {
       const attributes = new Map(readAttributes(payload.subarray(4)));
       const word = (of: number): string =>
         new TextDecoder().decode(attributes.get(of)).replace(/\0$/, "");
-      return { table: word(1), set: ofSet.has(type & 0xff) ? word(2) : null };
+      return { table: word(1), set: ofSet.has(type & 0xff) ? word(2) : null, port };
     });
 }
 

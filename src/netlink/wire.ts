@@ -7,7 +7,12 @@ export type Header = {
   readonly flags: number;
 };
 
-export type Message = Header & { readonly sequence: number; readonly payload: Uint8Array };
+export type Message = Header & {
+  readonly sequence: number;
+  /** Of the socket that asked for what this tells of; 0 for the kernel. */
+  readonly port: number;
+  readonly payload: Uint8Array;
+};
 
 /** NLM_F_…: linux/netlink.h. */
 export const flag = {
@@ -103,6 +108,7 @@ export function readMessages(bytes: Uint8Array): readonly Message[] {
       type: view.getUint16(at + 4, true),
       flags: view.getUint16(at + 6, true),
       sequence: view.getUint32(at + 8, true),
+      port: view.getUint32(at + 12, true),
       payload: bytes.subarray(at + 16, at + length),
     });
     at += align(length);

@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import { expect, test } from "bun:test";
 
 import { serveHttp } from "../support/http.ts";
+import { keeperOf } from "../support/keeper.ts";
 import { rules } from "../support/kernel-state.ts";
 import { flagsOf, Mesh } from "../support/mesh.ts";
 import { executable, type Pod, type Running } from "../support/pods.ts";
@@ -54,8 +55,10 @@ test("dropped: what is left is NET_RAW, and the right to reserved ports where th
   expect(await asked(mesh.c, mesh.b)).not.toContain("from b");
 });
 
-test("dropped: changes of the rules are told all the same, and others' tables do not matter", async () => {
+test("dropped: changes of the rules are told all the same without a keeper, and others' tables do not matter", async () => {
   const mesh = await pair("--privileges", "dropped");
+  for (const proxy of mesh.proxies) process.kill(keeperOf(proxy), "SIGKILL");
+  for (const proxy of mesh.proxies) await proxy.says(/the keeper of the rules has ended/);
   await mesh.a.run(["nft", "add", "table", "inet", "somebody"]);
   await mesh.a.run(["nft", "delete", "table", "inet", "somebody"]);
   expect(await asked(mesh.a, mesh.b)).toBe("from b");
@@ -89,7 +92,9 @@ test("dropped: a policy that the kernel has no part in changes; one that it has 
 test("dropped: a policy that is refused does not make rules that were taken away look whole", async () => {
   const mesh = Mesh.create();
   const policy = new PolicyFile("{}");
-  await mesh.proxy(mesh.b, [...policy.flags, "--privileges", "dropped"]);
+  const proxy = await mesh.proxy(mesh.b, [...policy.flags, "--privileges", "dropped"]);
+  process.kill(keeperOf(proxy), "SIGKILL");
+  await proxy.says(/the keeper of the rules has ended/);
   await mesh.b.run(["nft", "flush", "ruleset"]);
   await readyzOnce(mesh.b, 503);
   policy.write("inbound: { mode: permissive }");

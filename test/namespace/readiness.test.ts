@@ -1,15 +1,17 @@
 /** What is not as it should be is told, mended where that may be done, and makes /readyz false where not. */
 import { expect, test } from "bun:test";
 
+import { keeperOf } from "../support/keeper.ts";
 import { kernelState } from "../support/kernel-state.ts";
 import { Mesh } from "../support/mesh.ts";
 import { metricOnce, metrics, readyz, readyzOnce } from "../support/status.ts";
 
 const mesh = Mesh.create();
-/** Whoever may write the rules mends them. */
+/** Whoever may write the rules mends them: the proxy, or a process beside it. */
 const kept = ["--privileges", "kept"];
+const both = ["kept", "dropped"] as const;
 
-test.each([
+const damages = [
   ["the table is deleted", "nft delete table inet tls-tproxy"],
   ["the ruleset is flushed", "nft flush ruleset"],
   ["a chain is emptied", "nft flush chain inet tls-tproxy prerouting"],
@@ -18,9 +20,16 @@ test.each([
   ["a range is added", "nft add element inet tls-tproxy excluded4 { 10.77.0.2 }"],
   ["a routing rule is deleted", "ip rule del priority 100"],
   ["a route is deleted", "ip -6 route del local default dev lo table 29808"],
-])("when %s it is told, and the rules are written anew", async (_, command) => {
+  ["the address on lo is deleted", "ip addr del 169.254.77.1/32 dev lo"],
+] as const;
+
+test.each(
+  (["kept", "dropped"] as const).flatMap((privileges) =>
+    damages.map(([what, command]) => [privileges, what, command] as const),
+  ),
+)("%s: when %s it is told, and the rules are written anew", async (privileges, _, command) => {
   const pod = mesh.extraPod();
-  const proxy = await mesh.proxy(pod, kept);
+  const proxy = await mesh.proxy(pod, ["--privileges", privileges]);
   const before = await kernelState(pod);
   expect(await readyz(pod)).toEqual({ status: 200, text: "ready" });
   const { code, stderr } = await pod.run(command.split(" "));
@@ -33,9 +42,16 @@ test.each([
   expect((await readyz(pod)).status).toBe(200);
 });
 
-test("one that may not write them says so, and is not ready", async () => {
+test("one that may not write them, and whose keeper is gone, says so and is not ready", async () => {
   const pod = mesh.extraPod();
-  await mesh.proxy(pod, ["--privileges", "dropped"]);
+  const proxy = await mesh.proxy(pod, ["--privileges", "dropped"]);
+  process.kill(keeperOf(proxy), "SIGKILL");
+  await proxy.says(/W\S+ .*rules\] the keeper of the rules has ended/);
+  expect(await readyz(pod)).toEqual({
+    status: 200,
+    text: expect.stringMatching(/^ready\nthe keeper of the rules has ended/) as string,
+  });
+  expect((await metrics(pod)).get("rules_keeper_alive")).toBe(0);
   await pod.run(["nft", "flush", "ruleset"]);
   const { text } = await readyzOnce(pod, 503);
   expect(text).toMatch(/^the rules are no longer as they were written.*restart the proxy/);
@@ -73,37 +89,43 @@ test("what began in clear while they were away is reset when they are back, thou
   await proxy.says(/written anew, and 1 connections that had begun in clear were reset/);
 });
 
-test("what others do with their own rules is none of its business", async () => {
-  const pod = mesh.extraPod();
-  const proxy = await mesh.proxy(pod, kept);
-  for (const command of [
-    "nft add table inet other",
-    "nft add chain inet other output { type filter hook output priority 0 ; }",
-    "ip rule add fwmark 77 table 77",
-    "ip route add 192.0.2.0/24 dev eth0",
-  ])
-    expect((await pod.run(command.split(" "))).code).toBe(0);
-  // A change of ours comes after theirs: what the proxy says last covers them.
-  await pod.run(["nft", "add", "chain", "inet", "tls-tproxy", "other"]);
-  await proxy.says(/written anew/);
-  expect(proxy.output.match(/no longer as they were written/g)).toHaveLength(1);
-  expect((await pod.run(["nft", "list", "tables"])).stdout).toContain("table inet other");
-});
+test.each(both)(
+  "%s: what others do with their own rules is none of its business",
+  async (privileges) => {
+    const pod = mesh.extraPod();
+    const proxy = await mesh.proxy(pod, ["--privileges", privileges]);
+    for (const command of [
+      "nft add table inet other",
+      "nft add chain inet other output { type filter hook output priority 0 ; }",
+      "ip rule add fwmark 77 table 77",
+      "ip route add 192.0.2.0/24 dev eth0",
+    ])
+      expect((await pod.run(command.split(" "))).code).toBe(0);
+    // A change of ours comes after theirs: what the proxy says last covers them.
+    await pod.run(["nft", "add", "chain", "inet", "tls-tproxy", "other"]);
+    await proxy.says(/written anew/);
+    expect(proxy.output.match(/no longer as they were written/g)).toHaveLength(1);
+    expect((await pod.run(["nft", "list", "tables"])).stdout).toContain("table inet other");
+  },
+);
 
-test("IPv6 that is turned off on lo and on again, as Docker does it, has its route back", async () => {
-  const pod = mesh.extraPod();
-  const proxy = await mesh.proxy(pod, kept);
-  const before = await kernelState(pod);
-  const setting = "/proc/sys/net/ipv6/conf/lo/disable_ipv6";
-  expect((await pod.run(["sh", "-c", `echo 1 > ${setting}`])).code).toBe(0);
-  await proxy.says(/written anew/);
-  expect((await pod.run(["sh", "-c", `echo 0 > ${setting}`])).code).toBe(0);
-  // The kernel says nothing of the setting itself, but of the routes that come back with it.
-  await pod.run(["ip", "-6", "route", "add", "fd99::/64", "dev", "eth0"]);
-  await metricOnce(pod, "rules_repairs_total", (count) => count >= 2);
-  await pod.run(["ip", "-6", "route", "del", "fd99::/64", "dev", "eth0"]);
-  expect(await kernelState(pod)).toBe(before);
-});
+test.each(both)(
+  "%s: IPv6 that is turned off on lo and on again, as Docker does it, has its route back",
+  async (privileges) => {
+    const pod = mesh.extraPod();
+    const proxy = await mesh.proxy(pod, ["--privileges", privileges]);
+    const before = await kernelState(pod);
+    const setting = "/proc/sys/net/ipv6/conf/lo/disable_ipv6";
+    expect((await pod.run(["sh", "-c", `echo 1 > ${setting}`])).code).toBe(0);
+    await proxy.says(/written anew/);
+    expect((await pod.run(["sh", "-c", `echo 0 > ${setting}`])).code).toBe(0);
+    // The kernel says nothing of the setting itself, but of the routes that come back with it.
+    await pod.run(["ip", "-6", "route", "add", "fd99::/64", "dev", "eth0"]);
+    await metricOnce(pod, "rules_repairs_total", (count) => count >= 2);
+    await pod.run(["ip", "-6", "route", "del", "fd99::/64", "dev", "eth0"]);
+    expect(await kernelState(pod)).toBe(before);
+  },
+);
 
 test("when the certificate expires", async () => {
   const pod = mesh.extraPod();

@@ -2,6 +2,7 @@
 import { beforeAll, expect, test } from "bun:test";
 
 import { serveHttp } from "../support/http.ts";
+import { keeperOf } from "../support/keeper.ts";
 import { rules } from "../support/kernel-state.ts";
 import { Mesh } from "../support/mesh.ts";
 import type { Pod } from "../support/pods.ts";
@@ -28,7 +29,10 @@ test.each([
   "without %s nothing leaves in clear",
   async (_, damage) => {
     const pod = mesh.extraPod();
-    await mesh.proxy(pod);
+    const proxy = await mesh.proxy(pod);
+    // What stands where nobody puts it back.
+    process.kill(keeperOf(proxy), "SIGKILL");
+    await proxy.says(/the keeper of the rules has ended/);
     expect((await pod.run(["sh", "-ec", damage])).stderr).toBe("");
     expect(await asked(pod, mesh.c.address4)).toBe("");
     expect(await asked(pod, `[${mesh.c.address6}]`)).toBe("");

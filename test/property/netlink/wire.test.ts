@@ -36,7 +36,7 @@ test("messages read back", () => {
           message({ type: one.type, flags: one.flags }, one.sequence, one.payload),
         ),
       );
-      expect(readMessages(bytes)).toEqual(messages);
+      expect(readMessages(bytes)).toEqual(messages.map((one) => ({ ...one, port: 0 })));
     }),
   );
 });

@@ -1,0 +1,316 @@
+//! The keeper of the rules: a process beside the proxy that holds CAP_NET_ADMIN when the proxy has given it up. It hears
+//! what other processes do to our table, rules, routes and addresses, and writes them again at once. What it writes was
+//! loaded before the proxy read its first credential; after that the proxy can only choose among it. It has no allocator
+//! and no thread; its buffers are one mapping of which only what is used takes memory.
+const std = @import("std");
+const linux = std.os.linux;
+const batch = @import("keeper_batch.zig");
+const channel = @import("keeper_channel.zig");
+const check = @import("keeper_check.zig");
+const confine = @import("keeper_confine.zig");
+const kernel = @import("keeper_kernel.zig");
+const notice = @import("keeper_notice.zig");
+const numbers = @import("keeper_numbers.zig");
+const pace = @import("keeper_pace.zig");
+const socket = @import("socket.zig");
+const wire = @import("keeper_wire.zig");
+
+/// The descriptor that the proxy speaks through: the keeper's standard input.
+pub const proxy_fd = 0;
+
+/// What is loaded: rules, routes and addresses; then a batch for each state of the table.
+const part = struct {
+    const routing = 0;
+    const open = 1;
+    const count = 4;
+};
+const part_bytes_max = 4 << 20;
+const send_bytes_max = 12 << 20;
+
+const Store = struct {
+    parts: [part.count][part_bytes_max]u8,
+    kept4: [batch.kept_max * numbers.open_before_bytes[0]]u8,
+    kept6: [batch.kept_max * numbers.open_before_bytes[1]]u8,
+    send: [send_bytes_max]u8,
+    receive: [1 << 16]u8,
+    channel: channel.Buffers,
+};
+
+const Keeper = struct {
+    store: *Store,
+    lengths: [part.count]usize = @splat(0),
+    fleeting: notice.Names = .{},
+    kept: [2]batch.Kept,
+    channel: channel.Channel,
+    /// A frame's body that is no part.
+    request: [check.socket_request_size]u8 = undefined,
+    table_notices: i32,
+    route_notices: i32,
+    table_requests: i32,
+    route_requests: i32,
+    sockets_requests: i32,
+    table_port: u32,
+    route_port: u32,
+    sealed: bool = false,
+    /// Which part the table is.
+    state: usize = part.open,
+    table: notice.TableChange = .none,
+    routes: notice.RouteChange = .none,
+    pace: pace.Pace = .{},
+    repairs: u32 = 0,
+    failing: i32 = 0,
+
+    fn loaded(self: *Keeper, index: usize) []const u8 {
+        return self.store.parts[index][0..self.lengths[index]];
+    }
+
+    fn turn(self: *Keeper) void {
+        const pending = self.table != .none or self.routes != .none;
+        const wait: i64 = if (pending) self.pace.wait(now()) else -1;
+        var watched = [3]linux.pollfd{
+            .{ .fd = self.table_notices, .events = linux.POLL.IN, .revents = 0 },
+            .{ .fd = self.route_notices, .events = linux.POLL.IN, .revents = 0 },
+            .{ .fd = proxy_fd, .events = self.channel.events(), .revents = 0 },
+        };
+        poll(&watched, wait);
+        const woken = now();
+        if (watched[0].revents != 0) self.hear_table();
+        if (watched[1].revents != 0) self.hear_routes();
+        const due = self.table != .none or self.routes != .none;
+        if (due and self.pace.wait(now()) == 0) self.repair(woken);
+        if (watched[2].revents != 0) self.speak();
+    }
+
+    /// Before it is sealed nothing is ours to repair.
+    fn hear_table(self: *Keeper) void {
+        while (kernel.receive(self.table_notices, &self.store.receive)) |bytes| {
+            if (!self.sealed) continue;
+            const change = if (bytes.len == 0) .shape else notice.table_change(bytes, self.table_port, &self.fleeting);
+            self.table = self.table.worse(change);
+        }
+    }
+
+    fn hear_routes(self: *Keeper) void {
+        while (kernel.receive(self.route_notices, &self.store.receive)) |bytes| {
+            if (!self.sealed) continue;
+            const change = if (bytes.len == 0) .near else notice.route_change(bytes, self.route_port);
+            self.routes = self.routes.worse(change);
+        }
+    }
+
+    /// The table first: it is what keeps traffic from passing in cleartext.
+    fn repair(self: *Keeper, woken: u64) void {
+        const wrote_table = self.table != .none;
+        const is_ours = wrote_table or self.routes == .ours;
+        var added: usize = 0;
+        const refusal = self.write(&added);
+        self.pace.done(now(), refusal == 0);
+        if (refusal < 0) {
+            if (refusal != self.failing) self.channel.report(.failed, @intCast(-refusal), &.{});
+            self.failing = refusal;
+            return;
+        }
+        self.table = .none;
+        self.routes = .none;
+        const was_failing = self.failing != 0;
+        self.failing = 0;
+        if (!is_ours and added == 0 and !was_failing) return;
+        self.repairs += 1;
+        const took = (now() - woken) / 1000;
+        if (wrote_table) self.collect();
+        self.channel.restored(.{ .repairs = self.repairs, .table = wrote_table, .microseconds = @intCast(@min(took, std.math.maxInt(u32))) }, self.kept);
+    }
+
+    fn write(self: *Keeper, added: *usize) i32 {
+        if (self.table != .none) {
+            const refusal = self.write_table(self.table);
+            if (refusal < 0) return refusal;
+        }
+        return self.write_routing(added);
+    }
+
+    /// Fills the table up; from nothing where others have put something into it, or where it cannot be filled up.
+    fn write_table(self: *Keeper, change: notice.TableChange) i32 {
+        const whole = self.loaded(self.state);
+        if (change != .shape and kernel.request(self.table_requests, whole, &self.store.receive) == 0) return 0;
+        self.collect();
+        const refusal = self.write_from_nothing(whole);
+        if (refusal == 0) return 0;
+        // They may be more than the set takes: then they are not known any more.
+        for (&self.kept) |*family| family.count = 0;
+        return self.write_from_nothing(whole);
+    }
+
+    fn write_from_nothing(self: *Keeper, whole: []const u8) i32 {
+        var writer: wire.Writer = .{ .buffer = &self.store.send };
+        batch.from_nothing(&writer, whole, self.kept);
+        if (writer.full) return -@as(i32, @intFromEnum(linux.E.MSGSIZE));
+        return kernel.request(self.table_requests, writer.written(), &self.store.receive);
+    }
+
+    /// Adds what is missing; a family that the kernel does not have is missing for good.
+    fn write_routing(self: *Keeper, added: *usize) i32 {
+        var messages: wire.Messages = .{ .rest = self.loaded(part.routing) };
+        while (messages.next()) |message| {
+            const refusal = kernel.request(self.route_requests, message.whole, &self.store.receive);
+            switch (-refusal) {
+                0 => added.* += 1,
+                @intFromEnum(linux.E.EXIST), @intFromEnum(linux.E.AFNOSUPPORT), @intFromEnum(linux.E.OPNOTSUPP), @intFromEnum(linux.E.ACCES) => {},
+                else => if (check.is_needed(message)) return refusal,
+            }
+        }
+        return 0;
+    }
+
+    /// The connections from before the rules that the kernel still knows.
+    fn collect(self: *Keeper) void {
+        for (&self.kept, numbers.open_before) |*family, set| {
+            family.count = 0;
+            var writer: wire.Writer = .{ .buffer = &self.store.send };
+            batch.ask(&writer, set);
+            if (kernel.send(self.table_requests, writer.written()) < 0) continue;
+            while (kernel.receive(self.table_requests, &self.store.receive)) |datagram| {
+                var messages: wire.Messages = .{ .rest = datagram };
+                while (messages.next()) |message| family.read(message);
+            }
+        }
+    }
+
+    fn speak(self: *Keeper) void {
+        self.channel.flush();
+        const frame = self.channel.read(self) orelse return;
+        switch (frame.kind) {
+            .load => self.lengths[frame.argument] = frame.body.len,
+            .seal => self.answer(self.seal()),
+            .use => self.answer(self.use(frame.argument)),
+            .destroy => self.destroy(frame.body),
+        }
+    }
+
+    /// Where the body of a frame goes; null if there may be none of this kind and length now.
+    pub fn place(self: *Keeper, kind: channel.Kind, argument: u32, length: u32) ?[]u8 {
+        switch (kind) {
+            .load => {
+                if (self.sealed or argument >= part.count or length > part_bytes_max) return null;
+                self.lengths[argument] = 0;
+                return self.store.parts[argument][0..length];
+            },
+            .seal => return if (self.sealed or length != 0) null else &.{},
+            .use => return if (!self.sealed or argument < part.open or argument >= part.count or length != 0) null else &.{},
+            .destroy => return if (length == self.request.len) &self.request else null,
+        }
+    }
+
+    /// From here on what is loaded is what the rules are; the table is filled up once, which shows that it can be.
+    fn seal(self: *Keeper) i32 {
+        if (!check.is_routing_of_ours(self.loaded(part.routing))) return invalid;
+        for (part.open..part.count) |index| if (!check.is_batch_of_ours(self.loaded(index))) return invalid;
+        self.fleeting = notice.fleeting_sets(self.loaded(part.open));
+        self.hear_table();
+        self.hear_routes();
+        self.sealed = true;
+        var added: usize = 0;
+        self.table = .content;
+        const refusal = self.write(&added);
+        self.table = .none;
+        self.sealed = refusal == 0;
+        return refusal;
+    }
+
+    fn use(self: *Keeper, state: u32) i32 {
+        const before = self.state;
+        self.state = state;
+        const refusal = self.write_table(if (self.table == .shape) .shape else .content);
+        if (refusal < 0) self.state = before else self.table = .none;
+        return refusal;
+    }
+
+    fn answer(self: *Keeper, refusal: i32) void {
+        if (refusal == 0) self.collect();
+        self.channel.done(refusal, self.kept);
+    }
+
+    /// SOCK_DESTROY: linux/sock_diag.h.
+    fn destroy(self: *Keeper, body: []const u8) void {
+        const refusal = if (check.is_one_socket(body)) self.destroy_socket(body) else invalid;
+        self.channel.report(.destroyed, @intCast(-refusal), &.{});
+    }
+
+    fn destroy_socket(self: *Keeper, body: []const u8) i32 {
+        var buffer: [128]u8 = undefined;
+        var writer: wire.Writer = .{ .buffer = &buffer };
+        const at = writer.begin(sock_destroy, numbers.request | numbers.ack);
+        writer.put(body);
+        writer.end(at);
+        return kernel.request(self.sockets_requests, writer.written(), &self.store.receive);
+    }
+};
+
+/// Never returns: ends when the proxy does.
+pub fn run() noreturn {
+    confine.settle();
+    // What the proxy was given to write to is no business of this process.
+    for ([_]i32{ 1, 2 }) |fd| _ = linux.close(fd);
+    const store = map() orelse exit(1);
+    var keeper = open(store) orelse exit(1);
+    _ = confine.seal();
+    keeper.channel.report(.ready, version, std.mem.asBytes(&[2]u32{ keeper.table_port, keeper.route_port }));
+    while (true) keeper.turn();
+}
+
+pub fn exit(status: i32) noreturn {
+    linux.exit_group(status);
+}
+
+fn map() ?*Store {
+    const raw = linux.mmap(null, @sizeOf(Store), .{ .READ = true, .WRITE = true }, .{ .TYPE = .PRIVATE, .ANONYMOUS = true, .NORESERVE = true }, -1, 0);
+    return if (@as(isize, @bitCast(raw)) < 0) null else @ptrFromInt(raw);
+}
+
+/// Notices are subscribed to before anything is loaded: none is missed.
+fn open(store: *Store) ?Keeper {
+    const table_notices = kernel.open_notices(.netfilter, &.{group.nftables});
+    const route_notices = kernel.open_notices(.route, &group.routes);
+    const table_requests = kernel.open_requests(.netfilter);
+    const route_requests = kernel.open_requests(.route);
+    const sockets_requests = kernel.open_requests(.diag);
+    for ([_]i32{ table_notices, route_notices, table_requests, route_requests, sockets_requests }) |fd| if (fd < 0) return null;
+    return .{
+        .store = store,
+        .kept = .{
+            .{ .size = numbers.open_before_bytes[0], .bytes = &store.kept4 },
+            .{ .size = numbers.open_before_bytes[1], .bytes = &store.kept6 },
+        },
+        .channel = .{ .fd = proxy_fd, .buffers = &store.channel },
+        .table_notices = table_notices,
+        .route_notices = route_notices,
+        .table_requests = table_requests,
+        .route_requests = route_requests,
+        .sockets_requests = sockets_requests,
+        .table_port = kernel.port_of(table_requests),
+        .route_port = kernel.port_of(route_requests),
+    };
+}
+
+/// Microseconds would do; the kernel counts nanoseconds. Not by the vDSO, which a process without libc has to look for.
+fn now() u64 {
+    var time: linux.timespec = undefined;
+    _ = linux.syscall2(.clock_gettime, @intFromEnum(linux.CLOCK.MONOTONIC), @intFromPtr(&time));
+    return @as(u64, @intCast(time.sec)) * std.time.ns_per_s + @as(u64, @intCast(time.nsec));
+}
+
+/// `nanoseconds` below 0: for ever.
+fn poll(watched: []linux.pollfd, nanoseconds: i64) void {
+    var time: linux.timespec = .{ .sec = @divTrunc(nanoseconds, std.time.ns_per_s), .nsec = @mod(nanoseconds, std.time.ns_per_s) };
+    _ = linux.ppoll(watched.ptr, watched.len, if (nanoseconds < 0) null else &time, null);
+}
+
+/// src/intercept/keeper-frames.ts has the same.
+pub const version = 1;
+const invalid = socket.einval;
+const sock_destroy = 21;
+/// NFNLGRP_…, RTNLGRP_…: links, addresses, routes and rules of both families.
+const group = struct {
+    const nftables = 7;
+    const routes = [_]u32{ 1, 5, 7, 8, 9, 11, 19 };
+};

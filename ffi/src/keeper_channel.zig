@@ -1,0 +1,129 @@
+//! Frames between proxy and keeper: a kind, an argument and a length of four bytes each, then so many bytes. A frame that is
+//! not as it should be ends the keeper: the rules stay.
+const std = @import("std");
+const linux = std.os.linux;
+const batch = @import("keeper_batch.zig");
+const numbers = @import("keeper_numbers.zig");
+const socket = @import("socket.zig");
+
+/// What the proxy asks.
+pub const Kind = enum(u32) {
+    /// A part: its number.
+    load = 1,
+    seal = 2,
+    /// A state of the table: its part.
+    use = 3,
+    /// A socket that is to end: struct inet_diag_req_v2.
+    destroy = 4,
+};
+
+/// What the keeper says.
+pub const Report = enum(u32) { ready = 1, restored = 2, failed = 3, done = 4, destroyed = 5 };
+
+pub const Frame = struct { kind: Kind, argument: u32, body: []const u8 };
+pub const Restored = struct { repairs: u32, table: bool, microseconds: u32 };
+
+const header_size = 12;
+const kept_bytes_max = batch.kept_max * (numbers.open_before_bytes[0] + numbers.open_before_bytes[1]);
+
+pub const Buffers = struct { out: [kept_bytes_max + (1 << 16)]u8 };
+
+pub const Channel = struct {
+    fd: i32,
+    buffers: *Buffers,
+    header: [header_size]u8 = undefined,
+    header_read: usize = 0,
+    body: []u8 = &.{},
+    body_read: usize = 0,
+    out_length: usize = 0,
+    out_sent: usize = 0,
+
+    pub fn events(self: *const Channel) i16 {
+        return if (self.out_sent < self.out_length) linux.POLL.IN | linux.POLL.OUT else linux.POLL.IN;
+    }
+
+    /// Reads once: a frame, if it is whole. `owner.place` says where a body goes. Ends the process with the proxy.
+    pub fn read(self: *Channel, owner: anytype) ?Frame {
+        if (self.header_read < header_size) {
+            self.header_read += self.read_into(self.header[self.header_read..]) orelse return null;
+            if (self.header_read < header_size) return null;
+            self.body = owner.place(self.kind() orelse stop(), self.word(1), self.word(2)) orelse stop();
+            self.body_read = 0;
+        } else self.body_read += self.read_into(self.body[self.body_read..]) orelse return null;
+        if (self.body_read < self.body.len) return null;
+        self.header_read = 0;
+        return .{ .kind = self.kind() orelse stop(), .argument = self.word(1), .body = self.body };
+    }
+
+    fn kind(self: *const Channel) ?Kind {
+        return std.enums.fromInt(Kind, self.word(0));
+    }
+
+    fn word(self: *const Channel, at: usize) u32 {
+        return std.mem.readInt(u32, self.header[4 * at ..][0..4], .little);
+    }
+
+    /// Null if nothing waits.
+    fn read_into(self: *Channel, bytes: []u8) ?usize {
+        const length = socket.result(linux.recvfrom(self.fd, bytes.ptr, bytes.len, linux.MSG.DONTWAIT, null, null));
+        if (length == again) return null;
+        if (length <= 0) linux.exit_group(0);
+        return @intCast(length);
+    }
+
+    /// A report that finds the one before unsent is left out: the proxy does not read, and what counts comes again.
+    pub fn report(self: *Channel, what: Report, argument: u32, body: []const u8) void {
+        if (!self.has_room(header_size + body.len)) return;
+        self.put_words(&.{ @intFromEnum(what), argument, @intCast(body.len) });
+        self.put(body);
+        self.flush();
+    }
+
+    pub fn restored(self: *Channel, how: Restored, kept: [2]batch.Kept) void {
+        self.with_kept(.restored, how.repairs, &.{ @intFromBool(how.table), how.microseconds }, kept);
+    }
+
+    pub fn done(self: *Channel, refusal: i32, kept: [2]batch.Kept) void {
+        self.with_kept(.done, @intCast(-refusal), &.{}, kept);
+    }
+
+    fn with_kept(self: *Channel, what: Report, argument: u32, more: []const u32, kept: [2]batch.Kept) void {
+        const length = 4 * more.len + 8 + kept[0].keys().len + kept[1].keys().len;
+        if (!self.has_room(header_size + length)) return;
+        self.put_words(&.{ @intFromEnum(what), argument, @intCast(length) });
+        self.put_words(more);
+        self.put_words(&.{ @intCast(kept[0].count), @intCast(kept[1].count) });
+        for (kept) |family| self.put(family.keys());
+        self.flush();
+    }
+
+    fn has_room(self: *const Channel, length: usize) bool {
+        return length <= self.buffers.out.len - self.out_length;
+    }
+
+    fn put_words(self: *Channel, words: []const u32) void {
+        for (words) |one| self.put(std.mem.asBytes(&one));
+    }
+
+    fn put(self: *Channel, bytes: []const u8) void {
+        @memcpy(self.buffers.out[self.out_length..][0..bytes.len], bytes);
+        self.out_length += bytes.len;
+    }
+
+    /// Sends what the proxy takes without waiting for it.
+    pub fn flush(self: *Channel) void {
+        const rest = self.buffers.out[self.out_sent..self.out_length];
+        if (rest.len == 0) return;
+        const sent = socket.result(linux.sendto(self.fd, rest.ptr, rest.len, linux.MSG.DONTWAIT | linux.MSG.NOSIGNAL, null, 0));
+        if (sent > 0) self.out_sent += @intCast(sent);
+        if (self.out_sent < self.out_length) return;
+        self.out_sent = 0;
+        self.out_length = 0;
+    }
+};
+
+fn stop() noreturn {
+    linux.exit_group(2);
+}
+
+const again = -@as(i32, @intFromEnum(linux.E.AGAIN));

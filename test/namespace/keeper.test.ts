@@ -1,0 +1,149 @@
+/** The process that restores the rules of a proxy that has given up its privileges. */
+import { readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { expect, test } from "bun:test";
+
+import { kernelState } from "../support/kernel-state.ts";
+import { keeperOf, statusOf } from "../support/keeper.ts";
+import { Mesh } from "../support/mesh.ts";
+import { metricOnce, metrics, readyz } from "../support/status.ts";
+
+const mesh = Mesh.create();
+const dropped = ["--privileges", "dropped"];
+
+test("it holds NET_ADMIN, sockets and a tenth of a megabyte, and nothing that the proxy was started with", async () => {
+  const proxy = await mesh.proxy(mesh.extraPod(), dropped);
+  const keeper = keeperOf(proxy);
+  for (const field of ["CapEff", "CapPrm", "CapInh", "CapAmb"])
+    expect([field, statusOf(keeper, field)]).toEqual([field, "0000000000001000"]);
+  expect([statusOf(keeper, "NoNewPrivs"), statusOf(keeper, "Seccomp")]).toEqual(["1", "2"]);
+  expect(Number(statusOf(keeper, "RssAnon"))).toBeLessThan(256);
+  const fds = readdirSync(`/proc/${keeper}/fd`);
+  const targets = fds.map((fd) => readlinkSync(`/proc/${keeper}/fd/${fd}`));
+  expect(targets.filter((target) => !target.startsWith("socket:["))).toEqual([]);
+  expect(targets).toHaveLength(6);
+  expect(readFileSync(`/proc/${keeper}/environ`, "latin1")).toBe("");
+  expect(readFileSync(`/proc/${keeper}/cmdline`, "latin1")).toBe("tls-tproxy-keeper\0");
+});
+
+test("the proxy, which has the same user, can neither trace it nor read its memory", async () => {
+  const proxy = await mesh.proxy(mesh.extraPod(), dropped);
+  const keeper = keeperOf(proxy);
+  // As the proxy is: root without a capability but NET_RAW.
+  const as = ["setpriv", "--inh-caps=-all,+net_raw", "--bounding-set=-all,+net_raw"];
+  for (const file of ["mem", "environ", "maps"]) {
+    const { code, stderr } = await mesh.c.run([...as, "cat", `/proc/${keeper}/${file}`]);
+    expect([file, code, stderr]).toEqual([file, 1, expect.stringContaining("denied") as string]);
+  }
+});
+
+test("connections from before the rules that are still known go on after others have changed them", async () => {
+  const own = Mesh.create();
+  const listener = await own.c.agent.listen("0.0.0.0", 8080);
+  const client = await own.a.agent.connect(own.c.address4, 8080);
+  const server = await listener.accept();
+  await own.proxy(own.a, [...dropped, "--preexisting", "leave"]);
+  await own.a.run(["nft", "insert", "rule", "inet", "tls-tproxy", "output", "accept"]);
+  await metricOnce(own.a, "rules_repairs_total", (count) => count === 1);
+  await own.a.run(["nft", "add", "chain", "inet", "tls-tproxy", "other"]);
+  await metricOnce(own.a, "rules_repairs_total", (count) => count === 2);
+  await client.say("still here");
+  expect((await server.received(10)).text).toBe("still here");
+});
+
+test("what began in cleartext while the rules were away is reset", async () => {
+  const own = Mesh.create();
+  const proxy = await own.proxy(own.a, dropped);
+  const listener = await own.c.agent.listen("0.0.0.0", 8080);
+  // Stopped, it cannot restore them meanwhile.
+  const keeper = keeperOf(proxy);
+  process.kill(keeper, "SIGSTOP");
+  await own.a.run(["nft", "flush", "ruleset"]);
+  const client = await own.a.agent.connect(own.c.address4, 8080);
+  await listener.accept();
+  process.kill(keeper, "SIGCONT");
+  expect((await client.finish()).ending).toBe("ECONNABORTED");
+  await proxy.says(/and 1 connections that had begun in (clear|cleartext) were reset/);
+});
+
+test("a connection through the mesh goes on over twenty flushes", async () => {
+  const own = Mesh.create();
+  await own.startProxies(...dropped);
+  const { client, server } = await own.connection();
+  for (let round = 1; round <= 20; round += 1) {
+    await own.a.run(["nft", "flush", "ruleset"]);
+    await metricOnce(own.a, "rules_repairs_total", (count) => count === round);
+    await client.say("round");
+    expect((await server.received(5 * round)).bytes).toBe(5 * round);
+  }
+});
+
+test("signals to all processes are the proxy's to answer; then the keeper ends, and what is diverted is reset", async () => {
+  const own = Mesh.create();
+  const proxy = await own.proxy(own.a, dropped);
+  await own.c.agent.listen("0.0.0.0", 8080);
+  const keeper = keeperOf(proxy);
+  for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const) process.kill(keeper, signal);
+  await own.a.run(["nft", "flush", "ruleset"]);
+  await metricOnce(own.a, "rules_repairs_total", (count) => count === 1);
+  expect(await proxy.end()).toBe(0);
+  while (existsNow(keeper)) await Bun.sleep(1);
+  const { code } = await own.a.run(["curl", "--silent", `http://${own.c.address4}:8080/`]);
+  // CURLE_COULDNT_CONNECT, at once: dropped, it would wait.
+  expect(code).toBe(7);
+});
+
+test("a proxy that is killed takes the keeper with it, and the rules stay", async () => {
+  const pod = mesh.extraPod();
+  const proxy = await mesh.proxy(pod, dropped);
+  const keeper = keeperOf(proxy);
+  const before = await kernelState(pod);
+  await proxy.end("SIGKILL");
+  while (existsNow(keeper)) await Bun.sleep(1);
+  expect(await kernelState(pod)).toBe(before);
+});
+
+test("a keeper that is killed leaves no zombie, and the proxy carries on", async () => {
+  const own = Mesh.create();
+  await own.startProxies(...dropped);
+  const [proxy] = own.proxies;
+  if (proxy === undefined) throw new Error("no proxy");
+  process.kill(keeperOf(proxy), "SIGKILL");
+  await proxy.says(/W\S+ .*rules\] the keeper of the rules has ended/);
+  while (readFileSync(`/proc/${proxy.pid}/task/${proxy.pid}/children`, "latin1") !== "")
+    await Bun.sleep(1);
+  const { client, server } = await own.connection();
+  await client.say("on");
+  expect((await server.received(2)).text).toBe("on");
+  expect((await readyz(own.a)).text).toMatch(/^ready\nthe keeper of the rules has ended/);
+  expect((await metrics(own.a)).get("rules_keeper_alive")).toBe(0);
+});
+
+test.each([
+  ["as it should be", "0"],
+  ["another table", "22"],
+  ["a route of others", "22"],
+  ["no rules", "22"],
+  ["other rules after sealing", "end"],
+  ["sealing twice", "end"],
+  ["a state that there is not", "end"],
+  ["states before sealing", "end"],
+  ["a body that never ends", "end"],
+  ["a socket that is none of TCP", "22"],
+])("told %s it answers %s, and touches nothing of others", async (what, answer) => {
+  const pod = mesh.extraPod();
+  await pod.run(["nft", "add", "table", "inet", "other"]);
+  const script = `${import.meta.dir}/../support/keeper-teller.ts`;
+  const { stdout, stderr } = await pod.run(["bun", script, what]);
+  expect([stdout.trim(), stderr]).toEqual([answer, ""]);
+  expect((await pod.run(["nft", "list", "tables"])).stdout).toContain("table inet other");
+  expect((await pod.run(["ip", "route", "show", "192.0.2.0/24"])).stdout).toBe("");
+});
+
+function existsNow(pid: number): boolean {
+  try {
+    // One that is dead and not yet waited for by its new parent is gone.
+    return !/^\d+ \(.*\) Z/.test(readFileSync(`/proc/${pid}/stat`, "latin1"));
+  } catch {
+    return false;
+  }
+}
