@@ -55,8 +55,7 @@ export function wirePorts(text: string): Ports {
 
 /** A list of ports, or "none". */
 export function portsOrNone(): (text: string, before: unknown) => Ports[] | "none" {
-  const ports = list(portRange);
-  return (text, before) => (text === "none" ? "none" : ports(text, before));
+  return orNone(list(portRange), "none", "ports");
 }
 
 /** A number, or a name of /etc/passwd. */
@@ -121,7 +120,23 @@ export function cidr(text: string): Cidr {
 /** Ranges, among which "default" stands for the private ones; or "none". */
 export function meshRanges(): (text: string, before: unknown) => readonly Cidr[] {
   const ranges = list((text) => (text === "default" ? defaultMeshRanges : [cidr(text)]));
-  return (text, before) => (text === "none" ? [] : distinct(ranges(text, before).flat()));
+  return orNone((text, before) => distinct(ranges(text, before).flat()), [], "ranges");
+}
+
+/** "none" stands alone: whoever says it beside others means one of both, and which one nobody could tell. */
+function orNone<T, N>(
+  parse: (text: string, before: unknown) => T,
+  none: N,
+  what: string,
+): (text: string, before: unknown) => T | N {
+  let said: boolean | null = null;
+  return (text, before) => {
+    const isNone = text === "none";
+    if (said !== null && said !== isNone)
+      throw new InvalidArgumentError(`It must be either none or ${what}, not both.`);
+    said = isNone;
+    return isNone ? none : parse(text, before);
+  };
 }
 
 function distinct(ranges: readonly Cidr[]): readonly Cidr[] {

@@ -22,6 +22,14 @@ export function unrootedText(
   const last = certificates.at(-1);
   const [first] = bundle;
   if (last === undefined || first === undefined) return "";
+  if (roots.length === 0 && !first.ca)
+    return `${bundlePath} holds no CA: ${subjectOf(first)} is a workload's certificate. Put the CA's there`;
+  const namesake = roots.find(({ subject }) => subject === last.issuer && last.subject !== subject);
+  if (namesake !== undefined)
+    return (
+      `it ends at ${subjectOf(last)}, issued by a CA that has the name ${subjectOf(namesake)} as the one there, but another key ` +
+      "(it was renewed, or installed again). Add that CA's certificate to --ca-cert, here and at the peers, and keep the old one until all have new certificates"
+    );
   if (roots.length === 0)
     return (
       `${bundlePath} holds no root CA, only the intermediate CA ${subjectOf(first)}, issued by ${issuerOf(first)} ` +

@@ -2,6 +2,7 @@
 import type { X509Certificate } from "node:crypto";
 
 import type { CredentialFiles } from "../config.ts";
+import { ProxyError } from "../errors.ts";
 import { FileError, readRegularFile } from "../files.ts";
 import { isSelfSigned, orderedChain, pathOf, subjectOf } from "./chain.ts";
 import { chainFault, unrootedText, type ChainFault } from "./chain-fault.ts";
@@ -107,7 +108,10 @@ function parsed(named: Named, raw: Uint8Array): PeerCertificate {
   try {
     return parseCertificate(raw);
   } catch (error) {
-    throw invalid(named, "it holds no readable PEM certificate", { cause: error });
+    // Our own words, which quote nothing.
+    const why =
+      error instanceof ProxyError ? `peers' proxies cannot read it: ${error.message}` : "";
+    throw invalid(named, why || "it holds no readable PEM certificate", { cause: error });
   }
 }
 

@@ -1,8 +1,8 @@
 /** Where trial connections go: for each range of the mesh, and each of the pod's own networks in it, an address. Pure. */
 import type { Fixed } from "../config.ts";
 import { formatIp, isSameSocket, parseSocketAddress, type SocketAddress } from "../net/address.ts";
-import { bytesOf, type Cidr } from "../net/cidr.ts";
-import { isMeshDestination, type Policy } from "../policy/policy.ts";
+import { addressOf, bytesOf, parseCidr, type Cidr } from "../net/cidr.ts";
+import { contains, isMeshDestination, type Policy } from "../policy/policy.ts";
 
 export type Target = {
   /** What the address stands for. */
@@ -31,6 +31,7 @@ export function trialTargets(
   const ports = portsOf(policy);
   const isDiverted = (address: SocketAddress): boolean =>
     isMeshDestination(policy, address) &&
+    !loopback.some((range) => contains(range, addressOf(address.bytes), address.family)) &&
     !own.has(formatIp(address.bytes)) &&
     !excludedDestinations.some((one) => isSameSocket(one, address));
   const ranges = new Map(
@@ -70,6 +71,7 @@ function portsOf({ outbound: { ports } }: Policy): readonly number[] {
   return ports.value.slice(0, portsMax).flatMap(({ first, last }) => [first, last]);
 }
 
+const loopback = ["127.0.0.0/8", "::1"].map(parseCidr);
 const portsMax = 4;
 const targetsMax = 64;
 const namedMax = 256;

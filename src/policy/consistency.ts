@@ -77,8 +77,17 @@ function rangeContradictions({ outbound }: Policy): readonly Contradiction[] {
   const excluded = (nothingLeft ? mesh.value : chosen).filter((range) =>
     isInside(range, exclude.value),
   );
+  // What is offered by ALPN is no promise of who answers.
+  const unguarded = expect.filter(
+    ({ to, allow, verify }) =>
+      (allow !== null || verify !== null) && isInside(to, exclude.value) && !isInside(to, never),
+  );
   return [
     ...undivertible,
+    ...unguarded.map(({ to, origin }) => ({
+      origin,
+      text: `expect.to ${to.text} is excluded as a whole (${exclude.origin}): connections to it would be in cleartext, whoever answers. Leave out one of the two`,
+    })),
     ...excluded.map((range) => ({
       origin: mesh.origin === "default" ? exclude.origin : mesh.origin,
       text: `mesh range ${range.text} is excluded as a whole (${exclude.origin}): connections to it would be in cleartext. Leave out one of the two`,
@@ -98,6 +107,13 @@ function portContradictions({ outbound }: Policy): readonly Contradiction[] {
             text: "every outbound port is excluded. Say --mesh-cidr none if nothing outbound is to be diverted",
           },
         ];
+  if (ports.value.length === 0)
+    return [
+      {
+        origin: ports.origin,
+        text: "no outbound port is diverted. Name the ports, or say mesh: [] if nothing outbound is to be diverted",
+      },
+    ];
   const both = commonPorts(ports.value, excludePorts.value);
   if (both === null) return [];
   const text = `outbound port ${formatPorts(both)} is both diverted and excluded (${excludePorts.origin}). Leave it out of one of the two`;

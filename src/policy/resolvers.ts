@@ -9,7 +9,7 @@ import {
   type SocketAddress,
 } from "../net/address.ts";
 import { addressOf } from "../net/cidr.ts";
-import { contains, expectRuleOf, isMeshDestination, type Policy } from "./policy.ts";
+import { contains, isMeshDestination, type Policy } from "./policy.ts";
 
 /** Port 53 of the addresses in the text of a resolv.conf(5). Those of one link have a zone, and are never diverted. */
 export function parseResolvers(text: string): readonly SocketAddress[] {
@@ -32,10 +32,10 @@ export function resolversText(resolvers: readonly SocketAddress[], file: string)
   return `TCP port 53 of ${hosts} (${file}) is left alone, in cleartext`;
 }
 
-/** A rule that says who answers there, or a mesh range that is this address and nothing else. */
+/** A rule of its own, or a mesh range that is this address and nothing else. */
 function isNamed(policy: Policy, { bytes, family }: SocketAddress): boolean {
   const address = addressOf(bytes);
-  if (expectRuleOf(policy, address, family) !== null) return true;
+  if (policy.outbound.expect.some(({ to }) => contains(to, address, family))) return true;
   return policy.outbound.mesh.value.some(
     (range) => range.first === range.last && contains(range, address, family),
   );

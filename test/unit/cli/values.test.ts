@@ -46,3 +46,20 @@ test.each([
 test.each([":0", "15020", "localhost:80", ":70000", ""])("%p is no status address", (text) => {
   expect(() => values.statusAddress(text)).toThrow("It must be");
 });
+
+test.each([
+  ["--mesh-cidr", values.meshRanges, "10.0.0.0/8", "ranges"],
+  ["--inbound-port", values.portsOrNone, "80", "ports"],
+] as const)("%s takes none or a list, in whatever order they come", (_, make, item, what) => {
+  for (const texts of [
+    ["none", item],
+    [item, "none"],
+  ]) {
+    const parse = make();
+    const said = (): unknown =>
+      texts.reduce<unknown>((before, text) => parse(text, before), undefined);
+    expect(said).toThrow(`It must be either none or ${what}, not both.`);
+  }
+  const parse = make();
+  expect(parse("none", parse("none", undefined))).toEqual(make()("none", undefined));
+});

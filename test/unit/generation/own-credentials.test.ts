@@ -40,6 +40,8 @@ async function judged(
 
 const renewedTop = opensslIssued("top", { extensions: certificateAuthority, keyPem: top.keyPem });
 const otherTop = opensslIssued("other top", { extensions: certificateAuthority });
+const manyAddresses = Array.from({ length: 4097 }, (_, at) => `IP:10.0.${at >> 8}.${at & 255}`);
+const rekeyedTop = opensslIssued("top", { extensions: certificateAuthority });
 const crossed = opensslIssued("top", {
   extensions: certificateAuthority,
   issuer: otherTop,
@@ -204,6 +206,16 @@ test.each([
     /it does not lead to a self-signed authority.*CN=top.*the CAs there are CN=other top.*our own CA differs from that of the peers/,
   ],
   [
+    "below a root whose namesake with another key is in the bundle",
+    texts([leafOf(top)], rekeyedTop),
+    /it ends at CN=web, issued by a CA that has the name CN=top as the one there, but another key/,
+  ],
+  [
+    "with our own certificate where the CA's is wanted",
+    texts([leafOf(top)], leafOf(top)),
+    /holds no CA: CN=web is a workload's certificate/,
+  ],
+  [
     "with an intermediate that is missing",
     texts([leafOf(middle)], top),
     /it does not lead.*issued by CN=middle.*If an intermediate is missing, append it to --cert/,
@@ -212,6 +224,11 @@ test.each([
     "with a bundle of its intermediate alone, as Vault writes it",
     texts([leafOf(middle), middle], middle),
     /it does not lead.*holds no root CA, only the intermediate CA CN=middle, issued by CN=top/,
+  ],
+  [
+    "of 4,097 names",
+    texts([leafOf(top, [`subjectAltName=${manyAddresses.join(",")}`, ...both])], top),
+    /--cert \S+: peers' proxies cannot read it: at most 4,096 names/,
   ],
   [
     "with 900 CAs of long names",

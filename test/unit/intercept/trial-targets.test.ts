@@ -29,6 +29,13 @@ test("each range of the mesh has one, in both families", () => {
   ]);
 });
 
+test("but none on loopback, which is never diverted", () => {
+  expect(targets('outbound: { mesh: ["0.0.0.0/0", "::/0"] }')).toEqual([
+    "0.0.0.0/0 255.255.255.254:443",
+    "::/0 [::2]:443",
+  ]);
+});
+
 test("so have the pod's own networks within the mesh, and no others; never the pod itself", () => {
   const locals = [
     local("10.1.2.254", "10.1.2.0/24"),

@@ -62,6 +62,17 @@ describe("contradictory is", () => {
       "outbound port 8050 is both",
     ],
     ["no port at all", "outbound: { excludePorts: [1-65535] }", "every outbound port is excluded"],
+    ["an empty list of ports", "outbound: { ports: [] }", "p.yaml:1: no outbound port is diverted"],
+    [
+      "somebody who is expected where nothing is diverted",
+      `outbound: { exclude: [10.5.0.0/16], expect: [{ to: 10.5.1.0/24, ${id} }] }`,
+      "p.yaml:1: expect.to 10.5.1.0/24 is excluded as a whole (p.yaml:1)",
+    ],
+    [
+      "one who is expected in two halves that are excluded",
+      'outbound: { exclude: ["fd00::/9", "fd80::/9"], expect: [{ to: "fd00::/8", verify: ip }] }',
+      "expect.to fd00::/8 is excluded",
+    ],
     [
       "passthrough with allow",
       `inbound: { ports: { 80: { mode: passthrough, ${id} } } }`,
@@ -103,6 +114,14 @@ describe("consistent is", () => {
     ["everything in the mesh", 'outbound: { mesh: [0.0.0.0/0, "::/0"] }'],
     ["one of the default ranges excluded", "outbound: { exclude: [10.0.0.0/8] }"],
     ["a hole in a range", "outbound: { mesh: [11.0.0.0/8], exclude: [11.0.0.0/24] }"],
+    [
+      "somebody who is expected around a hole",
+      `outbound: { exclude: [10.5.0.0/16], expect: [{ to: 10.0.0.0/8, ${id} }] }`,
+    ],
+    [
+      "a protocol that is offered where nothing is diverted now",
+      "outbound: { exclude: [10.5.0.0/16], expect: [{ to: 10.5.0.0/16, alpn: [h2] }] }",
+    ],
     ["loopback excluded", "outbound: { exclude: [127.0.0.0/8] }"],
     ["no mesh at all", "outbound: { mesh: [], exclude: [10.0.0.0/8] }"],
     ["ports beside excluded ones", "outbound: { ports: [80-90], excludePorts: [91] }"],

@@ -64,6 +64,11 @@ describe("left alone is", () => {
       ["[fd96::a]:53"],
     ],
     [
+      "nothing that a rule offers a protocol at",
+      "outbound: { expect: [{ to: 10.96.0.10, alpn: [h2] }] }",
+      ["[fd96::a]:53"],
+    ],
+    [
       "nothing that the mesh names by itself",
       'outbound: { mesh: [default, "fd96::a"] }',
       ["10.96.0.10:53"],
