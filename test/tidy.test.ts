@@ -7,7 +7,7 @@ import { dirname, join, normalize } from "node:path";
 const layers = [
   ["main.ts"],
   ["cli/"],
-  ["demo/", "check/", "kubernetes/", "selftest/"],
+  ["demo/", "check/", "kubernetes/", "selftest/", "help/"],
   ["proxy.ts"],
   ["ground.ts"],
   ["serving.ts"],

@@ -1,11 +1,14 @@
 /** The command line as a whole: what there is, and how it presents itself. */
-import { Command } from "commander";
+import { Command, Help } from "commander";
 
 import { build } from "../build.ts";
 import { certsCommand } from "./certs.ts";
 import { checkCommand } from "./check.ts";
+import { completionsCommand } from "./completions.ts";
 import { confirmCommand } from "./confirm.ts";
 import { demoCommands } from "./demo.ts";
+import { helpCommand } from "./help.ts";
+import { addExamples } from "./examples.ts";
 import { describeOption } from "./options.ts";
 import { manifestCommand } from "./manifest.ts";
 import { policyCommand } from "./policy.ts";
@@ -13,6 +16,7 @@ import { readyCommand } from "./ready.ts";
 import { rulesCommand } from "./rules.ts";
 import { runCommand } from "./run.ts";
 import { selftestCommand, versionCommand } from "./selftest.ts";
+import { withSuggestion } from "./suggestions.ts";
 import { whyCommand } from "./why.ts";
 import { escapeLines } from "../log/escape.ts";
 
@@ -26,10 +30,16 @@ export function makeProgram(): Command {
     .allowExcessArguments(false)
     .enablePositionalOptions()
     .showHelpAfterError("Try tls-tproxy --help.")
-    .configureHelp({ optionDescription: describeOption, helpWidth: 96, showGlobalOptions: false })
+    .configureHelp({
+      optionDescription: describeOption,
+      helpWidth: widthOf(process.stdout),
+      showGlobalOptions: false,
+      formatHelp: commandsFirst,
+    })
     .configureOutput({
       outputError: (text, write) => {
-        write(escapeLines(text.replace(/^error: /, "tls-tproxy: ")));
+        const names = program.commands.map((one) => one.name());
+        write(escapeLines(withSuggestion(text.replace(/^error: /, "tls-tproxy: "), names)));
       },
     })
     .addHelpText("after", epilogue);
@@ -49,7 +59,31 @@ export function makeProgram(): Command {
   versionCommand(program);
   certsCommand(program);
   manifestCommand(program);
+  completionsCommand(program);
+  helpCommand(program);
+  addExamples(program);
   return program;
+}
+
+/** What is piped is as wide as README. */
+function widthOf({
+  isTTY,
+  columns,
+}: {
+  readonly isTTY: boolean;
+  readonly columns: number;
+}): number {
+  return isTTY ? Math.max(columnsMin, Math.min(columns, columnsMax)) : columnsPiped;
+}
+
+/** Who asks the program itself for help wants to know first what it can do. */
+function commandsFirst(command: Command, helper: Help): string {
+  const text = Help.prototype.formatHelp.call(helper, command, helper);
+  const commands = /\nCommands:\n(?: .*\n)+/.exec(text)?.[0];
+  const options = /\nCredentials/.exec(text);
+  if (commands === undefined || options === null) return text;
+  const rest = text.slice(options.index).replace(commands, "");
+  return `${text.slice(0, options.index)}${commands}${rest}`;
 }
 
 const about =
@@ -64,3 +98,7 @@ Examples:
   tls-tproxy demo                                    see it work, on this machine, harmlessly
   tls-tproxy -cert tls.crt -key tls.key -ca-cert ca.crt           run in a pod (NET_ADMIN)
   tls-tproxy rules --print --mesh-cidr 10.8.0.0/16   what it would tell the kernel`;
+
+const columnsMin = 60;
+const columnsMax = 120;
+const columnsPiped = 96;

@@ -1,0 +1,66 @@
+/** Examples below each command's help. A test runs or parses every one of them. */
+import type { Command } from "commander";
+
+/** By the command's name; each a command line and what it does. */
+export const examples: Readonly<
+  Record<string, readonly (readonly [line: string, does: string])[]>
+> = {
+  demo: [
+    ["tls-tproxy demo", "two pods talk over mutual TLS, in namespaces that vanish afterwards"],
+  ],
+  rules: [
+    ["tls-tproxy rules --print --mesh-cidr 10.8.0.0/16", "the rules as nft text; changes nothing"],
+    ["tls-tproxy rules --remove", "clean up after a proxy that was killed"],
+  ],
+  confirm: [
+    ["tls-tproxy confirm", "keep the rules of a proxy that was started with --confirm 60s"],
+  ],
+  check: [
+    [
+      "tls-tproxy check --credentials /etc/tls-tproxy",
+      "would a proxy with these options work here?",
+    ],
+    ["tls-tproxy check --json", "the same for a program"],
+  ],
+  policy: [
+    ["tls-tproxy policy --check policy.yaml", "every mistake, with its line"],
+    ["tls-tproxy policy --print --policy policy.yaml", "what holds, and where it was written"],
+  ],
+  why: [
+    ["tls-tproxy why 10.0.3.7:5432 --policy policy.yaml", "what happens to a connection to there"],
+    ["tls-tproxy why --inbound 10.0.1.4:9090", "what happens to a connection from outside"],
+  ],
+  ready: [["tls-tproxy ready --wait 30s", "for a health check, or before services are started"]],
+  selftest: [["tls-tproxy selftest", "does this executable work on this machine?"]],
+  version: [["tls-tproxy version", "the version, the commit, and what it was built with"]],
+  certs: [
+    [
+      "tls-tproxy certs --name web --id spiffe://example.org/ns/default/sa/web",
+      "a CA and a certificate for a trial",
+    ],
+  ],
+  manifest: [
+    ["tls-tproxy manifest --namespace shop --service-account web", "the sidecar for a pod's spec"],
+  ],
+  completions: [
+    ["tls-tproxy completions bash >/etc/bash_completion.d/tls-tproxy", "for all users of bash"],
+  ],
+  help: [
+    ["tls-tproxy help protocol", "a topic of the manual"],
+    ["tls-tproxy help alpn", "every section that mentions a word"],
+    ["tls-tproxy help --man | man -l -", "the manual page"],
+  ],
+};
+
+/** Adds its examples to each command's help. */
+export function addExamples(program: Command): void {
+  for (const command of program.commands) {
+    const own = examples[command.name()];
+    if (own !== undefined) command.addHelpText("after", textOf(own));
+  }
+}
+
+function textOf(own: readonly (readonly [line: string, does: string])[]): string {
+  const lines = own.flatMap(([line, does]) => [`  ${line}`, `      ${does}`]);
+  return ["", "Examples:", ...lines].join("\n");
+}

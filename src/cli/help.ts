@@ -1,0 +1,78 @@
+/** `tls-tproxy help`: the manual, by topic, by command, or by a word to look for; and the page for man(1). */
+import { Option, type Command } from "commander";
+
+import { build } from "../build.ts";
+import { ProxyError } from "../errors.ts";
+import { exitCodes } from "../help/exit-codes.ts";
+import { manPage } from "../help/man.ts";
+import { renderMarkdown, type Screen } from "../help/render.ts";
+import { firstLine, search, type Section, type Topic } from "../help/topic.ts";
+import { topics } from "../help/topics.ts";
+import { tableOf } from "./table.ts";
+
+type Flags = { readonly man?: boolean; readonly json?: boolean };
+
+export function helpCommand(program: Command): void {
+  const command = program.command("help");
+  command.description("show the manual: a topic, a command, or what mentions a word");
+  command.argument("[words...]", "a topic, a command, or words to look for");
+  command.addOption(new Option("--man", "print the manual page for man(1)").conflicts("json"));
+  command.addOption(new Option("--json", "list the topics as one object"));
+  command.action((words: readonly string[], flags: Flags) => {
+    if (flags.man === true) process.stdout.write(manOf(program));
+    else if (flags.json === true) process.stdout.write(listJson());
+    else if (words.length === 0) process.stdout.write(`${program.helpInformation()}${listOf()}`);
+    else show(program, words);
+  });
+}
+
+/** Throws USAGE where nothing mentions the words. */
+function show(program: Command, words: readonly string[]): void {
+  const [word = ""] = words;
+  const named = words.length === 1;
+  const topic = named ? topics.find(({ name }) => name === word) : undefined;
+  const command = named ? program.commands.find((one) => one.name() === word) : undefined;
+  if (topic !== undefined) process.stdout.write(renderMarkdown(topic.text, screen()));
+  else if (command !== undefined) command.outputHelp();
+  else process.stdout.write(foundText(search(topics, words), words));
+}
+
+function foundText(found: readonly Section[], words: readonly string[]): string {
+  if (found.length === 0) {
+    const text = `no topic mentions ${JSON.stringify(words.join(" "))}. tls-tproxy help lists the topics`;
+    throw new ProxyError("USAGE", text);
+  }
+  return [
+    `${found.length} ${found.length === 1 ? "section mentions" : "sections mention"} ${words.join(" ")}:`,
+    "",
+    ...found.flatMap((section) => [
+      `  ${section.topic}: ${section.heading}`,
+      `      ${firstLine(section, words)}`,
+    ]),
+    "",
+    "Read one with tls-tproxy help TOPIC.",
+    "",
+  ].join("\n");
+}
+
+function listOf(): string {
+  const width = Math.max(...topics.map(({ name }) => name.length));
+  const lines = topics.map(({ name, summary }) => `  ${name.padEnd(width)}  ${summary}`);
+  return ["", "Topics (tls-tproxy help TOPIC):", ...lines, ""].join("\n");
+}
+
+function listJson(): string {
+  const list = topics.map(({ name, title, summary }: Topic) => ({ name, title, summary }));
+  return `${JSON.stringify({ topics: list }, null, 2)}\n`;
+}
+
+function manOf(program: Command): string {
+  return manPage({ version: build.version, table: tableOf(program), topics, exitCodes });
+}
+
+/** NO_COLOR: no-color.org. */
+function screen(): Screen {
+  const { columns, isTTY } = process.stdout;
+  const colour = (process.env["NO_COLOR"] ?? "") === "";
+  return { columns: isTTY ? columns : null, colour };
+}

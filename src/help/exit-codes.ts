@@ -1,0 +1,9 @@
+/** What the program's exit codes mean; main.ts makes them. */
+export const exitCodes = [
+  [0, "Done; the proxy ended after SIGTERM or SIGINT"],
+  [
+    1,
+    "Failed: the proxy could not start, nobody confirmed the rules, check found something bad, a file is invalid, or why says that the peer would be refused",
+  ],
+  [2, "The command line, or an environment variable that stands for an option, is wrong"],
+] as const;

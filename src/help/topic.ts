@@ -1,0 +1,57 @@
+/** A topic of the manual: a markdown file whose heading is its title and whose first sentence says what it is about. Pure. */
+
+export type Topic = {
+  /** As in `tls-tproxy help NAME`; the file is NAME.md. */
+  readonly name: string;
+  readonly title: string;
+  /** The first sentence, without its full stop and without markup. */
+  readonly summary: string;
+  readonly text: string;
+};
+
+/** One part of a topic, from its heading to the next. */
+export type Section = {
+  readonly topic: string;
+  /** The topic's title for what stands before the first heading of the second level. */
+  readonly heading: string;
+  readonly lines: readonly string[];
+};
+
+/** Throws for a text without a heading or without a sentence, which is a bug. */
+export function readTopic(name: string, text: string): Topic {
+  const title = /^# (.+)\n/.exec(text)?.[1];
+  const sentence = /^# .+\n\n([^]*?[.:])(?:\s|$)/.exec(text)?.[1];
+  if (title === undefined || sentence === undefined)
+    throw new Error(`the topic ${name} has no title, or no first sentence`);
+  const summary = sentence.replaceAll(/\s+/g, " ").replaceAll(/[`*]/g, "").slice(0, -1);
+  return { name, title, summary, text };
+}
+
+/** The parts of all topics in which the words stand, in any order and any case. */
+export function search(topics: readonly Topic[], words: readonly string[]): readonly Section[] {
+  const wanted = words.map((word) => word.toLowerCase());
+  return topics.flatMap(sectionsOf).filter(({ heading, lines }) => {
+    const text = [heading, ...lines].join("\n").toLowerCase();
+    return wanted.every((word) => text.includes(word));
+  });
+}
+
+/** The first line of a section that holds one of the words, for a list of what was found; else its first line. */
+export function firstLine({ lines }: Section, words: readonly string[]): string {
+  const wanted = words.map((word) => word.toLowerCase());
+  const held = lines.find((line) => wanted.some((word) => line.toLowerCase().includes(word)));
+  return (held ?? lines[0] ?? "").trim();
+}
+
+/** A heading inside a block of code is none. */
+function sectionsOf({ name, text }: Topic): readonly Section[] {
+  const sections: { topic: string; heading: string; lines: string[] }[] = [];
+  let inCode = false;
+  for (const line of text.split("\n")) {
+    if (line.startsWith("```")) inCode = !inCode;
+    const heading = inCode ? undefined : /^##? (.+)$/.exec(line)?.[1];
+    if (heading !== undefined) sections.push({ topic: name, heading, lines: [] });
+    else if (line !== "") sections.at(-1)?.lines.push(line);
+  }
+  return sections;
+}

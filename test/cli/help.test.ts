@@ -1,0 +1,128 @@
+/** The manual as people ask for it: topics, commands, words, the page for man(1), and completions in real shells. */
+import { describe, expect, test } from "bun:test";
+
+import { examples } from "../../src/cli/examples.ts";
+import { makeProgram } from "../../src/cli/program.ts";
+import { topics } from "../../src/help/topics.ts";
+import { executable } from "../support/pods.ts";
+
+type Said = { readonly code: number; readonly out: string; readonly error: string };
+
+function tproxy(...args: readonly string[]): Said {
+  const { exitCode, stdout, stderr } = Bun.spawnSync([...executable(), ...args]);
+  return { code: exitCode, out: stdout.toString(), error: stderr.toString() };
+}
+
+test("help lists the commands and the topics", () => {
+  const { code, out } = tproxy("help");
+  expect(code).toBe(0);
+  for (const { name, summary } of topics)
+    expect(out).toMatch(new RegExp(`^  ${name} +${RegExp.escape(summary)}$`, "m"));
+  for (const name of Object.keys(examples)) expect(out).toMatch(new RegExp(`^  ${name} `, "m"));
+});
+
+test("help of a topic is its text", () => {
+  expect(tproxy("help", "security")).toEqual({
+    code: 0,
+    out: topics.find(({ name }) => name === "security")?.text ?? "",
+    error: "",
+  });
+});
+
+test("help of a command is that command's help", () => {
+  expect(tproxy("help", "rules").out).toBe(tproxy("rules", "--help").out);
+});
+
+test("help of any other word names the sections that mention it", () => {
+  const { code, out } = tproxy("help", "close_notify");
+  expect(code).toBe(0);
+  expect(out).toContain("protocol: Endings");
+});
+
+test("a word that stands nowhere is a mistake, and says how to go on", () => {
+  const { code, error } = tproxy("help", "xyzzy");
+  expect([code, error]).toEqual([
+    2,
+    'tls-tproxy: no topic mentions "xyzzy". tls-tproxy help lists the topics\n',
+  ]);
+});
+
+test.each([
+  ["status", "Did you mean tls-tproxy check?"],
+  ["uninstall", "Did you mean tls-tproxy rules --remove?"],
+  ["chekc", "Did you mean tls-tproxy check?"],
+  ["polcy", "Did you mean tls-tproxy policy?"],
+  ["frobnicate", "tls-tproxy help lists the commands"],
+])("the unknown command %p is answered by %p", (name, hint) => {
+  const { code, error } = tproxy(name);
+  expect([code, error]).toEqual([
+    2,
+    `tls-tproxy: there is no command "${name}". ${hint}\nTry tls-tproxy --help.\n`,
+  ]);
+});
+
+test("every command has an example, and every example is one of its command", () => {
+  const names = makeProgram()
+    .createHelp()
+    .visibleCommands(makeProgram())
+    .map((one) => one.name());
+  expect(Object.keys(examples).toSorted()).toEqual(names.toSorted());
+  for (const [name, lines] of Object.entries(examples))
+    for (const [line] of lines) expect(line).toStartWith(`tls-tproxy ${name}`);
+});
+
+test("the manual page has every option, and man formats it without a complaint", () => {
+  const page = tproxy("help", "--man").out;
+  for (const { long } of makeProgram().options)
+    expect(page).toContain((long ?? "").replaceAll("-", String.raw`\-`));
+  const groff = Bun.spawnSync(["groff", "-man", "-ww", "-Tutf8", "-"], {
+    stdin: new TextEncoder().encode(page),
+  });
+  expect(groff.stderr.toString()).toBe("");
+  expect(groff.stdout.toString()).toContain("TLS-TPROXY(8)");
+});
+
+function script(shell: string): string {
+  return tproxy("completions", shell).out;
+}
+
+/** What a shell offers for the last word. */
+function offered(shell: "bash" | "fish", words: readonly string[]): readonly string[] {
+  const line = words.join(" ");
+  const run = {
+    bash: `eval "$1"; COMP_WORDS=(${words.map((word) => `'${word}'`).join(" ")}); COMP_CWORD=${words.length - 1}; _tls_tproxy; printf '%s\\n' "\${COMPREPLY[@]}"`,
+    fish: `echo $argv[1] | source; complete -C '${line}' | cut -f1`,
+  }[shell];
+  const command =
+    shell === "bash"
+      ? ["bash", "-c", run, "bash", script(shell)]
+      : ["fish", "-c", run, script(shell)];
+  const { stdout, stderr } = Bun.spawnSync(command);
+  expect(stderr.toString()).toBe("");
+  return stdout
+    .toString()
+    .split("\n")
+    .filter((one) => one !== "");
+}
+
+describe("completions", () => {
+  test.each(["bash", "fish"] as const)("%s offers commands, options and topics", (shell) => {
+    expect(offered(shell, ["tls-tproxy", "che"])).toContain("check");
+    expect(offered(shell, ["tls-tproxy", "rules", "--prin"])).toContain("--print");
+    expect(offered(shell, ["tls-tproxy", "help", "compa"])).toEqual(["compatibility"]);
+    expect(offered(shell, ["tls-tproxy", "completions", "z"])).toEqual(["zsh"]);
+  });
+
+  test("zsh takes its script", () => {
+    const run =
+      'autoload -U compinit && compinit -D -u; eval "$1"; print -r -- $_comps[tls-tproxy]';
+    const { stdout, stderr } = Bun.spawnSync(["zsh", "-f", "-c", run, "zsh", script("zsh")]);
+    expect([stdout.toString().trim(), stderr.toString()]).toEqual(["_tls_tproxy", ""]);
+  });
+
+  test("another shell is a mistake that names those that there are", () => {
+    const { code, error } = tproxy("completions", "tcsh");
+    expect(code).toBe(2);
+    expect(error).toContain("bash, zsh, fish");
+  });
+});
