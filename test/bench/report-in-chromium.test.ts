@@ -35,11 +35,11 @@ test("all charts are drawn", async () => {
   expect(seen).toMatchObject({ errors: [], asked: 0 });
   expect(seen.drawn).toHaveLength(chartsOf(run, systems).length);
   expect(Math.min(...seen.drawn)).toBeGreaterThan(1000);
-}, 120_000);
+});
 
 test("a page whose script fails is told", async () => {
   expect((await open("<body><script>nothing.at.all</script></body>")).errors).toHaveLength(1);
-}, 120_000);
+});
 
 async function open(html: string): Promise<Seen> {
   const directory = temporaryDirectory();

@@ -11,21 +11,17 @@ beforeAll(async () => {
   await mesh.startProxies();
 });
 
-test(
-  "one gigabyte each way arrives whole",
-  async () => {
-    for (const way of ["there", "back"] as const) {
-      const { client, server } = await mesh.connection();
-      const [from, to] = way === "there" ? [client, server] : [server, client];
-      await Promise.all([from.write(gigabyte), to.received(gigabyte)]);
-      await from.end();
-      const got = await to.finish();
-      await to.end();
-      expect([got.bytes, got.sha256]).toEqual([gigabyte, patternDigest(gigabyte)]);
-    }
-  },
-  { timeout: 120_000 },
-);
+test("one gigabyte each way arrives whole", async () => {
+  for (const way of ["there", "back"] as const) {
+    const { client, server } = await mesh.connection();
+    const [from, to] = way === "there" ? [client, server] : [server, client];
+    await Promise.all([from.write(gigabyte), to.received(gigabyte)]);
+    await from.end();
+    const got = await to.finish();
+    await to.end();
+    expect([got.bytes, got.sha256]).toEqual([gigabyte, patternDigest(gigabyte)]);
+  }
+});
 
 test("full duplex with both buffers full loses nothing", async () => {
   const bytes = 50_000_000;
@@ -88,4 +84,4 @@ test("a slow reader gets everything in order", async () => {
   }
   await writing;
   expect((await server.finish()).sha256).toBe(patternDigest(bytes));
-}, 30_000);
+});

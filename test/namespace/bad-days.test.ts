@@ -66,7 +66,7 @@ test("a wire that is cut and comes back costs time, not bytes", async () => {
   await writing;
   await client.end();
   expect((await server.finish()).sha256).toBe(patternDigest(bytes));
-}, 60_000);
+});
 
 test("64 writers against readers that never read cost 64 times the named limit at most", async () => {
   const mesh = Mesh.create();
@@ -80,4 +80,4 @@ test("64 writers against readers that never read cost 64 times the named limit a
   await mesh.standstill();
   // Both proxies stall, each with one connection's share.
   expect(mesh.anonymousMemory() - before).toBeLessThan(2 * 64 * heldBytesMax);
-}, 60_000);
+});

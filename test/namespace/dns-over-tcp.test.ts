@@ -73,7 +73,7 @@ test("other name servers: the former ones are intercepted from then on, the new 
   await proxy.says(/dns\] TCP port 53 of fd77::2, 10\.77\.0\.2 /);
   expect(await answering(pod, 53)).toEqual([b.address4, b.address6]);
   expect(proxy.output).not.toContain("policy]");
-}, 30_000);
+});
 
 test("rules that are not the proxy's to change stay, and the log says what to do", async () => {
   const pod = podAsking(c.address4);
@@ -82,7 +82,7 @@ test("rules that are not the proxy's to change stay, and the log says what to do
   nameServers(pod, b.address4);
   await proxy.says(/W\S+ .*dns\] \/etc\/resolv\.conf names other name servers.*Restart the proxy/);
   expect(await answering(pod, 53)).toEqual([c.address4]);
-}, 30_000);
+});
 
 test("check, rules and why say what is left alone", async () => {
   const pod = podAsking(c.address4);

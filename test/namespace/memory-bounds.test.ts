@@ -76,7 +76,6 @@ test.each(["address4", "address6"] as const)(
     await proxy.says(/W\S+ .* limits\] inbound connections are reset during their handshakes/);
     crowd.running.child.kill("SIGKILL");
   },
-  120_000,
 );
 
 test.each(["silent", "half-hello", "drip"])(
@@ -89,7 +88,6 @@ test.each(["silent", "half-hello", "drip"])(
     for (let turn = 0; turn < 5; turn += 1) await expectServed(mesh);
     crowd.running.child.kill("SIGKILL");
   },
-  60_000,
 );
 
 test("a client that has begun its handshake has half of --handshake-timeout for the rest", async () => {
@@ -108,7 +106,7 @@ test("handshakes that stop for others go on where they were: every one is served
   const args = [mesh.b.address4, "8000", certificate, key];
   const crowd = mesh.c.crowd("request", 800, 800, ...args);
   expect((await crowd.end()).endings).toEqual({ answered: 800 });
-}, 120_000);
+});
 
 test.each([
   ["stalled-reader", "pour"],
@@ -133,7 +131,6 @@ test.each([
     await proxy.says(/W\S+ .* limits\] connections are reset: their readers have stopped/);
     crowd.running.child.kill("SIGKILL");
   },
-  120_000,
 );
 
 test("the peer that has most held loses connections, one with little keeps its own", async () => {
@@ -152,7 +149,7 @@ test("the peer that has most held loses connections, one with little keeps its o
   await modest.resume();
   await modest.received(8 * mebibyte);
   await modest.reset();
-}, 120_000);
+});
 
 test("a foreign server's half certificate is bounded as well, and other destinations are reached", async () => {
   const mesh = Mesh.create();
@@ -164,7 +161,7 @@ test("a foreign server's half certificate is bounded as well, and other destinat
   await metricOnce(mesh.a, refused, (count) => count > 10);
   await expectServed(mesh);
   expect(new Set(await Promise.all(attempts))).toEqual(new Set(["ECONNRESET"]));
-}, 120_000);
+});
 
 async function halfServer(pod: Pod): Promise<void> {
   const [chain, key] = hugeChain();

@@ -34,5 +34,4 @@ test.each(["IPv4", "IPv6"])(
     const carried = `tcp_open_total{direction="inbound"}`;
     expect((await metrics(mesh.b)).get(carried)).toBe(1);
   },
-  30_000,
 );

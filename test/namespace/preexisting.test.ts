@@ -113,7 +113,7 @@ test("what the rules leave alone lives on, over the start and a restart after SI
     expect((await metrics(b)).get(gauge)).toBe(0);
     await proxy.end("SIGKILL");
   }
-}, 30_000);
+});
 
 test("--preexisting leave names them, counts them while they live, and is ready", async () => {
   const mesh = Mesh.create();
@@ -146,7 +146,7 @@ test("--preexisting leave names them, counts them while they live, and is ready"
   await again.end("SIGKILL");
   await mesh.proxy(b);
   expect((await outward.server.finish()).ending).toBe("ECONNRESET");
-}, 30_000);
+});
 
 test("what a proxy of before has carried is none of them", async () => {
   const mesh = Mesh.create();

@@ -108,7 +108,7 @@ test("one that takes the tickets of a certificate that has expired is asked for 
   expect(await ask(mesh)).toBe("served");
   // Once, then with a ticket, then without.
   await server.says(/(?:asked\s+){3}/);
-}, 40_000);
+});
 
 test("one that has nothing but a certificate that has expired is refused, with tickets as without", async () => {
   const mesh = await meshWith();
@@ -120,4 +120,4 @@ test("one that has nothing but a certificate that has expired is refused, with t
   // Once, then with a ticket, then without.
   await server.says(/(?:asked\s+){3}/);
   await mesh.proxies[0]?.says(/certificate has expired/);
-}, 40_000);
+});

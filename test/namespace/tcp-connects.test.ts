@@ -131,6 +131,5 @@ describe.each(ways)("%s", (way) => {
       const proxy = stage.mesh.proxies[log[0] === "client's" ? 0 : 1];
       await proxy?.says(new RegExp(`destination \\S+:${address.split(":").at(-1)}\\]?: ${log[1]}`));
     },
-    20_000,
   );
 });

@@ -56,4 +56,4 @@ test("clients that go at once, from a pod with a proxy and from outside", async 
     expect(proxy.output).not.toMatch(/^[EF]\d/m);
     expect(proxy.child.exitCode).toBeNull();
   }
-}, 120_000);
+});

@@ -32,7 +32,7 @@ test("a host that is not there", async () => {
   await mesh.proxies[0]?.says(
     /destination \[10\.77\.0\.99:80\]: (no route to host|connection timed out)/,
   );
-}, 20_000);
+});
 
 test("a network without a route", async () => {
   const client = await mesh.a.agent.connect("10.99.0.1", 80).catch((error: Error) => error.message);
