@@ -21,16 +21,23 @@ export function loadPolicy({ file, base, resolvConf }: PolicySource): Policy {
           base,
           parsePolicy(readPolicyFile(file), file === "-" ? "standard input" : file),
         );
-  return withResolvers(policy, parseResolvers(readResolvConf(resolvConf)));
+  const { dnsTcp } = policy.outbound;
+  const text = dnsTcp.value === "intercept" ? "" : readResolvConf(resolvConf);
+  return withResolvers(policy, parseResolvers(text));
 }
 
-/** Without it there are no name servers but the resolver library's own guess, 127.0.0.1: resolv.conf(5). */
+/**
+ * Without it there are no name servers but the resolver library's own guess, 127.0.0.1: resolv.conf(5). One that is there and
+ * cannot be read is no reason to have none. Throws POLICY_INVALID.
+ */
 function readResolvConf(path: string): string {
   try {
     return readRegularFile(path, resolvConfBytesMax).toString("latin1");
   } catch (error) {
-    if (error instanceof FileError) return "";
-    throw error;
+    if (!(error instanceof FileError)) throw error;
+    if (absent.has(error.code)) return "";
+    const text = `${path}: ${error.message}. It says which name servers' TCP port 53 is left alone; --dns-tcp intercept does without it`;
+    throw new ProxyError("POLICY_INVALID", text, { cause: error });
   }
 }
 
@@ -85,4 +92,6 @@ function readSome(into: Uint8Array): number {
 
 /** As many as the most characters of a policy can take. */
 const fileBytesMax = 1 << 20;
+/** As errno(3) has it. */
+const absent: ReadonlySet<string> = new Set(["ENOENT", "ENOTDIR"]);
 const resolvConfBytesMax = 65_536;

@@ -116,7 +116,7 @@ export class Reloading {
         this.#counts.credential("kept");
         const { notAfter } = this.generation.credentials;
         const left = remainingText(notAfter - Date.now());
-        const text = `the old ones stay in use: ${reason}. They are valid ${left}`;
+        const text = `the old ones stay in use: ${reason}${reason.endsWith("?") ? "" : "."} They are valid ${left}`;
         this.#log.write("W", "credentials", text);
       },
     });
