@@ -6,7 +6,7 @@ import { elsewhereRules } from "./elsewhere.ts";
 import { openBeforeRules } from "./outbound-rules.ts";
 import type { Family, Rule, Step } from "./plan.ts";
 import { connectRules, openProbeRules, readRules } from "./probes.ts";
-import { clientPorts, inspectedSet, openBefore, seenClients, servedPorts } from "./sets.ts";
+import { dialled, inspectedSet, openBefore, seenClients, servedPorts } from "./sets.ts";
 import {
   drop,
   dropOpening,
@@ -135,11 +135,11 @@ function inspectedRules(of: Interception): readonly Rule[] {
 function notOursRules(of: Interception, refuse: Step): readonly Rule[] {
   return [
     ...openBeforeRules(true),
-    [
+    ...families.map((family): Rule => [
       { kind: "in-set", set: servedPorts, is: true },
-      { kind: "in-set", set: clientPorts, is: false },
+      { kind: "in-set", set: dialled[family], is: false, answers: true },
       refuse,
-    ],
+    ]),
     ...elsewhereRules(of, { left: leaves, answers: true }),
     ...leftAloneRules(of),
     [tcp, refuse],

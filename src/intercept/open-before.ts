@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 
 import { be16 } from "../netlink/wire.ts";
 import type { Connections } from "./lower.ts";
-import { clientPorts, openBefore, servedPorts } from "./sets.ts";
+import { openBefore, servedPorts } from "./sets.ts";
 
 /** One connection as its packets leave here: addresses in network order. */
 export type Tuple = {
@@ -32,17 +32,9 @@ export function readOpenConnections(): Connections {
   );
 }
 
-/**
- * Elements for the sets of ports, as the sockets are now: what listens, and what is connected to places outside from a port
- * that nothing listens on.
- */
+/** Elements for the set of served ports, as the sockets are now: those that something listens on. */
 export function readPorts(): Connections {
-  const served = listeningPorts();
-  const clients = new Set(readSockets().map(({ sourcePort }) => sourcePort)).difference(served);
-  return new Map([
-    [servedPorts, portKeys(served)],
-    [clientPorts, portKeys(clients)],
-  ]);
+  return new Map([[servedPorts, portKeys(listeningPorts())]]);
 }
 
 function portKeys(ports: ReadonlySet<number>): readonly (readonly Uint8Array[])[] {

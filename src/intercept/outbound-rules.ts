@@ -5,7 +5,7 @@ import { elsewhereRules } from "./elsewhere.ts";
 import { insideMark, ownMark } from "./marks.ts";
 import type { Family, Rule, Step } from "./plan.ts";
 import { probeReplyRules } from "./probes.ts";
-import { answeringPorts, clientPorts, openBefore, seenClients, servedPorts } from "./sets.ts";
+import { answeringPorts, dialled, openBefore, seenClients, servedPorts } from "./sets.ts";
 import { families, leave, leaves, notOpening, opening } from "./steps.ts";
 
 /**
@@ -26,7 +26,7 @@ export function outputRules(of: Interception, held: readonly Rule[] = []): reado
     ...families.flatMap((family) => aliasRules(family, capture)),
     inside,
     ...staying,
-    [opening, { kind: "remember", set: clientPorts, answers: true }],
+    ...dialledRules,
     ...elsewhereRules(of, { left: leavesNamed(of) }),
     ...ownerRules(of),
     ...held,
@@ -136,6 +136,13 @@ function insideOnLo(mark: Mark): readonly Step[] {
     { kind: "loopback", way: "oif", is: true },
   ];
 }
+
+/** Its answers find the socket that has dialled; what else comes to a port that is served finds one that listens. */
+const dialledRules = families.map((family): Rule => [
+  opening,
+  { kind: "in-set", set: servedPorts, is: true, answers: true },
+  { kind: "remember", set: dialled[family] },
+]);
 
 /** What stays in the pod, and what is no TCP. */
 const staying: readonly Rule[] = [

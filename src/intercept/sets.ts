@@ -20,8 +20,8 @@ export const answeringPorts = "answering-ports";
 /** Ports that something here listens on: it has answered a SYN, or was listening when the rules were written. */
 export const servedPorts = "served-ports";
 
-/** Ports that something here has begun connections from, to places outside. */
-export const clientPorts = "client-ports";
+/** Connections that something here has begun from a port that is served as well, to places outside. */
+export const dialled = { 4: "dialled4", 6: "dialled6" } as const;
 
 /** Sets that packets change. */
 export const fleetingSets: readonly string[] = [
@@ -29,7 +29,7 @@ export const fleetingSets: readonly string[] = [
   ...Object.values(seenClients),
   answeringPorts,
   servedPorts,
-  clientPorts,
+  ...Object.values(dialled),
 ];
 
 /** Elements that the sets of open connections take at least. */
@@ -62,12 +62,11 @@ export function setsOf(of: Interception): readonly SetPlan[] {
     ...ports("clear-inbound-ports", "sport", of.excludedInboundPorts),
     ...ports(inspectedSet(of), "dport", of.inspectedPorts.ports),
     ...probeSets(of.probes),
-    connections(4),
-    connections(6),
+    ...families.map((family) => connections(openBefore[family], family)),
     ...families.map(clients),
     ...(of.inboundPorts === "all" ? [] : [learned(answeringPorts, "sport")]),
     learned(servedPorts, "dport"),
-    learned(clientPorts, "dport"),
+    ...families.map((family) => connections(dialled[family], family)),
   ];
 }
 
@@ -124,9 +123,9 @@ function clients(family: Family): SetPlan {
   return { name: seenClients[family], family, fields, elements: { kind: "clients" } };
 }
 
-function connections(family: Family): SetPlan {
+function connections(name: string, family: Family): SetPlan {
   const fields = ["saddr", "sport", "daddr", "dport"] as const;
-  return { name: openBefore[family], family, fields, elements: { kind: "connections" } };
+  return { name, family, fields, elements: { kind: "connections" } };
 }
 
 function learned(name: string, field: Field): SetPlan {

@@ -104,8 +104,13 @@ table inet tls-tproxy {
     size 65536
     flags dynamic
   }
-  set client-ports {
-    type inet_service
+  set dialled4 {
+    type ipv4_addr . inet_service . ipv4_addr . inet_service
+    size 65536
+    flags dynamic
+  }
+  set dialled6 {
+    type ipv6_addr . inet_service . ipv6_addr . inet_service
     size 65536
     flags dynamic
   }
@@ -172,7 +177,8 @@ table inet tls-tproxy {
     meta mark & 0x0000000f == 0x0000000f return
     oif "lo" return
     meta l4proto != tcp return
-    tcp flags & (syn | ack) == syn add @client-ports { tcp sport }
+    tcp flags & (syn | ack) == syn tcp sport @served-ports add @dialled4 { ip saddr . tcp sport . ip daddr . tcp dport }
+    tcp flags & (syn | ack) == syn tcp sport @served-ports add @dialled6 { ip6 saddr . tcp sport . ip6 daddr . tcp dport }
     ip daddr != @mesh4 return
     ip6 daddr != @mesh6 return
     tcp flags & (syn | ack) == syn ip daddr @excluded4 ct mark set ct mark & 0xfffffff0 | 0x00000005
@@ -272,7 +278,8 @@ table inet tls-tproxy {
     tcp flags & (syn | ack) == syn drop
     ip daddr . tcp dport . ip saddr . tcp sport @open-before4 return
     ip6 daddr . tcp dport . ip6 saddr . tcp sport @open-before6 return
-    tcp dport @served-ports tcp dport != @client-ports drop
+    tcp dport @served-ports ip daddr . tcp dport . ip saddr . tcp sport != @dialled4 drop
+    tcp dport @served-ports ip6 daddr . tcp dport . ip6 saddr . tcp sport != @dialled6 drop
     ip saddr != @mesh4 return
     ip6 saddr != @mesh6 return
     ip saddr @excluded4 return

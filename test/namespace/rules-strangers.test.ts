@@ -60,6 +60,17 @@ async function reached(pod: Pod): Promise<readonly string[]> {
     .filter((line) => line.includes(`pid=${pod.agent.pid},`) && /:404\d\d\b/.test(line));
 }
 
+/** SYNs from the ports that applications listen on, to another port outside of the mesh: nobody answers. */
+async function dialFrom(pod: Pod): Promise<void> {
+  for (const [from, port, to] of [
+    [pod.address4, 8080, outside[4]],
+    [pod.address4, 8084, outside[4]],
+    [`[${pod.address6}]`, 8080, `[${outside[6]}]`],
+    [`[${pod.address6}]`, 8086, `[${outside[6]}]`],
+  ] as const)
+    await pod.run(["bun", injector, `${from}:${port}`, `${to}:9`, "1", "0", "", syn]);
+}
+
 test.each(["SIGKILL", "SIGTERM", "restart"] as const)(
   "a SYN cookie opens no application when the proxy has ended: %s",
   async (end) => {
@@ -76,12 +87,15 @@ test.each(["SIGKILL", "SIGTERM", "restart"] as const)(
     ];
     const options = [...flagsOf(mesh.credentials(pod)), "--privileges", "kept"];
     const proxy = await pod.proxy(options);
+    // Ports that something has dialled from, and dials from again below, are no less closed.
+    await dialFrom(pod);
     // The applications' listeners give cookies to the proxy, and take cookies from then on.
     for (const [at, address] of [pod.address4, pod.address4, pod.address6].entries()) {
       const client = await a.agent.connect(address, [8080, 8084, 8086][at] ?? 0);
       await client.say("peer");
       expect((await (await listeners[at]?.accept())?.received(4))?.text).toBe("peer");
     }
+    await dialFrom(pod);
     const segments: (readonly string[])[] = [];
     for (const stranger of strangersOf(pod)) segments.push(await begin(stranger));
     await proxy.end(end === "restart" ? "SIGKILL" : end);

@@ -16,7 +16,7 @@ export async function kernelState(pod: Pod): Promise<string> {
 /** Whom applications have seen, and ports that are in use: packets put into sets of their own. */
 export function withoutClients(ruleset: string): string {
   return ruleset.replaceAll(
-    /(\tset (?:seen-clients[46]|served-ports|client-ports) \{[^}]*?)\n\t\telements = \{[^}]*\}/g,
+    /(\tset (?:seen-clients[46]|served-ports|dialled[46]) \{[^}]*?)\n\t\telements = \{[^}]*\}/g,
     "$1",
   );
 }
