@@ -3,7 +3,12 @@ import { networkInterfaces } from "node:os";
 
 import type { Config } from "../config.ts";
 import { ProxyError } from "../errors.ts";
-import { parseCertificate, identityOf, type PeerCertificate } from "../identity/certificate.ts";
+import {
+  identityOf,
+  parseCertificate,
+  spiffeMistake,
+  type PeerCertificate,
+} from "../identity/certificate.ts";
 import { loadCredentials, type Credentials } from "../identity/source.ts";
 import { assertAcceptable } from "../generation/own-credentials.ts";
 import { formatIp, parseHost } from "../net/address.ts";
@@ -88,8 +93,13 @@ function expiryFinding({ notBefore, notAfter }: PeerCertificate, now: number): F
 }
 
 function identityFinding(certificate: PeerCertificate): Finding {
-  const { spiffeId } = identityOf(certificate);
-  return good("identity", spiffeId ?? "no SPIFFE ID: peers know it by its addresses");
+  const identity = identityOf(certificate);
+  const mistake = spiffeMistake(identity);
+  if (mistake === null)
+    return good("identity", identity.spiffeId ?? "no SPIFFE ID: peers know it by its addresses");
+  const remedy =
+    "Peers that know us by a SPIFFE ID refuse it: have it issued with exactly one URI name.";
+  return warning("identity", `no SPIFFE ID: ${mistake}`, remedy);
 }
 
 /** How peers will know us, if they have the same policy. */

@@ -4,7 +4,7 @@ import type { Config } from "../config.ts";
 import { ProxyError } from "../errors.ts";
 import type { Credentials } from "../identity/source.ts";
 import { CredentialStore } from "../identity/store.ts";
-import { describeIdentity } from "../identity/certificate.ts";
+import { describeIdentity, spiffeMistake } from "../identity/certificate.ts";
 import { remainingText, watchExpiry, type Validity } from "../lifecycle/expiry.ts";
 import { endTicketsRegularly } from "../lifecycle/ticket-end.ts";
 import type { Log } from "../log/log.ts";
@@ -95,7 +95,14 @@ export class Reloading {
 
   readonly ending = (): boolean => this.#stopped;
 
-  #nameLeftOut({ leftOut }: Credentials): void {
+  #nameLeftOut({ leftOut, identity }: Credentials): void {
+    const mistake = spiffeMistake(identity);
+    if (mistake !== null)
+      this.#log.write(
+        "W",
+        "credentials",
+        `the certificate has no SPIFFE ID: ${mistake}. ${peersRefuse}`,
+      );
     for (const line of leftOut.slice(0, leftOutShownMax)) this.#log.write("W", "credentials", line);
     const more = leftOut.length - leftOutShownMax;
     if (more > 0) this.#log.write("W", "credentials", `${more} more are not used`);
@@ -203,3 +210,5 @@ function expiryText(
 
 /** Of what stands in the files and is not used: `check` names all of it. */
 const leftOutShownMax = 20;
+const peersRefuse =
+  "Peers that know us by a SPIFFE ID refuse it: have it issued with exactly one URI name";

@@ -90,6 +90,19 @@ export function identityField(identity: PeerIdentity): string {
   return `CN=${shorten(identity.commonName, nameLengthMax)}`;
 }
 
+/**
+ * Why a certificate that has a URI name, or something that looks like one, has no SPIFFE ID; null where it has one, or was not
+ * meant to have one. Its owner should hear of it before peers refuse it.
+ */
+export function spiffeMistake({
+  spiffeId,
+  spiffeFault: fault,
+  otherNames,
+}: PeerIdentity): string | null {
+  const meant = otherNames.some((name) => name.includes(":"));
+  return spiffeId === null && meant ? fault : null;
+}
+
 /** The workload that a certificate names, or why it names none: exactly one URI name, and that a SPIFFE ID. */
 function workloadOf(
   certificate: PeerCertificate,

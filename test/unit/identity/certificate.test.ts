@@ -5,6 +5,7 @@ import {
   describeIdentity,
   identityOf,
   parseCertificate,
+  spiffeMistake,
 } from "../../../src/identity/certificate.ts";
 import { issueAuthority, issueLeaf, type LeafOptions } from "../../../src/identity/issue.ts";
 
@@ -81,4 +82,17 @@ test.each([4096, 4097])("of %d names at most 4,096 are read", (count) => {
     parseCertificate(new X509Certificate(certificatePem).raw).dnsNames.length;
   if (count > 4096) expect(read).toThrow("at most 4,096 names");
   else expect(read()).toBe(count);
+});
+
+test.each<[string, LeafOptions, string | null]>([
+  ["a SPIFFE ID", { spiffeId: "spiffe://a.example/web" }, null],
+  ["addresses alone", { ips: ["10.0.0.1"] }, null],
+  ["a host name", { dnsNames: ["web.example"] }, null],
+  ["a URI name of another kind", { spiffeId: "https://a.example/web" }, "spiffe://"],
+  ["a SPIFFE ID without a path", { spiffeId: "spiffe://a.example" }, "path"],
+  ["a SPIFFE ID as a DNS name", { dnsNames: ["spiffe://a.example/web"] }, "a DNS name"],
+])("whose owner is to hear of a mistake: %s", (_, options, mistake) => {
+  const found = spiffeMistake(identityOf(parseCertificate(leaf(options))));
+  if (mistake === null) expect(found).toBeNull();
+  else expect(found).toContain(mistake);
 });
