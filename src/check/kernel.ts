@@ -158,9 +158,8 @@ const trials: readonly Trial[] = [
   },
   {
     title: "sockets in rules",
-    act: tryRule("prerouting", [tcp, { kind: "socket" }, accept]),
+    act: tryRule("prerouting", [tcp, { kind: "whole-socket" }, accept]),
     remedy: "modprobe nft_socket (CONFIG_NFT_SOCKET).",
-    optional: "no probe of TCP and another of the same port, where --probe-mode is inspect",
   },
   {
     title: "resets by rules",

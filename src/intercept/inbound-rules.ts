@@ -4,7 +4,7 @@ import { intoDivertedRules, leavesNamed, leftAloneRules } from "./conntrack.ts";
 import { toForwarded } from "./forwarded-rules.ts";
 import { elsewhereRules } from "./elsewhere.ts";
 import { openBeforeRules } from "./outbound-rules.ts";
-import type { Family, Rule, Step } from "./plan.ts";
+import type { Rule, Step } from "./plan.ts";
 import { connectRules, openProbeRules, readRules } from "./probes.ts";
 import { dialled, inspectedSet, openBefore, seenClients, servedPorts } from "./sets.ts";
 import {
@@ -14,8 +14,10 @@ import {
   leave,
   leaves,
   notOpening,
+  onToProxy,
   opening,
   tcp,
+  toProxy,
   type Leaving,
 } from "./steps.ts";
 
@@ -28,8 +30,7 @@ export function preroutingRules(of: Interception): readonly Rule[] {
   const fromLo = divertedToLo(of);
   return [
     goesOn,
-    [...fromLo, ...divert(4, of.tcpPort)],
-    [...fromLo, ...divert(6, of.tcpPort)],
+    ...divert(fromLo, of.tcpPort),
     [...fromLo, drop],
     ...leftAloneInbound(of, leavesNamed(of)),
     ...takenRules(of),
@@ -108,8 +109,7 @@ function takenRules(of: Interception): readonly Rule[] {
     ...readRules(of.probes, of.inspectPort),
     ...connectRules(of.probes),
     ...inspectedRules(of),
-    [tcp, ...divert(4, of.tlsPort)],
-    [tcp, ...divert(6, of.tlsPort)],
+    ...divert([tcp], of.tlsPort),
   ];
 }
 
@@ -119,11 +119,7 @@ function inspectedRules(of: Interception): readonly Rule[] {
   if (kind === "only" && ports.length === 0) return [];
   const set = inspectedSet(of);
   const which: Rule = ports.length === 0 ? [] : [{ kind: "in-set", set, is: kind === "only" }];
-  const { inspectPort } = of;
-  return [
-    [tcp, ...which, ...divert(4, inspectPort)],
-    [tcp, ...which, ...divert(6, inspectPort)],
-  ];
+  return divert([tcp, ...which], of.inspectPort);
 }
 
 /**
@@ -154,11 +150,11 @@ function divertedToLo(of: Interception): readonly Step[] {
   ];
 }
 
-function divert(family: Family, port: number): readonly Step[] {
-  return [
-    { kind: "tproxy", family, port },
-    { kind: "verdict", verdict: "accept" },
-  ];
+/** Most packets are for sockets. */
+function divert(which: Rule, port: number): readonly Rule[] {
+  return [toProxy, onToProxy].flatMap((to) =>
+    families.map((family) => [...which, ...to(family, port)]),
+  );
 }
 
 /** Without any port there is no set to ask. */

@@ -217,6 +217,8 @@ function stepExpressions(plan: Plan, step: Step, known: Known): readonly vm.Expr
       return headersExpressions(step, known);
     case "socket":
       return [vm.socketTransparent(), vm.cmp(vm.compare.atMost, Uint8Array.of(1))];
+    case "whole-socket": // Of no socket of ours; a mark is asked because only whole sockets have any.
+      return [vm.socketMark(), ...maskedIs(plan, plan.mark.value, false)];
     case "in-set":
       return [
         ...keyExpressions(plan, step.set, known, step.answers),
@@ -226,10 +228,8 @@ function stepExpressions(plan: Plan, step: Step, known: Known): readonly vm.Expr
     case "remember":
       return changeExpressions(plan, step, known);
     case "not-local-destination":
-    case "not-local-source": {
-      const way = step.kind === "not-local-source" ? vm.sourceType() : vm.destinationType();
-      return [way, vm.cmp(vm.compare.notEqual, u32(typeLocal))];
-    }
+    case "not-local-source":
+      return notLocal(step.kind);
     case "same-link":
       return [vm.hasWayBackBy(), vm.cmp(vm.compare.equal, u32(1))];
     case "reply":
@@ -252,6 +252,11 @@ function stepExpressions(plan: Plan, step: Step, known: Known): readonly vm.Expr
     case "goto":
       return [vm.goTo(step.chain)];
   }
+}
+
+function notLocal(kind: "not-local-destination" | "not-local-source"): readonly vm.Expression[] {
+  const way = kind === "not-local-source" ? vm.sourceType() : vm.destinationType();
+  return [way, vm.cmp(vm.compare.notEqual, u32(typeLocal))];
 }
 
 function headersExpressions(

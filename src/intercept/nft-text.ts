@@ -158,10 +158,8 @@ function stepText(step: Step, plan: Plan): string {
       return "ct state invalid,untracked";
     case "translated":
       return "ct status dnat";
-    case "keep-destination": {
-      const family = step.family === 4 ? "ip" : "ip6";
-      return `dnat ${family} to ${family} daddr`;
-    }
+    case "keep-destination":
+      return step.family === 4 ? "dnat ip to ip daddr" : "dnat ip6 to ip6 daddr";
     case "reply":
       return "ct direction reply";
     case "connection-mark":
@@ -182,6 +180,8 @@ function stepText(step: Step, plan: Plan): string {
       return headersText(step);
     case "socket":
       return "socket transparent <= 1";
+    case "whole-socket":
+      return `socket mark & ${mask} != ${hex(plan.mark.value)}`;
     case "reset":
       return "reject with tcp reset";
     case "verdict":

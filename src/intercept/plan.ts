@@ -59,6 +59,11 @@ export type Step =
   | { readonly kind: "no-data"; readonly family: Family; readonly words: number }
   /** A socket here takes the packet: one that listens, too. */
   | { readonly kind: "socket" }
+  /**
+   * The socket that `tproxy` has found is one: not TIME_WAIT, nor half a handshake. A packet that begins a connection there is
+   * looked up anew when the listener has gone, and finds the application's (net/ipv4/tcp_ipv4.c, tcp_v4_rcv).
+   */
+  | { readonly kind: "whole-socket" }
   | {
       readonly kind: "in-set";
       readonly set: string;

@@ -3,7 +3,7 @@ import type { Mark } from "../config.ts";
 import { intervalsOf } from "../net/cidr.ts";
 import { probePorts, type Probes } from "../probe/probe.ts";
 import type { ChainPlan, Family, Field, Rule, SetPlan, Step } from "./plan.ts";
-import { leave, opening, tcp } from "./steps.ts";
+import { accept, leave, onToProxy, opening, tcp, toProxy } from "./steps.ts";
 
 export function probeSets(probes: Probes): readonly SetPlan[] {
   const { open, read, connect, both } = probePorts(probes);
@@ -33,20 +33,19 @@ export function openProbeRules(probes: Probes): readonly Rule[] {
  */
 export function readRules(probes: Probes, port: number): readonly Rule[] {
   const { read, both } = probePorts(probes);
-  const toProxy = (family: Family): readonly Step[] => [
-    { kind: "tproxy", family, port },
-    { kind: "verdict", verdict: "accept" },
-  ];
+  const begun = (family: Family): readonly Step[] => toProxy(family, port);
+  const goesOn = (family: Family): readonly Step[] => onToProxy(family, port);
   const opened = (family: Family): readonly Step[] => [
     opening,
     { kind: "socket" },
-    ...toProxy(family),
+    ...begun(family),
   ];
   return [
-    ...rulesOf(probes, "probe-read-ports", read, toProxy),
+    ...rulesOf(probes, "probe-read-ports", read, begun),
+    ...rulesOf(probes, "probe-read-ports", read, goesOn),
     ...rulesOf(probes, "probe-both-ports", both, opened),
     ...rulesOf(probes, "probe-both-ports", both, () => [opening, toNoData]),
-    ...rulesOf(probes, "probe-both-ports", both, toProxy),
+    ...rulesOf(probes, "probe-both-ports", both, goesOn),
   ];
 }
 
@@ -127,5 +126,4 @@ function ports(name: string, field: Field, values: readonly number[]): readonly 
 const noData = "probe-no-data";
 /** Of TCP's header: RFC 9293, 3.1, data offset. */
 const headerWords = [5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15] as const;
-const accept: Step = { kind: "verdict", verdict: "accept" };
 const toNoData: Step = { kind: "goto", chain: noData };

@@ -11,6 +11,17 @@ export const tcp: Step = { kind: "tcp", is: true };
 export const opening: Step = { kind: "opening" };
 export const notOpening: Step = { kind: "opening", is: false };
 export const drop: Step = { kind: "verdict", verdict: "drop" };
+/** To the proxy's listener, or to the connection that it has accepted. */
+export function toProxy(family: Family, port: number): readonly Step[] {
+  return [{ kind: "tproxy", family, port }, { kind: "whole-socket" }, accept];
+}
+
+/** What goes on with a connection that is over, or is about to begin. */
+export function onToProxy(family: Family, port: number): readonly Step[] {
+  return [notOpening, { kind: "tproxy", family, port }, accept];
+}
+
+export const accept: Step = { kind: "verdict", verdict: "accept" };
 export const dropOpening: Rule = [opening, drop];
 
 export function familiesOf(addresses: readonly SocketAddress[]): readonly Family[] {

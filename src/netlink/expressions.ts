@@ -232,6 +232,16 @@ export function socketTransparent(): Expression {
   );
 }
 
+/** Mark of the socket that would take the packet, into register 1; ends the rule without one, and for what is left of one. */
+export function socketMark(): Expression {
+  return expression(
+    "socket",
+    attribute(1, be32(socketMarkKey)),
+    attribute(2, be32(register1)),
+    attribute(3, be32(0)),
+  );
+}
+
 /** Gives the packet to the transparent socket that listens at `address`:`port`. */
 export function tproxy(address: Uint8Array, port: number): readonly Expression[] {
   const family = address.length === 4 ? 2 : 10;
@@ -259,3 +269,5 @@ function expression(name: string, ...attributes: readonly Uint8Array[]): Express
 function data(type: number, value: Uint8Array): Uint8Array {
   return nested(type, attribute(1, value));
 }
+/** NFT_SOCKET_MARK. */
+const socketMarkKey = 1;

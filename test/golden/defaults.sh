@@ -142,15 +142,19 @@ table inet tls-tproxy {
   chain prerouting {
     type filter hook prerouting priority mangle; policy accept;
     iif != "lo" tcp flags & (syn | ack) != syn return
-    iif "lo" meta mark & 0x0000000f == 0x0000000a meta l4proto tcp tproxy ip to 127.0.0.1:1 accept
-    iif "lo" meta mark & 0x0000000f == 0x0000000a meta l4proto tcp tproxy ip6 to [::1]:1 accept
+    iif "lo" meta mark & 0x0000000f == 0x0000000a meta l4proto tcp tproxy ip to 127.0.0.1:1 socket mark & 0x0000000f != 0x0000000a accept
+    iif "lo" meta mark & 0x0000000f == 0x0000000a meta l4proto tcp tproxy ip6 to [::1]:1 socket mark & 0x0000000f != 0x0000000a accept
+    iif "lo" meta mark & 0x0000000f == 0x0000000a meta l4proto tcp tcp flags & (syn | ack) != syn tproxy ip to 127.0.0.1:1 accept
+    iif "lo" meta mark & 0x0000000f == 0x0000000a meta l4proto tcp tcp flags & (syn | ack) != syn tproxy ip6 to [::1]:1 accept
     iif "lo" meta mark & 0x0000000f == 0x0000000a meta l4proto tcp drop
     iif "lo" return
     meta l4proto != tcp return
     fib daddr type != local return
     tcp dport @excluded-inbound-ports return
-    meta l4proto tcp tproxy ip to 127.0.0.1:2 accept
-    meta l4proto tcp tproxy ip6 to [::1]:2 accept
+    meta l4proto tcp tproxy ip to 127.0.0.1:2 socket mark & 0x0000000f != 0x0000000a accept
+    meta l4proto tcp tproxy ip6 to [::1]:2 socket mark & 0x0000000f != 0x0000000a accept
+    meta l4proto tcp tcp flags & (syn | ack) != syn tproxy ip to 127.0.0.1:2 accept
+    meta l4proto tcp tcp flags & (syn | ack) != syn tproxy ip6 to [::1]:2 accept
     tcp flags & (syn | ack) == syn drop
   }
   chain translated {
@@ -161,8 +165,10 @@ table inet tls-tproxy {
     ip6 daddr fd74:7072:6f78:7931::1 drop
     fib daddr type != local goto forwarded
     tcp dport @excluded-inbound-ports return
-    meta l4proto tcp tproxy ip to 127.0.0.1:2 accept
-    meta l4proto tcp tproxy ip6 to [::1]:2 accept
+    meta l4proto tcp tproxy ip to 127.0.0.1:2 socket mark & 0x0000000f != 0x0000000a accept
+    meta l4proto tcp tproxy ip6 to [::1]:2 socket mark & 0x0000000f != 0x0000000a accept
+    meta l4proto tcp tcp flags & (syn | ack) != syn tproxy ip to 127.0.0.1:2 accept
+    meta l4proto tcp tcp flags & (syn | ack) != syn tproxy ip6 to [::1]:2 accept
     ip saddr . tcp dport @seen-clients4 ip daddr . tcp dport . ip saddr . tcp sport != @open-before4 drop
     ip6 saddr . tcp dport @seen-clients6 ip6 daddr . tcp dport . ip6 saddr . tcp sport != @open-before6 drop
     tcp flags & (syn | ack) == syn drop

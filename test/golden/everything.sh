@@ -229,18 +229,24 @@ table inet tls-tproxy {
   chain prerouting {
     type filter hook prerouting priority mangle; policy accept;
     iif != "lo" tcp flags & (syn | ack) != syn return
-    iif "lo" meta mark & 0x00000f00 == 0x00000500 meta l4proto tcp tproxy ip to 127.0.0.1:1001 accept
-    iif "lo" meta mark & 0x00000f00 == 0x00000500 meta l4proto tcp tproxy ip6 to [::1]:1001 accept
+    iif "lo" meta mark & 0x00000f00 == 0x00000500 meta l4proto tcp tproxy ip to 127.0.0.1:1001 socket mark & 0x00000f00 != 0x00000500 accept
+    iif "lo" meta mark & 0x00000f00 == 0x00000500 meta l4proto tcp tproxy ip6 to [::1]:1001 socket mark & 0x00000f00 != 0x00000500 accept
+    iif "lo" meta mark & 0x00000f00 == 0x00000500 meta l4proto tcp tcp flags & (syn | ack) != syn tproxy ip to 127.0.0.1:1001 accept
+    iif "lo" meta mark & 0x00000f00 == 0x00000500 meta l4proto tcp tcp flags & (syn | ack) != syn tproxy ip6 to [::1]:1001 accept
     iif "lo" meta mark & 0x00000f00 == 0x00000500 meta l4proto tcp drop
     iif "lo" return
     meta l4proto != tcp return
     fib daddr type != local return
     tcp dport @excluded-inbound-ports return
     tcp dport != @inbound-ports return
-    meta l4proto tcp tcp dport @inspected-ports tproxy ip to 127.0.0.1:1003 accept
-    meta l4proto tcp tcp dport @inspected-ports tproxy ip6 to [::1]:1003 accept
-    meta l4proto tcp tproxy ip to 127.0.0.1:1002 accept
-    meta l4proto tcp tproxy ip6 to [::1]:1002 accept
+    meta l4proto tcp tcp dport @inspected-ports tproxy ip to 127.0.0.1:1003 socket mark & 0x00000f00 != 0x00000500 accept
+    meta l4proto tcp tcp dport @inspected-ports tproxy ip6 to [::1]:1003 socket mark & 0x00000f00 != 0x00000500 accept
+    meta l4proto tcp tcp dport @inspected-ports tcp flags & (syn | ack) != syn tproxy ip to 127.0.0.1:1003 accept
+    meta l4proto tcp tcp dport @inspected-ports tcp flags & (syn | ack) != syn tproxy ip6 to [::1]:1003 accept
+    meta l4proto tcp tproxy ip to 127.0.0.1:1002 socket mark & 0x00000f00 != 0x00000500 accept
+    meta l4proto tcp tproxy ip6 to [::1]:1002 socket mark & 0x00000f00 != 0x00000500 accept
+    meta l4proto tcp tcp flags & (syn | ack) != syn tproxy ip to 127.0.0.1:1002 accept
+    meta l4proto tcp tcp flags & (syn | ack) != syn tproxy ip6 to [::1]:1002 accept
     tcp flags & (syn | ack) == syn drop
   }
   chain translated {
@@ -253,10 +259,14 @@ table inet tls-tproxy {
     fib daddr type != local goto forwarded
     tcp dport @excluded-inbound-ports return
     tcp dport != @inbound-ports return
-    meta l4proto tcp tcp dport @inspected-ports tproxy ip to 127.0.0.1:1003 accept
-    meta l4proto tcp tcp dport @inspected-ports tproxy ip6 to [::1]:1003 accept
-    meta l4proto tcp tproxy ip to 127.0.0.1:1002 accept
-    meta l4proto tcp tproxy ip6 to [::1]:1002 accept
+    meta l4proto tcp tcp dport @inspected-ports tproxy ip to 127.0.0.1:1003 socket mark & 0x00000f00 != 0x00000500 accept
+    meta l4proto tcp tcp dport @inspected-ports tproxy ip6 to [::1]:1003 socket mark & 0x00000f00 != 0x00000500 accept
+    meta l4proto tcp tcp dport @inspected-ports tcp flags & (syn | ack) != syn tproxy ip to 127.0.0.1:1003 accept
+    meta l4proto tcp tcp dport @inspected-ports tcp flags & (syn | ack) != syn tproxy ip6 to [::1]:1003 accept
+    meta l4proto tcp tproxy ip to 127.0.0.1:1002 socket mark & 0x00000f00 != 0x00000500 accept
+    meta l4proto tcp tproxy ip6 to [::1]:1002 socket mark & 0x00000f00 != 0x00000500 accept
+    meta l4proto tcp tcp flags & (syn | ack) != syn tproxy ip to 127.0.0.1:1002 accept
+    meta l4proto tcp tcp flags & (syn | ack) != syn tproxy ip6 to [::1]:1002 accept
     ip saddr . tcp dport @seen-clients4 ip daddr . tcp dport . ip saddr . tcp sport != @open-before4 drop
     ip6 saddr . tcp dport @seen-clients6 ip6 daddr . tcp dport . ip6 saddr . tcp sport != @open-before6 drop
     tcp flags & (syn | ack) == syn drop

@@ -197,8 +197,10 @@ table inet tls-tproxy {
   chain prerouting {
     type filter hook prerouting priority mangle; policy accept;
     iif != "lo" tcp flags & (syn | ack) != syn return
-    iif "lo" meta mark & 0x0000000f == 0x0000000a meta l4proto tcp tproxy ip to 127.0.0.1:1 accept
-    iif "lo" meta mark & 0x0000000f == 0x0000000a meta l4proto tcp tproxy ip6 to [::1]:1 accept
+    iif "lo" meta mark & 0x0000000f == 0x0000000a meta l4proto tcp tproxy ip to 127.0.0.1:1 socket mark & 0x0000000f != 0x0000000a accept
+    iif "lo" meta mark & 0x0000000f == 0x0000000a meta l4proto tcp tproxy ip6 to [::1]:1 socket mark & 0x0000000f != 0x0000000a accept
+    iif "lo" meta mark & 0x0000000f == 0x0000000a meta l4proto tcp tcp flags & (syn | ack) != syn tproxy ip to 127.0.0.1:1 accept
+    iif "lo" meta mark & 0x0000000f == 0x0000000a meta l4proto tcp tcp flags & (syn | ack) != syn tproxy ip6 to [::1]:1 accept
     iif "lo" meta mark & 0x0000000f == 0x0000000a meta l4proto tcp drop
     iif "lo" return
     meta l4proto != tcp return
@@ -207,8 +209,10 @@ table inet tls-tproxy {
     tcp dport @excluded-inbound-ports return
     ip saddr @probe-sources4 tcp dport @probe-ports return
     ip6 saddr @probe-sources6 tcp dport @probe-ports return
-    meta l4proto tcp tproxy ip to 127.0.0.1:2 accept
-    meta l4proto tcp tproxy ip6 to [::1]:2 accept
+    meta l4proto tcp tproxy ip to 127.0.0.1:2 socket mark & 0x0000000f != 0x0000000a accept
+    meta l4proto tcp tproxy ip6 to [::1]:2 socket mark & 0x0000000f != 0x0000000a accept
+    meta l4proto tcp tcp flags & (syn | ack) != syn tproxy ip to 127.0.0.1:2 accept
+    meta l4proto tcp tcp flags & (syn | ack) != syn tproxy ip6 to [::1]:2 accept
     tcp flags & (syn | ack) == syn drop
   }
   chain translated {
@@ -222,8 +226,10 @@ table inet tls-tproxy {
     tcp dport @excluded-inbound-ports return
     ip saddr @probe-sources4 tcp dport @probe-ports return
     ip6 saddr @probe-sources6 tcp dport @probe-ports return
-    meta l4proto tcp tproxy ip to 127.0.0.1:2 accept
-    meta l4proto tcp tproxy ip6 to [::1]:2 accept
+    meta l4proto tcp tproxy ip to 127.0.0.1:2 socket mark & 0x0000000f != 0x0000000a accept
+    meta l4proto tcp tproxy ip6 to [::1]:2 socket mark & 0x0000000f != 0x0000000a accept
+    meta l4proto tcp tcp flags & (syn | ack) != syn tproxy ip to 127.0.0.1:2 accept
+    meta l4proto tcp tcp flags & (syn | ack) != syn tproxy ip6 to [::1]:2 accept
     ip saddr . tcp dport @seen-clients4 ip daddr . tcp dport . ip saddr . tcp sport != @open-before4 drop
     ip6 saddr . tcp dport @seen-clients6 ip6 daddr . tcp dport . ip6 saddr . tcp sport != @open-before6 drop
     tcp flags & (syn | ack) == syn drop

@@ -230,26 +230,32 @@ table inet tls-tproxy {
   chain prerouting {
     type filter hook prerouting priority mangle; policy accept;
     iif != "lo" tcp flags & (syn | ack) != syn return
-    iif "lo" meta mark & 0x0000000f == 0x0000000a meta l4proto tcp tproxy ip to 127.0.0.1:1 accept
-    iif "lo" meta mark & 0x0000000f == 0x0000000a meta l4proto tcp tproxy ip6 to [::1]:1 accept
+    iif "lo" meta mark & 0x0000000f == 0x0000000a meta l4proto tcp tproxy ip to 127.0.0.1:1 socket mark & 0x0000000f != 0x0000000a accept
+    iif "lo" meta mark & 0x0000000f == 0x0000000a meta l4proto tcp tproxy ip6 to [::1]:1 socket mark & 0x0000000f != 0x0000000a accept
+    iif "lo" meta mark & 0x0000000f == 0x0000000a meta l4proto tcp tcp flags & (syn | ack) != syn tproxy ip to 127.0.0.1:1 accept
+    iif "lo" meta mark & 0x0000000f == 0x0000000a meta l4proto tcp tcp flags & (syn | ack) != syn tproxy ip6 to [::1]:1 accept
     iif "lo" meta mark & 0x0000000f == 0x0000000a meta l4proto tcp drop
     iif "lo" return
     meta l4proto != tcp return
     fib daddr type != local return
     tcp flags & (syn | ack) == syn tcp dport @excluded-inbound-ports ct mark set ct mark & 0xfffffff0 | 0x00000005
     tcp dport @excluded-inbound-ports return
-    ip saddr @probe-sources4 tcp dport @probe-read-ports tproxy ip to 127.0.0.1:3 accept
-    ip6 saddr @probe-sources6 tcp dport @probe-read-ports tproxy ip6 to [::1]:3 accept
-    ip saddr @probe-sources4 tcp dport @probe-both-ports tcp flags & (syn | ack) == syn socket transparent <= 1 tproxy ip to 127.0.0.1:3 accept
-    ip6 saddr @probe-sources6 tcp dport @probe-both-ports tcp flags & (syn | ack) == syn socket transparent <= 1 tproxy ip6 to [::1]:3 accept
+    ip saddr @probe-sources4 tcp dport @probe-read-ports tproxy ip to 127.0.0.1:3 socket mark & 0x0000000f != 0x0000000a accept
+    ip6 saddr @probe-sources6 tcp dport @probe-read-ports tproxy ip6 to [::1]:3 socket mark & 0x0000000f != 0x0000000a accept
+    ip saddr @probe-sources4 tcp dport @probe-read-ports tcp flags & (syn | ack) != syn tproxy ip to 127.0.0.1:3 accept
+    ip6 saddr @probe-sources6 tcp dport @probe-read-ports tcp flags & (syn | ack) != syn tproxy ip6 to [::1]:3 accept
+    ip saddr @probe-sources4 tcp dport @probe-both-ports tcp flags & (syn | ack) == syn socket transparent <= 1 tproxy ip to 127.0.0.1:3 socket mark & 0x0000000f != 0x0000000a accept
+    ip6 saddr @probe-sources6 tcp dport @probe-both-ports tcp flags & (syn | ack) == syn socket transparent <= 1 tproxy ip6 to [::1]:3 socket mark & 0x0000000f != 0x0000000a accept
     ip saddr @probe-sources4 tcp dport @probe-both-ports tcp flags & (syn | ack) == syn goto probe-no-data
     ip6 saddr @probe-sources6 tcp dport @probe-both-ports tcp flags & (syn | ack) == syn goto probe-no-data
-    ip saddr @probe-sources4 tcp dport @probe-both-ports tproxy ip to 127.0.0.1:3 accept
-    ip6 saddr @probe-sources6 tcp dport @probe-both-ports tproxy ip6 to [::1]:3 accept
+    ip saddr @probe-sources4 tcp dport @probe-both-ports tcp flags & (syn | ack) != syn tproxy ip to 127.0.0.1:3 accept
+    ip6 saddr @probe-sources6 tcp dport @probe-both-ports tcp flags & (syn | ack) != syn tproxy ip6 to [::1]:3 accept
     ip saddr @probe-sources4 tcp dport @probe-connect-ports goto probe-no-data
     ip6 saddr @probe-sources6 tcp dport @probe-connect-ports goto probe-no-data
-    meta l4proto tcp tproxy ip to 127.0.0.1:2 accept
-    meta l4proto tcp tproxy ip6 to [::1]:2 accept
+    meta l4proto tcp tproxy ip to 127.0.0.1:2 socket mark & 0x0000000f != 0x0000000a accept
+    meta l4proto tcp tproxy ip6 to [::1]:2 socket mark & 0x0000000f != 0x0000000a accept
+    meta l4proto tcp tcp flags & (syn | ack) != syn tproxy ip to 127.0.0.1:2 accept
+    meta l4proto tcp tcp flags & (syn | ack) != syn tproxy ip6 to [::1]:2 accept
     tcp flags & (syn | ack) == syn drop
   }
   chain translated {
@@ -261,18 +267,22 @@ table inet tls-tproxy {
     ct mark & 0x0000000f == 0x0000000a goto diverted
     fib daddr type != local goto forwarded
     tcp dport @excluded-inbound-ports return
-    ip saddr @probe-sources4 tcp dport @probe-read-ports tproxy ip to 127.0.0.1:3 accept
-    ip6 saddr @probe-sources6 tcp dport @probe-read-ports tproxy ip6 to [::1]:3 accept
-    ip saddr @probe-sources4 tcp dport @probe-both-ports tcp flags & (syn | ack) == syn socket transparent <= 1 tproxy ip to 127.0.0.1:3 accept
-    ip6 saddr @probe-sources6 tcp dport @probe-both-ports tcp flags & (syn | ack) == syn socket transparent <= 1 tproxy ip6 to [::1]:3 accept
+    ip saddr @probe-sources4 tcp dport @probe-read-ports tproxy ip to 127.0.0.1:3 socket mark & 0x0000000f != 0x0000000a accept
+    ip6 saddr @probe-sources6 tcp dport @probe-read-ports tproxy ip6 to [::1]:3 socket mark & 0x0000000f != 0x0000000a accept
+    ip saddr @probe-sources4 tcp dport @probe-read-ports tcp flags & (syn | ack) != syn tproxy ip to 127.0.0.1:3 accept
+    ip6 saddr @probe-sources6 tcp dport @probe-read-ports tcp flags & (syn | ack) != syn tproxy ip6 to [::1]:3 accept
+    ip saddr @probe-sources4 tcp dport @probe-both-ports tcp flags & (syn | ack) == syn socket transparent <= 1 tproxy ip to 127.0.0.1:3 socket mark & 0x0000000f != 0x0000000a accept
+    ip6 saddr @probe-sources6 tcp dport @probe-both-ports tcp flags & (syn | ack) == syn socket transparent <= 1 tproxy ip6 to [::1]:3 socket mark & 0x0000000f != 0x0000000a accept
     ip saddr @probe-sources4 tcp dport @probe-both-ports tcp flags & (syn | ack) == syn goto probe-no-data
     ip6 saddr @probe-sources6 tcp dport @probe-both-ports tcp flags & (syn | ack) == syn goto probe-no-data
-    ip saddr @probe-sources4 tcp dport @probe-both-ports tproxy ip to 127.0.0.1:3 accept
-    ip6 saddr @probe-sources6 tcp dport @probe-both-ports tproxy ip6 to [::1]:3 accept
+    ip saddr @probe-sources4 tcp dport @probe-both-ports tcp flags & (syn | ack) != syn tproxy ip to 127.0.0.1:3 accept
+    ip6 saddr @probe-sources6 tcp dport @probe-both-ports tcp flags & (syn | ack) != syn tproxy ip6 to [::1]:3 accept
     ip saddr @probe-sources4 tcp dport @probe-connect-ports goto probe-no-data
     ip6 saddr @probe-sources6 tcp dport @probe-connect-ports goto probe-no-data
-    meta l4proto tcp tproxy ip to 127.0.0.1:2 accept
-    meta l4proto tcp tproxy ip6 to [::1]:2 accept
+    meta l4proto tcp tproxy ip to 127.0.0.1:2 socket mark & 0x0000000f != 0x0000000a accept
+    meta l4proto tcp tproxy ip6 to [::1]:2 socket mark & 0x0000000f != 0x0000000a accept
+    meta l4proto tcp tcp flags & (syn | ack) != syn tproxy ip to 127.0.0.1:2 accept
+    meta l4proto tcp tcp flags & (syn | ack) != syn tproxy ip6 to [::1]:2 accept
     ip saddr . tcp dport @seen-clients4 ip daddr . tcp dport . ip saddr . tcp sport != @open-before4 drop
     ip6 saddr . tcp dport @seen-clients6 ip6 daddr . tcp dport . ip6 saddr . tcp sport != @open-before6 drop
     tcp flags & (syn | ack) == syn drop

@@ -188,3 +188,50 @@ test(
   },
   hungMs,
 );
+
+/** A handshake has begun with one of the pod's own listeners at port 8080. */
+async function hasBegun(pod: Pod): Promise<boolean> {
+  const { stdout } = await pod.run(["ss", "-Htan", "state", "syn-recv", "sport", "= :8080"]);
+  return stdout.trim() !== "";
+}
+
+test(
+  "what is left of the killed proxy's connections does not lead new ones to the application",
+  async () => {
+    const pod = mesh.extraPod();
+    await pod.agent.listen("::", 8080);
+    const proxy = await pod.proxy([...flagsOf(mesh.credentials(pod)), "--privileges", "kept"]);
+    const ends: { readonly at: Pod; readonly from: string; readonly to: string }[] = [];
+    const closing: (() => Promise<unknown>)[] = [];
+    // Strangers' connections to the application, and the application's own to a place in the mesh.
+    for (const [at, own, address, to] of [
+      [c, c.address4, pod.address4, `${pod.address4}:8080`],
+      [c, `[${c.address6}]`, pod.address6, `[${pod.address6}]:8080`],
+      [pod, pod.address4, c.address4, `${c.address4}:8080`],
+      [pod, `[${pod.address6}]`, c.address6, `[${c.address6}]:8080`],
+    ] as const) {
+      const client = await at.agent.connect(address, 8080);
+      const { stdout } = await at.run(["ss", "-Htan", "dst", to]);
+      ends.push({ at, from: `${own}:${/:(\d+) /.exec(stdout)?.[1] ?? ""}`, to });
+      closing.push(async () => {
+        await client.end();
+        await client.finish();
+      });
+    }
+    await proxy.end("SIGKILL");
+    for (const close of closing) await close();
+    // Later numbers than any before: what begins anew.
+    const again = async ({ at, from, to }: (typeof ends)[number]): Promise<void> => {
+      await at.run(["bun", injector, from, to, "1", "0", "", syn]);
+      await at.run(["bun", injector, from, to, String(2 ** 31), "0", "", syn]);
+    };
+    for (const end of ends) {
+      await again(end);
+      expect(await hasBegun(pod)).toBe(false);
+    }
+    await runScript(pod, "nft delete table inet tls-tproxy");
+    for (const end of ends.slice(0, 2)) await again(end);
+    expect(await hasBegun(pod)).toBe(true);
+  },
+  hungMs,
+);
