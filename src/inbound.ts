@@ -3,6 +3,7 @@ import type { Context } from "./context.ts";
 import type { ConnectionRecord } from "./accounting/record.ts";
 import { firstBytes } from "./inspect/first-bytes.ts";
 import { describeFault } from "./net/fault.ts";
+import { hostKey } from "./net/address.ts";
 import type { Intercepted } from "./net/listener.ts";
 import { freePlaces, shareOf } from "./policy/admission.ts";
 import { decide } from "./policy/destination.ts";
@@ -21,7 +22,10 @@ import type { Visit } from "./tls/unverified.ts";
 export async function serveInbound(downstream: Intercepted, context: Context): Promise<void> {
   const record = context.ledger.open("inbound", downstream);
   const release = context.source.wire.hold(downstream.peer, downstream.original);
-  const visit = context.unverified.enter(downstream.stream, record.source);
+  const visit = context.unverified.enter(downstream.stream, {
+    source: record.source,
+    host: hostKey(downstream.peer),
+  });
   try {
     const verdict = decide(downstream.original);
     if (verdict.kind === "deny") return record.deny(verdict.reason);

@@ -8,13 +8,13 @@ import { describeHolder, holderOf } from "./intercept/running.ts";
 import type { Log } from "./log/log.ts";
 import { errnoName, SystemCallError } from "./native/errno.ts";
 import * as native from "./native/native.ts";
-import { parseSocketAddress, sourceKey, type SocketAddress } from "./net/address.ts";
+import { hostKey, parseSocketAddress, sourceKey, type SocketAddress } from "./net/address.ts";
 import { listen, openDiverted, type Listener, type Takes } from "./net/listener.ts";
 import type { SocketForm } from "./net/socket-form.ts";
 import { serveOutbound } from "./outbound.ts";
 import { admitInbound, admitOutbound, type Admission } from "./policy/admission.ts";
 import { readsRequests } from "./probe/probe.ts";
-import type { Unverified } from "./tls/unverified.ts";
+import type { Origin, Unverified } from "./tls/unverified.ts";
 
 export type Serving = {
   readonly config: Config;
@@ -111,7 +111,8 @@ function admit(
   direction: "inbound" | "outbound",
   peer: SocketAddress,
 ): boolean {
-  const source = sourceKey(peer);
+  const origin = { source: sourceKey(peer), host: hostKey(peer) };
+  const { source } = origin;
   const places = {
     live: ledger.size,
     inbound: ledger.inbound,
@@ -123,7 +124,7 @@ function admit(
   const admission =
     direction === "outbound" ? admitOutbound(places, budget()) : admitInbound(places, budget());
   if (admission.kind === "admit") return true;
-  if (!makesRoom(admission, unverified, source)) {
+  if (!makesRoom(admission, unverified, origin)) {
     ledger.turnAway(direction, admission.limit);
     return false;
   }
@@ -134,12 +135,12 @@ function admit(
 function makesRoom(
   admission: Exclude<Admission, { kind: "admit" }>,
   unverified: Unverified,
-  source: string,
+  origin: Origin,
 ): boolean {
   if (admission.kind === "refuse") return false;
   return admission.whose === "source"
-    ? unverified.makeRoomWithin(source)
-    : unverified.makeRoom(source);
+    ? unverified.makeRoomWithin(origin)
+    : unverified.makeRoom(origin);
 }
 
 /** Says which option a failure belongs to, and what to do. */

@@ -103,6 +103,11 @@ export function sourceKey({ bytes }: Ip): string {
   return String.fromCharCode(...bytes.subarray(0, sourceBytes));
 }
 
+/** For tables by host: the whole address. */
+export function hostKey({ bytes }: Ip): string {
+  return String.fromCharCode(...bytes);
+}
+
 /** 127.0.0.0/8 and ::1: never reachable from outside, so never a legitimate original destination. */
 export function isLoopback(address: SocketAddress): boolean {
   if (address.family === 4) return address.bytes[0] === 127;

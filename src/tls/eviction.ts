@@ -18,6 +18,25 @@ export function heaviest<G extends Group<unknown>>(
   return found;
 }
 
+/**
+ * Those of the host that has most of a source's members, where it has at least two more than `host` has: neighbours that
+ * share a /64 do not suffer for each other. Null where nobody stands out. The members are walked once.
+ */
+export function crowdOf<T extends { readonly host: string }>(
+  members: Iterable<T>,
+  host: string,
+): readonly T[] | null {
+  const hosts = new Map<string, T[]>();
+  for (const member of members) {
+    const known = hosts.get(member.host);
+    if (known === undefined) hosts.set(member.host, [member]);
+    else known.push(member);
+  }
+  let most: readonly T[] = [];
+  for (const found of hosts.values()) if (found.length > most.length) most = found;
+  return most.length > (hosts.get(host)?.length ?? 0) + 1 ? most : null;
+}
+
 /** The one with most bytes; of equal ones the first, which has been there for longest. Null if there is none. */
 export function greediest<T extends { readonly bytes: number }>(members: Iterable<T>): T | null {
   let found: T | null = null;

@@ -3,7 +3,7 @@ import type { TLSOptions } from "bun";
 
 import type { Limits } from "../config.ts";
 import type { PeerIdentity } from "../identity/certificate.ts";
-import { formatSocketAddress, sourceKey } from "../net/address.ts";
+import { formatSocketAddress, hostKey, sourceKey } from "../net/address.ts";
 import { abandon, dialFrom, settle, tryDial, watch, type Dialing } from "../net/dial.ts";
 import { describeFault } from "../net/fault.ts";
 import type { OriginalDestination } from "../net/original-destination.ts";
@@ -127,7 +127,10 @@ async function attempt(
   const limits = { ...originator.limits, handshakeMsMax: left() };
   const shaking = performance.now();
   const stream = watch(dialing, { tls, ticket: session?.take() ?? null }, originator.held);
-  const visit = originator.unverified.enter(stream, sourceKey(original));
+  const visit = originator.unverified.enter(stream, {
+    source: sourceKey(original),
+    host: hostKey(original),
+  });
   const readiness = await settle(stream, downstream, limits);
   originator.unverified.leave(visit);
   lease.release();

@@ -8,7 +8,7 @@ import { Deadline } from "../deadline.ts";
 import * as native from "../native/native.ts";
 import { HandshakeDeadline } from "../net/handshake-deadline.ts";
 import type { Stream } from "../net/stream.ts";
-import { greediest, heaviest, type Group } from "./eviction.ts";
+import { crowdOf, greediest, heaviest, type Group } from "./eviction.ts";
 
 export type UnverifiedBounds = {
   /** Handshakes at once. */
@@ -29,10 +29,15 @@ export type UnverifiedOptions = {
   readonly now: () => number;
 };
 
+/** Where a connection comes from: `sourceKey` and `hostKey` of an address. */
+export type Origin = { readonly source: string; readonly host: string };
+
 /** One peer between accept(2) and verdict. */
 export class Visit {
   readonly stream: Stream;
   readonly source: string;
+  /** The whole address, where a source has many. */
+  readonly host: string;
   readonly since: number;
   /** What it keeps beyond what each has room for. */
   bytes = 0;
@@ -50,9 +55,10 @@ export class Visit {
   /** Of whoever waits for its first place. */
   resolve: (() => void) | null = null;
 
-  constructor(stream: Stream, source: string, since: number) {
+  constructor(stream: Stream, { source, host }: Origin, since: number) {
     this.stream = stream;
     this.source = source;
+    this.host = host;
     this.since = since;
   }
 }
@@ -88,8 +94,9 @@ export class Unverified {
     return this.#groups.get(source)?.members.size ?? 0;
   }
 
-  enter(stream: Stream, source: string): Visit {
-    const visit = new Visit(stream, source, this.#options.now());
+  enter(stream: Stream, origin: Origin): Visit {
+    const { source } = origin;
+    const visit = new Visit(stream, origin, this.#options.now());
     const group = this.#groups.get(source) ?? { members: new Set(), bytes: 0 };
     this.#groups.set(source, group);
     group.members.add(visit);
@@ -134,19 +141,23 @@ export class Unverified {
   /**
    * Makes room for one more of `source`: where another source keeps much more, its greediest goes, or its oldest. Sources that
    * keep alike do not push each other out before they had some time, nor does one its own: a crowd that comes at once, and
-   * again, would never have a handshake over. False if nothing makes room.
+   * again, would never have a handshake over. Within a source a host that has many makes room for one that has few. False if
+   * nothing makes room.
    */
-  makeRoom(source: string): boolean {
+  makeRoom(origin: Origin): boolean {
+    const { source } = origin;
     const group = heaviest(this.#groups.values(), limits.baseBytes);
     if (group === undefined) return false;
+    if (this.#isOf(group, source)) return this.makeRoomWithin(origin);
     const isHeavier = group.members.size > this.sizeOf(source) + 1;
-    return this.#evict(isHeavier && !this.#isOf(group, source) ? group.members : this.#old(group));
+    return this.#evict(isHeavier ? group.members : this.#old(group));
   }
 
   /** As `makeRoom`, of the same source. */
-  makeRoomWithin(source: string): boolean {
+  makeRoomWithin({ source, host }: Origin): boolean {
     const group = this.#groups.get(source);
-    return group !== undefined && this.#evict(this.#old(group));
+    if (group === undefined) return false;
+    return this.#evict(crowdOf(group.members, host) ?? this.#old(group));
   }
 
   #isOf(group: Group<Visit>, source: string): boolean {

@@ -82,8 +82,8 @@ test("all four legs are probed by TCP keep-alive, after the time that was asked 
     const { stdout } = await pod.run(["ss", "-Htnop", "state", "established"]);
     const legs = stdout
       .split("\n")
-      .filter((line) => line.includes('"tproxy"') || /"bun"/.test(line));
-    const probed = legs.filter((line) => /timer:\(keepalive,1min3\dsec,0\)/.test(line));
+      .filter((line) => line.includes('"tproxy"') || /"bun(\.exe)?"/.test(line));
+    const probed = legs.filter((line) => /timer:\(keepalive,1min[23]\dsec,0\)/.test(line));
     expect(probed.length).toBeGreaterThanOrEqual(2);
   }
 });
@@ -127,7 +127,8 @@ test("a peer that accepts and is silent is given up after --handshake-timeout", 
 test("silent connections to the status address keep nobody from asking", async () => {
   const pod = mesh.extraPod();
   await mesh.proxy(pod);
-  for (let turn = 0; turn < 200; turn += 1) await mesh.c.agent.connect(pod.address4, 15_020);
+  for (let turn = 0; turn < 200; turn += 1)
+    await mesh.c.agent.connect(pod.address4, 15_020).catch(() => null);
   const ask = async (from: Pod): Promise<string> =>
     (await curl(from, `http://${pod.address4}:15020/readyz`)).output;
   expect(await ask(mesh.extraPod())).toBe("ready\n");

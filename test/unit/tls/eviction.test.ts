@@ -1,7 +1,7 @@
 /** Who makes room: the source that keeps most, and of its connections the greediest, else the oldest. */
 import { expect, test } from "bun:test";
 
-import { greediest, heaviest } from "../../../src/tls/eviction.ts";
+import { crowdOf, greediest, heaviest } from "../../../src/tls/eviction.ts";
 
 test("the source that keeps most: many small ones weigh as much as few large ones", () => {
   const few = { members: new Set([1]), bytes: 100_000 };
@@ -16,4 +16,22 @@ test("the greediest goes; of equal ones the oldest", () => {
   expect(greediest([old, greedy, young])).toBe(greedy);
   expect(greediest([old, young])).toBe(old);
   expect(greediest([])).toBeNull();
+});
+
+function of(host: string, count: number): readonly { readonly host: string }[] {
+  return Array.from({ length: count }, () => ({ host }));
+}
+
+test("within a /64 the host that has many makes room for one that has few", () => {
+  const crowd = of("fd77::3", 8);
+  expect(crowdOf([...of("fd77::1", 1), ...crowd], "fd77::1")).toEqual(crowd);
+  expect(crowdOf([...of("fd77::1", 1), ...crowd], "fd77::2")).toEqual(crowd);
+});
+
+test("hosts of a /64 that have alike many do not push each other out", () => {
+  const alike = ["fd77::1", "fd77::2", "fd77::3"].map((host) => ({ host }));
+  expect(crowdOf(alike, "fd77::1")).toBeNull();
+  expect(crowdOf([], "fd77::1")).toBeNull();
+  const own = [{ host: "fd77::1" }, { host: "fd77::1" }, { host: "fd77::1" }];
+  expect(crowdOf(own, "fd77::1")).toBeNull();
 });
