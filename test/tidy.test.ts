@@ -66,7 +66,11 @@ test.each([" as any", "@ts-ignore", "@ts-expect-error", "export default "])(
 test("no test has a deadline of its own: they are in support/deadline.ts", async () => {
   const own: string[] = [];
   for (const file of new Glob("**/*.test.ts").scanSync("test"))
-    if (/^\s*\}, [\d_]+\);$|^\s*\{ timeout: /m.test(await Bun.file(join("test", file)).text()))
+    if (
+      /^\s*\}, [\d_]+\);$|^\s*\{ timeout: |setDefaultTimeout\(/m.test(
+        await Bun.file(join("test", file)).text(),
+      )
+    )
       own.push(file);
   expect(own).toEqual([]);
 });

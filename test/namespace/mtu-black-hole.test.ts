@@ -1,10 +1,8 @@
 /** Where TCP connects and large packets are lost, the log names the MTU as a possible cause and how to see it. */
-import { expect, setDefaultTimeout, test } from "bun:test";
+import { expect, test } from "bun:test";
 
 import { Mesh } from "../support/mesh.ts";
 import type { Pod } from "../support/pods.ts";
-
-setDefaultTimeout(30_000);
 
 /** Packets over 1,000 bytes that come from this pod are lost on the bridge, and no ICMP message says so. */
 async function loseLargePackets(mesh: Mesh, from: Pod): Promise<void> {

@@ -1,13 +1,11 @@
 /** Connections in cleartext from before the start: in a pod those that would be refused now are reset, and no others. */
-import { expect, setDefaultTimeout, test } from "bun:test";
+import { expect, test } from "bun:test";
 
 import type { AgentSocket } from "../support/application.ts";
 import { flagsOf, Mesh } from "../support/mesh.ts";
 import { executable, type Pod } from "../support/pods.ts";
 import { PolicyFile } from "../support/policy.ts";
 import { metricOnce, metrics, readyz } from "../support/status.ts";
-
-setDefaultTimeout(30_000);
 
 const gauge = "preexisting_cleartext_connections";
 const warned = /W.* from before the start: .*\n/;

@@ -1,10 +1,9 @@
 /** `tls-tproxy ready` says what /readyz says, for health checks in an image without any other program. */
-import { expect, setDefaultTimeout, test } from "bun:test";
+import { expect, test } from "bun:test";
 
+import { keeperOf } from "../support/keeper.ts";
 import { flagsOf, Mesh } from "../support/mesh.ts";
 import { executable } from "../support/pods.ts";
-
-setDefaultTimeout(30_000);
 
 const mesh = Mesh.create();
 
@@ -21,9 +20,11 @@ test("without a proxy, and where the proxy is not ready, its exit code is 1", as
   const ready = [...executable(), "ready"];
   const none = await pod.run(ready);
   expect([none.code, none.stdout]).toEqual([1, "no proxy answers here (--status-address)\n"]);
-  await mesh.proxy(pod, ["--status-address", "[::1]:15021"]);
+  const proxy = await mesh.proxy(pod, ["--status-address", "[::1]:15021"]);
   const there = [...ready, "--status-address", "[::1]:15021"];
   expect((await pod.run(there)).code).toBe(0);
+  process.kill(keeperOf(proxy), "SIGKILL"); // It would write the rules again.
+  await proxy.says(/keeper of the rules/);
   await pod.run(["nft", "delete", "table", "inet", "tls-tproxy"]);
   let last = await pod.run([...there, "--wait", "1ms"]);
   while (last.code === 0) last = await pod.run(there);

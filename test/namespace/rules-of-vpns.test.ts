@@ -1,12 +1,10 @@
 /** Rules of VPNs and Docker that drop what comes by lo with an address of theirs: found by trial, named, and satisfied. */
-import { expect, setDefaultTimeout, test } from "bun:test";
+import { expect, test } from "bun:test";
 
 import { kernelState } from "../support/kernel-state.ts";
 import { Mesh } from "../support/mesh.ts";
 import { executable, type Pod, type Running } from "../support/pods.ts";
 import { metrics } from "../support/status.ts";
-
-setDefaultTimeout(30_000);
 
 async function nft(pod: Pod, rules: string): Promise<void> {
   const { code, stderr } = await pod.run(["nft", "-f", "-"], `${rules}\n`);

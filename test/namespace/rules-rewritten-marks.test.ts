@@ -4,8 +4,9 @@ import { beforeAll, expect, test } from "bun:test";
 import { capture } from "../support/capture.ts";
 import { hungMs } from "../support/deadline.ts";
 import { serveHttp } from "../support/http.ts";
+import { keeperOf } from "../support/keeper.ts";
 import { Mesh } from "../support/mesh.ts";
-import { executable, type Pod } from "../support/pods.ts";
+import { executable, type Pod, type Running } from "../support/pods.ts";
 import { addChain, runScript, type Chain } from "../support/foreign.ts";
 
 const mesh = Mesh.create();
@@ -25,13 +26,18 @@ async function asked(from: Pod, host: string, ...more: readonly string[]): Promi
 
 /** A pod that reaches c's addresses outside of the mesh, with a proxy. */
 async function podWith(...options: readonly string[]): Promise<Pod> {
+  return (await podAndProxy(...options)).pod;
+}
+
+async function podAndProxy(
+  ...options: readonly string[]
+): Promise<{ readonly pod: Pod; readonly proxy: Running }> {
   const pod = mesh.extraPod();
   await runScript(
     pod,
     `ip route add ${outside[4]} via ${c.address4}; ip -6 route add ${outside[6]} via ${c.address6}`,
   );
-  await mesh.proxy(pod, options);
-  return pod;
+  return { pod, proxy: await mesh.proxy(pod, options) };
 }
 
 const output = (priority: number, rules: string): Chain => ({
@@ -208,12 +214,14 @@ test(
       [outside[6], `[${c.address6}]:8080`],
       [outside[4], `${c.address4}:8080`],
     ] as const) {
-      const pod = await podWith();
+      const { pod, proxy } = await podAndProxy();
       const listening = c.start(["tcpdump", "-nl", "--immediate-mode", "-i", "eth0", "dst", way]);
       await listening.says(/listening on/);
       expect((await pod.run(["bun", script, way, end])).stdout).toBe("syn-sent\n");
       expect(listening.output).not.toMatch(/Flags|RT6/);
-      // Without the last look it arrives.
+      // Without the last look it arrives, once the keeper no longer writes it again.
+      process.kill(keeperOf(proxy), "SIGKILL");
+      await proxy.says(/keeper of the rules/);
       await runScript(pod, "nft flush chain inet tls-tproxy postrouting");
       expect((await pod.run(["bun", script, way, end])).stdout).toBe("syn-sent\n");
       await listening.says(/Flags|RT6/);
