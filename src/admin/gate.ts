@@ -3,15 +3,11 @@ import { Rate } from "./rate.ts";
 
 /** Where a request comes from, as it is counted. */
 export type Source = {
+  /** `sourceKey` of its address. */
   readonly key: string;
   /** Of this pod, or an address that probes are declared to come from: these wait for their own requests only. */
   readonly isTrusted: boolean;
 };
-
-/** An IPv4 address, or an IPv6 network of 64 bits: one machine has all addresses of one. RFC 4291, 2.5.4. */
-export function sourceKey(bytes: Uint8Array): string {
-  return (bytes.length === 4 ? bytes : bytes.subarray(0, 8)).toHex();
-}
 
 /**
  * A rate for each source, and one for all. Sources that came before a flood began and go on asking, as kubelets and scrapers

@@ -1,16 +1,13 @@
 /** How often who may ask for the status: a flood is bounded, and neither a kubelet nor the pod itself pays for it. */
 import { expect, test } from "bun:test";
 
-import {
-  perSecondMax,
-  perSourceMax,
-  sourceKey,
-  StatusGate,
-  type Source,
-} from "../../../src/admin/gate.ts";
-import { parseHost } from "../../../src/net/address.ts";
+import { perSecondMax, perSourceMax, StatusGate, type Source } from "../../../src/admin/gate.ts";
+import { parseHost, sourceKey } from "../../../src/net/address.ts";
 
-const stranger = (host: string): Source => ({ key: sourceKey(parseHost(host)), isTrusted: false });
+const stranger = (host: string): Source => ({
+  key: sourceKey({ bytes: parseHost(host) }),
+  isTrusted: false,
+});
 const trusted = (host: string): Source => ({ ...stranger(host), isTrusted: true });
 
 /** Of so many requests in a second, spread evenly, how many begin within it, and how many are reset. */
