@@ -64,6 +64,7 @@ export function giveUpPrivileges(
   { tls, command, settle, groups, keeper }: Leaving,
 ): never {
   assertTaken(tls);
+  assertKeepable();
   const rules = install(interception);
   try {
     if (keeper === null) throw new SystemCallError("start the keeper of the rules", noPermission);
@@ -88,6 +89,15 @@ export function giveUpPrivileges(
     const text = `--privileges dropped: ${error.message}. It keeps CAP_NET_RAW: add that, or say --privileges kept.${left}`;
     throw new ProxyError("START_FAILED", text, { cause: error });
   }
+}
+
+/** Before anything is changed. What CAP_NET_ADMIN is missing for, the rules say better. Throws START_FAILED. */
+function assertKeepable(): void {
+  if (!hasCapability(capability.netAdmin) || hasCapability(capability.netRaw)) return;
+  const text =
+    "--privileges dropped: CAP_NET_RAW is missing, which the proxy keeps: add NET_RAW to the container's capabilities, or " +
+    "say --privileges kept.";
+  throw new ProxyError("START_FAILED", text);
 }
 
 /** CAP_NET_BIND_SERVICE only where it is there and needed: for clients whose source port is a reserved one. */

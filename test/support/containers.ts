@@ -113,6 +113,7 @@ export class Cluster {
     const directory = `${this.#credentials}/${folder}`;
     // Whoever runs the tests owns the files; the container's root without capabilities reads what all may read.
     for (const file of ["tls.crt", "tls.key", "ca.crt"]) chmodSync(`${directory}/${file}`, 0o644);
+    chmodSync(directory, 0o755);
     return directory;
   }
 
