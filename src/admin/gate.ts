@@ -1,4 +1,4 @@
-/** Who may ask for the status, and how often: nobody keeps the kubelet from its probes. Pure. */
+/** Who may ask for the status, and how often: no client keeps the kubelet from its probes. Pure. */
 import { Rate } from "./rate.ts";
 
 /** Where a request comes from, as it is counted. */
