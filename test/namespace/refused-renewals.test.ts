@@ -42,7 +42,7 @@ test.each([
     const bad = credentialsFor([mesh.b.address4], defect);
     put(bad, side.paths);
     await side.proxy.says(
-      /W\S+ .*credentials\] the old ones stay in use: --cert .*\. They are valid for \d+ \w+( \d+ \w+)? more/,
+      /W\S+ .*credentials\] the old ones stay in use: --cert .*[.?] They are valid for \d+ \w+( \d+ \w+)? more/,
     );
     expect(side.proxy.output).toMatch(says);
     await metricOnce(mesh.b, refused, (value) => value === 1);

@@ -8,7 +8,7 @@ const network = Network.create();
 
 const everyOption = [
   "--mesh-cidr 10.0.0.0/8,fd00::/8 --exclude-cidr 10.1.0.0/16,10.2.0.1 --exclude-outbound-port 25,123 --exclude-inbound-port 8081,9090",
-  "--inbound-port 80,443,8081 --exclude-uid 101,1337 --mark 0x500/0xf00 --tcp-port 1001 --tls-port 1002",
+  "--inbound-port 80,443 --exclude-uid 101,1337 --mark 0x500/0xf00 --tcp-port 1001 --tls-port 1002",
 ].flatMap((line) => line.split(" "));
 
 const probes =

@@ -3,6 +3,7 @@ import { expect, test } from "bun:test";
 
 import { capture, strayData } from "../support/capture.ts";
 import { attempted } from "../support/endings.ts";
+import { keeperOf } from "../support/keeper.ts";
 import { Mesh } from "../support/mesh.ts";
 import type { Running } from "../support/pods.ts";
 import { PolicyFile } from "../support/policy.ts";
@@ -49,10 +50,14 @@ test("rules that others delete end connections whose answers depended on them", 
   const { client, server } = await mesh.connection();
   server.chatter("not in clear ");
   await client.received(100_000);
+  const proxy = mesh.proxies[1];
+  if (proxy === undefined) throw new Error("no proxy");
+  process.kill(keeperOf(proxy), "SIGKILL"); // It would write the rules again, and the answers be led back.
+  await proxy.says(/keeper of the rules/);
   await mesh.b.run(["nft", "delete", "table", "inet", "tls-tproxy"]);
   expect((await server.finish()).ending).toBe("ECONNRESET");
   expect((await client.finish()).ending).toBe("ECONNRESET");
-  await mesh.proxies[1]?.says(/1 inbound connections that depend on them were reset/);
+  await proxy.says(/1 inbound connections that depend on them were reset/);
 });
 
 test("connections that begin while the policy lets their clients go are not answered in clear", async () => {
