@@ -4,7 +4,7 @@ import { expect, test } from "bun:test";
 import { serveHttp } from "../support/http.ts";
 import { Mesh } from "../support/mesh.ts";
 import type { Pod } from "../support/pods.ts";
-import { curl } from "../support/programs.ts";
+import { curl, resetByCurl } from "../support/programs.ts";
 import { sourcesCounted } from "../support/sights.ts";
 
 const container = { 4: "172.17.0.2", 6: "fd17::2" } as const;
@@ -94,7 +94,7 @@ test("where the container is in the mesh nothing goes there in cleartext: it is 
     "8080",
   ]);
   const { output } = await curl(mesh.a, url(mesh.b.address4));
-  expect(output).toContain("reset by peer");
+  expect(output).toMatch(resetByCurl);
   await proxy.says(
     /Failed to connect to original destination \[10\.77\.0\.2:8080\]: connection refused/,
   );

@@ -40,6 +40,9 @@ export async function curl(pod: Pod, ...options: readonly string[]): Promise<Spo
   return { code, output: stdout + stderr };
 }
 
+/** What curl says of a reset: the second where it comes before curl has looked whether it is connected. */
+export const resetByCurl = /reset by peer|Couldn't connect to server/;
+
 /** Waits until something listens on a port: HAProxy says nothing when it is ready. */
 export async function listening(pod: Pod, port: number): Promise<void> {
   for (;;) {
