@@ -1,12 +1,9 @@
-/** Writes what README has from the program anew: the help block and the table of options. After a build. */
+/** Writes the table of options in its topic again, from the program itself. */
 import { optionTable } from "../test/support/reference.ts";
 
-const { stdout } = Bun.spawnSync(["bin/tproxy", "--help"]);
-const help = stdout.toString().trimEnd();
-const readme = await Bun.file("README.md").text();
+const file = "src/help/options.md";
+const text = await Bun.file(file).text();
 await Bun.write(
-  "README.md",
-  readme
-    .replace(/```\nUsage: [^]*?\n```\n/, () => `\`\`\`\n${help}\n\`\`\`\n`)
-    .replace(/\| Option \| Environment \|[^]*?\n(?=\n)/, () => optionTable()),
+  file,
+  text.replace(/\| Option \| Default \|(?:.*\n)+/, () => `${optionTable()}\n`),
 );

@@ -99,7 +99,7 @@ function policyFinding(source: PolicySource): {
     return { policy, finding: good("scope", scopeText(policy, source.file)) };
   } catch (error) {
     if (!(error instanceof ProxyError)) throw error;
-    const remedy = "See Policy and On a plain host in README.";
+    const remedy = "See tls-tproxy help policy, and tls-tproxy help host.";
     return { policy: source.base, finding: bad("scope", error.message, remedy) };
   }
 }

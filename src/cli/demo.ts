@@ -127,5 +127,5 @@ const memoryFolders = ["/mnt", "/media", "/srv", "/opt", "/tmp", "/etc", "/sys"]
 const knobs =
   "sysctl kernel.unprivileged_userns_clone, user.max_user_namespaces, or an AppArmor rule";
 const next = `
-Next: tls-tproxy --help, or README.md for running it in a pod or on a host.
+Next: tls-tproxy --help, or tls-tproxy help kubernetes, containers or host for running it.
 `;

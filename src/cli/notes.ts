@@ -87,4 +87,4 @@ function serverNotes({ excludedDestinations }: Fixed, environment: Environment):
   return [{ title: "API server", detail, remedy }];
 }
 
-const readMore = "See Mesh ranges in README.";
+const readMore = "See tls-tproxy help interception.";

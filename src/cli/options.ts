@@ -100,7 +100,7 @@ export function addPolicyOptions(command: Command): void {
   add(command, "--policy <file>", "YAML: what is intercepted, in which mode, who is allowed", {
     parse: values.file,
   });
-  add(command, "--verify <by>", "how servers are known: spiffe, or ip, the address they name", {
+  add(command, "--verify <by>", "how servers are known: spiffe, or ip (their address)", {
     parse: values.verification,
     shown: "spiffe if our certificate has such an ID",
   });
@@ -136,7 +136,7 @@ export function addInterceptionOptions(command: Command): void {
   );
   add(command, "--api-server <addresses>", "the cluster's, left alone: 10.0.0.9:6443", {
     parse: values.list(values.socketAddress),
-    shown: "as the environment says, see README",
+    shown: "as the environment says",
   });
   add(command, "--outbound-port <ports>", "the only destination ports that are diverted", {
     parse: values.list(values.portRange),
@@ -153,12 +153,12 @@ export function addInterceptionOptions(command: Command): void {
     parse: values.list(values.portRange),
   });
   addOwnerOptions(command);
-  add(command, "--host [boolean]", "take care of those who are logged in: see On a plain host", {
+  add(command, "--host [boolean]", "guard against a lockout: tls-tproxy help host", {
     parse: values.boolean,
     preset: "true",
     shown: "true in the machine's own network namespace",
   });
-  add(command, "--wire-ports <range>", "source ports of connections to peers, like 20000-23999", {
+  add(command, "--wire-ports <range>", "source ports toward peers, like 20000-23999", {
     parse: values.wirePorts,
     shown: "ports that applications are not given",
   });
@@ -212,15 +212,10 @@ export function addListenOptions(command: Command): void {
 
 /** Right after `addInterceptionOptions`: it stands in the same group of the help. */
 export function addPreexistingOption(command: Command): void {
-  add(
-    command,
-    "--preexisting <how>",
-    "cleartext connections from before the start: leave or reset",
-    {
-      parse: values.oneOf("leave", "reset"),
-      shown: "leave on a host, reset in a pod",
-    },
-  );
+  add(command, "--preexisting <how>", "cleartext connections from before: leave or reset", {
+    parse: values.oneOf("leave", "reset"),
+    shown: "leave on a host, reset in a pod",
+  });
 }
 
 export function addLimitOptions(command: Command): void {
@@ -288,7 +283,7 @@ const mayBeNone = new Set([
 ]);
 
 export function addOtherOptions(command: Command): void {
-  command.optionsGroup("Privileges (see README):");
+  command.optionsGroup("Privileges (tls-tproxy help privileges):");
   add(command, "--privileges <how>", "kept; or dropped once the rules stand", {
     parse: values.oneOf("kept", "dropped"),
     shown: "dropped, but with --policy or on a host",

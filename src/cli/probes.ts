@@ -16,7 +16,7 @@ export type ProbeFlags = {
 };
 
 export function addProbeOptions(command: Command): void {
-  command.optionsGroup("Probes of the kubelet (see README):");
+  command.optionsGroup("Probes of the kubelet (tls-tproxy help probes):");
   add(
     command,
     "--probe <probes>",

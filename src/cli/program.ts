@@ -65,7 +65,7 @@ export function makeProgram(): Command {
   return program;
 }
 
-/** What is piped is as wide as README. */
+/** What is piped is as wide as a page. */
 function widthOf({
   isTTY,
   columns,

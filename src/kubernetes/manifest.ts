@@ -66,7 +66,7 @@ ${probesText(probes)}    ports:
       requests:
         cpu: 100m
         memory: 64Mi
-      # The proxy plans with it: 7,192 connections at most (README, Memory).
+      # The proxy plans with it: 7,192 connections at most (tls-tproxy help limits).
       limits:
         memory: 256Mi
 ${securityText}    volumeMounts:

@@ -1,5 +1,5 @@
 /**
- * The kernel's table of tracked connections. Some options of ours need it (README, Limits), other rules of the pod may;
+ * The kernel's table of tracked connections. Some options of ours need it (the topic host), other rules of the pod may;
  * once it is full the kernel drops what would be new, and connections hang without a word: so we say it.
  */
 import { readFileSync } from "node:fs";

@@ -7,6 +7,7 @@ import { serveHttp } from "../support/http.ts";
 import { Mesh } from "../support/mesh.ts";
 import { curl } from "../support/programs.ts";
 import { metricOnce, metrics } from "../support/status.ts";
+import { namedRows, topicText } from "../support/topics.ts";
 
 test("a connection is counted where it passes, with its bytes", async () => {
   const mesh = Mesh.create();
@@ -97,22 +98,19 @@ test("Prometheus' own type and HELP lines come with it, and HEAD and rubbish are
   expect((await rubbish.finish()).text).toMatch(/^HTTP\/1\.1 400/);
 });
 
-test("README's table names every metric, and no other", async () => {
+test("the topic metrics names every metric, and no other", async () => {
   const mesh = Mesh.create();
   await mesh.proxy(mesh.a);
   const { output } = await curl(mesh.a, "http://127.0.0.1:15020/metrics");
   const served = [...output.matchAll(/^# TYPE (\S+)/gm)].map(([, name]) => name ?? "");
-  const readme = await Bun.file(`${import.meta.dir}/../../README.md`).text();
-  const table = /^\| Metric \|[^]*?\n\n/m.exec(readme)?.[0] ?? "";
-  const cells = [...table.matchAll(/^\| (`[^|]*`) \|/gm)].map(([, cell]) => cell ?? "");
-  const told = cells.flatMap((cell) =>
-    [...cell.matchAll(/`([a-z_]+)/g)].map(([, name]) => name ?? ""),
+  const items = [...topicText("metrics").matchAll(/^- (`[a-z][^:]*`):/gm)];
+  const told = items.flatMap(([, names = ""]) =>
+    [...names.matchAll(/`([a-z_]+)/g)].map(([, name]) => name ?? ""),
   );
   expect(told.toSorted()).toEqual(served.toSorted());
 });
 
-test("README's tables name every reason that a handshake fails for, or a probe", async () => {
-  const readme = await Bun.file(`${import.meta.dir}/../../README.md`).text();
-  const told = [...readme.matchAll(/^\| `([a-z-]+)` \|/gm)].map(([, name]) => name ?? "");
-  for (const reason of [...handshakeFailures, ...refusals]) expect(told).toContain(reason);
+test("the topics name every reason that a handshake fails for, or a probe", () => {
+  expect(namedRows("metrics")).toEqual(expect.arrayContaining([...handshakeFailures]));
+  expect(namedRows("probes")).toEqual(expect.arrayContaining([...refusals]));
 });

@@ -1,4 +1,4 @@
-/** The table of options for README, made from the program itself. */
+/** The table of options for the topic of that name, made from the program itself. */
 import type { Command, Option } from "commander";
 
 import { makeProgram } from "../../src/cli/program.ts";
@@ -12,19 +12,13 @@ export function optionTable(): string {
       .filter((option) => !option.hidden && (command === program || !common.has(option.long)))
       .map((option) => row(command === program ? null : command, option)),
   );
-  return [
-    "| Option | Environment | Default | What it does |",
-    "| --- | --- | --- | --- |",
-    ...rows,
-    "",
-  ].join("\n");
+  return ["| Option | Default | What it does |", "| --- | --- | --- |", ...rows].join("\n");
 }
 
 function row(command: Command | null, option: Option): string {
   const flags = `\`${command === null ? "" : `${command.name()} `}${option.flags}\``;
-  const variable = option.envVar === undefined ? "" : `\`${option.envVar}\``;
   const said = / \(default: (.*)\)$/.exec(option.description);
   const shown = option.defaultValueDescription ?? said?.[1] ?? "";
   const about = said === null ? option.description : option.description.slice(0, said.index);
-  return `| ${flags} | ${variable} | ${shown} | ${about} |`;
+  return `| ${flags} | ${shown} | ${about} |`;
 }

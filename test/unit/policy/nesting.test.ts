@@ -1,10 +1,10 @@
 /** No policy file makes the parser call itself without end, and none takes it longer than its size. */
 import { expect, test } from "bun:test";
-import { readFileSync } from "node:fs";
 
 import { ProxyError } from "../../../src/errors.ts";
 import { parsePolicy } from "../../../src/policy/document.ts";
 import { lineOfDeepNesting } from "../../../src/policy/nesting.ts";
+import { shownPolicies } from "../../support/topics.ts";
 
 const characters = 250_000;
 const many = (text: string, of = characters): string => text.repeat(Math.floor(of / text.length));
@@ -71,9 +71,8 @@ test("as deep as it may be, it is parsed", () => {
   }
 });
 
-test("the policies of the tests and of README are not deep", () => {
-  const readme = readFileSync("README.md", "utf8");
-  const samples = [...readme.matchAll(/```yaml\n([\s\S]*?)```/g)].map(([, text = ""]) => text);
+test("the policies of the manual are not deep", () => {
+  const samples = shownPolicies();
   expect(samples.length).toBeGreaterThan(0);
   for (const text of samples) expect(lineOfDeepNesting(text)).toBeNull();
 });
