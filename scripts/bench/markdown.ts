@@ -1,4 +1,4 @@
-/** A run as the table of the README: ratios, and CPU per unit. Pure. */
+/** A run as the table of the manual: ratios, and CPU per unit. Pure. */
 import { unitsOf, type Case, type Units } from "./cases.ts";
 import { describeMachine, roundsText } from "./describe.ts";
 import type { Row, Run, Sample } from "./results.ts";

@@ -1,4 +1,4 @@
-/** A run as text: the table for people, and the one of the README. Pure. */
+/** A run as text: the table for people, and the one of the manual. Pure. */
 import { cases, unitsOf, type Case, type Units } from "./cases.ts";
 import type { Row, Run, Sample } from "./results.ts";
 import { median, summaryOf, type Summary } from "./statistics.ts";

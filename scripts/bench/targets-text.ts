@@ -1,4 +1,4 @@
-/** What a run says to the targets, as text: for people, and as a table of the README's kind. Pure. */
+/** What a run says to the targets, as text: for people, and as a table of the manual's kind. Pure. */
 import { aligned, significant } from "./table.ts";
 import type { Outcome } from "./targets.ts";
 

@@ -32,7 +32,7 @@ async function expectRefusal(pod: Pod, sidecar: Container, reason: RegExp): Prom
   expect(await pod.look("/bin/ip", "rule")).not.toContain("fwmark");
 }
 
-test("with exactly what the README promises it has just that, and carries", async () => {
+test("with exactly what the manual promises it has just that, and carries", async () => {
   const pod = await cluster.pod("enough");
   const sidecar = await start(pod, sidecarPrivileges);
   await sidecar.says(/\] ready/);

@@ -1,6 +1,6 @@
 /**
  * Pods as a container runtime makes them: a pause container that holds the network, an application without any
- * privilege, and the proxy from the image under test with the privileges that the README promises to be enough.
+ * privilege, and the proxy from the image under test with the privileges that the manual promises to be enough.
  */
 import { afterAll, setDefaultTimeout } from "bun:test";
 import { chmodSync } from "node:fs";

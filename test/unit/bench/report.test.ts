@@ -56,7 +56,7 @@ test("no text of a run ends an element", () => {
   expect(html.match(/<\/script>/g)).toHaveLength(4);
 });
 
-test("the README's table has ratios and CPU per unit", () => {
+test("the manual's table has ratios and CPU per unit", () => {
   expect(markdown(run, told)).toBe(
     `|  | mTLS |
 | --- | --- |

@@ -110,7 +110,7 @@ test("the table says by how much a target is missed, and nothing where nothing c
   );
 });
 
-test("the same for the README", () => {
+test("the same for the manual", () => {
   expect(targetsMarkdown(told.slice(1, 2))).toBe(
     `|  | to be at most | which is | measured | best peer | target |
 | --- | --- | --- | --- | --- | --- |
