@@ -241,6 +241,8 @@ export const unverifiedLimits = {
   lookEachMs: 0.04,
   lookMsMin: 20,
   lookMsMax: 200,
+  /** So long one is not looked at where all of them together cannot keep more than there is room for. */
+  calmMs: 200,
   /** So long one stays where it would only make room for one like it. */
   graceMs: 500,
   /** After this long a handshake gives its place up where others wait. */

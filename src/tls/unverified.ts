@@ -27,6 +27,8 @@ export type UnverifiedOptions = {
   /** One was ended because memory is short. */
   readonly refused: () => void;
   readonly now: () => number;
+  /** As `native.lookAtWaiting`. */
+  readonly look?: typeof native.lookAtWaiting;
 };
 
 /** Where a connection comes from: `sourceKey` and `hostKey` of an address. */
@@ -72,6 +74,8 @@ export class Unverified {
   #size = 0;
   #placed = 0;
   #isLooking = false;
+  /** The last look has left some out. */
+  #hasSkipped = false;
   #fds = new Int32Array(64);
   #seen = new Uint32Array(128);
 
@@ -145,6 +149,7 @@ export class Unverified {
    * nothing makes room.
    */
   makeRoom(origin: Origin): boolean {
+    this.#catchUp();
     const { source } = origin;
     const group = heaviest(this.#groups.values(), limits.baseBytes);
     if (group === undefined) return false;
@@ -155,6 +160,7 @@ export class Unverified {
 
   /** As `makeRoom`, of the same source. */
   makeRoomWithin({ source, host }: Origin): boolean {
+    this.#catchUp();
     const group = this.#groups.get(source);
     if (group === undefined) return false;
     return this.#evict(crowdOf(group.members, host) ?? this.#old(group));
@@ -209,12 +215,22 @@ export class Unverified {
   }
 
   #look(): void {
-    const visits = this.#visits();
-    this.#measure(visits);
+    const visits = this.#isCalm() ? this.#slow() : this.#visits();
+    this.#hasSkipped = visits.length < this.#size;
+    if (visits.length > 0) this.#measure(visits);
     for (const visit of visits) this.#judge(visit);
     this.#relieve();
     this.#park(visits);
     this.#admit();
+  }
+
+  /**
+   * Nobody waits for a place, and all of them together cannot keep more than there is room for: no look would end one. Each
+   * look costs three system calls a socket, and most handshakes are over before the next one.
+   */
+  #isCalm(): boolean {
+    const bytesMax = this.#size * limits.handshakeBytesMax;
+    return this.#waiting.size === 0 && bytesMax <= this.#options.bounds().unverifiedBytesMax;
   }
 
   #visits(): readonly Visit[] {
@@ -224,13 +240,27 @@ export class Unverified {
     return visits;
   }
 
+  /** Those whose handshakes go on for long: for their deadlines, and for what they may send in all. */
+  #slow(): readonly Visit[] {
+    const before = this.#options.now() - limits.calmMs;
+    return this.#visits().filter(({ since }) => since <= before);
+  }
+
+  /** Who has to go is judged by what all of them keep. */
+  #catchUp(): void {
+    if (!this.#hasSkipped) return;
+    this.#hasSkipped = false;
+    this.#measure(this.#visits());
+  }
+
   #measure(visits: readonly Visit[]): void {
     if (this.#fds.length < visits.length) {
       this.#fds = new Int32Array(2 * visits.length);
       this.#seen = new Uint32Array(4 * visits.length);
     }
     for (const [index, { stream }] of visits.entries()) this.#fds[index] = stream.socket?.fd ?? -1;
-    native.lookAtWaiting(this.#fds, visits.length, this.#seen);
+    const look = this.#options.look ?? native.lookAtWaiting;
+    look(this.#fds, visits.length, this.#seen);
     for (const [index, visit] of visits.entries())
       this.#note(visit, this.#seen[2 * index] ?? 0, this.#seen[2 * index + 1] ?? 0);
   }
