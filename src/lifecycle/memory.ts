@@ -3,7 +3,7 @@ import { budgetOf, describeBudget, type Budget } from "../accounting/budget.ts";
 import { memoryPlan, type Limits } from "../config.ts";
 import { Ticker } from "../deadline.ts";
 import type { Log } from "../log/log.ts";
-import { readMemoryLimit, type HiddenHierarchy, type MemoryLimit } from "../native/memory-limit.ts";
+import { MemoryLimits, type HiddenHierarchy, type MemoryLimit } from "../native/memory-limit.ts";
 
 /** `connectionsMax`: what is wanted and what descriptors do for. */
 export type Wanted = Pick<Limits, "memoryBytesMax" | "connectionsMax">;
@@ -13,12 +13,14 @@ export class Memory {
   readonly #log: Pick<Log, "write">;
   /** Of control groups out of sight; open as long as the process lives. */
   readonly groups: readonly HiddenHierarchy[];
+  readonly #limits: MemoryLimits;
   #budget: Budget;
 
   constructor(wanted: Wanted, log: Pick<Log, "write">, groups: readonly HiddenHierarchy[]) {
     this.#wanted = wanted;
     this.#log = log;
     this.groups = groups;
+    this.#limits = new MemoryLimits(groups);
     this.#budget = budgetOf(this.#read(), wanted.connectionsMax);
   }
 
@@ -55,7 +57,7 @@ export class Memory {
 
   #read(): MemoryLimit {
     const { memoryBytesMax } = this.#wanted;
-    if (memoryBytesMax === null) return readMemoryLimit(this.groups);
+    if (memoryBytesMax === null) return this.#limits.read();
     return { bytes: memoryBytesMax, file: "--memory", countsSockets: false };
   }
 }

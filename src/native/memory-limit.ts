@@ -12,6 +12,8 @@ export type MemoryLimit = {
   readonly countsSockets: boolean;
 };
 
+type LimitFile = Omit<MemoryLimit, "bytes">;
+
 /** A hierarchy of control groups as it is mounted; `root` is the group that its mount point shows. */
 export type Hierarchy = { readonly version: 1 | 2; readonly root: string; readonly point: string };
 
@@ -21,24 +23,46 @@ export type HiddenHierarchy = Omit<Hierarchy, "point"> & { readonly fd: number }
 /**
  * cgroups(7): of the second version memory.max and memory.high, of the first memory.limit_in_bytes, in the process's own
  * group and in those above it as far as they are mounted here. Without any of them the machine's own memory: proc(5),
- * meminfo. Cheap enough for once a second: the limit of a running container can be changed.
+ * meminfo.
  */
-export function readMemoryLimit(
-  hidden: readonly HiddenHierarchy[] = [],
-  read: ReadText = readText,
-): MemoryLimit {
-  const total = /^MemTotal: +(\d+) kB$/m.exec(read(meminfo) ?? "")?.[1];
-  let least: MemoryLimit = {
-    bytes: total === undefined ? Number.MAX_SAFE_INTEGER : Number(total) * 1024,
-    file: meminfo,
-    countsSockets: false,
-  };
-  for (const { file, countsSockets } of limitFiles(hidden, read)) {
-    const text = read(file)?.trim() ?? "";
-    if (/^\d+$/.test(text) && Number(text) < least.bytes)
-      least = { bytes: Number(text), file, countsSockets };
+export class MemoryLimits {
+  readonly #hidden: readonly HiddenHierarchy[];
+  readonly #text: ReadText;
+  #files: readonly LimitFile[] = [];
+  #group: string | null = null;
+  #readsLeft = 0;
+
+  constructor(hidden: readonly HiddenHierarchy[] = [], read: ReadText = readText) {
+    this.#hidden = hidden;
+    this.#text = read;
   }
-  return least;
+
+  /** Cheap enough for once a second: the limit of a running container can be changed. */
+  read(): MemoryLimit {
+    const total = /^MemTotal: +(\d+) kB$/m.exec(this.#text(meminfo) ?? "")?.[1];
+    let least: MemoryLimit = {
+      bytes: total === undefined ? Number.MAX_SAFE_INTEGER : Number(total) * 1024,
+      file: meminfo,
+      countsSockets: false,
+    };
+    for (const { file, countsSockets } of this.#limitFiles()) {
+      const text = this.#text(file)?.trim() ?? "";
+      if (/^\d+$/.test(text) && Number(text) < least.bytes)
+        least = { bytes: Number(text), file, countsSockets };
+    }
+    return least;
+  }
+
+  /** A node has thousands of mounts, and the kernel writes the list anew for each who reads it: that is done seldom. */
+  #limitFiles(): readonly LimitFile[] {
+    const group = this.#text("/proc/self/cgroup") ?? "";
+    this.#readsLeft -= 1;
+    if (group === this.#group && this.#readsLeft > 0) return this.#files;
+    this.#readsLeft = readsOfOneList;
+    this.#group = group;
+    this.#files = limitFiles(this.#hidden, group, this.#text("/proc/self/mountinfo") ?? "");
+    return this.#files;
+  }
 }
 
 /**
@@ -66,14 +90,15 @@ function openHierarchies(process: string, read: ReadText): readonly HiddenHierar
   );
 }
 
+/** `group` and `mounts`: proc(5), cgroup and mountinfo. */
 function limitFiles(
   hidden: readonly HiddenHierarchy[],
-  read: ReadText,
-): readonly Omit<MemoryLimit, "bytes">[] {
-  const groups = groupsOf(read("/proc/self/cgroup") ?? "");
+  group: string,
+  mounts: string,
+): readonly LimitFile[] {
+  const groups = groupsOf(group);
   const shown = hidden.map(({ fd, ...one }) => ({ ...one, point: `/proc/self/fd/${fd}` }));
-  const mounted = hierarchiesOf(read("/proc/self/mountinfo") ?? "");
-  return [...mounted, ...shown].flatMap((mount) =>
+  return [...hierarchiesOf(mounts), ...shown].flatMap((mount) =>
     directoriesOf(mount, groups.get(mount.version) ?? "/").flatMap((directory) =>
       filesOf[mount.version].map((file) => ({
         file: `${directory}/${file}`,
@@ -145,5 +170,7 @@ function openDirectory(path: string): number | null {
 const meminfo = "/proc/meminfo";
 const filesOf = { 1: ["memory.limit_in_bytes"], 2: ["memory.max", "memory.high"] } as const;
 const mountLine = /^\d+ \d+ \S+ (\S+) (\S+) .* - (cgroup2?) \S+ (\S+)$/;
+/** How often limits are read by one list of mounts. */
+const readsOfOneList = 60;
 /** Groups, and processes, that are looked at. */
 const depthMax = 32;

@@ -2,7 +2,7 @@
 import { closeSync } from "node:fs";
 import { expect, test } from "bun:test";
 
-import { openHiddenHierarchies, readMemoryLimit } from "../../../src/native/memory-limit.ts";
+import { MemoryLimits, openHiddenHierarchies } from "../../../src/native/memory-limit.ts";
 
 const v1 = "35 31 0:32 / /sys/fs/cgroup/memory rw,relatime shared:9 - cgroup cgroup rw,memory";
 const v2 = "41 31 0:38 / /sys/fs/cgroup rw,relatime - cgroup2 cgroup2 rw,nsdelegate";
@@ -14,7 +14,7 @@ function limitOf(files: Readonly<Record<string, string>>): readonly [bytes: numb
     "/proc/meminfo": "MemTotal:       25165824 kB\nMemFree:        1 kB\n",
     ...files,
   };
-  const { bytes, file } = readMemoryLimit([], (path) => all[path] ?? null);
+  const { bytes, file } = new MemoryLimits([], (path) => all[path] ?? null).read();
   return [bytes, file];
 }
 
@@ -99,7 +99,7 @@ test("a hierarchy that is mounted elsewhere is read through its descriptor", () 
     "/proc/self/fd/9/pod/x/memory.limit_in_bytes": "268435456\n",
   };
   const hidden = [{ version: 1, root: "/", fd: 9 }] as const;
-  expect(readMemoryLimit(hidden, (path) => files[path] ?? null).bytes).toBe(2 ** 28);
+  expect(new MemoryLimits(hidden, (path) => files[path] ?? null).read().bytes).toBe(2 ** 28);
 });
 
 test("where hierarchies are in sight, nobody looks for hidden ones", () => {
@@ -131,12 +131,55 @@ test("what waits in the kernel counts in groups of version 2", () => {
       "/proc/self/mountinfo": mount,
       [file]: "1000000",
     };
-    return readMemoryLimit([], (path) => files[path] ?? null).countsSockets;
+    return new MemoryLimits([], (path) => files[path] ?? null).read().countsSockets;
   };
   expect(counts(v2, "/sys/fs/cgroup/memory.max")).toBe(true);
   expect(counts(v1, "/sys/fs/cgroup/memory/memory.limit_in_bytes")).toBe(false);
 });
 
 test("this machine has some memory", () => {
-  expect(readMemoryLimit().bytes).toBeGreaterThan(1 << 20);
+  expect(new MemoryLimits().read().bytes).toBeGreaterThan(1 << 20);
+});
+
+test("a limit that has changed is seen at once, with no other look at the mounts", () => {
+  const file = "/sys/fs/cgroup/a/memory.max";
+  const files: Record<string, string> = {
+    "/proc/self/cgroup": "0::/a\n",
+    "/proc/self/mountinfo": v2,
+    [file]: "100000",
+  };
+  const asked: string[] = [];
+  const limits = new MemoryLimits([], (path) => {
+    asked.push(path);
+    return files[path] ?? null;
+  });
+  expect(limits.read().bytes).toBe(100_000);
+  files[file] = "200000";
+  expect(limits.read().bytes).toBe(200_000);
+  expect(asked.filter((path) => path === "/proc/self/mountinfo")).toHaveLength(1);
+});
+
+test("a process that is moved to another group has that one's limit at once", () => {
+  const files: Record<string, string> = {
+    "/proc/self/cgroup": "0::/a\n",
+    "/proc/self/mountinfo": v2,
+    "/sys/fs/cgroup/a/memory.max": "100000",
+    "/sys/fs/cgroup/b/memory.max": "50000",
+  };
+  const limits = new MemoryLimits([], (path) => files[path] ?? null);
+  expect(limits.read().bytes).toBe(100_000);
+  files["/proc/self/cgroup"] = "0::/b\n";
+  expect(limits.read()).toMatchObject({ bytes: 50_000, file: "/sys/fs/cgroup/b/memory.max" });
+});
+
+test("a hierarchy that is mounted later is found within a minute", () => {
+  const files: Record<string, string> = {
+    "/proc/self/cgroup": "0::/a\n",
+    "/sys/fs/cgroup/a/memory.max": "100000",
+  };
+  const limits = new MemoryLimits([], (path) => files[path] ?? null);
+  limits.read();
+  files["/proc/self/mountinfo"] = v2;
+  for (let second = 0; second < 60; second += 1) limits.read();
+  expect(limits.read().bytes).toBe(100_000);
 });
