@@ -136,7 +136,10 @@ export async function settle(
   return { ...readiness, detail: patience.describe(readiness.fault) };
 }
 
-/** The time for connect(2), then the time for the handshake. Bun does not tell when the first is over. */
+/**
+ * The time for connect(2), then the time for the handshake. Bun does not tell when the first is over; most legs are ready
+ * before the first look.
+ */
 class Patience {
   readonly #stream: Stream;
   readonly #limits: DialLimits;
@@ -146,7 +149,7 @@ class Patience {
   constructor(stream: Stream, limits: DialLimits) {
     this.#stream = stream;
     this.#limits = limits;
-    this.#deadline = this.#look();
+    this.#deadline = this.#wait(firstLookMsMax);
   }
 
   clear(): void {
@@ -159,10 +162,15 @@ class Patience {
   }
 
   #look(): Deadline | HandshakeDeadline {
-    const { connectMsMax, handshakeMsMax } = this.#limits;
+    const { handshakeMsMax } = this.#limits;
     if (!isConnecting(this.#stream))
       return new HandshakeDeadline(this.#stream, handshakeMsMax, "client");
-    const step = Math.min(lookMsMax, connectMsMax - this.#connectMs);
+    return this.#wait(lookMsMax);
+  }
+
+  #wait(msMax: number): Deadline {
+    const { connectMsMax } = this.#limits;
+    const step = Math.min(msMax, connectMsMax - this.#connectMs);
     return new Deadline(step, () => {
       this.#connectMs += step;
       const late = this.#connectMs >= connectMsMax && isConnecting(this.#stream);
@@ -183,6 +191,7 @@ export function abandon(dialing: Dialing): void {
 }
 
 /** How late it may be noticed that a connection has been made. */
+const firstLookMsMax = 100;
 const lookMsMax = 500;
 
 const dialHandlers = {

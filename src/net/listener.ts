@@ -62,9 +62,16 @@ export function openDiverted(
   // A plain one speaks to applications here, for servers that have been verified.
   const form = { ...options.form, neighbour: kind === "plain" };
   const fd = openListening(address, { ...options, form }, true);
-  // What a dying proxy has not relayed yet is cut, too. A TLS peer is to hear why it is refused: net/stream.ts.
-  if (kind !== "tls") native.setResetOnClose(fd, true);
+  if (resetsOnClose(kind)) native.setResetOnClose(fd, true);
   return fd;
+}
+
+/**
+ * What a dying proxy has not relayed yet is cut, too; accepted sockets inherit it. A TLS peer is to hear why it is refused:
+ * net/stream.ts.
+ */
+function resetsOnClose(kind: Takes["kind"]): boolean {
+  return kind !== "tls";
 }
 
 /** Serves what comes to the socket. Throws CREDENTIALS_INVALID, SystemCallError; then the socket is closed. */
@@ -135,7 +142,7 @@ function listenOn(fd: number, options: ListenOptions): SocketListener<Stream> {
       open: (socket) => {
         const stream = streamOf(takes.kind, options.held);
         socket.data = stream;
-        stream.attach(socket);
+        stream.attach(socket, resetsOnClose(takes.kind));
         if (takes.kind !== "tls") stream.pause();
         announce(stream, takes.kind === "undecided", options);
       },

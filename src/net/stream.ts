@@ -65,6 +65,8 @@ export class Stream {
   /** Of whoever waits in `take`. */
   #wake: () => void = nothing;
   #dismissed = false;
+  /** Whether close(2) sends RST, as far as is known: each change is a system call. */
+  #resets: boolean | null = null;
 
   /** `writable`: whether bytes may be written at once (an accepted plain socket). `total`: where held bytes count. */
   constructor(tls: boolean, writable: boolean, total: Held = unbounded) {
@@ -113,8 +115,9 @@ export class Stream {
     return this.#socket;
   }
 
-  /** Gives the leg its socket; one that was ended meanwhile ends the socket. */
-  attach(socket: Socket<Stream>): void {
+  /** Gives the leg its socket; one that was ended meanwhile ends the socket. `resets`: close(2) sends RST; null: not known. */
+  attach(socket: Socket<Stream>, resets: boolean | null = null): void {
+    this.#resets = resets;
     if (this.closed) socket.terminate();
     else this.#socket = socket;
   }
@@ -331,7 +334,9 @@ export class Stream {
 
   #resetOnClose(on: boolean): void {
     const fd = this.#socket?.fd ?? -1;
-    if (fd >= 0) native.setResetOnClose(fd, on);
+    if (fd < 0 || this.#resets === on) return;
+    this.#resets = on;
+    native.setResetOnClose(fd, on);
   }
 
   #handOver(partner: Stream): void {
