@@ -5,7 +5,7 @@
  */
 import { flagsOf } from "../../test/support/mesh.ts";
 import { executable } from "../../test/support/pods.ts";
-import { doRequests, doWork, type Done } from "./loads.ts";
+import { doConnections, doRequests, doWork, type Done } from "./loads.ts";
 import { warm } from "./measure.ts";
 import { Pair, type SetUp } from "./pair.ts";
 import { cpuOf } from "./processes.ts";
@@ -38,7 +38,7 @@ const quantities: readonly Quantity[] = [
     name: "a new connection, 32 at once",
     unit: "µs",
     scale: 1e6,
-    work: async (pair) => await doWork(pair, { kind: "connections", width: 32 }, 3),
+    work: async (pair) => await doConnections(pair, 4000),
   },
   {
     name: "a gigabyte, one stream to the server",

@@ -1,10 +1,11 @@
 /**
- * Load that no program of Debian's makes, inside pod a: `paced SECONDS ADDRESS`, `ping SECONDS ADDRESS`, or
- * `requests COUNT ADDRESS` over 32 connections. Prints one object as in loads.ts.
+ * Load that no program of Debian's makes, inside pod a: `paced SECONDS ADDRESS`, `ping SECONDS ADDRESS`,
+ * `requests COUNT ADDRESS` over 32 connections, or `connections COUNT ADDRESS`, 32 at once. Prints one object as in
+ * loads.ts.
  */
 import type { Socket } from "bun";
 
-import { echoPort, httpPort, keptAnswer, request } from "./protocol.ts";
+import { echoPort, httpPort, keptAnswer, lastRequest, request } from "./protocol.ts";
 import { percentiles } from "./statistics.ts";
 
 type Exchange = {
@@ -30,6 +31,9 @@ switch (kind) {
   case "requests":
     await repeat({ ...http, pauseMs: 0 }, 32, (done) => done < Number(amount));
     break;
+  case "connections":
+    await connectAgain(Number(amount), 32);
+    break;
   default:
     throw new Error(`no such load: ${kind}`);
 }
@@ -54,6 +58,48 @@ async function repeat(
   const seconds = (performance.now() - began) / 1000;
   const latency = percentiles(times);
   console.log(JSON.stringify({ done: times.length, failed, seconds, latency }));
+}
+
+/** So many connections, `width` at once: each asks once and is ended by the server. */
+async function connectAgain(count: number, width: number): Promise<void> {
+  const times: number[] = [];
+  let left = count;
+  let failed = 0;
+  const began = performance.now();
+  const next = async (): Promise<void> => {
+    while (left > 0) {
+      left -= 1;
+      const at = performance.now();
+      // oxlint-disable-next-line no-await-in-loop -- one after the other
+      if (await askOnce().catch(() => false)) times.push((performance.now() - at) * 1000);
+      else failed += 1;
+    }
+  };
+  await Promise.all(Array.from({ length: width }, next));
+  const seconds = (performance.now() - began) / 1000;
+  console.log(JSON.stringify({ done: count, failed, seconds, latency: percentiles(times) }));
+}
+
+/** True if an answer has come. */
+async function askOnce(): Promise<boolean> {
+  const { promise, resolve } = Promise.withResolvers<boolean>();
+  let received = 0;
+  await Bun.connect({
+    hostname: address,
+    port: httpPort,
+    socket: {
+      open: (socket) => {
+        socket.write(lastRequest);
+      },
+      data: (_socket, chunk) => {
+        received += chunk.length;
+      },
+      close: () => {
+        resolve(received > 0);
+      },
+    },
+  });
+  return await promise;
 }
 
 /** One connection's part: adds microseconds to `times`; false if it was closed before its time. */

@@ -38,6 +38,11 @@ export async function doRequests(pair: Pair, count: number): Promise<Done> {
   return await ownClient(pair, "requests", count);
 }
 
+/** So many new connections, 32 at once, each counted when it has ended: wrk leaves out those that are under way. */
+export async function doConnections(pair: Pair, count: number): Promise<Done> {
+  return await ownClient(pair, "connections", count);
+}
+
 async function ownClient({ a, target }: Pair, kind: string, amount: number): Promise<Done> {
   const script = `${import.meta.dir}/client.ts`;
   const output = await a.run(["bun", script, kind, String(amount), target]);

@@ -14,6 +14,8 @@ export function tlsPortOf(port: number): number {
 }
 
 export const request = "GET / HTTP/1.1\r\nHost: b\r\n\r\n";
+/** The server ends the connection after its answer. */
+export const lastRequest = "GET / HTTP/1.1\r\nHost: b\r\nConnection: close\r\n\r\n";
 export const keptAnswer = answer("keep-alive");
 export const lastAnswer = answer("close");
 
