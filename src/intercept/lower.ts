@@ -216,9 +216,9 @@ function stepExpressions(plan: Plan, step: Step, known: Known): readonly vm.Expr
     case "steered":
       return headersExpressions(step, known);
     case "socket":
-      return [vm.socketTransparent(), vm.cmp(vm.compare.atMost, Uint8Array.of(1))];
-    case "whole-socket": // Of no socket of ours; a mark is asked because only whole sockets have any.
-      return [vm.socketMark(), ...maskedIs(plan, plan.mark.value, false)];
+    case "whole-socket":
+    case "socket-mark":
+      return socketExpressions(plan, step);
     case "in-set":
       return [
         ...keyExpressions(plan, step.set, known, step.answers),
@@ -251,6 +251,20 @@ function stepExpressions(plan: Plan, step: Step, known: Known): readonly vm.Expr
       return [vm.decide(vm.verdict[step.verdict])];
     case "goto":
       return [vm.goTo(step.chain)];
+  }
+}
+
+function socketExpressions(
+  plan: Plan,
+  step: Step & { readonly kind: "socket" | "whole-socket" | "socket-mark" },
+): readonly vm.Expression[] {
+  switch (step.kind) {
+    case "socket":
+      return [vm.socketTransparent(), vm.cmp(vm.compare.atMost, Uint8Array.of(1))];
+    case "whole-socket": // Of no socket of ours; a mark is asked because only whole sockets have any.
+      return [vm.socketMark(), ...maskedIs(plan, plan.mark.value, false)];
+    case "socket-mark":
+      return [vm.socketMark(), ...maskedIs(plan, step.equals, step.is)];
   }
 }
 

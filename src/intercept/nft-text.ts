@@ -179,9 +179,9 @@ function stepText(step: Step, plan: Plan): string {
     case "steered":
       return headersText(step);
     case "socket":
-      return "socket transparent <= 1";
     case "whole-socket":
-      return `socket mark & ${mask} != ${hex(plan.mark.value)}`;
+    case "socket-mark":
+      return socketText(step, plan.mark);
     case "reset":
       return "reject with tcp reset";
     case "verdict":
@@ -189,6 +189,15 @@ function stepText(step: Step, plan: Plan): string {
     case "goto":
       return `goto ${step.chain}`;
   }
+}
+
+function socketText(
+  step: Step & { readonly kind: "socket" | "whole-socket" | "socket-mark" },
+  { value, mask }: Plan["mark"],
+): string {
+  if (step.kind === "socket") return "socket transparent <= 1";
+  const { equals, is } = step.kind === "socket-mark" ? step : { equals: value, is: false };
+  return `socket mark & ${hex(mask)} ${is ? "==" : "!="} ${hex(equals)}`;
 }
 
 function headersText(step: Step & { readonly kind: "no-data" | "steered" }): string {

@@ -15,16 +15,16 @@ import { families, leave, leaves, notOpening, opening } from "./steps.ts";
 export function outputRules(of: Interception, held: readonly Rule[] = []): readonly Rule[] {
   const { mark } = of;
   const capture: Step = { kind: "set-fwmark", value: mark.value };
-  const [out, inside] = leaveOurs(mark);
+  const isOwn: Step = { kind: "fwmark", equals: ownMark(mark) };
   return [
     ...relearnRules(of),
     // First, because most packets are the proxy's.
-    out,
+    ...leaveOut(mark),
     [...insideOnLo(mark), notOpening, leave],
     ...seenAsClientRules(mark),
     [{ kind: "answering" }, { kind: "remember", set: servedPorts, answers: true }],
     ...families.flatMap((family) => aliasRules(family, capture)),
-    inside,
+    leaveInside(mark),
     ...staying,
     ...dialledRules,
     ...elsewhereRules(of, { left: leavesNamed(of) }),
@@ -35,16 +35,30 @@ export function outputRules(of: Interception, held: readonly Rule[] = []): reado
     ...connectionRules(of),
     ...openBeforeRules(),
     ...clearReplyRules(of),
+    // Somebody else has given it the proxy's own mark.
+    [isOwn, { kind: "socket-mark", equals: ownMark(mark), is: false }, capture, leave],
+    // What the kernel says for the proxy when a socket is no more.
+    [isOwn, leave],
     [capture],
   ];
 }
 
 /** What the proxy itself sends, out of the pod and inside. */
-export function leaveOurs(mark: Mark): readonly [out: Rule, inside: Rule] {
+export function leaveOurs(mark: Mark): readonly Rule[] {
+  return [...leaveOut(mark), leaveInside(mark)];
+}
+
+/** Others can write marks on packets, but not on the proxy's sockets. The socket that answers a SYN is not whole yet. */
+function leaveOut(mark: Mark): readonly Rule[] {
+  const isOwn: Step = { kind: "fwmark", equals: ownMark(mark) };
   return [
-    [{ kind: "fwmark", equals: ownMark(mark) }, leave],
-    [{ kind: "fwmark", equals: insideMark(mark) }, leave],
+    [isOwn, { kind: "answering" }, leave],
+    [isOwn, { kind: "socket-mark", equals: ownMark(mark), is: true }, leave],
   ];
+}
+
+function leaveInside(mark: Mark): Rule {
+  return [{ kind: "fwmark", equals: insideMark(mark) }, leave];
 }
 
 /** Rules that leave packets to the kernel; what passes them all is diverted. */

@@ -5,7 +5,7 @@ import type { Interval } from "../net/cidr.ts";
 import type { Ports } from "../net/ports.ts";
 import { divertedChain } from "./conntrack.ts";
 import { forwardedChain } from "./forwarded-rules.ts";
-import { guardRules, steeredChain } from "./guard-rules.ts";
+import { guardRules, marksChain, steeredChain, unownedChain } from "./guard-rules.ts";
 import {
   closedRules,
   closedTranslatedRules,
@@ -64,6 +64,11 @@ export type Step =
    * looked up anew when the listener has gone, and finds the application's (net/ipv4/tcp_ipv4.c, tcp_v4_rcv).
    */
   | { readonly kind: "whole-socket" }
+  /**
+   * The socket that sends the packet has this mark of ours (SO_MARK); `is: false`: has another. What the kernel sends for no socket that is
+   * whole (half a handshake, TIME_WAIT) matches neither.
+   */
+  | { readonly kind: "socket-mark"; readonly equals: number; readonly is: boolean }
   | {
       readonly kind: "in-set";
       readonly set: string;
@@ -152,9 +157,11 @@ export function planOf(interception: Interception): Plan {
     chains: [
       ...probeChains(interception.probes),
       steeredChain(interception),
+      unownedChain(interception),
       forwardedChain(interception),
       ...divertedChain(interception),
       base("output", "route", outputRules(interception)),
+      marksChain(interception.mark),
       guard(guardRules(interception)),
       base("prerouting", "filter", preroutingRules(interception)),
       translated(translatedRules(interception)),

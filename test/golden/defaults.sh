@@ -81,6 +81,19 @@ table inet tls-tproxy {
   chain steered {
     drop
   }
+  chain unowned {
+    oif "lo" return
+    ip hdrlength != 5 @nh,160,8 != 134 goto steered
+    exthdr rt exists goto steered
+    ip daddr != @mesh4 return
+    ip6 daddr != @mesh6 return
+    ip daddr @excluded4 return
+    ip6 daddr @excluded6 return
+    ip saddr . tcp sport . ip daddr . tcp dport @open-before4 return
+    ip6 saddr . tcp sport . ip6 daddr . tcp dport @open-before6 return
+    tcp flags & (syn | ack) != syn tcp sport @status-ports return
+    drop
+  }
   chain forwarded {
     tcp flags & (syn | ack) != syn return
     ip daddr != @mesh4 return
@@ -92,7 +105,8 @@ table inet tls-tproxy {
   }
   chain output {
     type route hook output priority mangle; policy accept;
-    meta mark & 0x0000000f == 0x00000005 return
+    meta mark & 0x0000000f == 0x00000005 tcp flags & (syn | ack) == syn | ack return
+    meta mark & 0x0000000f == 0x00000005 socket mark & 0x0000000f == 0x00000005 return
     meta mark & 0x0000000f == 0x0000000f oif "lo" tcp flags & (syn | ack) != syn return
     meta mark & 0x0000000f == 0x0000000f oif "lo" tcp flags & (syn | ack) == syn delete @open-before4 { ip daddr . tcp dport . ip saddr . tcp sport }
     meta mark & 0x0000000f == 0x0000000f oif "lo" tcp flags & (syn | ack) == syn add @seen-clients4 { ip saddr . tcp dport }
@@ -116,11 +130,18 @@ table inet tls-tproxy {
     tcp flags & (syn | ack) == syn delete @open-before6 { ip6 saddr . tcp sport . ip6 daddr . tcp dport }
     ip saddr . tcp sport . ip daddr . tcp dport @open-before4 return
     ip6 saddr . tcp sport . ip6 daddr . tcp dport @open-before6 return
+    meta mark & 0x0000000f == 0x00000005 socket mark & 0x0000000f != 0x00000005 meta mark set meta mark & 0xfffffff0 | 0x0000000a return
+    meta mark & 0x0000000f == 0x00000005 return
     meta mark set meta mark & 0xfffffff0 | 0x0000000a
+  }
+  chain marks {
+    type filter hook output priority 2147483647; policy accept;
+    meta mark & 0x0000000f == 0x00000005 meta l4proto tcp socket mark & 0x0000000f != 0x00000005 goto unowned
   }
   chain postrouting {
     type filter hook postrouting priority 99; policy accept;
     oif "lo" return
+    iif "lo" meta mark & 0x0000000f == 0x00000005 drop
     meta mark & 0x0000000f == 0x00000005 return
     meta mark & 0x0000000f == 0x0000000a drop
     meta mark & 0x0000000f == 0x0000000f drop

@@ -130,6 +130,33 @@ table inet tls-tproxy {
     ct mark & 0x00000f00 == 0x00000a00 return
     drop
   }
+  chain unowned {
+    oif "lo" return
+    ip hdrlength != 5 @nh,160,8 != 134 goto steered
+    exthdr rt exists goto steered
+    ip daddr != @mesh4 return
+    ip6 daddr != @mesh6 return
+    ip daddr @excluded4 return
+    ip6 daddr @excluded6 return
+    tcp dport @excluded-outbound-ports return
+    ip daddr . tcp dport @excluded-destinations4 return
+    ip6 daddr . tcp dport @excluded-destinations6 return
+    meta skuid @excluded-uids ct mark set ct mark & 0xfffff0ff | 0x00000a00 return
+    meta skgid @excluded-gids ct mark set ct mark & 0xfffff0ff | 0x00000a00 return
+    meta skuid != @only-uids meta skgid != @only-gids ct mark set ct mark & 0xfffff0ff | 0x00000a00 return
+    ct mark & 0x00000f00 == 0x00000a00 return
+    tcp flags & (syn | ack) != syn ct status dnat ct mark & 0x00000f00 != 0x00000500 return
+    ip saddr . tcp sport . ip daddr . tcp dport @open-before4 return
+    ip6 saddr . tcp sport . ip6 daddr . tcp dport @open-before6 return
+    tcp sport @clear-inbound-ports ct mark & 0x00000f00 != 0x00000500 return
+    ct state invalid,untracked tcp flags & (syn | ack) != syn tcp sport @clear-inbound-ports return
+    ct direction reply ct mark & 0x00000f00 != 0x00000500 return
+    tcp flags & (syn | ack) == syn | ack tcp sport != @inbound-ports add @answering-ports { tcp sport } return
+    ct state invalid,untracked tcp flags & (syn | ack) != syn tcp sport != @inbound-ports tcp sport @answering-ports return
+    tcp flags & (syn | ack) != syn tcp sport != @inbound-ports tcp sport @answering-ports ct mark & 0x00000f00 != 0x00000500 return
+    tcp flags & (syn | ack) != syn tcp sport @status-ports return
+    drop
+  }
   chain forwarded {
     return
   }
@@ -147,7 +174,8 @@ table inet tls-tproxy {
     type route hook output priority mangle; policy accept;
     meta mark & 0x00000f00 == 0x00000a00 oif "lo" ct mark set ct mark & 0xfffff0ff | 0x00000500
     meta mark & 0x00000f00 == 0x00000f00 oif "lo" ct mark set ct mark & 0xfffff0ff | 0x00000500
-    meta mark & 0x00000f00 == 0x00000a00 return
+    meta mark & 0x00000f00 == 0x00000a00 tcp flags & (syn | ack) == syn | ack return
+    meta mark & 0x00000f00 == 0x00000a00 socket mark & 0x00000f00 == 0x00000a00 return
     meta mark & 0x00000f00 == 0x00000f00 oif "lo" tcp flags & (syn | ack) != syn return
     meta mark & 0x00000f00 == 0x00000f00 oif "lo" tcp flags & (syn | ack) == syn delete @open-before4 { ip daddr . tcp dport . ip saddr . tcp sport }
     meta mark & 0x00000f00 == 0x00000f00 oif "lo" tcp flags & (syn | ack) == syn add @seen-clients4 { ip saddr . tcp dport }
@@ -185,11 +213,18 @@ table inet tls-tproxy {
     tcp flags & (syn | ack) == syn | ack tcp sport != @inbound-ports add @answering-ports { tcp sport } return
     ct state invalid,untracked tcp flags & (syn | ack) != syn tcp sport != @inbound-ports tcp sport @answering-ports return
     tcp flags & (syn | ack) != syn tcp sport != @inbound-ports tcp sport @answering-ports ct mark & 0x00000f00 != 0x00000500 return
+    meta mark & 0x00000f00 == 0x00000a00 socket mark & 0x00000f00 != 0x00000a00 meta mark set meta mark & 0xfffff0ff | 0x00000500 return
+    meta mark & 0x00000f00 == 0x00000a00 return
     meta mark set meta mark & 0xfffff0ff | 0x00000500
+  }
+  chain marks {
+    type filter hook output priority 2147483647; policy accept;
+    meta mark & 0x00000f00 == 0x00000a00 meta l4proto tcp socket mark & 0x00000f00 != 0x00000a00 goto unowned
   }
   chain postrouting {
     type filter hook postrouting priority 99; policy accept;
     oif "lo" return
+    iif "lo" meta mark & 0x00000f00 == 0x00000a00 drop
     meta mark & 0x00000f00 == 0x00000a00 return
     meta mark & 0x00000f00 == 0x00000500 drop
     meta mark & 0x00000f00 == 0x00000f00 oif != "lo" ct status dnat ip daddr != @mesh4 return

@@ -69,6 +69,21 @@ const rewriters: readonly (readonly [string, readonly Chain[]])[] = [
     "taken away on lo, and packets are forwarded",
     [{ hook: "prerouting", priority: -151, rules: "meta mark set 0" }],
   ],
+  ["set to the proxy's own before ours", [output(-151, "meta mark set 5")]],
+  ["set to the proxy's own after ours", [output(-149, "meta mark set 0x25")]],
+  ["set to the proxy's own at the end of the hook", [output(2147483647, "meta mark set 5")]],
+  [
+    "set to the proxy's own before ours, those of packets with data alone",
+    [output(-151, "tcp flags & psh == psh meta mark set 5")],
+  ],
+  [
+    "set to the proxy's own on lo, and packets are forwarded",
+    [{ hook: "prerouting", priority: -151, rules: "meta mark set 5" }],
+  ],
+  [
+    "set to the proxy's own on the way to lo, and packets are forwarded",
+    [{ hook: "postrouting", priority: 0, rules: "meta mark set 5" }],
+  ],
 ];
 
 test.each(rewriters)(
@@ -89,21 +104,52 @@ test.each(rewriters)(
 );
 
 test(
+  "what the proxy's own mark on others' packets does not concern is left alone",
+  async () => {
+    for (const priority of [-151, -149]) {
+      const pod = await podWith("--exclude-outbound-port", "8080");
+      await addChain(pod, output(priority, "meta mark set 5"));
+      expect(await asked(pod, c.address4)).toBe("in clear");
+      expect(await asked(pod, `[${c.address6}]`)).toBe("in clear");
+      expect(await asked(pod, outside[4])).toBe("in clear");
+    }
+  },
+  hungMs,
+);
+
+test(
   "a connection that is carried already does not go on in clear when marks begin to be rewritten",
   async () => {
     const { a, b } = mesh;
     await mesh.startProxies();
+    for (const rewriting of [
+      output(-149, "meta mark set 0"),
+      // The proxy's own.
+      output(-149, "meta mark set 5"),
+      output(300, "meta mark set 5"),
+    ])
+      for (const address of [b.address4, b.address6]) {
+        const { client } = await mesh.connection(address);
+        await client.say("carried");
+        const { bytes } = await capture(a, async () => {
+          await addChain(a, rewriting);
+          await client.say("in-clear-or-never");
+          // The kernel sends it again and again.
+          expect(await asked(a, c.address4)).toBe("");
+          await runScript(a, "nft delete table inet otheroutput");
+        });
+        expect(bytes.includes("in-clear-or-never")).toBe(false);
+      }
+    // Before ours: it is carried all the same.
     for (const address of [b.address4, b.address6]) {
-      const { client } = await mesh.connection(address);
-      await client.say("carried");
+      const { client, server } = await mesh.connection(address);
       const { bytes } = await capture(a, async () => {
-        await addChain(a, output(-149, "meta mark set 0"));
-        await client.say("in-clear-or-never");
-        // The kernel sends it again and again.
-        expect(await asked(a, c.address4)).toBe("");
+        await addChain(a, output(-151, "meta mark set 5"));
+        await client.say("never-in-clear");
+        expect((await server.received(14)).text).toBe("never-in-clear");
         await runScript(a, "nft delete table inet otheroutput");
       });
-      expect(bytes.includes("in-clear-or-never")).toBe(false);
+      expect(bytes.includes("never-in-clear")).toBe(false);
     }
   },
   hungMs,

@@ -20,8 +20,8 @@ describe("the plan", () => {
   test("leaves the proxy's own marks alone before anything else is asked", () => {
     const marks = rulesOf(planOf(defaults), "output")
       .flatMap(([first]) => (first?.kind === "fwmark" ? [first.equals] : []))
-      .slice(0, 6);
-    expect(marks).toEqual([0x5, 0xf, 0xf, 0xf, 0xf, 0xf]);
+      .slice(0, 7);
+    expect(marks).toEqual([0x5, 0x5, 0xf, 0xf, 0xf, 0xf, 0xf]);
   });
 
   test("ends both directions closed: what no rule left alone is captured or dropped", () => {
@@ -37,6 +37,24 @@ describe("the plan", () => {
     expect(base?.hook).toBe("postrouting");
     // NAT gives packets another source at 100: nf_ip_hook_priorities.
     expect(base?.priority).toBe(99);
+  });
+
+  test("leaves nothing for the proxy's own mark alone: the socket has it too, or is none", () => {
+    const plan = planOf(everything);
+    const own = everything.mark.value ^ everything.mark.mask;
+    const isOwn = { kind: "fwmark", equals: own } as const;
+    const leaving = rulesOf(plan, "output").filter(
+      ([first, , ...more]) => Bun.deepEquals(first, isOwn) && more.length > 0,
+    );
+    expect(leaving.flatMap(([, second]) => second ?? [])).toEqual([
+      { kind: "loopback", way: "oif", is: true },
+      { kind: "answering" },
+      { kind: "socket-mark", equals: own, is: true },
+      { kind: "socket-mark", equals: own, is: false },
+    ]);
+    const last = plan.chains.find(({ name }) => name === "marks");
+    expect(last?.base).toEqual({ type: "filter", hook: "output", priority: 2 ** 31 - 1 });
+    expect(rulesOf(plan, "unowned").at(-1)).toEqual([{ kind: "verdict", verdict: "drop" }]);
   });
 
   test("judges what is forwarded unless users or the option say that it is not ours", () => {
