@@ -3,7 +3,7 @@ import { ProxyError } from "../errors.ts";
 import { intervalsOf, parseCidr, type Cidr } from "../net/cidr.ts";
 import { commonPorts, formatPorts, portMax, portsOutside, type Ports } from "../net/ports.ts";
 import { domainOfPattern, type IdPattern } from "./id-pattern.ts";
-import { defaultMeshRanges, neverIntercepted, type Policy } from "./policy.ts";
+import { defaultMeshRanges, neverIntercepted, type Policy, type PortRule } from "./policy.ts";
 
 type Contradiction = {
   /** "policy.yaml:12", or an option or a variable of the environment. */
@@ -30,6 +30,7 @@ export function contradictionsOf(policy: Policy): readonly Contradiction[] {
     ...rangeContradictions(policy),
     ...portContradictions(policy),
     ...allowContradictions(policy),
+    ...passedThroughContradictions(policy),
     ...domainContradictions(policy),
   ];
 }
@@ -84,6 +85,7 @@ function rangeContradictions({ outbound }: Policy): readonly Contradiction[] {
   );
   return [
     ...undivertible,
+    ...outsideContradictions(outbound),
     ...unguarded.map(({ to, origin }) => ({
       origin,
       text: `expect.to ${to.text} is excluded as a whole (${exclude.origin}): connections to it would be in cleartext, whoever answers. Leave out one of the two`,
@@ -93,6 +95,22 @@ function rangeContradictions({ outbound }: Policy): readonly Contradiction[] {
       text: `mesh range ${range.text} is excluded as a whole (${exclude.origin}): connections to it would be in cleartext. Leave out one of the two`,
     })),
   ];
+}
+
+/** Where nothing at all is diverted nobody expects a word of it. */
+function outsideContradictions({
+  mesh,
+  exclude,
+  expect,
+}: Policy["outbound"]): readonly Contradiction[] {
+  if (mesh.value.length === 0) return [];
+  const known = [...mesh.value, ...exclude.value, ...neverIntercepted, ...loopback];
+  return expect
+    .filter(({ to, allow, verify }) => (allow !== null || verify !== null) && !overlaps(to, known))
+    .map(({ to, origin }) => ({
+      origin,
+      text: `expect.to ${to.text} is outside of the mesh (${mesh.origin}): connections to it would be in cleartext, whoever answers. Add the range to mesh, or leave the rule out`,
+    }));
 }
 
 function portContradictions({ outbound }: Policy): readonly Contradiction[] {
@@ -137,6 +155,22 @@ function allowContradictions({ inbound }: Policy): readonly Contradiction[] {
   return [...open, { origin: inbound.allow.origin, text }];
 }
 
+/** What is said of ports all of which are passed through, so that the proxy never sees a connection there. */
+function passedThroughContradictions({ inbound }: Policy): readonly Contradiction[] {
+  const modeIn = (rule: PortRule): Policy["inbound"]["mode"] => rule.mode ?? inbound.mode;
+  const passed = inbound.ports.filter((rule) => modeIn(rule).value === "passthrough");
+  const others = inbound.ports.filter((rule) => modeIn(rule).value !== "passthrough");
+  return (["preserveSource", "alpn"] as const).flatMap((field) =>
+    passed.flatMap((rule) => {
+      const said = rule[field];
+      // A hole in a range of ports is no contradiction.
+      if (said === null || others.some((other) => other[field] === said)) return [];
+      const text = `inbound port ${formatPorts(rule.ports)} is passed through in cleartext (${modeIn(rule).origin}), so ${field} decides on nothing. Say mode: strict, or leave ${field} out`;
+      return [{ origin: said.origin, text }];
+    }),
+  );
+}
+
 /** Of a trust domain that somebody wrote; one that follows from our certificate is nobody's word. */
 function domainContradictions(policy: Policy): readonly Contradiction[] {
   const { value, origin } = policy.trustDomain;
@@ -150,6 +184,12 @@ function domainContradictions(policy: Policy): readonly Contradiction[] {
 function isInside(range: Cidr, ranges: readonly Cidr[]): boolean {
   return intervalsOf(ranges, range.family).some(
     ({ first, last }) => first <= range.first && range.last <= last,
+  );
+}
+
+function overlaps(range: Cidr, ranges: readonly Cidr[]): boolean {
+  return intervalsOf(ranges, range.family).some(
+    ({ first, last }) => first <= range.last && range.first <= last,
   );
 }
 

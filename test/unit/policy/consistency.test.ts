@@ -74,6 +74,26 @@ describe("contradictory is", () => {
       "expect.to fd00::/8 is excluded",
     ],
     [
+      "somebody who is expected outside of the mesh",
+      `outbound: { expect: [{ to: 203.0.113.0/24, ${id} }] }`,
+      "p.yaml:1: expect.to 203.0.113.0/24 is outside of the mesh (default)",
+    ],
+    [
+      "one of IPv6 beside a mesh of IPv4",
+      'outbound: { mesh: [10.0.0.0/8], expect: [{ to: "fd00::1", verify: ip }] }',
+      "p.yaml:1: expect.to fd00::1/128 is outside of the mesh (p.yaml:1)",
+    ],
+    [
+      "passthrough with a protocol",
+      "inbound: { ports: { 80: { mode: passthrough, alpn: [h2] } } }",
+      "p.yaml:1: inbound port 80 is passed through in cleartext (p.yaml:1), so alpn decides on nothing",
+    ],
+    [
+      "passthrough everywhere with a port's source addresses",
+      "inbound: { mode: passthrough, ports: { 80-90: { preserveSource: off } } }",
+      "inbound port 80-90 is passed through in cleartext (p.yaml:1), so preserveSource decides on nothing",
+    ],
+    [
       "passthrough with allow",
       `inbound: { ports: { 80: { mode: passthrough, ${id} } } }`,
       "p.yaml:1: inbound port 80 is passed through",
@@ -121,6 +141,22 @@ describe("consistent is", () => {
     [
       "a protocol that is offered where nothing is diverted now",
       "outbound: { exclude: [10.5.0.0/16], expect: [{ to: 10.5.0.0/16, alpn: [h2] }] }",
+    ],
+    [
+      "a protocol that is offered outside of the mesh",
+      "outbound: { expect: [{ to: 203.0.113.0/24, alpn: [h2] }] }",
+    ],
+    [
+      "somebody who is expected in a range that the mesh is a part of",
+      `outbound: { mesh: [10.5.0.0/16], expect: [{ to: 10.0.0.0/8, ${id} }] }`,
+    ],
+    [
+      "somebody who is expected where nothing outbound is diverted",
+      `outbound: { mesh: [], expect: [{ to: 10.0.0.0/8, ${id} }] }`,
+    ],
+    [
+      "a port that is passed through within a range that says more",
+      "inbound: { ports: { 80-90: { alpn: [h2], preserveSource: ip }, 85: { mode: passthrough } } }",
     ],
     ["loopback excluded", "outbound: { exclude: [127.0.0.0/8] }"],
     ["no mesh at all", "outbound: { mesh: [], exclude: [10.0.0.0/8] }"],
