@@ -1,7 +1,7 @@
 /** Why peers would not follow the way from our certificate to a root: which certificate, and what of it. Pure. */
 import type { X509Certificate } from "node:crypto";
 
-import { issuerOf, subjectOf, type Path } from "./chain.ts";
+import { issuerOf, signedBy, subjectOf, type Path } from "./chain.ts";
 import { readConstraints, type Constraints } from "./constraints.ts";
 
 export type ChainFault = {
@@ -53,6 +53,30 @@ export function chainFault({ certificates }: Path, now: number): ChainFault | nu
     if (fault === null) continue;
     const where = placeText(index, certificates.length, certificate);
     return { text: `${where} ${fault.text}`, validFrom: fault.validFrom };
+  }
+  return null;
+}
+
+/**
+ * Of a path that has none: a CA on it may have another certificate in the files, with the same name and key, and the TLS library
+ * takes the first that it finds.
+ */
+export function twinFault(
+  { certificates }: Path,
+  all: readonly X509Certificate[],
+  now: number,
+): ChainFault | null {
+  for (const [index, certificate] of certificates.entries()) {
+    const below = certificates[index - 1];
+    if (below === undefined) continue;
+    const twins = all.filter((one) => !one.raw.equals(certificate.raw) && signedBy(below, one));
+    for (const twin of twins) {
+      const fault = chainFault(
+        { certificates: certificates.with(index, twin), isWhole: true },
+        now,
+      );
+      if (fault !== null) return { ...fault, text: `${fault.text}. ${besideIt}` };
+    }
   }
   return null;
 }
@@ -128,6 +152,8 @@ function iso(time: number): string {
   return new Date(time).toISOString();
 }
 
+const besideIt =
+  "There is a good certificate of the same CA beside it, which the TLS library does not choose: remove the bad one";
 const namesShownMax = 3;
 /** Identifier, its name, who has it. */
 const purposes = [

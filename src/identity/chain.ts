@@ -93,7 +93,11 @@ class Search {
  * By name and signature; whether the issuer may sign is no matter here, a chain that ends for that reason would look
  * incomplete. One whose key the TLS library cannot read (Ed448, say) has signed nothing that it would accept: `unreadable`.
  */
-function signedBy(subject: X509Certificate, issuer: X509Certificate, unreadable = false): boolean {
+export function signedBy(
+  subject: X509Certificate,
+  issuer: X509Certificate,
+  unreadable = false,
+): boolean {
   if (subject.issuer !== issuer.subject) return false;
   try {
     return subject.verify(issuer.publicKey);

@@ -15,11 +15,17 @@ export function keysOf(named: Named, text: string): readonly FileKey[] {
     throw invalid(named, `it holds ${keys.length} keys, ${keysMax} are the most`);
   if (keys.length > 0) return keys.map((block) => keyOf(named, block));
   const labels = blocks.map(({ label }) => label);
-  throw invalid(named, withWords(unreadable, foreignFormat(text, labels)));
+  const words = labels.includes("DSA PRIVATE KEY")
+    ? `the TLS library does not take DSA keys. ${usable}`
+    : foreignFormat(text, labels);
+  throw invalid(named, withWords(unreadable, words));
 }
 
 /** The TLS library takes these only: its words for others say nothing. */
 export function assertUsable(named: Named, { key }: FileKey): void {
+  const kind = key.asymmetricKeyType ?? "unknown";
+  if (!kinds.has(kind))
+    throw invalid(named, `the TLS library does not take ${kind.toUpperCase()} keys. ${usable}`);
   const curve = key.asymmetricKeyDetails?.namedCurve;
   if (curve === undefined || curves.has(curve)) return;
   throw invalid(named, `the TLS library does not take them: its curve is ${curve}. ${usable}`);
@@ -66,6 +72,7 @@ const keyLabels = new Set([
   "RSA PRIVATE KEY",
   "ENCRYPTED PRIVATE KEY",
 ]);
+const kinds = new Set(["ec", "ed25519", "rsa"]);
 const curves = new Set(["prime256v1", "secp384r1", "secp521r1"]);
 /** Object identifiers as DER, in hexadecimal. */
 const unknownKinds = [

@@ -5,7 +5,7 @@ import type { CredentialFiles } from "../config.ts";
 import { ProxyError } from "../errors.ts";
 import { FileError, readRegularFile } from "../files.ts";
 import { isSelfSigned, orderedChain, pathOf, subjectOf } from "./chain.ts";
-import { chainFault, unrootedText, type ChainFault } from "./chain-fault.ts";
+import { chainFault, twinFault, unrootedText, type ChainFault } from "./chain-fault.ts";
 import { certificatesOf, type Certificates, type FileCertificate } from "./certificate-file.ts";
 import {
   identityOf,
@@ -83,6 +83,7 @@ function fitting(
     const ownKey = keys.find((key) => fits(key, own.certificate));
     if (ownKey !== undefined) return { own, ownKey };
   }
+  for (const key of keys) assertUsable(keyNamed, key);
   throw invalid(keyNamed, `it is not the key of the certificate ${named.path} (--cert)`);
 }
 
@@ -124,7 +125,8 @@ function chainDoubt(
 ): ChainFault | null {
   const path = pathOf(chain, bundle.filter(isStrong), now);
   const weakness = weakLink(path.certificates.map(({ raw }) => raw));
-  if (path.isWhole && weakness === null) return chainFault(path, now);
+  if (path.isWhole && weakness === null)
+    return chainFault(path, now) ?? twinFault(path, [...chain, ...bundle], now);
   const other = path.isWhole ? path : pathOf(chain, bundle, now);
   const weak = weakLink(other.certificates.map(({ raw }) => raw));
   if (other.isWhole && weak !== null) throw invalid(certificate, `${weak}: peers refuse it`);

@@ -247,6 +247,17 @@ test("what expires or begins is told with its place and its time", async () => {
   );
 });
 
+test("a certificate that has a good twin beside it is named where peers take the bad one", async () => {
+  const made = { issuer: top, extensions: certificateAuthority };
+  const past = opensslIssued("renewed", { ...made, days: -1 });
+  const renewed = opensslIssued("renewed", { ...made, keyPem: past.keyPem });
+  const chain = [leafOf(past), past, renewed];
+  expect(judged(texts(chain, top))).rejects.toThrow(
+    /intermediate 1 \(CN=renewed\) has expired at 20\S+Z: renew it\. There is a good certificate of the same CA beside it.*remove the bad one/,
+  );
+  expect(await judged(texts([leafOf(past), renewed], top))).toBeDefined();
+});
+
 const roles = ["server", "client"] as const;
 
 test.each([...wrongUses, ...wrongChains])(

@@ -137,6 +137,9 @@ const pkcs12 = (): string => {
 };
 const curveKey = (curve: string): string =>
   openssl("", "ecparam", "-name", curve, "-genkey", "-noout");
+const dsaParameters = openssl("", "dsaparam", "1024");
+const dsaKey = openssl(dsaParameters, "gendsa", "/dev/stdin");
+const dsaCertificate = openssl(dsaKey, "req", "-x509", "-key", "/dev/stdin", "-subj", "/CN=dsa");
 
 test.each([
   [
@@ -182,6 +185,26 @@ test.each([
     "a key of a brainpool curve",
     { key: curveKey("brainpoolP256r1") },
     /--key .*the TLS library does not know brainpool curves/,
+  ],
+  [
+    "a DSA key that the library reads",
+    { key: dsaKey },
+    /--key .*the TLS library does not take DSA keys\. Use EC P-256/,
+  ],
+  [
+    "a DSA key with its certificate",
+    { key: dsaKey, cert: dsaCertificate },
+    /--key .*the TLS library does not take DSA keys\. Use EC P-256/,
+  ],
+  [
+    "a DSA key as old programs write it",
+    { key: dsaKey.replaceAll("PRIVATE", "DSA PRIVATE") },
+    /--key .*the TLS library does not take DSA keys\. Use EC P-256/,
+  ],
+  [
+    "a key that cannot sign",
+    { key: openssl("", "genpkey", "-algorithm", "X25519") },
+    /--key .*the TLS library does not take X25519 keys\. Use EC P-256/,
   ],
 ] as const)("%s is told as what it is, with a remedy", (_, change, words) => {
   expect(() => load(change)).toThrow(words);
