@@ -62,7 +62,7 @@ export class Metrics {
   );
   readonly #probes = this.#counter(
     "probes_total",
-    "what the node has asked in clear on a declared port, as far as the proxy reads it",
+    "what the node has asked in cleartext on a declared port, as far as the proxy reads it",
     ["kind", "outcome", "reason"],
   );
   readonly #open = new Gauge({

@@ -21,9 +21,9 @@ type CertsFlags = {
 
 export function certsCommand(program: Command): void {
   const command = program.command("certs");
-  command.description("make an authority and a certificate for a trial; not for production");
+  command.description("make a CA and a certificate for a trial; not for production");
   command.addOption(
-    new Option("--out <directory>", "where ca.crt and ca.key lie, or are made").default("certs"),
+    new Option("--out <directory>", "directory of ca.crt and ca.key").default("certs"),
   );
   command.addOption(option("--name <name>", "folder for this certificate", values.fileName));
   command.addOption(option("--id <spiffe id>", "whom it names", values.spiffeId));
@@ -32,7 +32,7 @@ export function certsCommand(program: Command): void {
     option("--dns <names>", "host names that it names", values.list(values.dnsName)),
   );
   command.addOption(option("--days <count>", "how long it is valid", values.days).default(7));
-  command.addOption(new Option("--rsa", "a key of RSA 2048 in place of EC P-256"));
+  command.addOption(new Option("--rsa", "an RSA 2048 key instead of EC P-256"));
   command.action((flags: CertsFlags) => {
     keepMemoryPrivate();
     make(flags);

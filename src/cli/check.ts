@@ -59,11 +59,9 @@ type CheckFlags = CredentialFlags &
 
 export function checkCommand(program: Command): void {
   const command = program.command("check");
-  command.description("look whether a proxy with these options would work here; changes nothing");
+  command.description("check whether a proxy with these options would work here; changes nothing");
   command.addOption(new Option("--json", "one object, for programs"));
-  command.addOption(
-    new Option("--trial", "make trial connections, by a rule and a route that go again"),
-  );
+  command.addOption(new Option("--trial", "also make trial connections, with temporary rules"));
   addCredentialOptions(command);
   addPolicyOptions(command);
   addInterceptionOptions(command);

@@ -11,7 +11,7 @@ import { port } from "./values.ts";
 
 export function confirmCommand(program: Command): void {
   const command = program.command("confirm");
-  command.description("let the rules of a proxy started with --confirm stay");
+  command.description("keep the rules of a proxy that was started with --confirm");
   add(command, "--tcp-port <port>", "the proxy's port", { parse: port, default: [1, "1"] });
   command.action((flags: { readonly tcpPort: number }) => {
     confirm(flags.tcpPort);

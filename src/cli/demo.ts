@@ -19,7 +19,7 @@ type DemoFlags = { readonly sabotage?: boolean };
 export function demoCommands(program: Command): void {
   program
     .command("demo")
-    .description("show two pods that talk over mutual TLS, and what an outsider gets")
+    .description("show two pods that talk over mutual TLS, and what an outsider can do")
     .addOption(new Option("--sabotage", "start no proxies: the demo has to fail").hideHelp())
     .action((flags: DemoFlags) => {
       outside(flags);

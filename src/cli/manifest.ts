@@ -12,14 +12,16 @@ export function manifestCommand(program: Command): void {
   const command = program.command("manifest");
   command.description("print the sidecar for a Kubernetes pod's spec, as in install.yaml");
   command.addOption(
-    new Option("--image <name>", "where the proxy is").default("tproxy:dev", "tproxy:dev"),
+    new Option("--image <name>", "the proxy's image").default("tproxy:dev", "tproxy:dev"),
   );
-  command.addOption(new Option("--namespace <name>", "of the pod").default("default", "default"));
   command.addOption(
-    new Option("--service-account <name>", "of the pod: its certificate names it").default(
-      "default",
-      "default",
-    ),
+    new Option("--namespace <name>", "namespace of the pod").default("default", "default"),
+  );
+  command.addOption(
+    new Option(
+      "--service-account <name>",
+      "service account that the pod's certificate names",
+    ).default("default", "default"),
   );
   command.addOption(
     new Option("--trust-domain <name>", "of the certificate's SPIFFE ID")

@@ -83,8 +83,8 @@ export function addCredentialOptions(command: Command): void {
   command.optionsGroup("Credentials (three PEM files, or a directory):");
   add(command, "--cert <file>", "certificate of this pod, followed by its chain", file);
   add(command, "--key <file>", "private key of the certificate", file);
-  add(command, "--ca-cert <file>", "authorities that peers' certificates must lead to", file);
-  add(command, "--credentials <directory>", "where a platform has put all three", {
+  add(command, "--ca-cert <file>", "CA bundle that peers' certificates chain to", file);
+  add(command, "--credentials <directory>", "a directory with all three files", {
     parse: values.file,
     shown: "GKE's, if it is there",
   });
@@ -96,47 +96,47 @@ export function addCredentialOptions(command: Command): void {
 
 /** What a policy file says as well, and the file. */
 export function addPolicyOptions(command: Command): void {
-  command.optionsGroup("Policy (what the file says goes over the options, field by field):");
-  add(command, "--policy <file>", "YAML: what is intercepted, in which mode, who is allowed", {
+  command.optionsGroup("Policy (each field of the file overrides its option):");
+  add(command, "--policy <file>", "YAML file: what is intercepted, how, and for whom", {
     parse: values.file,
   });
-  add(command, "--verify <by>", "how servers are known: spiffe, or ip (their address)", {
+  add(command, "--verify <by>", "verify servers by SPIFFE ID (spiffe) or address (ip)", {
     parse: values.verification,
-    shown: "spiffe if our certificate has such an ID",
+    shown: "spiffe if our certificate has an ID",
   });
-  add(command, "--trust-domain <name>", "whose SPIFFE IDs are peers", {
+  add(command, "--trust-domain <name>", "trust domain of the peers' SPIFFE IDs", {
     parse: values.trustDomain,
     shown: "our own",
   });
-  add(command, "--preserve-source <what>", "what applications see: client's ip-port, ip, or off", {
-    parse: values.oneOf(...sourceModes),
-    shown: "ip-port",
-  });
+  add(
+    command,
+    "--preserve-source <what>",
+    "what applications see of clients: ip-port, ip, or off",
+    {
+      parse: values.oneOf(...sourceModes),
+      shown: "ip-port",
+    },
+  );
 }
 
 export function addInterceptionOptions(command: Command): void {
   command.optionsGroup(
-    "Interception (lists: repeat the option or separate by commas; ports: 8080 or 8000-8100):",
+    "Interception (lists: repeat the option, or use commas; ports: 8080 or 8000-8100):",
   );
-  add(command, "--mesh-cidr <ranges>", "destinations reached by mutual TLS only, or none", {
+  add(command, "--mesh-cidr <ranges>", "destinations that require mutual TLS, or none", {
     parse: values.meshRanges(),
     shown: "default, the private ranges",
   });
   add(command, "--exclude-cidr <ranges>", "destinations left alone", {
     parse: values.list(values.cidr),
   });
-  add(
-    command,
-    "--dns-tcp <how>",
-    "TCP to our own name servers' port 53: leave alone, or intercept",
-    {
-      parse: values.oneOf(...dnsTcpWords),
-      shown: "leave",
-    },
-  );
-  add(command, "--api-server <addresses>", "the cluster's, left alone: 10.0.0.9:6443", {
+  add(command, "--dns-tcp <how>", "TCP port 53 of our name servers: leave, or intercept", {
+    parse: values.oneOf(...dnsTcpWords),
+    shown: "leave",
+  });
+  add(command, "--api-server <addresses>", "the cluster's API server, left alone: 10.0.0.9:6443", {
     parse: values.list(values.socketAddress),
-    shown: "as the environment says",
+    shown: "from the environment",
   });
   add(command, "--outbound-port <ports>", "the only destination ports that are diverted", {
     parse: values.list(values.portRange),
@@ -145,7 +145,7 @@ export function addInterceptionOptions(command: Command): void {
   add(command, "--exclude-outbound-port <ports>", "destination ports left alone", {
     parse: values.list(values.portRange),
   });
-  add(command, "--inbound-port <ports>", "ports that peers reach by mutual TLS only, or none", {
+  add(command, "--inbound-port <ports>", "ports that require mutual TLS, or none", {
     parse: values.portsOrNone(),
     shown: "all",
   });
@@ -160,7 +160,7 @@ export function addInterceptionOptions(command: Command): void {
   });
   add(command, "--wire-ports <range>", "source ports toward peers, like 20000-23999", {
     parse: values.wirePorts,
-    shown: "ports that applications are not given",
+    shown: "ports that no application receives",
   });
   add(command, "--mark <value/mask>", "bits of the fwmark that are ours", {
     parse: values.mark,
@@ -173,18 +173,18 @@ function addOwnerOptions(command: Command): void {
   add(command, "--exclude-uid <users>", "users whose outbound connections are left alone", {
     parse: values.list(values.uid),
   });
-  add(command, "--exclude-gid <groups>", "the same by the group of the process", {
+  add(command, "--exclude-gid <groups>", "groups whose outbound connections are left alone", {
     parse: values.list(values.gid),
   });
   add(command, "--only-uid <users>", "users whose outbound connections are diverted", {
     parse: values.list(values.uid),
     shown: "all",
   });
-  add(command, "--only-gid <groups>", "groups besides them, or alone", {
+  add(command, "--only-gid <groups>", "groups whose outbound connections are diverted", {
     parse: values.list(values.gid),
     shown: "all",
   });
-  add(command, "--forwarded <how>", "connections of containers here to the mesh: drop, or leave", {
+  add(command, "--forwarded <how>", "forwarded connections to the mesh: drop, or leave", {
     parse: values.oneOf("drop", "leave"),
     default: ["drop", "drop"],
   });
@@ -192,19 +192,19 @@ function addOwnerOptions(command: Command): void {
 
 export function addListenOptions(command: Command): void {
   command.optionsGroup("Listening:");
-  add(command, "--tcp-port <port>", "port to listen on TCP", {
+  add(command, "--tcp-port <port>", "port to listen on for outbound connections", {
     parse: values.port,
     default: [1, "1"],
   });
-  add(command, "--tls-port <port>", "port to listen on TLS", {
+  add(command, "--tls-port <port>", "port to listen on for strict inbound connections", {
     parse: values.port,
     default: [2, "2"],
   });
-  add(command, "--inspect-port <port>", "port to listen on where the first bytes tell", {
+  add(command, "--inspect-port <port>", "port to listen on for audit and permissive ports", {
     parse: values.port,
     default: [3, "3"],
   });
-  add(command, "--status-address <address>", "where /healthz, /readyz, /metrics are served", {
+  add(command, "--status-address <address>", "address of /healthz, /readyz and /metrics", {
     parse: values.statusAddress,
     default: [values.statusAddress(":15020"), ":15020"],
   });
@@ -219,27 +219,22 @@ export function addPreexistingOption(command: Command): void {
 }
 
 export function addLimitOptions(command: Command): void {
-  command.optionsGroup("Limits (durations like 500ms, 10s, 5m, 1h; none where it may be none):");
+  command.optionsGroup("Limits (durations like 500ms, 10s, 5m, 1h, and for some none):");
   const limits = defaultLimits;
-  addDuration(command, "--connect-timeout", "for reaching a destination", limits.connectMsMax);
+  addDuration(command, "--connect-timeout", "for connecting to a destination", limits.connectMsMax);
   addDuration(command, "--handshake-timeout", "for a TLS handshake", limits.handshakeMsMax);
-  addDuration(command, "--linger", "for the last FIN once both sides ended", limits.lingerMsMax);
-  addDuration(command, "--idle-timeout", "for carrying nothing, or none", limits.idleMsMax);
+  addDuration(command, "--linger", "for the last FIN after both sides ended", limits.lingerMsMax);
+  addDuration(command, "--idle-timeout", "for a connection without data", limits.idleMsMax);
   addDuration(command, "--tcp-keepalive", "before a silent peer is probed", limits.keepAliveMsMax);
-  addDuration(
-    command,
-    "--tcp-user-timeout",
-    "for bytes nobody acknowledges",
-    limits.userTimeoutMsMax,
-  );
-  addDuration(command, "--connection-max-age", "for a connection's life, or none", limits.ageMsMax);
+  addDuration(command, "--tcp-user-timeout", "for unacknowledged bytes", limits.userTimeoutMsMax);
+  addDuration(command, "--connection-max-age", "for the life of a connection", limits.ageMsMax);
   addDuration(
     command,
     "--first-bytes-timeout",
     "for a silent client of a permissive port",
     limits.firstBytesMsMax,
   );
-  add(command, "--connections <count>", "live connections; one more is reset", {
+  add(command, "--connections <count>", "open connections; one more is reset", {
     parse: values.count,
     default: [limits.connectionsMax, String(limits.connectionsMax)],
   });
@@ -247,11 +242,11 @@ export function addLimitOptions(command: Command): void {
     parse: values.count,
     default: [limits.handshakesMax, String(limits.handshakesMax)],
   });
-  add(command, "--memory <size>", "to plan with, like 256MiB; fewer things go on at once in less", {
+  add(command, "--memory <size>", "memory to plan with, like 256MiB; bounds connections", {
     parse: values.bytes,
     shown: "what the container may have",
   });
-  addDuration(command, "--drain", "for live connections after SIGTERM", limits.drainMsMax);
+  addDuration(command, "--drain", "for open connections after SIGTERM", limits.drainMsMax);
 }
 
 /** A default of null makes the option one that may be "none". */
@@ -288,33 +283,33 @@ export function addOtherOptions(command: Command): void {
     parse: values.oneOf("kept", "dropped"),
     shown: "dropped, but with --policy or on a host",
   });
-  add(command, "--rules <whose>", "own; or external: others put them in place", {
+  add(command, "--rules <whose>", "own; or external: another process applies them", {
     parse: values.oneOf("own", "external"),
     default: ["own", "own"],
   });
   command.optionsGroup("Other:");
-  add(command, "--remove-rules-on-exit [boolean]", "leave nothing behind; false is fail-closed", {
-    parse: values.boolean,
-    preset: "true",
-    shown: "true on a host, false in a pod",
-  });
   add(
     command,
-    "--confirm <duration>",
-    "take the rules away again unless tls-tproxy confirm is run",
+    "--remove-rules-on-exit [boolean]",
+    "remove the rules at exit; false is fail-closed",
     {
-      parse: values.durationOf(100),
+      parse: values.boolean,
+      preset: "true",
+      shown: "true on a host, false in a pod",
     },
   );
+  add(command, "--confirm <duration>", "remove the rules unless tls-tproxy confirm runs in time", {
+    parse: values.durationOf(100),
+  });
   add(command, "--log-format <form>", "text, or json with a field for everything", {
     parse: values.logFormat,
     default: ["text", "text"],
   });
-  add(command, "--log-lines <count>", "a second, of a kind; more are left out and counted", {
+  add(command, "--log-lines <count>", "lines a second of one kind; more are left out and counted", {
     parse: values.count,
     default: [defaultLogLines, String(defaultLogLines)],
   });
-  add(command, "-v, --v <level>", "number for the log level verbosity", {
+  add(command, "-v, --v <level>", "verbosity of the log; 1 logs accepted connections", {
     parse: values.verbosity,
     default: [0, "0"],
   });

@@ -22,14 +22,14 @@ type Flags = InterceptionFlags & { readonly check?: string; readonly print?: boo
 export function policyCommand(program: Command): void {
   const command = program.command("policy");
   command.description(
-    "check a policy file, or show the policy that holds and where each rule is from",
+    "check a policy file, or show the policy that holds and where each rule was written",
   );
   command.addOption(
-    new Option("--check <file>", "say all mistakes of a file (- is stdin), and touch nothing")
+    new Option("--check <file>", "name every mistake in a file (- is stdin); changes nothing")
       .argParser(file)
       .conflicts("print"),
   );
-  command.addOption(new Option("--print", "show what these options and the file come to"));
+  command.addOption(new Option("--print", "show the policy that these options and the file give"));
   addPolicyOptions(command);
   addInterceptionOptions(command);
   addListenOptions(command);

@@ -17,18 +17,13 @@ export type ProbeFlags = {
 
 export function addProbeOptions(command: Command): void {
   command.optionsGroup("Probes of the kubelet (tls-tproxy help probes):");
-  add(
-    command,
-    "--probe <probes>",
-    "what it may ask in clear: http:8080/healthz, tcp:5432, grpc:9000",
-    {
-      parse: values.list(orInvalid(parseProbe)),
-    },
-  );
+  add(command, "--probe <probes>", "probes to allow: http:8080/healthz, tcp:5432, grpc:9000", {
+    parse: values.list(orInvalid(parseProbe)),
+  });
   add(
     command,
     "--probe-source <addresses>",
-    "the node's own, or gateway: the pod's default routes'",
+    "the node's addresses, or gateway (of default routes)",
     {
       parse: values.list(orInvalid(parseSource)),
       shown: "those of TPROXY_HOST_IPS",

@@ -88,16 +88,16 @@ function commandsFirst(command: Command, helper: Help): string {
 
 const about =
   "Carries a pod's TCP connections to its peers over mutual TLS. Applications notice nothing:\n" +
-  "the kernel diverts what they send and receive, and nothing to the mesh ever leaves in clear.";
+  "the kernel diverts what they send and receive, and nothing to the mesh ever leaves in cleartext.";
 
 const epilogue = `
 Long options take one dash or two, "=" or a space, and are environment variables as well:
---ca-cert is TPROXY_CA_CERT. A flag goes before the environment, that before the default.
+--ca-cert is TPROXY_CA_CERT. A flag overrides the environment, which overrides the default.
 
 Examples:
-  tls-tproxy demo                                    see it work, on this machine, harmlessly
+  tls-tproxy demo                                    see it work on this machine, changing nothing
   tls-tproxy -cert tls.crt -key tls.key -ca-cert ca.crt           run in a pod (NET_ADMIN)
-  tls-tproxy rules --print --mesh-cidr 10.8.0.0/16   what it would tell the kernel`;
+  tls-tproxy rules --print --mesh-cidr 10.8.0.0/16   the rules for the kernel`;
 
 const columnsMin = 60;
 const columnsMax = 120;

@@ -10,7 +10,7 @@ type ReadyFlags = { readonly statusAddress: SocketAddress; readonly wait?: numbe
 
 export function readyCommand(program: Command): void {
   const command = program.command("ready");
-  command.description("say whether the proxy here is ready, as /readyz does: exit code 0 or 1");
+  command.description("report whether the proxy here is ready, as /readyz does: exit code 0 or 1");
   add(command, "--status-address <address>", "where the proxy serves /readyz", {
     parse: statusAddress,
     default: [statusAddress(":15020"), ":15020"],

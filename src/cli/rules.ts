@@ -38,12 +38,12 @@ export function rulesCommand(program: Command): void {
   const command = program.command("rules");
   command.description("show the rules as nft text and ip commands, apply or remove them");
   command.addOption(
-    new Option("--print", "show them and touch nothing").conflicts(["apply", "remove"]),
+    new Option("--print", "show the rules; changes nothing").conflicts(["apply", "remove"]),
   );
-  command.addOption(new Option("--apply", "put them in place, once").conflicts("remove"));
-  command.addOption(new Option("--remove", "take away exactly what is ours"));
+  command.addOption(new Option("--apply", "apply the rules once").conflicts("remove"));
+  command.addOption(new Option("--remove", "remove exactly the proxy's own rules"));
   command.addOption(
-    new Option("--force", "remove them even while a proxy serves them (which may restore them)"),
+    new Option("--force", "remove them even while a proxy runs (which may restore them)"),
   );
   addPolicyOptions(command);
   addInterceptionOptions(command);
@@ -91,6 +91,6 @@ function assertNoProxy(port: number): void {
   if (!isListening(port)) return;
   const text =
     `rules: a proxy serves them (something listens on 127.0.0.1:${port}). Without them its connections would go ` +
-    "on in clear: end it first with SIGTERM, which resets them, or say --force.";
+    "on in cleartext: end it first with SIGTERM, which resets them, or say --force.";
   throw new ProxyError("START_FAILED", text);
 }

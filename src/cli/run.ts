@@ -88,7 +88,7 @@ async function onTrial(
   log.write(
     "W",
     "proxy",
-    `the rules go again in ${time} unless you run: tls-tproxy confirm${port}`,
+    `the rules are removed in ${time} unless you run: tls-tproxy confirm${port}`,
   );
   const kept = await Promise.race([confirmed(confirmMsMax), ended.then(() => true)]);
   if (kept) log.write("I", "proxy", "confirmed, or told to end: the trial is over");
@@ -96,7 +96,7 @@ async function onTrial(
     log.write(
       "E",
       "proxy",
-      `nobody has confirmed within ${time}: the rules go, and the proxy ends`,
+      `no confirmation within ${time}: the rules are removed, and the proxy ends`,
     );
   return kept;
 }

@@ -9,7 +9,7 @@ import { count } from "./values.ts";
 
 export function selftestCommand(program: Command): void {
   const command = program.command("selftest");
-  command.description("try whether this executable works on this machine; needs no privileges");
+  command.description("test whether this executable works on this machine; needs no privileges");
   command.addOption(
     new Option("--handshakes <count>", "TLS handshakes to watch memory over")
       .argParser(count)

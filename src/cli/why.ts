@@ -26,9 +26,9 @@ type Flags = CredentialFlags &
 
 export function whyCommand(program: Command): void {
   const command = program.command("why");
-  command.description("say which rule decides on a connection, and what would happen to it");
+  command.description("show which rule decides on a connection, and what would happen to it");
   command.addArgument(new Argument("<address:port>", "where it goes").argParser(socketAddress));
-  command.addOption(new Option("--inbound", "it comes to us, not from us"));
+  command.addOption(new Option("--inbound", "an inbound connection, not an outbound one"));
   command.addOption(
     new Option(
       "--peer <spiffe id>",

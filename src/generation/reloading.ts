@@ -40,7 +40,7 @@ export class Reloading {
       credential: reloadsOf(metrics, "credential", "credentials read anew"),
       policy: reloadsOf(metrics, "policy", "policies read anew"),
     };
-    const help = "connections in clear that a new policy intercepts, reset";
+    const help = "connections in cleartext that a new policy intercepts, reset";
     metrics.total("clear_connections_reset_total", help, () => this.#clear);
     const refused =
       "1 while what stands in the credential files is refused and the old ones are in use";
@@ -164,13 +164,13 @@ export class Reloading {
     if (what === "resolvers") this.#nameResolvers(policy);
     else this.#counts.policy("replaced");
     const text = `replaced: ${carried} live connections are no longer allowed and were reset`;
-    const too = clear.ended === 0 ? "" : `, ${clear.ended} that were in clear too`;
+    const too = clear.ended === 0 ? "" : `, ${clear.ended} in cleartext too`;
     this.#log.write("I", what === "resolvers" ? "dns" : "policy", `${text}${too}`, {
       reset: carried,
       reset_clear: clear.ended,
     });
     if (clear.refusal === null) return;
-    const others = `connections that were in clear go on until they end: ${clear.refusal}`;
+    const others = `connections in cleartext stay open until they end: ${clear.refusal}`;
     this.#log.write("W", "policy", others);
   }
 }

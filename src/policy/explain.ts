@@ -43,7 +43,7 @@ export function explainOutbound(question: Question, rules: Rules, fixed: Fixed):
   const { address } = question;
   const title = `From here to ${formatSocketAddress(address)}:`;
   const alone = leftAlone(address, rules.policy, fixed);
-  if (alone !== null) return { lines: [title, `  in clear: ${alone}`], refused: false };
+  if (alone !== null) return { lines: [title, `  in cleartext: ${alone}`], refused: false };
   const range = rules.policy.outbound.mesh.value.find((one) => contains(one, ...placeOf(address)));
   const { origin } = rules.policy.outbound.mesh;
   const lines = [
@@ -63,7 +63,7 @@ export function explainInbound(question: Question, rules: Rules, fixed: Fixed): 
   if (isLoopback(address))
     return { lines: [title, "  never: nobody outside reaches a loopback address"], refused: false };
   if (address.port === fixed.statusPort)
-    return { lines: [title, "  in clear: it is the port of --status-address"], refused: false };
+    return { lines: [title, "  in cleartext: it is the port of --status-address"], refused: false };
   const mode = modeOf(rules.policy, address.port);
   const lines = [title, `  ${modeTexts[mode.value]} (${mode.value}, ${mode.origin})`];
   if (mode.value === "passthrough") return { lines, refused: false };
@@ -136,10 +136,10 @@ function probeLines(probes: Probes, { port, family }: SocketAddress): readonly s
   const { open, connect, both } = probePorts(probes);
   const connects = connect.includes(port);
   const how = open.includes(port)
-    ? "everything in clear"
+    ? "everything in cleartext"
     : connects && !both.includes(port)
       ? "connections that carry nothing, and no others"
-      : `in clear ${connects ? "connections that carry nothing, and " : ""}what is a declared probe`;
+      : `in cleartext ${connects ? "connections that carry nothing, and " : ""}what is a declared probe`;
   const whence = from.map(({ text }) => text).join(", ");
   const texts = declared.map(({ text }) => text).join(", ");
   return [
@@ -181,7 +181,7 @@ const modeTexts: Readonly<Record<Mode, string>> = {
   strict: "mutual TLS; plain text is refused",
   audit: "mutual TLS; plain text as well, and the log says from whom",
   permissive: "mutual TLS; plain text as well",
-  passthrough: "in clear, as without the proxy",
+  passthrough: "in cleartext, as without the proxy",
 };
 
 const sourceTexts: Readonly<Record<SourceMode, string>> = {

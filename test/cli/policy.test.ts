@@ -106,7 +106,7 @@ test("why tells the rule, and by its exit code whether the peer would be let in"
   const no = tproxy([...ask, "spiffe://cluster.local/other"]);
   expect([no.code, no.out]).toEqual([1, expect.stringContaining("refused (not-allowed)")]);
   const outside = tproxy(["why", "8.8.8.8:53", "--policy", file]);
-  expect(outside.out).toContain("in clear: it is in no range of the mesh");
+  expect(outside.out).toContain("in cleartext: it is in no range of the mesh");
 });
 
 test.each([

@@ -117,7 +117,7 @@ test("--confirm: unless somebody confirms, the rules go and the proxy ends", asy
   const trial = [...range, "--inbound-port", "22", "--confirm", "500ms"];
   const proxy = await mesh.proxy(pod, ["--host", ...trial]);
   expect(await proxy.child.exited).toBe(1);
-  await proxy.says(/E\S+ .*nobody has confirmed within 500ms: the rules go/);
+  await proxy.says(/E\S+ .*no confirmation within 500ms: the rules are removed/);
   expect(await kernelState(pod)).toBe(before);
   expect(await asked(c, pod, 22)).toBe("ssh");
 });

@@ -52,12 +52,12 @@ test.each([
   ["10.0.4.7:5432", "has to name 10.0.4.7 in its certificate"],
   ["10.0.5.7:5432", "has to be a workload of the trust domain cluster.local"],
   ["[fd00::1]:80", "fd00::/8 is in the mesh"],
-  ["10.96.0.1:443", "in clear: 10.96.0.1/32 is excluded (p.yaml:12)"],
-  ["10.1.1.1:53", "in clear: port 53 is excluded (p.yaml:13)"],
-  ["10.5.0.1:443", "in clear: it is the API server"],
-  ["8.8.8.8:80", "in clear: it is in no range of the mesh (p.yaml:11)"],
-  ["169.254.169.254:80", "in clear: link-local"],
-  ["127.0.0.1:80", "in clear: loopback"],
+  ["10.96.0.1:443", "in cleartext: 10.96.0.1/32 is excluded (p.yaml:12)"],
+  ["10.1.1.1:53", "in cleartext: port 53 is excluded (p.yaml:13)"],
+  ["10.5.0.1:443", "in cleartext: it is the API server"],
+  ["8.8.8.8:80", "in cleartext: it is in no range of the mesh (p.yaml:11)"],
+  ["169.254.169.254:80", "in cleartext: link-local"],
+  ["127.0.0.1:80", "in cleartext: loopback"],
 ])("outward to %s: %s", (address, says) => {
   expect(why(explainOutbound, address).lines.join("\n")).toContain(says);
 });
@@ -69,8 +69,8 @@ test.each([
   ["10.0.0.1:9090", "plain text as well (permissive, p.yaml:6)"],
   ["10.0.0.1:9091", "plain text as well, and the log says from whom (audit, p.yaml:7)"],
   ["10.0.0.1:9090", "(ip-port, default); in cleartext the client's address"],
-  ["10.0.0.1:22", "in clear, as without the proxy (passthrough, p.yaml:8)"],
-  ["10.0.0.1:15020", "in clear: it is the port of --status-address"],
+  ["10.0.0.1:22", "in cleartext, as without the proxy (passthrough, p.yaml:8)"],
+  ["10.0.0.1:15020", "in cleartext: it is the port of --status-address"],
   ["127.0.0.1:80", "never"],
 ])("inward to %s: %s", (address, says) => {
   expect(why(explainInbound, address).lines.join("\n")).toContain(says);
@@ -89,9 +89,21 @@ test.each([
 });
 
 test.each([
-  ["bypass", 80, "from 10.0.0.7/32 (--probe-source): everything in clear (--probe http:80/live,"],
-  ["inspect", 80, "in clear connections that carry nothing, and what is a declared probe (--probe"],
-  ["inspect", 81, "from 10.0.0.7/32 (--probe-source): in clear what is a declared probe (--probe"],
+  [
+    "bypass",
+    80,
+    "from 10.0.0.7/32 (--probe-source): everything in cleartext (--probe http:80/live,",
+  ],
+  [
+    "inspect",
+    80,
+    "in cleartext connections that carry nothing, and what is a declared probe (--probe",
+  ],
+  [
+    "inspect",
+    81,
+    "from 10.0.0.7/32 (--probe-source): in cleartext what is a declared probe (--probe",
+  ],
   ["inspect", 82, "connections that carry nothing, and no others (--probe tcp:82,"],
 ] as const)("probes by %s, inward to port %d: %s", (mode, port, says) => {
   const declared = ["http:80/live", "tcp:80", "grpc:81", "tcp:82"].map(parseProbe);
