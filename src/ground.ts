@@ -12,6 +12,7 @@ import { deviceRoutes } from "./intercept/devices.ts";
 import { settleDiversion, tryDiversion } from "./intercept/diversion.ts";
 import { install, withPorts, type Installed } from "./intercept/install.ts";
 import { entrust, KeeperLink, type KeeperEvents } from "./intercept/keeper-link.ts";
+import { textOf } from "./intercept/keeper-parts.ts";
 import { keeperRules, KeeperSenses } from "./intercept/keeper-rules.ts";
 import { legacyTables } from "./intercept/legacy-tables.ts";
 import { listeningPorts, type Tuple } from "./intercept/open-before.ts";
@@ -162,13 +163,13 @@ export function reportDiversion(
  * Before anything secret is read: the keeper is to have none of it. Null without CAP_NET_ADMIN, which the rules cannot do
  * without either, and say so. Throws START_FAILED.
  */
-export function startRuleKeeper(): KeeperProcess | null {
+export function startRuleKeeper(command: readonly string[]): KeeperProcess | null {
   if (!hasCapability(capability.netAdmin)) return null;
   try {
-    return startKeeper();
+    return startKeeper({ command, environment: { ...process.env, [rulesAloneVariable]: "1" } });
   } catch (error) {
     if (!(error instanceof SystemCallError)) throw error;
-    const text = `--privileges dropped: ${error.message}. It needs one process more: allow it, or say --privileges kept`;
+    const text = `--privileges dropped: ${error.message}. It needs two processes more: allow them, or say --privileges kept`;
     throw new ProxyError("START_FAILED", text, { cause: error });
   }
 }
@@ -233,6 +234,7 @@ function handedRules(
       senses.takes("failed");
       events.failed(errno);
     },
+    launcherGone: events.launcherGone,
     gone: () => {
       senses.takes("gone");
       events.gone();
@@ -240,13 +242,6 @@ function handedRules(
   });
   const senses = new KeeperSenses(planOf(interception), notices, link);
   return { rules: keeperRules(interception, link), senses, keeper: link };
-}
-
-/** To be compared. */
-function textOf(interception: Interception): string {
-  return JSON.stringify(interception, (_, value: unknown) =>
-    typeof value === "bigint" ? String(value) : value,
-  );
 }
 
 function externalRules(interception: Interception): Rules {
@@ -259,5 +254,7 @@ function externalRules(interception: Interception): Rules {
 const noRules =
   "--rules external: there are none in this network namespace. Put them in place first, with the same options: " +
   "tls-tproxy rules --apply, in an init container with NET_ADMIN";
+/** Tells the program to say what the rules are, and end: cli/rules-alone.ts. */
+export const rulesAloneVariable = "TPROXY_RULES_ALONE";
 /** EPERM */
 const noPermission = 1;

@@ -9,6 +9,7 @@ const channel = @import("keeper_channel.zig");
 const check = @import("keeper_check.zig");
 const confine = @import("keeper_confine.zig");
 const kernel = @import("keeper_kernel.zig");
+const next = @import("keeper_next.zig");
 const notice = @import("keeper_notice.zig");
 const numbers = @import("keeper_numbers.zig");
 const pace = @import("keeper_pace.zig");
@@ -18,27 +19,27 @@ const wire = @import("keeper_wire.zig");
 /// The descriptor that the proxy speaks through: the keeper's standard input.
 pub const proxy_fd = 0;
 
-/// What is loaded: rules, routes and addresses; then a batch for each state of the table.
-const part = struct {
-    const routing = 0;
-    const open = 1;
-    const count = 4;
-};
-const part_bytes_max = 4 << 20;
+/// The descriptor that the launcher is heard through, if there is one.
+pub const launcher_fd = 3;
+
+const part = next.part;
+const part_bytes_max = next.part_bytes_max;
 const send_bytes_max = 12 << 20;
 
 const Store = struct {
-    parts: [part.count][part_bytes_max]u8,
+    parts: [2]next.Parts,
     kept4: [batch.kept_max * numbers.open_before_bytes[0]]u8,
     kept6: [batch.kept_max * numbers.open_before_bytes[1]]u8,
     send: [send_bytes_max]u8,
     receive: [1 << 16]u8,
     channel: channel.Buffers,
+    launcher: channel.Buffers,
 };
 
 const Keeper = struct {
     store: *Store,
-    lengths: [part.count]usize = @splat(0),
+    current: next.Loaded,
+    next: next.Next,
     fleeting: notice.Names = .{},
     kept: [2]batch.Kept,
     channel: channel.Channel,
@@ -61,16 +62,18 @@ const Keeper = struct {
     failing: i32 = 0,
 
     fn loaded(self: *Keeper, index: usize) []const u8 {
-        return self.store.parts[index][0..self.lengths[index]];
+        return self.current.get(index);
     }
 
     fn turn(self: *Keeper) void {
         const pending = self.table != .none or self.routes != .none;
         const wait: i64 = if (pending) self.pace.wait(now()) else -1;
-        var watched = [3]linux.pollfd{
+        const launcher: i32 = if (self.next.channel.ended) -1 else launcher_fd;
+        var watched = [4]linux.pollfd{
             .{ .fd = self.table_notices, .events = linux.POLL.IN, .revents = 0 },
             .{ .fd = self.route_notices, .events = linux.POLL.IN, .revents = 0 },
             .{ .fd = proxy_fd, .events = self.channel.events(), .revents = 0 },
+            .{ .fd = launcher, .events = linux.POLL.IN, .revents = 0 },
         };
         poll(&watched, wait);
         const woken = now();
@@ -79,6 +82,7 @@ const Keeper = struct {
         const due = self.table != .none or self.routes != .none;
         if (due and self.pace.wait(now()) == 0) self.repair(woken);
         if (watched[2].revents != 0) self.speak();
+        if (watched[3].revents != 0) if (self.next.hear()) |outcome| self.prepared(outcome);
     }
 
     /// Before it is sealed nothing is ours to repair.
@@ -180,10 +184,13 @@ const Keeper = struct {
         self.channel.flush();
         const frame = self.channel.read(self) orelse return;
         switch (frame.kind) {
-            .load => self.lengths[frame.argument] = frame.body.len,
+            .load => self.current.lengths[frame.argument] = frame.body.len,
             .seal => self.answer(self.seal()),
             .use => self.answer(self.use(frame.argument)),
             .destroy => self.destroy(frame.body),
+            .prepare => if (self.next.ask(frame.argument)) |outcome| self.tell(outcome, frame.argument),
+            .adopt => self.answer(self.adopt()),
+            .digest, .end => {},
         }
     }
 
@@ -192,19 +199,20 @@ const Keeper = struct {
         switch (kind) {
             .load => {
                 if (self.sealed or argument >= part.count or length > part_bytes_max) return null;
-                self.lengths[argument] = 0;
-                return self.store.parts[argument][0..length];
+                self.current.lengths[argument] = 0;
+                return self.current.parts.bytes[argument][0..length];
             },
             .seal => return if (self.sealed or length != 0) null else &.{},
             .use => return if (!self.sealed or argument < part.open or argument >= part.count or length != 0) null else &.{},
             .destroy => return if (length == self.request.len) &self.request else null,
+            .prepare, .adopt => return if (!self.sealed or length != 0) null else &.{},
+            .digest, .end => return null,
         }
     }
 
     /// From here on what is loaded is what the rules are; the table is filled up once, which shows that it can be.
     fn seal(self: *Keeper) i32 {
-        if (!check.is_routing_of_ours(self.loaded(part.routing))) return invalid;
-        for (part.open..part.count) |index| if (!check.is_batch_of_ours(self.loaded(index))) return invalid;
+        if (!self.current.is_ours()) return invalid;
         self.fleeting = notice.fleeting_sets(self.loaded(part.open));
         self.hear_table();
         self.hear_routes();
@@ -223,6 +231,35 @@ const Keeper = struct {
         const refusal = self.write_table(if (self.table == .shape) .shape else .content);
         if (refusal < 0) self.state = before else self.table = .none;
         return refusal;
+    }
+
+    /// One transaction: either the rules are the next ones, or those that they were. What was there is known no more.
+    fn adopt(self: *Keeper) i32 {
+        if (!self.next.ready) return invalid;
+        self.collect();
+        const refusal = self.write_from_nothing(self.next.loaded.get(part.open));
+        if (refusal < 0) return refusal;
+        std.mem.swap(next.Loaded, &self.current, &self.next.loaded);
+        self.next.forget();
+        self.fleeting = notice.fleeting_sets(self.loaded(part.open));
+        self.state = part.open;
+        self.table = .none;
+        // The routes are looked at as after a change of others'.
+        self.routes = self.routes.worse(.near);
+        return 0;
+    }
+
+    fn prepared(self: *Keeper, outcome: next.Outcome) void {
+        const number = self.next.asked orelse unasked;
+        self.next.asked = null;
+        self.tell(outcome, number);
+    }
+
+    fn tell(self: *Keeper, outcome: next.Outcome, number: u32) void {
+        var body: [4 + next.digest_bytes]u8 = @splat(0);
+        @memcpy(body[0..4], std.mem.asBytes(&number));
+        if (outcome == .good) @memcpy(body[4..], &self.next.digest);
+        self.channel.report(.prepared, @intFromEnum(outcome), &body);
     }
 
     fn answer(self: *Keeper, refusal: i32) void {
@@ -248,11 +285,13 @@ const Keeper = struct {
 
 /// Never returns: ends when the proxy does.
 pub fn run() noreturn {
-    confine.settle();
+    confine.settle("tls-tproxy-keep");
     // What the proxy was given to write to is no business of this process.
     for ([_]i32{ 1, 2 }) |fd| _ = linux.close(fd);
+    const has_launcher = socket.result(linux.fcntl(launcher_fd, linux.F.GETFD, 0)) >= 0;
     const store = map() orelse exit(1);
     var keeper = open(store) orelse exit(1);
+    keeper.next.channel.ended = !has_launcher;
     _ = confine.seal();
     keeper.channel.report(.ready, version, std.mem.asBytes(&[2]u32{ keeper.table_port, keeper.route_port }));
     while (true) keeper.turn();
@@ -281,6 +320,11 @@ fn open(store: *Store) ?Keeper {
             .{ .size = numbers.open_before_bytes[0], .bytes = &store.kept4 },
             .{ .size = numbers.open_before_bytes[1], .bytes = &store.kept6 },
         },
+        .current = .{ .parts = &store.parts[0] },
+        .next = .{
+            .loaded = .{ .parts = &store.parts[1] },
+            .channel = .{ .fd = launcher_fd, .buffers = &store.launcher, .vital = false },
+        },
         .channel = .{ .fd = proxy_fd, .buffers = &store.channel },
         .table_notices = table_notices,
         .route_notices = route_notices,
@@ -306,7 +350,9 @@ fn poll(watched: []linux.pollfd, nanoseconds: i64) void {
 }
 
 /// src/intercept/keeper-frames.ts has the same.
-pub const version = 1;
+pub const version = 2;
+/// The number of what nobody has asked for: the launcher has ended.
+const unasked = 0;
 const invalid = socket.einval;
 const sock_destroy = 21;
 /// NFNLGRP_…, RTNLGRP_…: links, addresses, routes and rules of both families.

@@ -15,10 +15,18 @@ pub const Kind = enum(u32) {
     use = 3,
     /// A socket that is to end: struct inet_diag_req_v2.
     destroy = 4,
+    /// Other rules are to be read from the files, by a process of their own: a number that the answer has.
+    prepare = 5,
+    /// Those that were prepared are the rules from now on.
+    adopt = 6,
+    /// From the launcher: what the rules that it has sent were made of, as a digest.
+    digest = 7,
+    /// From the launcher: 0 if they are whole.
+    end = 8,
 };
 
 /// What the keeper says.
-pub const Report = enum(u32) { ready = 1, restored = 2, failed = 3, done = 4, destroyed = 5 };
+pub const Report = enum(u32) { ready = 1, restored = 2, failed = 3, done = 4, destroyed = 5, prepared = 6 };
 
 pub const Frame = struct { kind: Kind, argument: u32, body: []const u8 };
 pub const Restored = struct { repairs: u32, table: bool, microseconds: u32 };
@@ -37,22 +45,35 @@ pub const Channel = struct {
     body_read: usize = 0,
     out_length: usize = 0,
     out_sent: usize = 0,
+    /// Whether this process ends with it.
+    vital: bool = true,
+    ended: bool = false,
 
     pub fn events(self: *const Channel) i16 {
         return if (self.out_sent < self.out_length) linux.POLL.IN | linux.POLL.OUT else linux.POLL.IN;
     }
 
-    /// Reads once: a frame, if it is whole. `owner.place` says where a body goes. Ends the process with the proxy.
+    /// Reads once: a frame, if it is whole. `owner.place` says where a body goes.
     pub fn read(self: *Channel, owner: anytype) ?Frame {
         if (self.header_read < header_size) {
             self.header_read += self.read_into(self.header[self.header_read..]) orelse return null;
             if (self.header_read < header_size) return null;
-            self.body = owner.place(self.kind() orelse stop(), self.word(1), self.word(2)) orelse stop();
+            self.body = self.placed(owner) orelse return self.stop();
             self.body_read = 0;
         } else self.body_read += self.read_into(self.body[self.body_read..]) orelse return null;
         if (self.body_read < self.body.len) return null;
         self.header_read = 0;
-        return .{ .kind = self.kind() orelse stop(), .argument = self.word(1), .body = self.body };
+        return .{ .kind = self.kind() orelse return self.stop(), .argument = self.word(1), .body = self.body };
+    }
+
+    fn placed(self: *const Channel, owner: anytype) ?[]u8 {
+        return owner.place(self.kind() orelse return null, self.word(1), self.word(2));
+    }
+
+    fn stop(self: *Channel) ?Frame {
+        if (self.vital) linux.exit_group(2);
+        self.ended = true;
+        return null;
     }
 
     fn kind(self: *const Channel) ?Kind {
@@ -63,12 +84,14 @@ pub const Channel = struct {
         return std.mem.readInt(u32, self.header[4 * at ..][0..4], .little);
     }
 
-    /// Null if nothing waits.
+    /// Null if nothing waits, or nothing comes any more.
     fn read_into(self: *Channel, bytes: []u8) ?usize {
         const length = socket.result(linux.recvfrom(self.fd, bytes.ptr, bytes.len, linux.MSG.DONTWAIT, null, null));
         if (length == again) return null;
-        if (length <= 0) linux.exit_group(0);
-        return @intCast(length);
+        if (length > 0) return @intCast(length);
+        if (self.vital) linux.exit_group(0);
+        self.ended = true;
+        return null;
     }
 
     /// A report that finds the one before unsent is left out: the proxy does not read, and what counts comes again.
@@ -121,9 +144,5 @@ pub const Channel = struct {
         self.out_length = 0;
     }
 };
-
-fn stop() noreturn {
-    linux.exit_group(2);
-}
 
 const again = -@as(i32, @intFromEnum(linux.E.AGAIN));

@@ -5,12 +5,10 @@ const builtin = @import("builtin");
 const linux = std.os.linux;
 const socket = @import("socket.zig");
 
-/// Its name in ps and top; the kernel keeps fifteen bytes.
-const name = "tls-tproxy-keep";
-
 /// At the very beginning. It dies with the proxy: by SIGKILL, and where that does not come by the end of its socket. A
 /// signal to the whole group or control group (SIGTERM, SIGINT) is the proxy's to answer, which goes on for a while.
-pub fn settle() void {
+/// `name` is what ps and top show; the kernel keeps fifteen bytes.
+pub fn settle(name: [*:0]const u8) void {
     _ = linux.prctl(@intFromEnum(linux.PR.SET_NAME), @intFromPtr(name), 0, 0, 0);
     _ = linux.prctl(@intFromEnum(linux.PR.SET_PDEATHSIG), @intFromEnum(linux.SIG.KILL), 0, 0, 0);
     _ = linux.prctl(@intFromEnum(linux.PR.SET_DUMPABLE), 0, 0, 0, 0);

@@ -1,9 +1,14 @@
-//! The keeper as an executable of its own, for a program that is started by Bun or by glibc's loader; the static executable
-//! has it built in: keeper_static.zig.
+//! Keeper and launcher as an executable of their own, for a program that is started by Bun or by glibc's loader; the static
+//! executable has them built in: keeper_static.zig.
 const std = @import("std");
 const keeper = @import("keeper.zig");
+const keeper_start = @import("keeper_start.zig");
+const launcher = @import("keeper_launcher.zig");
 
-pub fn main() noreturn {
+pub fn main(init: std.process.Init.Minimal) noreturn {
+    const arguments = init.args.vector;
+    if (arguments.len > 1 and keeper_start.is(arguments[0], keeper_start.launcher_mark))
+        launcher.run(.{ .arguments = @ptrCast(arguments.ptr + 1), .environment = @ptrCast(init.environ.block.slice.ptr) });
     keeper.run();
 }
 

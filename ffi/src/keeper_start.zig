@@ -1,8 +1,9 @@
-//! Starting the keeper: clone(2) with execve(2) in the child, as in namespaces.zig, so that nothing of this process is in its
+//! Starting keeper and launcher: clone(2) with execve(2) in the child, as in namespaces.zig, so that nothing of this process is in its
 //! memory. Between the two the child may run nothing but system calls.
 const std = @import("std");
 const linux = std.os.linux;
 const keeper = @import("keeper.zig");
+const launcher = @import("keeper_launcher.zig");
 const namespaces = @import("namespaces.zig");
 const privileges = @import("privileges.zig");
 const socket = @import("socket.zig");
@@ -11,22 +12,53 @@ const socket = @import("socket.zig");
 /// is the keeper when it is started by this name.
 pub const mark = "tls-tproxy-keeper";
 
-/// Whether a process was started as the keeper.
-pub fn is_mark(name: [*:0]const u8) bool {
-    for (mark, 0..) |byte, at| if (name[at] != byte) return false;
-    return name[mark.len] == 0;
+/// What a launcher is started by; the command line that it is to start follows.
+pub const launcher_mark = "tls-tproxy-launcher";
+
+/// Whether a process was started by this name.
+pub fn is(name: [*:0]const u8, wanted: []const u8) bool {
+    for (wanted, 0..) |byte, at| if (name[at] != byte) return false;
+    return name[wanted.len] == 0;
 }
 
-pub fn start(path: [*:0]const u8, end: *i32) i32 {
+/// `kept` is the keeper's end of the socket between the two, or below 0. `end` becomes ours.
+pub fn start(path: [*:0]const u8, kept: i32, end: *i32) i32 {
+    const command: Command = .{ .path = path, .arguments = &.{mark}, .environment = &.{}, .kept = kept };
+    return begin(&command, linux.SOCK.NONBLOCK, end);
+}
+
+/// Both blocks are strings ended by NUL; `end` becomes the keeper's.
+pub fn start_launcher(path: [*:0]const u8, arguments: []const u8, environment: []const u8, end: *i32) i32 {
+    const strings = privileges.pointed(arguments, environment) orelse return socket.einval;
+    const command: Command = .{ .path = path, .arguments = strings[0], .environment = strings[1], .kept = own_executable };
+    return begin(&command, 0, end);
+}
+
+const Command = struct {
+    path: [*:0]const u8,
+    arguments: [*:null]const ?[*:0]const u8,
+    environment: [*:null]const ?[*:0]const u8,
+    /// What is at `kept_fd` then: a descriptor, nothing below 0.
+    kept: i32,
+};
+
+/// The executable of this very process, whatever has taken its place in the file system.
+const own_executable = -100;
+const kept_fd = keeper.launcher_fd;
+comptime {
+    std.debug.assert(kept_fd == launcher.program_fd and keeper.proxy_fd == launcher.keeper_fd);
+}
+
+fn begin(command: *const Command, flags: u32, end: *i32) i32 {
     var ends: [2]i32 = undefined;
-    const paired = socket.result(linux.socketpair(linux.AF.UNIX, linux.SOCK.STREAM | linux.SOCK.CLOEXEC | linux.SOCK.NONBLOCK, 0, &ends));
+    const paired = socket.result(linux.socketpair(linux.AF.UNIX, linux.SOCK.STREAM | linux.SOCK.CLOEXEC | flags, 0, &ends));
     if (paired < 0) return paired;
     defer _ = linux.close(ends[1]);
     var failure: [2]i32 = undefined;
     const piped = socket.result(linux.pipe2(&failure, .{ .CLOEXEC = true }));
     if (piped < 0) return closed(ends[0], piped);
     const pid = socket.result(linux.syscall5(.clone, @intFromEnum(linux.SIG.CHLD), 0, 0, 0, 0));
-    if (pid == 0) child(path, ends[1], failure);
+    if (pid == 0) child(command, ends[1], failure);
     _ = linux.close(failure[1]);
     defer _ = linux.close(failure[0]);
     const started = if (pid < 0) pid else namespaces.outcome(pid, failure[0]);
@@ -40,30 +72,42 @@ fn closed(fd: i32, status: i32) i32 {
     return status;
 }
 
-/// The pipe must not have the number that the socket gets.
-fn child(path: [*:0]const u8, end: i32, failure: [2]i32) noreturn {
+/// The pipe must not have a number that something else gets.
+fn child(command: *const Command, end: i32, failure: [2]i32) noreturn {
     _ = linux.close(failure[0]);
-    const pipe = socket.result(linux.fcntl(failure[1], linux.F.DUPFD_CLOEXEC, keeper.proxy_fd + 10));
-    const status = prepare(path, end, pipe);
+    const pipe = socket.result(linux.fcntl(failure[1], linux.F.DUPFD_CLOEXEC, free_fd));
+    const status = prepare(command, end, pipe);
     _ = linux.write(pipe, std.mem.asBytes(&status).ptr, @sizeOf(i32));
     linux.exit_group(1);
 }
 
 /// Returns only on failure. Every other descriptor ends with execve.
-fn prepare(path: [*:0]const u8, end: i32, pipe: i32) i32 {
+fn prepare(command: *const Command, end: i32, pipe: i32) i32 {
     if (pipe < 0) return pipe;
     const bound = namespaces.bind_to_parent(pipe);
     if (bound < 0) return bound;
+    const aside = set_aside(command.kept);
+    if (aside < 0 and command.kept != nothing) return aside;
     const placed = socket.result(linux.dup3(end, keeper.proxy_fd, 0));
     if (placed < 0 and end != keeper.proxy_fd) return placed;
     if (end == keeper.proxy_fd) _ = privileges.set_close_on_exec(end, false);
     _ = linux.syscall3(.close_range, keeper.proxy_fd + 1, std.math.maxInt(u32), close_range_cloexec);
+    if (aside >= 0) {
+        const kept = socket.result(linux.dup3(aside, kept_fd, 0));
+        if (kept < 0) return kept;
+    }
     const confined = privileges.confine(1 << net_admin);
     if (confined < 0) return confined;
-    const arguments = [1:null]?[*:0]const u8{mark};
-    const environment = [0:null]?[*:0]const u8{};
-    return socket.result(linux.execve(path, &arguments, &environment));
+    return socket.result(linux.execve(command.path, command.arguments, command.environment));
 }
 
+fn set_aside(kept: i32) i32 {
+    if (kept == nothing) return nothing;
+    const fd = if (kept == own_executable) socket.result(linux.open("/proc/self/exe", .{ .CLOEXEC = true }, 0)) else kept;
+    return if (fd < 0) fd else socket.result(linux.fcntl(fd, linux.F.DUPFD_CLOEXEC, free_fd));
+}
+
+const nothing = -1;
+const free_fd = 10;
 const net_admin = 12;
 const close_range_cloexec = 4;

@@ -3,12 +3,15 @@
 const std = @import("std");
 const keeper = @import("keeper.zig");
 const keeper_start = @import("keeper_start.zig");
+const launcher = @import("keeper_launcher.zig");
 
-/// The stack as the kernel leaves it at the start: argc, arguments. Returns for any other name.
+/// The stack as the kernel leaves it at the start: argc, arguments, null, environment. Returns for any other name.
 export fn link_keeper(stack: [*]const ?[*:0]const u8) void {
-    if (@intFromPtr(stack[0]) != 1) return;
+    const count = @intFromPtr(stack[0]);
     const name = stack[1] orelse return;
-    if (keeper_start.is_mark(name)) keeper.run();
+    if (count == 1 and keeper_start.is(name, keeper_start.mark)) keeper.run();
+    if (count == 1 or !keeper_start.is(name, keeper_start.launcher_mark)) return;
+    launcher.run(.{ .arguments = @ptrCast(stack + 2), .environment = @ptrCast(stack + 2 + count) });
 }
 
 /// There is no one to tell.

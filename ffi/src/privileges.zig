@@ -34,6 +34,12 @@ pub fn replace(arguments: []const u8, environment: []const u8) i32 {
     return socket.result(linux.execve("/proc/self/exe", &argument_strings, &environment_strings));
 }
 
+/// Both blocks as execve(2) takes them, until the next call; null if there are too many strings or the last has no end.
+pub fn pointed(arguments: []const u8, environment: []const u8) ?[2][*:null]const ?[*:0]const u8 {
+    if (!point(&argument_strings, arguments) or !point(&environment_strings, environment)) return null;
+    return .{ &argument_strings, &environment_strings };
+}
+
 /// Too large for a stack that JavaScript runs on.
 var argument_strings: Strings = @splat(null);
 var environment_strings: Strings = @splat(null);

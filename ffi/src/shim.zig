@@ -11,7 +11,7 @@ const sockaddr = @import("sockaddr.zig");
 const socket = @import("socket.zig");
 const waiting = @import("waiting.zig");
 
-const abi_version = 10;
+const abi_version = 11;
 const ebadf: i32 = -@as(i32, @intFromEnum(linux.E.BADF));
 
 pub export fn tproxy_abi_version() i32 {
@@ -174,10 +174,19 @@ pub export fn tproxy_enter(flags: u32, output: i32, arguments: ?[*]const u8, arg
     return namespaces.enter(flags, output, argument_block, environment_block);
 }
 
-/// Starts the keeper of the rules from an executable that has it, by its path: keeper_start.zig. `end` is our end of the
-/// socket between us. Its pid, or what the first failing call returned, here or there.
-pub export fn tproxy_keeper_start(path: ?[*:0]const u8, end: ?*i32) i32 {
-    return keeper_start.start(path orelse return socket.einval, end orelse return socket.einval);
+/// Starts the keeper of the rules from an executable that has it, by its path: keeper_start.zig. `launcher` is what
+/// `tproxy_launcher_start` gave, or -1; `end` is our end of the socket between us. Its pid, or what the first failing call
+/// returned, here or there.
+pub export fn tproxy_keeper_start(path: ?[*:0]const u8, launcher: i32, end: ?*i32) i32 {
+    return keeper_start.start(path orelse return socket.einval, launcher, end orelse return socket.einval);
+}
+
+/// Starts the keeper's launcher as the keeper is started. Arguments, after its own name, and environment are blocks of
+/// strings ended by NUL: of the program that it starts.
+pub export fn tproxy_launcher_start(path: ?[*:0]const u8, arguments: ?[*]const u8, arguments_size: u32, environment: ?[*]const u8, environment_size: u32, end: ?*i32) i32 {
+    const argument_block = (arguments orelse return socket.einval)[0..arguments_size];
+    const environment_block = (environment orelse return socket.einval)[0..environment_size];
+    return keeper_start.start_launcher(path orelse return socket.einval, argument_block, environment_block, end orelse return socket.einval);
 }
 
 /// poll(2) of one descriptor: what of `events` is so, 0 after so many milliseconds.
@@ -186,9 +195,9 @@ pub export fn tproxy_poll(fd: i32, events: i32, milliseconds: i32) i32 {
     return socket.poll(fd, @truncate(events), milliseconds);
 }
 
-/// wait4(2) without waiting: the pid of a child that is gone, 0 while it is not.
+/// wait4(2) without waiting: the pid of a child that is gone, 0 while it is not. -1 is any.
 pub export fn tproxy_reap(pid: i32) i32 {
-    if (pid <= 0) return socket.einval;
+    if (pid == 0 or pid < -1) return socket.einval;
     var status: u32 = 0;
     return socket.result(linux.wait4(pid, &status, linux.W.NOHANG, null));
 }

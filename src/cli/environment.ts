@@ -81,6 +81,7 @@ const ignored = "TPROXY_IGNORED_SETTINGS";
 const others: ReadonlySet<string> = new Set([
   ignored,
   "TPROXY_HANDOVER_DESCRIPTORS",
+  "TPROXY_RULES_ALONE",
   "TPROXY_HOST_IPS",
   "TPROXY_EXECUTABLE",
   "TPROXY_IMAGE",

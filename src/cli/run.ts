@@ -9,7 +9,7 @@ import { ProxyError } from "../errors.ts";
 import type { Config } from "../config.ts";
 import { acceptableCredentials } from "../generation/own-credentials.ts";
 import { judgedPolicy } from "../generation/policy-file.ts";
-import { startRuleKeeper } from "../ground.ts";
+import { rulesAloneVariable, startRuleKeeper } from "../ground.ts";
 import { keepMemoryPrivate } from "../native/secrecy.ts";
 import { startProxy } from "../proxy.ts";
 import { configOf } from "./configuration.ts";
@@ -23,6 +23,7 @@ import {
   addPreexistingOption,
   type RunFlags,
 } from "./options.ts";
+import { sayRules } from "./rules-alone.ts";
 import { knownSettings } from "./environment.ts";
 import { notesOf, type Note } from "./notes.ts";
 import { addProbeOptions } from "./probes.ts";
@@ -46,6 +47,10 @@ export function runCommand(program: Command): void {
       known: knownSettings(program),
     });
     keepMemoryPrivate();
+    if (process.env[rulesAloneVariable] !== undefined) {
+      sayRules(config);
+      return;
+    }
     await run(config, notes, config.privileges === "dropped" ? takeHandover() : null);
   });
 }
@@ -54,7 +59,7 @@ async function run(config: Config, notes: readonly Note[], handed: Handover | nu
   const log = makeLog(config.log);
   judgedPolicy(config.policy, null); // Mistakes in options come before those in files.
   const leaves = config.privileges === "dropped" && handed === null;
-  const keeper = leaves ? startRuleKeeper() : null;
+  const keeper = leaves ? startRuleKeeper(config.command) : null;
   const credentials = await acceptableCredentials(config);
   // It becomes itself anew: who asks it to end before that is not to be kept waiting for nothing.
   if (leaves) startProxy(config, log, { handed, process: keeper, credentials });

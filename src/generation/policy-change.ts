@@ -44,9 +44,13 @@ export async function changePolicy(policy: Policy, changing: Changing): Promise<
 }
 
 async function change(policy: Policy, changing: Changing): Promise<Ended> {
-  const { generation, ledger, installed, watch, fixed } = changing;
+  const { generation, ledger, installed, watch, fixed, ending } = changing;
   const before = interceptionOf(generation.rules.policy, fixed);
   const after = interceptionOf(policy, fixed);
+  if (!Bun.deepEquals(before, after)) {
+    await installed.prepare(after);
+    if (ending()) throw new ProxyError("POLICY_INVALID", "the proxy is ending");
+  }
   const whole = installed.isOurs && !watch.looksIntact();
   let carried = 0;
   let clear = noneInClear;

@@ -23,6 +23,7 @@ export function distantRules(interception: Interception, why: string): Installed
     isRemovable: false,
     openBefore: new Map(),
     forget: refuse,
+    prepare: async () => undefined,
     hold: refuse,
     change: refuse,
     repair: refuse,

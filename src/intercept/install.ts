@@ -30,6 +30,8 @@ export type Installed = {
   readonly forget: (connections: readonly Tuple[]) => void;
   /** That of the last `change`. */
   readonly plan: () => Plan;
+  /** What `change` needs before anything is touched. Rejects with START_FAILED. */
+  readonly prepare: (interception: Interception) => Promise<void>;
   /** No outbound connection begins that is diverted now, until the next `change`. Throws as that does. */
   readonly hold: () => void;
   /**
@@ -89,6 +91,7 @@ export function install(interception: Interception, kernel: Kernel = ours): Inst
       replaceTable(kernel, now.plan, connections);
     },
     plan: () => now.plan,
+    prepare: async () => undefined,
     hold: () => {
       become({ ...now, plan: heldOf(now.interception) }, false);
     },

@@ -5,7 +5,7 @@ import type { Connections } from "./lower.ts";
 import { openBefore } from "./sets.ts";
 
 /** Of the frames: ffi/src/keeper.zig. */
-export const keeperVersion = 1;
+export const keeperVersion = 2;
 
 export type Command =
   | { readonly kind: "load"; readonly part: number; readonly bytes: Uint8Array }
@@ -14,7 +14,11 @@ export type Command =
   /** The part that the table is to be. */
   | { readonly kind: "use"; readonly part: number }
   /** struct inet_diag_req_v2 of a socket that is to end. */
-  | { readonly kind: "destroy"; readonly body: Uint8Array };
+  | { readonly kind: "destroy"; readonly body: Uint8Array }
+  /** Other rules are to be read from the files: by a process of its own, which this one tells nothing. */
+  | { readonly kind: "prepare"; readonly number: number }
+  /** Those that were prepared are the rules from now on. */
+  | { readonly kind: "adopt" };
 
 export type Report =
   /** `tablePort`: its netlink port, which the kernel's notices of what it has written carry. */
@@ -33,7 +37,21 @@ export type Report =
   | { readonly kind: "failed"; readonly errno: number }
   /** Of the last command but `load`; `errno` 0 is none. */
   | { readonly kind: "done"; readonly errno: number; readonly kept: Connections }
-  | { readonly kind: "destroyed"; readonly errno: number };
+  | { readonly kind: "destroyed"; readonly errno: number }
+  | Prepared;
+
+export type Prepared = {
+  readonly kind: "prepared";
+  /** That of the request. */
+  readonly number: number;
+  readonly outcome: Outcome;
+  /** Of what the rules that were read are made of: keeper-parts.ts. */
+  readonly digest: string;
+};
+
+/** ffi/src/keeper_next.zig. */
+const outcomes = ["good", "no launcher", "busy", "not read", "not ours"] as const;
+export type Outcome = (typeof outcomes)[number];
 
 export function encodeCommand(command: Command): Uint8Array {
   switch (command.kind) {
@@ -45,6 +63,10 @@ export function encodeCommand(command: Command): Uint8Array {
       return frame(3, command.part, nothing);
     case "destroy":
       return frame(4, 0, command.body);
+    case "prepare":
+      return frame(5, command.number, nothing);
+    case "adopt":
+      return frame(6, 0, nothing);
   }
 }
 
@@ -86,9 +108,23 @@ function reportOf(kind: number, argument: number, body: Uint8Array): Report {
       return { kind: "done", errno: argument, kept: keptOf(body) };
     case 5:
       return { kind: "destroyed", errno: argument };
+    case 6:
+      return preparedOf(argument, body);
     default:
       throw unknown();
   }
+}
+
+function preparedOf(argument: number, body: Uint8Array): Prepared {
+  const outcome = outcomes[argument];
+  if (outcome === undefined) throw unknown();
+  const digest = Buffer.from(body.subarray(4)).toString("hex");
+  return { kind: "prepared", number: numbers(body, 1)[0], outcome, digest };
+}
+
+/** What the launcher collects, and hands to the keeper: parts, and the digest of what they are made of. */
+export function launchedBytes(parts: readonly Command[], digest: string): Uint8Array {
+  return concat(...parts.map(encodeCommand), frame(7, 0, Buffer.from(digest, "hex")));
 }
 
 /** Two counts, then the keys of each family as the kernel has them. */

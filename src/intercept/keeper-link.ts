@@ -13,6 +13,7 @@ import {
   keeperVersion,
   ReportReader,
   type Command,
+  type Prepared,
   type Report,
 } from "./keeper-frames.ts";
 import { part, partsOf, type Found, type TableState } from "./keeper-parts.ts";
@@ -29,6 +30,8 @@ export type KeeperEvents = {
   readonly restored: (how: Restored) => void;
   /** They cannot be written; it is tried again. */
   readonly failed: (errno: number) => void;
+  /** What has the rules read again has ended. */
+  readonly launcherGone: () => void;
   /** The keeper has ended. */
   readonly gone: () => void;
 };
@@ -62,17 +65,18 @@ export function entrust(
 
 export class KeeperLink {
   readonly tablePort: number;
-  readonly #pid: number;
   readonly #exchange: Exchange;
   readonly #events: KeeperEvents;
   #socket: Socket<null> | null = null;
   #stopped = false;
   #alive = true;
+  #number = 0;
+  #launcherGone = false;
+  #preparing: ((prepared: Prepared | null) => void) | null = null;
 
   /** `events` are never called before this returns. */
-  constructor({ pid, fd, tablePort }: KeeperHanded, events: KeeperEvents) {
+  constructor({ fd, tablePort }: KeeperHanded, events: KeeperEvents) {
     this.tablePort = tablePort;
-    this.#pid = pid;
     this.#exchange = new Exchange(fd);
     this.#events = events;
     this.#listen(fd);
@@ -85,6 +89,36 @@ export class KeeperLink {
   /** Makes the table this one; returns the connections from before the rules. Throws SystemCallError. */
   use(state: TableState): Connections {
     const done = this.#ask({ kind: "use", part: part[state] }, "write the rules");
+    return done.kind === "done" ? done.kept : new Map<string, never>();
+  }
+
+  /**
+   * Has the rules read from the files by a process of its own. Null if that takes too long, or the keeper is gone. One
+   * at a time. Throws SystemCallError.
+   */
+  async prepare(): Promise<Prepared | null> {
+    if (!this.#alive) return null;
+    this.#number += 1;
+    const number = this.#number;
+    const { promise, resolve } = Promise.withResolvers<Prepared | null>();
+    this.#preparing = (prepared) => {
+      if (prepared === null || prepared.number === number) resolve(prepared);
+    };
+    const deadline = new Deadline(prepareMsMax, () => {
+      resolve(null);
+    });
+    try {
+      this.#exchange.write({ kind: "prepare", number });
+      return await promise;
+    } finally {
+      deadline.clear();
+      this.#preparing = null;
+    }
+  }
+
+  /** Makes the rules those that were prepared; as `use`. Throws SystemCallError; then they are as they were. */
+  adopt(): Connections {
+    const done = this.#ask({ kind: "adopt" }, "write the rules");
     return done.kind === "done" ? done.kept : new Map<string, never>();
   }
 
@@ -142,7 +176,16 @@ export class KeeperLink {
   #hear(report: Report): void {
     if (this.#stopped) return;
     if (report.kind === "restored") this.#events.restored(report);
+    if (report.kind === "prepared") this.#takePrepared(report);
     if (report.kind === "failed") this.#events.failed(report.errno);
+  }
+
+  #takePrepared(report: Prepared): void {
+    this.#preparing?.(report);
+    if (report.outcome !== "no launcher") return;
+    this.#reap(0);
+    if (!this.#launcherGone) this.#events.launcherGone();
+    this.#launcherGone = true;
   }
 
   #listen(fd: number): void {
@@ -168,13 +211,14 @@ export class KeeperLink {
     if (!this.#alive) return;
     this.#alive = false;
     this.#socket = null;
+    this.#preparing?.(null);
     this.#reap(0);
     if (!this.#stopped) this.#events.gone();
   }
 
   /** As process 1 of a container nobody else would: without it the dead keeper stays in the table of processes. */
   #reap(attempt: number): void {
-    if (native.reap(this.#pid) || attempt === reapsMax) return;
+    if (native.reapAll() || attempt === reapsMax) return;
     void new Deadline(reapMs, () => {
       this.#reap(attempt + 1);
     });
@@ -227,6 +271,8 @@ function isAnswer(report: Report): report is Answer {
 const errnoOfGone = 3;
 /** How long an answer may take: a batch of tens of thousands of connections on a busy machine is one. */
 const answerMsMax = 5000;
+/** More than the launcher takes: ffi/src/keeper_launcher.zig. */
+const prepareMsMax = 25_000;
 const receiveBytesMax = 1 << 16;
 const reapMs = 100;
 const reapsMax = 50;

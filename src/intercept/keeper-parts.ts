@@ -22,6 +22,17 @@ export type Found = {
   readonly devices: readonly Request[];
 };
 
+/** What tells interceptions apart. */
+export function textOf(interception: Interception): string {
+  return JSON.stringify(interception, (_, value: unknown) =>
+    typeof value === "bigint" ? String(value) : value,
+  );
+}
+
+export function digestOf(interception: Interception): string {
+  return new Bun.CryptoHasher("sha256").update(textOf(interception)).digest("hex");
+}
+
 /** Throws START_FAILED for rules that are too many for the keeper. */
 export function partsOf(interception: Interception, { known, devices }: Found): readonly Command[] {
   const plan = planOf(interception);

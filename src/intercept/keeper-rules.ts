@@ -8,15 +8,26 @@ import { devicesLeftOut } from "./devices.ts";
 import { isAbout } from "./distant.ts";
 import type { Installed } from "./install.ts";
 import type { KeeperLink } from "./keeper-link.ts";
-import type { TableState } from "./keeper-parts.ts";
+import { digestOf, type TableState } from "./keeper-parts.ts";
 import type { Connections } from "./lower.ts";
-import { planOf, type Plan } from "./plan.ts";
+import { heldOf, planOf, type Plan } from "./plan.ts";
 import { hasRoutingOf, isRouted, routingSnapshot } from "./snapshot.ts";
 import type { Senses } from "./watch.ts";
 
-/** What the keeper was given at the start can be chosen among, and nothing else. */
+/** Other rules are read from the files by a process of their own: this one can only ask for them. */
 export function keeperRules(interception: Interception, link: KeeperLink): Installed {
-  const plan = planOf(interception);
+  let now = { interception, plan: planOf(interception) };
+  let state: TableState = "open";
+  let prepared: Interception | null = null;
+  const become = (next: typeof now, as: TableState): Connections => {
+    const isOther = !Bun.deepEquals(next.interception, now.interception);
+    if (isOther && !Bun.deepEquals(next.interception, prepared)) refuse();
+    const kept = written(() => (isOther ? link.adopt() : link.use(as)));
+    prepared = null;
+    now = next;
+    state = as;
+    return kept;
+  };
   return {
     get isOurs() {
       return link.alive;
@@ -24,28 +35,62 @@ export function keeperRules(interception: Interception, link: KeeperLink): Insta
     isRemovable: false,
     openBefore: new Map(),
     forget: refuse,
-    plan: () => plan,
-    hold: refuse,
-    change: (next) =>
-      Bun.deepEquals(next, interception) && link.alive ? written(link, "open") : refuse(),
-    repair: () => written(link, "open"),
-    followDevices: () => devicesLeftOut(kernel, plan),
+    plan: () => now.plan,
+    prepare: async (next) => {
+      prepared = null;
+      await prepareRules(next, link);
+      prepared = next;
+    },
+    hold: () => {
+      const ready = prepared;
+      become({ ...now, plan: heldOf(now.interception) }, "held");
+      prepared = ready;
+    },
+    change: (next) => become({ interception: next, plan: planOf(next) }, "open"),
+    repair: () => written(() => link.use(state)),
+    followDevices: () => devicesLeftOut(kernel, now.plan),
     close: () => {
-      written(link, "closed");
+      written(() => link.use("closed"));
     },
     remove: refuse,
     sockets: link.sockets,
   };
 }
 
+/** The files may be others when they are read again: then they are read once more. Throws START_FAILED. */
+async function prepareRules(next: Interception, link: KeeperLink): Promise<void> {
+  const wanted = digestOf(next);
+  for (let attempt = 0; attempt < attemptsMax; attempt += 1) {
+    // oxlint-disable-next-line no-await-in-loop -- one after the other
+    const prepared = await link.prepare();
+    if (prepared?.outcome !== "good") throw notPrepared(reasons[prepared?.outcome ?? "late"]);
+    if (prepared.digest === wanted) return;
+  }
+  throw notPrepared("it has read others than this process: have the files changed again?");
+}
+
+function notPrepared(why: string): ProxyError {
+  return new ProxyError("START_FAILED", `rules: they are read by a process of its own, and ${why}`);
+}
+
+const attemptsMax = 3;
+const reasons = {
+  late: "that takes too long, or the keeper of the rules has ended. The next change of the file tries it again",
+  "no launcher": "what starts it has ended. Restart the proxy",
+  busy: "the one before has not ended yet. The next change of the file tries it again",
+  "not read": "it has failed. The next change of the file tries it again",
+  "not ours": "what it says are no rules. Restart the proxy",
+  good: "",
+} as const;
+
 function refuse(): never {
   const why = "its privileges were given up (--privileges dropped)";
   throw new ProxyError("START_FAILED", `rules: they cannot be changed: ${why}`);
 }
 
-function written(link: KeeperLink, state: TableState): Connections {
+function written(act: () => Connections): Connections {
   try {
-    return link.use(state);
+    return act();
   } catch (error) {
     if (!(error instanceof SystemCallError)) throw error;
     const text = `rules: the keeper of the rules: ${error.message}`;

@@ -13,11 +13,16 @@ export function keeperEvents(log: Log, keeper: () => RuleKeeper): KeeperEvents {
     failed: (errno) => {
       log.write("E", "rules", `they cannot be written anew: ${errnoName(errno)}`);
     },
+    launcherGone: () => {
+      log.write("W", "rules", launcherGone);
+    },
     gone: () => {
       log.write("W", "rules", keeperGone);
     },
   };
 }
 
+const launcherGone =
+  "the launcher of the keeper has ended: policies that change the rules are refused until the proxy is restarted";
 export const keeperGone =
   "the keeper of the rules has ended: rules that other processes change are not restored until the proxy is restarted";

@@ -1,6 +1,6 @@
 /** The shim's symbol table: ffi/src/shim.zig in bun:ffi's terms. Change both, and the version. */
 
-export const abiVersion = 10;
+export const abiVersion = 11;
 
 export const symbols = {
   tproxy_abi_version: { args: [], returns: "i32" },
@@ -30,7 +30,11 @@ export const symbols = {
   tproxy_duplicate: { args: ["i32"], returns: "i32" },
   tproxy_close: { args: ["i32"], returns: "i32" },
   tproxy_enter: { args: ["u32", "i32", "ptr", "u32", "ptr", "u32"], returns: "i32" },
-  tproxy_keeper_start: { args: ["ptr", "ptr"], returns: "i32" },
+  tproxy_keeper_start: { args: ["ptr", "i32", "ptr"], returns: "i32" },
+  tproxy_launcher_start: {
+    args: ["ptr", "ptr", "u32", "ptr", "u32", "ptr"],
+    returns: "i32",
+  },
   tproxy_poll: { args: ["i32", "i32", "i32"], returns: "i32" },
   tproxy_reap: { args: ["i32"], returns: "i32" },
   tproxy_wait: { args: ["i32"], returns: "i32" },

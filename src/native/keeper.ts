@@ -18,16 +18,55 @@ export type KeeperProcess = {
  * Starts the keeper with CAP_NET_ADMIN alone and nothing of this process in its memory. The static executable is its
  * own keeper; the dynamic one carries it as a file. Throws SystemCallError.
  */
-export function startKeeper(): KeeperProcess {
+export function startKeeper(launched: Launched | null = null): KeeperProcess {
+  return withExecutable((path) => {
+    if (launched === null) return startWith(path, -1);
+    const launcher = startLauncher(path, launched);
+    try {
+      return startWith(path, launcher.fd);
+    } finally {
+      // Then it is the keeper's alone: without a keeper it ends.
+      closeSync(launcher.fd);
+    }
+  });
+}
+
+/** What the launcher starts, whenever the keeper asks: with these arguments this executable, and nothing else. */
+export type Launched = {
+  readonly command: readonly string[];
+  readonly environment: Readonly<Record<string, string | undefined>>;
+};
+
+function startWith(path: string, launcher: number): KeeperProcess {
   const end = new Int32Array(1);
-  const start = (path: string): number =>
-    check("start the keeper of the rules", shim.tproxy_keeper_start(block([path]), end));
-  if (build.flavour === "static") return { pid: start("/proc/self/exe"), fd: end[0] ?? -1 };
-  if (!keeperPath.startsWith("/$bunfs/")) return { pid: start(keeperPath), fd: end[0] ?? -1 };
+  const started = shim.tproxy_keeper_start(block([path]), launcher, end);
+  return { pid: check("start the keeper of the rules", started), fd: end[0] ?? -1 };
+}
+
+/** Right to its name: ffi/src/keeper_start.zig. */
+function startLauncher(path: string, { command, environment }: Launched): KeeperProcess {
+  const argv = block(["tls-tproxy-launcher", ...command]);
+  const all = Object.entries(environment);
+  const variables = block(all.map(([name, value]) => `${name}=${value ?? ""}`));
+  const end = new Int32Array(1);
+  const started = shim.tproxy_launcher_start(
+    block([path]),
+    argv,
+    argv.length,
+    variables,
+    variables.length,
+    end,
+  );
+  return { pid: check("start the launcher of the keeper", started), fd: end[0] ?? -1 };
+}
+
+function withExecutable(act: (path: string) => KeeperProcess): KeeperProcess {
+  if (build.flavour === "static") return act("/proc/self/exe");
+  if (!keeperPath.startsWith("/$bunfs/")) return act(keeperPath);
   const file = inMemory(keeperPath);
   if (file === null) throw new SystemCallError("memfd_create", constants.errno.ENOSYS);
   try {
-    return { pid: start(`/proc/self/fd/${file}`), fd: end[0] ?? -1 };
+    return act(`/proc/self/fd/${file}`);
   } finally {
     closeSync(file);
   }
@@ -53,9 +92,12 @@ export function readSome(fd: number, buffer: Uint8Array, msMax: number): number 
   }
 }
 
-/** Whether the child has ended and its entry in the table of processes is gone; false while it lives. */
-export function reap(pid: number): boolean {
-  return shim.tproxy_reap(pid) !== 0;
+/** Takes children that have ended out of the table of processes; false while one lives. */
+export function reapAll(): boolean {
+  for (;;) {
+    const found = shim.tproxy_reap(anyChild);
+    if (found <= 0) return found < 0;
+  }
 }
 
 function waitFor(fd: number, events: number, msMax: number): void {
@@ -73,6 +115,7 @@ function attempt(call: string, act: () => number): number {
   }
 }
 
+const anyChild = -1;
 /** poll(2). */
 const pollIn = 1;
 const pollOut = 4;

@@ -20,7 +20,7 @@ test("it holds NET_ADMIN, sockets and a tenth of a megabyte, and nothing that th
   const fds = readdirSync(`/proc/${keeper}/fd`);
   const targets = fds.map((fd) => readlinkSync(`/proc/${keeper}/fd/${fd}`));
   expect(targets.filter((target) => !target.startsWith("socket:["))).toEqual([]);
-  expect(targets).toHaveLength(6);
+  expect(targets).toHaveLength(7);
   expect(readFileSync(`/proc/${keeper}/environ`, "latin1")).toBe("");
   expect(readFileSync(`/proc/${keeper}/cmdline`, "latin1")).toBe("tls-tproxy-keeper\0");
 });
@@ -129,6 +129,10 @@ test.each([
   ["states before sealing", "end"],
   ["a body that never ends", "end"],
   ["a socket that is none of TCP", "22"],
+  ["to adopt what nobody has prepared", "22"],
+  ["to prepare, without a launcher", "no launcher"],
+  ["what only a launcher says", "end"],
+  ["to adopt before sealing", "end"],
 ])("told %s it answers %s, and touches nothing of others", async (what, answer) => {
   const pod = mesh.extraPod();
   await pod.run(["nft", "add", "table", "inet", "other"]);

@@ -1,6 +1,7 @@
 /** Speaks to a keeper of its own, as a proxy gone bad would; says how that ended. Runs in a pod: `keeper-teller.ts WHAT`. */
 import {
   encodeCommand,
+  launchedBytes,
   ReportReader,
   type Command,
   type Report,
@@ -84,6 +85,25 @@ const acts: Readonly<Record<string, () => Report | "end">> = {
     say(Uint8Array.of(1, 0, 0, 0, 1, 0, 0, 0, 255, 255, 255, 255));
     return next("done");
   },
+  "to adopt what nobody has prepared": () => {
+    sealed();
+    say({ kind: "adopt" });
+    return next("done");
+  },
+  "to prepare, without a launcher": () => {
+    sealed();
+    say({ kind: "prepare", number: 7 });
+    return next("prepared");
+  },
+  "what only a launcher says": () => {
+    sealed();
+    say(launchedBytes([], "00".repeat(32)));
+    return next("done");
+  },
+  "to adopt before sealing": () => {
+    say({ kind: "adopt" });
+    return next("done");
+  },
   "a socket that is none of TCP": () => {
     sealed();
     say({ kind: "destroy", body: new Uint8Array(56).fill(2, 0, 1).fill(17, 1, 2) });
@@ -93,4 +113,10 @@ const acts: Readonly<Record<string, () => Report | "end">> = {
 
 next("ready");
 const outcome = acts[process.argv[2] ?? ""]?.() ?? "unknown";
-console.log(typeof outcome === "string" || !("errno" in outcome) ? outcome : outcome.errno);
+console.log(answerOf(outcome));
+
+function answerOf(report: Report | "end" | "unknown"): unknown {
+  if (typeof report === "string") return report;
+  if (report.kind === "prepared") return report.outcome;
+  return "errno" in report ? report.errno : report;
+}

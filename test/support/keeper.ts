@@ -3,13 +3,29 @@ import { readFileSync } from "node:fs";
 
 import type { Running } from "./pods.ts";
 
-/** Its pid: the proxy's only child. Throws if there is none, or several. */
-export function keeperOf({ pid }: Running): number {
-  const children = readFileSync(`/proc/${pid}/task/${pid}/children`, "latin1").trim().split(" ");
-  const [keeper, ...others] = children.map(Number);
-  if (keeper === undefined || keeper === 0 || others.length > 0)
-    throw new Error(`the children of ${pid} are: ${children.join(" ")}`);
-  return keeper;
+/** Its pid. Throws unless there is one. */
+export function keeperOf(proxy: Running): number {
+  return childOf(proxy, "tls-tproxy-keeper");
+}
+
+/** What starts the processes that read the rules again. */
+export function launcherOf(proxy: Running): number {
+  return childOf(proxy, "tls-tproxy-launcher");
+}
+
+function childOf({ pid }: Running, name: string): number {
+  const children = childrenOf(pid).filter(
+    (child) => readFileSync(`/proc/${child}/cmdline`, "latin1").split("\0")[0] === name,
+  );
+  const [found, ...others] = children;
+  if (found === undefined || others.length > 0)
+    throw new Error(`children of ${pid} called ${name}: ${children.join(" ")}`);
+  return found;
+}
+
+export function childrenOf(pid: number): readonly number[] {
+  const text = readFileSync(`/proc/${pid}/task/${pid}/children`, "latin1").trim();
+  return text === "" ? [] : text.split(" ").map(Number);
 }
 
 /** A field of /proc/<pid>/status. */

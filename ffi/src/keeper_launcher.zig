@@ -1,0 +1,126 @@
+//! The launcher: a process beside the keeper that was started before the proxy gave up its privileges and holds what the
+//! proxy was started with: executable, arguments and environment. When the keeper asks, it starts the program with them
+//! to read policy and name servers, collects what that says of the rules, and hands it to the keeper whole. It hears of
+//! nothing else, and of nothing from the proxy.
+//!
+//! It and what it starts hold CAP_NET_ADMIN, and use it for nothing: a process of the same user may trace another one only
+//! where it has all of its capabilities (ptrace(2)), and the proxy has this one no more. Right after execve(2) nothing else
+//! would keep the proxy out.
+const std = @import("std");
+const linux = std.os.linux;
+const confine = @import("keeper_confine.zig");
+const namespaces = @import("namespaces.zig");
+const socket = @import("socket.zig");
+
+pub const keeper_fd = 0;
+/// The executable that the proxy was started from.
+pub const program_fd = 3;
+
+/// The parts, and what stands around them.
+const output_bytes_max = 17 << 20;
+const run_ms_max = 20_000;
+
+pub const Command = struct { arguments: [*:null]const ?[*:0]const u8, environment: [*:null]const ?[*:0]const u8 };
+
+/// Never returns: ends with the keeper.
+pub fn run(command: Command) noreturn {
+    confine.settle("tls-tproxy-laun");
+    const raw = linux.mmap(null, output_bytes_max, .{ .READ = true, .WRITE = true }, .{ .TYPE = .PRIVATE, .ANONYMOUS = true, .NORESERVE = true }, -1, 0);
+    if (@as(isize, @bitCast(raw)) < 0) linux.exit_group(1);
+    const buffer = @as([*]align(std.heap.page_size_min) u8, @ptrFromInt(raw))[0..output_bytes_max];
+    while (true) {
+        await_request();
+        if (collect(command, buffer)) |output| {
+            send(output);
+            end(0);
+        } else end(1);
+        _ = linux.madvise(buffer.ptr, buffer.len, linux.MADV.DONTNEED);
+    }
+}
+
+/// The number of the request is the keeper's to know.
+fn await_request() void {
+    var number: [4]u8 = undefined;
+    var length: usize = 0;
+    while (length < number.len) {
+        const got = socket.result(linux.recvfrom(keeper_fd, number[length..].ptr, number.len - length, 0, null, null));
+        if (got <= 0) linux.exit_group(0);
+        length += @intCast(got);
+    }
+}
+
+fn end(status: u32) void {
+    send(std.mem.asBytes(&[3]u32{ end_kind, status, 0 }));
+}
+
+fn send(bytes: []const u8) void {
+    var rest = bytes;
+    while (rest.len > 0) {
+        const sent = socket.result(linux.sendto(keeper_fd, rest.ptr, rest.len, linux.MSG.NOSIGNAL, null, 0));
+        if (sent <= 0) linux.exit_group(0);
+        rest = rest[@intCast(sent)..];
+    }
+}
+
+/// What the program says when it is started with what the proxy was started with; null unless it ends well.
+fn collect(command: Command, buffer: []u8) ?[]const u8 {
+    var output: [2]i32 = undefined;
+    if (socket.result(linux.pipe2(&output, .{ .CLOEXEC = true })) < 0) return null;
+    defer _ = linux.close(output[0]);
+    const pid = socket.result(linux.syscall5(.clone, @intFromEnum(linux.SIG.CHLD), 0, 0, 0, 0));
+    if (pid == 0) child(command, output);
+    _ = linux.close(output[1]);
+    if (pid < 0) return null;
+    const length = read_all(output[0], buffer);
+    if (length == null) _ = linux.kill(pid, linux.SIG.KILL);
+    const status = namespaces.wait(pid);
+    return if (status == 0) buffer[0 .. length orelse return null] else null;
+}
+
+/// Null for what is too much, or takes too long.
+fn read_all(fd: i32, buffer: []u8) ?usize {
+    const until = now() + run_ms_max;
+    var length: usize = 0;
+    while (true) {
+        var watched = [2]linux.pollfd{ .{ .fd = fd, .events = linux.POLL.IN, .revents = 0 }, .{ .fd = keeper_fd, .events = 0, .revents = 0 } };
+        const left = until - now();
+        if (left <= 0) return null;
+        _ = linux.poll(&watched, watched.len, @intCast(left));
+        if (watched[1].revents != 0) linux.exit_group(0);
+        if (watched[0].revents == 0) continue;
+        const got = socket.result(linux.read(fd, buffer[length..].ptr, buffer.len - length));
+        if (got == 0) return if (length == buffer.len) null else length;
+        if (got < 0) return null;
+        length += @intCast(got);
+    }
+}
+
+fn now() i64 {
+    var time: linux.timespec = undefined;
+    _ = linux.syscall2(.clock_gettime, @intFromEnum(linux.CLOCK.MONOTONIC), @intFromPtr(&time));
+    return @as(i64, time.sec) * 1000 + @divTrunc(@as(i64, time.nsec), 1_000_000);
+}
+
+/// The socket to the keeper is no business of the program.
+fn child(command: Command, output: [2]i32) noreturn {
+    _ = linux.close(output[0]);
+    if (namespaces.bind_to_parent(output[1]) < 0) linux.exit_group(1);
+    // It may have the number of a standard stream.
+    const pipe = socket.result(linux.fcntl(output[1], linux.F.DUPFD_CLOEXEC, program_fd + 1));
+    if (pipe < 0) linux.exit_group(1);
+    const null_fd = socket.result(linux.open("/dev/null", .{ .ACCMODE = .RDWR, .CLOEXEC = true }, 0));
+    if (null_fd < 0) linux.exit_group(1);
+    for ([_]i32{ 0, 2 }) |fd| if (null_fd != fd) {
+        if (socket.result(linux.dup3(null_fd, fd, 0)) < 0) linux.exit_group(1);
+    };
+    if (socket.result(linux.dup3(pipe, 1, 0)) < 0) linux.exit_group(1);
+    _ = linux.syscall3(.close_range, 3, std.math.maxInt(u32), close_range_cloexec);
+    const none: u64 = 0;
+    _ = linux.syscall4(.rt_sigprocmask, linux.SIG.SETMASK, @intFromPtr(&none), 0, @sizeOf(u64));
+    _ = linux.syscall5(.execveat, program_fd, @intFromPtr(""), @intFromPtr(command.arguments), @intFromPtr(command.environment), linux.AT.EMPTY_PATH);
+    linux.exit_group(1);
+}
+
+const close_range_cloexec = 4;
+/// channel.Kind.end
+const end_kind = 8;

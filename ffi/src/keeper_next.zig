@@ -1,0 +1,115 @@
+//! The rules that are to hold next. They come from the launcher (keeper_launcher.zig), whose processes read them from the
+//! files, and never from the proxy, which can only ask for them. Checked as those that were loaded at the start are.
+const std = @import("std");
+const channel = @import("keeper_channel.zig");
+const check = @import("keeper_check.zig");
+const linux = std.os.linux;
+const socket = @import("socket.zig");
+
+/// What is loaded: rules, routes and addresses; then a batch for each state of the table.
+pub const part = struct {
+    pub const routing = 0;
+    pub const open = 1;
+    pub const count = 4;
+};
+pub const part_bytes_max = 4 << 20;
+pub const digest_bytes = 32;
+
+/// Pages that are not used take no memory.
+pub const Parts = struct {
+    bytes: [part.count][part_bytes_max]u8 align(std.heap.page_size_min),
+};
+
+pub const Loaded = struct {
+    parts: *Parts,
+    lengths: [part.count]usize = @splat(0),
+
+    pub fn get(self: *const Loaded, index: usize) []const u8 {
+        return self.parts.bytes[index][0..self.lengths[index]];
+    }
+
+    pub fn is_ours(self: *const Loaded) bool {
+        if (!check.is_routing_of_ours(self.get(part.routing))) return false;
+        for (part.open..part.count) |index| if (!check.is_batch_of_ours(self.get(index))) return false;
+        return true;
+    }
+
+    /// Gives the memory back.
+    pub fn clear(self: *Loaded) void {
+        self.lengths = @splat(0);
+        _ = linux.madvise(@ptrCast(self.parts), @sizeOf(Parts), linux.MADV.DONTNEED);
+    }
+};
+
+/// How it went: src/intercept/keeper-frames.ts has the same.
+pub const Outcome = enum(u32) { good = 0, no_launcher = 1, busy = 2, not_read = 3, not_ours = 4 };
+
+pub const Next = struct {
+    channel: channel.Channel,
+    loaded: Loaded,
+    digest: [digest_bytes]u8 = undefined,
+    has_digest: bool = false,
+    /// What the proxy has called its request.
+    asked: ?u32 = null,
+    ready: bool = false,
+
+    /// Null if the answer comes later.
+    pub fn ask(self: *Next, number: u32) ?Outcome {
+        if (self.asked != null) return .busy;
+        self.forget();
+        if (self.channel.ended) return .no_launcher;
+        const bytes = std.mem.asBytes(&number);
+        const sent = socket.result(linux.sendto(self.channel.fd, bytes, bytes.len, linux.MSG.DONTWAIT | linux.MSG.NOSIGNAL, null, 0));
+        if (sent != bytes.len) return .no_launcher;
+        self.asked = number;
+        return null;
+    }
+
+    /// Reads what has come: the outcome, if that is known now.
+    pub fn hear(self: *Next) ?Outcome {
+        const frame = self.channel.read(self) orelse {
+            if (!self.channel.ended) return null;
+            self.forget();
+            return .no_launcher;
+        };
+        switch (frame.kind) {
+            .load => self.loaded.lengths[frame.argument] = frame.body.len,
+            .digest => self.has_digest = true,
+            .end => return self.finish(frame.argument),
+            else => {},
+        }
+        return null;
+    }
+
+    fn finish(self: *Next, status: u32) Outcome {
+        if (status == 0 and self.has_digest) {
+            self.ready = self.loaded.is_ours();
+            if (self.ready) return .good;
+            self.forget();
+            return .not_ours;
+        }
+        self.forget();
+        return .not_read;
+    }
+
+    pub fn forget(self: *Next) void {
+        self.ready = false;
+        self.has_digest = false;
+        self.loaded.clear();
+    }
+
+    /// Where the body of a frame of the launcher's goes.
+    pub fn place(self: *Next, kind: channel.Kind, argument: u32, length: u32) ?[]u8 {
+        if (self.asked == null) return null;
+        switch (kind) {
+            .load => {
+                if (argument >= part.count or length > part_bytes_max) return null;
+                self.loaded.lengths[argument] = 0;
+                return self.loaded.parts.bytes[argument][0..length];
+            },
+            .digest => return if (length == digest_bytes) &self.digest else null,
+            .end => return if (length == 0) &.{} else null,
+            else => return null,
+        }
+    }
+};

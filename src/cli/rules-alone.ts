@@ -1,0 +1,26 @@
+/**
+ * What the keeper's launcher starts (ffi/src/keeper_launcher.zig): the program with the options of the proxy, which only
+ * says what the rules are. It reads policy and name servers itself, because the proxy is not to be believed.
+ */
+import type { Config } from "../config.ts";
+import { judgedPolicy } from "../generation/policy-file.ts";
+import { deviceRoutes } from "../intercept/devices.ts";
+import { withPorts } from "../intercept/install.ts";
+import { launchedBytes } from "../intercept/keeper-frames.ts";
+import { digestOf, partsOf } from "../intercept/keeper-parts.ts";
+import { planOf } from "../intercept/plan.ts";
+import { writeAll } from "../native/keeper.ts";
+import { kernel } from "../netlink/socket.ts";
+import { interceptionOf } from "../policy/interception.ts";
+
+/** Throws USAGE, POLICY_INVALID, START_FAILED. */
+export function sayRules({ policy, fixed }: Config): void {
+  const interception = interceptionOf(judgedPolicy(policy, null), fixed);
+  const devices = deviceRoutes(kernel, planOf(interception));
+  const parts = partsOf(interception, { known: withPorts(new Map()), devices });
+  // Bun.write begins again at the first byte where a pipe has taken some.
+  writeAll(standardOutput, launchedBytes(parts, digestOf(interception)), writeMsMax);
+}
+
+const standardOutput = 1;
+const writeMsMax = 10_000;
