@@ -56,6 +56,8 @@ const Keeper = struct {
     /// Which part the table is.
     state: usize = part.open,
     table: notice.TableChange = .none,
+    /// The last write was from nothing.
+    anew: bool = false,
     routes: notice.RouteChange = .none,
     pace: pace.Pace = .{},
     repairs: u32 = 0,
@@ -87,11 +89,11 @@ const Keeper = struct {
 
     /// Before it is sealed nothing is ours to repair.
     fn hear_table(self: *Keeper) void {
+        var changes: notice.TableChanges = .{ .sum = self.table, .anew = self.anew };
         while (kernel.receive(self.table_notices, &self.store.receive)) |bytes| {
-            if (!self.sealed) continue;
-            const change = if (bytes.len == 0) .shape else notice.table_change(bytes, self.table_port, &self.fleeting);
-            self.table = self.table.worse(change);
+            if (self.sealed) changes.hear(bytes, self.table_port, &self.fleeting);
         }
+        self.table = changes.worst();
     }
 
     fn hear_routes(self: *Keeper) void {
@@ -136,7 +138,10 @@ const Keeper = struct {
     /// Fills the table up; from nothing where others have put something into it, or where it cannot be filled up.
     fn write_table(self: *Keeper, change: notice.TableChange) i32 {
         const whole = self.loaded(self.state);
-        if (change != .shape and kernel.request(self.table_requests, whole, &self.store.receive) == 0) return 0;
+        if (change != .shape and kernel.request(self.table_requests, whole, &self.store.receive) == 0) {
+            self.anew = false;
+            return 0;
+        }
         self.collect();
         const refusal = self.write_from_nothing(whole);
         if (refusal == 0) return 0;
@@ -149,7 +154,9 @@ const Keeper = struct {
         var writer: wire.Writer = .{ .buffer = &self.store.send };
         batch.from_nothing(&writer, whole, self.kept);
         if (writer.full) return -@as(i32, @intFromEnum(linux.E.MSGSIZE));
-        return kernel.request(self.table_requests, writer.written(), &self.store.receive);
+        const refusal = kernel.request(self.table_requests, writer.written(), &self.store.receive);
+        if (refusal == 0) self.anew = true;
+        return refusal;
     }
 
     /// Adds what is missing; a family that the kernel does not have is missing for good.

@@ -24,6 +24,7 @@ pub const Command = struct { arguments: [*:null]const ?[*:0]const u8, environmen
 
 /// Never returns: ends with the keeper.
 pub fn run(command: Command) noreturn {
+    offer_to_die_first();
     confine.settle("tls-tproxy-laun");
     const raw = linux.mmap(null, output_bytes_max, .{ .READ = true, .WRITE = true }, .{ .TYPE = .PRIVATE, .ANONYMOUS = true, .NORESERVE = true }, -1, 0);
     if (@as(isize, @bitCast(raw)) < 0) linux.exit_group(1);
@@ -36,6 +37,15 @@ pub fn run(command: Command) noreturn {
         } else end(1);
         _ = linux.madvise(buffer.ptr, buffer.len, linux.MADV.DONTNEED);
     }
+}
+
+/// What it starts needs memory of the proxy's container for a moment: where there is too little, it ends and not the
+/// proxy, and the rules stay. Not allowed any more to a process that is not dumpable. proc_pid_oom_score_adj(5).
+fn offer_to_die_first() void {
+    const fd = socket.result(linux.open("/proc/self/oom_score_adj", .{ .ACCMODE = .WRONLY, .CLOEXEC = true }, 0));
+    if (fd < 0) return;
+    _ = linux.write(fd, "1000", 4);
+    _ = linux.close(fd);
 }
 
 /// The number of the request is the keeper's to know.

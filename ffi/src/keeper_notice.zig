@@ -16,16 +16,30 @@ pub const TableChange = enum(u2) {
     }
 };
 
-/// Of a notice; `own` is the port of the socket that the keeper writes with, `fleeting` names sets that packets change.
-pub fn table_change(bytes: []const u8, own: u32, fleeting: *const Names) TableChange {
-    var messages: wire.Messages = .{ .rest = bytes };
-    var change: TableChange = .none;
-    while (messages.next()) |message| {
-        if (message.port == own) continue;
-        change = change.worse(table_change_of(message, fleeting));
+/// What one notice after the other comes to. The kernel tells of a transaction before it begins the next: what was told
+/// before the keeper's own was there when the keeper wrote.
+pub const TableChanges = struct {
+    sum: TableChange = .none,
+    /// Whether the keeper has written from nothing last, and not filled up: nothing that others had put in is left.
+    anew: bool = false,
+    /// Notices were lost: which, and from when, nobody knows.
+    lost: bool = false,
+
+    /// `own` is the port of the socket that the keeper writes with, `fleeting` names sets that packets change.
+    pub fn hear(self: *TableChanges, bytes: []const u8, own: u32, fleeting: *const Names) void {
+        var messages: wire.Messages = .{ .rest = bytes };
+        while (messages.next()) |message| {
+            if (message.port != own) {
+                self.sum = self.sum.worse(table_change_of(message, fleeting));
+            } else if (self.anew or self.sum == .content) self.sum = .none;
+        }
+        if (bytes.len == 0 or messages.broken) self.lost = true;
     }
-    return if (messages.broken) .shape else change;
-}
+
+    pub fn worst(self: *const TableChanges) TableChange {
+        return if (self.lost) .shape else self.sum;
+    }
+};
 
 fn table_change_of(message: wire.Message, fleeting: *const Names) TableChange {
     if (message.kind >> 8 != numbers.nft.subsystem) return .none;

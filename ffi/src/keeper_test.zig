@@ -190,13 +190,19 @@ test "one TCP socket may end, and nothing else" {
 }
 
 fn heard(of: Spoiled) notice.TableChange {
+    var changes: notice.TableChanges = .{};
+    hear(&changes, of);
+    return changes.worst();
+}
+
+fn hear(changes: *notice.TableChanges, of: Spoiled) void {
     var buffer: [256]u8 = undefined;
     var writer: wire.Writer = .{ .buffer = &buffer };
     change(&writer, of);
     var names: notice.Names = .{};
     names.all[0] = "name\x00";
     names.count = 1;
-    return notice.table_change(writer.written(), 77, &names);
+    changes.hear(writer.written(), 77, &names);
 }
 
 test "what others do to our table counts; what we do, packets do, or others do to their own, does not" {
@@ -209,7 +215,30 @@ test "what others do to our table counts; what we do, packets do, or others do t
     try std.testing.expectEqual(.none, heard(.{ .kind = nft.new_elements }));
     try std.testing.expectEqual(.content, heard(.{ .kind = nft.new_elements, .name = "another\x00" }));
     try std.testing.expectEqual(.shape, heard(.{ .kind = nft.new_elements, .extra = 3 }));
-    try std.testing.expectEqual(.shape, notice.table_change("cut", 77, &.{}));
+    for ([_][]const u8{ "cut", "" }) |bytes| {
+        var changes: notice.TableChanges = .{};
+        changes.hear(bytes, 77, &.{});
+        try std.testing.expectEqual(.shape, changes.worst());
+    }
+}
+
+test "what was told before our own write is made good by it, unless that left what others had put in, or notices were lost" {
+    const own: Spoiled = .{ .kind = nft.new_table, .port = 77 };
+    var changes: notice.TableChanges = .{};
+    hear(&changes, .{ .kind = nft.delete_table });
+    hear(&changes, own);
+    try std.testing.expectEqual(.none, changes.worst());
+    hear(&changes, .{ .kind = nft.delete_table });
+    try std.testing.expectEqual(.content, changes.worst());
+    hear(&changes, .{ .kind = 3 });
+    hear(&changes, own);
+    try std.testing.expectEqual(.shape, changes.worst());
+    changes.anew = true;
+    hear(&changes, own);
+    try std.testing.expectEqual(.none, changes.worst());
+    changes.hear("", 77, &.{});
+    hear(&changes, own);
+    try std.testing.expectEqual(.shape, changes.worst());
 }
 
 test "what others do to our routes counts, and what may take ours away is looked at" {

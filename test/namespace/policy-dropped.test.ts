@@ -51,6 +51,7 @@ test("without its launcher the old policy stays, and the log says why", async ()
   for (const field of ["CapEff", "CapPrm"])
     expect([field, statusOf(launcher, field)]).toEqual([field, "0000000000001000"]);
   expect(Number(statusOf(launcher, "RssAnon"))).toBeLessThan(256);
+  expect(readFileSync(`/proc/${launcher}/oom_score_adj`, "latin1")).toBe("1000\n");
   process.kill(launcher, "SIGKILL");
   await proxy.says(/W\S+ .*rules\] the launcher of the keeper has ended/);
   while (childrenOf(proxy.pid).length > 1) await Bun.sleep(1);
