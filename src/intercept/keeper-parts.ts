@@ -8,7 +8,7 @@ import { fillBatch, type Connections } from "./lower.ts";
 import { closedOf, heldOf, planOf, type Plan } from "./plan.ts";
 import { routingOf } from "./routing.ts";
 
-/** Numbers of the parts: ffi/src/keeper.zig. */
+/** Numbers of the parts: ffi/src/keeper_next.zig. */
 export const part = { routing: 0, open: 1, held: 2, closed: 3 } as const;
 
 /** The states of the table: as planned, held while a policy changes, and closed when the proxy has ended. */
@@ -68,5 +68,5 @@ function load(number: number, requests: readonly Request[]): Command {
   throw new ProxyError("START_FAILED", text);
 }
 
-/** ffi/src/keeper.zig. */
+/** ffi/src/keeper_next.zig. */
 const partBytesMax = 4 << 20;
