@@ -32,9 +32,16 @@ function show(program: Command, words: readonly string[]): void {
   const named = words.length === 1;
   const topic = named ? topics.find(({ name }) => name === word) : undefined;
   const command = named ? program.commands.find((one) => one.name() === word) : undefined;
-  if (topic !== undefined) process.stdout.write(renderMarkdown(topic.text, screen()));
-  else if (command !== undefined) command.outputHelp();
+  if (topic !== undefined) {
+    const options = command === undefined ? "" : optionsHint(word);
+    process.stdout.write(renderMarkdown(topic.text, screen()) + options);
+  } else if (command !== undefined) command.outputHelp();
   else process.stdout.write(foundText(search(topics, words), words));
+}
+
+/** Below a topic that has the name of a command. */
+function optionsHint(name: string): string {
+  return `\nThe options of the command ${name}: tls-tproxy ${name} --help\n`;
 }
 
 function foundText(found: readonly Section[], words: readonly string[]): string {

@@ -29,6 +29,12 @@ test("help of a topic is its text", () => {
   });
 });
 
+test("help of a topic that has a command's name leads to the command's options as well", () => {
+  const { out } = tproxy("help", "policy");
+  expect(out).toStartWith(topics.find(({ name }) => name === "policy")?.text ?? "none");
+  expect(out).toEndWith("\nThe options of the command policy: tls-tproxy policy --help\n");
+});
+
 test("help of a command is that command's help", () => {
   expect(tproxy("help", "rules").out).toBe(tproxy("rules", "--help").out);
 });
