@@ -67,6 +67,16 @@ test("every entry is of a line that the source has", () => {
   expect(gone).toEqual([]);
 });
 
+test("every message that a symptom quotes is one of the program", () => {
+  const symptoms = topicText("troubleshooting").split(/^## Lines of the log/m)[0] ?? "";
+  const rows = [...symptoms.matchAll(/^\| `([^`]+)`/gm)];
+  const sentences = [...symptoms.matchAll(/^\*\*[^*]*(?:says|or) `([^`]+)`[^]*?\*\*/gm)];
+  const quoted = [...rows, ...sentences].flatMap(([, text = ""]) => text.split(/ ?… ?|, (?=not$)/));
+  expect(quoted.length).toBeGreaterThan(12);
+  const foreign = quoted.filter((text) => text !== "" && !everything.includes(text));
+  expect(foreign).toEqual([]);
+});
+
 test("every limit has an entry of its own", () => {
   const lines: string[] = [];
   const log = {
