@@ -1,21 +1,31 @@
 /** Destinations that are left alone, by range, port and address. Pure. */
 import type { Interception } from "../config.ts";
+import { intervalsOf } from "../net/cidr.ts";
 import type { Rule, Step } from "./plan.ts";
 import { seenClients } from "./sets.ts";
 import { families, familiesOf, leave, type Leaving } from "./steps.ts";
 
-/** Destinations that are left alone, those that are named so by `left`. `answers`: packets that come from there. */
+/**
+ * Destinations that are left alone, those that are named so by `left`. `answers`: packets that come from there. `written`: the
+ * mesh stands in the rules themselves, so that nothing opens where somebody empties its sets.
+ */
 export function elsewhereRules(
   of: Interception,
-  { left, answers }: { readonly left: Leaving; readonly answers?: true },
+  {
+    left,
+    answers,
+    written,
+  }: { readonly left: Leaving; readonly answers?: true; readonly written?: true },
 ): readonly Rule[] {
   const way = answers === true ? { answers } : {};
   const isIn = (set: string): readonly Rule[] => left([{ kind: "in-set", set, is: true, ...way }]);
   return [
-    ...families.map((family): Rule => [
-      { kind: "in-set", set: `mesh${family}`, is: false, ...way },
-      leave,
-    ]),
+    ...families.map((family): Rule => {
+      const intervals = intervalsOf(of.meshRanges, family);
+      return written === true && intervals.length <= writtenMax
+        ? [{ kind: "outside", family, intervals }, leave]
+        : [{ kind: "in-set", set: `mesh${family}`, is: false, ...way }, leave];
+    }),
     ...families.flatMap((family) => isIn(`excluded${family}`)),
     ...(of.excludedOutboundPorts.length > 0 ? isIn("excluded-outbound-ports") : []),
     ...familiesOf(of.excludedDestinations).flatMap((family) =>
@@ -41,3 +51,6 @@ function portScope(
     return left(which.concat(unseen));
   });
 }
+
+/** Each takes two expressions, and a rule may have 128 of them: NFT_RULE_MAXEXPRS. */
+const writtenMax = 32;

@@ -39,7 +39,7 @@ export function guardRules(of: Interception): readonly Rule[] {
 function leftInClearRules(of: Interception): readonly Rule[] {
   return [
     ...families.map((family): Rule => [{ kind: "steered", family }, toSteered]),
-    ...elsewhereRules(of, { left: leaves }),
+    ...elsewhereRules(of, { left: leaves, written: true }),
     ...ownerRules(of),
     ...leftAloneRules(of),
     ...translatedBeforeRules(of),

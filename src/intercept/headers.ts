@@ -1,4 +1,5 @@
 /** Expressions for what stands in a packet's headers. Pure. */
+import { bytesOf, type Interval } from "../net/cidr.ts";
 import * as vm from "../netlink/expressions.ts";
 import { be16 } from "../netlink/wire.ts";
 import type { Field } from "./plan.ts";
@@ -103,6 +104,24 @@ export function headersSteer(known: Known, family: 4 | 6): readonly vm.Expressio
     vm.cmp(vm.compare.notEqual, Uint8Array.of(5)),
     vm.payload(vm.base.network, 20, 1),
     vm.cmp(vm.compare.notEqual, Uint8Array.of(optionCipso)),
+  ];
+}
+
+/** The destination is in none of the intervals. */
+export function destinationOutside(
+  known: Known,
+  family: 4 | 6,
+  intervals: readonly Interval[],
+): readonly vm.Expression[] {
+  const { from, offset, length } = placeOf("daddr", family);
+  const load = vm.payload(from, offset, length);
+  return [
+    ...familyOnly(family, known),
+    ...intervals.flatMap((interval) => {
+      const [first, last] = [bytesOf(interval.first, family), bytesOf(interval.last, family)];
+      const isOne = interval.first === interval.last;
+      return [load, isOne ? vm.cmp(vm.compare.notEqual, first) : vm.outside(first, last)];
+    }),
   ];
 }
 

@@ -8,6 +8,7 @@ import { loopbackIndex } from "../netlink/route.ts";
 import type { Request } from "../netlink/socket.ts";
 import { be16, u32 } from "../netlink/wire.ts";
 import {
+  destinationOutside,
   familyOnly,
   flagsAre,
   headersAre,
@@ -196,9 +197,8 @@ function expressionsOf(plan: Plan, rule: Rule): readonly vm.Expression[] {
 function stepExpressions(plan: Plan, step: Step, known: Known): readonly vm.Expression[] {
   switch (step.kind) {
     case "fwmark":
-      return [vm.meta(vm.metaKey.mark), ...maskedIs(plan, step.equals, true)];
     case "connection-mark":
-      return [vm.connection(vm.connectionKey.mark), ...maskedIs(plan, step.equals, step.is)];
+      return hasMark(plan, step);
     case "loopback": // By its index: a name would be copied and compared for each packet.
       return [vm.meta(vm.metaKey[step.way]), vm.cmp(operator(step.is), u32(loopbackIndex))];
     case "tcp":
@@ -214,6 +214,7 @@ function stepExpressions(plan: Plan, step: Step, known: Known): readonly vm.Expr
       return flagsAre(known, rst, rst);
     case "no-data":
     case "steered":
+    case "outside":
       return headersExpressions(step, known);
     case "socket":
     case "whole-socket":
@@ -254,6 +255,15 @@ function stepExpressions(plan: Plan, step: Step, known: Known): readonly vm.Expr
   }
 }
 
+function hasMark(
+  plan: Plan,
+  step: Step & { readonly kind: "fwmark" | "connection-mark" },
+): readonly vm.Expression[] {
+  return step.kind === "fwmark"
+    ? [vm.meta(vm.metaKey.mark), ...maskedIs(plan, step.equals, true)]
+    : [vm.connection(vm.connectionKey.mark), ...maskedIs(plan, step.equals, step.is)];
+}
+
 function socketExpressions(
   plan: Plan,
   step: Step & { readonly kind: "socket" | "whole-socket" | "socket-mark" },
@@ -274,9 +284,10 @@ function notLocal(kind: "not-local-destination" | "not-local-source"): readonly 
 }
 
 function headersExpressions(
-  step: Step & { readonly kind: "no-data" | "steered" },
+  step: Step & { readonly kind: "no-data" | "steered" | "outside" },
   known: Known,
 ): readonly vm.Expression[] {
+  if (step.kind === "outside") return destinationOutside(known, step.family, step.intervals);
   return step.kind === "steered"
     ? headersSteer(known, step.family)
     : headersAre(known, step.family, step.words);

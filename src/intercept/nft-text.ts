@@ -132,7 +132,6 @@ function ruleText(rule: Rule, plan: Plan): string {
 
 function stepText(step: Step, plan: Plan): string {
   const mask = hex(plan.mark.mask);
-  const rest = hex(~plan.mark.mask >>> 0);
   switch (step.kind) {
     case "fwmark":
       return `meta mark & ${mask} == ${hex(step.equals)}`;
@@ -168,15 +167,15 @@ function stepText(step: Step, plan: Plan): string {
     case "remember":
       return `${step.kind === "forget" ? "delete" : "add"} @${step.set} { ${keyText(setOf(plan, step.set), step.answers)} }`;
     case "set-fwmark":
-      return `meta mark set meta mark & ${rest} | ${hex(step.value)}`;
     case "set-connection-mark":
-      return `ct mark set ct mark & ${rest} | ${hex(step.value)}`;
+      return setMarkText(step.kind === "set-fwmark" ? "meta mark" : "ct mark", step.value, plan);
     case "tproxy":
       return `tproxy ${step.family === 4 ? "ip" : "ip6"} to ${step.family === 4 ? "127.0.0.1" : "[::1]"}:${step.port}`;
     case "resetting":
       return "tcp flags & rst == rst";
     case "no-data":
     case "steered":
+    case "outside":
       return headersText(step);
     case "socket":
     case "whole-socket":
@@ -191,6 +190,10 @@ function stepText(step: Step, plan: Plan): string {
   }
 }
 
+function setMarkText(which: string, value: number, { mark }: Plan): string {
+  return `${which} set ${which} & ${hex(~mark.mask >>> 0)} | ${hex(value)}`;
+}
+
 function socketText(
   step: Step & { readonly kind: "socket" | "whole-socket" | "socket-mark" },
   { value, mask }: Plan["mark"],
@@ -200,11 +203,22 @@ function socketText(
   return `socket mark & ${hex(mask)} ${is ? "==" : "!="} ${hex(equals)}`;
 }
 
-function headersText(step: Step & { readonly kind: "no-data" | "steered" }): string {
+function headersText(step: Step & { readonly kind: "no-data" | "steered" | "outside" }): string {
+  if (step.kind === "outside") return outsideText(step.family, step.intervals);
   if (step.kind === "steered")
     return step.family === 4 ? "ip hdrlength != 5 @nh,160,8 != 134" : "exthdr rt exists";
   const { words, family } = step;
   return `tcp doff ${words} ${family === 4 ? `ip length ${20 + 4 * words}` : `ip6 length ${4 * words}`}`;
+}
+
+function outsideText(family: 4 | 6, intervals: readonly Interval[]): string {
+  if (intervals.length === 0) return `meta nfproto ipv${family}`;
+  return intervals
+    .map(({ first, last }) => {
+      const [from, to] = [first, last].map((one) => formatIp(bytesOf(one, family)));
+      return `${fieldText("daddr", family)} != ${from}${first === last ? "" : `-${to}`}`;
+    })
+    .join(" ");
 }
 
 function keyText(set: SetPlan, answers = false): string {

@@ -76,6 +76,12 @@ export type Step =
       /** The key is that of the packets of the other direction. */
       readonly answers?: true;
     }
+  /** The destination is in none of these, whatever becomes of sets. */
+  | {
+      readonly kind: "outside";
+      readonly family: Family;
+      readonly intervals: readonly Interval[];
+    }
   | { readonly kind: "not-local-destination" }
   /** Not sent by a socket of this network namespace, unless from a foreign address. */
   | { readonly kind: "not-local-source" }

@@ -56,6 +56,17 @@ export function cmp(operator: number, value: Uint8Array): Expression {
   );
 }
 
+/** Goes on if register 1 is not between the two, ends included: linux/netfilter/nf_tables.h, nft_range_attributes. */
+export function outside(first: Uint8Array, last: Uint8Array): Expression {
+  return expression(
+    "range",
+    attribute(1, be32(register1)),
+    attribute(2, be32(compare.notEqual)),
+    data(3, first),
+    data(4, last),
+  );
+}
+
 /** Register 1 = (register 1 & mask) ^ xor. */
 export function bitwise(mask: Uint8Array, xor: Uint8Array): Expression {
   return expression(

@@ -134,8 +134,8 @@ table inet tls-tproxy {
     oif "lo" return
     ip hdrlength != 5 @nh,160,8 != 134 goto steered
     exthdr rt exists goto steered
-    ip daddr != @mesh4 return
-    ip6 daddr != @mesh6 return
+    ip daddr != 0.0.0.0-127.255.255.255 ip daddr != 192.168.0.0-192.168.255.255 return
+    ip6 daddr != ::-ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff return
     ip daddr @excluded4 return
     ip6 daddr @excluded6 return
     tcp dport @excluded-outbound-ports return
@@ -237,8 +237,8 @@ table inet tls-tproxy {
     meta l4proto != tcp return
     ip hdrlength != 5 @nh,160,8 != 134 goto steered
     exthdr rt exists goto steered
-    ip daddr != @mesh4 return
-    ip6 daddr != @mesh6 return
+    ip daddr != 0.0.0.0-127.255.255.255 ip daddr != 192.168.0.0-192.168.255.255 return
+    ip6 daddr != ::-ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff return
     ip daddr @excluded4 return
     ip6 daddr @excluded6 return
     tcp dport @excluded-outbound-ports return

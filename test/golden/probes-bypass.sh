@@ -113,8 +113,8 @@ table inet tls-tproxy {
     oif "lo" return
     ip hdrlength != 5 @nh,160,8 != 134 goto steered
     exthdr rt exists goto steered
-    ip daddr != @mesh4 return
-    ip6 daddr != @mesh6 return
+    ip daddr != 10.0.0.0-10.255.255.255 ip daddr != 100.64.0.0-100.127.255.255 ip daddr != 172.16.0.0-172.31.255.255 ip daddr != 192.168.0.0-192.168.255.255 return
+    ip6 daddr != fc00::-fdff:ffff:ffff:ffff:ffff:ffff:ffff:ffff return
     ip daddr @excluded4 return
     ip6 daddr @excluded6 return
     ct mark & 0x0000000f == 0x00000005 return
@@ -205,8 +205,8 @@ table inet tls-tproxy {
     meta l4proto != tcp return
     ip hdrlength != 5 @nh,160,8 != 134 goto steered
     exthdr rt exists goto steered
-    ip daddr != @mesh4 return
-    ip6 daddr != @mesh6 return
+    ip daddr != 10.0.0.0-10.255.255.255 ip daddr != 100.64.0.0-100.127.255.255 ip daddr != 172.16.0.0-172.31.255.255 ip daddr != 192.168.0.0-192.168.255.255 return
+    ip6 daddr != fc00::-fdff:ffff:ffff:ffff:ffff:ffff:ffff:ffff return
     ip daddr @excluded4 return
     ip6 daddr @excluded6 return
     ct mark & 0x0000000f == 0x00000005 return

@@ -22,6 +22,10 @@ test.each([
   ["the routing rules", "ip rule del priority 100; ip -6 rule del priority 100"],
   ["the routes to lo", "ip route flush table 29808; ip -6 route flush table 29808"],
   ["the chain that diverts", "nft flush chain inet tls-tproxy prerouting"],
+  [
+    "the ranges of the mesh",
+    "nft flush set inet tls-tproxy mesh4; nft flush set inet tls-tproxy mesh6",
+  ],
 ])("without %s nothing leaves in clear", async (_, damage) => {
   const pod = mesh.extraPod();
   const proxy = await mesh.proxy(pod);
