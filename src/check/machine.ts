@@ -4,6 +4,8 @@ import { readFileSync, readlinkSync } from "node:fs";
 import { descriptorReserve, type Config } from "../config.ts";
 import { otherTransports } from "../intercept/nft-text.ts";
 import { describeHolder, holderOf, listeningProcess } from "../intercept/running.ts";
+import { Memory } from "../lifecycle/memory.ts";
+import { openHiddenHierarchies } from "../native/memory-limit.ts";
 import { errnoName, SystemCallError } from "../native/errno.ts";
 import { descriptorsMax } from "../native/limits.ts";
 import * as native from "../native/native.ts";
@@ -20,6 +22,8 @@ import { bad, good, warning, type Finding } from "./finding.ts";
 /** What the check needs to know of the configuration. */
 export type Wanted = Pick<Config, "statusAddress" | "fixed" | "wirePorts"> & {
   readonly connectionsMax: number;
+  /** By `--memory`, null without. */
+  readonly memoryBytesMax: number | null;
 };
 
 export function findPrivileges({ fixed }: Wanted): readonly Finding[] {
@@ -43,7 +47,7 @@ export function findPrivileges({ fixed }: Wanted): readonly Finding[] {
   ];
 }
 
-export function findLimits({ connectionsMax }: Wanted): readonly Finding[] {
+export function findLimits({ connectionsMax, memoryBytesMax }: Wanted): readonly Finding[] {
   const descriptors = descriptorsMax();
   const bound = connectionsBound(connectionsMax, descriptors, descriptorReserve);
   const text = `${descriptors}, which do for ${bound} of ${connectionsMax} connections`;
@@ -51,7 +55,15 @@ export function findLimits({ connectionsMax }: Wanted): readonly Finding[] {
   if (bound === 0) return [bad("descriptors", text, remedy)];
   return [
     bound < connectionsMax ? warning("descriptors", text, remedy) : good("descriptors", text),
+    good("memory", memoryText(memoryBytesMax, bound)),
   ];
+}
+
+/** What a start would say of it. */
+function memoryText(memoryBytesMax: number | null, connectionsMax: number): string {
+  const log = { write: () => undefined };
+  const wanted = { memoryBytesMax, connectionsMax };
+  return new Memory(wanted, log, openHiddenHierarchies()).text;
 }
 
 /** A port that a proxy of ours holds is no mistake: the check may be run beside it. */

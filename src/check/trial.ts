@@ -8,7 +8,7 @@ import { legacyTables } from "../intercept/legacy-tables.ts";
 import { ownMark } from "../intercept/marks.ts";
 import { removeTrace } from "../intercept/trace.ts";
 import { knownAddresses } from "../intercept/trial.ts";
-import { trialTargets } from "../intercept/trial-targets.ts";
+import { trialTargets, type Target } from "../intercept/trial-targets.ts";
 import { replaced } from "../intercept/veil.ts";
 import { failureText } from "../lifecycle/diversion.ts";
 import { SystemCallError } from "../native/errno.ts";
@@ -40,17 +40,23 @@ export function findTrial(policy: Policy, fixed: Fixed): readonly Finding[] {
     undo.defer(removeTrial);
     prepare(fixed.mark, undo);
     const targets = trialTargets(policy, fixed, knownAddresses());
-    const { works, failed } = tryDiversion(targets, trialMark(fixed.mark));
-    const ranges = works.map(({ range }) => range.text).join(", ");
-    const text = works.length === 0 ? "none was answered" : `${ranges}: diverted and answered`;
+    const { works, failed, unrouted } = tryDiversion(targets, trialMark(fixed.mark));
+    const text =
+      works.length === 0 ? "none was answered" : `${rangesOf(works)}: diverted and answered`;
+    const untried = `${rangesOf(unrouted)}: not tried, because there is no route`;
     return [
       ...(works.length === 0 && failed.length > 0 ? [] : [good(title, `${text}. ${inbound}`)]),
+      ...(unrouted.length === 0 ? [] : [good(title, untried)]),
       ...failed.map((failure) => warning(title, failureText(failure, legacyTables()), remedy)),
     ];
   } catch (error) {
     if (!(error instanceof SystemCallError)) throw error;
     return [warning(title, error.message, "They need CAP_NET_ADMIN: run as root.")];
   }
+}
+
+function rangesOf(targets: readonly Target[]): string {
+  return targets.map(({ range }) => range.text).join(", ");
 }
 
 function prepare(mark: Mark, undo: DisposableStack): void {

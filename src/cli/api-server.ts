@@ -64,9 +64,11 @@ function hostOf(text: string): readonly string[] {
   return [`${url.hostname}:${url.port === "" ? "443" : url.port}`];
 }
 
+/** Nobody listens on port 0. */
 function parsed(text: string): SocketAddress | null {
   try {
-    return decodeSocketAddress(encodeSocketAddress(parseSocketAddress(text)));
+    const address = decodeSocketAddress(encodeSocketAddress(parseSocketAddress(text)));
+    return address.port === 0 ? null : address;
   } catch (error) {
     if (error instanceof ProxyError) return null;
     throw error;

@@ -129,7 +129,8 @@ async function sectionsOf(flags: CheckFlags, command: Command): Promise<readonly
   });
   const { statusAddress, connections: connectionsMax } = flags;
   const wirePorts = flags.wirePorts ?? null;
-  const wanted: Wanted = { fixed, statusAddress, connectionsMax, wirePorts };
+  const memoryBytesMax = flags.memory ?? null;
+  const wanted: Wanted = { fixed, statusAddress, connectionsMax, memoryBytesMax, wirePorts };
   const files = findCredentials(flags)?.files ?? null;
   const own = files === null ? null : { credentials: files, tlsVersionMin: flags.tlsMin };
   return [

@@ -21,6 +21,8 @@ export type Diversion = {
   /** Would fail, and work because their addresses are veiled on lo: veil.ts. */
   readonly veiled: readonly Failure[];
   readonly failed: readonly Failure[];
+  /** There is no route, so that nothing could be tried. */
+  readonly unrouted: readonly Target[];
 };
 
 /** Takes some ten milliseconds where all is well, half a second or so where anything fails. Throws SystemCallError. */
@@ -28,12 +30,14 @@ export function settleDiversion(targets: readonly Target[], mark: Mark): Diversi
   removeTrace();
   removeVeil();
   const outcomes = tryConnections(targets);
-  const works = outcomes.filter(({ kind }) => kind === "works").map(({ target }) => target);
+  const works = targetsOf(outcomes, "works");
+  const unrouted = targetsOf(outcomes, "no-route");
   const failures = traced(outcomes.filter(({ kind }) => isFailure(kind)));
-  if (failures.length === 0) return { works, veiled: [], failed: [] };
+  if (failures.length === 0) return { works, veiled: [], failed: [], unrouted };
   const healed = veil(failures, outcomes, mark);
   return {
     works,
+    unrouted,
     veiled: failures.filter(({ target }) => healed.has(target)),
     failed: failures.filter(({ target }) => !healed.has(target)),
   };
@@ -43,13 +47,18 @@ export function settleDiversion(targets: readonly Target[], mark: Mark): Diversi
 export function tryDiversion(targets: readonly Target[], mark: number): Diversion {
   const outcomes = tryConnections(targets, mark);
   return {
-    works: outcomes.filter(({ kind }) => kind === "works").map(({ target }) => target),
+    works: targetsOf(outcomes, "works"),
+    unrouted: targetsOf(outcomes, "no-route"),
     veiled: [],
     failed: traced(
       outcomes.filter(({ kind }) => isFailure(kind)),
       mark,
     ),
   };
+}
+
+function targetsOf(outcomes: readonly Outcome[], wanted: Outcome["kind"]): readonly Target[] {
+  return outcomes.filter(({ kind }) => kind === wanted).map(({ target }) => target);
 }
 
 /** False for one that no application can begin either. */

@@ -8,7 +8,7 @@ export type Line = { readonly severity: "I" | "W" | "E"; readonly text: string }
 
 /** `legacy`: tables of iptables-legacy, which say nothing of what they drop. */
 export function diversionLines(
-  { works, veiled, failed }: Diversion,
+  { works, veiled, failed }: Omit<Diversion, "unrouted">,
   legacy: readonly string[],
 ): readonly Line[] {
   const lines: Line[] = [];

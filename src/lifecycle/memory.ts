@@ -28,12 +28,15 @@ export class Memory {
     return this.#budget;
   }
 
-  /** One line of what it comes to. */
+  /** What it comes to. */
+  get text(): string {
+    return describeBudget(this.#budget, this.#read().file);
+  }
+
   introduce(): void {
     const { budget } = this;
-    const { file } = this.#read();
     const { memoryBytes, connectionsMax, handshakesMax, heldBytesMax } = budget;
-    this.#log.write("I", "limits", describeBudget(budget, file), {
+    this.#log.write("I", "limits", this.text, {
       memory_bytes: memoryBytes,
       connections: connectionsMax,
       handshakes: handshakesMax,

@@ -80,6 +80,13 @@ test("missing capabilities and too few descriptors are bad", async () => {
   expect(titles.map(levelOf)).toEqual(["bad", "bad", "bad"]);
 });
 
+test("what the memory comes to is said", async () => {
+  const { stdout } = await mesh.extraPod().run([...executable(), "check", "--memory", "256MiB"]);
+  expect(stdout).toMatch(
+    /✓ memory: \d+ connections at most: .* from 256 MiB of memory \(--memory\)/,
+  );
+});
+
 test("what a start would refuse on a host is bad", async () => {
   const pod = mesh.extraPod();
   expect((await check(pod, ["--host"])).levelOf("scope")).toBe("bad");

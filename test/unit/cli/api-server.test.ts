@@ -47,11 +47,16 @@ test.each([
     ["10.96.0.1:443", "10.96.0.1:6443"],
   ],
   ["a name", { ...service, KUBERNETES_SERVICE_HOST: "api.example.org" }, []],
+  ["port 0", { ...service, KUBERNETES_SERVICE_PORT: "0" }, []],
   ["half of it", { KUBERNETES_SERVICE_HOST: "10.96.0.1" }, []],
   ["nothing", {}, []],
   ["rubbish", { ...service, KUBERNETES_SERVICE_PORT: "99999", KUBERNETES_PORT: "tcp://" }, []],
 ] as const)("%s", (_, environment, wanted) => {
   expect(found(environment)).toEqual([...wanted]);
+});
+
+test("port 0 of a token's issuer is no place", () => {
+  expect(found({}, tokenOf({ iss: "https://172.18.0.2:0" }))).toEqual([]);
 });
 
 test("the token's issuer and audience tell an endpoint where they are addresses", () => {
