@@ -105,14 +105,21 @@ function startListener({ context, log }: Serving, { kind }: Spot, fd: number): L
   });
 }
 
+function admit(context: Context, direction: "inbound" | "outbound", peer: SocketAddress): boolean {
+  const { ledger, budget } = context;
+  if (direction === "inbound") return admitPeer(context, peer);
+  const admission = admitOutbound({ live: ledger.size }, budget());
+  if (admission.kind === "admit") return true;
+  ledger.turnAway(direction, admission.limit);
+  return false;
+}
+
 /** Makes room where peers that are not verified keep it. */
-function admit(
+function admitPeer(
   { ledger, unverified, budget, refusals }: Context,
-  direction: "inbound" | "outbound",
   peer: SocketAddress,
 ): boolean {
-  const origin = { source: sourceKey(peer), host: hostKey(peer) };
-  const { source } = origin;
+  const source = sourceKey(peer);
   const places = {
     live: ledger.size,
     inbound: ledger.inbound,
@@ -121,11 +128,10 @@ function admit(
     ofSource: ledger.ofSource(source),
     unverifiedOfSource: unverified.sizeOf(source),
   };
-  const admission =
-    direction === "outbound" ? admitOutbound(places, budget()) : admitInbound(places, budget());
+  const admission = admitInbound(places, budget());
   if (admission.kind === "admit") return true;
-  if (!makesRoom(admission, unverified, origin)) {
-    ledger.turnAway(direction, admission.limit);
+  if (!makesRoom(admission, unverified, { source, host: hostKey(peer) })) {
+    ledger.turnAway("inbound", admission.limit);
     return false;
   }
   refusals.refuse(admission.limit);

@@ -30,7 +30,10 @@ export type Admission =
   | { readonly kind: "refuse"; readonly limit: PlaceLimit };
 
 /** An outbound connection takes any place. */
-export function admitOutbound({ live }: Places, { connectionsMax }: Bounds): Admission {
+export function admitOutbound(
+  { live }: Pick<Places, "live">,
+  { connectionsMax }: Bounds,
+): Exclude<Admission, { readonly kind: "evict" }> {
   return live < connectionsMax ? admitted : { kind: "refuse", limit: "connections" };
 }
 
@@ -77,5 +80,5 @@ function evictOr(limit: PlaceLimit, whose: "any" | "source", evictable: number):
   return evictable > 0 ? { kind: "evict", whose, limit } : { kind: "refuse", limit };
 }
 
-const admitted: Admission = { kind: "admit" };
+const admitted = { kind: "admit" } as const;
 const shareFactor = 8;

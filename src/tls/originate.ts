@@ -3,7 +3,7 @@ import type { TLSOptions } from "bun";
 
 import type { Limits } from "../config.ts";
 import type { PeerIdentity } from "../identity/certificate.ts";
-import { formatSocketAddress, hostKey, sourceKey } from "../net/address.ts";
+import { addressKey, hostKey, sourceKey } from "../net/address.ts";
 import { abandon, dialFrom, settle, tryDial, watch, type Dialing } from "../net/dial.ts";
 import { describeFault } from "../net/fault.ts";
 import type { OriginalDestination } from "../net/original-destination.ts";
@@ -72,11 +72,7 @@ export async function originate(
 ): Promise<Originated> {
   const began = performance.now();
   const { original } = downstream;
-  const session = originator.tickets.session(
-    formatSocketAddress(original),
-    originator.tls(),
-    began,
-  );
+  const session = originator.tickets.session(placeOf(original), originator.tls(), began);
   const tls = originator.tlsTo(original);
   let last = await attempt(downstream, originator, { began, tls, session });
   if (session.taken && isFailure(last)) {
@@ -122,7 +118,7 @@ async function attempt(
     : { dialing: tryDial(original, originator.form, { kind: "any" }), apart: false };
   if (typeof dialing === "string") return failed(dialing);
 
-  const lease = await originator.gate.enter(formatSocketAddress(original), left());
+  const lease = await originator.gate.enter(placeOf(original), left());
   if (lease === null || downstream.closed) return giveUp(dialing, lease);
   const limits = { ...originator.limits, handshakeMsMax: left() };
   const shaking = performance.now();
@@ -152,6 +148,11 @@ async function attempt(
   }
   stream.terminate("");
   return { ...verdict, kind: "failed", fault: readiness.handshakeError ?? "" };
+}
+
+/** For tables by destination. */
+function placeOf(original: OriginalDestination): string {
+  return `${addressKey(original)}%${original.scope}`;
 }
 
 /** Without a lease the handshake's whole time was spent in the queue. */

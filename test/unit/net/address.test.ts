@@ -1,11 +1,14 @@
 import { describe, expect, test } from "bun:test";
 
 import {
+  addressKey,
   decodeSocketAddress,
   encodeSocketAddress,
   formatSocketAddress,
+  hostKey,
   isLoopback,
   parseSocketAddress,
+  sourceKey,
 } from "../../../src/net/address.ts";
 
 describe("socket address", () => {
@@ -47,4 +50,24 @@ describe("socket address", () => {
       false,
     ]);
   });
+});
+
+test.each([
+  ["10.1.2.3:4", "10.1.2.3:5", "10.1.2.4:4"],
+  ["[fd00:1:2:3:4:5:6:7]:4", "[fd00:1:2:3:4:5:6:7]:5", "[fd00:1:2:3:4:5:6:8]:4"],
+])("keys of %s: of its host another port has the same, another host has not", (one, port, host) => {
+  const [a, b, c] = [one, port, host].map(parseSocketAddress);
+  if (a === undefined || b === undefined || c === undefined) throw new Error("no address");
+  expect(hostKey(a)).toBe(String.fromCharCode(...a.bytes));
+  expect(hostKey(a)).toBe(hostKey(b));
+  expect(hostKey(a)).not.toBe(hostKey(c));
+  expect(new Set([a, b, c].map(addressKey)).size).toBe(3);
+});
+
+test("a source is an address of IPv4, and the first half of one of IPv6", () => {
+  const keys = ["10.1.2.3:1", "10.1.2.4:1", "[fd00::1]:1", "[fd00::2]:1", "[fd00:0:0:1::1]:1"]
+    .map(parseSocketAddress)
+    .map(sourceKey);
+  expect(new Set(keys).size).toBe(4);
+  expect(keys[2]).toBe(keys[3] ?? "");
 });
