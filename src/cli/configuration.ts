@@ -73,9 +73,7 @@ function privilegesOf(
     if (flags.privileges === "dropped") throw new ProxyError("USAGE", droppedExternal);
     return "kept";
   }
-  // The changes of a policy file go to the kernel.
-  const dropped = need === undefined && flags.policy === undefined && !isHost;
-  const byDefault = dropped ? "dropped" : "kept";
+  const byDefault = need === undefined && !isHost ? "dropped" : "kept";
   const privileges = flags.privileges ?? byDefault;
   if (privileges === "dropped" && need !== undefined)
     throw new ProxyError("USAGE", `${need} wants --privileges kept`);

@@ -281,7 +281,7 @@ export function addOtherOptions(command: Command): void {
   command.optionsGroup("Privileges (tls-tproxy help privileges):");
   add(command, "--privileges <how>", "kept; or dropped once the rules stand", {
     parse: values.oneOf("kept", "dropped"),
-    shown: "dropped, but with --policy or on a host",
+    shown: "dropped, but kept on a host",
   });
   add(command, "--rules <whose>", "own; or external: another process applies them", {
     parse: values.oneOf("own", "external"),

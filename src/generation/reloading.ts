@@ -178,7 +178,7 @@ export class Reloading {
 function keptResolversText(file: string, reason: string): string {
   return (
     `${file} names other name servers, and the rules still leave TCP port 53 of the former ones alone: ${reason}. ` +
-    "Restart the proxy, with --rules external after tls-tproxy rules --apply; with --privileges kept it changes them itself"
+    "Restart the proxy, with --rules external after tls-tproxy rules --apply"
   );
 }
 

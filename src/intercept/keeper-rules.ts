@@ -66,7 +66,9 @@ async function prepareRules(next: Interception, link: KeeperLink): Promise<void>
     if (prepared?.outcome !== "good") throw notPrepared(reasons[prepared?.outcome ?? "late"]);
     if (prepared.digest === wanted) return;
   }
-  throw notPrepared("it has read others than this process: have the files changed again?");
+  throw notPrepared(
+    "it has read others than this process: have the files changed again? It is tried again",
+  );
 }
 
 function notPrepared(why: string): ProxyError {
@@ -75,10 +77,10 @@ function notPrepared(why: string): ProxyError {
 
 const attemptsMax = 3;
 const reasons = {
-  late: "that takes too long, or the keeper of the rules has ended. The next change of the file tries it again",
+  late: "that takes too long, or the keeper of the rules has ended. It is tried again",
   "no launcher": "what starts it has ended. Restart the proxy",
-  busy: "the one before has not ended yet. The next change of the file tries it again",
-  "not read": "it has failed. The next change of the file tries it again",
+  busy: "the one before has not ended yet. It is tried again",
+  "not read": "it has failed. It is tried again",
   "not ours": "what it says are no rules. Restart the proxy",
   good: "",
 } as const;

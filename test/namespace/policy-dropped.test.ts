@@ -73,3 +73,49 @@ test("a process that reads the rules leaves none of itself behind", async () => 
   expect(readFileSync(`/proc/${launcher}/status`, "latin1")).toMatch(/^State:\s+S/m);
   expect(Number(statusOf(launcher, "RssAnon"))).toBeLessThan(256);
 });
+
+test("while its launcher stands still the old policy stays; what is in the file is taken when it goes on", async () => {
+  const { mesh, policy, proxy } = await stage();
+  const launcher = launcherOf(proxy);
+  process.kill(launcher, "SIGSTOP");
+  policy.write("inbound: { mode: permissive }");
+  await proxy.says(/W\S+ .*policy\] the old one stays in use: .*takes too long/);
+  expect(await ask(mesh.c, mesh.b)).not.toContain("served");
+  process.kill(launcher, "SIGCONT");
+  await metricOnce(mesh.b, replaced, (count) => count === 1);
+  expect(await ask(mesh.c, mesh.b)).toBe("served");
+});
+
+/** As root with no capability but the proxy's. */
+const likeProxy = "setpriv --bounding-set -all,+net_raw --inh-caps -all,+net_raw".split(" ");
+
+/** What the launcher has just started, as soon as it is a program of its own, and stopped there. */
+function stoppedReader(launcher: number): number {
+  for (;;) {
+    const [reader] = childrenOf(launcher);
+    if (reader === undefined || commandOf(reader) === commandOf(launcher)) continue;
+    process.kill(reader, "SIGSTOP");
+    return reader;
+  }
+}
+
+function commandOf(pid: number): string {
+  return readFileSync(`/proc/${pid}/cmdline`, "latin1").split("\0")[0] ?? "";
+}
+
+test("neither the launcher nor what it starts can be traced by others of the proxy's user", async () => {
+  const { mesh, policy, proxy } = await stage();
+  const look = async (pid: number): Promise<string> => {
+    const script = "for name in mem maps environ; do head -c 0 /proc/$1/$name && echo $name; done";
+    return (await mesh.b.run([...likeProxy, "sh", "-c", script, "-", String(pid)])).stdout;
+  };
+  const launcher = launcherOf(proxy);
+  policy.write("inbound: { mode: permissive }");
+  const reader = stoppedReader(launcher);
+  // Control: what has no more than it.
+  const other = mesh.b.start([...likeProxy, "sleep", "1000"]);
+  expect((await look(other.pid)).split("\n")).toContain("mem");
+  for (const pid of [launcher, reader]) expect([pid, await look(pid)]).toEqual([pid, ""]);
+  process.kill(reader, "SIGCONT");
+  await metricOnce(mesh.b, replaced, (count) => count === 1);
+});
