@@ -14,8 +14,10 @@ import { heldOf, planOf, type Plan } from "./plan.ts";
 import { hasRoutingOf, isRouted, routingSnapshot } from "./snapshot.ts";
 import type { Senses } from "./watch.ts";
 
+type Link = Pick<KeeperLink, "alive" | "use" | "prepare" | "adopt" | "sockets">;
+
 /** Other rules are read from the files by a process of their own: this one can only ask for them. */
-export function keeperRules(interception: Interception, link: KeeperLink): Installed {
+export function keeperRules(interception: Interception, link: Link): Installed {
   let now = { interception, plan: planOf(interception) };
   let state: TableState = "open";
   let prepared: Interception | null = null;
@@ -58,7 +60,7 @@ export function keeperRules(interception: Interception, link: KeeperLink): Insta
 }
 
 /** The files may be others when they are read again: then they are read once more. Throws START_FAILED. */
-async function prepareRules(next: Interception, link: KeeperLink): Promise<void> {
+async function prepareRules(next: Interception, link: Link): Promise<void> {
   const wanted = digestOf(next);
   for (let attempt = 0; attempt < attemptsMax; attempt += 1) {
     // oxlint-disable-next-line no-await-in-loop -- one after the other
