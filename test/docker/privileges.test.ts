@@ -1,4 +1,5 @@
 /** The three ways to the same traffic: privileges kept, given up once the rules stand, or never had. */
+import { renameSync, writeFileSync } from "node:fs";
 import { expect, test } from "bun:test";
 
 import { Cluster, sidecarPrivileges, type Container, type Pod } from "../support/containers.ts";
@@ -36,6 +37,23 @@ test("dropped, which is the default: NET_RAW is left", async () => {
   const sidecar = await pod.proxy({ credentials: cluster.certificate(pod) });
   expect(await capabilitiesOf(sidecar)).toBe(netRaw);
   await expectProtected(pod);
+});
+
+test("dropped, with a policy as well: process 1 of the container takes a change that the kernel has a part in", async () => {
+  const pod = await cluster.pod("policy");
+  const credentials = cluster.certificate(pod);
+  writeFileSync(`${credentials}/policy.yaml`, "{}");
+  const options = ["--policy", "/certs/policy.yaml"];
+  const sidecar = await pod.proxy({ credentials, options });
+  expect(await capabilitiesOf(sidecar)).toBe(netRaw);
+  await expectProtected(pod);
+  writeFileSync(`${credentials}/next.yaml`, "inbound: { mode: permissive }");
+  renameSync(`${credentials}/next.yaml`, `${credentials}/policy.yaml`);
+  const ask = async (): Promise<string> =>
+    (await outsider.curl(`http://${pod.address4}:8080/`)).stdout;
+  while ((await ask()) === "") await Bun.sleep(1);
+  expect(await ask()).toBe("hello from policy\n");
+  expect(await capabilitiesOf(sidecar)).toBe(netRaw);
 });
 
 test("external: an init container has put the rules in place, the sidecar has NET_RAW alone", async () => {
