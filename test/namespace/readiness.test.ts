@@ -78,6 +78,8 @@ test("what began in clear while they were away is reset when they are back, thou
     "--exclude-cidr",
     "10.77.0.0/24,::/0",
   ]);
+  // Programs that start only now would come after the repair.
+  await Promise.all([own.b.agent.listen("::", 9), own.c.agent.listen("::", 9)]);
   const take = ["nft", "delete", "table", "inet", "tls-tproxy"];
   await own.b.run(take);
   await metricOnce(own.b, "rules_repairs_total", (count) => count === 1);
