@@ -3,6 +3,7 @@ import { readFileSync, renameSync, writeFileSync } from "node:fs";
 import { expect, test } from "bun:test";
 
 import { credentialsFor } from "../support/credentials.ts";
+import { deadlineMs } from "../support/deadline.ts";
 import { serveHttp } from "../support/http.ts";
 import { flagsOf, Mesh } from "../support/mesh.ts";
 import { curl } from "../support/programs.ts";
@@ -32,7 +33,7 @@ test("--connection-max-age ends idle and busy connections by reset, and counts t
 test("a connection ends when the certificate that it was made with expires, renewed meanwhile or not", async () => {
   const mesh = Mesh.create();
   const { b } = mesh;
-  const paths = credentialsFor([b.address4, b.address6], { lastsMs: 6000 });
+  const paths = credentialsFor([b.address4, b.address6], { lastsMs: deadlineMs(6000) });
   mesh.proxies.push(await mesh.proxy(mesh.a), await b.proxy(flagsOf(paths)));
   const old = await mesh.connection();
   const fresh = credentialsFor([b.address4, b.address6]);
@@ -62,7 +63,7 @@ test("a connection ends when the certificate that it was made with expires, rene
 test("a certificate that is not renewed is warned of, then expires: not ready, and peers are told why", async () => {
   const mesh = Mesh.create();
   const { b } = mesh;
-  const paths = credentialsFor([b.address4, b.address6], { lastsMs: 4000 });
+  const paths = credentialsFor([b.address4, b.address6], { lastsMs: deadlineMs(4000) });
   const proxy = await b.proxy(flagsOf(paths));
   mesh.proxies.push(await mesh.proxy(mesh.a), proxy);
   await serveHttp(b, 8000, "served");

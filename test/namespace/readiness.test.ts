@@ -1,6 +1,7 @@
 /** What is not as it should be is told, mended where that may be done, and makes /readyz false where not. */
 import { expect, test } from "bun:test";
 
+import { deadlineMs } from "../support/deadline.ts";
 import { keeperOf } from "../support/keeper.ts";
 import { kernelState } from "../support/kernel-state.ts";
 import { Mesh } from "../support/mesh.ts";
@@ -131,7 +132,8 @@ test.each(both)(
 
 test("when the certificate expires", async () => {
   const pod = mesh.extraPod();
-  await mesh.proxy(pod, [], { lastsMs: 3000 });
+  // Long enough for a start.
+  await mesh.proxy(pod, [], { lastsMs: deadlineMs(3000) });
   expect((await readyz(pod)).status).toBe(200);
   expect((await readyzOnce(pod, 503)).text).toMatch(/^certificate has expired at 20/);
   const { "0": until } = [(await metrics(pod)).get("identity_cert_expiration_timestamp_seconds")];

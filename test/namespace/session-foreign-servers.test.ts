@@ -4,6 +4,7 @@ import { readFileSync } from "node:fs";
 import { expect, test } from "bun:test";
 
 import type { CredentialPaths } from "../support/credentials.ts";
+import { deadlineMs } from "../support/deadline.ts";
 import { Mesh } from "../support/mesh.ts";
 import type { Pod, Running } from "../support/pods.ts";
 import { curl, opensslServer, resetByCurl } from "../support/programs.ts";
@@ -101,7 +102,7 @@ async function expired({ certificate }: CredentialPaths, pod: Pod): Promise<void
 test("one that takes the tickets of a certificate that has expired is asked for that of today", async () => {
   const mesh = await meshWith();
   const { c } = mesh;
-  const short = mesh.credentials(c, { lastsMs: 8000 });
+  const short = mesh.credentials(c, { lastsMs: deadlineMs(8000) });
   const server = await keeperOfTickets(c, [short, mesh.credentials(c)]);
   expect(await ask(mesh)).toBe("served");
   await expired(short, c);
@@ -112,7 +113,7 @@ test("one that takes the tickets of a certificate that has expired is asked for 
 
 test("one that has nothing but a certificate that has expired is refused, with tickets as without", async () => {
   const mesh = await meshWith();
-  const short = mesh.credentials(mesh.c, { lastsMs: 8000 });
+  const short = mesh.credentials(mesh.c, { lastsMs: deadlineMs(8000) });
   const server = await keeperOfTickets(mesh.c, [short, short]);
   expect(await ask(mesh)).toBe("served");
   await expired(short, mesh.c);
