@@ -1,5 +1,6 @@
 /** Pods for tests: network namespaces on one bridge, with agents and proxies in them. Needs root and ip(8). */
 import { afterAll } from "bun:test";
+import { randomBytes } from "node:crypto";
 import { existsSync } from "node:fs";
 
 import { Agent } from "./application.ts";
@@ -21,7 +22,7 @@ export type Output = { readonly code: number; readonly stdout: string; readonly 
 
 /** A bridge and the pods on it, 10.77.0.0/24 and fd77::/64. Taken away after the file's tests. */
 export class Network {
-  readonly #name = `tp${process.pid}x${(serial += 1)}`;
+  readonly #name = `${prefix}x${(serial += 1)}`;
   readonly #pods: Pod[] = [];
 
   /** For a test file: taken away after its tests. */
@@ -312,4 +313,6 @@ function ip(...args: string[]): void {
   if (exitCode !== 0) throw new Error(`ip ${args.join(" ")}: ${stderr.toString()}`);
 }
 
+/** Not the process alone: another one of its number may have been killed and have left its namespaces. */
+const prefix = `tp${process.pid}-${randomBytes(3).toString("hex")}`;
 let serial = 0;
