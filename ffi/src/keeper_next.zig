@@ -113,3 +113,38 @@ pub const Next = struct {
         }
     }
 };
+
+/// Never sent to: its launcher is nobody.
+fn of_nobody(parts: *Parts) Next {
+    return .{ .loaded = .{ .parts = parts }, .channel = .{ .fd = -1, .buffers = undefined, .vital = false } };
+}
+
+test "the launcher may say nothing unasked, and nothing but parts, a digest and the end" {
+    const parts = try std.testing.allocator.create(Parts);
+    defer std.testing.allocator.destroy(parts);
+    var next = of_nobody(parts);
+    for (std.enums.values(channel.Kind)) |kind| try std.testing.expectEqual(null, next.place(kind, 0, 0));
+    next.asked = 7;
+    for ([_]channel.Kind{ .seal, .use, .destroy, .prepare, .adopt }) |kind|
+        try std.testing.expectEqual(null, next.place(kind, 0, 0));
+    try std.testing.expectEqual(part_bytes_max, next.place(.load, part.count - 1, part_bytes_max).?.len);
+    try std.testing.expectEqual(null, next.place(.load, 0, part_bytes_max + 1));
+    try std.testing.expectEqual(null, next.place(.load, part.count, 0));
+    try std.testing.expectEqual(digest_bytes, next.place(.digest, 0, digest_bytes).?.len);
+    for ([_]u32{ 0, digest_bytes - 1, digest_bytes + 1 }) |length| try std.testing.expectEqual(null, next.place(.digest, 0, length));
+    try std.testing.expectEqual(0, next.place(.end, 0, 0).?.len);
+    try std.testing.expectEqual(null, next.place(.end, 0, 1));
+}
+
+test "what is not whole, or not ours, is not ready" {
+    const parts = try std.testing.allocator.create(Parts);
+    defer std.testing.allocator.destroy(parts);
+    var next = of_nobody(parts);
+    for ([_]struct { u32, bool, Outcome }{ .{ 0, true, .not_ours }, .{ 0, false, .not_read }, .{ 1, true, .not_read } }) |case| {
+        next.has_digest = case[1];
+        next.loaded.lengths[part.open] = 20;
+        try std.testing.expectEqual(case[2], next.finish(case[0]));
+        try std.testing.expect(!next.ready and !next.has_digest);
+        for (next.loaded.lengths) |length| try std.testing.expectEqual(0, length);
+    }
+}

@@ -11,6 +11,7 @@ test {
     _ = @import("keeper_channel.zig");
     _ = @import("keeper_confine.zig");
     _ = @import("keeper_kernel.zig");
+    _ = @import("keeper_next.zig");
     _ = @import("keeper_pace.zig");
     _ = check;
     _ = notice;

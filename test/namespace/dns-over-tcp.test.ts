@@ -65,15 +65,18 @@ test("--dns-tcp intercept, and rules that name the address, take it into the mes
   expect(proxy.output).not.toContain("dns]");
 });
 
-test("other name servers: the former ones are intercepted from then on, the new ones left alone", async () => {
-  const pod = podAsking(c.address4, c.address6);
-  const proxy = await mesh.proxy(pod, ["--privileges", "kept"]);
-  expect(await answering(pod, 53)).toEqual([c.address4, c.address6]);
-  nameServers(pod, b.address6, b.address4);
-  await proxy.says(/dns\] TCP port 53 of fd77::2, 10\.77\.0\.2 /);
-  expect(await answering(pod, 53)).toEqual([b.address4, b.address6]);
-  expect(proxy.output).not.toContain("policy]");
-});
+test.each(["kept", "dropped"])(
+  "privileges %s, other name servers: the former ones are intercepted from then on, the new ones left alone",
+  async (privileges) => {
+    const pod = podAsking(c.address4, c.address6);
+    const proxy = await mesh.proxy(pod, ["--privileges", privileges]);
+    expect(await answering(pod, 53)).toEqual([c.address4, c.address6]);
+    nameServers(pod, b.address6, b.address4);
+    await proxy.says(/dns\] TCP port 53 of fd77::2, 10\.77\.0\.2 /);
+    expect(await answering(pod, 53)).toEqual([b.address4, b.address6]);
+    expect(proxy.output).not.toContain("policy]");
+  },
+);
 
 test("rules that are not the proxy's to change stay, and the log says what to do", async () => {
   const pod = podAsking(c.address4);

@@ -143,13 +143,13 @@ const policies = [
   'outbound: { mesh: ["fd00::/8"], exclude: [0.0.0.0/0] }',
 ];
 
-test(
-  "whatever the policy was before, the kernel's state is that of a start with the new one",
-  async () => {
+test.each(["kept", "dropped"])(
+  "privileges %s: whatever the policy was before, the kernel's state is that of a start with the new one",
+  async (privileges) => {
     const mesh = Mesh.create();
     const { a: changed, b: started } = mesh;
     const policy = new PolicyFile("{}");
-    await mesh.proxy(changed, policy.flags);
+    await mesh.proxy(changed, [...policy.flags, "--privileges", privileges]);
     let turns = 0;
     for (const after of inAllOrders(policies)) {
       policy.write(after);
