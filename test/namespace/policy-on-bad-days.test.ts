@@ -96,9 +96,10 @@ test("a file that is written in place is read when it is whole, not before", asy
   await serveHttp(mesh.b, 8000, "served");
   // Half of it would let everybody in. Its writer goes on while it is asked, however long that takes.
   writeFileSync(policy.path, "inbound:\n  mode: strict\n");
-  const writing = setInterval(() => {
+  const goOn = (): void => {
     appendFileSync(policy.path, "#\n");
-  }, 50);
+  };
+  const writing = setInterval(goOn, 50);
   for (let asked = 0; asked < 5; asked += 1)
     expect(await ask(mesh.a, mesh.b)).not.toContain("served");
   clearInterval(writing);
