@@ -23,10 +23,12 @@ export function certsCommand(program: Command): void {
   const command = program.command("certs");
   command.description("make a CA and a certificate for a trial; not for production");
   command.addOption(
-    new Option("--out <directory>", "directory of ca.crt and ca.key").default("certs"),
+    new Option("--out <directory>", "directory for ca.crt and ca.key").default("certs"),
   );
-  command.addOption(option("--name <name>", "folder for this certificate", values.fileName));
-  command.addOption(option("--id <spiffe id>", "whom it names", values.spiffeId));
+  command.addOption(
+    option("--name <name>", "folder for this certificate, inside --out", values.fileName),
+  );
+  command.addOption(option("--id <spiffe id>", "SPIFFE ID that it names", values.spiffeId));
   command.addOption(option("--ip <addresses>", "addresses that it names", values.list(values.ip)));
   command.addOption(
     option("--dns <names>", "host names that it names", values.list(values.dnsName)),

@@ -60,7 +60,7 @@ type CheckFlags = CredentialFlags &
 export function checkCommand(program: Command): void {
   const command = program.command("check");
   command.description("check whether a proxy with these options would work here; changes nothing");
-  command.addOption(new Option("--json", "one object, for programs"));
+  command.addOption(new Option("--json", "print one JSON object for programs to read"));
   command.addOption(new Option("--trial", "also make trial connections, with temporary rules"));
   addCredentialOptions(command);
   addPolicyOptions(command);

@@ -8,7 +8,7 @@ import { tableOf } from "./table.ts";
 export function completionsCommand(program: Command): void {
   const command = program.command("completions");
   command.description("print completions for a shell: bash, zsh or fish");
-  command.addArgument(new Argument("<shell>", "which one").choices(shells));
+  command.addArgument(new Argument("<shell>", "the shell").choices(shells));
   command.action((shell: Shell) => {
     const names = topics.map(({ name }) => name);
     process.stdout.write(completions(shell, tableOf(program), names));

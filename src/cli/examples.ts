@@ -18,20 +18,26 @@ export const examples: Readonly<
   check: [
     [
       "tls-tproxy check --credentials /etc/tls-tproxy",
-      "would a proxy with these options work here?",
+      "find out whether a proxy with these options would work here",
     ],
-    ["tls-tproxy check --json", "the same for a program"],
+    ["tls-tproxy check --json", "the same as one JSON object"],
   ],
   policy: [
     ["tls-tproxy policy --check policy.yaml", "every mistake, with its line"],
-    ["tls-tproxy policy --print --policy policy.yaml", "what holds, and where it was written"],
+    [
+      "tls-tproxy policy --print --policy policy.yaml",
+      "the policy in force, and where each rule was written",
+    ],
   ],
   why: [
-    ["tls-tproxy why 10.0.3.7:5432 --policy policy.yaml", "what happens to a connection to there"],
+    [
+      "tls-tproxy why 10.0.3.7:5432 --policy policy.yaml",
+      "what happens to a connection to this address",
+    ],
     ["tls-tproxy why --inbound 10.0.1.4:9090", "what happens to a connection from outside"],
   ],
-  ready: [["tls-tproxy ready --wait 30s", "for a health check, or before services are started"]],
-  selftest: [["tls-tproxy selftest", "does this executable work on this machine?"]],
+  ready: [["tls-tproxy ready --wait 30s", "for a health check, or before other services start"]],
+  selftest: [["tls-tproxy selftest", "find out whether this executable works on this machine"]],
   version: [["tls-tproxy version", "the version, the commit, and what it was built with"]],
   certs: [
     [

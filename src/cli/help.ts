@@ -14,7 +14,7 @@ type Flags = { readonly man?: boolean; readonly json?: boolean };
 
 export function helpCommand(program: Command): void {
   const command = program.command("help");
-  command.description("show the manual: a topic, a command, or what mentions a word");
+  command.description("show the manual: a topic, a command, or the sections that mention a word");
   command.argument("[words...]", "a topic, a command, or words to look for");
   command.addOption(new Option("--man", "print the manual page for man(1)").conflicts("json"));
   command.addOption(new Option("--json", "list the topics as one object"));

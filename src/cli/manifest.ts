@@ -24,14 +24,14 @@ export function manifestCommand(program: Command): void {
     ).default("default", "default"),
   );
   command.addOption(
-    new Option("--trust-domain <name>", "of the certificate's SPIFFE ID")
+    new Option("--trust-domain <name>", "trust domain of the certificate's SPIFFE ID")
       .argParser(values.trustDomain)
       .default("cluster.local", "cluster.local"),
   );
   command.addOption(
     new Option(
       "--probe <probes>",
-      "what the kubelet asks of the application: http:8080/healthz, tcp:5432, grpc:9000",
+      "the application's probes: http:8080/healthz, tcp:5432, grpc:9000",
     )
       .argParser(values.list(orInvalid(parseProbe)))
       .default([], "none"),

@@ -86,7 +86,7 @@ export function addCredentialOptions(command: Command): void {
   add(command, "--ca-cert <file>", "CA bundle that peers' certificates chain to", file);
   add(command, "--credentials <directory>", "a directory with all three files", {
     parse: values.file,
-    shown: "GKE's, if it is there",
+    shown: "the GKE directory, if it exists",
   });
   add(command, "--tls-min <version>", "lowest TLS version: 1.3, or 1.2 for old peers", {
     parse: values.tlsVersion,
@@ -123,9 +123,9 @@ export function addInterceptionOptions(command: Command): void {
   command.optionsGroup(
     "Interception (lists: repeat the option, or use commas; ports: 8080 or 8000-8100):",
   );
-  add(command, "--mesh-cidr <ranges>", "destinations that require mutual TLS, or none", {
+  add(command, "--mesh-cidr <ranges>", "destinations that require mutual TLS: ranges, or none", {
     parse: values.meshRanges(),
-    shown: "default, the private ranges",
+    shown: "the private ranges",
   });
   add(command, "--exclude-cidr <ranges>", "destinations left alone", {
     parse: values.list(values.cidr),
@@ -138,7 +138,7 @@ export function addInterceptionOptions(command: Command): void {
     parse: values.list(values.socketAddress),
     shown: "from the environment",
   });
-  add(command, "--outbound-port <ports>", "the only destination ports that are diverted", {
+  add(command, "--outbound-port <ports>", "divert connections to these destination ports only", {
     parse: values.list(values.portRange),
     shown: "all",
   });
@@ -149,20 +149,20 @@ export function addInterceptionOptions(command: Command): void {
     parse: values.portsOrNone(),
     shown: "all",
   });
-  add(command, "--exclude-inbound-port <ports>", "ports open in cleartext, as without the proxy", {
+  add(command, "--exclude-inbound-port <ports>", "ports left in cleartext, as without the proxy", {
     parse: values.list(values.portRange),
   });
   addOwnerOptions(command);
-  add(command, "--host [boolean]", "guard against a lockout: tls-tproxy help host", {
+  add(command, "--host [boolean]", "guard against a lockout (tls-tproxy help host)", {
     parse: values.boolean,
     preset: "true",
     shown: "true in the machine's own network namespace",
   });
-  add(command, "--wire-ports <range>", "source ports toward peers, like 20000-23999", {
+  add(command, "--wire-ports <range>", "source ports for connections to peers: 20000-23999", {
     parse: values.wirePorts,
-    shown: "ports that no application receives",
+    shown: "ports that no application gets",
   });
-  add(command, "--mark <value/mask>", "bits of the fwmark that are ours", {
+  add(command, "--mark <value/mask>", "bits of the fwmark that the proxy uses", {
     parse: values.mark,
     default: [defaultMark, "0xa/0xf"],
   });
@@ -176,11 +176,11 @@ function addOwnerOptions(command: Command): void {
   add(command, "--exclude-gid <groups>", "groups whose outbound connections are left alone", {
     parse: values.list(values.gid),
   });
-  add(command, "--only-uid <users>", "users whose outbound connections are diverted", {
+  add(command, "--only-uid <users>", "divert outbound connections of these users only", {
     parse: values.list(values.uid),
     shown: "all",
   });
-  add(command, "--only-gid <groups>", "groups whose outbound connections are diverted", {
+  add(command, "--only-gid <groups>", "divert outbound connections of these groups only", {
     parse: values.list(values.gid),
     shown: "all",
   });
@@ -212,41 +212,76 @@ export function addListenOptions(command: Command): void {
 
 /** Right after `addInterceptionOptions`: it stands in the same group of the help. */
 export function addPreexistingOption(command: Command): void {
-  add(command, "--preexisting <how>", "cleartext connections from before: leave or reset", {
+  add(command, "--preexisting <how>", "connections from before the start: leave or reset", {
     parse: values.oneOf("leave", "reset"),
     shown: "leave on a host, reset in a pod",
   });
 }
 
 export function addLimitOptions(command: Command): void {
-  command.optionsGroup("Limits (durations like 500ms, 10s, 5m, 1h, and for some none):");
+  command.optionsGroup("Limits (durations like 500ms, 10s, 5m or 1h; some may be none):");
   const limits = defaultLimits;
-  addDuration(command, "--connect-timeout", "for connecting to a destination", limits.connectMsMax);
-  addDuration(command, "--handshake-timeout", "for a TLS handshake", limits.handshakeMsMax);
-  addDuration(command, "--linger", "for the last FIN after both sides ended", limits.lingerMsMax);
-  addDuration(command, "--idle-timeout", "for a connection without data", limits.idleMsMax);
-  addDuration(command, "--tcp-keepalive", "before a silent peer is probed", limits.keepAliveMsMax);
-  addDuration(command, "--tcp-user-timeout", "for unacknowledged bytes", limits.userTimeoutMsMax);
-  addDuration(command, "--connection-max-age", "for the life of a connection", limits.ageMsMax);
+  addDuration(
+    command,
+    "--connect-timeout",
+    "longest time to connect to a destination",
+    limits.connectMsMax,
+  );
+  addDuration(
+    command,
+    "--handshake-timeout",
+    "longest time for a TLS handshake",
+    limits.handshakeMsMax,
+  );
+  addDuration(
+    command,
+    "--linger",
+    "longest wait for the last FIN after both sides ended",
+    limits.lingerMsMax,
+  );
+  addDuration(
+    command,
+    "--idle-timeout",
+    "longest time without data on a connection",
+    limits.idleMsMax,
+  );
+  addDuration(
+    command,
+    "--tcp-keepalive",
+    "silence before the peer is probed",
+    limits.keepAliveMsMax,
+  );
+  addDuration(
+    command,
+    "--tcp-user-timeout",
+    "longest time that sent bytes stay unacknowledged",
+    limits.userTimeoutMsMax,
+  );
+  addDuration(command, "--connection-max-age", "longest life of a connection", limits.ageMsMax);
   addDuration(
     command,
     "--first-bytes-timeout",
-    "for a silent client of a permissive port",
+    "longest wait for a silent client of a permissive port",
     limits.firstBytesMsMax,
   );
-  add(command, "--connections <count>", "open connections; one more is reset", {
+  add(command, "--connections <count>", "most connections at once; one more is reset", {
     parse: values.count,
     default: [limits.connectionsMax, String(limits.connectionsMax)],
   });
-  add(command, "--handshakes <count>", "outbound TLS handshakes at once", {
+  add(command, "--handshakes <count>", "most outbound TLS handshakes at once; others wait", {
     parse: values.count,
     default: [limits.handshakesMax, String(limits.handshakesMax)],
   });
-  add(command, "--memory <size>", "memory to plan with, like 256MiB; bounds connections", {
+  add(command, "--memory <size>", "memory to plan with, like 256MiB; limits connections", {
     parse: values.bytes,
-    shown: "what the container may have",
+    shown: "what the container may use",
   });
-  addDuration(command, "--drain", "for open connections after SIGTERM", limits.drainMsMax);
+  addDuration(
+    command,
+    "--drain",
+    "longest wait for open connections after SIGTERM",
+    limits.drainMsMax,
+  );
 }
 
 /** A default of null makes the option one that may be "none". */
@@ -279,11 +314,11 @@ const mayBeNone = new Set([
 
 export function addOtherOptions(command: Command): void {
   command.optionsGroup("Privileges (tls-tproxy help privileges):");
-  add(command, "--privileges <how>", "kept; or dropped once the rules stand", {
+  add(command, "--privileges <how>", "kept, or dropped once the rules are in place", {
     parse: values.oneOf("kept", "dropped"),
     shown: "dropped, but kept on a host",
   });
-  add(command, "--rules <whose>", "own; or external: another process applies them", {
+  add(command, "--rules <whose>", "own, or external: another process applies them", {
     parse: values.oneOf("own", "external"),
     default: ["own", "own"],
   });
@@ -301,11 +336,11 @@ export function addOtherOptions(command: Command): void {
   add(command, "--confirm <duration>", "remove the rules unless tls-tproxy confirm runs in time", {
     parse: values.durationOf(100),
   });
-  add(command, "--log-format <form>", "text, or json with a field for everything", {
+  add(command, "--log-format <form>", "text, or json with a field for each value", {
     parse: values.logFormat,
     default: ["text", "text"],
   });
-  add(command, "--log-lines <count>", "lines a second of one kind; more are left out and counted", {
+  add(command, "--log-lines <count>", "lines of one kind a second; more are left out and counted", {
     parse: values.count,
     default: [defaultLogLines, String(defaultLogLines)],
   });

@@ -22,14 +22,16 @@ type Flags = InterceptionFlags & { readonly check?: string; readonly print?: boo
 export function policyCommand(program: Command): void {
   const command = program.command("policy");
   command.description(
-    "check a policy file, or show the policy that holds and where each rule was written",
+    "check a policy file, or show the policy in force and where each rule was written",
   );
   command.addOption(
     new Option("--check <file>", "name every mistake in a file (- is stdin); changes nothing")
       .argParser(file)
       .conflicts("print"),
   );
-  command.addOption(new Option("--print", "show the policy that these options and the file give"));
+  command.addOption(
+    new Option("--print", "show the policy that follows from these options and the file"),
+  );
   addPolicyOptions(command);
   addInterceptionOptions(command);
   addListenOptions(command);

@@ -23,7 +23,7 @@ export function addProbeOptions(command: Command): void {
   add(
     command,
     "--probe-source <addresses>",
-    "the node's addresses, or gateway (of default routes)",
+    "the node's addresses; gateway: those of default routes",
     {
       parse: values.list(orInvalid(parseSource)),
       shown: "those of TPROXY_HOST_IPS",
@@ -32,7 +32,7 @@ export function addProbeOptions(command: Command): void {
   add(
     command,
     "--probe-mode <how>",
-    "bypass: ports are open to the node; inspect: requests are read",
+    "bypass: open the ports to the node; inspect: read the requests",
     {
       parse: values.oneOf("bypass", "inspect"),
       default: ["bypass", "bypass"],

@@ -45,7 +45,7 @@ export function makeProgram(): Command {
     .addHelpText("after", epilogue);
   runCommand(program);
   program.version(`tls-tproxy ${build.version}`, "-V, --version", "show the version");
-  program.helpOption("-h, --help", "show this");
+  program.helpOption("-h, --help", "show this help");
   program.helpCommand(false);
   program.commandsGroup("Commands:");
   demoCommands(program);
@@ -91,8 +91,9 @@ const about =
   "the kernel diverts what they send and receive, and nothing to the mesh ever leaves in cleartext.";
 
 const epilogue = `
-Long options take one dash or two, "=" or a space, and are environment variables as well:
---ca-cert is TPROXY_CA_CERT. A flag overrides the environment, which overrides the default.
+A long option takes one dash or two, and "=" or a space before its value. Environment variables
+set the same options: TPROXY_CA_CERT sets --ca-cert. A flag overrides the environment, which
+overrides the default.
 
 Examples:
   tls-tproxy demo                                    see it work on this machine, changing nothing

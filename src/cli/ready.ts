@@ -15,7 +15,7 @@ export function readyCommand(program: Command): void {
     parse: statusAddress,
     default: [statusAddress(":15020"), ":15020"],
   });
-  add(command, "--wait <duration>", "ask again until it is ready, for so long at most", {
+  add(command, "--wait <duration>", "ask again until the proxy is ready, for at most this long", {
     parse: duration,
   });
   command.action(ready);

@@ -36,7 +36,7 @@ type RulesFlags = InterceptionFlags &
 
 export function rulesCommand(program: Command): void {
   const command = program.command("rules");
-  command.description("show the rules as nft text and ip commands, apply or remove them");
+  command.description("show the rules as nft text and ip commands, or apply or remove them");
   command.addOption(
     new Option("--print", "show the rules; changes nothing").conflicts(["apply", "remove"]),
   );

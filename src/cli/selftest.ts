@@ -11,7 +11,7 @@ export function selftestCommand(program: Command): void {
   const command = program.command("selftest");
   command.description("test whether this executable works on this machine; needs no privileges");
   command.addOption(
-    new Option("--handshakes <count>", "TLS handshakes to watch memory over")
+    new Option("--handshakes <count>", "number of TLS handshakes in the test of memory")
       .argParser(count)
       .default(10_000),
   );

@@ -26,14 +26,15 @@ type Flags = CredentialFlags &
 
 export function whyCommand(program: Command): void {
   const command = program.command("why");
-  command.description("show which rule decides on a connection, and what would happen to it");
-  command.addArgument(new Argument("<address:port>", "where it goes").argParser(socketAddress));
-  command.addOption(new Option("--inbound", "an inbound connection, not an outbound one"));
+  command.description("show which rule applies to a connection, and what would happen to it");
+  command.addArgument(
+    new Argument("<address:port>", "where the connection goes").argParser(socketAddress),
+  );
+  command.addOption(new Option("--inbound", "the connection is inbound, not outbound"));
   command.addOption(
-    new Option(
-      "--peer <spiffe id>",
-      "who is at the other end: exit code 1 if it would be refused",
-    ).argParser(spiffeId),
+    new Option("--peer <spiffe id>", "the peer; exit code 1 if it would be refused").argParser(
+      spiffeId,
+    ),
   );
   addCredentialOptions(command);
   addPolicyOptions(command);
