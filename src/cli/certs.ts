@@ -50,14 +50,15 @@ function option(flags: string, about: string, parse: Parse): Option {
 /** Throws USAGE without any name to certify, START_FAILED for files that cannot be used or would be overwritten. */
 function make(flags: CertsFlags): void {
   const name = flags.name ?? nameOf(flags);
-  if (name === undefined) throw new ProxyError("USAGE", "say whom to certify: --id, --ip or --dns");
+  if (name === undefined)
+    throw new ProxyError("USAGE", "say what the certificate is to name: --id, --ip or --dns");
   const notAfter = new Date(Date.now() + flags.days * dayMs);
   const directory = `${flags.out}/${name}`;
   at(flags.out, () => {
     makePrivateFolder(flags.out);
   });
   if (at(directory, () => kindAt(directory)) !== "nothing")
-    throw failed(`${directory} is there already: remove it, or say --name`);
+    throw failed(`${directory} is there already: remove it, or give another --name`);
   const authority = authorityIn(flags.out, flags.days);
   const leaf = issueLeaf(authority, {
     ips: flags.ip ?? [],
@@ -128,7 +129,7 @@ function nameOf({ id, dns, ip }: CertsFlags): string | undefined {
 function report(directory: string, notAfter: Date): string {
   return (
     `${directory}: tls.crt, tls.key and ca.crt, valid until ${notAfter.toISOString()}.\n` +
-    "For trials only: the authority's key lies beside them, whoever reads it is everybody.\n" +
+    "For trials only: the CA's key is in the folder above. Anyone who can read it can make any certificate.\n" +
     `  tls-tproxy -cert ${directory}/tls.crt -key ${directory}/tls.key -ca-cert ${directory}/ca.crt\n`
   );
 }

@@ -17,7 +17,7 @@ export function helpCommand(program: Command): void {
   command.description("show the manual: a topic, a command, or the sections that mention a word");
   command.argument("[words...]", "a topic, a command, or words to look for");
   command.addOption(new Option("--man", "print the manual page for man(1)").conflicts("json"));
-  command.addOption(new Option("--json", "list the topics as one object"));
+  command.addOption(new Option("--json", "list the topics as one JSON object"));
   command.action((words: readonly string[], flags: Flags) => {
     if (flags.man === true) process.stdout.write(manOf(program));
     else if (flags.json === true) process.stdout.write(listJson());

@@ -31,7 +31,7 @@ export function manifestCommand(program: Command): void {
   command.addOption(
     new Option(
       "--probe <probes>",
-      "the application's probes: http:8080/healthz, tcp:5432, grpc:9000",
+      "the application's probes, like http:8080/healthz, tcp:5432, grpc:9000",
     )
       .argParser(values.list(orInvalid(parseProbe)))
       .default([], "none"),

@@ -123,10 +123,15 @@ export function addInterceptionOptions(command: Command): void {
   command.optionsGroup(
     "Interception (lists: repeat the option, or use commas; ports: 8080 or 8000-8100):",
   );
-  add(command, "--mesh-cidr <ranges>", "destinations that require mutual TLS: ranges, or none", {
-    parse: values.meshRanges(),
-    shown: "the private ranges",
-  });
+  add(
+    command,
+    "--mesh-cidr <ranges>",
+    "destinations that require mutual TLS: ranges, default, or none",
+    {
+      parse: values.meshRanges(),
+      shown: "the private ranges",
+    },
+  );
   add(command, "--exclude-cidr <ranges>", "destinations left alone", {
     parse: values.list(values.cidr),
   });
@@ -134,10 +139,15 @@ export function addInterceptionOptions(command: Command): void {
     parse: values.oneOf(...dnsTcpWords),
     shown: "leave",
   });
-  add(command, "--api-server <addresses>", "the cluster's API server, left alone: 10.0.0.9:6443", {
-    parse: values.list(values.socketAddress),
-    shown: "from the environment",
-  });
+  add(
+    command,
+    "--api-server <addresses>",
+    "the cluster's API server (left alone), like 10.0.0.9:6443",
+    {
+      parse: values.list(values.socketAddress),
+      shown: "from the environment",
+    },
+  );
   add(command, "--outbound-port <ports>", "divert connections to these destination ports only", {
     parse: values.list(values.portRange),
     shown: "all",
@@ -153,12 +163,12 @@ export function addInterceptionOptions(command: Command): void {
     parse: values.list(values.portRange),
   });
   addOwnerOptions(command);
-  add(command, "--host [boolean]", "guard against a lockout (tls-tproxy help host)", {
+  add(command, "--host [boolean]", "behave as on a host (tls-tproxy help host)", {
     parse: values.boolean,
     preset: "true",
     shown: "true in the machine's own network namespace",
   });
-  add(command, "--wire-ports <range>", "source ports for connections to peers: 20000-23999", {
+  add(command, "--wire-ports <range>", "source ports to connect from, like 20000-23999", {
     parse: values.wirePorts,
     shown: "ports that no application gets",
   });
@@ -248,7 +258,7 @@ export function addLimitOptions(command: Command): void {
   addDuration(
     command,
     "--tcp-keepalive",
-    "silence before the peer is probed",
+    "time that a peer may be silent before it is probed",
     limits.keepAliveMsMax,
   );
   addDuration(
@@ -264,11 +274,11 @@ export function addLimitOptions(command: Command): void {
     "longest wait for a silent client of a permissive port",
     limits.firstBytesMsMax,
   );
-  add(command, "--connections <count>", "most connections at once; one more is reset", {
+  add(command, "--connections <count>", "maximum of open connections; one more is reset", {
     parse: values.count,
     default: [limits.connectionsMax, String(limits.connectionsMax)],
   });
-  add(command, "--handshakes <count>", "most outbound TLS handshakes at once; others wait", {
+  add(command, "--handshakes <count>", "maximum of outbound TLS handshakes at once; others wait", {
     parse: values.count,
     default: [limits.handshakesMax, String(limits.handshakesMax)],
   });
@@ -323,16 +333,11 @@ export function addOtherOptions(command: Command): void {
     default: ["own", "own"],
   });
   command.optionsGroup("Other:");
-  add(
-    command,
-    "--remove-rules-on-exit [boolean]",
-    "remove the rules at exit; false is fail-closed",
-    {
-      parse: values.boolean,
-      preset: "true",
-      shown: "true on a host, false in a pod",
-    },
-  );
+  add(command, "--remove-rules-on-exit [boolean]", "remove rules at exit; false is fail-closed", {
+    parse: values.boolean,
+    preset: "true",
+    shown: "true on a host, false in a pod",
+  });
   add(command, "--confirm <duration>", "remove the rules unless tls-tproxy confirm runs in time", {
     parse: values.durationOf(100),
   });

@@ -17,13 +17,13 @@ export type ProbeFlags = {
 
 export function addProbeOptions(command: Command): void {
   command.optionsGroup("Probes of the kubelet (tls-tproxy help probes):");
-  add(command, "--probe <probes>", "probes to allow: http:8080/healthz, tcp:5432, grpc:9000", {
+  add(command, "--probe <probes>", "probes to allow, like http:8080/healthz, tcp:5432, grpc:9000", {
     parse: values.list(orInvalid(parseProbe)),
   });
   add(
     command,
     "--probe-source <addresses>",
-    "the node's addresses; gateway: those of default routes",
+    "the node's addresses; gateway: the default gateways",
     {
       parse: values.list(orInvalid(parseSource)),
       shown: "those of TPROXY_HOST_IPS",

@@ -57,4 +57,4 @@ const advice = {
   well: "This executable works on this machine.",
   bad: "This executable does not work on this machine.",
 };
-const remedy = "Tell us of it, with the output of tls-tproxy version and uname -a.";
+const remedy = "Please report it, with the output of tls-tproxy version and uname -a.";
