@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Puts the image into a kind cluster and its demo there anew, as the seed's `make kind-image` did.
+# Puts the image into a kind cluster and deploys install.yaml there.
 #   kind-image.sh [CLUSTER]     kind's own default is "kind"
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -22,5 +22,5 @@ scripts/build.sh
 scripts/image.sh "$image" --zstd 0
 kind load docker-image "$image" --name "$cluster"
 kubectl --context "kind-$cluster" apply -f install.yaml
-# The image has the same name as before: the pods have to be made anew. Deleting install.yaml would take the Secrets along.
+# The image has the same name as before: the pods must be replaced. Deleting install.yaml would take the Secrets along.
 kubectl --context "kind-$cluster" --namespace tproxy-demo rollout restart deployment

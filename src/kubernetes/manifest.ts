@@ -49,14 +49,14 @@ function containerText({ image, probes }: SidecarOptions): string {
 ${probesText(probes)}    ports:
       - name: proxy-status
         containerPort: 15020
-    # The application waits for this: nothing of it is sent before the rules are in.
+    # The application waits for this, so it sends nothing before the rules are in place.
     startupProbe:
       httpGet:
         path: /readyz
         port: 15020
       periodSeconds: 1
       failureThreshold: 60
-    # Out of its Services while it drains, or when its certificate has expired.
+    # The pod leaves its Services while the proxy drains, or when the certificate has expired.
     readinessProbe:
       httpGet:
         path: /readyz
@@ -83,9 +83,9 @@ ${securityText}    volumeMounts:
 /** The application's own probes; the proxy's go to its status port, which is open. */
 function probesText(probes: readonly Probe[]): string {
   if (probes.length === 0) return "";
-  return `      # What the kubelet asks of the application, as its containers have it; to anybody else these ports are as all others.
+  return `      # The probes of the application's containers. For all other clients, these ports are like any other.
       - ${scalar(`--probe=${probes.map(({ text }) => text).join(",")}`)}
-      # From the node's addresses; or, where a bridge or a wire of its own leads to the pod, from its default gateway.
+      # They come from the node's addresses or, if a bridge or a separate link leads to the pod, from its default gateway.
       - --probe-source=$(TPROXY_HOST_IPS),gateway
     env:
       - name: TPROXY_HOST_IPS
@@ -98,15 +98,15 @@ function probesText(probes: readonly Probe[]): string {
 function volumesText(options: SidecarOptions): string {
   const { namespace, serviceAccount } = options;
   return `volumes:
-  # For trials (otherwise have cert-manager write this Secret, or another issuer):
+  # For a trial (in production, let cert-manager or another issuer write this Secret):
   #   tls-tproxy certs --name ${serviceAccount} --id ${spiffeIdOf(options)}
   #   kubectl create secret generic ${serviceAccount}-tls --namespace ${namespace} --type kubernetes.io/tls --from-file certs/${serviceAccount}
   - name: tproxy-credentials
     secret:
       secretName: ${serviceAccount}-tls
-      # 0400: root's alone.
+      # 0400: only root can read the files.
       defaultMode: 256
-      # Named one by one: a Secret of this type need not have ca.crt, and the pod then says that it is missing.
+      # Each file has its line: a Secret of this type may lack ca.crt, and the pod then reports that it is missing.
       items:
         - key: tls.crt
           path: tls.crt
@@ -119,7 +119,7 @@ function volumesText(options: SidecarOptions): string {
   # - name: tproxy-credentials
   #   csi:
   #     driver: workloadcertificates.security.cloud.google.com
-  # Who may come and who is expected where:
+  # The policy says which peers are allowed:
   #   kubectl create configmap ${serviceAccount}-policy --namespace ${namespace} --from-file policy.yaml
   - name: tproxy-policy
     configMap:
@@ -162,7 +162,7 @@ const policyDirectory = "/etc/tproxy/policy";
 const serviceAccountLengthMax = 240;
 
 const securityText = `    securityContext:
-      # Kubernetes gives a container that is not root's no capabilities, whatever is added here.
+      # Kubernetes gives added capabilities only to containers that run as root.
       runAsUser: 0
       runAsNonRoot: false
       readOnlyRootFilesystem: true
