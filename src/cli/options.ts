@@ -274,6 +274,12 @@ export function addLimitOptions(command: Command): void {
     "longest wait for a silent client of a permissive port",
     limits.firstBytesMsMax,
   );
+  addCountOptions(command);
+}
+
+/** The rest of the limits: counts, memory, and the end. */
+function addCountOptions(command: Command): void {
+  const limits = defaultLimits;
   add(command, "--connections <count>", "maximum of open connections; one more is reset", {
     parse: values.count,
     default: [limits.connectionsMax, String(limits.connectionsMax)],
