@@ -57,7 +57,7 @@ const Keeper = struct {
     state: usize = part.open,
     table: notice.TableChange = .none,
     /// The last write was from nothing.
-    anew: bool = false,
+    from_nothing: bool = false,
     routes: notice.RouteChange = .none,
     pace: pace.Pace = .{},
     repairs: u32 = 0,
@@ -89,7 +89,7 @@ const Keeper = struct {
 
     /// Before it is sealed nothing is ours to repair.
     fn hear_table(self: *Keeper) void {
-        var changes: notice.TableChanges = .{ .sum = self.table, .anew = self.anew };
+        var changes: notice.TableChanges = .{ .sum = self.table, .from_nothing = self.from_nothing };
         while (kernel.receive(self.table_notices, &self.store.receive)) |bytes| {
             if (self.sealed) changes.hear(bytes, self.table_port, &self.fleeting);
         }
@@ -139,7 +139,7 @@ const Keeper = struct {
     fn write_table(self: *Keeper, change: notice.TableChange) i32 {
         const whole = self.loaded(self.state);
         if (change != .shape and kernel.request(self.table_requests, whole, &self.store.receive) == 0) {
-            self.anew = false;
+            self.from_nothing = false;
             return 0;
         }
         self.collect();
@@ -155,7 +155,7 @@ const Keeper = struct {
         batch.from_nothing(&writer, whole, self.kept);
         if (writer.full) return -@as(i32, @intFromEnum(linux.E.MSGSIZE));
         const refusal = kernel.request(self.table_requests, writer.written(), &self.store.receive);
-        if (refusal == 0) self.anew = true;
+        if (refusal == 0) self.from_nothing = true;
         return refusal;
     }
 
@@ -358,7 +358,7 @@ fn poll(watched: []linux.pollfd, nanoseconds: i64) void {
 
 /// src/intercept/keeper-frames.ts has the same.
 pub const version = 2;
-/// The number of what nobody has asked for: the launcher has ended.
+/// The number of a report that no request asked for: the launcher has ended.
 const unasked = 0;
 const invalid = socket.einval;
 const sock_destroy = 21;

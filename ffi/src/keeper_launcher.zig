@@ -1,7 +1,7 @@
 //! The launcher: a process beside the keeper that was started before the proxy gave up its privileges and holds what the
 //! proxy was started with: executable, arguments and environment. When the keeper asks, it starts the program with them
-//! to read policy and name servers, collects what that says of the rules, and hands it to the keeper whole. It hears of
-//! nothing else, and of nothing from the proxy.
+//! to read policy and name servers, collects what that says of the rules, and hands it to the keeper whole. It takes no
+//! other requests, and none from the proxy.
 //!
 //! It and what it starts hold CAP_NET_ADMIN, and use it for nothing: a process of the same user may trace another one only
 //! where it has all of its capabilities (ptrace(2)), and the proxy has this one no more. Right after execve(2) nothing else
@@ -48,7 +48,7 @@ fn offer_to_die_first() void {
     _ = linux.close(fd);
 }
 
-/// The number of the request is the keeper's to know.
+/// Only the keeper needs the number of the request.
 fn await_request() void {
     var number: [4]u8 = undefined;
     var length: usize = 0;
@@ -111,7 +111,7 @@ fn now() i64 {
     return @as(i64, time.sec) * 1000 + @divTrunc(@as(i64, time.nsec), 1_000_000);
 }
 
-/// The socket to the keeper is no business of the program.
+/// The program does not get the socket to the keeper.
 fn child(command: Command, output: [2]i32) noreturn {
     _ = linux.close(output[0]);
     if (namespaces.bind_to_parent(output[1]) < 0) linux.exit_group(1);

@@ -114,15 +114,15 @@ pub const Next = struct {
     }
 };
 
-/// Never sent to: its launcher is nobody.
-fn of_nobody(parts: *Parts) Next {
+/// It has no launcher, and nothing is sent to it.
+fn without_launcher(parts: *Parts) Next {
     return .{ .loaded = .{ .parts = parts }, .channel = .{ .fd = -1, .buffers = undefined, .vital = false } };
 }
 
 test "the launcher may say nothing unasked, and nothing but parts, a digest and the end" {
     const parts = try std.testing.allocator.create(Parts);
     defer std.testing.allocator.destroy(parts);
-    var next = of_nobody(parts);
+    var next = without_launcher(parts);
     for (std.enums.values(channel.Kind)) |kind| try std.testing.expectEqual(null, next.place(kind, 0, 0));
     next.asked = 7;
     for ([_]channel.Kind{ .seal, .use, .destroy, .prepare, .adopt }) |kind|
@@ -139,7 +139,7 @@ test "the launcher may say nothing unasked, and nothing but parts, a digest and 
 test "what is not whole, or not ours, is not ready" {
     const parts = try std.testing.allocator.create(Parts);
     defer std.testing.allocator.destroy(parts);
-    var next = of_nobody(parts);
+    var next = without_launcher(parts);
     for ([_]struct { u32, bool, Outcome }{ .{ 0, true, .not_ours }, .{ 0, false, .not_read }, .{ 1, true, .not_read } }) |case| {
         next.has_digest = case[1];
         next.loaded.lengths[part.open] = 20;

@@ -21,8 +21,8 @@ pub const TableChange = enum(u2) {
 pub const TableChanges = struct {
     sum: TableChange = .none,
     /// Whether the keeper has written from nothing last, and not filled up: nothing that others had put in is left.
-    anew: bool = false,
-    /// Notices were lost: which, and from when, nobody knows.
+    from_nothing: bool = false,
+    /// Notices were lost: it is unknown which, and from when.
     lost: bool = false,
 
     /// `own` is the port of the socket that the keeper writes with, `fleeting` names sets that packets change.
@@ -31,7 +31,7 @@ pub const TableChanges = struct {
         while (messages.next()) |message| {
             if (message.port != own) {
                 self.sum = self.sum.worse(table_change_of(message, fleeting));
-            } else if (self.anew or self.sum == .content) self.sum = .none;
+            } else if (self.from_nothing or self.sum == .content) self.sum = .none;
         }
         if (bytes.len == 0 or messages.broken) self.lost = true;
     }

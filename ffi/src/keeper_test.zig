@@ -234,7 +234,7 @@ test "what was told before our own write is made good by it, unless that left wh
     hear(&changes, .{ .kind = 3 });
     hear(&changes, own);
     try std.testing.expectEqual(.shape, changes.worst());
-    changes.anew = true;
+    changes.from_nothing = true;
     hear(&changes, own);
     try std.testing.expectEqual(.none, changes.worst());
     changes.hear("", 77, &.{});

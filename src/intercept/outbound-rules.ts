@@ -35,7 +35,7 @@ export function outputRules(of: Interception, held: readonly Rule[] = []): reado
     ...connectionRules(of),
     ...openBeforeRules(),
     ...clearReplyRules(of),
-    // Somebody else has given it the proxy's own mark.
+    // Another table has given it the proxy's own mark.
     [isOwn, { kind: "socket-mark", equals: ownMark(mark), is: false }, capture, leave],
     // What the kernel says for the proxy when a socket is no more.
     [isOwn, leave],

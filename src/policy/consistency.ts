@@ -97,7 +97,7 @@ function rangeContradictions({ outbound }: Policy): readonly Contradiction[] {
   ];
 }
 
-/** Where nothing at all is diverted nobody expects a word of it. */
+/** Without a mesh nothing is diverted, and such a rule promises nothing. */
 function outsideContradictions({
   mesh,
   exclude,
