@@ -69,21 +69,21 @@ async function prepareRules(next: Interception, link: Link): Promise<void> {
     if (prepared.digest === wanted) return;
   }
   throw notPrepared(
-    "it has read others than this process: have the files changed again? It is tried again",
+    "it has read other contents than the proxy: have the files changed again? The proxy tries again",
   );
 }
 
 function notPrepared(why: string): ProxyError {
-  return new ProxyError("START_FAILED", `rules: they are read by a process of its own, and ${why}`);
+  return new ProxyError("START_FAILED", `rules: a separate process reads them, and ${why}`);
 }
 
 const attemptsMax = 3;
 const reasons = {
-  late: "that takes too long, or the keeper of the rules has ended. It is tried again",
-  "no launcher": "what starts it has ended. Restart the proxy",
-  busy: "the one before has not ended yet. It is tried again",
-  "not read": "it has failed. It is tried again",
-  "not ours": "what it says are no rules. Restart the proxy",
+  late: "it takes too long, or the keeper of the rules has ended. The proxy tries again",
+  "no launcher": "its launcher has ended. Restart the proxy",
+  busy: "the previous one has not ended yet. The proxy tries again",
+  "not read": "it has failed. The proxy tries again",
+  "not ours": "its output is not the proxy's rules. Restart the proxy",
   good: "",
 } as const;
 

@@ -57,7 +57,7 @@ test("without its launcher the old policy stays, and the log says why", async ()
   while (childrenOf(proxy.pid).length > 1) await Bun.sleep(1);
   policy.write("inbound: { mode: permissive }");
   await metricOnce(mesh.b, kept, (count) => count === 1);
-  await proxy.says(/W\S+ .*policy\] the old one stays in use: .*what starts it has ended/);
+  await proxy.says(/W\S+ .*policy\] the old one stays in use: .*its launcher has ended/);
   expect(await ask(mesh.c, mesh.b)).not.toContain("served");
   policy.write("inbound: { allow: [] }");
   await metricOnce(mesh.b, replaced, (count) => count === 1);

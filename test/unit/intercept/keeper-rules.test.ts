@@ -62,7 +62,7 @@ test("what was read three times as something else is not put in force", async ()
     ["good", digestOf(everything)],
   ]);
   const refused = await rules.prepare(everything).catch((error: unknown) => error);
-  expect(String(refused)).toMatch(/it has read others than this process/);
+  expect(String(refused)).toMatch(/it has read other contents than the proxy/);
   expect(asked).toEqual(["prepare", "prepare", "prepare"]);
   expect(() => rules.change(everything, false)).toThrow(/they cannot be changed/);
   expect(rules.plan()).toEqual(planOf(defaults));
@@ -70,10 +70,10 @@ test("what was read three times as something else is not put in force", async ()
 
 test.each([
   [null, /takes too long/],
-  [["no launcher", none], /what starts it has ended/],
-  [["busy", none], /the one before has not ended/],
+  [["no launcher", none], /its launcher has ended/],
+  [["busy", none], /the previous one has not ended/],
   [["not read", none], /it has failed/],
-  [["not ours", none], /are no rules/],
+  [["not ours", none], /its output is not the proxy's rules/],
 ] as const)("%p: the rules stay as they are, and it says why", async (answer, why) => {
   const { asked, rules } = keeper([answer]);
   const refused = await rules.prepare(everything).catch((error: unknown) => error);
