@@ -72,8 +72,10 @@ test("other pods share what is rendered once a second; this pod sees what is new
   const count = async (from: Pod, host: string): Promise<number> =>
     Number(opened.exec(await asked(from, "/metrics", host))?.[1] ?? Number.NaN);
   const before = await count(b, "127.0.0.1");
+  // Its end is the proxy's: a client that resets at once may be gone before the proxy has accepted it, and then does not count.
   const stranger = await c.agent.connect(b.address4, 8080);
-  await stranger.reset();
+  await stranger.say("GET / HTTP/1.0\r\n\r\n");
+  await stranger.finish();
   while ((await count(b, "127.0.0.1")) === before);
   while ((await count(kubelet, b.address4)) === before);
 });
