@@ -8,12 +8,17 @@ const inContainers =
 const steps: readonly Step[] = [
   { name: "executable", command: ["scripts/build.sh"] },
   { name: "format", command: ["bun", "fmt", "--check", "src", "test", "scripts"] },
-  { name: "format of the shim", command: ["zig", "fmt", "--check", "ffi/src", "ffi/build.zig"] },
+  { name: "format of the shim", command: ["zig", "fmt", "--check", "ffi", "scripts/static"] },
   { name: "types", command: ["bun", "check"] },
   { name: "lint", command: ["oxlint", "src", "test", "scripts"] },
   { name: "tests", command: ["bun", "scripts/tests.ts", ...without("namespace", "docker")] },
   { name: "kept cases of the fuzzer", command: ["bun", "scripts/fuzz.ts", "--kept"] },
   { name: "tests of the shim", command: ["zig", "build", "test", "--summary", "all"], cwd: "ffi" },
+  {
+    name: "tests of the static executable's runtime",
+    command: ["zig", "build", "test", "--summary", "all"],
+    cwd: "scripts/static",
+  },
   { name: "executable of the previous release", command: ["scripts/previous.sh"] },
   { name: "tests in namespaces", command: ["bun", "scripts/tests.ts", "test/namespace"] },
   {

@@ -54,7 +54,7 @@ build_executable() {
   if [[ ${1:-} == --dynamic ]]; then flavour=dynamic out=bin/tproxy-dynamic; fi
   facts=$(build_facts $flavour)
   if [[ -x $out && $(cat "$out.facts" 2>/dev/null) == "$facts" &&
-    -z $(find src package.json ffi/src ffi/static ffi/build.zig scripts/linker bun.lock -newer "$out") ]]; then return; fi
+    -z $(find src package.json ffi/src ffi/build.zig scripts/static/{linker,runtime,build.zig} bun.lock -newer "$out") ]]; then return; fi
   mkdir -p bin
   if [[ $flavour == dynamic ]]; then
     say "compiling $out (2 s)"
@@ -68,7 +68,7 @@ build_executable() {
     say "compiling and linking $out (4 s, half a minute when cold)"
     local musl=node_modules/@oven/bun-linux-x64-musl/bin/bun
     compile bin/tproxy.musl "$facts" --target=bun-linux-x64-musl --compile-executable-path="$musl"
-    bun scripts/linker/main.ts bin/tproxy.musl "$out"
+    bun scripts/static/linker/main.ts bin/tproxy.musl "$out"
     rm bin/tproxy.musl
   fi
   printf '%s' "$facts" >"$out.facts"

@@ -1,5 +1,5 @@
 //! The keeper in the static executable, as an object of its own: started by its name, the program never becomes Bun.
-//! scripts/linker calls this before Bun's own entry.
+//! scripts/static/linker calls this before Bun's own entry.
 const std = @import("std");
 const keeper = @import("keeper.zig");
 const keeper_start = @import("keeper_start.zig");

@@ -192,7 +192,7 @@ export function close(fd: number): void {
 }
 
 /**
- * The static executable has the shim built in, under a name of its own (ffi/static/library.zig). The dynamic one carries
+ * The static executable has the shim built in, under a name of its own (scripts/static/runtime/library.zig). The dynamic one carries
  * it as a file, and Bun would extract that to /tmp and leave it there: a file in memory (memfd_create(2)) needs no /tmp
  * and is gone with the process, however that ends.
  */

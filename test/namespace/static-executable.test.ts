@@ -2,7 +2,7 @@
 import { readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { expect, test } from "bun:test";
 
-import { Elf, segmentType } from "../../scripts/linker/elf.ts";
+import { Elf, segmentType } from "../../scripts/static/linker/elf.ts";
 import { builtExecutable } from "../support/pods.ts";
 import { temporaryDirectory } from "../support/temporary.ts";
 

@@ -1,8 +1,8 @@
 /** What stands for Bun's executable and for the runtime in the linker's tests. */
-import { Elf, segmentType } from "../../scripts/linker/elf.ts";
-import { importsOf } from "../../scripts/linker/imports.ts";
-import { link } from "../../scripts/linker/link.ts";
-import { threadLocalOf } from "../../scripts/linker/stub.ts";
+import { Elf, segmentType } from "../../scripts/static/linker/elf.ts";
+import { importsOf } from "../../scripts/static/linker/imports.ts";
+import { link } from "../../scripts/static/linker/link.ts";
+import { threadLocalOf } from "../../scripts/static/linker/stub.ts";
 import { smallDynamic, type SmallImport } from "./small-dynamic.ts";
 import { smallElf, type SmallElf, type SmallSegment } from "./small-elf.ts";
 

@@ -2,9 +2,9 @@
 import { expect, test } from "bun:test";
 import fc from "fast-check";
 
-import { Elf, LinkError } from "../../../scripts/linker/elf.ts";
-import { describeImports, importsOf } from "../../../scripts/linker/imports.ts";
-import { stubText, threadLocalOf } from "../../../scripts/linker/stub.ts";
+import { Elf, LinkError } from "../../../scripts/static/linker/elf.ts";
+import { describeImports, importsOf } from "../../../scripts/static/linker/imports.ts";
+import { stubText, threadLocalOf } from "../../../scripts/static/linker/stub.ts";
 import { bunLike } from "../../support/small-programs.ts";
 
 const whole = bunLike().bytes;

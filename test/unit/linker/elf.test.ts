@@ -1,7 +1,7 @@
 /** What the linker reads of an executable, and what it refuses to read: each refusal says of which file and what. */
 import { describe, expect, test } from "bun:test";
 
-import { Elf, LinkError, segmentType } from "../../../scripts/linker/elf.ts";
+import { Elf, LinkError, segmentType } from "../../../scripts/static/linker/elf.ts";
 import { smallDynamic, type SmallDynamic } from "../../support/small-dynamic.ts";
 import { smallElf } from "../../support/small-elf.ts";
 

@@ -2,9 +2,13 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, test } from "bun:test";
 
-import { Elf, segmentType } from "../../../scripts/linker/elf.ts";
-import { assertRecorded, describeImports, importsOf } from "../../../scripts/linker/imports.ts";
-import { stubText, threadLocalOf } from "../../../scripts/linker/stub.ts";
+import { Elf, segmentType } from "../../../scripts/static/linker/elf.ts";
+import {
+  assertRecorded,
+  describeImports,
+  importsOf,
+} from "../../../scripts/static/linker/imports.ts";
+import { stubText, threadLocalOf } from "../../../scripts/static/linker/stub.ts";
 import { smallDynamic, type SmallImport } from "../../support/small-dynamic.ts";
 import { smallElf } from "../../support/small-elf.ts";
 
@@ -96,7 +100,7 @@ describe("what is recorded", () => {
   test("is what the locked Bun imports", () => {
     const path = `${root}/node_modules/@oven/bun-linux-x64-musl/bin/bun`;
     const bun = new Elf(readFileSync(path), "bun");
-    const recorded = readFileSync(`${root}/scripts/linker/imports.txt`, "utf8");
+    const recorded = readFileSync(`${root}/scripts/static/linker/imports.txt`, "utf8");
     expect(describeImports(importsOf(bun))).toBe(recorded);
     expect([...threadLocalOf(bun, importsOf(bun)).offsets.keys()]).toContain("_ZSt11__once_call");
   });

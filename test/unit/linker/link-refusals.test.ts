@@ -1,10 +1,10 @@
 /** What does not fit into one executable, and is refused by its name or place. */
 import { describe, expect, test } from "bun:test";
 
-import { LinkError, segmentType, type Elf } from "../../../scripts/linker/elf.ts";
-import { importsOf } from "../../../scripts/linker/imports.ts";
-import { link } from "../../../scripts/linker/link.ts";
-import { threadLocalOf } from "../../../scripts/linker/stub.ts";
+import { LinkError, segmentType, type Elf } from "../../../scripts/static/linker/elf.ts";
+import { importsOf } from "../../../scripts/static/linker/imports.ts";
+import { link } from "../../../scripts/static/linker/link.ts";
+import { threadLocalOf } from "../../../scripts/static/linker/stub.ts";
 import type { SmallImport } from "../../support/small-dynamic.ts";
 import {
   bunLike,

@@ -1,7 +1,7 @@
 /** Two executables as one: every import gets its address. */
 import { describe, expect, test } from "bun:test";
 
-import { Elf, segmentType } from "../../../scripts/linker/elf.ts";
+import { Elf, segmentType } from "../../../scripts/static/linker/elf.ts";
 import { bunLike, data, entry, linked, runtimeLike, text } from "../../support/small-programs.ts";
 
 const { interpreter, note, table, threadLocal } = segmentType;

@@ -2,8 +2,8 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { describe, expect, test } from "bun:test";
 
-import { Elf, LinkError, segmentType } from "../../../scripts/linker/elf.ts";
-import { importsOf, relocationType } from "../../../scripts/linker/imports.ts";
+import { Elf, LinkError, segmentType } from "../../../scripts/static/linker/elf.ts";
+import { importsOf, relocationType } from "../../../scripts/static/linker/imports.ts";
 import { temporaryDirectory } from "../../support/temporary.ts";
 
 const directory = temporaryDirectory();

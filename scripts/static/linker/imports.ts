@@ -82,8 +82,8 @@ export function assertRecorded(imports: Imports, recorded: string): void {
   ];
   if (changes.length === 0) return;
   throw new LinkError(
-    `Bun imports other things than were recorded in scripts/linker/imports.txt:\n${changes.join("\n")}\n` +
-      "Look whether ffi/static/ provides the new ones as their header says, then record them: bun scripts/linker/main.ts … --record.",
+    `Bun imports other things than were recorded in scripts/static/linker/imports.txt:\n${changes.join("\n")}\n` +
+      "Look whether scripts/static/runtime/ provides the new ones as their header says, then record them: bun scripts/static/linker/main.ts … --record.",
   );
 }
 

@@ -12,7 +12,7 @@ import { stubText, threadLocalOf } from "./stub.ts";
 
 const [from = "", to = "", ...options] = process.argv.slice(2);
 const recorded = `${import.meta.dir}/imports.txt`;
-const ffi = resolve(import.meta.dir, "../../ffi");
+const folder = resolve(import.meta.dir, "..");
 
 try {
   main();
@@ -36,12 +36,12 @@ function main(): void {
 
 /** By Zig, whose libc.a is musl's: everything that Bun imports, at addresses that are the same in each build. */
 function buildRuntime(stub: string): Elf {
-  const path = `${ffi}/zig-out/stub.s`;
-  mkdirSync(`${ffi}/zig-out`, { recursive: true });
+  const path = `${folder}/zig-out/stub.s`;
+  mkdirSync(`${folder}/zig-out`, { recursive: true });
   if (!existsSync(path) || readFileSync(path, "utf8") !== stub) writeFileSync(path, stub);
-  const command = ["zig", "build", "runtime", `-Dstub=${path}`];
-  const { exitCode, stderr } = Bun.spawnSync(command, { cwd: ffi, stderr: "pipe" });
+  const command = ["zig", "build", `-Dstub=${path}`];
+  const { exitCode, stderr } = Bun.spawnSync(command, { cwd: folder, stderr: "pipe" });
   if (exitCode !== 0) throw new LinkError(`the runtime does not build:\n${stderr.toString()}`);
-  const runtime = `${ffi}/zig-out/bin/runtime`;
+  const runtime = `${folder}/zig-out/bin/runtime`;
   return new Elf(readFileSync(runtime), runtime);
 }

@@ -34,7 +34,7 @@ export function threadLocalOf(executable: Elf, { threadLocal }: Imports): Thread
 
 export function stubText(executable: Elf, imports: Imports, threadLocal: ThreadLocal): string {
   return [
-    "# Written by scripts/linker: what Bun's executable imports, and its entry.",
+    "# Written by scripts/static/linker: what Bun's executable imports, and its entry.",
     ...table(
       "imports",
       imports.needed.map((name) => `  .quad ${name}`),

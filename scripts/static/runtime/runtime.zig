@@ -1,5 +1,5 @@
 //! What Bun's executable for musl imports besides libc: the C++ runtime and a dlopen() of what is built in. Linked with
-//! musl's libc.a by `zig build runtime`; scripts/linker puts it beside Bun. Every export stands in one of these files.
+//! musl's libc.a by scripts/static/build.zig; scripts/static/linker puts it beside Bun. Every export stands in one of these files.
 const std = @import("std");
 
 comptime {
