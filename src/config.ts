@@ -3,7 +3,7 @@ import type { Cidr } from "./net/cidr.ts";
 import type { SocketAddress } from "./net/address.ts";
 import type { OwnAddress } from "./net/own-addresses.ts";
 import type { Ports } from "./net/ports.ts";
-import type { HostCare } from "./policy/care.ts";
+import type { HostCare } from "./policy/lockout-guard.ts";
 import { defaultMeshRanges, type Policy } from "./policy/policy.ts";
 import { noProbes, type Probes } from "./probe/probe.ts";
 
@@ -61,7 +61,7 @@ export type CredentialFiles = {
   readonly trustBundle: string;
 };
 
-/** What the kernel is asked to hand over; all the rules follow from it (intercept/plan.ts). */
+/** What the kernel is asked to hand over; all the rules follow from it (intercept/rules/plan.ts). */
 export type Interception = Fixed & {
   /** Destinations that are reached by mutual TLS only. */
   readonly meshRanges: readonly Cidr[];
@@ -214,7 +214,7 @@ export const heldBytesMax = 1 << 20;
 
 /** How long a handshake with ourselves may take, before our own credentials are taken. */
 export const selfHandshakeMsMax = 10_000;
-/** How memory is shared out: accounting/budget.ts. Bytes were measured with Bun 1.4.5. */
+/** How memory is shared out: connection/budget.ts. Bytes were measured with Bun 1.4.5. */
 export const memoryPlan = {
   /** A proxy at rest: what is not the executable's own file. */
   restBytes: 20 << 20,

@@ -1,20 +1,20 @@
 /** One inbound connection, top to bottom: from a verified peer to the application at its own address. */
 import type { Context } from "./context.ts";
-import type { ConnectionRecord } from "./accounting/record.ts";
-import { firstBytes } from "./inspect/first-bytes.ts";
+import type { ConnectionRecord } from "./connection/record.ts";
+import { firstBytes } from "./detect/first-bytes.ts";
 import { describeFault } from "./net/fault.ts";
 import { hostKey } from "./net/address.ts";
 import type { Intercepted } from "./net/listener.ts";
-import { freePlaces, shareOf } from "./policy/admission.ts";
+import { freePlaces, shareOf } from "./connection/admission.ts";
 import { decide } from "./policy/destination.ts";
 import type { PlainMode } from "./policy/policy.ts";
 import { probesOf } from "./probe/probe.ts";
-import { Screening } from "./probe/screening.ts";
+import { Screening } from "./detect/screening.ts";
 import { splice } from "./relay/splice.ts";
-import { attemptsOf, type Facts } from "./source/attempts.ts";
-import { hear } from "./source/hear.ts";
-import type { Told } from "./source/preamble.ts";
-import { reach } from "./source/reach.ts";
+import { attemptsOf, type Facts } from "./original-source/candidates.ts";
+import { hear } from "./original-source/exchange.ts";
+import type { Told } from "./original-source/proxy-header.ts";
+import { reach } from "./original-source/connect.ts";
 import { terminate, type Terminated } from "./tls/terminate.ts";
 import type { Visit } from "./tls/unverified.ts";
 

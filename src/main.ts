@@ -4,8 +4,8 @@ import { CommanderError } from "commander";
 import { normalizeArguments } from "./cli/arguments.ts";
 import { takeOutForeign } from "./cli/environment.ts";
 import { makeProgram } from "./cli/program.ts";
-import { ProxyError } from "./errors.ts";
-import { escapeLines } from "./log/escape.ts";
+import { ProxyError } from "./runtime/errors.ts";
+import { escapeLines } from "./runtime/log/escape.ts";
 
 process.exit(await exitCode());
 

@@ -3,7 +3,7 @@ import type { Context } from "./context.ts";
 import type { Intercepted } from "./net/listener.ts";
 import { decide } from "./policy/destination.ts";
 import { splice } from "./relay/splice.ts";
-import { tell } from "./source/hear.ts";
+import { tell } from "./original-source/exchange.ts";
 import { originate } from "./tls/originate.ts";
 
 /** Resolves when both sockets are gone. Rejects only on a bug. */

@@ -356,7 +356,7 @@ fn poll(watched: []linux.pollfd, nanoseconds: i64) void {
     _ = linux.ppoll(watched.ptr, watched.len, if (nanoseconds < 0) null else &time, null);
 }
 
-/// src/intercept/keeper-frames.ts has the same.
+/// src/intercept/repair/frames.ts has the same.
 pub const version = 2;
 /// The number of a report that no request asked for: the launcher has ended.
 const unasked = 0;

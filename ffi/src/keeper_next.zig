@@ -41,7 +41,7 @@ pub const Loaded = struct {
     }
 };
 
-/// How it went: src/intercept/keeper-frames.ts has the same.
+/// How it went: src/intercept/repair/frames.ts has the same.
 pub const Outcome = enum(u32) { good = 0, no_launcher = 1, busy = 2, not_read = 3, not_ours = 4 };
 
 pub const Next = struct {

@@ -1,6 +1,6 @@
 //! Numbers of the kernel's and of this program's that the keeper needs.
 
-/// src/intercept/plan.ts and src/net/alias.ts have the same; test/unit/intercept/keeper-parts.test.ts compares them.
+/// src/intercept/rules/plan.ts and src/net/alias.ts have the same; test/unit/intercept/repair/parts.test.ts compares them.
 pub const table = "tls-tproxy\x00";
 /// Sets of the connections from before the rules, IPv4 and IPv6: of source and destination, address and port.
 pub const open_before = [2][]const u8{ "open-before4\x00", "open-before6\x00" };

@@ -1,5 +1,5 @@
 /** Names of users and groups, as this machine or image has them. */
-import { FileError, readRegularFile } from "../files.ts";
+import { FileError, readRegularFile } from "../runtime/files.ts";
 
 /** The number of a name in /etc/passwd or /etc/group, or null: nobody has it, or the image has no such file. */
 export function idOf(file: string, name: string): number | null {

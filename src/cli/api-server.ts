@@ -1,5 +1,5 @@
 /** Where the cluster's API server is, as far as the environment and the service account's files say. */
-import { ProxyError } from "../errors.ts";
+import { ProxyError } from "../runtime/errors.ts";
 import {
   decodeSocketAddress,
   distinctSockets,

@@ -1,11 +1,11 @@
 /** `tproxy certs`: an authority and certificates for trials. */
 import { Option, type Command } from "commander";
 
-import { ProxyError } from "../errors.ts";
-import { FileError, readRegularFile } from "../files.ts";
+import { ProxyError } from "../runtime/errors.ts";
+import { FileError, readRegularFile } from "../runtime/files.ts";
 import { issueAuthority, issueLeaf, readAuthority, type Authority } from "../identity/issue.ts";
 import { keepMemoryPrivate } from "../native/secrecy.ts";
-import { kindAt, makePrivateFolder, writeFiles, writeFolder } from "../private-files.ts";
+import { kindAt, makePrivateFolder, writeFiles, writeFolder } from "../runtime/private-files.ts";
 import type { SpiffeId } from "../identity/spiffe-id.ts";
 import * as values from "./values.ts";
 

@@ -1,7 +1,7 @@
 /** `tproxy check`: will it work here, and if not, what is to be done. */
 import { Option, type Command } from "commander";
 
-import * as credentials from "../check/credentials.ts";
+import * as credentials from "../tools/check/credentials.ts";
 import {
   bad,
   formatLines,
@@ -12,8 +12,8 @@ import {
   warning,
   type Finding,
   type Section,
-} from "../check/finding.ts";
-import { findKernel, tryKernel } from "../check/kernel.ts";
+} from "../tools/check/finding.ts";
+import { findKernel, tryKernel } from "../tools/check/kernel.ts";
 import {
   findLimits,
   findPorts,
@@ -21,17 +21,17 @@ import {
   findSettings,
   wirePortsFinding,
   type Wanted,
-} from "../check/machine.ts";
-import { findNeighbours } from "../check/neighbours.ts";
-import { findPreexisting } from "../check/preexisting.ts";
-import { findProbes } from "../check/probes.ts";
-import { findTrial, notTried } from "../check/trial.ts";
+} from "../tools/check/machine.ts";
+import { findNeighbours } from "../tools/check/neighbours.ts";
+import { findPreexisting } from "../tools/check/preexisting.ts";
+import { findProbes } from "../tools/check/probes.ts";
+import { findTrial, notTried } from "../tools/check/trial.ts";
 import type { PolicySource } from "../config.ts";
-import { ProxyError } from "../errors.ts";
-import { judgedPolicy } from "../generation/policy-file.ts";
-import { planOf } from "../intercept/plan.ts";
+import { ProxyError } from "../runtime/errors.ts";
+import { judgedPolicy } from "../policy/policy-file.ts";
+import { planOf } from "../intercept/rules/plan.ts";
 import { formatPorts } from "../net/ports.ts";
-import { interceptionOf } from "../policy/interception.ts";
+import { interceptionOf } from "../intercept/rules/interception.ts";
 import { resolversText } from "../policy/resolvers.ts";
 import type { Policy } from "../policy/policy.ts";
 import {

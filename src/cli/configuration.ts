@@ -10,14 +10,14 @@ import {
   type Limits,
   type PolicySource,
 } from "../config.ts";
-import { ProxyError } from "../errors.ts";
-import { readRegularFile } from "../files.ts";
+import { ProxyError } from "../runtime/errors.ts";
+import { readRegularFile } from "../runtime/files.ts";
 import { describeLayouts, findCredentialFiles, workloadDirectory } from "../identity/discovery.ts";
-import { isInitialNetworkNamespace } from "../intercept/host.ts";
+import { isInitialNetworkNamespace } from "./initial-namespace.ts";
 import { distinctSockets, type SocketAddress } from "../net/address.ts";
 import { ownAddresses } from "../net/own-addresses.ts";
 import { commonPorts, formatPorts, type Ports } from "../net/ports.ts";
-import type { HostCare } from "../policy/care.ts";
+import type { HostCare } from "../policy/lockout-guard.ts";
 import type { DnsTcp, Policy, PortRule, SourceMode, Sourced } from "../policy/policy.ts";
 import { layered } from "../policy/port-rules.ts";
 import { apiServersOf } from "./api-server.ts";

@@ -3,9 +3,9 @@ import { constants } from "node:os";
 
 import type { Command } from "commander";
 
-import { ProxyError } from "../errors.ts";
-import { listeningProcess } from "../intercept/running.ts";
-import { confirmSignal } from "../lifecycle/confirmation.ts";
+import { ProxyError } from "../runtime/errors.ts";
+import { listeningProcess } from "../intercept/kernel/running.ts";
+import { confirmSignal } from "../proxy/confirmation.ts";
 import { add } from "./options.ts";
 import { port } from "./values.ts";
 

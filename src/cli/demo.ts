@@ -3,14 +3,14 @@ import { existsSync, mkdirSync, readdirSync, readFileSync } from "node:fs";
 
 import { Argument, Option, type Command } from "commander";
 
-import { Credentials } from "../demo/credentials.ts";
-import { perform, setStage } from "../demo/director.ts";
-import { runHost } from "../demo/host.ts";
-import type { HostName } from "../demo/topology.ts";
-import { Transcript } from "../demo/transcript.ts";
-import { ProxyError } from "../errors.ts";
+import { Credentials } from "../tools/demo/credentials.ts";
+import { perform, setStage } from "../tools/demo/director.ts";
+import { runHost } from "../tools/demo/host.ts";
+import type { HostName } from "../tools/demo/topology.ts";
+import { Transcript } from "../tools/demo/transcript.ts";
+import { ProxyError } from "../runtime/errors.ts";
 import { SystemCallError } from "../native/errno.ts";
-import * as namespaces from "../native/namespaces.ts";
+import * as namespaces from "../tools/namespaces.ts";
 import { selfCommand } from "./self.ts";
 
 type DemoFlags = { readonly sabotage?: boolean };

@@ -1,8 +1,8 @@
 /** `tls-tproxy help`: the manual, by topic, by command, or by a word to look for; and the page for man(1). */
 import { Option, type Command } from "commander";
 
-import { build } from "../build.ts";
-import { ProxyError } from "../errors.ts";
+import { build } from "../runtime/build.ts";
+import { ProxyError } from "../runtime/errors.ts";
 import { exitCodes } from "../help/exit-codes.ts";
 import { manPage } from "../help/man.ts";
 import { renderMarkdown, type Screen } from "../help/render.ts";

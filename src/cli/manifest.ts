@@ -1,7 +1,7 @@
 /** `tproxy manifest`: the sidecar for one's own pods. */
 import { Option, type Command } from "commander";
 
-import { sidecarManifest, type SidecarOptions } from "../kubernetes/manifest.ts";
+import { sidecarManifest, type SidecarOptions } from "../tools/manifest.ts";
 import { parseProbe, type Probe } from "../probe/probe.ts";
 import { orInvalid } from "./probes.ts";
 import * as values from "./values.ts";

@@ -1,9 +1,9 @@
 /** What of a configuration works and is likely not meant: a warning at the start, and in `check`. */
 import type { Fixed, PolicySource } from "../config.ts";
-import { ProxyError } from "../errors.ts";
-import { judgedPolicy } from "../generation/policy-file.ts";
+import { ProxyError } from "../runtime/errors.ts";
+import { judgedPolicy } from "../policy/policy-file.ts";
 import { coverageText, servicesText, uncovered } from "../policy/coverage.ts";
-import { isByOwner } from "../policy/interception.ts";
+import { isByOwner } from "../intercept/rules/interception.ts";
 import type { Policy } from "../policy/policy.ts";
 import { environmentNotes, type Environment } from "./environment.ts";
 import { namedApiServer, serviceAddress } from "./api-server.ts";
@@ -66,7 +66,7 @@ function servicesNotes(policy: Policy, environment: Environment): readonly Note[
   return detail === null ? [] : [{ title: "mesh", detail, remedy: readMore }];
 }
 
-/** Where users decide, answers to a client's own address may not come to the proxy: source/way-back.ts. */
+/** Where users decide, answers to a client's own address may not come to the proxy: original-source/return-path.ts. */
 function aliasNotes({ inbound }: Policy, fixed: Fixed): readonly Note[] {
   const open = inbound.mode.value === "passthrough" && inbound.ports.length === 0;
   if (!isByOwner(fixed) || open || inbound.preserveSource.value !== "ip-port") return [];

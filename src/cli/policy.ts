@@ -1,8 +1,8 @@
 /** `tproxy policy`: is a policy file good, and what holds in the end. */
 import { Option, type Command } from "commander";
 
-import { ProxyError } from "../errors.ts";
-import { loadPolicy, readPolicyFile } from "../generation/policy-file.ts";
+import { ProxyError } from "../runtime/errors.ts";
+import { loadPolicy, readPolicyFile } from "../policy/policy-file.ts";
 import { parsePolicy, type PolicyDocument } from "../policy/document.ts";
 import { assertConsistent } from "../policy/consistency.ts";
 import { effectivePolicy } from "../policy/effective.ts";
@@ -15,7 +15,7 @@ import {
   type InterceptionFlags,
 } from "./options.ts";
 import { file } from "./values.ts";
-import { escapeText } from "../log/escape.ts";
+import { escapeText } from "../runtime/log/escape.ts";
 
 type Flags = InterceptionFlags & { readonly check?: string; readonly print?: boolean };
 

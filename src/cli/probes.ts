@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs";
 import { InvalidArgumentError, type Command } from "commander";
 
-import { ProxyError } from "../errors.ts";
+import { ProxyError } from "../runtime/errors.ts";
 import type { Cidr } from "../net/cidr.ts";
 import { noProbes, parseProbe, type Probe, type ProbeMode, type Probes } from "../probe/probe.ts";
 import { gateways4, gateways6, parseSource, type SourceName } from "../probe/sources.ts";

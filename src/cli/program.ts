@@ -1,7 +1,7 @@
 /** The command line as a whole: what there is, and how it presents itself. */
 import { Command, Help } from "commander";
 
-import { build } from "../build.ts";
+import { build } from "../runtime/build.ts";
 import { certsCommand } from "./certs.ts";
 import { checkCommand } from "./check.ts";
 import { completionsCommand } from "./completions.ts";
@@ -18,7 +18,7 @@ import { runCommand } from "./run.ts";
 import { selftestCommand, versionCommand } from "./selftest.ts";
 import { withSuggestion } from "./suggestions.ts";
 import { whyCommand } from "./why.ts";
-import { escapeLines } from "../log/escape.ts";
+import { escapeLines } from "../runtime/log/escape.ts";
 
 /** The program, ready to parse normalised arguments; it throws CommanderError instead of exiting. */
 export function makeProgram(): Command {

@@ -1,7 +1,7 @@
 /** `tproxy ready`: is the proxy here ready; for health checks in an image that has no other program. */
 import type { Command } from "commander";
 
-import { askReadiness, type Readyz } from "../admin/ask.ts";
+import { askReadiness, type Readyz } from "../status/ask.ts";
 import type { SocketAddress } from "../net/address.ts";
 import { add } from "./options.ts";
 import { duration, statusAddress } from "./values.ts";

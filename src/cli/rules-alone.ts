@@ -3,15 +3,15 @@
  * says what the rules are. It reads policy and name servers itself, because the proxy is not to be believed.
  */
 import type { Config } from "../config.ts";
-import { judgedPolicy } from "../generation/policy-file.ts";
-import { deviceRoutes } from "../intercept/devices.ts";
-import { withPorts } from "../intercept/install.ts";
-import { launchedBytes } from "../intercept/keeper-frames.ts";
-import { digestOf, partsOf } from "../intercept/keeper-parts.ts";
-import { planOf } from "../intercept/plan.ts";
-import { writeAll } from "../native/keeper.ts";
+import { judgedPolicy } from "../policy/policy-file.ts";
+import { deviceRoutes } from "../intercept/kernel/devices.ts";
+import { withPorts } from "../intercept/kernel/install.ts";
+import { launchedBytes } from "../intercept/repair/frames.ts";
+import { digestOf, partsOf } from "../intercept/repair/parts.ts";
+import { planOf } from "../intercept/rules/plan.ts";
+import { writeAll } from "../native/repair-process.ts";
 import { kernel } from "../netlink/socket.ts";
-import { interceptionOf } from "../policy/interception.ts";
+import { interceptionOf } from "../intercept/rules/interception.ts";
 
 /** Throws USAGE, POLICY_INVALID, START_FAILED. */
 export function sayRules({ policy, fixed }: Config): void {

@@ -2,18 +2,18 @@
 import { Option, type Command } from "commander";
 
 import type { Fixed, PolicySource } from "../config.ts";
-import { ProxyError } from "../errors.ts";
-import { judgedPolicy, loadPolicy } from "../generation/policy-file.ts";
-import { refusedInCleartext } from "../generation/refused-in-cleartext.ts";
-import { install, remove } from "../intercept/install.ts";
-import { listeningPorts } from "../intercept/open-before.ts";
-import { settlePreexisting } from "../intercept/preexisting.ts";
-import { isListening } from "../intercept/running.ts";
-import { planText } from "../intercept/nft-text.ts";
-import { planOf } from "../intercept/plan.ts";
-import { reportPreexisting } from "../lifecycle/preexisting.ts";
+import { ProxyError } from "../runtime/errors.ts";
+import { judgedPolicy, loadPolicy } from "../policy/policy-file.ts";
+import { refusedInCleartext } from "../intercept/cleartext/refused.ts";
+import { install, remove } from "../intercept/kernel/install.ts";
+import { listeningPorts } from "../intercept/kernel/open-before.ts";
+import { settlePreexisting } from "../intercept/cleartext/preexisting.ts";
+import { isListening } from "../intercept/kernel/running.ts";
+import { planText } from "../intercept/rules/text.ts";
+import { planOf } from "../intercept/rules/plan.ts";
+import { reportPreexisting } from "../intercept/cleartext/report.ts";
 import { ephemeralPorts } from "../net/ports.ts";
-import { interceptionOf } from "../policy/interception.ts";
+import { interceptionOf } from "../intercept/rules/interception.ts";
 import { fixedOf, policySourceOf, preexistingOf } from "./configuration.ts";
 import { resolversText } from "../policy/resolvers.ts";
 import {

@@ -1,17 +1,17 @@
 /** `tproxy [run]`: the proxy itself. */
 import type { Command } from "commander";
 
-import { takeHandover, type Handover } from "../handover/handover.ts";
-import { EndSignals } from "../lifecycle/signals.ts";
-import { confirmed } from "../lifecycle/confirmation.ts";
-import { makeLog, type Log } from "../log/log.ts";
-import { ProxyError } from "../errors.ts";
+import { takeHandover, type Handover } from "../proxy/reexec.ts";
+import { EndSignals } from "../proxy/signals.ts";
+import { confirmed } from "../proxy/confirmation.ts";
+import { makeLog, type Log } from "../runtime/log/log.ts";
+import { ProxyError } from "../runtime/errors.ts";
 import type { Config } from "../config.ts";
-import { acceptableCredentials } from "../generation/own-credentials.ts";
-import { judgedPolicy } from "../generation/policy-file.ts";
-import { rulesAloneVariable, startRuleKeeper } from "../ground.ts";
+import { acceptableCredentials } from "../reload/own-credentials.ts";
+import { judgedPolicy } from "../policy/policy-file.ts";
+import { rulesAloneVariable, startRuleKeeper } from "../proxy/rules.ts";
 import { keepMemoryPrivate } from "../native/secrecy.ts";
-import { startProxy } from "../proxy.ts";
+import { startProxy } from "../proxy/start.ts";
 import { configOf } from "./configuration.ts";
 import {
   addCredentialOptions,

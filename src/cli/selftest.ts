@@ -1,9 +1,16 @@
 /** `tproxy selftest`: does this executable work on this machine; and `tproxy version`: how it was built. */
 import { Option, type Command } from "commander";
 
-import { build } from "../build.ts";
-import { bad, formatSections, good, isWell, type Finding, type Section } from "../check/finding.ts";
-import { trialsOf, type Trial } from "../selftest/trials.ts";
+import { build } from "../runtime/build.ts";
+import {
+  bad,
+  formatSections,
+  good,
+  isWell,
+  type Finding,
+  type Section,
+} from "../tools/check/finding.ts";
+import { trialsOf, type Trial } from "../tools/selftest/trials.ts";
 import { selfCommand } from "./self.ts";
 import { count } from "./values.ts";
 

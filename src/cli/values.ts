@@ -2,7 +2,7 @@
 import { InvalidArgumentError } from "commander";
 
 import type { Mark } from "../config.ts";
-import { ProxyError } from "../errors.ts";
+import { ProxyError } from "../runtime/errors.ts";
 import { isTrustDomain, parseSpiffeId, type SpiffeId } from "../identity/spiffe-id.ts";
 import {
   decodeSocketAddress,

@@ -1,7 +1,7 @@
 /** `tproxy why`: which rule decides on a connection, and what would happen. */
 import { Argument, Option, type Command } from "commander";
 
-import { loadPolicy } from "../generation/policy-file.ts";
+import { loadPolicy } from "../policy/policy-file.ts";
 import { loadCredentials } from "../identity/source.ts";
 import type { SpiffeId } from "../identity/spiffe-id.ts";
 import { keepMemoryPrivate } from "../native/secrecy.ts";
@@ -19,7 +19,7 @@ import {
 } from "./options.ts";
 import { addProbeOptions } from "./probes.ts";
 import { socketAddress, spiffeId } from "./values.ts";
-import { escapeText } from "../log/escape.ts";
+import { escapeText } from "../runtime/log/escape.ts";
 
 type Flags = CredentialFlags &
   InterceptionFlags & { readonly inbound?: boolean; readonly peer?: SpiffeId };

@@ -1,7 +1,7 @@
 /** X.509 certificates as peers show them: the few facts that decide, read from their DER. Pure. */
 import { createHash } from "node:crypto";
 
-import { quote, shorten } from "../log/escape.ts";
+import { quote, shorten } from "../runtime/log/escape.ts";
 import { bytesOf, childrenOf, malformed, oidOf, readDer, tagOf, timeOf, type Node } from "./der.ts";
 import { readGeneralNames, type GeneralName } from "./general-names.ts";
 import { parseSpiffeId, spiffeFault, type SpiffeId } from "./spiffe-id.ts";

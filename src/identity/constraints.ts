@@ -1,5 +1,5 @@
 /** What a certificate of a chain may do, as far as peers look at it: read from its DER. Pure. */
-import { ProxyError } from "../errors.ts";
+import { ProxyError } from "../runtime/errors.ts";
 import { asn1 } from "./asn1.ts";
 import { bytesOf, childrenOf, oidOf, readDer, tagOf, timeOf, type Node } from "./der.ts";
 

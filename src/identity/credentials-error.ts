@@ -1,5 +1,5 @@
 /** What is wrong with a credential file: always with its option and path, and never with a word of the file. */
-import { ProxyError } from "../errors.ts";
+import { ProxyError } from "../runtime/errors.ts";
 
 /** A file that the operator has named. */
 export type Named = { readonly option: string; readonly path: string };

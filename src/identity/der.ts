@@ -2,7 +2,7 @@
 import { asn1 } from "./asn1.ts";
 import type { asn1 as types } from "node-forge";
 
-import { ProxyError } from "../errors.ts";
+import { ProxyError } from "../runtime/errors.ts";
 
 export type Node = types.Asn1;
 

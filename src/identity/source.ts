@@ -2,8 +2,8 @@
 import type { X509Certificate } from "node:crypto";
 
 import type { CredentialFiles } from "../config.ts";
-import { ProxyError } from "../errors.ts";
-import { FileError, readRegularFile } from "../files.ts";
+import { ProxyError } from "../runtime/errors.ts";
+import { FileError, readRegularFile } from "../runtime/files.ts";
 import { isSelfSigned, orderedChain, pathOf, subjectOf } from "./chain.ts";
 import { chainFault, twinFault, unrootedText, type ChainFault } from "./chain-fault.ts";
 import { certificatesOf, type Certificates, type FileCertificate } from "./certificate-file.ts";

@@ -1,6 +1,6 @@
 /** SPIFFE IDs: the name of a workload, `spiffe://<trust domain>/<path>`. The SPIFFE-ID standard, section 2. */
-import { ProxyError } from "../errors.ts";
-import { quote } from "../log/escape.ts";
+import { ProxyError } from "../runtime/errors.ts";
+import { quote } from "../runtime/log/escape.ts";
 
 declare const brand: unique symbol;
 

@@ -1,7 +1,7 @@
 /** Names of errno values; the boundary returns them negated because bun:ffi cannot read errno. */
 import { constants } from "node:os";
 
-import { ProxyError } from "../errors.ts";
+import { ProxyError } from "../runtime/errors.ts";
 
 const names = new Map<number, string>(
   Object.entries(constants.errno).map(([name, value]) => [value, name]),

@@ -2,8 +2,8 @@
 import { dlopen } from "bun:ffi";
 import { closeSync, readFileSync, writeSync } from "node:fs";
 
-import { build } from "../build.ts";
-import { ProxyError } from "../errors.ts";
+import { build } from "../runtime/build.ts";
+import { ProxyError } from "../runtime/errors.ts";
 import shimPath from "../../ffi/zig-out/lib/libtproxy.so" with { type: "file" };
 import { abiVersion, symbols } from "./abi.ts";
 import { check } from "./errno.ts";

@@ -1,8 +1,8 @@
 /** Socket addresses: parsed once into a branded value, and the flat bytes that cross the boundary. */
-import { ProxyError } from "../errors.ts";
+import { ProxyError } from "../runtime/errors.ts";
 import { addressSize, family } from "../native/native.ts";
 import ipaddr from "ipaddr.js";
-import { quote } from "../log/escape.ts";
+import { quote } from "../runtime/log/escape.ts";
 
 declare const brand: unique symbol;
 

@@ -1,7 +1,7 @@
 /**
  * The pod's addresses on `lo` under which the proxy reaches an application whose own address it cannot use: a client's
  * address and port are in use on the wire then, by the connection that has brought them. Nobody outside reaches them,
- * and what is sent from them stays in the pod: intercept/plan.ts.
+ * and what is sent from them stays in the pod: intercept/rules/plan.ts.
  */
 import { parseHost, parseSocketAddress, portedAs, type SocketAddress } from "./address.ts";
 

@@ -1,8 +1,8 @@
 /** Address ranges as operators write them, and the disjoint intervals the kernel's sets want. */
 import ipaddr from "ipaddr.js";
 
-import { ProxyError } from "../errors.ts";
-import { quote } from "../log/escape.ts";
+import { ProxyError } from "../runtime/errors.ts";
+import { quote } from "../runtime/log/escape.ts";
 
 declare const brand: unique symbol;
 

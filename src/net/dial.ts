@@ -1,7 +1,7 @@
 /** Connections that the proxy makes itself: marked, so that they are never intercepted. */
 import type { TLSOptions } from "bun";
 
-import { Deadline } from "../deadline.ts";
+import { Deadline } from "../runtime/deadline.ts";
 import { errnoName, SystemCallError } from "../native/errno.ts";
 import * as native from "../native/native.ts";
 import { encodeSocketAddress, portedAs, type SocketAddress } from "./address.ts";
@@ -11,7 +11,7 @@ import type { Held } from "./held.ts";
 import { HandshakeDeadline } from "./handshake-deadline.ts";
 import { bindOrigin, type Origin } from "./origin.ts";
 import type { Rotation } from "./ports.ts";
-import { form, type SocketForm } from "./socket-form.ts";
+import { form, type SocketForm } from "./socket-options.ts";
 import { Stream, type Readiness } from "./stream.ts";
 
 /** A connect(2) that has begun; nobody watches the socket yet. */

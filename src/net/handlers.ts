@@ -1,7 +1,7 @@
 /** Bun's events, passed to the leg they belong to. Shared by all sockets: nothing is made per connection. */
 import type { Socket, SocketHandler } from "bun";
 
-import { quoteUnlessPlain } from "../log/escape.ts";
+import { quoteUnlessPlain } from "../runtime/log/escape.ts";
 import * as native from "../native/native.ts";
 import { choose } from "./protocols.ts";
 import type { Stream } from "./stream.ts";

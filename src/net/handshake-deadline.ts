@@ -1,5 +1,5 @@
 /** The time that a TLS handshake may take, and what the kernel saw of the connection when it was up. */
-import { Deadline } from "../deadline.ts";
+import { Deadline } from "../runtime/deadline.ts";
 import { SystemCallError } from "../native/errno.ts";
 import { readTcpInfo } from "../native/tcp-info.ts";
 import { describeFault } from "./fault.ts";

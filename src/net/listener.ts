@@ -1,7 +1,7 @@
 /** Listening sockets that the kernel diverts connections to, and what they yield. */
 import type { SocketListener, TLSOptions } from "bun";
 
-import { ProxyError } from "../errors.ts";
+import { ProxyError } from "../runtime/errors.ts";
 import { SystemCallError } from "../native/errno.ts";
 import * as native from "../native/native.ts";
 import { encodeSocketAddress, type SocketAddress } from "./address.ts";
@@ -12,7 +12,7 @@ import {
   peerAddress,
   type OriginalDestination,
 } from "./original-destination.ts";
-import { form as formSocket, type SocketForm } from "./socket-form.ts";
+import { form as formSocket, type SocketForm } from "./socket-options.ts";
 import { Stream } from "./stream.ts";
 
 /** One diverted connection, as accepted: a leg that is not TLS is paused, one of TLS is about to shake hands. */

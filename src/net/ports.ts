@@ -1,7 +1,7 @@
 /** Which ports the kernel gives to applications, and which it therefore leaves to us. */
 import { readFileSync } from "node:fs";
 
-import { ProxyError } from "../errors.ts";
+import { ProxyError } from "../runtime/errors.ts";
 
 /** Both ends included. */
 export type Ports = { readonly first: number; readonly last: number };

@@ -2,7 +2,7 @@
 
 /** A proxy, of whatever version: the sign on a port that takes anything. */
 export const ourProtocol = "tproxy/1";
-/** The client's proxy first tells where its connection comes from: source/preamble.ts. */
+/** The client's proxy first tells where its connection comes from: original-source/proxy-header.ts. */
 export const tellingProtocol = "tproxy/2";
 
 /** In the wire form of RFC 7301, 3.1, those that are liked best first. */

@@ -1,7 +1,7 @@
 /** One leg of a connection: a Bun socket, plain or TLS, with its back-pressure and its endings. */
 import type { Socket, TLSOptions } from "bun";
 
-import { Deadline } from "../deadline.ts";
+import { Deadline } from "../runtime/deadline.ts";
 import * as native from "../native/native.ts";
 import { terminatingHandlers } from "./handlers.ts";
 import { HeldQueue, unbounded, type Held } from "./held.ts";

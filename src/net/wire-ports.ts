@@ -1,6 +1,6 @@
 /**
  * Source ports of connections to peers: no application here is given one of them, so that an application there can be
- * shown the client application's own port (source/attempts.ts). Where applications are given all ports, some are
+ * shown the client application's own port (original-source/candidates.ts). Where applications are given all ports, some are
  * reserved: connect(2) and bind(2) give nobody a port that a socket is bound to.
  */
 import { errnoName, SystemCallError } from "../native/errno.ts";

@@ -1,5 +1,5 @@
 /** Rules of others, as far as they can be put into words: linux/netfilter/nf_tables.h. Pure. */
-import { ProxyError } from "../errors.ts";
+import { ProxyError } from "../runtime/errors.ts";
 import { parseCidr, type Cidr } from "../net/cidr.ts";
 import type { Request } from "./socket.ts";
 import { be16, concat, find, flag, readAttributes, u8 } from "./wire.ts";

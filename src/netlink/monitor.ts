@@ -1,8 +1,8 @@
 /** Notices that the kernel sends when rules or routes change, whoever changed them. netlink(7), multicast. */
 import type { Socket } from "bun";
 
-import { Deadline } from "../deadline.ts";
-import { ProxyError } from "../errors.ts";
+import { Deadline } from "../runtime/deadline.ts";
+import { ProxyError } from "../runtime/errors.ts";
 import { netlinkFamily, openNotices } from "../native/netlink.ts";
 
 export type Monitor = { readonly stop: () => void };

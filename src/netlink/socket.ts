@@ -1,5 +1,5 @@
 /** Requests to the kernel and their answers. The kernel acts while it is spoken to, so nothing waits. */
-import { ProxyError } from "../errors.ts";
+import { ProxyError } from "../runtime/errors.ts";
 import { errnoName, SystemCallError } from "../native/errno.ts";
 import * as native from "../native/native.ts";
 import * as netlink from "../native/netlink.ts";

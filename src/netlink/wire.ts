@@ -1,5 +1,5 @@
 /** Netlink's framing: messages of attributes, all aligned to four bytes. netlink(7). Pure. */
-import { ProxyError } from "../errors.ts";
+import { ProxyError } from "../runtime/errors.ts";
 
 export type Header = {
   readonly type: number;

@@ -1,7 +1,7 @@
 /** Whether a peer whose certificate is good is one that is meant: its identity against what is demanded. Pure. */
 import type { PeerIdentity } from "../identity/certificate.ts";
 import { trustDomainOf } from "../identity/spiffe-id.ts";
-import { quoteUnlessPlain } from "../log/escape.ts";
+import { quoteUnlessPlain } from "../runtime/log/escape.ts";
 import { formatIp, type SocketAddress } from "../net/address.ts";
 import type { HandshakeFailure } from "../tls/failure.ts";
 import { matches, type IdPattern } from "./id-pattern.ts";

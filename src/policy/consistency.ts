@@ -1,5 +1,5 @@
 /** What contradicts itself in a policy, wherever its parts were written: a start, a reload, `check` and `policy --check` refuse it. Pure. */
-import { ProxyError } from "../errors.ts";
+import { ProxyError } from "../runtime/errors.ts";
 import { intervalsOf, parseCidr, type Cidr } from "../net/cidr.ts";
 import { commonPorts, formatPorts, portMax, portsOutside, type Ports } from "../net/ports.ts";
 import { domainOfPattern, type IdPattern } from "./id-pattern.ts";

@@ -1,5 +1,5 @@
 /** Whether the mesh ranges hold the addresses that peers know this pod by: where they do not, nothing is protected. Pure. */
-import { ProxyError } from "../errors.ts";
+import { ProxyError } from "../runtime/errors.ts";
 import { formatIp, type SocketAddress } from "../net/address.ts";
 import { addressOf, parseCidr, type Cidr } from "../net/cidr.ts";
 import type { OwnAddress } from "../net/own-addresses.ts";

@@ -11,8 +11,8 @@ import {
   type Document,
 } from "yaml";
 
-import { ProxyError } from "../errors.ts";
-import { escapeText, quote, quoteUnlessPlain, shorten } from "../log/escape.ts";
+import { ProxyError } from "../runtime/errors.ts";
+import { escapeText, quote, quoteUnlessPlain, shorten } from "../runtime/log/escape.ts";
 import { parsePortRange, portMax } from "../net/ports.ts";
 import { lineOfDeepNesting } from "./nesting.ts";
 import { twofoldTexts } from "./twofold.ts";

@@ -1,5 +1,5 @@
 /** The policy that holds: the options' values, and over them, field by field, those of the file. Pure. */
-import { ProxyError } from "../errors.ts";
+import { ProxyError } from "../runtime/errors.ts";
 import { parsePortRange, type Ports } from "../net/ports.ts";
 import type { PolicyDocument } from "./document.ts";
 import { layered } from "./port-rules.ts";

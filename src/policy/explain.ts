@@ -173,7 +173,7 @@ function demandText(demand: Demand): string {
   }
 }
 
-/** Routes of an interface: intercept/devices.ts. */
+/** Routes of an interface: intercept/kernel/devices.ts. */
 const deviceLine =
   "  the same for a socket bound to an interface (SO_BINDTODEVICE), if the interface was up when the proxy started";
 

@@ -1,7 +1,7 @@
 /** Patterns of SPIFFE IDs: `*` stands for one whole segment of the path and for nothing else. Pure. */
-import { ProxyError } from "../errors.ts";
+import { ProxyError } from "../runtime/errors.ts";
 import { parseSpiffeId, type SpiffeId } from "../identity/spiffe-id.ts";
-import { quote } from "../log/escape.ts";
+import { quote } from "../runtime/log/escape.ts";
 
 /** Its segments; null for any. No regular expression: what is not `*` is compared byte for byte. */
 export type IdPattern = { readonly text: string; readonly segments: readonly (string | null)[] };

@@ -19,7 +19,7 @@ export type Verification = "ip" | "spiffe";
 
 /**
  * What the application sees of a client: address and port, the address alone, or the pod itself. As far as the kernel
- * allows: source/attempts.ts.
+ * allows: original-source/candidates.ts.
  */
 export const sourceModes = ["ip-port", "ip", "off"] as const;
 export type SourceMode = (typeof sourceModes)[number];
@@ -140,7 +140,7 @@ export function isMeshDestination(
 
 /**
  * Whether what an application answers to a client with this address is diverted: the scope of ports is of destinations, and a
- * client may have any (intercept/outbound-rules.ts).
+ * client may have any (intercept/rules/outbound.ts).
  */
 export function isAnsweredThere(
   { outbound }: Pick<Policy, "outbound">,

@@ -1,5 +1,5 @@
 /** Our own name servers, whose TCP port 53 is left alone: long answers come over TCP, and they are seldom peers. Pure. */
-import { ProxyError } from "../errors.ts";
+import { ProxyError } from "../runtime/errors.ts";
 import {
   decodeSocketAddress,
   distinctSockets,

@@ -1,5 +1,5 @@
 /** The policy as connections meet it, once it is known who we are ourselves. Pure. */
-import { ProxyError } from "../errors.ts";
+import { ProxyError } from "../runtime/errors.ts";
 import { trustDomainOf, type SpiffeId } from "../identity/spiffe-id.ts";
 import type { SocketAddress } from "../net/address.ts";
 import { addressOf } from "../net/cidr.ts";
@@ -61,7 +61,7 @@ export class Rules {
     return isMeshDestination(this.policy, address);
   }
 
-  /** Whether what the application answers to a client with this address is led to the proxy: intercept/outbound-rules.ts. */
+  /** Whether what the application answers to a client with this address is led to the proxy: intercept/rules/outbound.ts. */
   leadsBack(address: Destination): boolean {
     return isAnsweredThere(this.policy, address);
   }

@@ -1,7 +1,7 @@
 /** The shape of a policy file: what a field may hold, and what to say where it does not. Pure. */
 import * as v from "valibot";
 
-import { ProxyError } from "../errors.ts";
+import { ProxyError } from "../runtime/errors.ts";
 import { isTrustDomain } from "../identity/spiffe-id.ts";
 import { parseCidr, type Cidr } from "../net/cidr.ts";
 import { parsePortRange, type Ports } from "../net/ports.ts";

@@ -1,7 +1,7 @@
 /** What people and YAML, or two versions of YAML, read differently: a policy may not depend on that. Pure. */
 import { isNode, isScalar, visit, type Document } from "yaml";
 
-import { quote } from "../log/escape.ts";
+import { quote } from "../runtime/log/escape.ts";
 
 /** A line for each directive, tag and number that is more than it looks like. `lineOf` an offset in the text. */
 export function twofoldTexts(

@@ -2,7 +2,7 @@
  * One call of grpc.health.v1.Health/Check over HTTP/2, frame by frame: RFC 9113. A client waits for the server's settings before
  * it asks, so that its own pass first; its one request passes when it is whole and declared. Pure.
  */
-import { ProxyError } from "../errors.ts";
+import { ProxyError } from "../runtime/errors.ts";
 import { contentOf, frameFlag, frameType, readFrame, type Frame } from "./frames.ts";
 import { judgeCall } from "./grpc-headers.ts";
 import { HpackDecoder } from "./hpack.ts";

@@ -1,5 +1,5 @@
 /** Header blocks of HTTP/2: RFC 7541. Pure. */
-import { ProxyError } from "../errors.ts";
+import { ProxyError } from "../runtime/errors.ts";
 import { decodeHuffman } from "./huffman.ts";
 import { staticTable, type Header } from "./static-table.ts";
 

@@ -1,5 +1,5 @@
 /** The Huffman code of HPACK: RFC 7541, 5.2 and appendix B. Pure. */
-import { ProxyError } from "../errors.ts";
+import { ProxyError } from "../runtime/errors.ts";
 
 /** Throws HTTP2_INVALID for a code that ends within a symbol, or that names the end of the string. */
 export function decodeHuffman(bytes: Uint8Array): Uint8Array {

@@ -1,5 +1,5 @@
 /** What is made of the bytes that say they are a probe: they pass, or the connection ends. Pure. */
-import { quote } from "../log/escape.ts";
+import { quote } from "../runtime/log/escape.ts";
 import type { ProbeKind } from "./probe.ts";
 
 /** From a closed list: what a client sends never becomes a label. */

@@ -1,8 +1,8 @@
 /** What the kubelet may ask of the application, and from where: parsed once, asked by all. Pure. */
-import { ProxyError } from "../errors.ts";
+import { ProxyError } from "../runtime/errors.ts";
 import type { SocketAddress } from "../net/address.ts";
 import { addressOf, type Cidr } from "../net/cidr.ts";
-import { quote } from "../log/escape.ts";
+import { quote } from "../runtime/log/escape.ts";
 
 export const probeKinds = ["http", "tcp", "grpc"] as const;
 export type ProbeKind = (typeof probeKinds)[number];

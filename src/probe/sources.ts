@@ -1,5 +1,5 @@
 /** From where the kubelet speaks: the node's addresses, and those of its end of the pod's wire. Pure. */
-import { ProxyError } from "../errors.ts";
+import { ProxyError } from "../runtime/errors.ts";
 import { formatIp } from "../net/address.ts";
 import { parseCidr, type Cidr } from "../net/cidr.ts";
 

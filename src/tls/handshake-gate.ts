@@ -2,7 +2,7 @@
  * Bounds the handshakes begun at once. Bun serves five new ones and five waiting ones each turn of its loop, the youngest
  * first: where more are about, old ones starve (142 of 6,000), here or at the peer.
  */
-import { Deadline } from "../deadline.ts";
+import { Deadline } from "../runtime/deadline.ts";
 
 /** A place at the gate. Giving it back twice is harmless. */
 export type Lease = { readonly release: () => void };

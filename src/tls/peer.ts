@@ -1,7 +1,7 @@
 /** From a socket whose handshake is over to a verdict on who is at its other end. */
 import type { CertificateLink } from "bun";
 
-import { ProxyError } from "../errors.ts";
+import { ProxyError } from "../runtime/errors.ts";
 import { CertificateCache } from "../identity/certificate-cache.ts";
 import type { PeerCertificate } from "../identity/certificate.ts";
 import { weakLink } from "../identity/strength.ts";

@@ -2,7 +2,7 @@
 import type { Socket, SocketHandler, TLSOptions, UnixSocketListener } from "bun";
 import { randomUUID } from "node:crypto";
 
-import { Deadline } from "../deadline.ts";
+import { Deadline } from "../runtime/deadline.ts";
 import { faultOf } from "../net/handlers.ts";
 import { credentialsRefused } from "../net/listener.ts";
 

@@ -1,7 +1,7 @@
 /** The end of a peer's TLS: nothing is known of the peer until this has said so. */
 import type { PeerIdentity } from "../identity/certificate.ts";
 import { HandshakeDeadline } from "../net/handshake-deadline.ts";
-import { isResumed } from "../net/session.ts";
+import { isResumed } from "./session.ts";
 import type { Stream } from "../net/stream.ts";
 import { failureOf, type HandshakeFailure } from "./failure.ts";
 import { judgePeer } from "./peer.ts";

@@ -118,6 +118,6 @@ class Era {
 export const eraMsMax = 3_600_000;
 export const ticketsMax = 32;
 export const destinationsMax = 256;
-/** Usually it is 2 KiB: the server's chain and, sealed, ours. A ClientHello with it is one that inspect/client-hello.ts reads. */
+/** Usually it is 2 KiB: the server's chain and, sealed, ours. A ClientHello with it is one that detect/client-hello.ts reads. */
 export const ticketBytesMax = 12_288;
 export const bytesMax = 4 << 20;

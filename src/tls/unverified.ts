@@ -4,7 +4,7 @@
  * most goes first where memory is short.
  */
 import { unverifiedLimits as limits } from "../config.ts";
-import { Deadline } from "../deadline.ts";
+import { Deadline } from "../runtime/deadline.ts";
 import * as native from "../native/native.ts";
 import { HandshakeDeadline } from "../net/handshake-deadline.ts";
 import type { Stream } from "../net/stream.ts";

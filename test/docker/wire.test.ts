@@ -1,7 +1,7 @@
 /** What passes the bridge between pods: TLS 1.3 and nothing else. */
 import { expect, test } from "bun:test";
 
-import { readWire } from "../../src/demo/wire.ts";
+import { readWire } from "../../src/tools/demo/wire.ts";
 import { Cluster, resetCodes } from "../support/containers.ts";
 
 const cluster = await Cluster.create();

@@ -2,7 +2,7 @@
  * Writes the golden files anew: `bun test/golden/capture.ts` as root, with nft 1.0.6 (Debian 12).
  * What nft sends is taken from its own `--debug=mnl`, in a network namespace of its own.
  */
-import { planText } from "../../src/intercept/nft-text.ts";
+import { planText } from "../../src/intercept/rules/text.ts";
 import { goldenText, readNftDebug } from "../support/golden.ts";
 import { changedTable, changes } from "../support/changes.ts";
 import { plans } from "../support/plans.ts";

@@ -1,8 +1,8 @@
 /** The plan as text and as bytes: what people read, and what nft itself would send for it. */
 import { describe, expect, test } from "bun:test";
 
-import { tableBatch } from "../../src/intercept/lower.ts";
-import { planText } from "../../src/intercept/nft-text.ts";
+import { tableBatch } from "../../src/intercept/kernel/encode.ts";
+import { planText } from "../../src/intercept/rules/text.ts";
 import { bytesOfRequest, goldenText } from "../support/golden.ts";
 import { plans } from "../support/plans.ts";
 

@@ -2,7 +2,7 @@
 import { expect, test } from "bun:test";
 
 import { parseSocketAddress } from "../../src/net/address.ts";
-import { encodePreamble } from "../../src/source/preamble.ts";
+import { encodePreamble } from "../../src/original-source/proxy-header.ts";
 import { Mesh } from "../support/mesh.ts";
 import { curl } from "../support/programs.ts";
 import {

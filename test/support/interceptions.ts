@@ -3,7 +3,7 @@ import { defaultFixed, defaultPolicy, type Interception } from "../../src/config
 import { parseSocketAddress } from "../../src/net/address.ts";
 import { parseCidr } from "../../src/net/cidr.ts";
 import { parsePortRange, singlePort } from "../../src/net/ports.ts";
-import { interceptionOf } from "../../src/policy/interception.ts";
+import { interceptionOf } from "../../src/intercept/rules/interception.ts";
 import { noProbes, parseProbe, type Probes } from "../../src/probe/probe.ts";
 
 export const defaults: Interception = interceptionOf(defaultPolicy, defaultFixed);

@@ -5,11 +5,11 @@ import {
   ReportReader,
   type Command,
   type Report,
-} from "../../src/intercept/keeper-frames.ts";
-import { part, partsOf } from "../../src/intercept/keeper-parts.ts";
-import { fillBatch } from "../../src/intercept/lower.ts";
-import { planOf } from "../../src/intercept/plan.ts";
-import { readSome, startKeeper, writeAll } from "../../src/native/keeper.ts";
+} from "../../src/intercept/repair/frames.ts";
+import { part, partsOf } from "../../src/intercept/repair/parts.ts";
+import { fillBatch } from "../../src/intercept/kernel/encode.ts";
+import { planOf } from "../../src/intercept/rules/plan.ts";
+import { readSome, startKeeper, writeAll } from "../../src/native/repair-process.ts";
 import * as nftables from "../../src/netlink/nftables.ts";
 import * as route from "../../src/netlink/route.ts";
 import type { Request } from "../../src/netlink/socket.ts";

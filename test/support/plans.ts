@@ -1,5 +1,5 @@
 /** The plans that are compared with nft's own bytes. */
-import { closedOf, planOf, type Plan } from "../../src/intercept/plan.ts";
+import { closedOf, planOf, type Plan } from "../../src/intercept/rules/plan.ts";
 import * as interceptions from "./interceptions.ts";
 
 export const plans: Readonly<Record<string, Plan>> = {

@@ -1,7 +1,7 @@
 /** Two files that are watched, and what is told of them. */
 import { mkdtempSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 
-import { WatchedFiles } from "../../src/watched-files.ts";
+import { WatchedFiles } from "../../src/reload/watched-files.ts";
 import { temporaryDirectory } from "./temporary.ts";
 
 const base = temporaryDirectory();

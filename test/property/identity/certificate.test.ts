@@ -3,7 +3,7 @@ import { X509Certificate } from "node:crypto";
 import { expect, test } from "bun:test";
 import fc from "fast-check";
 
-import { ProxyError } from "../../../src/errors.ts";
+import { ProxyError } from "../../../src/runtime/errors.ts";
 import { parseCertificate } from "../../../src/identity/certificate.ts";
 import { issueAuthority, issueLeaf } from "../../../src/identity/issue.ts";
 

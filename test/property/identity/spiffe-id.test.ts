@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import fc from "fast-check";
 
-import { ProxyError } from "../../../src/errors.ts";
+import { ProxyError } from "../../../src/runtime/errors.ts";
 import { parseSpiffeId } from "../../../src/identity/spiffe-id.ts";
 
 const letters = "abcdefghijklmnopqrstuvwxyz0123456789-_".split("");

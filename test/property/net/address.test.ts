@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import fc from "fast-check";
 
-import { ProxyError } from "../../../src/errors.ts";
+import { ProxyError } from "../../../src/runtime/errors.ts";
 import {
   decodeSocketAddress,
   encodeSocketAddress,

@@ -2,7 +2,7 @@
 import { expect, test } from "bun:test";
 import fc from "fast-check";
 
-import { ProxyError } from "../../../src/errors.ts";
+import { ProxyError } from "../../../src/runtime/errors.ts";
 import { parseCidr } from "../../../src/net/cidr.ts";
 import { readForeignRule } from "../../../src/netlink/foreign-rules.ts";
 import { readVerdicts } from "../../../src/netlink/trace.ts";

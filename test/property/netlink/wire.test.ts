@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import fc from "fast-check";
 
-import { ProxyError } from "../../../src/errors.ts";
+import { ProxyError } from "../../../src/runtime/errors.ts";
 import { readMarkRule } from "../../../src/netlink/foreign-marks.ts";
 import { readElements } from "../../../src/netlink/nftables.ts";
 import {

@@ -3,7 +3,7 @@ import { expect, test } from "bun:test";
 import fc from "fast-check";
 
 import { defaultPolicy } from "../../../src/config.ts";
-import { ProxyError } from "../../../src/errors.ts";
+import { ProxyError } from "../../../src/runtime/errors.ts";
 import { parsePolicy } from "../../../src/policy/document.ts";
 import { effectivePolicy } from "../../../src/policy/effective.ts";
 import { modes, type Policy } from "../../../src/policy/policy.ts";

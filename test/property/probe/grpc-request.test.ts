@@ -2,7 +2,7 @@
 import { expect, test } from "bun:test";
 import fc from "fast-check";
 
-import { ProxyError } from "../../../src/errors.ts";
+import { ProxyError } from "../../../src/runtime/errors.ts";
 import { GrpcJudge } from "../../../src/probe/grpc-request.ts";
 import { HpackDecoder } from "../../../src/probe/hpack.ts";
 import { decodeHuffman } from "../../../src/probe/huffman.ts";

@@ -2,12 +2,12 @@
 import { Glob } from "bun";
 import { describe, expect, test } from "bun:test";
 
-import { Metrics } from "../../../src/accounting/metrics.ts";
-import { refusalLimits, Refusals } from "../../../src/accounting/refusals.ts";
-import type { Tuple } from "../../../src/intercept/open-before.ts";
-import { nonePreexisting } from "../../../src/intercept/preexisting.ts";
-import { diversionLines } from "../../../src/lifecycle/diversion.ts";
-import { reportPreexisting } from "../../../src/lifecycle/preexisting.ts";
+import { Metrics } from "../../../src/connection/metrics.ts";
+import { refusalLimits, Refusals } from "../../../src/connection/refusals.ts";
+import type { Tuple } from "../../../src/intercept/kernel/open-before.ts";
+import { nonePreexisting } from "../../../src/intercept/cleartext/preexisting.ts";
+import { diversionLines } from "../../../src/intercept/trial/report.ts";
+import { reportPreexisting } from "../../../src/intercept/cleartext/report.ts";
 import { parseHost, parseSocketAddress } from "../../../src/net/address.ts";
 import { parseCidr } from "../../../src/net/cidr.ts";
 import { topicText } from "../../support/topics.ts";

@@ -1,7 +1,7 @@
 /** Every form in which platforms deliver keys, chains and bundles is read, and the TLS library takes it, too. */
 import { expect, test } from "bun:test";
 
-import { dialingOptions, terminatingOptions } from "../../../src/generation/tls-options.ts";
+import { dialingOptions, terminatingOptions } from "../../../src/tls/options.ts";
 import { findCredentialFiles } from "../../../src/identity/discovery.ts";
 import { loadCredentials, type Credentials } from "../../../src/identity/source.ts";
 import {

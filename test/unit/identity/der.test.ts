@@ -1,7 +1,7 @@
 /** Identifiers as certificates have them, those that no number holds included. */
 import { expect, test } from "bun:test";
 
-import { ProxyError } from "../../../src/errors.ts";
+import { ProxyError } from "../../../src/runtime/errors.ts";
 import { oidOf, readDer } from "../../../src/identity/der.ts";
 
 const oid = (hex: string): string => oidOf(readDer(Uint8Array.fromHex(hex)));

@@ -6,7 +6,7 @@ import { isSameMeaning, leavesMoreAlone, newlyClearPorts } from "../../../src/po
 import { singlePort } from "../../../src/net/ports.ts";
 import { parsePolicy } from "../../../src/policy/document.ts";
 import { effectivePolicy } from "../../../src/policy/effective.ts";
-import { interceptionOf } from "../../../src/policy/interception.ts";
+import { interceptionOf } from "../../../src/intercept/rules/interception.ts";
 import type { Policy } from "../../../src/policy/policy.ts";
 
 const policyOf = (text: string, name = "p.yaml"): Policy =>

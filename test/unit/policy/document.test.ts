@@ -1,7 +1,7 @@
 /** Every mistake in a policy file names its line, its field and the remedy. */
 import { describe, expect, test } from "bun:test";
 
-import { ProxyError } from "../../../src/errors.ts";
+import { ProxyError } from "../../../src/runtime/errors.ts";
 import { parsePolicy } from "../../../src/policy/document.ts";
 
 function messageOf(text: string): string {

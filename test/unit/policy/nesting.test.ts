@@ -1,7 +1,7 @@
 /** No policy file makes the parser call itself without end, and none takes it longer than its size. */
 import { expect, test } from "bun:test";
 
-import { ProxyError } from "../../../src/errors.ts";
+import { ProxyError } from "../../../src/runtime/errors.ts";
 import { parsePolicy } from "../../../src/policy/document.ts";
 import { lineOfDeepNesting } from "../../../src/policy/nesting.ts";
 import { shownPolicies } from "../../support/topics.ts";

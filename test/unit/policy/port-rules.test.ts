@@ -6,7 +6,7 @@ import { defaultFixed, defaultPolicy } from "../../../src/config.ts";
 import { formatPorts, includesPort, parsePortRange, type Ports } from "../../../src/net/ports.ts";
 import { parsePolicy } from "../../../src/policy/document.ts";
 import { effectivePolicy } from "../../../src/policy/effective.ts";
-import { interceptionOf } from "../../../src/policy/interception.ts";
+import { interceptionOf } from "../../../src/intercept/rules/interception.ts";
 import { modeOf, type Mode, type Policy, type PortRule } from "../../../src/policy/policy.ts";
 import { layered } from "../../../src/policy/port-rules.ts";
 

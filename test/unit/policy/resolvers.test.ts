@@ -7,7 +7,7 @@ import { isSameMeaning, leavesMoreAlone } from "../../../src/policy/difference.t
 import { parsePolicy } from "../../../src/policy/document.ts";
 import { effectivePolicy } from "../../../src/policy/effective.ts";
 import { explainOutbound } from "../../../src/policy/explain.ts";
-import { interceptionOf } from "../../../src/policy/interception.ts";
+import { interceptionOf } from "../../../src/intercept/rules/interception.ts";
 import type { Policy } from "../../../src/policy/policy.ts";
 import { printPolicy } from "../../../src/policy/print.ts";
 import { parseResolvers, withResolvers } from "../../../src/policy/resolvers.ts";

@@ -8,7 +8,7 @@ import { singlePort } from "../../../src/net/ports.ts";
 import type { Expectation } from "../../../src/policy/authorize.ts";
 import { parsePolicy } from "../../../src/policy/document.ts";
 import { effectivePolicy } from "../../../src/policy/effective.ts";
-import { interceptionOf } from "../../../src/policy/interception.ts";
+import { interceptionOf } from "../../../src/intercept/rules/interception.ts";
 import type { Policy } from "../../../src/policy/policy.ts";
 import { Rules } from "../../../src/policy/rules.ts";
 

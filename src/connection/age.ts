@@ -1,0 +1,54 @@
+/** Ends connections that are too old, or whose certificates are: in a quiet moment before their time if there is one. */
+import type { Ledger } from "./registry.ts";
+import type { ConnectionRecord } from "./record.ts";
+import { Ticker } from "../runtime/deadline.ts";
+
+export type AgeLimits = { readonly ageMsMax: number | null; readonly drainMsMax: number };
+
+/** What is known of a connection; times in milliseconds, all on one clock. */
+export type Life = {
+  readonly now: number;
+  readonly openedAt: number;
+  /** When its certificates expire. */
+  readonly notAfter: number;
+  /** Whether it has carried nothing since the last look. */
+  readonly quiet: boolean;
+};
+
+export type AgeFault = "CERTIFICATE_AGE" | "MAX_AGE";
+
+/**
+ * Why a connection is to end now, or null. One that carries bytes has its whole time; one that is quiet goes in the
+ * last tenth of it, `drainMsMax` at most, because what is cut then is cut between two messages.
+ */
+export function ageFault(life: Life, { ageMsMax, drainMsMax }: AgeLimits): AgeFault | null {
+  const oldest = ageMsMax === null ? Infinity : life.openedAt + ageMsMax;
+  const end = Math.min(oldest, life.notAfter);
+  const early = Math.min(drainMsMax, (end - life.openedAt) / 10);
+  if (life.now < (life.quiet ? end - early : end)) return null;
+  return life.notAfter <= oldest ? "CERTIFICATE_AGE" : "MAX_AGE";
+}
+
+/** Returns what ends the watch. */
+export function watchAges(ledger: Ledger, limits: AgeLimits): () => void {
+  let before = new Map<ConnectionRecord, number>();
+  const ticker = new Ticker(everyMs, () => {
+    const seen = new Map<ConnectionRecord, number>();
+    const now = Date.now();
+    const epoch = now - performance.now();
+    for (const record of ledger.live) {
+      const bytes = record.bytes;
+      const quiet = before.get(record) === bytes;
+      seen.set(record, bytes);
+      const { notAfter } = record;
+      const fault = ageFault({ now, openedAt: epoch + record.openedAt, notAfter, quiet }, limits);
+      if (fault !== null) record.downstream.terminate(fault);
+    }
+    before = seen;
+  });
+  return () => {
+    ticker.stop();
+  };
+}
+
+const everyMs = 1000;

@@ -1,0 +1,88 @@
+/** What is refused because a limit is reached: counted by the limit, and said in the log once a minute with the remedy. */
+import type { Log } from "../runtime/log/log.ts";
+import type { Metrics } from "./metrics.ts";
+
+/** A closed list: nothing that a peer sends becomes a label. */
+export const refusalLimits = [
+  "connections",
+  "unverified",
+  "share",
+  "unverified-memory",
+  "held-memory",
+  "descriptors",
+  "handshakes",
+] as const;
+export type RefusalLimit = (typeof refusalLimits)[number];
+
+export type RefusalsOptions = {
+  readonly log: Log;
+  readonly metrics: Metrics;
+  /** A monotonic clock in milliseconds. */
+  readonly now: () => number;
+};
+
+type Told = { readonly until: number; count: number };
+
+export class Refusals {
+  readonly #options: RefusalsOptions;
+  readonly #count: (limit: RefusalLimit) => void;
+  readonly #told = new Map<RefusalLimit, Told>();
+
+  constructor(options: RefusalsOptions) {
+    this.#options = options;
+    this.#count = options.metrics.counter(
+      "limit_refusals_total",
+      "connections that were refused or ended because a limit was reached",
+      "limit",
+      refusalLimits,
+    );
+  }
+
+  refuse(limit: RefusalLimit): void {
+    this.#count(limit);
+    const { log, now } = this.#options;
+    const told = this.#told.get(limit);
+    if (told !== undefined) told.count += 1;
+    if (told !== undefined && now() < told.until) return;
+    const more = told === undefined ? "" : ` (${told.count} times since it was last said)`;
+    this.#told.set(limit, { until: now() + everyMs, count: 0 });
+    log.write("W", "limits", `${texts[limit]}${more}`, { limit });
+  }
+
+  /** Counts what became of an attempt to connect, if a limit is to blame. `fault` is a code of net/fault.ts. */
+  refuseFault(fault: string): void {
+    const limit = limitsOfFaults.get(fault);
+    if (limit !== undefined) this.refuse(limit);
+  }
+}
+
+const everyMs = 60_000;
+
+const limitsOfFaults = new Map<string, RefusalLimit>([
+  ["EMFILE", "descriptors"],
+  ["ENFILE", "descriptors"],
+  ["GATE_TIMEOUT", "handshakes"],
+]);
+
+const texts: Readonly<Record<RefusalLimit, string>> = {
+  connections:
+    "connections are reset: there are as many as --connections, descriptors (ulimit -n) and memory (--memory) allow. " +
+    "Raise what the first lines of the log name, or find out who holds them: ss -tn",
+  unverified:
+    "inbound connections are reset: half of --connections are those of peers that are not verified. The oldest make " +
+    "room for new ones. Close the ports to strangers (a network policy), or raise --connections",
+  share:
+    "inbound connections are reset: one peer or one source address has nearly all places, and few are free. Let it use " +
+    "fewer connections, or raise --connections",
+  "unverified-memory":
+    "inbound connections are reset during their handshakes: peers that are not verified send more than memory has room " +
+    "for. Close the ports to strangers (a network policy), or raise the container's memory limit (--memory)",
+  "held-memory":
+    "connections are reset: their readers have stopped, and what is held for them is more than memory has room for. The " +
+    "peer that has most held goes first. Find out why it does not read, or raise the container's memory limit (--memory)",
+  descriptors:
+    "connections fail for want of descriptors: raise the limit (ulimit -n, LimitNOFILE= in systemd), or lower --connections",
+  handshakes:
+    "outbound connections fail: their TLS handshakes waited for longer than --handshake-timeout for those before them. " +
+    "Raise --handshakes, or find out why the destinations answer slowly",
+};

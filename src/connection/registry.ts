@@ -1,0 +1,159 @@
+/** The live connections: every one is opened here once and closed once. */
+import type { Log } from "../runtime/log/log.ts";
+import type { Intercepted } from "../net/listener.ts";
+import type { PlainMode } from "../policy/policy.ts";
+import { acceptLine, accessFields, accessLine, plainLine } from "./access-log.ts";
+import { Counts } from "./counts.ts";
+import type { Metrics } from "./metrics.ts";
+import type { RefusalLimit, Refusals } from "./refusals.ts";
+import { ConnectionRecord, type Connected, type Direction, type Met } from "./record.ts";
+
+export type LedgerOptions = {
+  readonly log: Log;
+  readonly metrics: Metrics;
+  readonly refusals: Refusals;
+  /** A monotonic clock in milliseconds. */
+  readonly now: () => number;
+  /** When our own certificate expires, milliseconds since 1970. */
+  readonly ownNotAfter: () => number;
+};
+
+export class Ledger {
+  readonly #live = new Set<ConnectionRecord>();
+  readonly #options: LedgerOptions;
+  /** Inbound connections: of strangers by the address that they come from, of others by who is verified. */
+  readonly #sources = new Counts();
+  readonly #holders = new Counts();
+  #inbound = 0;
+  #strangers = 0;
+  #opened = 0;
+  #emptied = Promise.withResolvers<void>();
+
+  constructor(options: LedgerOptions) {
+    this.#options = options;
+    options.metrics.watch(this.#live);
+  }
+
+  get size(): number {
+    return this.#live.size;
+  }
+
+  get inbound(): number {
+    return this.#inbound;
+  }
+
+  /** Strangers' connections of one source: `sourceKey`. */
+  ofSource(source: string): number {
+    return this.#sources.of(source);
+  }
+
+  /** Inbound connections of the peer that this one's certificate names, itself included. */
+  ofHolder({ holder }: ConnectionRecord): number {
+    return this.#holders.of(holder);
+  }
+
+  /** Inbound connections whose peer is not verified as yet. */
+  get strangers(): number {
+    return this.#strangers;
+  }
+
+  /** Grows with all that connections do: the same number twice, and nothing has happened meanwhile. */
+  get work(): number {
+    let sum = this.#opened;
+    for (const record of this.#live) sum += record.bytes;
+    return sum;
+  }
+
+  get live(): Iterable<ConnectionRecord> {
+    return this.#live;
+  }
+
+  open(direction: Direction, intercepted: Intercepted): ConnectionRecord {
+    const { log, metrics, now } = this.#options;
+    const times = { now: now(), ownNotAfter: this.#options.ownNotAfter() };
+    const record = new ConnectionRecord(direction, intercepted, times);
+    this.#live.add(record);
+    this.#opened += 1;
+    if (direction === "inbound") {
+      this.#strangers += 1;
+      this.#inbound += 1;
+      this.#sources.add(record.source);
+    }
+    metrics.opened(direction);
+    if (log.verbosity > 0) log.write("I", direction, acceptLine(record));
+    return record;
+  }
+
+  /** The peer is verified. */
+  meet(record: ConnectionRecord, peer: Met): void {
+    const wasStranger = record.isStranger;
+    record.meet(peer, this.#options.now());
+    if (!wasStranger) return;
+    this.#strangers -= 1;
+    this.#sources.remove(record.source);
+    this.#holders.add(record.holder);
+  }
+
+  /** The peer speaks plain text, and the port's mode lets it. One that says nothing and ends is no sign of anybody. */
+  letIn(record: ConnectionRecord, mode: PlainMode, speaks: boolean): void {
+    record.plain = mode;
+    if (!speaks) return;
+    const { log, metrics } = this.#options;
+    metrics.plain(mode);
+    if (mode === "audit") log.write("W", "inbound", plainLine(record), { plaintext: mode });
+  }
+
+  /** The application has been reached, under this name. */
+  reach(record: ConnectionRecord, { stream, seen }: Connected): void {
+    record.relay(stream);
+    this.#options.metrics.seen(seen);
+  }
+
+  /** Ends by RST those that `fits`; returns how many. */
+  terminateWhere(fault: string, fits: (record: ConnectionRecord) => boolean): number {
+    const found = [...this.#live].filter((record) => !record.downstream.closed && fits(record));
+    for (const record of found) record.downstream.terminate(fault);
+    return found.length;
+  }
+
+  /** One that is not let in. */
+  turnAway(direction: Direction, limit: RefusalLimit): void {
+    this.#options.metrics.turnedAway(direction);
+    this.#options.refusals.refuse(limit);
+  }
+
+  /** Writes the connection's line. Closing twice is a bug and throws. */
+  close(record: ConnectionRecord): void {
+    if (!this.#live.delete(record)) throw new Error("a connection's record was closed twice");
+    this.#forget(record);
+    const { log, metrics } = this.#options;
+    const now = this.#options.now();
+    metrics.closed(record);
+    log.writeMade("I", record.direction, {
+      message: () => accessLine(record, now),
+      fields: () => accessFields(record, now),
+    });
+    if (this.#live.size > 0) return;
+    this.#emptied.resolve();
+    this.#emptied = Promise.withResolvers();
+  }
+
+  #forget(record: ConnectionRecord): void {
+    if (record.direction === "outbound") return;
+    this.#inbound -= 1;
+    if (record.isStranger) {
+      this.#strangers -= 1;
+      this.#sources.remove(record.source);
+    } else this.#holders.remove(record.holder);
+  }
+
+  /** Resolves when no connection is live. */
+  async empty(): Promise<void> {
+    if (this.#live.size > 0) await this.#emptied.promise;
+  }
+
+  /** Ends what is left by RST: the deadline of a drain. */
+  terminateAll(): void {
+    this.terminateWhere("DRAINED", () => true);
+  }
+}

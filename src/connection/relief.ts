@@ -1,0 +1,49 @@
+/** What ends when more is held for readers that have stopped than memory has room for. */
+import type { Ledger } from "./registry.ts";
+import type { ConnectionRecord } from "./record.ts";
+import type { Refusals } from "./refusals.ts";
+import type { Held } from "../net/held.ts";
+
+/**
+ * Ends connections until a quarter of the room is free: of the peer that has most held, the one that has most. Peers whose
+ * connections hold little keep them, as do all whose readers read.
+ */
+export function relieve(ledger: Ledger, held: Held, refusals: Refusals): void {
+  const holders = holdersOf(ledger.live);
+  const wanted = (held.bytesMax / 4) * 3;
+  while (held.bytes > wanted) {
+    const holder = holders.reduce((most, one) => (one.bytes > most.bytes ? one : most), none);
+    const record = holder.records.pop();
+    if (record === undefined) return;
+    holder.bytes -= record.countedBytes;
+    record.downstream.terminate("HELD_MEMORY");
+    refusals.refuse("held-memory");
+  }
+  collect();
+}
+
+/** What has been let go stays in memory until it is collected: JavaScriptCore waits for 32 MB of it, or more. */
+export function collect(): void {
+  Bun.gc(true);
+}
+
+type Holder = { bytes: number; readonly records: ConnectionRecord[] };
+
+/** Their connections, the one with most held last. Who has shown no identity is known by the address. */
+function holdersOf(live: Iterable<ConnectionRecord>): readonly Holder[] {
+  const holders = new Map<string, Holder>();
+  for (const record of live) {
+    const { countedBytes } = record;
+    if (countedBytes === 0) continue;
+    const key = record.holder === "" ? `source ${record.source}` : record.holder;
+    const holder = holders.get(key) ?? { bytes: 0, records: [] };
+    holders.set(key, holder);
+    holder.bytes += countedBytes;
+    holder.records.push(record);
+  }
+  for (const { records } of holders.values())
+    records.sort((one, other) => one.countedBytes - other.countedBytes);
+  return [...holders.values()];
+}
+
+const none: Holder = { bytes: 0, records: [] };

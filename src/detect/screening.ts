@@ -1,0 +1,107 @@
+/** A probe on its way: what its client says passes the judge, byte for byte, and what does not ends the connection. */
+import { Deadline } from "../runtime/deadline.ts";
+import type { FirstBytes } from "./first-bytes.ts";
+import type { Screen } from "../net/screen.ts";
+import type { Stream } from "../net/stream.ts";
+import { GrpcJudge } from "../probe/grpc-request.ts";
+import { HttpJudge } from "../probe/http-request.ts";
+import type { Judge, Refusal, RefusalReason } from "../probe/judge.ts";
+import type { Probe, ProbeKind } from "../probe/probe.ts";
+
+/** The record's view: `refusal` may come late, when more is said than the probe. */
+export class Screening implements Screen {
+  refusal: Refusal | null = null;
+  /** The request is whole, and the application's. */
+  complete = false;
+  readonly #declared: readonly Probe[];
+  readonly #begun = Promise.withResolvers<void>();
+  #judge: Judge | null = null;
+  #deadline: Deadline | null = null;
+
+  constructor(declared: readonly Probe[]) {
+    this.#declared = declared;
+  }
+
+  get kind(): ProbeKind {
+    return this.#judge?.kind ?? this.#declared[0]?.kind ?? "tcp";
+  }
+
+  /**
+   * Resolves when something may pass, or never will: then there is a `refusal`, and the leg is ended unless it is closed.
+   * The request has to be whole after `msMax`.
+   */
+  async begin(stream: Stream, first: FirstBytes, msMax: number): Promise<void> {
+    if (first === "other") await this.#read(stream, msMax);
+    else if (first === "ended" && this.#has("tcp")) this.#connected(stream);
+    else this.#refuse(first === "silent" ? silent : closed);
+    if (this.refusal !== null) stream.terminate(this.refusal.detail);
+  }
+
+  /** For the stream only, as is `end`. */
+  pass(chunk: Uint8Array): Uint8Array | string {
+    this.#judge ??= judgeOf(this.#declared, chunk);
+    const judgement = this.#judge.push(chunk);
+    if (judgement.kind === "refuse") return this.#refuse(judgement).detail;
+    if (judgement.complete) this.#completed();
+    if (judgement.bytes.length > 0) this.#begun.resolve();
+    return judgement.bytes;
+  }
+
+  end(): void {
+    if (!this.complete) this.#refuse(closed);
+  }
+
+  async #read(stream: Stream, msMax: number): Promise<void> {
+    this.#deadline = new Deadline(msMax, () => {
+      stream.terminate(this.#refuse(late).detail);
+    });
+    void stream.gone.then(() => {
+      this.end();
+    });
+    stream.startScreened(this);
+    await this.#begun.promise;
+  }
+
+  /** It has ended its direction and can say no more: it is a connection, and that is all. */
+  #connected(stream: Stream): void {
+    this.#judge = { kind: "tcp", push: () => ({ kind: "refuse", ...closed }) };
+    this.complete = true;
+    stream.startPlain();
+  }
+
+  #completed(): void {
+    this.complete = true;
+    this.#deadline?.clear();
+  }
+
+  #refuse(refusal: Refusal): Refusal {
+    this.refusal ??= refusal;
+    this.#deadline?.clear();
+    this.#begun.resolve();
+    return this.refusal;
+  }
+
+  #has(kind: ProbeKind): boolean {
+    return this.#declared.some((probe) => probe.kind === kind);
+  }
+}
+
+/** Why it was refused, null for a probe that the application has. */
+export function refusalOf(screening: Screening, unreached: boolean): RefusalReason | null {
+  if (screening.refusal !== null) return screening.refusal.reason;
+  if (unreached) return "unreached";
+  return screening.complete ? null : "closed";
+}
+
+/** HTTP/2 begins with a letter that no method of a probe begins with: "PRI". */
+function judgeOf(declared: readonly Probe[], [first]: Uint8Array): Judge {
+  const services = declared.flatMap((probe) => (probe.kind === "grpc" ? [probe.service] : []));
+  const http = declared.some(({ kind }) => kind === "http");
+  if (services.length > 0 && (!http || first === letterP)) return new GrpcJudge(services);
+  return new HttpJudge(declared.flatMap((probe) => (probe.kind === "http" ? [probe.path] : [])));
+}
+
+const letterP = 0x50;
+const silent: Refusal = { reason: "silent", detail: "a probe that asks for nothing" };
+const closed: Refusal = { reason: "closed", detail: "a probe that went before it had asked" };
+const late: Refusal = { reason: "timeout", detail: "a probe that did not ask in time" };

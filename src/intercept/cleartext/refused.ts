@@ -1,0 +1,56 @@
+/** Which connections in cleartext today's rules would refuse if they began now. Pure. */
+import type { Fixed } from "../../config.ts";
+import type { Tuple } from "../kernel/open-before.ts";
+import type { Refused } from "./preexisting.ts";
+import { isSameSocket } from "../../net/address.ts";
+import { includesPort, type Ports } from "../../net/ports.ts";
+import { isMeshDestination, modeOf, type Policy } from "../../policy/policy.ts";
+import { probesOf } from "../../probe/probe.ts";
+import { destinationOf, type Listening } from "./becomes-diverted.ts";
+
+/** What tells which end has begun a connection. */
+export type Ends = {
+  readonly listening: Listening;
+  /** Ports that connect(2) chooses from. */
+  readonly ephemeral: Ports;
+};
+
+/**
+ * A port on which a process listens is a server's. One that is neither listened on nor ephemeral may be either: a server
+ * that no longer listens, or a client that has chosen its port. Such a connection counts only if both would be refused.
+ */
+export function refusedInCleartext(policy: Policy, fixed: Fixed, ends: Ends): Refused {
+  return (tuple) => {
+    const port = tuple.sourcePort;
+    if (ends.listening.has(port)) return isRefusedInbound(policy, fixed, tuple) ? "inbound" : null;
+    if (!isRefusedOutbound(policy, fixed, tuple)) return null;
+    if (includesPort(ends.ephemeral, port)) return "outbound";
+    return isRefusedInbound(policy, fixed, tuple) ? "inbound" : null;
+  };
+}
+
+/** Passthrough, audit and permissive ports take cleartext, and so does whatever the node has declared probes for. */
+function isRefusedInbound(policy: Policy, { statusPort, probes }: Fixed, tuple: Tuple): boolean {
+  const port = tuple.sourcePort;
+  if (port === statusPort || modeOf(policy, port).value !== "strict") return false;
+  return probesOf(probes, destinationOf(tuple), port).length === 0;
+}
+
+function isRefusedOutbound(policy: Policy, fixed: Fixed, tuple: Tuple): boolean {
+  if (!isOfScope(fixed, tuple)) return false;
+  const { excludedDestinations } = fixed;
+  const address = destinationOf(tuple);
+  return (
+    isMeshDestination(policy, address) &&
+    !excludedDestinations.some((one) => isSameSocket(one, address))
+  );
+}
+
+/** The kernel's list of sockets names users, not groups: where groups decide, what cannot be told stays. */
+function isOfScope(
+  { onlyUids, onlyGids, excludedUids, excludedGids }: Fixed,
+  { uid }: Tuple,
+): boolean {
+  if (excludedGids.length > 0 || excludedUids.includes(uid)) return false;
+  return onlyUids === "all" ? onlyGids === "all" : onlyUids.includes(uid);
+}

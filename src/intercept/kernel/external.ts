@@ -1,0 +1,73 @@
+/** The rules as one sees them who may not touch them: after privileges were given up, or where others have put them. */
+import { ProxyError } from "../../runtime/errors.ts";
+import { readChanges } from "../../netlink/nftables.ts";
+import { monitorRules, type Handed, type Subject } from "../../netlink/monitor.ts";
+import { kernel } from "../../netlink/socket.ts";
+import { devicesLeftOut } from "./devices.ts";
+import type { Installed } from "./install.ts";
+import { planOf, type Plan } from "../rules/plan.ts";
+import { fleetingSets } from "../rules/sets.ts";
+import { hasRoutingOf, isRouted, routingSnapshot } from "./snapshot.ts";
+import type { Senses } from "./watch.ts";
+import type { Interception } from "../../config.ts";
+
+/** `why` says in errors why they cannot be touched. */
+export function distantRules(interception: Interception, why: string): Installed {
+  const plan = planOf(interception);
+  const refuse = (): never => {
+    throw new ProxyError("START_FAILED", `rules: they cannot be changed: ${why}`);
+  };
+  return {
+    plan: () => plan,
+    isOurs: false,
+    isRemovable: false,
+    openBefore: new Map(),
+    forget: refuse,
+    prepare: async () => undefined,
+    hold: refuse,
+    change: refuse,
+    repair: refuse,
+    followDevices: () => devicesLeftOut(kernel, plan),
+    close: refuse,
+    remove: refuse,
+    sockets: kernel,
+  };
+}
+
+/**
+ * Rules and routes of the routing tables are looked up; nftables may not even be listed. A notice that the kernel sends
+ * of our table to a socket that was opened before tells that it was changed. Without such a socket (`handed`) nobody
+ * tells.
+ */
+export function distantSenses(plan: Plan, handed: Handed): Senses {
+  let touched = false;
+  const subjects: readonly Subject[] =
+    handed.rules === undefined ? ["routes"] : ["rules", "routes"];
+  return {
+    monitor: (notice) =>
+      monitorRules(
+        (subject, bytes) => {
+          if (subject === "rules" && (bytes === null || isAbout(plan, bytes))) touched = true;
+          notice(subject, bytes);
+        },
+        subjects,
+        handed,
+      ),
+    look: (of) => (touched || !hasRoutingOf(of) ? "" : routingSnapshot(of)),
+    table: () => (touched ? "touched" : "untouched"),
+    routed: isRouted,
+  };
+}
+
+/** What packets themselves change does not count, nor what the socket of this port has asked for. */
+export function isAbout(plan: Plan, bytes: Uint8Array, own: number | null = null): boolean {
+  const fleeting: readonly (string | null)[] = fleetingSets;
+  try {
+    return readChanges(bytes).some(
+      ({ table, set, port }) => table === plan.table && port !== own && !fleeting.includes(set),
+    );
+  } catch (error) {
+    if (error instanceof ProxyError) return true;
+    throw error;
+  }
+}

@@ -1,0 +1,139 @@
+/**
+ * Other addresses for diverted packets while they are on `lo`, for rules of others that drop there whatever has an address
+ * of their range and did not come by their interface (Tailscale's in INPUT, WireGuard's and Docker's in raw PREROUTING). What leaves for `lo`
+ * gets addresses that nobody uses, last of all in POSTROUTING; they are the true ones again before the next hook that needs
+ * them: where TPROXY looks, and after the last filter of INPUT. Pure.
+ */
+import type { Mark } from "../../config.ts";
+import { bytesOf, type Cidr, type Interval } from "../../net/cidr.ts";
+import * as vm from "../../netlink/expressions.ts";
+import * as nftables from "../../netlink/nftables.ts";
+import { loopbackIndex } from "../../netlink/route.ts";
+import type { Request } from "../../netlink/socket.ts";
+import { u32 } from "../../netlink/wire.ts";
+import { insideMark, ownMark } from "../rules/marks.ts";
+
+export const veilTable = "tls-tproxy-veil";
+/** Of trace.ts: it stands for a moment. */
+export const traceTable = "tls-tproxy-trace";
+
+/** One batch that puts the table in place of one that there was. Throws for a range that `isVeilable` denies, which is a bug. */
+export function veilBatch(mark: Mark, ranges: readonly Cidr[]): readonly Request[] {
+  const answers = [ownMark(mark), insideMark(mark)];
+  return nftables.batch([
+    ...replaced(veilTable),
+    ...chains.map((chain) => nftables.addChain(veilTable, chain)),
+    ...ranges.flatMap((range) => [
+      // Sources are the peers': what the proxy answers with to applications, and goes to them as.
+      ...answers.flatMap((value) => both(marked(mark, value), "saddr", range, "input")),
+      // Destinations are the peers' or the pod's own. TPROXY is the first to need them.
+      ...[...answers, mark.value].flatMap((value) =>
+        both(marked(mark, value), "daddr", range, "prerouting"),
+      ),
+    ]),
+  ]);
+}
+
+/** There, and back again. */
+function both(
+  which: readonly vm.Expression[],
+  way: "saddr" | "daddr",
+  range: Cidr,
+  back: "input" | "prerouting",
+): readonly Request[] {
+  return [
+    add("postrouting", [...goesOut, ...which, ...rewritten(way, range, "to")]),
+    add(back, [...comesIn, ...which, ...rewritten(way, range, "from")]),
+  ];
+}
+
+/** Of a table that may or may not be there. */
+export function replaced(table: string): readonly Request[] {
+  return [
+    nftables.addTable(table),
+    nftables.deleteTable(table),
+    nftables.addTable(table, "made by tls-tproxy"),
+  ];
+}
+
+/**
+ * IPv4 goes to 240.0.0.0/4, which nobody uses (RFC 1112, 4): by its first four bits, so a range has to have all addresses
+ * within one sixteenth. No two ranges may overlap or come to the same place.
+ */
+export function isVeilable(range: Cidr, others: readonly Cidr[]): boolean {
+  const fixed =
+    range.family === 4 ? (range.first ^ range.last) >> 28n : (range.first ^ range.last) >> 125n;
+  if (fixed !== 0n || changeOf(range) === 0n) return false;
+  const place = imageOf(range);
+  return others.every(
+    (other) =>
+      other.family !== range.family || (!overlap(range, other) && !overlap(place, imageOf(other))),
+  );
+}
+
+function overlap(one: Interval, other: Interval): boolean {
+  return one.first <= other.last && other.first <= one.last;
+}
+
+function imageOf(range: Cidr): Interval {
+  const change = shifted(changeOf(range), range.family);
+  return { first: range.first ^ change, last: range.last ^ change };
+}
+
+/** Of the first four bytes. */
+function changeOf({ family, first }: Cidr): bigint {
+  return family === 4 ? top ^ ((first >> 28n) << 28n) : veil6;
+}
+
+function add(chain: string, expressions: readonly vm.Expression[]): Request {
+  return nftables.addRule(veilTable, chain, expressions);
+}
+
+function marked({ mask }: Mark, value: number): readonly vm.Expression[] {
+  return [
+    vm.meta(vm.metaKey.mark),
+    vm.bitwise(u32(mask), u32(0)),
+    vm.cmp(vm.compare.equal, u32(value)),
+  ];
+}
+
+/** Goes on only if the address is in the range, or in the place of it, and puts the other one there. */
+function rewritten(
+  way: "saddr" | "daddr",
+  range: Cidr,
+  direction: "to" | "from",
+): readonly vm.Expression[] {
+  const { family, first, last } = range;
+  const length = family === 4 ? 4 : 16;
+  const offset = offsets[way][family];
+  const all = (1n << BigInt(8 * length)) - 1n;
+  const mask = all ^ (first ^ last);
+  const change = changeOf(range);
+  const wanted = direction === "to" ? first : (first ^ shifted(change, family)) & mask;
+  return [
+    vm.meta(vm.metaKey.nfproto),
+    vm.cmp(vm.compare.equal, Uint8Array.of(family === 4 ? 2 : 10)),
+    vm.payload(vm.base.network, offset, length),
+    vm.bitwise(bytesOf(mask, family), new Uint8Array(length)),
+    vm.cmp(vm.compare.equal, bytesOf(wanted, family)),
+    vm.payload(vm.base.network, offset, 4),
+    vm.bitwise(new Uint8Array(4).fill(0xff), bytesOf(change, 4)),
+    vm.storeAddress(offset, 4, family === 4 ? ip4ChecksumAt : null),
+  ];
+}
+
+function shifted(change: bigint, family: 4 | 6): bigint {
+  return family === 4 ? change : change << 96n;
+}
+
+const goesOut = [vm.meta(vm.metaKey.oif), vm.cmp(vm.compare.equal, u32(loopbackIndex))];
+const comesIn = [vm.meta(vm.metaKey.iif), vm.cmp(vm.compare.equal, u32(loopbackIndex))];
+const filter = (hook: "postrouting" | "prerouting" | "input", priority: number) =>
+  ({ name: hook, base: { type: "filter", hook, priority } }) as const;
+/** After all filters and NAT; after raw (-300), where Docker drops; after filter, security and NAT. */
+const chains = [filter("postrouting", 400), filter("prerouting", -290), filter("input", 400)];
+const offsets = { saddr: { 4: 12, 6: 8 }, daddr: { 4: 16, 6: 24 } } as const;
+const ip4ChecksumAt = 10;
+const top = 0xf0_00_00_00n;
+/** Unicast (2000::/3) and unique local (fc00::/7) come to blocks that are not assigned: RFC 4291, 2.4. */
+const veil6 = 0xa0_00_00_00n;

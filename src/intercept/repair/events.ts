@@ -1,0 +1,28 @@
+/** What the process that restores the rules reports, as the log tells it. */
+import type { KeeperEvents } from "./link.ts";
+import type { RuleKeeper } from "./repair.ts";
+import type { Log } from "../../runtime/log/log.ts";
+import { errnoName } from "../../native/errno.ts";
+
+/** `keeper` is asked for when something is reported: it is made later. */
+export function keeperEvents(log: Log, keeper: () => RuleKeeper): KeeperEvents {
+  return {
+    restored: ({ kept }) => {
+      keeper().restored(kept);
+    },
+    failed: (errno) => {
+      log.write("E", "rules", `they cannot be written anew: ${errnoName(errno)}`);
+    },
+    launcherGone: () => {
+      log.write("W", "rules", launcherGone);
+    },
+    gone: () => {
+      log.write("W", "rules", keeperGone);
+    },
+  };
+}
+
+const launcherGone =
+  "the launcher of the keeper has ended: policies that change the rules are refused until the proxy is restarted";
+export const keeperGone =
+  "the keeper of the rules has ended: rules that other processes change are not restored until the proxy is restarted";

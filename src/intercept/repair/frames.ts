@@ -1,0 +1,164 @@
+/** What proxy and keeper say to each other: ffi/src/keeper_channel.zig is the other side. Pure. */
+import { ProxyError } from "../../runtime/errors.ts";
+import { concat, u32 } from "../../netlink/wire.ts";
+import type { Connections } from "../kernel/encode.ts";
+import { openBefore } from "../rules/sets.ts";
+
+/** Of the frames: ffi/src/keeper.zig. */
+export const keeperVersion = 2;
+
+export type Command =
+  | { readonly kind: "load"; readonly part: number; readonly bytes: Uint8Array }
+  /** What is loaded is what the rules are, from now on. */
+  | { readonly kind: "seal" }
+  /** The part that the table is to be. */
+  | { readonly kind: "use"; readonly part: number }
+  /** struct inet_diag_req_v2 of a socket that is to end. */
+  | { readonly kind: "destroy"; readonly body: Uint8Array }
+  /** Other rules are to be read from the files: by a process of its own, which this one tells nothing. */
+  | { readonly kind: "prepare"; readonly number: number }
+  /** Those that were prepared are the rules from now on. */
+  | { readonly kind: "adopt" };
+
+export type Report =
+  /** `tablePort`: its netlink port, which the kernel's notices of what it has written carry. */
+  | { readonly kind: "ready"; readonly version: number; readonly tablePort: number }
+  | {
+      readonly kind: "restored";
+      /** How often so far. */
+      readonly repairs: number;
+      /** Whether the table was written, and not only rules, routes and addresses. */
+      readonly table: boolean;
+      /** From the kernel's notice until the rules stood. */
+      readonly microseconds: number;
+      /** The connections from before the rules that are still known. */
+      readonly kept: Connections;
+    }
+  | { readonly kind: "failed"; readonly errno: number }
+  /** Of the last command but `load`; `errno` 0 is none. */
+  | { readonly kind: "done"; readonly errno: number; readonly kept: Connections }
+  | { readonly kind: "destroyed"; readonly errno: number }
+  | Prepared;
+
+export type Prepared = {
+  readonly kind: "prepared";
+  /** That of the request. */
+  readonly number: number;
+  readonly outcome: Outcome;
+  /** Of what the rules that were read are made of: keeper-parts.ts. */
+  readonly digest: string;
+};
+
+/** ffi/src/keeper_next.zig. */
+const outcomes = ["good", "no launcher", "busy", "not read", "not ours"] as const;
+export type Outcome = (typeof outcomes)[number];
+
+export function encodeCommand(command: Command): Uint8Array {
+  switch (command.kind) {
+    case "load":
+      return frame(1, command.part, command.bytes);
+    case "seal":
+      return frame(2, 0, nothing);
+    case "use":
+      return frame(3, command.part, nothing);
+    case "destroy":
+      return frame(4, 0, command.body);
+    case "prepare":
+      return frame(5, command.number, nothing);
+    case "adopt":
+      return frame(6, 0, nothing);
+  }
+}
+
+function frame(kind: number, argument: number, body: Uint8Array): Uint8Array {
+  return concat(u32(kind), u32(argument), u32(body.length), body);
+}
+
+/** Cuts a stream of bytes into reports. */
+export class ReportReader {
+  #rest: Uint8Array = nothing;
+
+  /** The reports that are whole now. Throws NETLINK_INVALID for what the keeper does not say. */
+  read(bytes: Uint8Array): readonly Report[] {
+    this.#rest = this.#rest.length === 0 ? bytes.slice() : concat(this.#rest, bytes);
+    const reports: Report[] = [];
+    while (this.#rest.length >= headerSize) {
+      const [kind, argument, length] = numbers(this.#rest, 3);
+      if (length > bodyBytesMax) throw unknown();
+      if (this.#rest.length < headerSize + length) break;
+      reports.push(reportOf(kind, argument, this.#rest.subarray(headerSize, headerSize + length)));
+      this.#rest = this.#rest.slice(headerSize + length);
+    }
+    return reports;
+  }
+}
+
+function reportOf(kind: number, argument: number, body: Uint8Array): Report {
+  switch (kind) {
+    case 1:
+      return { kind: "ready", version: argument, tablePort: numbers(body, 1)[0] };
+    case 2: {
+      const [table, microseconds] = numbers(body, 2);
+      const kept = keptOf(body.subarray(8));
+      return { kind: "restored", repairs: argument, table: table !== 0, microseconds, kept };
+    }
+    case 3:
+      return { kind: "failed", errno: argument };
+    case 4:
+      return { kind: "done", errno: argument, kept: keptOf(body) };
+    case 5:
+      return { kind: "destroyed", errno: argument };
+    case 6:
+      return preparedOf(argument, body);
+    default:
+      throw unknown();
+  }
+}
+
+function preparedOf(argument: number, body: Uint8Array): Prepared {
+  const outcome = outcomes[argument];
+  if (outcome === undefined) throw unknown();
+  const digest = Buffer.from(body.subarray(4)).toString("hex");
+  return { kind: "prepared", number: numbers(body, 1)[0], outcome, digest };
+}
+
+/** What the launcher collects, and hands to the keeper: parts, and the digest of what they are made of. */
+export function launchedBytes(parts: readonly Command[], digest: string): Uint8Array {
+  return concat(...parts.map(encodeCommand), frame(7, 0, Buffer.from(digest, "hex")));
+}
+
+/** Two counts, then the keys of each family as the kernel has them. */
+function keptOf(body: Uint8Array): Connections {
+  const [four, six] = numbers(body, 2);
+  const at = 8 + four * keySizes[4];
+  if (body.length !== at + six * keySizes[6]) throw unknown();
+  return new Map([
+    [openBefore[4], keysOf(body.subarray(8, at), keySizes[4])],
+    [openBefore[6], keysOf(body.subarray(at), keySizes[6])],
+  ]);
+}
+
+function keysOf(bytes: Uint8Array, size: number): readonly (readonly Uint8Array[])[] {
+  return Array.from({ length: bytes.length / size }, (_, at) => [
+    bytes.slice(at * size, (at + 1) * size),
+  ]);
+}
+
+function numbers(bytes: Uint8Array, count: 1): [number];
+function numbers(bytes: Uint8Array, count: 2): [number, number];
+function numbers(bytes: Uint8Array, count: 3): [number, number, number];
+function numbers(bytes: Uint8Array, count: number): number[] {
+  if (bytes.length < 4 * count) throw unknown();
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  return Array.from({ length: count }, (_, at) => view.getUint32(4 * at, true));
+}
+
+function unknown(): ProxyError {
+  return new ProxyError("NETLINK_INVALID", "the keeper of the rules says what it cannot say");
+}
+
+const nothing = new Uint8Array();
+const headerSize = 12;
+/** Addresses and ports of both ends, each at a multiple of four bytes. */
+const keySizes = { 4: 16, 6: 40 } as const;
+const bodyBytesMax = 1 << 24;

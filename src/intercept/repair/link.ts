@@ -1,0 +1,278 @@
+/** The keeper of the rules as the proxy speaks to it: commands that are answered at once, and reports in between. */
+import type { Socket } from "bun";
+
+import type { Interception } from "../../config.ts";
+import { Deadline } from "../../runtime/deadline.ts";
+import { ProxyError } from "../../runtime/errors.ts";
+import { SystemCallError } from "../../native/errno.ts";
+import * as native from "../../native/repair-process.ts";
+import { kernel, type Conversation, type Kernel } from "../../netlink/socket.ts";
+import { concat } from "../../netlink/wire.ts";
+import {
+  encodeCommand,
+  keeperVersion,
+  ReportReader,
+  type Command,
+  type Prepared,
+  type Report,
+} from "./frames.ts";
+import { part, partsOf, type Found, type TableState } from "./parts.ts";
+import type { Connections } from "../kernel/encode.ts";
+
+/** What goes from the process that had all privileges to the one that it becomes. */
+export type KeeperHanded = native.KeeperProcess & { readonly tablePort: number };
+
+type Answer = Report & { readonly kind: "done" | "destroyed" };
+type Restored = Report & { readonly kind: "restored" };
+
+export type KeeperEvents = {
+  /** Another process had changed the rules, and they stand again. */
+  readonly restored: (how: Restored) => void;
+  /** They cannot be written; it is tried again. */
+  readonly failed: (errno: number) => void;
+  /** What has the rules read again has ended. */
+  readonly launcherGone: () => void;
+  /** The keeper has ended. */
+  readonly gone: () => void;
+};
+
+/**
+ * Says what the rules are, once and for all, right after they were installed. Throws START_FAILED where the keeper cannot
+ * write them.
+ */
+export function entrust(
+  process: native.KeeperProcess,
+  interception: Interception,
+  found: Found,
+): KeeperHanded {
+  const conversation = new Exchange(process.fd);
+  try {
+    const ready = conversation.next((report) => report.kind === "ready");
+    if (ready.kind !== "ready" || ready.version !== keeperVersion)
+      throw new ProxyError("ABI_MISMATCH", "the keeper of the rules is another version's");
+    for (const command of partsOf(interception, found)) conversation.write(command);
+    conversation.write({ kind: "seal" });
+    const done = conversation.next((report) => report.kind === "done");
+    if (done.kind === "done" && done.errno !== 0)
+      throw new SystemCallError("write the rules", done.errno);
+    return { ...process, tablePort: ready.tablePort };
+  } catch (error) {
+    if (!(error instanceof ProxyError) || error.code === "START_FAILED") throw error;
+    const text = `--privileges dropped: the keeper of the rules does not work: ${error.message}. Say --privileges kept`;
+    throw new ProxyError("START_FAILED", text, { cause: error });
+  }
+}
+
+export class KeeperLink {
+  readonly tablePort: number;
+  readonly #exchange: Exchange;
+  readonly #events: KeeperEvents;
+  #socket: Socket<null> | null = null;
+  #stopped = false;
+  #alive = true;
+  #number = 0;
+  #launcherGone = false;
+  #preparing: ((prepared: Prepared | null) => void) | null = null;
+
+  /** `events` are never called before this returns. */
+  constructor({ fd, tablePort }: KeeperHanded, events: KeeperEvents) {
+    this.tablePort = tablePort;
+    this.#exchange = new Exchange(fd);
+    this.#events = events;
+    this.#listen(fd);
+  }
+
+  get alive(): boolean {
+    return this.#alive;
+  }
+
+  /** Makes the table this one; returns the connections from before the rules. Throws SystemCallError. */
+  use(state: TableState): Connections {
+    const done = this.#ask({ kind: "use", part: part[state] }, "write the rules");
+    return done.kind === "done" ? done.kept : new Map<string, never>();
+  }
+
+  /**
+   * Has the rules read from the files by a process of its own. Null if that takes too long, or the keeper is gone. One
+   * at a time. Throws SystemCallError.
+   */
+  async prepare(): Promise<Prepared | null> {
+    if (!this.#alive) return null;
+    this.#number += 1;
+    const number = this.#number;
+    const { promise, resolve } = Promise.withResolvers<Prepared | null>();
+    this.#preparing = (prepared) => {
+      if (prepared === null || prepared.number === number) resolve(prepared);
+    };
+    const deadline = new Deadline(prepareMsMax, () => {
+      resolve(null);
+    });
+    try {
+      this.#exchange.write({ kind: "prepare", number });
+      return await promise;
+    } finally {
+      deadline.clear();
+      this.#preparing = null;
+    }
+  }
+
+  /** Makes the rules those that were prepared; as `use`. Throws SystemCallError; then they are as they were. */
+  adopt(): Connections {
+    const done = this.#ask({ kind: "adopt" }, "write the rules");
+    return done.kind === "done" ? done.kept : new Map<string, never>();
+  }
+
+  /** Conversations about sockets: any process may list them, the keeper ends them. Each request is answered, or throws. */
+  readonly sockets: Kernel = (of): Conversation => ({
+    send: (requests) => {
+      for (const { body, about } of requests)
+        this.#ask({ kind: "destroy", body: concat(...body) }, about);
+    },
+    exchange: (requests) => {
+      using own = kernel(of);
+      return own.exchange(requests);
+    },
+    [Symbol.dispose]: () => undefined,
+  });
+
+  /** The keeper ends. */
+  readonly stop = (): void => {
+    this.#stopped = true;
+    this.#socket?.terminate();
+  };
+
+  #ask(command: Command, about: string): Answer {
+    if (!this.#alive) throw new SystemCallError(about, errnoOfGone);
+    const answer = this.#converse(command);
+    if (answer.errno !== 0) throw new SystemCallError(about, answer.errno);
+    return answer;
+  }
+
+  /** An answer that came too late would be taken for another one's: then the keeper is as good as gone. */
+  #converse(command: Command): Answer {
+    const others: Report[] = [];
+    try {
+      this.#exchange.write(command);
+      for (;;) {
+        const answer = this.#exchange.next(isAnswer, others);
+        if (isAnswer(answer)) return answer;
+      }
+    } catch (error) {
+      this.#socket?.terminate();
+      throw error;
+    } finally {
+      this.#later(others);
+    }
+  }
+
+  /** Not in the middle of what asks, nor where Bun takes what is thrown for an error of the socket. */
+  #later(reports: readonly Report[]): void {
+    if (reports.length === 0) return;
+    queueMicrotask(() => {
+      for (const report of reports) this.#hear(report);
+    });
+  }
+
+  #hear(report: Report): void {
+    if (this.#stopped) return;
+    if (report.kind === "restored") this.#events.restored(report);
+    if (report.kind === "prepared") this.#takePrepared(report);
+    if (report.kind === "failed") this.#events.failed(report.errno);
+  }
+
+  #takePrepared(report: Prepared): void {
+    this.#preparing?.(report);
+    if (report.outcome !== "no launcher") return;
+    this.#reap(0);
+    if (!this.#launcherGone) this.#events.launcherGone();
+    this.#launcherGone = true;
+  }
+
+  #listen(fd: number): void {
+    const socket = {
+      binaryType: "uint8array" as const,
+      open: (opened: Socket<null>) => {
+        this.#socket = opened;
+      },
+      data: (_: Socket<null>, chunk: Uint8Array) => {
+        this.#later(this.#exchange.reader.read(chunk));
+      },
+      close: () => {
+        this.#ended();
+      },
+      error: () => undefined,
+    };
+    void Bun.connect<null>({ fd, data: null, socket }).catch(() => {
+      this.#ended();
+    });
+  }
+
+  #ended(): void {
+    if (!this.#alive) return;
+    this.#alive = false;
+    this.#socket = null;
+    this.#preparing?.(null);
+    this.#reap(0);
+    if (!this.#stopped) this.#events.gone();
+  }
+
+  /** As process 1 of a container nobody else would: without it the dead keeper stays in the table of processes. */
+  #reap(attempt: number): void {
+    if (native.reapAll() || attempt === reapsMax) return;
+    void new Deadline(reapMs, () => {
+      this.#reap(attempt + 1);
+    });
+  }
+}
+
+/** One side of the conversation, without an event loop. */
+class Exchange {
+  readonly reader = new ReportReader();
+  readonly #fd: number;
+  readonly #buffer = new Uint8Array(receiveBytesMax);
+  #heard: Report[] = [];
+
+  constructor(fd: number) {
+    this.#fd = fd;
+  }
+
+  write(command: Command): void {
+    native.writeAll(this.#fd, encodeCommand(command), answerMsMax);
+  }
+
+  /** The next report that fits; what comes before goes to `others`. Throws SystemCallError, NETLINK_INVALID. */
+  next(fits: (report: Report) => boolean, others: Report[] = []): Report {
+    for (;;) {
+      const report = this.#heard.shift();
+      if (report === undefined) this.#read();
+      else if (fits(report)) return this.#found(report, others);
+      else others.push(report);
+    }
+  }
+
+  #found(report: Report, others: Report[]): Report {
+    others.push(...this.#heard);
+    this.#heard = [];
+    return report;
+  }
+
+  #read(): void {
+    const length = native.readSome(this.#fd, this.#buffer, answerMsMax);
+    if (length === 0) throw new SystemCallError("read", errnoOfGone);
+    this.#heard.push(...this.reader.read(this.#buffer.subarray(0, length)));
+  }
+}
+
+function isAnswer(report: Report): report is Answer {
+  return report.kind === "done" || report.kind === "destroyed";
+}
+
+/** ESRCH */
+const errnoOfGone = 3;
+/** How long an answer may take: a batch of tens of thousands of connections on a busy machine is one. */
+const answerMsMax = 5000;
+/** More than the launcher takes: ffi/src/keeper_launcher.zig. */
+const prepareMsMax = 25_000;
+const receiveBytesMax = 1 << 16;
+const reapMs = 100;
+const reapsMax = 50;

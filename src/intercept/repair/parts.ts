@@ -1,0 +1,72 @@
+/** What the keeper is to write: rules and routes, and the table in each of its states. Pure. */
+import type { Interception } from "../../config.ts";
+import { ProxyError } from "../../runtime/errors.ts";
+import type { Request } from "../../netlink/socket.ts";
+import { concat, message } from "../../netlink/wire.ts";
+import type { Command } from "./frames.ts";
+import { fillBatch, type Connections } from "../kernel/encode.ts";
+import { closedOf, heldOf, planOf, type Plan } from "../rules/plan.ts";
+import { routingOf } from "../kernel/routing.ts";
+
+/** Numbers of the parts: ffi/src/keeper_next.zig. */
+export const part = { routing: 0, open: 1, held: 2, closed: 3 } as const;
+
+/** The states of the table: as planned, held while a policy changes, and closed when the proxy has ended. */
+export type TableState = "open" | "held" | "closed";
+
+/** What was found at the start. */
+export type Found = {
+  /** Elements of sets that packets change. */
+  readonly known: Connections;
+  /** Routes by other interfaces than `lo`: devices.ts. */
+  readonly devices: readonly Request[];
+};
+
+/** What tells interceptions apart. */
+export function textOf(interception: Interception): string {
+  return JSON.stringify(interception, (_, value: unknown) =>
+    typeof value === "bigint" ? String(value) : value,
+  );
+}
+
+export function digestOf(interception: Interception): string {
+  return new Bun.CryptoHasher("sha256").update(textOf(interception)).digest("hex");
+}
+
+/** Throws START_FAILED for rules that are too many for the keeper. */
+export function partsOf(interception: Interception, { known, devices }: Found): readonly Command[] {
+  const plan = planOf(interception);
+  const [open, held, closed] = alike([plan, heldOf(interception), closedOf(interception)]);
+  return [
+    load(part.routing, [...routingOf(plan).map(({ add }) => add), ...devices]),
+    load(part.open, fillBatch(open, known)),
+    load(part.held, fillBatch(held, known)),
+    load(part.closed, fillBatch(closed, known)),
+  ];
+}
+
+type States = readonly [open: Plan, held: Plan, closed: Plan];
+
+/** With the same chains: one that a state has no rules for is empty then. */
+function alike([open, held, closed]: States): States {
+  const all = [...open.chains, ...held.chains, ...closed.chains];
+  const names = new Map(all.map(({ name, base }) => [name, { name, base }]));
+  const filled = (plan: Plan): Plan => {
+    const missing = [...names.values()].filter(({ name }) =>
+      plan.chains.every((chain) => chain.name !== name),
+    );
+    const empty = missing.map(({ name, base }) => ({ name, base, rules: [] }));
+    return { ...plan, chains: [...plan.chains, ...empty] };
+  };
+  return [filled(open), filled(held), filled(closed)];
+}
+
+function load(number: number, requests: readonly Request[]): Command {
+  const bytes = concat(...requests.map((request, at) => message(request, at + 1, ...request.body)));
+  if (bytes.length <= partBytesMax) return { kind: "load", part: number, bytes };
+  const text = `rules: ${bytes.length} bytes are too many for the keeper of the rules: name fewer ranges and ports, or say --privileges kept`;
+  throw new ProxyError("START_FAILED", text);
+}
+
+/** ffi/src/keeper_next.zig. */
+const partBytesMax = 4 << 20;

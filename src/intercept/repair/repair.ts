@@ -1,0 +1,123 @@
+/** Rules that others have changed are written anew: without them what the mesh is for would go on in clear. */
+import { Deadline } from "../../runtime/deadline.ts";
+import { ProxyError } from "../../runtime/errors.ts";
+import type { Notice } from "../../netlink/monitor.ts";
+import type { Installed } from "../kernel/install.ts";
+import type { Connections } from "../kernel/encode.ts";
+import { RuleWatch, type Senses } from "../kernel/watch.ts";
+
+export type Reports = {
+  /** Somebody has changed them. */
+  readonly changed: () => void;
+  /** They were written anew; `kept` are the connections from before the rules that were still known. */
+  readonly repaired: (kept: Connections) => void;
+  /** They cannot be; it is tried again. */
+  readonly failed: (reason: string) => void;
+  /** Interfaces that have come, and may not be given a route: devices.ts. */
+  readonly leftOut: (devices: string) => void;
+};
+
+export class RuleKeeper {
+  readonly watch: RuleWatch;
+  readonly #rules: Installed;
+  readonly #reports: Reports;
+  #repairs = 0;
+  #last = -Infinity;
+  #next: Deadline | null = null;
+  #following: Deadline | null = null;
+  /** Those that are left out. */
+  #devices = "";
+
+  /** Begins right after the rules were written. Throws SystemCallError. */
+  constructor(rules: Installed, senses: Senses, reports: Reports) {
+    this.#rules = rules;
+    this.#reports = reports;
+    this.watch = new RuleWatch(
+      rules.plan(),
+      (intact) => {
+        if (!intact) this.#changed();
+      },
+      { ...senses, monitor: (notice) => senses.monitor(this.#alsoFollowing(notice)) },
+    );
+  }
+
+  /** How often they were written anew. */
+  get repairs(): number {
+    return this.#repairs;
+  }
+
+  /** Somebody had changed them, and the keeper's process has written them anew already. */
+  restored(kept: Connections): void {
+    this.#next?.clear();
+    this.#next = null;
+    this.#repairs += 1;
+    this.#reports.changed();
+    this.watch.rewritten(this.#rules.plan());
+    this.#reports.repaired(kept);
+  }
+
+  readonly stop = (): void => {
+    this.#next?.clear();
+    this.#following?.clear();
+    this.watch.stop();
+  };
+
+  /** An interface that comes up brings routes of its own. */
+  #alsoFollowing(notice: Notice): Notice {
+    return (subject, bytes) => {
+      if (subject === "routes") this.#followSoon();
+      notice(subject, bytes);
+    };
+  }
+
+  #followSoon(): void {
+    this.#following ??= new Deadline(followMs, () => {
+      this.#following = null;
+      try {
+        this.#leftOut(this.#rules.followDevices().join(", "));
+      } catch (error) {
+        if (!(error instanceof ProxyError)) throw error;
+        this.#reports.failed(error.message);
+      }
+    });
+  }
+
+  #leftOut(devices: string): void {
+    if (devices !== "" && devices !== this.#devices) this.#reports.leftOut(devices);
+    this.#devices = devices;
+  }
+
+  #changed(): void {
+    this.#reports.changed();
+    if (this.#rules.isOurs) this.#soon();
+  }
+
+  /** At once; but somebody who changes them again and again is no reason to do nothing else. */
+  #soon(): void {
+    const wait = Math.max(0, this.#last + everyMsMin - performance.now());
+    this.#next ??= new Deadline(wait, () => {
+      this.#next = null;
+      if (!this.watch.intact) this.#repair();
+    });
+  }
+
+  #repair(): void {
+    this.#last = performance.now();
+    let kept: Connections;
+    try {
+      kept = this.#rules.repair();
+    } catch (error) {
+      if (!(error instanceof ProxyError)) throw error;
+      this.#reports.failed(error.message);
+      this.#soon();
+      return;
+    }
+    this.#repairs += 1;
+    this.watch.rewritten(this.#rules.plan());
+    this.#reports.repaired(kept);
+  }
+}
+
+const everyMsMin = 1000;
+/** For all notices of a moment. */
+const followMs = 100;

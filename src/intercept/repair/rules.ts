@@ -1,0 +1,157 @@
+/** The rules of a proxy that has given up its privileges and has a keeper of them beside it. */
+import type { Interception } from "../../config.ts";
+import { ProxyError } from "../../runtime/errors.ts";
+import { SystemCallError } from "../../native/errno.ts";
+import { monitorRules, type Handed } from "../../netlink/monitor.ts";
+import { kernel } from "../../netlink/socket.ts";
+import { devicesLeftOut } from "../kernel/devices.ts";
+import { isAbout } from "../kernel/external.ts";
+import type { Installed } from "../kernel/install.ts";
+import type { KeeperLink } from "./link.ts";
+import { digestOf, type TableState } from "./parts.ts";
+import type { Connections } from "../kernel/encode.ts";
+import { heldOf, planOf, type Plan } from "../rules/plan.ts";
+import { hasRoutingOf, isRouted, routingSnapshot } from "../kernel/snapshot.ts";
+import type { Senses } from "../kernel/watch.ts";
+
+type Link = Pick<KeeperLink, "alive" | "use" | "prepare" | "adopt" | "sockets">;
+
+/** Other rules are read from the files by a process of their own: this one can only ask for them. */
+export function keeperRules(interception: Interception, link: Link): Installed {
+  let now = { interception, plan: planOf(interception) };
+  let state: TableState = "open";
+  let prepared: Interception | null = null;
+  const become = (next: typeof now, as: TableState): Connections => {
+    const isOther = !Bun.deepEquals(next.interception, now.interception);
+    if (isOther && !Bun.deepEquals(next.interception, prepared)) refuse();
+    const kept = written(() => (isOther ? link.adopt() : link.use(as)));
+    prepared = null;
+    now = next;
+    state = as;
+    return kept;
+  };
+  return {
+    get isOurs() {
+      return link.alive;
+    },
+    isRemovable: false,
+    openBefore: new Map(),
+    forget: refuse,
+    plan: () => now.plan,
+    prepare: async (next) => {
+      prepared = null;
+      await prepareRules(next, link);
+      prepared = next;
+    },
+    hold: () => {
+      const ready = prepared;
+      become({ ...now, plan: heldOf(now.interception) }, "held");
+      prepared = ready;
+    },
+    change: (next) => become({ interception: next, plan: planOf(next) }, "open"),
+    repair: () => written(() => link.use(state)),
+    followDevices: () => devicesLeftOut(kernel, now.plan),
+    close: () => {
+      written(() => link.use("closed"));
+    },
+    remove: refuse,
+    sockets: link.sockets,
+  };
+}
+
+/** The files may be others when they are read again: then they are read once more. Throws START_FAILED. */
+async function prepareRules(next: Interception, link: Link): Promise<void> {
+  const wanted = digestOf(next);
+  for (let attempt = 0; attempt < attemptsMax; attempt += 1) {
+    // oxlint-disable-next-line no-await-in-loop -- one after the other
+    const prepared = await link.prepare();
+    if (prepared?.outcome !== "good") throw notPrepared(reasons[prepared?.outcome ?? "late"]);
+    if (prepared.digest === wanted) return;
+  }
+  throw notPrepared(
+    "it has read other contents than the proxy: have the files changed again? The proxy tries again",
+  );
+}
+
+function notPrepared(why: string): ProxyError {
+  return new ProxyError("START_FAILED", `rules: a separate process reads them, and ${why}`);
+}
+
+const attemptsMax = 3;
+const reasons = {
+  late: "it takes too long, or the keeper of the rules has ended. The proxy tries again",
+  "no launcher": "its launcher has ended. Restart the proxy",
+  busy: "the previous one has not ended yet. The proxy tries again",
+  "not read": "it has failed. The proxy tries again",
+  "not ours": "its output is not the proxy's rules. Restart the proxy",
+  good: "",
+} as const;
+
+function refuse(): never {
+  const why = "its privileges were given up (--privileges dropped)";
+  throw new ProxyError("START_FAILED", `rules: they cannot be changed: ${why}`);
+}
+
+function written(act: () => Connections): Connections {
+  try {
+    return act();
+  } catch (error) {
+    if (!(error instanceof SystemCallError)) throw error;
+    const text = `rules: the keeper of the rules: ${error.message}`;
+    throw new ProxyError("START_FAILED", text, { cause: error });
+  }
+}
+
+/**
+ * While the keeper lives it says whether the table stands; after that the kernel's notices do, of which those of what the
+ * keeper wrote do not count. Rules and routes can be looked up without any privilege.
+ */
+export class KeeperSenses implements Senses {
+  readonly routed = isRouted;
+  readonly #plan: Plan;
+  readonly #handed: Handed;
+  readonly #link: KeeperLink;
+  #failing = false;
+  #touched = false;
+  #look: () => void = () => undefined;
+
+  constructor(plan: Plan, handed: Handed, link: KeeperLink) {
+    this.#plan = plan;
+    this.#handed = handed;
+    this.#link = link;
+  }
+
+  /** What the keeper says of the table. */
+  takes(how: "restored" | "failed" | "gone"): void {
+    if (how !== "gone") this.#failing = how === "failed";
+    if (how === "restored") this.#touched = false;
+    this.#look();
+  }
+
+  readonly monitor: Senses["monitor"] = (notice) => {
+    this.#look = () => {
+      notice("rules", null);
+    };
+    return monitorRules(
+      (subject, bytes) => {
+        if (subject === "rules") this.#hear(bytes);
+        notice(subject, bytes);
+      },
+      ["rules", "routes"],
+      this.#handed,
+    );
+  };
+
+  readonly look: Senses["look"] = (of) =>
+    this.#stands && hasRoutingOf(of) ? routingSnapshot(of) : "";
+
+  readonly table: Senses["table"] = () => (this.#stands ? "untouched" : "touched");
+
+  get #stands(): boolean {
+    return !this.#failing && (this.#link.alive || !this.#touched);
+  }
+
+  #hear(bytes: Uint8Array | null): void {
+    if (bytes === null || isAbout(this.#plan, bytes, this.#link.tablePort)) this.#touched = true;
+  }
+}

@@ -1,0 +1,56 @@
+/** Destinations that are left alone, by range, port and address. Pure. */
+import type { Interception } from "../../config.ts";
+import { intervalsOf } from "../../net/cidr.ts";
+import type { Rule, Step } from "./plan.ts";
+import { seenClients } from "./sets.ts";
+import { families, familiesOf, leave, type Leaving } from "./steps.ts";
+
+/**
+ * Destinations that are left alone, those that are named so by `left`. `answers`: packets that come from there. `written`: the
+ * mesh stands in the rules themselves, so that nothing opens where somebody empties its sets.
+ */
+export function elsewhereRules(
+  of: Interception,
+  {
+    left,
+    answers,
+    written,
+  }: { readonly left: Leaving; readonly answers?: true; readonly written?: true },
+): readonly Rule[] {
+  const way = answers === true ? { answers } : {};
+  const isIn = (set: string): readonly Rule[] => left([{ kind: "in-set", set, is: true, ...way }]);
+  return [
+    ...families.map((family): Rule => {
+      const intervals = intervalsOf(of.meshRanges, family);
+      return written === true && intervals.length <= writtenMax
+        ? [{ kind: "outside", family, intervals }, leave]
+        : [{ kind: "in-set", set: `mesh${family}`, is: false, ...way }, leave];
+    }),
+    ...families.flatMap((family) => isIn(`excluded${family}`)),
+    ...(of.excludedOutboundPorts.length > 0 ? isIn("excluded-outbound-ports") : []),
+    ...familiesOf(of.excludedDestinations).flatMap((family) =>
+      isIn(`excluded-destinations${family}`),
+    ),
+    ...portScope(of, left, answers),
+  ];
+}
+
+/** Other ports are left alone; but for what an application answers to a client that it sees by its own address. */
+function portScope(
+  { outboundPorts }: Interception,
+  left: Leaving,
+  answers?: true,
+): readonly Rule[] {
+  if (outboundPorts === "all") return [];
+  const way = answers === true ? { answers } : {};
+  const otherWay = answers === true ? {} : ({ answers: true } as const);
+  const other: Rule = [{ kind: "in-set", set: "outbound-ports", is: false, ...way }];
+  const which = outboundPorts.length === 0 ? [] : other;
+  return families.flatMap((family): readonly Rule[] => {
+    const unseen: Step = { kind: "in-set", set: seenClients[family], is: false, ...otherWay };
+    return left(which.concat(unseen));
+  });
+}
+
+/** Each takes two expressions, and a rule may have 128 of them: NFT_RULE_MAXEXPRS. */
+const writtenMax = 32;

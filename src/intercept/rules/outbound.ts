@@ -1,0 +1,165 @@
+/** Rules for what leaves: what is diverted to `lo`, and what is left alone. Pure. */
+import type { Interception, Mark } from "../../config.ts";
+import { connectionRules, leavesNamed, relearnRules, ownerRules } from "./conntrack.ts";
+import { elsewhereRules } from "./left-alone.ts";
+import { insideMark, ownMark } from "./marks.ts";
+import type { Family, Rule, Step } from "./plan.ts";
+import { probeReplyRules } from "./probes.ts";
+import { answeringPorts, dialled, openBefore, seenClients, servedPorts } from "./sets.ts";
+import { families, leave, leaves, notOpening, opening } from "./steps.ts";
+
+/**
+ * Everything to the mesh is diverted unless it was open before: what nobody knows is not passed in clear. A new
+ * connection on an old one's addresses and ports is new.
+ */
+export function outputRules(of: Interception, held: readonly Rule[] = []): readonly Rule[] {
+  const { mark } = of;
+  const capture: Step = { kind: "set-fwmark", value: mark.value };
+  const isOwn: Step = { kind: "fwmark", equals: ownMark(mark) };
+  return [
+    ...relearnRules(of),
+    // First, because most packets are the proxy's.
+    ...leaveOut(mark),
+    [...insideOnLo(mark), notOpening, leave],
+    ...seenAsClientRules(mark),
+    [{ kind: "answering" }, { kind: "remember", set: servedPorts, answers: true }],
+    ...families.flatMap((family) => aliasRules(family, capture)),
+    leaveInside(mark),
+    ...staying,
+    ...dialledRules,
+    ...elsewhereRules(of, { left: leavesNamed(of) }),
+    ...ownerRules(of),
+    ...held,
+    [opening, { kind: "forget", set: openBefore[4], answers: false }],
+    [opening, { kind: "forget", set: openBefore[6], answers: false }],
+    ...connectionRules(of),
+    ...openBeforeRules(),
+    ...clearReplyRules(of),
+    // Another table has given it the proxy's own mark.
+    [isOwn, { kind: "socket-mark", equals: ownMark(mark), is: false }, capture, leave],
+    // What the kernel says for the proxy when a socket is no more.
+    [isOwn, leave],
+    [capture],
+  ];
+}
+
+/** What the proxy itself sends, out of the pod and inside. */
+export function leaveOurs(mark: Mark): readonly Rule[] {
+  return [...leaveOut(mark), leaveInside(mark)];
+}
+
+/** Others can write marks on packets, but not on the proxy's sockets. The socket that answers a SYN is not whole yet. */
+function leaveOut(mark: Mark): readonly Rule[] {
+  const isOwn: Step = { kind: "fwmark", equals: ownMark(mark) };
+  return [
+    [isOwn, { kind: "answering" }, leave],
+    [isOwn, { kind: "socket-mark", equals: ownMark(mark), is: true }, leave],
+  ];
+}
+
+function leaveInside(mark: Mark): Rule {
+  return [{ kind: "fwmark", equals: insideMark(mark) }, leave];
+}
+
+/** Rules that leave packets to the kernel; what passes them all is diverted. */
+export function leftAloneOutbound(of: Interception): readonly Rule[] {
+  return [...staying, ...elsewhereRules(of, { left: leaves }), ...ownerRules(of)];
+}
+
+/** Packets of connections from before the rules. `answers`: those that arrive. */
+export function openBeforeRules(answers?: true): readonly Rule[] {
+  const way = answers === true ? { answers } : {};
+  return families.map((family) => [
+    { kind: "in-set", set: openBefore[family], is: true, ...way },
+    leave,
+  ]);
+}
+
+/** Answers on connections from outside that are in clear by configuration. */
+export function clearReplyRules(of: Interception): readonly Rule[] {
+  const notCaptured: Step = { kind: "connection-mark", equals: of.mark.value, is: false };
+  const ports: Rule = [{ kind: "in-set", set: "clear-inbound-ports", is: true }];
+  return [
+    ...(of.excludedInboundPorts.length > 0
+      ? [
+          [...ports, notCaptured, leave],
+          [...untrackedAnswer, ...ports, leave],
+        ]
+      : []),
+    ...(of.inboundPorts === "all" ? [] : [[{ kind: "reply" } as const, notCaptured, leave]]),
+    ...answeringRules(of, notCaptured),
+    ...probeReplyRules(of.probes, of.mark),
+  ];
+}
+
+/**
+ * Hosts that serve much leave conntrack out of it (`notrack`), wholly or for one direction, and people flush it: an answer is then
+ * known by its port, which has answered a client's SYN. What applications begin themselves comes from other ports.
+ */
+function answeringRules({ inboundPorts }: Interception, notCaptured: Step): readonly Rule[] {
+  if (inboundPorts === "all") return [];
+  const notOurs: Rule =
+    inboundPorts.length === 0
+      ? []
+      : [{ kind: "in-set", set: "inbound-ports", is: false, answers: true }];
+  const isKnown: Step = { kind: "in-set", set: answeringPorts, is: true };
+  return [
+    [{ kind: "answering" }, ...notOurs, { kind: "remember", set: answeringPorts }, leave],
+    [...untrackedAnswer, ...notOurs, isKnown, leave],
+    [notOpening, ...notOurs, isKnown, notCaptured, leave],
+  ];
+}
+
+const untrackedAnswer: Rule = [{ kind: "untracked" }, notOpening];
+
+/** The RST that the kernel answers with carries no data and no mark: it would be led to `lo`. */
+export function letResetsOut(rules: readonly Rule[]): readonly Rule[] {
+  return [[{ kind: "resetting" }, leave], ...rules];
+}
+
+/** Only applications answer from there, and only to the proxy: whoever the client is, and whatever else is left alone. */
+export function fromAlias(family: Family): readonly Step[] {
+  return [{ kind: "alias", way: "saddr", family }];
+}
+
+/**
+ * The proxy goes to its application with the client's address and port (net/origin.ts), which a connection from before
+ * the rules may have had: the answers to the new one are not to be taken for that one's. And from outside nothing is to
+ * reach it: inbound-rules.ts.
+ */
+function seenAsClientRules(mark: Mark): readonly Rule[] {
+  const begins = [...insideOnLo(mark), opening];
+  return families.flatMap((family): readonly Rule[] => [
+    begins.concat({ kind: "forget", set: openBefore[family], answers: true }),
+    begins.concat({ kind: "remember", set: seenClients[family] }),
+  ]);
+}
+
+/** An application that connects to what it takes for its own address stays with itself. */
+function aliasRules(family: Family, capture: Step): readonly Rule[] {
+  const toItself: Step = { kind: "alias", way: "daddr", family };
+  return [
+    [...fromAlias(family), toItself, leave],
+    [...fromAlias(family), capture, leave],
+  ];
+}
+
+function insideOnLo(mark: Mark): readonly Step[] {
+  return [
+    { kind: "fwmark", equals: insideMark(mark) },
+    { kind: "loopback", way: "oif", is: true },
+  ];
+}
+
+/** Its answers find the socket that has dialled; what else comes to a port that is served finds one that listens. */
+const dialledRules = families.map((family): Rule => [
+  opening,
+  { kind: "in-set", set: servedPorts, is: true, answers: true },
+  { kind: "remember", set: dialled[family] },
+]);
+
+/** What stays in the pod, and what is no TCP. */
+const staying: readonly Rule[] = [
+  [{ kind: "loopback", way: "oif", is: true }, leave],
+  [{ kind: "tcp", is: false }, leave],
+];

@@ -1,0 +1,129 @@
+/** Rules for the kubelet's probes: what of its connections the kernel leaves alone, and what the proxy reads. Pure. */
+import type { Mark } from "../../config.ts";
+import { intervalsOf } from "../../net/cidr.ts";
+import { probePorts, type Probes } from "../../probe/probe.ts";
+import type { ChainPlan, Family, Field, Rule, SetPlan, Step } from "./plan.ts";
+import { accept, leave, onToProxy, opening, tcp, toProxy } from "./steps.ts";
+
+export function probeSets(probes: Probes): readonly SetPlan[] {
+  const { open, read, connect, both } = probePorts(probes);
+  const families = familiesOf(probes);
+  const back = answered(probes);
+  return [
+    ...families.map((family) => sources("probe-sources", family, "saddr", probes)),
+    ...(back.length === 0 ? [] : families).map((family) =>
+      sources("probe-answers", family, "daddr", probes),
+    ),
+    ...ports("probe-ports", "dport", open),
+    ...ports("probe-read-ports", "dport", read),
+    ...ports("probe-connect-ports", "dport", connect),
+    ...ports("probe-both-ports", "dport", both),
+    ...ports("probe-answer-ports", "sport", back),
+  ];
+}
+
+/** What is left alone: declared ports, for the node's addresses. */
+export function openProbeRules(probes: Probes): readonly Rule[] {
+  return rulesOf(probes, "probe-ports", probePorts(probes).open, () => [leave]);
+}
+
+/**
+ * To the proxy go requests. On a port that has a probe of TCP as well only if a socket takes them: else the kernel answers as
+ * it does where nobody listens. Of a connection that is the proxy's already there is such a socket.
+ */
+export function readRules(probes: Probes, port: number): readonly Rule[] {
+  const { read, both } = probePorts(probes);
+  const begun = (family: Family): readonly Step[] => toProxy(family, port);
+  const goesOn = (family: Family): readonly Step[] => onToProxy(family, port);
+  const opened = (family: Family): readonly Step[] => [
+    opening,
+    { kind: "socket" },
+    ...begun(family),
+  ];
+  return [
+    ...rulesOf(probes, "probe-read-ports", read, begun),
+    ...rulesOf(probes, "probe-read-ports", read, goesOn),
+    ...rulesOf(probes, "probe-both-ports", both, opened),
+    ...rulesOf(probes, "probe-both-ports", both, () => [opening, toNoData]),
+    ...rulesOf(probes, "probe-both-ports", both, goesOn),
+  ];
+}
+
+/** Connections that carry nothing are left alone, so that the application itself takes or refuses them. */
+export function connectRules(probes: Probes): readonly Rule[] {
+  return rulesOf(probes, "probe-connect-ports", probePorts(probes).connect, () => [toNoData]);
+}
+
+/**
+ * The only packets that pass here have headers and nothing else: an IP header without options, and TCP's of five to fifteen
+ * words. What else the kubelet's side sends is answered by RST. Fragments are whole by now: conntrack is asked.
+ */
+export function probeChains(probes: Probes): readonly ChainPlan[] {
+  if (probePorts(probes).connect.length === 0) return [];
+  const rules = familiesOf(probes).flatMap((family) =>
+    headerWords.map((words): Rule => [{ kind: "no-data", family, words }, accept]),
+  );
+  return [{ name: noData, base: null, rules: [...rules, [tcp, { kind: "reset" }]] }];
+}
+
+/** Answers to what was left alone, unless the application itself has begun the connection. */
+export function probeReplyRules(probes: Probes, mark: Mark): readonly Rule[] {
+  if (answered(probes).length === 0) return [];
+  return familiesOf(probes).flatMap((family): readonly Rule[] => {
+    const answers: Rule = [
+      { kind: "in-set", set: `probe-answers${family}`, is: true },
+      { kind: "in-set", set: "probe-answer-ports", is: true },
+    ];
+    return [
+      [...answers, { kind: "connection-mark", equals: mark.value, is: false }, leave],
+      [...answers, { kind: "untracked" }, { kind: "opening", is: false }, leave],
+    ];
+  });
+}
+
+/** Ports whose packets the kernel brings to the application, or answers itself. */
+function answered(probes: Probes): readonly number[] {
+  const { open, connect } = probePorts(probes);
+  return [...open, ...connect];
+}
+
+function rulesOf(
+  probes: Probes,
+  set: string,
+  of: readonly number[],
+  act: (family: Family) => readonly Step[],
+): readonly Rule[] {
+  if (of.length === 0) return [];
+  return familiesOf(probes).map((family) => {
+    const where: readonly Step[] = [
+      { kind: "in-set", set: `probe-sources${family}`, is: true },
+      { kind: "in-set", set, is: true },
+    ];
+    return where.concat(act(family));
+  });
+}
+
+function familiesOf({ declared, sources: from }: Probes): readonly Family[] {
+  if (declared.length === 0) return [];
+  return ([4, 6] as const).filter((family) => from.some((range) => range.family === family));
+}
+
+function sources(name: string, family: Family, field: Field, { sources: from }: Probes): SetPlan {
+  const intervals = intervalsOf(from, family);
+  return {
+    name: `${name}${family}`,
+    family,
+    fields: [field],
+    elements: { kind: "intervals", intervals },
+  };
+}
+
+function ports(name: string, field: Field, values: readonly number[]): readonly SetPlan[] {
+  if (values.length === 0) return [];
+  return [{ name, family: 4, fields: [field], elements: { kind: "numbers", numbers: values } }];
+}
+
+const noData = "probe-no-data";
+/** Of TCP's header: RFC 9293, 3.1, data offset. */
+const headerWords = [5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15] as const;
+const toNoData: Step = { kind: "goto", chain: noData };

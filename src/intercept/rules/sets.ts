@@ -1,0 +1,133 @@
+/** The sets that rules look packets up in. Pure. */
+import type { Interception } from "../../config.ts";
+import { intervalsOf, type Cidr } from "../../net/cidr.ts";
+import type { SocketAddress } from "../../net/address.ts";
+import { singlePort, unionOf, type Ports } from "../../net/ports.ts";
+import { neverIntercepted } from "../../policy/policy.ts";
+import type { Family, Field, SetPlan } from "./plan.ts";
+import { probeSets } from "./probes.ts";
+import { families, familiesOf } from "./steps.ts";
+
+/** Sets of the connections that were open before the rules. */
+export const openBefore = { 4: "open-before4", 6: "open-before6" } as const;
+
+/** Sets of clients that applications see by their own addresses, each with the port where it is seen. */
+export const seenClients = { 4: "seen-clients4", 6: "seen-clients6" } as const;
+
+/** The set of ports that answer in cleartext where conntrack does not know the connection. */
+export const answeringPorts = "answering-ports";
+
+/** Ports that something here listens on: it has answered a SYN, or was listening when the rules were written. */
+export const servedPorts = "served-ports";
+
+/** Connections that something here has begun from a port that is served as well, to places outside. */
+export const dialled = { 4: "dialled4", 6: "dialled6" } as const;
+
+/** Sets that packets change. */
+export const fleetingSets: readonly string[] = [
+  ...Object.values(openBefore),
+  ...Object.values(seenClients),
+  answeringPorts,
+  servedPorts,
+  ...Object.values(dialled),
+];
+
+/** Elements that the sets of open connections take at least. */
+export const openBeforeSizeMin = 65_536;
+
+/** Later clients are not remembered. */
+export const seenClientsMax = 262_144;
+
+/** One for each port. */
+export const portsMax = 65_536;
+
+export function setsOf(of: Interception): readonly SetPlan[] {
+  const excluded = [...of.excludedRanges, ...neverIntercepted];
+  return [
+    ...ranges("mesh", of.meshRanges),
+    ...ranges("excluded", excluded),
+    ...(of.outboundPorts === "all" ? [] : ports("outbound-ports", "dport", of.outboundPorts)),
+    ...ports("excluded-outbound-ports", "dport", of.excludedOutboundPorts),
+    ...destinations("excluded-destinations", of.excludedDestinations),
+    ...numbers("excluded-uids", "uid", of.excludedUids),
+    ...numbers("excluded-gids", "gid", of.excludedGids),
+    ...(of.onlyUids === "all" ? [] : numbers("only-uids", "uid", of.onlyUids)),
+    ...(of.onlyGids === "all" ? [] : numbers("only-gids", "gid", of.onlyGids)),
+    ...(of.inboundPorts === "all" ? [] : ports("inbound-ports", "dport", of.inboundPorts)),
+    ...ports("excluded-inbound-ports", "dport", [
+      ...of.excludedInboundPorts,
+      singlePort(of.statusPort),
+    ]),
+    ...numbers("status-ports", "sport", [of.statusPort]),
+    ...ports("clear-inbound-ports", "sport", of.excludedInboundPorts),
+    ...ports(inspectedSet(of), "dport", of.inspectedPorts.ports),
+    ...probeSets(of.probes),
+    ...families.map((family) => connections(openBefore[family], family)),
+    ...families.map(clients),
+    ...(of.inboundPorts === "all" ? [] : [learned(answeringPorts, "sport")]),
+    learned(servedPorts, "dport"),
+    ...families.map((family) => connections(dialled[family], family)),
+  ];
+}
+
+/** Whether elements are ranges: the kernel keeps their ends. */
+export function isOfRanges({ elements }: SetPlan): boolean {
+  return elements.kind === "intervals" || elements.kind === "ports";
+}
+
+export function inspectedSet({ inspectedPorts }: Interception): string {
+  return inspectedPorts.kind === "only" ? "inspected-ports" : "strict-ports";
+}
+
+function ranges(name: string, cidrs: readonly Cidr[]): readonly SetPlan[] {
+  return families.map((family) => ({
+    name: `${name}${family}`,
+    family,
+    fields: ["daddr"],
+    elements: { kind: "intervals", intervals: intervalsOf(cidrs, family) },
+  }));
+}
+
+/** A set of single ports is a hash table, which is looked up at once; one with a range of them is a tree. */
+function ports(name: string, field: Field, values: readonly Ports[]): readonly SetPlan[] {
+  if (values.every(({ first, last }) => first === last))
+    return numbers(
+      name,
+      field,
+      values.map(({ first }) => first),
+    );
+  const elements = { kind: "ports", ports: unionOf(values) } as const;
+  return [{ name, family: 4, fields: [field], elements }];
+}
+
+function numbers(name: string, field: Field, values: readonly number[]): readonly SetPlan[] {
+  const unique = [...new Set(values)].toSorted((a, b) => a - b);
+  if (unique.length === 0) return [];
+  return [{ name, family: 4, fields: [field], elements: { kind: "numbers", numbers: unique } }];
+}
+
+function destinations(name: string, addresses: readonly SocketAddress[]): readonly SetPlan[] {
+  return familiesOf(addresses).map((family) => ({
+    name: `${name}${family}`,
+    family,
+    fields: ["daddr", "dport"],
+    elements: {
+      kind: "destinations",
+      destinations: addresses.filter((address) => address.family === family),
+    },
+  }));
+}
+
+function clients(family: Family): SetPlan {
+  const fields = ["saddr", "dport"] as const;
+  return { name: seenClients[family], family, fields, elements: { kind: "clients" } };
+}
+
+function connections(name: string, family: Family): SetPlan {
+  const fields = ["saddr", "sport", "daddr", "dport"] as const;
+  return { name, family, fields, elements: { kind: "connections" } };
+}
+
+function learned(name: string, field: Field): SetPlan {
+  return { name, family: 4, fields: [field], elements: { kind: "learned" } };
+}

@@ -1,0 +1,29 @@
+/** Steps that rules of both directions have. Pure. */
+import type { SocketAddress } from "../../net/address.ts";
+import type { Family, Rule, Step } from "./plan.ts";
+
+export const families = [4, 6] as const;
+export const leave: Step = { kind: "verdict", verdict: "return" };
+/** What becomes of packets that steps match. */
+export type Leaving = (which: Rule) => readonly Rule[];
+export const leaves: Leaving = (which) => [[...which, leave]];
+export const tcp: Step = { kind: "tcp", is: true };
+export const opening: Step = { kind: "opening" };
+export const notOpening: Step = { kind: "opening", is: false };
+export const drop: Step = { kind: "verdict", verdict: "drop" };
+/** To the proxy's listener, or to the connection that it has accepted. */
+export function toProxy(family: Family, port: number): readonly Step[] {
+  return [{ kind: "tproxy", family, port }, { kind: "whole-socket" }, accept];
+}
+
+/** What goes on with a connection that is over, or is about to begin. */
+export function onToProxy(family: Family, port: number): readonly Step[] {
+  return [notOpening, { kind: "tproxy", family, port }, accept];
+}
+
+export const accept: Step = { kind: "verdict", verdict: "accept" };
+export const dropOpening: Rule = [opening, drop];
+
+export function familiesOf(addresses: readonly SocketAddress[]): readonly Family[] {
+  return families.filter((family) => addresses.some((address) => address.family === family));
+}

@@ -1,0 +1,121 @@
+/** The process that keeps the rules: ffi/src/keeper.zig. Started here, and spoken to by whole writes and reads. */
+import { closeSync, readSync, writeSync } from "node:fs";
+import { constants } from "node:os";
+
+import { build } from "../runtime/build.ts";
+import keeperPath from "../../ffi/zig-out/bin/tproxy-keeper" with { type: "file" };
+import { block } from "./block.ts";
+import { check, SystemCallError } from "./errno.ts";
+import { inMemory, shim } from "./native.ts";
+
+export type KeeperProcess = {
+  readonly pid: number;
+  /** Our end of the socket between us, non-blocking and close-on-exec. */
+  readonly fd: number;
+};
+
+/**
+ * Starts the keeper with CAP_NET_ADMIN alone and nothing of this process in its memory. The static executable is its
+ * own keeper; the dynamic one carries it as a file. Throws SystemCallError.
+ */
+export function startKeeper(launched: Launched | null = null): KeeperProcess {
+  return withExecutable((path) => {
+    if (launched === null) return startWith(path, -1);
+    const launcher = startLauncher(path, launched);
+    try {
+      return startWith(path, launcher.fd);
+    } finally {
+      // Then it is the keeper's alone: without a keeper it ends.
+      closeSync(launcher.fd);
+    }
+  });
+}
+
+/** What the launcher starts, whenever the keeper asks: with these arguments this executable, and nothing else. */
+export type Launched = {
+  readonly command: readonly string[];
+  readonly environment: Readonly<Record<string, string | undefined>>;
+};
+
+function startWith(path: string, launcher: number): KeeperProcess {
+  const end = new Int32Array(1);
+  const started = shim.tproxy_keeper_start(block([path]), launcher, end);
+  return { pid: check("start the keeper of the rules", started), fd: end[0] ?? -1 };
+}
+
+/** Right to its name: ffi/src/keeper_start.zig. */
+function startLauncher(path: string, { command, environment }: Launched): KeeperProcess {
+  const argv = block(["tls-tproxy-launcher", ...command]);
+  const all = Object.entries(environment);
+  const variables = block(all.map(([name, value]) => `${name}=${value ?? ""}`));
+  const end = new Int32Array(1);
+  const started = shim.tproxy_launcher_start(
+    block([path]),
+    argv,
+    argv.length,
+    variables,
+    variables.length,
+    end,
+  );
+  return { pid: check("start the launcher of the keeper", started), fd: end[0] ?? -1 };
+}
+
+function withExecutable(act: (path: string) => KeeperProcess): KeeperProcess {
+  if (build.flavour === "static") return act("/proc/self/exe");
+  if (!keeperPath.startsWith("/$bunfs/")) return act(keeperPath);
+  const file = inMemory(keeperPath);
+  if (file === null) throw new SystemCallError("memfd_create", constants.errno.ENOSYS);
+  try {
+    return act(`/proc/self/fd/${file}`);
+  } finally {
+    closeSync(file);
+  }
+}
+
+/** Writes all of it, waiting `msMax` for room at most. Throws SystemCallError: EPIPE, ETIMEDOUT. */
+export function writeAll(fd: number, bytes: Uint8Array, msMax: number): void {
+  for (let at = 0; at < bytes.length;) {
+    waitFor(fd, pollOut, msMax);
+    at += attempt("write", () => writeSync(fd, bytes, at));
+  }
+}
+
+/** What waits to be read, into `buffer`: its length, 0 at the end. Throws SystemCallError: ETIMEDOUT. */
+export function readSome(fd: number, buffer: Uint8Array, msMax: number): number {
+  waitFor(fd, pollIn, msMax);
+  try {
+    return attempt("read", () => readSync(fd, buffer));
+  } catch (error) {
+    // It ended before it had read all: unix(7).
+    if (error instanceof SystemCallError && error.errno === constants.errno.ECONNRESET) return 0;
+    throw error;
+  }
+}
+
+/** Takes children that have ended out of the table of processes; false while one lives. */
+export function reapAll(): boolean {
+  for (;;) {
+    const found = shim.tproxy_reap(anyChild);
+    if (found <= 0) return found < 0;
+  }
+}
+
+function waitFor(fd: number, events: number, msMax: number): void {
+  if (check("poll", shim.tproxy_poll(fd, events, msMax)) === 0)
+    throw new SystemCallError("poll", constants.errno.ETIMEDOUT);
+}
+
+function attempt(call: string, act: () => number): number {
+  try {
+    return act();
+  } catch (error) {
+    if (!(error instanceof Error && "errno" in error && typeof error.errno === "number"))
+      throw error;
+    throw new SystemCallError(call, Math.abs(error.errno));
+  }
+}
+
+const anyChild = -1;
+/** poll(2). */
+const pollIn = 1;
+const pollOut = 4;

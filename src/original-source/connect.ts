@@ -1,0 +1,150 @@
+/** The way to the application here, as the client where that can be. */
+import { Ticker } from "../runtime/deadline.ts";
+import { addressKey, portedAs, type SocketAddress } from "../net/address.ts";
+import { settle, tryDial, watch, type DialLimits } from "../net/dial.ts";
+import { describeFault } from "../net/fault.ts";
+import type { Intercepted } from "../net/listener.ts";
+import type { Held } from "../net/held.ts";
+import type { Origin } from "../net/origin.ts";
+import { firstUnprivilegedPort } from "../net/ports.ts";
+import type { SocketForm } from "../net/socket-options.ts";
+import type { Stream } from "../net/stream.ts";
+import type { Attempt, Kept, SourceReason } from "./candidates.ts";
+
+/** As whom the application sees the client, and why not better. */
+export type Seen = { readonly kept: Kept; readonly reason: SourceReason };
+
+export type Reached =
+  | {
+      readonly kind: "connected";
+      readonly stream: Stream;
+      readonly seen: Seen;
+    }
+  /** `fault`: the code of what failed. */
+  | { readonly kind: "failed"; readonly detail: string; readonly fault: string };
+
+export type ReachOptions = {
+  readonly form: SocketForm;
+  readonly limits: DialLimits;
+  readonly held: Held;
+  /** Whose name the application has not answered. */
+  readonly silent: SilentClients;
+  /** Hears of a client's port that may not be bound here. */
+  readonly reserved: (client: SocketAddress) => void;
+};
+
+/** Under which name the application is being reached, from before the kernel knows of it. */
+export type Named = {
+  /** An address and port that are not ours, or null. */
+  as: SocketAddress | null;
+  /** What the application answers comes to us whoever that is: net/alias.ts. */
+  atAlias: boolean;
+};
+
+/**
+ * A plain connection to where `downstream` was going. What fails because of the client's name is tried without it; what
+ * fails because of the application has words for the log.
+ */
+export async function reach(
+  downstream: Intercepted,
+  attempts: Iterable<Attempt>,
+  { named, ...options }: ReachOptions & { readonly named: Named },
+): Promise<Reached> {
+  const { original, peer } = downstream;
+  let why: SourceReason | null = null;
+  let failed: Reached = { kind: "failed", detail: "", fault: "" };
+  for (const attempt of attempts) {
+    // Another name would have to wait as long, or be refused as well.
+    if ((why === "no-answer" || why === "translated") && attempt.kept !== "none") continue;
+    named.as = attempt.origin.kind === "client" ? attempt.origin.address : null;
+    named.atAlias = attempt.to !== original;
+    // oxlint-disable-next-line no-await-in-loop -- the next one only where this one fails
+    const dialed = await dial(downstream, attempt, options);
+    if (typeof dialed !== "string") {
+      if (why === "no-answer") options.silent.add(peer, original);
+      return { stream: dialed, kind: "connected", seen: seenBy(attempt, why) };
+    }
+    failed = { kind: "failed", detail: describeFault(dialed), fault: dialed };
+    const reason = reasonOf(dialed, attempt, original);
+    if (reason === "reserved-port" && attempt.origin.kind === "client")
+      options.reserved(attempt.origin.address);
+    if (reason === null || downstream.stream.closed) return failed;
+    why = reason === "no-answer" ? reason : (why ?? reason);
+  }
+  return failed;
+}
+
+/** Where all that was wanted is kept, nobody asks why something else did not work before. */
+function seenBy({ kept, reason }: Attempt, why: SourceReason | null): Seen {
+  return { kept, reason: kept === "ip-port" ? reason : (why ?? reason) };
+}
+
+/** The connection, or the name of what failed. */
+async function dial(
+  downstream: Intercepted,
+  { origin, to, kept }: Attempt,
+  { form, limits, held }: ReachOptions,
+): Promise<Stream | string> {
+  const dialing = tryDial(to, form, origin);
+  if (typeof dialing === "string") return dialing;
+  const stream = watch(dialing, null, held);
+  const asClientMsMax = Math.min(answerMsMax, limits.connectMsMax / 2);
+  const connectMsMax = kept === "none" ? limits.connectMsMax : asClientMsMax;
+  const readiness = await settle(stream, downstream.stream, { ...limits, connectMsMax });
+  if (readiness.kind === "closed") return readiness.fault;
+  return stream;
+}
+
+/**
+ * What of the way is to blame; null: nothing is. A refusal at its own address is the application's, or of the rules where
+ * others translate it (intercept/rules/translation.ts): then it is reached as we are.
+ */
+function reasonOf(
+  fault: string,
+  { kept, to, origin }: Attempt,
+  original: SocketAddress,
+): SourceReason | null {
+  if (kept === "none" || fault === "CANCELED") return null;
+  if (fault === "ECONNREFUSED") return to === original ? "translated" : "one-address";
+  if (fault === "ETIMEDOUT") return "no-answer";
+  if (fault === "EACCES" && isReserved(origin)) return "reserved-port";
+  return fault === "EADDRINUSE" || fault === "EADDRNOTAVAIL" ? "same-tuple" : "kernel";
+}
+
+/** EACCES of bind(2) is the port's; that of connect(2) a route's. */
+function isReserved(origin: Origin): boolean {
+  return origin.kind === "client" && origin.address.port < firstUnprivilegedPort();
+}
+
+/**
+ * Something beside us may keep the application's answers from coming back: rules of others, a source check. One
+ * connection of a client's waits for it, those that follow for a while do not. Only the client's own suffer from it.
+ */
+export class SilentClients {
+  readonly #known = new Set<string>();
+  readonly #ticker = new Ticker(forgetMs, () => {
+    this.#known.clear();
+  });
+
+  has(client: SocketAddress, original: SocketAddress): boolean {
+    return this.#known.has(keyOf(client, original));
+  }
+
+  add(client: SocketAddress, original: SocketAddress): void {
+    if (this.#known.size < knownMax) this.#known.add(keyOf(client, original));
+  }
+
+  stop(): void {
+    this.#ticker.stop();
+  }
+}
+
+/** Whatever the client's port. */
+function keyOf(client: SocketAddress, original: SocketAddress): string {
+  return `${addressKey(portedAs(client, 0))} ${addressKey(original)}`;
+}
+
+const forgetMs = 10_000;
+const knownMax = 4096;
+/** Within the pod an answer takes microseconds. A full queue of the application's is asked again after a second. */
+const answerMsMax = 2500;

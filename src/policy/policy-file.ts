@@ -1,0 +1,97 @@
+/** The policy file, read. */
+import { readSync } from "node:fs";
+
+import type { PolicySource } from "../config.ts";
+import { ProxyError } from "../runtime/errors.ts";
+import { FileError, readRegularFile } from "../runtime/files.ts";
+import { assertCareful, assertReachable } from "./lockout-guard.ts";
+import { assertConsistent } from "./consistency.ts";
+import { assertCovered } from "./coverage.ts";
+import { parsePolicy } from "./document.ts";
+import { effectivePolicy } from "./effective.ts";
+import { parseResolvers, withResolvers } from "./resolvers.ts";
+import type { Policy } from "./policy.ts";
+
+/** The policy that holds: options, and the file over them. Throws POLICY_INVALID naming the file. */
+export function loadPolicy({ file, base, resolvConf }: PolicySource): Policy {
+  const policy =
+    file === null
+      ? base
+      : effectivePolicy(
+          base,
+          parsePolicy(readPolicyFile(file), file === "-" ? "standard input" : file),
+        );
+  const { dnsTcp } = policy.outbound;
+  const text = dnsTcp.value === "intercept" ? "" : readResolvConf(resolvConf);
+  return withResolvers(policy, parseResolvers(text));
+}
+
+/**
+ * Without it there are no name servers but the resolver library's own guess, 127.0.0.1: resolv.conf(5). One that is there and
+ * cannot be read is no reason to have none. Throws POLICY_INVALID.
+ */
+function readResolvConf(path: string): string {
+  try {
+    return readRegularFile(path, resolvConfBytesMax).toString("latin1");
+  } catch (error) {
+    if (!(error instanceof FileError)) throw error;
+    if (absent.has(error.code)) return "";
+    const text = `${path}: ${error.message}. It says which name servers' TCP port 53 is left alone; --dns-tcp intercept does without it`;
+    throw new ProxyError("POLICY_INVALID", text, { cause: error });
+  }
+}
+
+/**
+ * The policy that holds, judged as a start and a reload judge it. `before`: the policy that holds until then, null at the
+ * start. Throws USAGE, POLICY_INVALID.
+ */
+export function judgedPolicy(source: PolicySource, before: Policy | null): Policy {
+  const policy = loadPolicy(source);
+  assertConsistent(policy);
+  assertCareful(policy, source.care);
+  assertReachable(policy, source.care, before);
+  if (source.care === null) assertCovered(policy, source.ownAddresses());
+  return policy;
+}
+
+/** Throws POLICY_INVALID. */
+export function readPolicyFile(file: string): string {
+  if (file === "-") return readStandardInput();
+  try {
+    return readRegularFile(file, fileBytesMax).toString("utf8");
+  } catch (error) {
+    if (!(error instanceof FileError)) throw error;
+    const text = `--policy ${file}: ${error.message}`;
+    throw new ProxyError("POLICY_INVALID", text, { cause: error });
+  }
+}
+
+/** Of a pipe, to its end or to one byte too many. */
+function readStandardInput(): string {
+  const buffer = Buffer.alloc(fileBytesMax + 1);
+  let length = 0;
+  for (;;) {
+    const count = readSome(buffer.subarray(length));
+    length += count;
+    if (count === 0) return buffer.toString("utf8", 0, length);
+    if (length > fileBytesMax)
+      throw new ProxyError("POLICY_INVALID", `--policy -: more than ${fileBytesMax} bytes`);
+  }
+}
+
+/** Of standard input, which may be a directory, closed, or have nothing yet and not wait. */
+function readSome(into: Uint8Array): number {
+  try {
+    return readSync(0, into);
+  } catch (error) {
+    if (!(error instanceof Error) || !("code" in error)) throw error;
+    const text = `--policy -: it cannot be read: ${String(error.code)}`;
+    throw new ProxyError("POLICY_INVALID", text, { cause: error });
+  }
+}
+
+/** As many as the most characters of a policy can take. */
+const fileBytesMax = 1 << 20;
+/** As errno(3) has it. */
+const absent: ReadonlySet<string> = new Set(["ENOENT", "ENOTDIR"]);
+const resolvConfBytesMax = 65_536;

@@ -1,0 +1,445 @@
+/** The composition root: credentials, listeners, rules, in the order that never lets traffic pass in clear. */
+import type { TLSOptions } from "bun";
+
+import type { Ledger } from "../connection/registry.ts";
+import { Metrics } from "../connection/metrics.ts";
+import { measureProcess } from "../status/process-metrics.ts";
+import { serveStatus } from "../status/server.ts";
+import {
+  descriptorReserve,
+  type Config,
+  type Fixed,
+  type Interception,
+  type Limits,
+} from "../config.ts";
+import { makeContext, type Context } from "../context.ts";
+import { ProxyError } from "../runtime/errors.ts";
+import { isDiverted } from "../intercept/cleartext/becomes-diverted.ts";
+import { takenBy, type Generation } from "../reload/in-force.ts";
+import { Reloading } from "../reload/reload.ts";
+import {
+  openSockets,
+  giveUpPrivileges,
+  reportDiversion,
+  settling,
+  standingRules,
+  type Rules,
+  type Sockets,
+} from "./rules.ts";
+import type { Handover } from "./reexec.ts";
+import type { Credentials } from "../identity/source.ts";
+import { endClear } from "../intercept/cleartext/reset.ts";
+import type { Installed } from "../intercept/kernel/install.ts";
+import type { KeeperLink } from "../intercept/repair/link.ts";
+import { RuleKeeper } from "../intercept/repair/repair.ts";
+import { ownMark } from "../intercept/rules/marks.ts";
+import { listeningPorts, type Tuple } from "../intercept/kernel/open-before.ts";
+import { unpackTuples } from "../intercept/cleartext/preexisting.ts";
+import type { RuleWatch } from "../intercept/kernel/watch.ts";
+import { watchAges } from "../connection/age.ts";
+import { readTracked, watchTracked } from "../status/conntrack.ts";
+import { drain, type DrainEnd } from "../connection/drain.ts";
+import { watchIdle } from "../connection/idle.ts";
+import { PreexistingWatch } from "../intercept/cleartext/report.ts";
+import { Memory } from "../connection/memory.ts";
+import { keeperEvents, keeperGone } from "../intercept/repair/events.ts";
+import { trimWhenIdle } from "./trim.ts";
+import { Readiness } from "../status/readiness.ts";
+import type { Log } from "../runtime/log/log.ts";
+import { seldom } from "../runtime/log/seldom.ts";
+import type { KeeperProcess } from "../native/repair-process.ts";
+import { descriptorsMax } from "../native/limits.ts";
+import { openHiddenHierarchies } from "../native/memory-limit.ts";
+import type { Listener } from "../net/listener.ts";
+import { formOf, type SocketForm } from "../net/socket-options.ts";
+import {
+  noWirePorts,
+  openWirePorts,
+  planWirePorts,
+  reservedText,
+  type WirePorts,
+} from "../net/wire-ports.ts";
+import { connectionsBound } from "../connection/admission.ts";
+import { interceptionOf } from "../intercept/rules/interception.ts";
+import { isSource, type Probes } from "../probe/probe.ts";
+import { startListeners } from "./serve.ts";
+
+export type Proxy = {
+  readonly connections: () => number;
+  /** Reads the files of credentials and policy now. */
+  readonly reload: () => void;
+  /** Serves on, live connections and new ones, until none is left, its time is up or `forced` resolves. */
+  readonly drain: (forced: Promise<unknown>) => Promise<DrainEnd>;
+  /** Ends what is live by RST and closes the listeners. Rules that do not go reset from now on. */
+  readonly stop: (how: { readonly removeRules: boolean }) => void;
+};
+
+export type Given = {
+  /** What this process has opened before it gave up its privileges. */
+  readonly handed: Handover | null;
+  /** The keeper of the rules, where it is about to give them up. */
+  readonly process: KeeperProcess | null;
+  /** Those that were judged good. */
+  readonly credentials: Credentials;
+};
+
+/**
+ * Starts everything: listeners stand before the first rule, so that what the kernel diverts is accepted from
+ * the first packet on. Throws ProxyError naming the flag; then everything is as it was found.
+ */
+export function startProxy(config: Config, log: Log, given: Given): Proxy {
+  const { handed, process, credentials } = given;
+  const metrics = new Metrics();
+  using undo = new DisposableStack();
+  const reloading = new Reloading(config, credentials, { log, metrics });
+  undo.defer(reloading.stop);
+  const { generation } = reloading;
+  const { wire, limits } = boundsOf(config, undo);
+  const form = formOf(limits, ownMark(config.fixed.mark));
+  const state = new State(generation, metrics);
+  const { standing } = state;
+  const memory = new Memory(limits, log, handed?.groups ?? openHiddenHierarchies());
+  const surroundings = { log, metrics, limits, memory, form, standing, ports: wire.rotation };
+  const context = makeContext(config, generation, surroundings);
+  const { ledger } = context;
+  undo.defer(endingAll(context));
+  const interception = interceptionOf(generation.rules.policy, config.fixed);
+  const settle = settling(config, { generation, log });
+  const { groups } = memory;
+  const foundation = { config, form, tls: context.terminating, settle, groups, process };
+  const sockets = socketsOf(foundation, interception, handed);
+  undo.defer(measureSurroundings(log, metrics));
+  undo.defer(watchLives(context, memory));
+  undo.defer(startStatus(sockets.status, state, { probes: config.fixed.probes, log }));
+  const places = new Map(sockets.places);
+  state.listeners = takenBy(config, () => startListeners({ config, context, log }, places, undo));
+  generation.listeners = state.listeners;
+  const ground = standingRules(
+    config,
+    interception,
+    handed,
+    keeperEvents(log, () => keeper),
+  );
+  const { rules } = ground;
+  using unlessWatched = new DisposableStack();
+  unlessWatched.defer(() => {
+    if (rules.isRemovable) rules.remove();
+  });
+  state.watchPreexisting(handed === null ? settle(rules) : unpackTuples(handed.preexisting));
+  const keeper = keepRules(ground, { log, metrics, ledger, generation, fixed: config.fixed }, () =>
+    isDiverted(generation.rules, config.fixed, listeningPorts()),
+  );
+  const { watch } = keeper;
+  undo.defer(keeper.stop);
+  undo.defer(state.keeps(ground.keeper));
+  state.watch = watch;
+  unlessWatched.move();
+  const [{ ending }, { fixed }] = [reloading, config];
+  reloading.changing = { generation, ledger, installed: rules, watch, fixed, ending };
+  tellOfBounds({ wire, limits, memory }, config, log);
+  reloading.introduce();
+  return proxyOf({ ledger, limits, state, reloading, keeper, rules, log }, undo.move());
+}
+
+type Parts = {
+  readonly ledger: Ledger;
+  readonly limits: Limits;
+  readonly state: State;
+  readonly reloading: Reloading;
+  readonly keeper: RuleKeeper;
+  readonly rules: Installed;
+  readonly log: Log;
+};
+
+function proxyOf(
+  { ledger, limits, state, reloading, keeper, rules, log }: Parts,
+  stack: DisposableStack,
+): Proxy {
+  return {
+    connections: () => ledger.size,
+    reload: reloading.reload,
+    drain: async (forced) => {
+      state.draining = true;
+      return await drain(ledger, limits.drainMsMax, forced);
+    },
+    stop: ({ removeRules }) => {
+      reloading.stop();
+      keeper.stop();
+      if (!removeRules && rules.isOurs) closeRules(rules, log);
+      // Not before the last diverted socket is gone: its application would go on in clear.
+      stack.dispose();
+      if (removeRules) rules.remove();
+    },
+  };
+}
+
+function endingAll({ source, ledger }: Context): () => void {
+  return () => {
+    source.silent.stop();
+    ledger.terminateAll();
+  };
+}
+
+type Standing = {
+  readonly config: Config;
+  readonly form: SocketForm;
+  readonly tls: () => TLSOptions;
+  readonly settle: (installed: Installed) => readonly Tuple[];
+  readonly groups: Handover["groups"];
+  readonly process: KeeperProcess | null;
+};
+
+/** Those that were handed over, or new ones; where privileges are to be dropped, it ends here and begins anew. */
+function socketsOf(
+  { config, form, tls, settle, groups, process }: Standing,
+  interception: Interception,
+  handed: Handover | null,
+): Sockets {
+  if (handed !== null) return handed;
+  using undo = new DisposableStack();
+  const sockets = openSockets(config, form, undo);
+  if (config.privileges === "dropped") {
+    const { command } = config;
+    takenBy(config, () =>
+      giveUpPrivileges(interception, sockets, {
+        tls: tls(),
+        command,
+        settle,
+        groups,
+        keeper: process,
+      }),
+    );
+  }
+  undo.move();
+  return sockets;
+}
+
+/** What readiness and metrics look at. */
+class State {
+  readonly readiness = new Readiness();
+  readonly metrics: Metrics;
+  listeners: readonly Listener[] = [];
+  watch: RuleWatch | null = null;
+  preexisting = new PreexistingWatch([]);
+  draining = false;
+  #keeper: KeeperLink | null = null;
+  /** Whether applications' answers to clients come to us; they do before that is watched. */
+  readonly standing = (of: 4 | 6): boolean => this.watch?.leadsBack(of) ?? true;
+
+  constructor(generation: Generation, metrics: Metrics) {
+    const notAfter = (): number => generation.credentials.notAfter;
+    this.metrics = metrics;
+    metrics.gauge(
+      "identity_cert_expiration_timestamp_seconds",
+      "when the certificate expires",
+      () => notAfter() / 1000,
+    );
+    const help = "connections from before the start that are still open in cleartext";
+    metrics.gauge("preexisting_cleartext_connections", help, () => this.preexisting.count);
+    metrics.gauge("rules_intact", "1 if the rules stand as they were written", () =>
+      Number(this.watch?.intact ?? false),
+    );
+    for (const condition of [
+      () => (this.draining ? "draining: the proxy has been told to end" : null),
+      () =>
+        Date.now() > notAfter() ? `certificate has expired at ${iso(notAfter())}: ${renew}` : null,
+      () => this.#listening(),
+      () => this.#ruled(),
+    ])
+      this.readiness.require(condition);
+  }
+
+  watchPreexisting(left: readonly Tuple[]): void {
+    this.preexisting = new PreexistingWatch(left);
+  }
+
+  /** What /readyz says besides, ready or not. */
+  get notes(): readonly string[] {
+    const keeper = this.#keeper === null || this.#keeper.alive ? null : keeperGone;
+    return [this.preexisting.note, keeper].filter((note) => note !== null);
+  }
+
+  /** The process that restores the rules in this one's place, if there is one. Returns what ends it. */
+  keeps(keeper: KeeperLink | null): () => void {
+    this.#keeper = keeper;
+    if (keeper === null) return () => undefined;
+    const help = "1 if the process lives that restores the rules";
+    this.metrics.gauge("rules_keeper_alive", help, () => Number(keeper.alive));
+    return keeper.stop;
+  }
+
+  #listening(): string | null {
+    if (this.listeners.length === 0) return "listeners not in place";
+    return this.listeners.every((listener) => listener.alive()) ? null : "a listener is gone";
+  }
+
+  #ruled(): string | null {
+    if (this.watch === null) return "rules not in place";
+    return this.watch.intact ? null : `${rulesChanged}: ${restart}`;
+  }
+}
+
+/** Returns what ends it. */
+function startStatus(
+  fd: number,
+  state: State,
+  { probes, log }: { readonly probes: Probes; readonly log: Log },
+): () => void {
+  const { readiness, metrics } = state;
+  const warn = seldom((source: string) => {
+    log.write("W", "status", `too many requests, the last one from ${source}: ${tooMany}`);
+  });
+  const server = serveStatus({
+    fd,
+    readiness: () => readiness.reasons,
+    notes: () => state.notes,
+    metrics: async () => ({
+      status: 200,
+      type: metrics.contentType,
+      body: await metrics.text(),
+    }),
+    isProbeSource: (address) => isSource(probes, address),
+    refused: (source) => {
+      warn(source);
+    },
+  });
+  return server.stop;
+}
+
+type Keeping = {
+  readonly log: Log;
+  readonly metrics: Metrics;
+  readonly ledger: Ledger;
+  readonly generation: Generation;
+  readonly fixed: Fixed;
+};
+
+/** Throws SystemCallError. `clear` tells the connections that are not to be in clear. */
+function keepRules(
+  { rules, senses }: Rules,
+  { log, metrics, ledger, generation, fixed }: Keeping,
+  clear: () => (tuple: Tuple) => boolean,
+): RuleKeeper {
+  const keeper = new RuleKeeper(rules, senses, {
+    changed: () => {
+      // What applications answer to clients would leave in clear.
+      const ended = ledger.terminateWhere(
+        "RULES_CHANGED",
+        ({ as }) => as !== null && !keeper.watch.leadsBack(as.family),
+      );
+      const too =
+        ended === 0 ? "" : `; ${ended} inbound connections that depend on them were reset`;
+      log.write("W", "rules", rulesChanged + too + (rules.isOurs ? "" : `: ${restart}`));
+    },
+    repaired: (kept) => {
+      const { ended, refusal } = endClear(clear, kept, { kernel: rules.sockets });
+      const text = "the rules stand as they were written again: they were written anew";
+      const too =
+        ended === 0 ? "" : `, and ${ended} connections that had begun in clear were reset`;
+      log.write("I", "rules", text + too, { reset_clear: ended });
+      if (refusal !== null)
+        log.write("W", "rules", `connections that had begun in clear are not reset: ${refusal}`);
+      // Whoever has changed ours may have changed others', and taken away the table that veils from these.
+      reportDiversion(rules, fixed, { generation, log });
+    },
+    failed: (reason) => {
+      log.write("E", "rules", `they cannot be written anew: ${reason}`);
+    },
+    leftOut: (devices) => {
+      log.write("W", "rules", `sockets bound to ${devices} (SO_BINDTODEVICE) ${notCarried}`);
+    },
+  });
+  const help = "times that others had changed the rules and they were written anew";
+  metrics.total("rules_repairs_total", help, () => keeper.repairs);
+  return keeper;
+}
+
+/** A kernel that cannot reset goes on dropping: as safe, only slower to be noticed. */
+function closeRules(rules: Installed, log: Log): void {
+  try {
+    rules.close();
+  } catch (error) {
+    if (!(error instanceof ProxyError)) throw error;
+    log.write(
+      "W",
+      "rules",
+      `what is diverted is dropped, not reset, from now on: ${error.message}`,
+    );
+  }
+}
+
+type Bounds = { readonly wire: WirePorts; readonly limits: Limits };
+
+/** Ports for connections to peers, and limits that the descriptors do for. Throws START_FAILED. */
+function boundsOf(config: Config, undo: DisposableStack): Bounds {
+  const wire = openWirePorts(planWirePorts(config.wirePorts), descriptorsMax() / reservingShare);
+  undo.defer(wire.close);
+  const connectionsMax = boundOf(config.limits, wire.reserved);
+  return { wire, limits: { ...config.limits, connectionsMax } };
+}
+
+/** Throws START_FAILED where the descriptors do not do for one connection. */
+function boundOf(limits: Limits, reserved: number): number {
+  const descriptors = descriptorsMax() - reserved;
+  const bound = connectionsBound(limits.connectionsMax, descriptors, descriptorReserve);
+  if (bound > 0) return bound;
+  const text = `only ${descriptors} descriptors are allowed: raise the limit (ulimit -n, LimitNOFILE=)`;
+  throw new ProxyError("START_FAILED", text);
+}
+
+function tellOfBounds(
+  { wire, limits, memory }: Bounds & { readonly memory: Memory },
+  config: Config,
+  log: Log,
+): void {
+  memory.introduce();
+  tellOfWirePorts(wire, log);
+  const [bound, wanted] = [limits.connectionsMax, config.limits.connectionsMax];
+  if (bound === wanted) return;
+  const text = `${bound} connections at most, not ${wanted} (--connections)`;
+  log.write("I", "proxy", `${text}: ${descriptorsMax()} descriptors are allowed (ulimit -n)`);
+}
+
+function tellOfWirePorts({ rotation, reserved }: WirePorts, log: Log): void {
+  if (rotation.size === 0) log.write("W", "proxy", noWirePorts);
+  else if (reserved > 0) log.write("I", "proxy", reservedText(rotation.size));
+}
+
+/** The process, and the kernel's table of connections. Returns what ends that. */
+function measureSurroundings(log: Log, metrics: Metrics): () => void {
+  const help = "connections that the kernel tracks in this network namespace, and how many it may";
+  metrics.gauge("conntrack_entries", help, () => readTracked()?.entries ?? 0);
+  metrics.gauge("conntrack_entries_max", help, () => readTracked()?.max ?? 0);
+  const watches = [measureProcess(metrics), watchTracked(log)];
+  return () => {
+    for (const stop of watches) stop();
+  };
+}
+
+/** Ends connections that are idle or old, plans with the memory that there is, and gives memory back when nothing happens. Returns what ends that. */
+function watchLives({ ledger, limits, held }: Context, memory: Memory): () => void {
+  const watches = [watchAges(ledger, limits), trimWhenIdle(ledger)];
+  const changed = (): void => {
+    held.resize(memory.budget.heldBytesMax);
+  };
+  watches.push(memory.watch(changed));
+  if (limits.idleMsMax !== null) watches.push(watchIdle(ledger, limits.idleMsMax));
+  return () => {
+    for (const stop of watches) stop();
+  };
+}
+
+function iso(time: number): string {
+  return new Date(time).toISOString();
+}
+
+const tooMany =
+  "they are reset (--status-address). Keep strangers from this port, and name the kubelet's addresses by --probe-source";
+/** A part of the descriptors, for reserving ports. */
+const reservingShare = 8;
+const renew = "renew it, the proxy reads it by itself";
+const rulesChanged =
+  "the rules are no longer as they were written (nft list table inet tls-tproxy; ip rule)";
+const notCarried =
+  "connect to nobody in the mesh: the interface has come up since the proxy gave up its privileges, restart it";
+const restart = "restart the proxy, which writes them anew";

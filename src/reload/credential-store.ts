@@ -1,0 +1,131 @@
+/** The credentials in use: read again when their files change, and replaced only by good ones. */
+import type { CredentialFiles } from "../config.ts";
+import { Deadline } from "../runtime/deadline.ts";
+import { ProxyError } from "../runtime/errors.ts";
+import { WatchedFiles } from "./watched-files.ts";
+import { CredentialsError } from "../identity/credentials-error.ts";
+import type { Credentials } from "../identity/source.ts";
+
+export type StoreOptions = {
+  readonly files: CredentialFiles;
+  /** Those in use at first. */
+  readonly first: Credentials;
+  /** Reads and judges what stands in the files now. Rejects with CREDENTIALS_INVALID. */
+  readonly load: () => Promise<Credentials>;
+  /** Good ones that differ from those before. A throw keeps the old ones. */
+  readonly replaced: (credentials: Credentials) => void;
+  /** What stood in the files was no good: the old ones stay. Called once for each different reason. */
+  readonly kept: (reason: string) => void;
+  /** After how long refused files are read again without any change of theirs, twice as long each time. */
+  readonly retryMs?: { readonly first: number; readonly max: number };
+};
+
+export class CredentialStore {
+  readonly #options: StoreOptions;
+  readonly #watch: WatchedFiles;
+  #current: Credentials;
+  #reason = "";
+  /** Of the last failure, told or not. */
+  #refusal: string | null = null;
+  #loading = false;
+  #again = false;
+  #stopped = false;
+  #retry: Deadline | null = null;
+  readonly #retryMsOf: { readonly first: number; readonly max: number };
+  #retryMs: number;
+
+  constructor(options: StoreOptions) {
+    this.#options = options;
+    this.#retryMsOf = options.retryMs ?? defaultRetryMs;
+    this.#retryMs = this.#retryMsOf.first;
+    this.#current = options.first;
+    const { certificate, key, trustBundle } = options.files;
+    this.#watch = new WatchedFiles([certificate, key, trustBundle], () => void this.reload());
+  }
+
+  get current(): Credentials {
+    return this.#current;
+  }
+
+  /** Why what stands in the files is not in use; null if it is. */
+  get refusal(): string | null {
+    return this.#refusal;
+  }
+
+  /**
+   * Reads the files now; one reading after the other. `tell`: says of bad ones even what it has said before. Never rejects
+   * but for a bug.
+   */
+  async reload(tell = false): Promise<void> {
+    this.#again = true;
+    if (tell) this.#reason = "";
+    if (this.#loading) return;
+    this.#loading = true;
+    this.#retryMs = this.#retryMsOf.first;
+    try {
+      while (this.#again && !this.#stopped) {
+        this.#again = false;
+        // oxlint-disable-next-line no-await-in-loop -- one reading after the other
+        await this.#take();
+      }
+    } finally {
+      this.#loading = false;
+    }
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    this.#retry?.clear();
+    this.#watch.stop();
+  }
+
+  async #take(): Promise<void> {
+    this.#retry?.clear();
+    try {
+      const found = await this.#options.load();
+      if (this.#stopped) return;
+      if (!isSame(found, this.#current)) this.#options.replaced(found);
+      this.#current = found;
+      this.#reason = "";
+      this.#refusal = null;
+    } catch (error) {
+      if (!(error instanceof ProxyError)) throw error;
+      if (!this.#stopped) this.#keep(error);
+    }
+  }
+
+  /** What is no good now may be so later without another change of the files: the clock goes on, descriptors get free. */
+  #keep(error: ProxyError): void {
+    this.#refusal = error.message;
+    this.#retry = new Deadline(this.#retryIn(error), () => void this.#takeAgain());
+    if (this.#reason === error.message) return;
+    this.#reason = error.message;
+    this.#options.kept(error.message);
+  }
+
+  async #takeAgain(): Promise<void> {
+    if (this.#loading) return;
+    const retryMs = Math.min(2 * this.#retryMs, this.#retryMsOf.max);
+    const ended = this.reload();
+    this.#retryMs = retryMs;
+    await ended;
+  }
+
+  #retryIn(error: ProxyError): number {
+    const validFrom = error instanceof CredentialsError ? error.validFrom : null;
+    const left = validFrom === null ? Infinity : validFrom - Date.now();
+    return left > 0 ? Math.min(left + clockMs, this.#retryMs) : this.#retryMs;
+  }
+}
+
+function isSame(a: Credentials, b: Credentials): boolean {
+  return (
+    a.certificatePem === b.certificatePem &&
+    a.keyPem === b.keyPem &&
+    a.trustBundlePem === b.trustBundlePem
+  );
+}
+
+const defaultRetryMs = { first: 5000, max: 300_000 };
+/** A timer may be early by a millisecond. */
+const clockMs = 20;

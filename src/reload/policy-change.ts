@@ -1,0 +1,173 @@
+/** From one policy to another while connections live: nothing passes in clear meanwhile, and what may not stay goes. */
+import type { Ledger } from "../connection/registry.ts";
+import type { ConnectionRecord } from "../connection/record.ts";
+import type { Fixed, Interception } from "../config.ts";
+import { Deadline } from "../runtime/deadline.ts";
+import { ProxyError } from "../runtime/errors.ts";
+import { endClear, type EndedClear } from "../intercept/cleartext/reset.ts";
+import type { Installed } from "../intercept/kernel/install.ts";
+import type { Connections } from "../intercept/kernel/encode.ts";
+import { listeningPorts } from "../intercept/kernel/open-before.ts";
+import { queueLength } from "../intercept/kernel/running.ts";
+import type { RuleWatch } from "../intercept/kernel/watch.ts";
+import { holdsPort } from "../net/ports.ts";
+import { authorize } from "../policy/authorize.ts";
+import { leavesMoreAlone, newlyClearPorts } from "../policy/difference.ts";
+import { interceptionOf } from "../intercept/rules/interception.ts";
+import type { Policy } from "../policy/policy.ts";
+import type { Rules } from "../policy/rules.ts";
+import { becomesDiverted, isDiverted } from "../intercept/cleartext/becomes-diverted.ts";
+import type { Generation } from "./in-force.ts";
+
+export type Changing = {
+  readonly generation: Generation;
+  readonly ledger: Ledger;
+  readonly installed: Installed;
+  readonly watch: RuleWatch;
+  readonly fixed: Fixed;
+  /** Whether the proxy is ending: its rules are no longer to be touched. */
+  readonly ending: () => boolean;
+};
+
+/** Connections that were ended: those that the proxy carried, and those in clear. */
+export type Ended = { readonly carried: number; readonly clear: EndedClear };
+
+/** Makes `policy` the one that holds. Throws ProxyError; then the old one holds. */
+export async function changePolicy(policy: Policy, changing: Changing): Promise<Ended> {
+  // First of all: what is no good throws before anything is touched.
+  changing.generation.rulesOf(policy);
+  try {
+    return await change(policy, changing);
+  } finally {
+    changing.generation.isChanging = false;
+  }
+}
+
+async function change(policy: Policy, changing: Changing): Promise<Ended> {
+  const { generation, ledger, installed, watch, fixed, ending } = changing;
+  const before = interceptionOf(generation.rules.policy, fixed);
+  const after = interceptionOf(policy, fixed);
+  if (!Bun.deepEquals(before, after)) {
+    await installed.prepare(after);
+    if (ending()) throw new ProxyError("POLICY_INVALID", "the proxy is ending");
+  }
+  const whole = installed.isOurs && !watch.looksIntact();
+  let carried = 0;
+  let clear = noneInClear;
+  if (whole || !Bun.deepEquals(before, after)) {
+    generation.isChanging = true;
+    if (leavesMoreAlone(before, after)) carried += await letGo(policy, changing);
+    clear = changeRules({ before, after, whole }, generation.rulesOf(policy), changing);
+  }
+  const rules = generation.rulesOf(policy);
+  generation.takeRules(rules);
+  carried += ledger.terminateWhere("REVOKED", (record) => !isAllowed(record, rules));
+  generation.endTickets();
+  return { carried, clear };
+}
+
+type Difference = {
+  readonly before: Interception;
+  readonly after: Interception;
+  readonly whole: boolean;
+};
+
+/**
+ * In the kernel. Before the rules change an RST still reaches the other end of a connection in clear; what begins
+ * between the two looks is ended after. Throws ProxyError.
+ */
+function changeRules(difference: Difference, rules: Rules, changing: Changing): EndedClear {
+  const { generation, installed, fixed } = changing;
+  // Where the rules were not as they should be, whatever is in clear may have begun meanwhile.
+  const fits = difference.whole
+    ? isDiverted(rules, fixed, listeningPorts())
+    : becomesDiverted(generation.rules, rules, fixed, listeningPorts());
+  const { sockets: kernel } = installed;
+  const before = installed.isOurs && !difference.whole;
+  const first = before ? endClear(() => fits, noConnections, { kernel }) : noneInClear;
+  const kept = writeRules(difference, changing);
+  const second = endClear(() => fits, kept, { kernel });
+  return { ended: first.ended + second.ended, refusal: first.refusal ?? second.refusal };
+}
+
+/** Returns the connections from before the rules. Throws ProxyError; then the rules are those before, or it says not. */
+function writeRules(
+  { before, after, whole }: Difference,
+  { installed, watch }: Changing,
+): Connections {
+  try {
+    const kept = installed.change(after, whole);
+    watch.rewritten(installed.plan());
+    return kept;
+  } catch (error) {
+    if (installed.isOurs) restore(before, { installed, watch });
+    throw error;
+  }
+}
+
+function restore(
+  before: Interception,
+  { installed, watch }: Pick<Changing, "installed" | "watch">,
+): void {
+  try {
+    installed.change(before, true);
+    watch.rewritten(installed.plan());
+  } catch (error) {
+    if (!(error instanceof ProxyError)) throw error;
+    const text = `no new connection to the mesh begins, because the rules cannot be written: ${error.message}. Restart the proxy`;
+    throw new ProxyError("START_FAILED", text, { cause: error });
+  }
+}
+
+/**
+ * A connection that is diverted and would not be any more (the application's to us, where it sees us as the client) has to
+ * be gone before the rules change: what its application
+ * says next would leave in clear, in the middle of the stream. So no new one begins meanwhile, and those that the
+ * kernel has accepted are taken in first.
+ */
+async function letGo(policy: Policy, changing: Changing): Promise<number> {
+  const { generation, installed, fixed, ending } = changing;
+  const before = interceptionOf(generation.rules.policy, fixed);
+  installed.hold();
+  try {
+    return await endHeld(policy, before, changing);
+  } catch (error) {
+    if (!ending()) restore(before, changing);
+    throw error;
+  }
+}
+
+async function endHeld(policy: Policy, before: Interception, changing: Changing): Promise<number> {
+  const { generation, ledger, installed, watch, fixed, ending } = changing;
+  watch.rewritten(installed.plan());
+  for (let look = 0; look < looksMax; look += 1) {
+    // oxlint-disable-next-line no-await-in-loop -- a look after the other
+    await pause(lookMs);
+    if (look > 0 && queueLength(fixed.tcpPort) === 0) break;
+  }
+  if (ending()) throw new ProxyError("POLICY_INVALID", "the proxy is ending");
+  const rules = generation.rulesOf(policy);
+  const ports = newlyClearPorts(before, interceptionOf(policy, fixed));
+  return ledger.terminateWhere("REVOKED", ({ direction, original, peer, as, atAlias }) => {
+    if (direction === "outbound") return !rules.diverts(original) || holdsPort(ports, peer.port);
+    return as !== null && !atAlias && (!rules.leadsBack(as) || holdsPort(ports, original.port));
+  });
+}
+
+/** Whether a live connection could be made under these rules. One whose peer is not known yet will be judged by them. */
+function isAllowed(record: ConnectionRecord, rules: Rules): boolean {
+  const { direction, identity, original, plain } = record;
+  if (direction === "outbound")
+    return identity === null || authorize(identity, rules.server(original)) === null;
+  if (plain !== null) return rules.mode(original.port) !== "strict";
+  return identity === null || authorize(identity, rules.client(original.port)) === null;
+}
+
+async function pause(milliseconds: number): Promise<void> {
+  await new Promise<void>((resolve) => new Deadline(milliseconds, resolve));
+}
+
+const noConnections: Connections = new Map();
+const noneInClear: EndedClear = { ended: 0, refusal: null };
+const lookMs = 10;
+const looksMax = 50;

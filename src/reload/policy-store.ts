@@ -1,0 +1,126 @@
+/** The policy file and resolv.conf(5), read again when they change. A bad one changes nothing. */
+import type { PolicySource } from "../config.ts";
+import { Deadline } from "../runtime/deadline.ts";
+import { ProxyError } from "../runtime/errors.ts";
+import { isSameMeaning } from "../policy/difference.ts";
+import type { Policy } from "../policy/policy.ts";
+import { WatchedFiles } from "./watched-files.ts";
+import { judgedPolicy } from "../policy/policy-file.ts";
+
+export type PolicyStoreOptions = {
+  readonly source: PolicySource;
+  /** A good one that differs from the one before. A rejection with a ProxyError keeps the old one. */
+  readonly replaced: (policy: Policy, what: Changed) => Promise<void>;
+  /** One that says the same in other places. */
+  readonly moved: (policy: Policy) => void;
+  /** What stood in the file was no good, or could not be put in force. Called once for each different reason. */
+  readonly kept: (reason: string, what: Changed) => void;
+  /** After how long one that could not be put in force is tried again without any change of the file, twice as long each time. */
+  readonly retryMs?: { readonly first: number; readonly max: number };
+};
+
+/** The policy, or only which name servers resolv.conf(5) names. */
+export type Changed = "policy" | "resolvers";
+
+export class PolicyStore {
+  readonly #options: PolicyStoreOptions;
+  readonly #watch: WatchedFiles;
+  #current: Policy;
+  #reason = "";
+  #isWhole = true;
+  #changing = false;
+  #again = false;
+  #stopped = false;
+  #retry: Deadline | null = null;
+  readonly #retryMsOf: { readonly first: number; readonly max: number };
+  #retryMs: number;
+
+  /** Throws USAGE, POLICY_INVALID. */
+  constructor(options: PolicyStoreOptions) {
+    const { file } = options.source;
+    this.#options = options;
+    this.#retryMsOf = options.retryMs ?? defaultRetryMs;
+    this.#retryMs = this.#retryMsOf.first;
+    this.#current = judgedPolicy(options.source, null);
+    const files = [...(file === null ? [] : [file]), options.source.resolvConf];
+    this.#watch = new WatchedFiles(files, () => void this.reload());
+  }
+
+  get current(): Policy {
+    return this.#current;
+  }
+
+  /**
+   * Reads the file now; one change after the other. `tell`: says of a bad one even what it has said before. Never
+   * rejects but for a bug.
+   */
+  async reload(tell = false): Promise<void> {
+    this.#again = true;
+    if (tell) this.#reason = "";
+    if (this.#changing) return;
+    this.#changing = true;
+    this.#retryMs = this.#retryMsOf.first;
+    try {
+      while (this.#again && !this.#stopped) {
+        this.#again = false;
+        // oxlint-disable-next-line no-await-in-loop -- one change after the other
+        await this.#take();
+      }
+    } finally {
+      this.#changing = false;
+    }
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    this.#retry?.clear();
+    this.#watch.stop();
+  }
+
+  async #take(): Promise<void> {
+    this.#retry?.clear();
+    let what: Changed = "policy";
+    try {
+      const found = judgedPolicy(this.#options.source, this.#current);
+      if (this.#isWhole && isSameMeaning(found, this.#current)) {
+        this.#reason = "";
+        if (!Bun.deepEquals(found, this.#current)) this.#options.moved(found);
+      } else {
+        if (isSameMeaning(withResolversOf(this.#current, found), this.#current)) what = "resolvers";
+        // Until it has ended well nobody knows what of it holds.
+        this.#isWhole = false;
+        await this.#options.replaced(found, what);
+        this.#isWhole = true;
+        this.#reason = "";
+      }
+      this.#current = found;
+    } catch (error) {
+      if (!(error instanceof ProxyError)) throw error;
+      this.#keep(error, what);
+    }
+  }
+
+  /** What could not be put in force may be so later: memory gets free, another process ends. A mistake stays one. */
+  #keep(error: ProxyError, what: Changed): void {
+    if (!this.#isWhole && !this.#stopped)
+      this.#retry = new Deadline(this.#retryMs, () => void this.#takeAgain());
+    if (this.#reason === error.message) return;
+    this.#reason = error.message;
+    this.#options.kept(error.message, what);
+  }
+
+  async #takeAgain(): Promise<void> {
+    if (this.#changing) return;
+    const retryMs = Math.min(2 * this.#retryMs, this.#retryMsOf.max);
+    const ended = this.reload();
+    this.#retryMs = retryMs;
+    await ended;
+  }
+}
+
+const defaultRetryMs = { first: 5000, max: 300_000 };
+
+function withResolversOf(before: Policy, policy: Policy): Policy {
+  const { resolvers } = before.outbound;
+  return { ...policy, outbound: { ...policy.outbound, resolvers } };
+}

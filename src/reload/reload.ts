@@ -1,0 +1,214 @@
+/** Credentials and policy as they are read again while the proxy runs, and what is told of it. */
+import type { Metrics } from "../connection/metrics.ts";
+import type { Config } from "../config.ts";
+import { ProxyError } from "../runtime/errors.ts";
+import type { Credentials } from "../identity/source.ts";
+import { CredentialStore } from "./credential-store.ts";
+import { describeIdentity, spiffeMistake } from "../identity/certificate.ts";
+import { remainingText, watchExpiry, type Validity } from "./expiry.ts";
+import { endTicketsRegularly } from "./ticket-end.ts";
+import type { Log } from "../runtime/log/log.ts";
+import type { Policy } from "../policy/policy.ts";
+import { Generation } from "./in-force.ts";
+import { acceptableCredentials } from "./own-credentials.ts";
+import { changePolicy, type Changing } from "./policy-change.ts";
+import { resolversText } from "../policy/resolvers.ts";
+import { PolicyStore, type Changed } from "./policy-store.ts";
+
+export type Telling = { readonly log: Log; readonly metrics: Metrics };
+
+export class Reloading {
+  readonly generation: Generation;
+  /** What a change of policy reaches; null until all of it stands. */
+  changing: Changing | null = null;
+  readonly #config: Config;
+  readonly #log: Log;
+  readonly #counts: Readonly<
+    Record<"credential" | "policy", (result: "replaced" | "kept") => void>
+  >;
+  readonly #policies: PolicyStore;
+  readonly #credentials: CredentialStore;
+  readonly #stack = new DisposableStack();
+  #stopped = false;
+  #clear = 0;
+
+  /** `first`: credentials that were judged good. Throws USAGE, POLICY_INVALID. */
+  constructor(config: Config, first: Credentials, { log, metrics }: Telling) {
+    this.#config = config;
+    this.#log = log;
+    this.#counts = {
+      credential: reloadsOf(metrics, "credential", "credentials read anew"),
+      policy: reloadsOf(metrics, "policy", "policies read anew"),
+    };
+    const help = "connections in cleartext that a new policy intercepts, reset";
+    metrics.total("clear_connections_reset_total", help, () => this.#clear);
+    const refused =
+      "1 while what stands in the credential files is refused and the old ones are in use";
+    metrics.gauge("credential_renewal_refused", refused, () =>
+      Number(this.#credentials.refusal !== null),
+    );
+    using undo = new DisposableStack();
+    this.#policies = this.#policyStore();
+    undo.defer(() => {
+      this.#policies.stop();
+    });
+    this.#credentials = this.#credentialStore(first);
+    undo.defer(() => {
+      this.#credentials.stop();
+    });
+    this.generation = new Generation(config, this.#credentials.current, this.#policies.current);
+    this.#stack.use(undo.move());
+  }
+
+  /** Says what is in use, and from now on when the certificate comes to its end. */
+  introduce(): void {
+    const { credentials, policy, credentialsSource } = this.#config;
+    const found = describeCredentials(this.generation.credentials);
+    this.#log.write(
+      "I",
+      "credentials",
+      `${credentials.certificate} (${credentialsSource}): ${found}`,
+    );
+    this.#nameLeftOut(this.generation.credentials);
+    if (policy.file !== null) this.#log.write("I", "policy", `${policy.file}: in use`);
+    this.#nameResolvers(this.#policies.current);
+    const warn = (of: Validity): void => {
+      this.#log.write("W", "credentials", expiryText(of, this.#credentials.refusal, Date.now()));
+    };
+    this.#stack.defer(watchExpiry(() => this.generation.credentials, warn));
+    const endTickets = (): void => {
+      this.generation.endTickets();
+    };
+    this.#stack.defer(endTicketsRegularly(endTickets, this.#log));
+  }
+
+  /** Reads all files now. */
+  readonly reload = (): void => {
+    void this.#credentials.reload(true);
+    void this.#policies.reload(true);
+  };
+
+  readonly stop = (): void => {
+    this.#stopped = true;
+    this.#stack.dispose();
+  };
+
+  readonly ending = (): boolean => this.#stopped;
+
+  #nameLeftOut({ leftOut, identity }: Credentials): void {
+    const mistake = spiffeMistake(identity);
+    if (mistake !== null)
+      this.#log.write(
+        "W",
+        "credentials",
+        `the certificate has no SPIFFE ID: ${mistake}. ${peersRefuse}`,
+      );
+    for (const line of leftOut.slice(0, leftOutShownMax)) this.#log.write("W", "credentials", line);
+    const more = leftOut.length - leftOutShownMax;
+    if (more > 0) this.#log.write("W", "credentials", `${more} more are not used`);
+  }
+
+  #credentialStore(first: Credentials): CredentialStore {
+    return new CredentialStore({
+      files: this.#config.credentials,
+      first,
+      load: async () => await acceptableCredentials(this.#config),
+      replaced: (credentials) => {
+        this.generation.takeCredentials(credentials);
+        this.#counts.credential("replaced");
+        this.#log.write("I", "credentials", `replaced: ${describeCredentials(credentials)}`);
+        this.#nameLeftOut(credentials);
+      },
+      kept: (reason) => {
+        this.#counts.credential("kept");
+        const { notAfter } = this.generation.credentials;
+        const left = remainingText(notAfter - Date.now());
+        const text = `the old ones stay in use: ${reason}${reason.endsWith("?") ? "" : "."} They are valid ${left}`;
+        this.#log.write("W", "credentials", text);
+      },
+    });
+  }
+
+  /** TCP that goes past the mesh by default is said once, and at each change. */
+  #nameResolvers({ outbound: { resolvers } }: Policy): void {
+    const { resolvConf } = this.#config.policy;
+    if (resolvers.length > 0)
+      this.#log.write("I", "dns", `${resolversText(resolvers, resolvConf)} (--dns-tcp leave)`);
+  }
+
+  #policyStore(): PolicyStore {
+    return new PolicyStore({
+      source: this.#config.policy,
+      replaced: async (policy, what) => {
+        await this.#replacePolicy(policy, what);
+      },
+      moved: (policy) => {
+        this.generation.takeRules(this.generation.rulesOf(policy));
+      },
+      kept: (reason, what) => {
+        const line = reason.replaceAll(/\n\s*/g, "; ");
+        if (what === "resolvers") {
+          this.#log.write("W", "dns", keptResolversText(this.#config.policy.resolvConf, line));
+          return;
+        }
+        this.#counts.policy("kept");
+        this.#log.write("W", "policy", `the old one stays in use: ${line}`);
+      },
+    });
+  }
+
+  async #replacePolicy(policy: Policy, what: Changed): Promise<void> {
+    if (this.changing === null) throw new ProxyError("POLICY_INVALID", "the proxy is starting");
+    const { carried, clear } = await changePolicy(policy, this.changing);
+    this.#clear += clear.ended;
+    if (what === "resolvers") this.#nameResolvers(policy);
+    else this.#counts.policy("replaced");
+    const text = `replaced: ${carried} live connections are no longer allowed and were reset`;
+    const too = clear.ended === 0 ? "" : `, ${clear.ended} in cleartext too`;
+    this.#log.write("I", what === "resolvers" ? "dns" : "policy", `${text}${too}`, {
+      reset: carried,
+      reset_clear: clear.ended,
+    });
+    if (clear.refusal === null) return;
+    const others = `connections in cleartext stay open until they end: ${clear.refusal}`;
+    this.#log.write("W", "policy", others);
+  }
+}
+
+function keptResolversText(file: string, reason: string): string {
+  return (
+    `${file} names other name servers, and the rules still leave TCP port 53 of the former ones alone: ${reason}. ` +
+    "Restart the proxy, with --rules external after tls-tproxy rules --apply"
+  );
+}
+
+function reloadsOf(
+  metrics: Metrics,
+  of: string,
+  help: string,
+): (result: "replaced" | "kept") => void {
+  return metrics.counter(`${of}_reloads_total`, help, "result", ["replaced", "kept"]);
+}
+
+function describeCredentials({ identity, notAfter }: Credentials): string {
+  return `${describeIdentity(identity)}, valid until ${new Date(notAfter).toISOString()}`;
+}
+
+/** `refusal`: why what stands in the files is not in use, null if it is. */
+function expiryText(
+  { notBefore, notAfter }: Validity,
+  refusal: string | null,
+  now: number,
+): string {
+  const at = new Date(notAfter).toISOString();
+  const advice = refusal === null ? null : `What stands in the files is refused: ${refusal}`;
+  if (now > notAfter)
+    return `the certificate has expired at ${at}: peers refuse it. ${advice ?? "Renew it, it is read by itself"}`;
+  const percent = Math.floor((100 * (notAfter - now)) / (notAfter - notBefore));
+  return `the certificate expires at ${at}: ${percent} % of its time is left. ${advice ?? "Is it being renewed?"}`;
+}
+
+/** Of what stands in the files and is not used: `check` names all of it. */
+const leftOutShownMax = 20;
+const peersRefuse =
+  "Peers that know us by a SPIFFE ID refuse it: have it issued with exactly one URI name";

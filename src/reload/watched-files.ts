@@ -1,0 +1,101 @@
+/** Files that are replaced while they are in use: told of soon after they change, and looked at now and then. */
+import { statSync, watch, type FSWatcher } from "node:fs";
+import { basename, dirname } from "node:path";
+
+import { Deadline, Ticker } from "../runtime/deadline.ts";
+
+/** Directories are watched, because a rotation replaces files, or the link that leads to all of them. */
+export class WatchedFiles {
+  readonly #directories: ReadonlySet<string>;
+  readonly #poll: Ticker;
+  readonly #names: ReadonlySet<string>;
+  readonly #look: () => void;
+  #watchers: readonly FSWatcher[];
+  #seen: string;
+  #settling: Deadline | null = null;
+  #settleMs = 0;
+  #since = 0;
+
+  /** `look` reads the files and finds out by itself whether they are others. */
+  constructor(paths: readonly string[], look: () => void) {
+    this.#look = look;
+    this.#names = new Set(paths.map((path) => basename(path)));
+    this.#directories = new Set(paths.map((path) => dirname(path)));
+    this.#watchers = this.#watchAll();
+    this.#seen = signatureOf(paths);
+    this.#poll = new Ticker(pollMs, () => {
+      const now = signatureOf(paths);
+      if (now === this.#seen) return;
+      this.#seen = now;
+      this.#soon(writtenMs);
+      // The directory may be another one.
+      this.#closeAll();
+      this.#watchers = this.#watchAll();
+    });
+  }
+
+  stop(): void {
+    this.#settling?.clear();
+    this.#poll.stop();
+    this.#closeAll();
+  }
+
+  #closeAll(): void {
+    for (const watcher of this.#watchers) watcher.close();
+  }
+
+  #watchAll(): readonly FSWatcher[] {
+    return [...this.#directories].flatMap((directory) => this.#watch(directory));
+  }
+
+  /** A directory that cannot be watched is polled like all others. */
+  #watch(directory: string): readonly FSWatcher[] {
+    try {
+      const watcher = watch(directory, { persistent: false }, (event, name) => {
+        if (event === "rename") this.#soon(renamedMs);
+        else if (name === null || this.#names.has(name)) this.#soon(writtenMs);
+      });
+      watcher.on("error", () => undefined);
+      return [watcher];
+    } catch {
+      return [];
+    }
+  }
+
+  /**
+   * When nothing has changed for a moment: several files are not replaced in one. A file that is written in place is whole
+   * when nobody has written to it for longer; what can be read before may look good and be half of it.
+   */
+  #soon(settleMs: number): void {
+    if (this.#settling === null) {
+      this.#since = performance.now();
+      this.#settleMs = 0;
+    } else if (performance.now() - this.#since > settleMsMax) return;
+    this.#settling?.clear();
+    this.#settleMs = Math.max(this.#settleMs, settleMs);
+    this.#settling = new Deadline(this.#settleMs, () => {
+      this.#settling = null;
+      this.#look();
+    });
+  }
+}
+
+/** Files that are replaced, written or gone have another one: stat(2). */
+function signatureOf(paths: readonly string[]): string {
+  return paths.map(signatureOfOne).join();
+}
+
+function signatureOfOne(path: string): string {
+  try {
+    const { dev, ino, size, mtimeNs, ctimeNs } = statSync(path, { bigint: true });
+    return [dev, ino, size, mtimeNs, ctimeNs].join(" ");
+  } catch {
+    return ""; // It is gone, or not for us to see: reading it will say.
+  }
+}
+
+const renamedMs = 100;
+const writtenMs = 1000;
+/** A directory in which something always changes is looked at all the same. */
+const settleMsMax = 3000;
+const pollMs = 5000;

@@ -1,0 +1,142 @@
+/** Certificate, key and authorities, as a peer will see them. */
+import { networkInterfaces } from "node:os";
+
+import type { Config } from "../../config.ts";
+import { ProxyError } from "../../runtime/errors.ts";
+import {
+  identityOf,
+  parseCertificate,
+  spiffeMistake,
+  type PeerCertificate,
+} from "../../identity/certificate.ts";
+import { loadCredentials, type Credentials } from "../../identity/source.ts";
+import { assertAcceptable } from "../../reload/own-credentials.ts";
+import { formatIp, parseHost } from "../../net/address.ts";
+import { foreignPatterns } from "../../policy/consistency.ts";
+import type { Policy } from "../../policy/policy.ts";
+import { Rules } from "../../policy/rules.ts";
+import { verifyPeer } from "../../tls/verify.ts";
+import { bad, good, warning, type Finding } from "./finding.ts";
+
+export type CheckedCredentials = Pick<Config, "credentials" | "tlsVersionMin">;
+
+/** `config` null: none were given. `policy`: as it will hold. `now` in milliseconds since 1970. */
+export async function findCredentials(
+  config: CheckedCredentials | null,
+  policy: Policy,
+  now: number,
+): Promise<readonly Finding[]> {
+  if (config === null)
+    return [
+      warning("files", "none given", "Give --cert, --key and --ca-cert to have them looked at."),
+    ];
+  let credentials: Credentials;
+  try {
+    credentials = loadCredentials(config.credentials, now);
+  } catch (error) {
+    if (!(error instanceof ProxyError)) throw error;
+    return [
+      bad("files", error.message, "See above; tls-tproxy demo shows what good ones look like."),
+    ];
+  }
+  const certificate = parseCertificate(credentials.certificate);
+  return [
+    good("files", "they can be read, the key fits, the chain leads to a root in --ca-cert"),
+    ...credentials.leftOut.map((text) => warning("left out", text, "Remove it, or correct it.")),
+    purposeFinding(certificate, now),
+    await chainFinding(config, credentials),
+    expiryFinding(certificate, now),
+    identityFinding(certificate),
+    ...peerFindings(certificate, policy),
+  ];
+}
+
+/** As a start and a reload judge it: by a handshake with ourselves. */
+async function chainFinding(
+  config: CheckedCredentials,
+  credentials: Credentials,
+): Promise<Finding> {
+  try {
+    await assertAcceptable(config, credentials);
+    return good("chain", "a handshake with ourselves ends well in both roles");
+  } catch (error) {
+    if (!(error instanceof ProxyError)) throw error;
+    return bad("chain", error.message, "Have it issued again, so that peers accept it.");
+  }
+}
+
+/** A proxy is both: a server to those who come, a client to those it goes to. */
+function purposeFinding(certificate: PeerCertificate, now: number): Finding {
+  for (const role of ["server", "client"] as const) {
+    const verdict = verifyPeer({
+      role,
+      handshakeError: null,
+      certificate,
+      expect: [],
+      now,
+    });
+    if (verdict.kind === "refuse")
+      return bad(
+        "purposes",
+        verdict.detail,
+        "Have it issued with serverAuth and clientAuth, CA:FALSE.",
+      );
+  }
+  return good("purposes", "server and client");
+}
+
+function expiryFinding({ notBefore, notAfter }: PeerCertificate, now: number): Finding {
+  const until = `until ${new Date(notAfter).toISOString()}`;
+  const left = (notAfter - now) / (notAfter - notBefore);
+  if (left >= 1 / 3) return good("validity", until);
+  return warning("validity", `${until}: less than a third of its time is left`, "Renew it.");
+}
+
+function identityFinding(certificate: PeerCertificate): Finding {
+  const identity = identityOf(certificate);
+  const mistake = spiffeMistake(identity);
+  if (mistake === null)
+    return good("identity", identity.spiffeId ?? "no SPIFFE ID: peers know it by its addresses");
+  const remedy =
+    "Peers that know us by a SPIFFE ID refuse it: have it issued with exactly one URI name.";
+  return warning("identity", `no SPIFFE ID: ${mistake}`, remedy);
+}
+
+/** How peers will know us, if they have the same policy. */
+function peerFindings(certificate: PeerCertificate, policy: Policy): readonly Finding[] {
+  try {
+    const rules = new Rules(policy, identityOf(certificate).spiffeId);
+    if (rules.verification === "ip") return addressFindings(certificate);
+    return [trustDomainFinding(policy, rules.trustDomain ?? "")];
+  } catch (error) {
+    if (!(error instanceof ProxyError)) throw error;
+    return [
+      bad("trust domain", error.message, "Say --trust-domain, or have it issued with a SPIFFE ID."),
+    ];
+  }
+}
+
+/** One that nobody wrote follows from the certificate: identities of another one may be meant, or a mistake. */
+function trustDomainFinding(policy: Policy, trustDomain: string): Finding {
+  const foreign = foreignPatterns(policy, trustDomain).map(({ pattern }) => pattern.text);
+  if (foreign.length === 0) return good("trust domain", trustDomain);
+  const text = `${trustDomain}, by the certificate; allow names others: ${[...new Set(foreign)].join(", ")}`;
+  const remedy =
+    "If these are peers of a federated trust domain, --ca-cert needs its CA; else correct them.";
+  return warning("trust domain", text, remedy);
+}
+
+/** Peers reach this machine by an address, and the certificate has to name it. */
+function addressFindings(certificate: PeerCertificate): readonly Finding[] {
+  const names = new Set(certificate.ips.map(formatIp));
+  const own = Object.values(networkInterfaces())
+    .flatMap((addresses) => addresses ?? [])
+    .filter(({ internal, address }) => !internal && !address.startsWith("fe80"))
+    .map(({ address }) => formatIp(parseHost(address)));
+  const missing = own.filter((address) => !names.has(address));
+  if (missing.length === 0) return [good("addresses", own.join(", "))];
+  const text = `not in the certificate: ${missing.join(", ")} (it names ${[...names].join(", ") || "none"})`;
+  return [
+    warning("addresses", text, "Peers that come by these refuse it: have them named (IP SAN)."),
+  ];
+}

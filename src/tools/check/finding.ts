@@ -1,0 +1,106 @@
+/** What a check finds, and how findings look. Pure. */
+
+import { escapeLines, escapeText } from "../../runtime/log/escape.ts";
+
+export type Level = "good" | "warning" | "bad";
+
+export type Finding = {
+  readonly level: Level;
+  readonly title: string;
+  /** What was seen. */
+  readonly detail: string;
+  /** What to do, "" if nothing. */
+  readonly remedy: string;
+};
+
+export type Section = { readonly title: string; readonly findings: readonly Finding[] };
+
+/** What it comes to. */
+export type Advice = { readonly well: string; readonly bad: string };
+
+export function good(title: string, detail = ""): Finding {
+  return { level: "good", title, detail, remedy: "" };
+}
+
+export function warning(title: string, detail: string, remedy: string): Finding {
+  return { level: "warning", title, detail, remedy };
+}
+
+export function bad(title: string, detail: string, remedy: string): Finding {
+  return { level: "bad", title, detail, remedy };
+}
+
+/** True without a bad finding: warnings do not stop a start. */
+export function isWell(sections: readonly Section[]): boolean {
+  return sections.every(({ findings }) => findings.every(({ level }) => level !== "bad"));
+}
+
+/** Lines for people: ✓ good, ! a warning, ✗ bad, with the remedy below. */
+export function formatSections(
+  sections: readonly Section[],
+  colour: boolean,
+  advice: Advice = aboutProxy,
+): string {
+  const parts = sections.map(({ title, findings }) =>
+    [title, ...findings.flatMap((finding) => linesOf(finding, colour))].join("\n"),
+  );
+  return `${parts.join("\n\n")}\n\n${summaryOf(sections, advice)}\n`;
+}
+
+/** One object for programs. */
+export function formatSectionsJson(sections: readonly Section[]): string {
+  const findings = sections.flatMap(({ title: section, findings: all }) =>
+    all.map((finding) => ({ section, ...finding })),
+  );
+  return `${escapeLines(JSON.stringify({ ok: isWell(sections), findings }, null, 2))}\n`;
+}
+
+/** Findings on their way from one process to another: a line each, fields apart by tabs. */
+export function formatLines(findings: readonly Finding[]): string {
+  return findings
+    .map((one) => [one.level, one.title, one.detail, one.remedy].map(onOneLine).join("\t"))
+    .join("\n");
+}
+
+/** What `formatLines` wrote; lines of another form are left out. */
+export function parseLines(text: string): readonly Finding[] {
+  return text.split("\n").flatMap((line) => {
+    const [level, title, detail, remedy] = line.split("\t");
+    if (level !== "good" && level !== "warning" && level !== "bad") return [];
+    if (title === undefined || detail === undefined || remedy === undefined) return [];
+    return [{ level, title, detail, remedy }];
+  });
+}
+
+function onOneLine(text: string): string {
+  return text.replaceAll(/[\t\n]/g, " ");
+}
+
+function linesOf({ level, title, detail, remedy }: Finding, colour: boolean): readonly string[] {
+  const [sign, code] = signs[level];
+  const mark = colour ? `\u001B[${code}m${sign}\u001B[0m` : sign;
+  const seen = detail === "" ? "" : `: ${indented(detail)}`;
+  return [
+    `  ${mark} ${escapeText(title)}${seen}`,
+    ...(remedy === "" ? [] : [`      ${indented(remedy)}`]),
+  ];
+}
+
+/** Further lines stand where none could be taken for another finding. */
+function indented(text: string): string {
+  return text.split("\n").map(escapeText).join("\n      ");
+}
+
+function summaryOf(sections: readonly Section[], advice: Advice): string {
+  const all = sections.flatMap(({ findings }) => findings);
+  const count = (level: Level): number => all.filter((one) => one.level === level).length;
+  const numbers = `${count("good")} good, ${count("warning")} warnings, ${count("bad")} bad.`;
+  return `${numbers} ${isWell(sections) ? advice.well : advice.bad}`;
+}
+
+const signs = { good: ["✓", 32], warning: ["!", 33], bad: ["✗", 31] } as const;
+
+const aboutProxy: Advice = {
+  well: "The proxy can start.",
+  bad: "The proxy cannot do its work like this.",
+};

@@ -1,0 +1,214 @@
+/** The process and its network namespace: privileges, limits, ports, settings. */
+import { readFileSync, readlinkSync } from "node:fs";
+
+import { descriptorReserve, type Config } from "../../config.ts";
+import { otherTransports } from "../../intercept/rules/text.ts";
+import { describeHolder, holderOf, listeningProcess } from "../../intercept/kernel/running.ts";
+import { Memory } from "../../connection/memory.ts";
+import { openHiddenHierarchies } from "../../native/memory-limit.ts";
+import { errnoName, SystemCallError } from "../../native/errno.ts";
+import { descriptorsMax } from "../../native/limits.ts";
+import * as native from "../../native/native.ts";
+import {
+  encodeSocketAddress,
+  formatSocketAddress,
+  parseSocketAddress,
+  type SocketAddress,
+} from "../../net/address.ts";
+import { planWirePorts } from "../../net/wire-ports.ts";
+import { connectionsBound } from "../../connection/admission.ts";
+import { bad, good, warning, type Finding } from "./finding.ts";
+
+/** What the check needs to know of the configuration. */
+export type Wanted = Pick<Config, "statusAddress" | "fixed" | "wirePorts"> & {
+  readonly connectionsMax: number;
+  /** By `--memory`, null without. */
+  readonly memoryBytesMax: number | null;
+};
+
+export function findPrivileges({ fixed }: Wanted): readonly Finding[] {
+  const lowest = Math.min(fixed.tcpPort, fixed.tlsPort, fixed.inspectPort);
+  const start = Number(setting("net/ipv4/ip_unprivileged_port_start") ?? "1024");
+  return [
+    hasCapability(capability.netAdmin)
+      ? good("CAP_NET_ADMIN")
+      : bad(
+          "CAP_NET_ADMIN",
+          "missing",
+          "Run as root, or add NET_ADMIN to the container's capabilities.",
+        ),
+    lowest >= start || hasCapability(capability.netBindService)
+      ? good("CAP_NET_BIND_SERVICE", `the lowest port is ${lowest}`)
+      : bad(
+          "CAP_NET_BIND_SERVICE",
+          `missing, and port ${lowest} is below ${start}`,
+          "Add NET_BIND_SERVICE, or choose higher ones with --tcp-port, --tls-port and --inspect-port.",
+        ),
+  ];
+}
+
+export function findLimits({ connectionsMax, memoryBytesMax }: Wanted): readonly Finding[] {
+  const descriptors = descriptorsMax();
+  const bound = connectionsBound(connectionsMax, descriptors, descriptorReserve);
+  const text = `${descriptors}, which do for ${bound} of ${connectionsMax} connections`;
+  const remedy = "Raise them: ulimit -n, LimitNOFILE= in systemd.";
+  if (bound === 0) return [bad("descriptors", text, remedy)];
+  return [
+    bound < connectionsMax ? warning("descriptors", text, remedy) : good("descriptors", text),
+    good("memory", memoryText(memoryBytesMax, bound)),
+  ];
+}
+
+/** What a start would say of it. */
+function memoryText(memoryBytesMax: number | null, connectionsMax: number): string {
+  const log = { write: () => undefined };
+  const wanted = { memoryBytesMax, connectionsMax };
+  return new Memory(wanted, log, openHiddenHierarchies()).text;
+}
+
+/** A port that a proxy of ours holds is no mistake: the check may be run beside it. */
+export function findPorts({ fixed, statusAddress }: Wanted): readonly Finding[] {
+  const { tcpPort, tlsPort, inspectPort } = fixed;
+  const running = listeningProcess(tcpPort);
+  if (running !== null && isProxy(running.pid))
+    return [
+      warning(
+        "ports",
+        `a proxy runs here already: process ${running.pid}`,
+        "One is all that fits.",
+      ),
+    ];
+  const wanted: readonly (readonly [flag: string, address: SocketAddress])[] = [
+    ["--tcp-port", parseSocketAddress(`127.0.0.1:${tcpPort}`)],
+    ["--tls-port", parseSocketAddress(`127.0.0.1:${tlsPort}`)],
+    ["--inspect-port", parseSocketAddress(`127.0.0.1:${inspectPort}`)],
+    ["--status-address", statusAddress],
+  ];
+  return wanted.map(([flag, address]) => portFinding(flag, address));
+}
+
+/** Whether there are ports for connections to peers; none is bound for a look. */
+export function wirePortsFinding({ wirePorts }: Wanted): Finding {
+  const { free, reserve } = planWirePorts(wirePorts);
+  const ranges = reserve === null ? free : [...free, reserve];
+  const texts = ranges.map(({ first, last }) => `${first}-${last}`).join(", ");
+  const title = "ports for connections to peers";
+  if (reserve === null) return good(title, texts);
+  const remedy = "The proxy reserves them at its start; more by --wire-ports.";
+  return warning(title, `${texts}: applications are given nearly all ports`, remedy);
+}
+
+function portFinding(flag: string, address: SocketAddress): Finding {
+  const title = `${flag} ${formatSocketAddress(address)}`;
+  const family = address.family === 4 ? native.family.inet : native.family.inet6;
+  try {
+    tryListening(address, family);
+    return good(title, "free");
+  } catch (error) {
+    if (!(error instanceof SystemCallError)) throw error;
+    const code = errnoName(error.errno);
+    const holder = code === "EADDRINUSE" ? holderOf(address) : null;
+    if (holder === null) return bad(title, code, `Choose another by ${flag}.`);
+    const text = `${describeHolder(holder)} listens there`;
+    return bad(title, text, `End it, or choose another by ${flag}.`);
+  }
+}
+
+/** By its executable, or by its name if that is another one's. */
+function isProxy(pid: number): boolean {
+  try {
+    const own = readlinkSync("/proc/self/exe");
+    if (readlinkSync(`/proc/${pid}/exe`) === own) return true;
+  } catch {
+    // It has gone, or is not ours to see.
+  }
+  return /^(tls-)?tproxy/.test(read(`/proc/${pid}/comm`) ?? "");
+}
+
+function tryListening(address: SocketAddress, family: native.Family): void {
+  const fd = native.openStream(family);
+  try {
+    native.setReuseAddress(fd);
+    native.bind(fd, encodeSocketAddress(address));
+    native.listen(fd, 1);
+  } finally {
+    native.close(fd);
+  }
+}
+
+export function findSettings({ fixed }: Wanted): readonly Finding[] {
+  return [
+    loFinding(),
+    pathFilterFinding(),
+    conntrackFinding(),
+    ipv6Finding(),
+    transportsFinding(),
+    forwardingFinding(fixed),
+  ].filter((finding) => finding !== null);
+}
+
+/** TCP alone is diverted. */
+function transportsFinding(): Finding {
+  return good("other transports than TCP", `left alone, in cleartext: ${otherTransports}`);
+}
+
+function forwardingFinding({ forwarded, onlyUids, onlyGids }: Wanted["fixed"]): Finding | null {
+  const names = ["net/ipv4/ip_forward", "net/ipv6/conf/all/forwarding"];
+  if (names.every((name) => (setting(name) ?? "0") === "0")) return null;
+  if (onlyUids !== "all" || onlyGids !== "all")
+    return good("forwarded packets", "left alone: they are of none of the users that are named");
+  return forwarded === "leave"
+    ? good("forwarded packets", "left alone, in cleartext (--forwarded leave)")
+    : good("forwarded packets", "connections of containers here to the mesh are dropped");
+}
+
+/** IFF_UP is the first bit. */
+function loFinding(): Finding {
+  const flags = Number(read("/sys/class/net/lo/flags")?.trim() ?? "1");
+  const up = (flags & 1) === 1;
+  return up ? good("interface lo", "up") : bad("interface lo", "down", "ip link set lo up");
+}
+
+/** Both were tried with every value: what is diverted enters by lo and comes from the machine's own addresses. */
+function pathFilterFinding(): Finding {
+  const names = ["rp_filter", "src_valid_mark"];
+  const text = names.map((name) => `${name}=${setting(`net/ipv4/conf/all/${name}`) ?? "?"}`);
+  return good("path filter", `${text.join(" ")}: no value of these is in the way`);
+}
+
+function conntrackFinding(): Finding | null {
+  const [count, max] = ["count", "max"].map((name) =>
+    setting(`net/netfilter/nf_conntrack_${name}`),
+  );
+  if (count === undefined || max === undefined) return null;
+  const text = `${count} of ${max} entries`;
+  if (Number(count) < 0.8 * Number(max)) return good("connection tracking", text);
+  const remedy = "A full table drops new connections: raise net.netfilter.nf_conntrack_max.";
+  return warning("connection tracking", text, remedy);
+}
+
+function ipv6Finding(): Finding {
+  const disabled = setting("net/ipv6/conf/all/disable_ipv6");
+  return good("IPv6", disabled === "0" ? "on" : "off: IPv4 alone is diverted");
+}
+
+/** CapEff: capabilities(7). */
+function hasCapability(bit: number): boolean {
+  const status = readFileSync("/proc/self/status", "latin1");
+  const mask = BigInt(`0x${/^CapEff:\s+([0-9a-f]+)/m.exec(status)?.[1] ?? "0"}`);
+  return ((mask >> BigInt(bit)) & 1n) === 1n;
+}
+
+function setting(name: string): string | undefined {
+  return read(`/proc/sys/${name}`)?.trim();
+}
+
+function read(path: string): string | undefined {
+  try {
+    return readFileSync(path, "latin1");
+  } catch {
+    return undefined; // The kernel does not have it.
+  }
+}
+
+const capability = { netBindService: 10, netAdmin: 12 } as const;

@@ -1,0 +1,50 @@
+/** Connections that are in cleartext now and that the rules would refuse if they began later. */
+import type { Fixed } from "../../config.ts";
+import { refusedInCleartext } from "../../intercept/cleartext/refused.ts";
+import { theirSockets } from "../../intercept/cleartext/reset.ts";
+import { listeningPorts, type Tuple } from "../../intercept/kernel/open-before.ts";
+import { listeningProcess } from "../../intercept/kernel/running.ts";
+import { counted, listed } from "../../intercept/cleartext/report.ts";
+import { ephemeralPorts } from "../../net/ports.ts";
+import type { Policy } from "../../policy/policy.ts";
+import { good, warning, type Finding } from "./finding.ts";
+
+/** `mode`: what a start with these options does with them. A proxy that runs has made its choice already. */
+export function findPreexisting(
+  policy: Policy,
+  fixed: Fixed,
+  mode: "leave" | "reset",
+): readonly Finding[] {
+  const pid = listeningProcess(fixed.tcpPort)?.pid ?? null;
+  const sockets = socketsBeside(pid);
+  if (sockets === null) {
+    const remedy = "Run check as root to have them listed.";
+    return [warning(title, `the sockets of process ${pid} may not be listed`, remedy)];
+  }
+  const ends = { listening: listeningPorts(), ephemeral: ephemeralPorts() };
+  const refused = refusedInCleartext(policy, fixed, ends);
+  // What no process has accepted may be on its way to the proxy that runs.
+  const isTheirs = ({ inode }: Tuple): boolean => pid === null || inode !== "0";
+  const found = sockets.filter((one) => isTheirs(one) && refused(one) !== null);
+  if (found.length === 0) return [good(title, "none")];
+  const text = `${counted(found)}: ${listed(found, refused)}`;
+  return [warning(title, text, pid === null ? remedies[mode] : restart)];
+}
+
+/** Null where the proxy's own cannot be told from others. */
+function socketsBeside(pid: number | null): readonly Tuple[] | null {
+  try {
+    return theirSockets(pid ?? "self");
+  } catch (error) {
+    if (error instanceof Error && "code" in error) return null;
+    throw error;
+  }
+}
+
+const title = "connections in cleartext";
+const restart = "They stay in cleartext until they end: restart their applications.";
+const remedies = {
+  leave:
+    "A start leaves them in cleartext until they end: restart their applications after it, or say --preexisting reset.",
+  reset: "A start resets them: start the applications after the proxy, or say --preexisting leave.",
+};

@@ -1,0 +1,196 @@
+/**
+ * Trial connections of check's own, beside a proxy that runs or without one: a rule, a route and a table that only they
+ * meet, for as long as they last. What an earlier check left that was killed goes first.
+ */
+import { defaultLimits, type Fixed, type Mark } from "../../config.ts";
+import { tryDiversion } from "../../intercept/trial/diversion.ts";
+import { legacyTables } from "../../intercept/trial/legacy-tables.ts";
+import { ownMark } from "../../intercept/rules/marks.ts";
+import { removeTrace } from "../../intercept/trial/trace.ts";
+import { knownAddresses } from "../../intercept/trial/trial.ts";
+import { trialTargets, type Target } from "../../intercept/trial/targets.ts";
+import { replaced } from "../../intercept/kernel/veil.ts";
+import { failureText } from "../../intercept/trial/report.ts";
+import { SystemCallError } from "../../native/errno.ts";
+import * as native from "../../native/native.ts";
+import { decodeSocketAddress, parseSocketAddress } from "../../net/address.ts";
+import { openDiverted } from "../../net/listener.ts";
+import { formOf } from "../../net/socket-options.ts";
+import * as vm from "../../netlink/expressions.ts";
+import * as nftables from "../../netlink/nftables.ts";
+import * as route from "../../netlink/route.ts";
+import { family, isErrno, kernel, type Request } from "../../netlink/socket.ts";
+import { u32 } from "../../netlink/wire.ts";
+import type { Policy } from "../../policy/policy.ts";
+import { good, warning, type Finding } from "./finding.ts";
+
+const title = "trial connections";
+
+/** What plain check says instead. */
+export const notTried = good(
+  title,
+  "not made, because they change something: --trial adds a rule and a route for a moment",
+);
+
+/** One finding for all that works, and one for each range that does not. */
+export function findTrial(policy: Policy, fixed: Fixed): readonly Finding[] {
+  try {
+    removeTrial();
+    using undo = new DisposableStack();
+    undo.defer(removeTrial);
+    prepare(fixed.mark, undo);
+    const targets = trialTargets(policy, fixed, knownAddresses());
+    const { works, failed, unrouted } = tryDiversion(targets, trialMark(fixed.mark));
+    const text =
+      works.length === 0 ? "none was answered" : `${rangesOf(works)}: diverted and answered`;
+    const untried = `${rangesOf(unrouted)}: not tried, because there is no route`;
+    return [
+      ...(works.length === 0 && failed.length > 0 ? [] : [good(title, `${text}. ${inbound}`)]),
+      ...(unrouted.length === 0 ? [] : [good(title, untried)]),
+      ...failed.map((failure) => warning(title, failureText(failure, legacyTables()), remedy)),
+    ];
+  } catch (error) {
+    if (!(error instanceof SystemCallError)) throw error;
+    return [warning(title, error.message, "They need CAP_NET_ADMIN: run as root.")];
+  }
+}
+
+function rangesOf(targets: readonly Target[]): string {
+  return targets.map(({ range }) => range.text).join(", ");
+}
+
+function prepare(mark: Mark, undo: DisposableStack): void {
+  send([...replaced(table), chain]);
+  const form = formOf(defaultLimits, ownMark(mark));
+  for (const of of [4, 6] as const) {
+    const place = parseSocketAddress(hosts[of]);
+    const fd = unless(() => openDiverted(place, { form, backlogMax }, "plain"), ...absent);
+    if (fd === null) continue;
+    undo.defer(() => {
+      native.close(fd);
+    });
+    const rule = route.addRule(ruleOf(mark, of));
+    const routed = unless(
+      () => {
+        for (const request of [rule, route.addLocalDefault(of, routingTable)]) ask(request);
+        return true;
+      },
+      ...familyMissing,
+    );
+    if (routed === true)
+      send([nftables.addRule(table, chainName, toListener(mark, of, portOf(fd)))]);
+  }
+}
+
+/** The proxy's own rules, which come after, leave alone what comes by lo without a mark of theirs. */
+function toListener(mark: Mark, of: 4 | 6, port: number): readonly vm.Expression[] {
+  return [
+    vm.meta(vm.metaKey.iif),
+    vm.cmp(vm.compare.equal, u32(route.loopbackIndex)),
+    vm.meta(vm.metaKey.mark),
+    vm.bitwise(u32(maskOf(mark)), u32(0)),
+    vm.cmp(vm.compare.equal, u32(trialMark(mark))),
+    vm.meta(vm.metaKey.nfproto),
+    vm.cmp(vm.compare.equal, Uint8Array.of(of === 4 ? 2 : 10)),
+    vm.meta(vm.metaKey.l4proto),
+    vm.cmp(vm.compare.equal, Uint8Array.of(protocolTcp)),
+    ...vm.tproxy(parseSocketAddress(hosts[of]).bytes, port),
+    vm.decide(vm.verdict.accept),
+  ];
+}
+
+/** All of it, as far as it is there. Throws SystemCallError. */
+function removeTrial(): void {
+  removeTrace();
+  unless(
+    () => {
+      send([nftables.deleteTable(table)]);
+    },
+    ...absent,
+  );
+  for (const of of [4, 6] as const) {
+    for (const rule of trialRules(of)) unless(() => ask(route.deleteRule(rule)), ...absent);
+    unless(() => ask(route.deleteLocalDefault(of, routingTable)), ...absent, ...familyMissing);
+  }
+}
+
+/** Whatever their mark: an earlier check may have had another. */
+function trialRules(of: 4 | 6): readonly route.MarkRule[] {
+  const rules = unless(
+    () => {
+      using socket = kernel(family.route);
+      return socket
+        .exchange([route.listRules(of)])
+        .map(({ payload }) => route.readMarkRule(payload));
+    },
+    ...familyMissing,
+  );
+  return (rules ?? [])
+    .filter((rule) => rule !== null)
+    .filter((rule) => rule.table === routingTable);
+}
+
+function send(requests: readonly Request[]): void {
+  using socket = kernel(family.netfilter);
+  socket.send(nftables.batch(requests));
+}
+
+function ask(request: Request): void {
+  using socket = kernel(family.route);
+  socket.send([request]);
+}
+
+/** Null where the kernel refuses with one of these names; throws other refusals. */
+function unless<T>(act: () => T, ...names: readonly string[]): T | null {
+  try {
+    return act();
+  } catch (error) {
+    if (isErrno(error, ...names)) return null;
+    throw error;
+  }
+}
+
+function portOf(fd: number): number {
+  const address = new Uint8Array(native.addressSize);
+  native.readLocalAddress(fd, address);
+  return decodeSocketAddress(address).port;
+}
+
+function ruleOf(mark: Mark, of: 4 | 6): route.MarkRule {
+  return { family: of, value: trialMark(mark), mask: maskOf(mark), table: routingTable, priority };
+}
+
+/** None of the proxy's: its rules leave alone what is routed to lo already and has no mark of theirs. */
+function trialMark(mark: Mark): number {
+  return bitBeside(mark);
+}
+
+function maskOf(mark: Mark): number {
+  return (mark.mask | bitBeside(mark)) >>> 0;
+}
+
+/** A bit that the proxy's marks do not use, from the top: those of others are below mostly. */
+function bitBeside({ mask }: Mark): number {
+  for (let bit = 28; bit >= 0; bit -= 1) if (((mask >>> bit) & 1) === 0) return (1 << bit) >>> 0;
+  return 0;
+}
+
+const table = "tls-tproxy-trial";
+const chainName = "prerouting";
+/** Right before the proxy's. */
+const chain = nftables.addChain(table, {
+  name: chainName,
+  base: { type: "filter", hook: "prerouting", priority: -151 },
+});
+/** Beside the proxy's: intercept/rules/plan.ts. */
+const routingTable = 29_809;
+const priority = 99;
+const hosts = { 4: "127.0.0.1:0", 6: "[::1]:0" } as const;
+const backlogMax = 64;
+const protocolTcp = 6;
+const absent = ["ENOENT", "ESRCH", "EADDRNOTAVAIL"] as const;
+/** As in intercept/kernel/install.ts. */
+const familyMissing = ["EAFNOSUPPORT", "EOPNOTSUPP", "EACCES"] as const;
+const inbound = "What arrives from outside cannot be tried from here";
+const remedy =
+  "A start gives such packets other addresses on lo and says whether that helps; else let what comes by lo pass before that rule.";

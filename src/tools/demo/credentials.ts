@@ -1,0 +1,56 @@
+/** A throw-away authority for the demo, who holds which certificate of it, and the policies of the pods. */
+import { writeFileSync } from "node:fs";
+
+import { issueAuthority, issueLeaf, type LeafOptions } from "../../identity/issue.ts";
+import type { ClientCredentials } from "./messages.ts";
+import { hosts, spiffeIdOf, type PodName } from "./topology.ts";
+
+export class Credentials {
+  readonly #directory: string;
+  readonly #authority = issueAuthority("demo authority");
+  readonly #stranger = issueAuthority("another authority");
+
+  /** Files go into `directory`, which is in memory. */
+  constructor(directory: string) {
+    this.#directory = directory;
+    writeFileSync(`${directory}/ca.crt`, this.#authority.certificatePem);
+  }
+
+  /** Options of a pod's proxy: a certificate for its identity and addresses, or for others. */
+  proxy(name: PodName, leaf: LeafOptions = {}): readonly string[] {
+    const { ipv4, ipv6 } = hosts[name];
+    const own = { spiffeId: spiffeIdOf(name), ips: [ipv4, ipv6] };
+    const { certificatePem, keyPem } = issueLeaf(this.#authority, { ...own, ...leaf });
+    const certificate = `${this.#directory}/${name}.crt`;
+    const key = `${this.#directory}/${name}.key`;
+    writeFileSync(certificate, certificatePem);
+    writeFileSync(key, keyPem, { mode: 0o600 });
+    return ["--cert", certificate, "--key", key, "--ca-cert", `${this.#directory}/ca.crt`];
+  }
+
+  /** The option for a pod's policy file. */
+  policy(name: PodName): readonly string[] {
+    const file = `${this.#directory}/${name}.yaml`;
+    writeFileSync(file, policies[name]);
+    return ["--policy", file];
+  }
+
+  /** A client without a proxy, of our authority or of another. */
+  client(of: "ours" | "another", spiffeId: string): ClientCredentials {
+    const authority = of === "ours" ? this.#authority : this.#stranger;
+    const leaf = issueLeaf(authority, { spiffeId, ips: [hosts.c.ipv4] });
+    return { certificate: leaf.certificatePem, key: leaf.keyPem };
+  }
+}
+
+/** Pod b is there for pod a and for the batch job of host c; pod a wants nobody but pod b at its address. */
+const policies: Readonly<Record<PodName, string>> = {
+  a: `outbound:
+  expect:
+    - { to: ${hosts.b.ipv4}/32, allow: ["${spiffeIdOf("b")}"] }
+    - { to: "${hosts.b.ipv6}/128", allow: ["${spiffeIdOf("b")}"] }
+`,
+  b: `inbound:
+  allow: ["${spiffeIdOf("a")}", "${spiffeIdOf("batch")}"]
+`,
+};

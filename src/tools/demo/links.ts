@@ -1,0 +1,68 @@
+/** The wire of the demo: a bridge, and from each host a cable to it. */
+import { parseHost } from "../../net/address.ts";
+import * as route from "../../netlink/route.ts";
+import { family, NetlinkSocket, type Request } from "../../netlink/socket.ts";
+import { hosts, internet, type HostName } from "./topology.ts";
+
+/** Makes bridge and cables; each host's end lies in the network namespace of its process. */
+export function layCables(pids: Readonly<Record<HostName, number>>): void {
+  tell([route.setUp(loopback), route.addBridge("wire")]);
+  const bridge = indexOf("wire");
+  tell([route.setUp(bridge)]);
+  for (const name of hostNames) {
+    tell([route.addVethPair({ name: cableOf(name), peerName: "eth0", peerPid: pids[name] })]);
+    tell([route.setUp(indexOf(cableOf(name)), bridge)]);
+  }
+}
+
+/** Index of the bridge's end of a host's cable: whoever listens there hears all that the host says and hears. */
+export function cableIndex(name: HostName): number {
+  return indexOf(cableOf(name));
+}
+
+/** Addresses and routes of one host, in its own namespace. Host c is the Internet, too. */
+export function configureHost(name: HostName): void {
+  const wire = indexOf("eth0");
+  const { ipv4, ipv6 } = hosts[name];
+  tell([
+    route.setUp(loopback),
+    route.addAddress(wire, parseHost(ipv4), 24),
+    route.addAddress(wire, parseHost(ipv6), 64),
+    route.setUp(wire),
+  ]);
+  tell(name === "c" ? internetAddresses(wire) : internetRoutes(wire));
+}
+
+function internetAddresses(wire: number): readonly Request[] {
+  return [
+    route.addAddress(wire, parseHost(internet.ipv4), 32),
+    route.addAddress(wire, parseHost(internet.ipv6), 128),
+  ];
+}
+
+function internetRoutes(wire: number): readonly Request[] {
+  return [
+    route.addRoute({ destination: parseHost("198.51.100.0"), prefix: 24, interfaceIndex: wire }),
+    route.addRoute({ destination: parseHost("2001:db8::"), prefix: 64, interfaceIndex: wire }),
+  ];
+}
+
+function tell(requests: readonly Request[]): void {
+  using socket = new NetlinkSocket(family.route);
+  for (const request of requests) socket.send([request]);
+}
+
+function indexOf(name: string): number {
+  using socket = new NetlinkSocket(family.route);
+  const [answer] = socket.exchange([route.getLink(name)]);
+  if (answer === undefined) throw new Error(`no interface ${name}`);
+  return route.linkIndexOf(answer.payload);
+}
+
+function cableOf(name: HostName): string {
+  return `cable-${name}`;
+}
+
+const hostNames: readonly HostName[] = ["a", "b", "c"];
+/** `lo` is the first interface of every namespace. */
+const loopback = 1;

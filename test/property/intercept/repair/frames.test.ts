@@ -1,0 +1,55 @@
+/** Reports of the keeper are read as they come, however they are cut. */
+import { expect, test } from "bun:test";
+import fc from "fast-check";
+
+import { ProxyError } from "../../../../src/runtime/errors.ts";
+import { ReportReader, type Report } from "../../../../src/intercept/repair/frames.ts";
+import { concat, u32 } from "../../../../src/netlink/wire.ts";
+
+const restored = concat(
+  ...[2, 5, 72, 1, 900, 1, 1].map(u32),
+  new Uint8Array(16).fill(4),
+  new Uint8Array(40).fill(6),
+);
+const stream = concat(
+  ...[1, 1, 8, 4711, 4712].map(u32),
+  restored,
+  ...[3, 105, 0].map(u32),
+  ...[4, 0, 8, 0, 0].map(u32),
+  ...[5, 2, 0].map(u32),
+);
+
+test("reports are the same however their bytes come", () => {
+  const whole = new ReportReader().read(stream);
+  expect(whole.map(({ kind }) => kind)).toEqual([
+    "ready",
+    "restored",
+    "failed",
+    "done",
+    "destroyed",
+  ]);
+  expect(whole[1]).toMatchObject({ repairs: 5, table: true, microseconds: 900 });
+  const cuts = fc.array(fc.nat(stream.length));
+  fc.assert(
+    fc.property(cuts, (at) => {
+      const reader = new ReportReader();
+      const ends = [...at.toSorted((a, b) => a - b), stream.length];
+      const reports: Report[] = [];
+      for (const [index, end] of ends.entries())
+        reports.push(...reader.read(stream.subarray(ends[index - 1] ?? 0, end)));
+      expect(reports).toEqual([...whole]);
+    }),
+  );
+});
+
+test("any bytes are reports, wait for more, or are refused", () => {
+  fc.assert(
+    fc.property(fc.uint8Array({ maxLength: 64 }), (bytes) => {
+      try {
+        new ReportReader().read(bytes);
+      } catch (error) {
+        expect(error).toBeInstanceOf(ProxyError);
+      }
+    }),
+  );
+});

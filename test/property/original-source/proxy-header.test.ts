@@ -1,0 +1,75 @@
+/** What proxies tell each other: comes back as it was, and nothing that a peer sends does harm. */
+import { expect, test } from "bun:test";
+import fc from "fast-check";
+
+import { ProxyError } from "../../../src/runtime/errors.ts";
+import { formatSocketAddress, parseSocketAddress } from "../../../src/net/address.ts";
+import {
+  decodePreamble,
+  encodePreamble,
+  preambleBytesMax,
+  preambleLength,
+} from "../../../src/original-source/proxy-header.ts";
+
+const port = fc.integer({ min: 0, max: 65_535 });
+const ipv4 = fc.tuple(fc.ipV4(), port).map(([host, of]) => parseSocketAddress(`${host}:${of}`));
+const ipv6 = fc
+  .tuple(fc.array(fc.integer({ min: 1, max: 0xff_ff }), { minLength: 8, maxLength: 8 }), port)
+  .map(([words, of]) => {
+    const host = words.map((word) => word.toString(16)).join(":");
+    return parseSocketAddress(`[${host}]:${of}`);
+  });
+const pair = fc.oneof(fc.tuple(ipv4, ipv4), fc.tuple(ipv6, ipv6));
+
+test("what is encoded is decoded, and its length is known from any beginning", () => {
+  fc.assert(
+    fc.property(pair, fc.boolean(), ([source, destination], apart) => {
+      const bytes = encodePreamble({ source, apart }, destination);
+      const told = decodePreamble(bytes);
+      expect(told === null ? "" : formatSocketAddress(told.source)).toBe(
+        formatSocketAddress(source),
+      );
+      expect(told?.apart).toBe(apart);
+      for (let cut = 0; cut <= bytes.length; cut += 1)
+        expect(preambleLength(bytes.subarray(0, cut))).toBe(cut < 16 ? 16 : bytes.length);
+    }),
+  );
+});
+
+test("any bytes have a bounded length and are decoded, or are refused by a ProxyError", () => {
+  const signature = Uint8Array.of(13, 10, 13, 10, 0, 13, 10, 81, 85, 73, 84, 10);
+  const any = fc
+    .tuple(fc.boolean(), fc.uint8Array({ maxLength: 600 }))
+    .map(([signed, bytes]) => (signed ? Uint8Array.of(...signature, ...bytes) : bytes));
+  fc.assert(
+    fc.property(any, (bytes) => {
+      try {
+        const length = preambleLength(bytes);
+        expect(length).toBeLessThanOrEqual(preambleBytesMax);
+        if (bytes.length >= length) decodePreamble(bytes.subarray(0, length));
+      } catch (error) {
+        expect(error).toBeInstanceOf(ProxyError);
+      }
+    }),
+  );
+});
+
+test("it is the PROXY protocol's second version, byte for byte", () => {
+  const source = parseSocketAddress("10.0.0.1:40000");
+  const bytes = encodePreamble({ source, apart: true }, parseSocketAddress("10.0.0.2:80"));
+  expect(bytes.toHex()).toBe(
+    "0d0a0d0a000d0a515549540a" +
+      "21" +
+      "11" +
+      "0010" +
+      "0a000001" +
+      "0a000002" +
+      "9c40" +
+      "0050" +
+      "e0000101",
+  );
+});
+
+test("a proxy that speaks for itself tells nothing", () => {
+  expect(decodePreamble(Uint8Array.fromHex("0d0a0d0a000d0a515549540a20000000"))).toBeNull();
+});

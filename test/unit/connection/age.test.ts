@@ -1,0 +1,30 @@
+import { expect, test } from "bun:test";
+
+import { ageFault, type AgeFault, type Life } from "../../../src/connection/age.ts";
+
+const second = 1000;
+const limits = { ageMsMax: 100 * second, drainMsMax: 30 * second };
+const busy: Life = { now: 0, openedAt: 0, notAfter: Infinity, quiet: false };
+
+test.each([
+  ["a young one lives", { now: 50 * second }, null],
+  ["a busy one lives to the last moment", { now: 100 * second - 1 }, null],
+  ["and not longer", { now: 100 * second }, "MAX_AGE"],
+  ["a quiet one goes in the last tenth", { now: 90 * second, quiet: true }, "MAX_AGE"],
+  ["and not before", { now: 90 * second - 1, quiet: true }, null],
+  ["certificates count too", { now: 40 * second, notAfter: 40 * second }, "CERTIFICATE_AGE"],
+  ["the earlier of both is the reason", { now: 200 * second, notAfter: 150 * second }, "MAX_AGE"],
+] satisfies [string, Partial<Life>, AgeFault | null][])("%s", (_, life, fault) => {
+  expect(ageFault({ ...busy, ...life }, limits)).toBe(fault);
+});
+
+test("a quiet one of a long life goes --drain before its end, not a tenth", () => {
+  const day = { ageMsMax: 86_400 * second, drainMsMax: 30 * second };
+  expect(ageFault({ ...busy, quiet: true, now: 86_370 * second - 1 }, day)).toBeNull();
+  expect(ageFault({ ...busy, quiet: true, now: 86_370 * second }, day)).toBe("MAX_AGE");
+});
+
+test("without an age and with certificates that stay valid it lives on", () => {
+  const life = { ...busy, now: 1e12, quiet: true, notAfter: 2e12 };
+  expect(ageFault(life, { ageMsMax: null, drainMsMax: 30 * second })).toBeNull();
+});

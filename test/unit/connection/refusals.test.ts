@@ -1,0 +1,50 @@
+/** Limits that are reached: each is counted, and said once a minute with how often since. */
+import { expect, test } from "bun:test";
+
+import { Metrics } from "../../../src/connection/metrics.ts";
+import { refusalLimits, Refusals } from "../../../src/connection/refusals.ts";
+import type { Log } from "../../../src/runtime/log/log.ts";
+
+function make(): { refusals: Refusals; metrics: Metrics; lines: string[]; clock: { ms: number } } {
+  const metrics = new Metrics();
+  const lines: string[] = [];
+  const clock = { ms: 1000 };
+  const log: Log = {
+    verbosity: 0,
+    write: (severity, _, message) => {
+      lines.push(`${severity} ${message}`);
+    },
+    writeMade: () => undefined,
+    end: async () => undefined,
+  };
+  return { refusals: new Refusals({ log, metrics, now: () => clock.ms }), metrics, lines, clock };
+}
+
+test("the first refusal of a minute has a line, and says how many there were before", () => {
+  const { refusals, lines, clock } = make();
+  for (let turn = 0; turn < 5; turn += 1) refusals.refuse("connections");
+  expect(lines).toHaveLength(1);
+  clock.ms += 60_000;
+  refusals.refuse("connections");
+  expect(lines).toHaveLength(2);
+  expect(lines[1]).toMatch(/^W .*--connections.*\(5 times since it was last said\)$/);
+});
+
+test("each limit has a line of its own that names an option and a remedy, and a count", async () => {
+  const { refusals, metrics, lines } = make();
+  for (const limit of refusalLimits) refusals.refuse(limit);
+  expect(lines).toHaveLength(refusalLimits.length);
+  for (const line of lines) expect(line).toMatch(/^W .*--(connections|memory|handshakes)/);
+  const text = await metrics.text();
+  for (const limit of refusalLimits)
+    expect(text).toContain(`limit_refusals_total{limit="${limit}"} 1`);
+});
+
+test("faults that a limit is to blame for are counted, others are not", async () => {
+  const { refusals, metrics } = make();
+  for (const fault of ["EMFILE", "ENFILE", "GATE_TIMEOUT", "ECONNREFUSED", ""])
+    refusals.refuseFault(fault);
+  const text = await metrics.text();
+  expect(text).toContain('limit_refusals_total{limit="descriptors"} 2');
+  expect(text).toContain('limit_refusals_total{limit="handshakes"} 1');
+});

@@ -1,0 +1,26 @@
+/** Connections in clear that cannot be listed end neither the proxy nor anything else. */
+import { expect, test } from "bun:test";
+
+import { endClear } from "../../../../src/intercept/cleartext/reset.ts";
+import { kernel } from "../../../../src/netlink/socket.ts";
+
+const all = () => (): boolean => true;
+
+function full(): never {
+  const message = "EMFILE: too many open files, open '/proc/self/net/tcp'";
+  throw Object.assign(new Error(message), { code: "EMFILE" });
+}
+
+function broken(): never {
+  throw new TypeError("a bug");
+}
+
+test("where no descriptor is free for the list it says so, and nothing is thrown", () => {
+  const expected = { ended: 0, refusal: expect.stringContaining("EMFILE") as string };
+  expect(endClear(all, new Map(), { kernel, sockets: full })).toEqual(expected);
+  expect(endClear(full, new Map(), { kernel, sockets: () => [] })).toEqual(expected);
+});
+
+test("a bug in the listing is not passed over", () => {
+  expect(() => endClear(all, new Map(), { kernel, sockets: broken })).toThrow("a bug");
+});

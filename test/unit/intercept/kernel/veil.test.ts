@@ -1,0 +1,31 @@
+/** Other addresses on lo: which ranges can have them. */
+import { expect, test } from "bun:test";
+
+import { defaultPolicy } from "../../../../src/config.ts";
+import { isVeilable } from "../../../../src/intercept/kernel/veil.ts";
+import { parseCidr } from "../../../../src/net/cidr.ts";
+
+const ranges = (...texts: readonly string[]): ReturnType<typeof parseCidr>[] =>
+  texts.map(parseCidr);
+
+test("every range of the default mesh can, all of them together", () => {
+  const chosen: ReturnType<typeof parseCidr>[] = [];
+  for (const range of defaultPolicy.outbound.mesh.value) {
+    expect(isVeilable(range, chosen)).toBe(true);
+    chosen.push(range);
+  }
+});
+
+test.each([
+  ["a range wider than a sixteenth", "8.0.0.0/3", []],
+  ["a range of the place itself", "240.0.0.0/8", []],
+  ["one that comes to the same place as another", "26.0.0.0/8", ["10.0.0.0/8"]],
+  ["one within the place of another", "26.1.2.0/24", ["10.0.0.0/8"]],
+])("%s cannot", (_, range, others) => {
+  expect(isVeilable(parseCidr(range), ranges(...others))).toBe(false);
+});
+
+test("families are not in each other's way", () => {
+  expect(isVeilable(parseCidr("10.0.0.0/8"), ranges("fc00::/7"))).toBe(true);
+  expect(isVeilable(parseCidr("::/0"), ranges("10.0.0.0/8", "fd00::/8"))).toBe(false);
+});

@@ -1,0 +1,92 @@
+/** Rules of a proxy that can only ask for others: what it asks of the keeper, and what it refuses to do. */
+import { expect, test } from "bun:test";
+
+import type { Outcome, Prepared } from "../../../../src/intercept/repair/frames.ts";
+import { digestOf } from "../../../../src/intercept/repair/parts.ts";
+import { keeperRules } from "../../../../src/intercept/repair/rules.ts";
+import { planOf } from "../../../../src/intercept/rules/plan.ts";
+import { kernel } from "../../../../src/netlink/socket.ts";
+import { defaults, everything } from "../../../support/interceptions.ts";
+
+const none = "00".repeat(32);
+
+/** A keeper that answers so when it is to prepare rules, one answer after the other, and remembers what it was asked. */
+function keeper(answers: readonly (readonly [Outcome, string] | null)[]) {
+  const asked: string[] = [];
+  const left = [...answers];
+  const link = {
+    alive: true,
+    sockets: kernel,
+    use: (state: string) => {
+      asked.push(state);
+      return new Map();
+    },
+    adopt: () => {
+      asked.push("adopt");
+      return new Map();
+    },
+    prepare: async (): Promise<Prepared | null> => {
+      asked.push("prepare");
+      const [outcome, digest] = left.shift() ?? [];
+      if (outcome === undefined || digest === undefined) return null;
+      return { kind: "prepared", number: 1, outcome, digest };
+    },
+  };
+  return { asked, rules: keeperRules(defaults, link) };
+}
+
+test("other rules are asked for, then held for, then adopted", async () => {
+  const { asked, rules } = keeper([["good", digestOf(everything)]]);
+  await rules.prepare(everything);
+  rules.hold();
+  rules.change(everything, false);
+  expect(asked).toEqual(["prepare", "held", "adopt"]);
+  expect(rules.plan()).toEqual(planOf(everything));
+});
+
+test("a file that was replaced between the two readings is read once more", async () => {
+  const { asked, rules } = keeper([
+    ["good", none],
+    ["good", digestOf(everything)],
+  ]);
+  await rules.prepare(everything);
+  rules.change(everything, false);
+  expect(asked).toEqual(["prepare", "prepare", "adopt"]);
+});
+
+test("what was read three times as something else is not put in force", async () => {
+  const { asked, rules } = keeper([
+    ["good", none],
+    ["good", digestOf(defaults)],
+    ["good", none],
+    ["good", digestOf(everything)],
+  ]);
+  const refused = await rules.prepare(everything).catch((error: unknown) => error);
+  expect(String(refused)).toMatch(/it has read other contents than the proxy/);
+  expect(asked).toEqual(["prepare", "prepare", "prepare"]);
+  expect(() => rules.change(everything, false)).toThrow(/they cannot be changed/);
+  expect(rules.plan()).toEqual(planOf(defaults));
+});
+
+test.each([
+  [null, /takes too long/],
+  [["no launcher", none], /its launcher has ended/],
+  [["busy", none], /the previous one has not ended/],
+  [["not read", none], /it has failed/],
+  [["not ours", none], /its output is not the proxy's rules/],
+] as const)("%p: the rules stay as they are, and it says why", async (answer, why) => {
+  const { asked, rules } = keeper([answer]);
+  const refused = await rules.prepare(everything).catch((error: unknown) => error);
+  expect(String(refused)).toMatch(why);
+  expect(() => rules.change(everything, false)).toThrow(/they cannot be changed/);
+  expect(asked).toEqual(["prepare"]);
+  rules.change(defaults, true);
+  expect(asked).toEqual(["prepare", "open"]);
+});
+
+test("what was prepared before is nothing that another change may use", async () => {
+  const { rules } = keeper([["good", digestOf(everything)], null]);
+  await rules.prepare(everything);
+  await rules.prepare(defaults).catch(() => undefined);
+  expect(() => rules.change(everything, false)).toThrow(/they cannot be changed/);
+});

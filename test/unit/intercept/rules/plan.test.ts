@@ -1,0 +1,112 @@
+import { describe, expect, test } from "bun:test";
+
+import {
+  gateOf,
+  planOf,
+  setOf,
+  type Plan,
+  type Rule,
+} from "../../../../src/intercept/rules/plan.ts";
+import { singlePort } from "../../../../src/net/ports.ts";
+import { bypassed, defaults, everything, probed } from "../../../support/interceptions.ts";
+
+function rulesOf(plan: Plan, chain: string): readonly Rule[] {
+  return plan.chains.find(({ name }) => name === chain)?.rules ?? [];
+}
+
+function asksConntrack(plan: Plan): boolean {
+  return plan.chains.some(({ rules }) =>
+    rules.some((rule) => rule.some(({ kind }) => askingConntrack.has(kind))),
+  );
+}
+
+const askingConntrack = new Set(["connection-mark", "set-connection-mark", "reply", "translated"]);
+
+describe("the plan", () => {
+  test("leaves the proxy's own marks alone before anything else is asked", () => {
+    const marks = rulesOf(planOf(defaults), "output")
+      .flatMap(([first]) => (first?.kind === "fwmark" ? [first.equals] : []))
+      .slice(0, 7);
+    expect(marks).toEqual([0x5, 0x5, 0xf, 0xf, 0xf, 0xf, 0xf]);
+  });
+
+  test("ends both directions closed: what no rule left alone is captured or dropped", () => {
+    const plan = planOf(everything);
+    expect(rulesOf(plan, "output").at(-1)).toEqual([{ kind: "set-fwmark", value: 0x500 }]);
+    for (const chain of ["prerouting", "translated", "postrouting", "steered"])
+      expect(rulesOf(plan, chain).at(-1)?.at(-1)).toEqual({ kind: "verdict", verdict: "drop" });
+  });
+
+  test("looks last at what leaves: behind whatever else gives a packet a mark or a destination", () => {
+    const guard = planOf(defaults).chains.find(({ name }) => name === "postrouting");
+    const base = guard?.base;
+    expect(base?.hook).toBe("postrouting");
+    // NAT gives packets another source at 100: nf_ip_hook_priorities.
+    expect(base?.priority).toBe(99);
+  });
+
+  test("leaves nothing for the proxy's own mark alone: the socket has it too, or is none", () => {
+    const plan = planOf(everything);
+    const own = everything.mark.value ^ everything.mark.mask;
+    const isOwn = { kind: "fwmark", equals: own } as const;
+    const leaving = rulesOf(plan, "output").filter(
+      ([first, , ...more]) => Bun.deepEquals(first, isOwn) && more.length > 0,
+    );
+    expect(leaving.flatMap(([, second]) => second ?? [])).toEqual([
+      { kind: "loopback", way: "oif", is: true },
+      { kind: "answering" },
+      { kind: "socket-mark", equals: own, is: true },
+      { kind: "socket-mark", equals: own, is: false },
+    ]);
+    const last = plan.chains.find(({ name }) => name === "marks");
+    expect(last?.base).toEqual({ type: "filter", hook: "output", priority: 2 ** 31 - 1 });
+    expect(rulesOf(plan, "unowned").at(-1)).toEqual([{ kind: "verdict", verdict: "drop" }]);
+  });
+
+  test("judges what is forwarded unless users or the option say that it is not ours", () => {
+    expect(rulesOf(planOf(defaults), "forwarded").at(-1)?.at(-1)).toEqual({
+      kind: "verdict",
+      verdict: "drop",
+    });
+    for (const of of [{ forwarded: "leave" }, { onlyUids: [33] }] as const)
+      expect(rulesOf(planOf({ ...defaults, ...of }), "forwarded")).toEqual([
+        [{ kind: "verdict", verdict: "return" }],
+      ]);
+  });
+
+  test("asks conntrack only where an option needs it", () => {
+    expect(asksConntrack(planOf(defaults))).toBe(false);
+    expect(asksConntrack(planOf({ ...defaults, excludedInboundPorts: [singlePort(80)] }))).toBe(
+      true,
+    );
+    expect(asksConntrack(planOf({ ...defaults, inboundPorts: [singlePort(80)] }))).toBe(true);
+    expect(asksConntrack(planOf({ ...defaults, excludedUids: [0] }))).toBe(true);
+    expect(asksConntrack(planOf(bypassed))).toBe(true);
+    expect(asksConntrack(planOf(probed))).toBe(true);
+  });
+
+  test("always leaves the status port, link-local and multicast alone", () => {
+    const plan = planOf({ ...defaults, statusPort: 9000 });
+    const ports = { kind: "numbers", numbers: [9000] };
+    expect(setOf(plan, "excluded-inbound-ports").elements).toEqual(ports as never);
+    for (const name of ["excluded4", "excluded6"])
+      expect(setOf(plan, name).elements).toMatchObject({ kind: "intervals" });
+  });
+
+  test.each([defaults, everything, bypassed, probed])(
+    "names only sets that it has",
+    (interception) => {
+      for (const plan of [planOf(interception), gateOf(interception)]) {
+        const steps = plan.chains.flatMap(({ rules }) => rules.flat());
+        const named = steps.flatMap((step) => ("set" in step ? [step.set] : []));
+        expect(named).not.toHaveLength(0);
+        expect(plan.sets.map(({ name }) => name)).toEqual(expect.arrayContaining(named));
+      }
+    },
+  );
+
+  test("the gate lets nothing begin that the plan would divert", () => {
+    for (const { rules } of gateOf(defaults).chains)
+      expect(rules.at(-1)).toEqual([{ kind: "opening" }, { kind: "verdict", verdict: "drop" }]);
+  });
+});

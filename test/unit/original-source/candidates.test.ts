@@ -1,0 +1,113 @@
+/** As whom the proxy goes to its application, and what it tries next. */
+import { describe, expect, test } from "bun:test";
+
+import { parseSocketAddress, formatSocketAddress } from "../../../src/net/address.ts";
+import { attemptsOf, type Facts } from "../../../src/original-source/candidates.ts";
+
+const client = "10.0.0.1";
+const facts: Facts = {
+  mode: "ip-port",
+  wire: parseSocketAddress(`${client}:12000`),
+  told: { source: parseSocketAddress(`${client}:40000`), apart: true },
+  original: parseSocketAddress("10.0.0.2:80"),
+  returns: () => true,
+  onWire: () => false,
+  silent: false,
+  standing: true,
+  sparePort: () => 25_000,
+};
+
+/** "10.0.0.1:40000 > 10.0.0.2:80 ip-port/as-asked", one after the other. */
+function tried(change: Partial<Facts>): readonly string[] {
+  return [...attemptsOf({ ...facts, ...change })].map(({ origin, to, kept, reason }) => {
+    const from = origin.kind === "any" ? "itself" : formatSocketAddress(origin.address);
+    return `${from} > ${formatSocketAddress(to)} ${kept}/${reason}`;
+  });
+}
+
+const direct = `${client}:40000 > 10.0.0.2:80 ip-port/as-asked`;
+const spare = (reason: string): string => `${client}:25000 > 10.0.0.2:80 ip/${reason}`;
+const itself = (reason: string): string => `itself > 10.0.0.2:80 none/${reason}`;
+const alias = (from: string, kept: string): string => `${from} > 169.254.77.1:80 ${kept}`;
+
+describe("a client of ours", () => {
+  test("by its port; else at the alias; else by its address; else as we are", () => {
+    expect(tried({})).toEqual([
+      direct,
+      alias(`${client}:40000`, "ip-port/alias"),
+      ...Array.from({ length: 4 }, () => spare("same-tuple")),
+      itself("same-tuple"),
+    ]);
+  });
+
+  test.each([
+    ["whose port may come from the wire again", { apart: false }, "wire-port"],
+    ["of another address than that on the wire", { source: "10.0.0.3:40000" }, "address-differs"],
+    ["without a port", { source: `${client}:0` }, "wire-port"],
+  ] as const)("%s is not seen by it at the application's address", (_, change, reason) => {
+    const source = parseSocketAddress("source" in change ? change.source : `${client}:40000`);
+    const told = { source, apart: "apart" in change ? change.apart : true };
+    expect(tried({ told })).not.toContain(direct);
+    expect(tried({ told }).at(-1)).toBe(itself(reason));
+  });
+
+  test("for want of a port on the wire the application keeps its own address, and the alias is the last way", () => {
+    const source = parseSocketAddress(`${client}:40000`);
+    const told = { source, apart: false };
+    expect(tried({ told })).toEqual([
+      ...Array.from({ length: 4 }, () => spare("wire-port")),
+      alias(`${client}:40000`, "ip-port/alias"),
+      itself("wire-port"),
+    ]);
+  });
+
+  test("whose port is another's on the wire is not seen by it at the application's address", () => {
+    expect(tried({ onWire: () => true })[0]).toBe(alias(`${client}:40000`, "ip-port/alias"));
+  });
+
+  test("of another address than that on the wire is never seen by what it tells", () => {
+    const told = { source: parseSocketAddress("10.0.0.3:40000"), apart: true };
+    expect(tried({ told }).filter((one) => one.includes("10.0.0.3"))).toEqual([]);
+    expect(tried({ told })[0]).toBe(alias(`${client}:12000`, "ip/address-differs"));
+  });
+});
+
+test("a client that tells nothing is seen by its port on the wire, at the alias", () => {
+  expect(tried({ told: null })[0]).toBe(alias(`${client}:12000`, "ip-port/alias"));
+  expect(tried({ told: null }).at(-1)).toBe(itself("foreign-client"));
+});
+
+test("ip keeps the address alone, and never takes the alias", () => {
+  expect(new Set(tried({ mode: "ip" }))).toEqual(new Set([spare("as-asked"), itself("no-port")]));
+});
+
+test.each([
+  ["off", { mode: "off" }, "as-asked"],
+  ["the client is this pod", { wire: parseSocketAddress("10.0.0.2:12000") }, "self"],
+  ["a link-local client", { wire: parseSocketAddress("169.254.1.1:12000") }, "link-local"],
+  ["an IPv6 one", { wire: parseSocketAddress("[fe80::1]:12000") }, "link-local"],
+  ["an application that has not answered", { silent: true }, "no-answer"],
+  ["rules that others have changed", { standing: false }, "rules-changed"],
+] as const)("%s: as we are", (_, change, reason) => {
+  expect(tried(change)).toEqual([itself(reason)]);
+});
+
+test("whose answers would not come back is reached by the alias or as we are", () => {
+  expect(tried({ returns: () => false })).toEqual([
+    alias(`${client}:40000`, "ip-port/alias"),
+    itself("no-way-back"),
+  ]);
+});
+
+test("without a spare port no address is kept at the application's own", () => {
+  expect(tried({ mode: "ip", sparePort: () => null })).toEqual([itself("no-port")]);
+});
+
+test("a spare port that a connection on the wire has, its own among them, is passed over", () => {
+  const ports = [25_000, 25_001];
+  const sparePort = (): number | null => ports.shift() ?? null;
+  expect(tried({ mode: "ip", sparePort, onWire: ({ port }) => port === 25_000 })).toEqual([
+    `${client}:25001 > 10.0.0.2:80 ip/as-asked`,
+    itself("no-port"),
+  ]);
+});

@@ -1,0 +1,81 @@
+/** How often who may ask for the status: a flood is bounded, and neither a kubelet nor the pod itself pays for it. */
+import { expect, test } from "bun:test";
+
+import { perSecondMax, perSourceMax, StatusGate, type Source } from "../../../src/status/gate.ts";
+import { parseHost, sourceKey } from "../../../src/net/address.ts";
+
+const stranger = (host: string): Source => ({
+  key: sourceKey({ bytes: parseHost(host) }),
+  isTrusted: false,
+});
+const trusted = (host: string): Source => ({ ...stranger(host), isTrusted: true });
+
+/** Of so many requests in a second, spread evenly, how many begin within it, and how many are reset. */
+function flood(gate: StatusGate, sources: readonly Source[], count: number, from = 0): Counts {
+  const counts = { begun: 0, reset: 0 };
+  for (let index = 0; index < count; index += 1) {
+    const now = from + (1000 * index) / count;
+    const source = sources[index % sources.length];
+    if (source === undefined) throw new Error("no source");
+    const waitMs = gate.admit(source, now);
+    if (waitMs === null) counts.reset += 1;
+    else if (now + waitMs < from + 1000) counts.begun += 1;
+  }
+  return counts;
+}
+type Counts = { begun: number; reset: number };
+
+const many = Array.from({ length: 100 }, (_, index) => stranger(`10.0.1.${index}`));
+
+test("one source is bounded: what it may ask at once, as much again in a second, and the rest is reset", () => {
+  const { begun, reset } = flood(new StatusGate(), [stranger("10.0.0.1")], 10_000);
+  expect(begun).toBeLessThanOrEqual(2 * perSourceMax);
+  expect(reset).toBeGreaterThan(9000);
+});
+
+test("the addresses of one IPv6 network are one source, those of two are two", () => {
+  const gate = new StatusGate();
+  flood(gate, [stranger("fd00::1"), stranger("fd00::ffff:2")], 10_000);
+  expect(gate.admit(stranger("fd00::3"), 1000)).not.toBe(0);
+  expect(gate.admit(stranger("fd00:0:0:1::3"), 1000)).toBe(0);
+});
+
+test("many sources together are bounded", () => {
+  const { begun } = flood(new StatusGate(), many, 20_000);
+  expect(begun).toBeLessThanOrEqual(2 * perSecondMax);
+});
+
+test.each([
+  ["the pod itself and declared sources of probes", trusted("10.0.0.9"), 0],
+  ["one that came before the flood began", stranger("10.0.0.9"), -60_000],
+] as const)("%s are let in at once in a flood from many sources", (_, source, before) => {
+  const gate = new StatusGate();
+  for (let now = before; now < 0; now += 10_000) gate.admit(source, now);
+  for (let second = 0; second < 5; second += 1) {
+    flood(gate, many, 20_000, 1000 * second);
+    expect(gate.admit(source, 1000 * (second + 1))).toBe(0);
+  }
+});
+
+test("in such a flood a source that was never seen waits or is reset", () => {
+  const gate = new StatusGate();
+  flood(gate, many, 20_000);
+  expect(gate.admit(stranger("10.0.0.9"), 1000)).not.toBe(0);
+});
+
+test("what came early does not use up what is reserved for others that did", () => {
+  const gate = new StatusGate();
+  for (const source of [stranger("10.0.0.9"), stranger("10.0.0.8")]) gate.admit(source, -60_000);
+  flood(gate, [stranger("10.0.0.8"), ...many], 20_000);
+  expect(gate.admit(stranger("10.0.0.9"), 1000)).toBe(0);
+});
+
+test("a hundred thousand sources are not all remembered, and none that came early is forgotten for them", () => {
+  const gate = new StatusGate();
+  const early = stranger("10.0.0.9");
+  for (let now = -30_000; now < 0; now += 10_000) gate.admit(early, now);
+  for (let index = 0; index < 100_000; index += 1)
+    gate.admit({ key: `stranger ${index}`, isTrusted: false }, index / 100);
+  expect(gate.isRegular(early.key)).toBeTrue();
+  expect(gate.admit(early, 1000)).toBe(0);
+});
