@@ -7,24 +7,24 @@ import { dirname, join, normalize } from "node:path";
 const layers = [
   ["main.ts"],
   ["cli/"],
-  ["demo/", "check/", "kubernetes/", "selftest/", "help/"],
-  ["proxy.ts"],
-  ["ground.ts"],
-  ["serving.ts"],
+  ["tools/", "help/"],
+  ["proxy/"],
   ["inbound.ts", "outbound.ts", "context.ts"],
-  ["generation/", "handover/"],
-  ["admin/", "lifecycle/"],
-  ["intercept/", "tls/", "relay/", "accounting/", "source/"],
+  ["reload/"],
+  ["status/"],
+  ["connection/"],
+  ["relay/", "original-source/", "tls/", "detect/"],
+  ["intercept/trial/", "intercept/repair/"],
+  ["intercept/cleartext/"],
+  ["intercept/kernel/"],
+  ["intercept/rules/"],
   ["config.ts"],
   ["policy/", "identity/"],
-  ["inspect/", "probe/"],
+  ["probe/"],
   ["netlink/"],
   ["net/"],
   ["native/"],
-  ["log/"],
-  ["watched-files.ts", "private-files.ts"],
-  ["files.ts"],
-  ["errors.ts", "deadline.ts", "build.ts"],
+  ["runtime/"],
 ] as const;
 
 type Import = { readonly from: string; readonly to: string; readonly typeOnly: boolean };
@@ -48,8 +48,8 @@ test("values are imported down the layers only", () => {
 
 test.each([
   ["bun:ffi", ["native/native.ts", "native/worker.ts"]],
-  ["setTimeout(", ["deadline.ts"]],
-  ["setInterval(", ["deadline.ts"]],
+  ["setTimeout(", ["runtime/deadline.ts"]],
+  ["setInterval(", ["runtime/deadline.ts"]],
   ["process.exit(", ["main.ts"]],
 ] as const)("%s stands in one place only", (power, places: readonly string[]) => {
   const users = files.filter((file) => withoutComments(file).includes(power));
