@@ -1,11 +1,13 @@
 /** Everything the proxy is told, with defaults and limits; checked before anything is bound. */
-import type { Cidr } from "./net/cidr.ts";
+import type { CredentialFiles } from "./identity/discovery.ts";
+import type { Fixed } from "./intercept/rules/interception.ts";
+import type { Mark } from "./intercept/rules/marks.ts";
 import type { SocketAddress } from "./net/address.ts";
-import type { OwnAddress } from "./net/own-addresses.ts";
 import type { Ports } from "./net/ports.ts";
-import type { HostCare } from "./policy/lockout-guard.ts";
+import type { PolicySource } from "./policy/policy-file.ts";
+import type { LogOptions } from "./runtime/log/log.ts";
 import { defaultMeshRanges, type Policy } from "./policy/policy.ts";
-import { noProbes, type Probes } from "./probe/probe.ts";
+import { noProbes } from "./probe/probe.ts";
 
 export type Config = {
   readonly credentials: CredentialFiles;
@@ -14,7 +16,7 @@ export type Config = {
   /** "1.3", or "1.2" for old peers. */
   readonly tlsVersionMin: "1.2" | "1.3";
   readonly policy: PolicySource;
-  readonly log: LogConfig;
+  readonly log: LogOptions;
   readonly statusAddress: SocketAddress;
   readonly fixed: Fixed;
   /** False leaves the rules in place at the end: captured traffic is dropped until a proxy runs again. */
@@ -33,80 +35,6 @@ export type Config = {
   /** Source ports of connections to peers; null for those that applications are not given. */
   readonly wirePorts: Ports | null;
 };
-
-export type PolicySource = {
-  /** Null: the options alone. */
-  readonly file: string | null;
-  /** What options, environment and defaults say; the file goes over it. */
-  readonly base: Policy;
-  /** Null in a pod. */
-  readonly care: HostCare | null;
-  /** Names our own name servers: resolv.conf(5). */
-  readonly resolvConf: string;
-  /** Looked up whenever a policy is judged. */
-  readonly ownAddresses: () => readonly OwnAddress[];
-};
-
-export type LogConfig = {
-  /** 0 logs one line a connection; higher says more. */
-  readonly verbosity: number;
-  readonly format: "text" | "json";
-  /** Lines a second of one source and severity. */
-  readonly linesMax: number;
-};
-
-export type CredentialFiles = {
-  readonly certificate: string;
-  readonly key: string;
-  readonly trustBundle: string;
-};
-
-/** What the kernel is asked to hand over; all the rules follow from it (intercept/rules/plan.ts). */
-export type Interception = Fixed & {
-  /** Destinations that are reached by mutual TLS only. */
-  readonly meshRanges: readonly Cidr[];
-  readonly excludedRanges: readonly Cidr[];
-  /** The only destination ports that are diverted. */
-  readonly outboundPorts: "all" | readonly Ports[];
-  readonly excludedOutboundPorts: readonly Ports[];
-  /** Ports of the application that are intercepted. */
-  readonly inboundPorts: "all" | readonly Ports[];
-  readonly excludedInboundPorts: readonly Ports[];
-  /** Intercepted ports where plain text may come as well: the first bytes tell. */
-  readonly inspectedPorts: {
-    readonly kind: "only" | "all-but";
-    readonly ports: readonly Ports[];
-  };
-};
-
-/** The part that stays as it is while the proxy runs. */
-export type Fixed = {
-  /** Users whose outbound connections are left alone. */
-  readonly excludedUids: readonly number[];
-  /** The only users whose outbound connections are diverted. */
-  readonly onlyUids: "all" | readonly number[];
-  /** The same by the group of the process: its effective one, not those besides. */
-  readonly excludedGids: readonly number[];
-  readonly onlyGids: "all" | readonly number[];
-  /** What becomes of forwarded connections to the mesh: dropped where they begin, or none of our business. */
-  readonly forwarded: "drop" | "leave";
-  /** Single destinations left alone: the environment's API server. */
-  readonly excludedDestinations: readonly SocketAddress[];
-  readonly mark: Mark;
-  /** Loopback port that diverted outbound connections are accepted on. */
-  readonly tcpPort: number;
-  /** Loopback port that diverted inbound TLS is accepted on. */
-  readonly tlsPort: number;
-  /** Loopback port that diverted inbound connections of which the first bytes are to tell are accepted on. */
-  readonly inspectPort: number;
-  /** Port of the status server: never intercepted. */
-  readonly statusPort: number;
-  /** What the kubelet may ask in clear, and from where. */
-  readonly probes: Probes;
-};
-
-/** A masked fwmark: packets to divert carry `value`, the proxy's own `value ^ mask`. Both are non-zero. */
-export type Mark = { readonly value: number; readonly mask: number };
 
 export type Limits = {
   readonly connectMsMax: number;

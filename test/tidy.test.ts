@@ -3,7 +3,7 @@ import { Glob } from "bun";
 import { expect, test } from "bun:test";
 import { dirname, join, normalize } from "node:path";
 
-/** Values are imported down this list, never up. A file belongs to the longest prefix that fits. */
+/** Values and types are imported down this list, never up. A file belongs to the longest prefix that fits. */
 const layers = [
   ["main.ts"],
   ["cli/"],
@@ -14,11 +14,11 @@ const layers = [
   ["status/"],
   ["connection/"],
   ["relay/", "original-source/", "tls/", "detect/"],
+  ["config.ts"],
   ["intercept/trial/", "intercept/repair/"],
   ["intercept/cleartext/"],
   ["intercept/kernel/"],
   ["intercept/rules/"],
-  ["config.ts"],
   ["policy/", "identity/"],
   ["probe/"],
   ["netlink/"],
@@ -27,7 +27,7 @@ const layers = [
   ["runtime/"],
 ] as const;
 
-type Import = { readonly from: string; readonly to: string; readonly typeOnly: boolean };
+type Import = { readonly from: string; readonly to: string };
 
 const files = [...new Glob("**/*.ts").scanSync("src")].filter((file) => !file.endsWith(".d.ts"));
 const sources = new Map<string, string>();
@@ -39,10 +39,8 @@ test("every file stands in a layer", () => {
   expect(files.filter((file) => layerOf(file) === -1)).toEqual([]);
 });
 
-test("values are imported down the layers only", () => {
-  const upward = files
-    .flatMap(importsOf)
-    .filter(({ from, to, typeOnly }) => !typeOnly && layerOf(to) < layerOf(from));
+test("values and types are imported down the layers only", () => {
+  const upward = files.flatMap(importsOf).filter(({ from, to }) => layerOf(to) < layerOf(from));
   expect(upward).toEqual([]);
 });
 
@@ -80,13 +78,12 @@ function layerOf(file: string): number {
 }
 
 function importsOf(file: string): Import[] {
-  const pattern = /^(?:import|export)( type)? [^;]*?from "(\.[^"]+)"/gm;
+  const pattern = /^(?:import|export) [^;]*?from "(\.[^"]+)"/gm;
   return [...withoutComments(file).matchAll(pattern)]
-    .filter((match) => match[2]?.endsWith(".ts") === true)
+    .filter((match) => match[1]?.endsWith(".ts") === true)
     .map((match) => ({
       from: file,
-      to: normalize(join(dirname(file), match[2] ?? "")),
-      typeOnly: match[1] !== undefined,
+      to: normalize(join(dirname(file), match[1] ?? "")),
     }));
 }
 

@@ -1,18 +1,17 @@
 /** From flags to what the proxy is told: everything checked that one option alone cannot tell. */
 import type { Command } from "commander";
 
+import { defaultLimits, defaultPolicy, type Config, type Limits } from "../config.ts";
 import {
-  defaultLimits,
-  defaultPolicy,
-  type Config,
   type CredentialFiles,
-  type Fixed,
-  type Limits,
-  type PolicySource,
-} from "../config.ts";
+  describeLayouts,
+  findCredentialFiles,
+  workloadDirectory,
+} from "../identity/discovery.ts";
+import type { PolicySource } from "../policy/policy-file.ts";
+import type { Fixed } from "../intercept/rules/interception.ts";
 import { ProxyError } from "../runtime/errors.ts";
 import { readRegularFile } from "../runtime/files.ts";
-import { describeLayouts, findCredentialFiles, workloadDirectory } from "../identity/discovery.ts";
 import { isInitialNetworkNamespace } from "./initial-namespace.ts";
 import { distinctSockets, type SocketAddress } from "../net/address.ts";
 import { ownAddresses } from "../net/own-addresses.ts";

@@ -1,9 +1,8 @@
 /** What of a configuration works and is likely not meant: a warning at the start, and in `check`. */
-import type { Fixed, PolicySource } from "../config.ts";
+import { type PolicySource, judgedPolicy } from "../policy/policy-file.ts";
+import { type Fixed, isByOwner } from "../intercept/rules/interception.ts";
 import { ProxyError } from "../runtime/errors.ts";
-import { judgedPolicy } from "../policy/policy-file.ts";
 import { coverageText, servicesText, uncovered } from "../policy/coverage.ts";
-import { isByOwner } from "../intercept/rules/interception.ts";
 import type { Policy } from "../policy/policy.ts";
 import { environmentNotes, type Environment } from "./environment.ts";
 import { namedApiServer, serviceAddress } from "./api-server.ts";

@@ -1,7 +1,8 @@
 /** Flags, their environment and their help; what they come to: configuration.ts. */
 import { Option, type Command } from "commander";
 
-import { defaultLimits, defaultLogLines, defaultMark, type Mark } from "../config.ts";
+import { defaultLimits, defaultLogLines, defaultMark } from "../config.ts";
+import type { Mark } from "../intercept/rules/marks.ts";
 import type { SocketAddress } from "../net/address.ts";
 import type { Cidr } from "../net/cidr.ts";
 import type { Ports } from "../net/ports.ts";

@@ -1,9 +1,9 @@
 /** `tproxy rules`: the rules without the proxy, to look at, to put in place, to take away. */
 import { Option, type Command } from "commander";
 
-import type { Fixed, PolicySource } from "../config.ts";
+import { type PolicySource, judgedPolicy, loadPolicy } from "../policy/policy-file.ts";
+import { type Fixed, interceptionOf } from "../intercept/rules/interception.ts";
 import { ProxyError } from "../runtime/errors.ts";
-import { judgedPolicy, loadPolicy } from "../policy/policy-file.ts";
 import { refusedInCleartext } from "../intercept/cleartext/refused.ts";
 import { install, remove } from "../intercept/kernel/install.ts";
 import { listeningPorts } from "../intercept/kernel/open-before.ts";
@@ -13,7 +13,6 @@ import { planText } from "../intercept/rules/text.ts";
 import { planOf } from "../intercept/rules/plan.ts";
 import { reportPreexisting } from "../intercept/cleartext/report.ts";
 import { ephemeralPorts } from "../net/ports.ts";
-import { interceptionOf } from "../intercept/rules/interception.ts";
 import { fixedOf, policySourceOf, preexistingOf } from "./configuration.ts";
 import { resolversText } from "../policy/resolvers.ts";
 import {

@@ -1,7 +1,7 @@
 /** Values of options: text in, checked value out. A wrong one says what would be right. */
 import { InvalidArgumentError } from "commander";
 
-import type { Mark } from "../config.ts";
+import type { Mark } from "../intercept/rules/marks.ts";
 import { ProxyError } from "../runtime/errors.ts";
 import { isTrustDomain, parseSpiffeId, type SpiffeId } from "../identity/spiffe-id.ts";
 import {

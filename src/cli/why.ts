@@ -6,7 +6,7 @@ import { loadCredentials } from "../identity/source.ts";
 import type { SpiffeId } from "../identity/spiffe-id.ts";
 import { keepMemoryPrivate } from "../native/secrecy.ts";
 import type { SocketAddress } from "../net/address.ts";
-import { explainInbound, explainOutbound } from "../policy/explain.ts";
+import { explainInbound, explainOutbound } from "../tools/explain.ts";
 import { Rules } from "../policy/rules.ts";
 import { findCredentials, fixedOf, policySourceOf } from "./configuration.ts";
 import {

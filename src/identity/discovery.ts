@@ -1,7 +1,11 @@
 /** Where platforms put credentials: the file names that each of them uses in its directory. */
 import { existsSync } from "node:fs";
 
-import type { CredentialFiles } from "../config.ts";
+export type CredentialFiles = {
+  readonly certificate: string;
+  readonly key: string;
+  readonly trustBundle: string;
+};
 
 /** Mounted by GKE's workload identity; looked at when nothing else is said. */
 export const workloadDirectory = "/var/run/secrets/workload-spiffe-credentials";

@@ -1,7 +1,7 @@
 /** Credentials from files: all of it checked before it is used, each failure naming its option. */
 import type { X509Certificate } from "node:crypto";
 
-import type { CredentialFiles } from "../config.ts";
+import type { CredentialFiles } from "./discovery.ts";
 import { ProxyError } from "../runtime/errors.ts";
 import { FileError, readRegularFile } from "../runtime/files.ts";
 import { isSelfSigned, orderedChain, pathOf, subjectOf } from "./chain.ts";

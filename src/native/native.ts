@@ -12,7 +12,7 @@ import { check } from "./errno.ts";
 export const addressSize = 24;
 
 export const family = { inet: 2, inet6: 10 } as const;
-export type Family = (typeof family)[keyof typeof family];
+export type AddressFamily = (typeof family)[keyof typeof family];
 
 /** By which name a thread opens the shim: where it is built in, or where it lies for development. */
 export const builtInShim = build.flavour === "static" ? "libtproxy-built-in.so" : shimPath;
@@ -22,17 +22,17 @@ export const shim = load();
 assertAbi();
 
 /** A TCP socket, close-on-exec and non-blocking. The caller closes it or hands it to Bun. */
-export function openStream(of: Family): number {
+export function openStream(of: AddressFamily): number {
   return check("socket(SOCK_STREAM)", shim.tproxy_socket(of, sockStream, 0));
 }
 
 /** A UDP socket: it tells from where the kernel would send, and sends nothing. The caller closes it. */
-export function openDatagram(of: Family): number {
+export function openDatagram(of: AddressFamily): number {
   return check("socket(SOCK_DGRAM)", shim.tproxy_socket(of, sockDatagram, 0));
 }
 
 /** Lets `fd` accept and originate traffic for addresses this host does not own: ip(7). */
-export function setTransparent(fd: number, of: Family): void {
+export function setTransparent(fd: number, of: AddressFamily): void {
   check("setsockopt(IP_TRANSPARENT)", shim.tproxy_set_transparent(fd, of));
 }
 
@@ -83,7 +83,7 @@ export function setUrgentInline(fd: number): void {
  * Sends packets as a neighbour does, with 255 hops left: ip(7), IP_TTL; ipv6(7), IPV6_UNICAST_HOPS. Accepted sockets
  * inherit it.
  */
-export function setHopsOfNeighbour(fd: number, of: Family): void {
+export function setHopsOfNeighbour(fd: number, of: AddressFamily): void {
   const [level, name] = of === family.inet ? [solIp, ipTtl] : [ipprotoIpv6, ipv6UnicastHops];
   check("setsockopt(IP_TTL)", shim.tproxy_set_integer(fd, level, name, 255));
 }

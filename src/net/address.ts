@@ -4,12 +4,15 @@ import { addressSize, family } from "../native/native.ts";
 import ipaddr from "ipaddr.js";
 import { quote } from "../runtime/log/escape.ts";
 
+/** The version of IP. */
+export type Family = 4 | 6;
+
 declare const brand: unique symbol;
 
 /** An IP address, a port and, for IPv6 link-local, a zone. Made only in this file. */
 export type SocketAddress = {
   readonly [brand]: "SocketAddress";
-  readonly family: 4 | 6;
+  readonly family: Family;
   /** Network order: 4 or 16 bytes. */
   readonly bytes: Uint8Array;
   readonly port: number;

@@ -33,7 +33,7 @@ export function beginDial(address: SocketAddress, of: SocketForm, origin: Origin
   return { fd };
 }
 
-function familyOf({ family }: SocketAddress): native.Family {
+function familyOf({ family }: SocketAddress): native.AddressFamily {
   return family === 4 ? native.family.inet : native.family.inet6;
 }
 

@@ -61,7 +61,7 @@ function limitPorts(fd: number, port: number): boolean {
   }
 }
 
-function familyOf({ family }: SocketAddress): native.Family {
+function familyOf({ family }: SocketAddress): native.AddressFamily {
   return family === 4 ? native.family.inet : native.family.inet6;
 }
 

@@ -23,7 +23,7 @@ export function formOf(
  * Forms a socket before bind(2) or connect(2); what a listening one accepts inherits it. A peer that is gone is
  * noticed after twice `keepAliveMsMax`. Throws SystemCallError.
  */
-export function form(fd: number, of: SocketForm, family: native.Family): void {
+export function form(fd: number, of: SocketForm, family: native.AddressFamily): void {
   if (of.mark !== null) native.setMark(fd, of.mark);
   // Without it recv(2) leaves the last urgent byte out: RFC 6093, 3.
   native.setUrgentInline(fd);

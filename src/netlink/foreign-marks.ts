@@ -1,5 +1,4 @@
 /** Rules of other tables, as far as they set a packet's mark or lead to other chains. linux/netfilter/nf_tables.h. Pure. */
-import type { Mark } from "../config.ts";
 import { find, readAttributes } from "./wire.ts";
 
 /** One rule: where it stands, and what of it matters here. */
@@ -29,7 +28,7 @@ export function readMarkRule(payload: Uint8Array): MarkRule {
 }
 
 /** Whether the rule may change bits of ours. */
-export function touches({ marks }: MarkRule, { mask }: Mark): boolean {
+export function touches({ marks }: MarkRule, mask: number): boolean {
   return (marks & mask) !== 0;
 }
 

@@ -1,8 +1,7 @@
 /** Requests to rtnetlink(7): rules, routes, and the links and addresses that a test bed or demo is made of. */
+import type { Family } from "../net/address.ts";
 import type { Request } from "./socket.ts";
 import { attribute, concat, flag, nested, readAttributes, text, u16, u32, u8 } from "./wire.ts";
-
-export type Family = 4 | 6;
 
 /** "packets with this mark that enter by lo are looked up in this table". */
 export type MarkRule = {

@@ -1,7 +1,6 @@
 /** Whether what the application answers to a client's own address comes to the proxy. Pure. */
-import type { Fixed } from "../config.ts";
+import { type Fixed, isByOwner } from "../intercept/rules/interception.ts";
 import { isSameSocket, type SocketAddress } from "../net/address.ts";
-import { isByOwner } from "../intercept/rules/interception.ts";
 import type { Rules } from "../policy/rules.ts";
 
 /**

@@ -3,7 +3,6 @@ import type { PeerIdentity } from "../identity/certificate.ts";
 import { trustDomainOf } from "../identity/spiffe-id.ts";
 import { quoteUnlessPlain } from "../runtime/log/escape.ts";
 import { formatIp, type SocketAddress } from "../net/address.ts";
-import type { HandshakeFailure } from "../tls/failure.ts";
 import { matches, type IdPattern } from "./id-pattern.ts";
 
 /** One thing that a peer's certificate has to say. */
@@ -18,7 +17,10 @@ export type Demand =
 /** All of it has to be met; nothing: anybody whom the trust bundle vouches for. */
 export type Expectation = readonly Demand[];
 
-export type Refusal = { readonly reason: HandshakeFailure; readonly detail: string };
+/** Reasons of tls/failure.ts that only an identity has. */
+export type IdentityFault = "wrong-address" | "no-spiffe-id" | "wrong-trust-domain" | "not-allowed";
+
+export type Refusal = { readonly reason: IdentityFault; readonly detail: string };
 
 /** Null if the peer is one that is meant, else the first demand that it does not meet. */
 export function authorize(identity: PeerIdentity, expectation: Expectation): Refusal | null {

@@ -1,16 +1,29 @@
 /** The policy file, read. */
 import { readSync } from "node:fs";
 
-import type { PolicySource } from "../config.ts";
 import { ProxyError } from "../runtime/errors.ts";
 import { FileError, readRegularFile } from "../runtime/files.ts";
-import { assertCareful, assertReachable } from "./lockout-guard.ts";
+import type { OwnAddress } from "../net/own-addresses.ts";
+import { assertCareful, assertReachable, type HostCare } from "./lockout-guard.ts";
 import { assertConsistent } from "./consistency.ts";
 import { assertCovered } from "./coverage.ts";
 import { parsePolicy } from "./document.ts";
 import { effectivePolicy } from "./effective.ts";
 import { parseResolvers, withResolvers } from "./resolvers.ts";
 import type { Policy } from "./policy.ts";
+
+export type PolicySource = {
+  /** Null: the options alone. */
+  readonly file: string | null;
+  /** What options, environment and defaults say; the file goes over it. */
+  readonly base: Policy;
+  /** Null in a pod. */
+  readonly care: HostCare | null;
+  /** Names our own name servers: resolv.conf(5). */
+  readonly resolvConf: string;
+  /** Looked up whenever a policy is judged. */
+  readonly ownAddresses: () => readonly OwnAddress[];
+};
 
 /** The policy that holds: options, and the file over them. Throws POLICY_INVALID naming the file. */
 export function loadPolicy({ file, base, resolvConf }: PolicySource): Policy {

@@ -2,7 +2,8 @@
 import type { TLSOptions } from "bun";
 
 import { openStatus } from "../status/server.ts";
-import type { Config, Fixed, Interception } from "../config.ts";
+import type { Config } from "../config.ts";
+import type { Fixed, Interception } from "../intercept/rules/interception.ts";
 import { ProxyError } from "../runtime/errors.ts";
 import { handOver, type Handover } from "./reexec.ts";
 import type { Generation } from "../reload/in-force.ts";

@@ -5,13 +5,8 @@ import type { Ledger } from "../connection/registry.ts";
 import { Metrics } from "../connection/metrics.ts";
 import { measureProcess } from "../status/process-metrics.ts";
 import { serveStatus } from "../status/server.ts";
-import {
-  descriptorReserve,
-  type Config,
-  type Fixed,
-  type Interception,
-  type Limits,
-} from "../config.ts";
+import { descriptorReserve, type Config, type Limits } from "../config.ts";
+import { type Fixed, type Interception, interceptionOf } from "../intercept/rules/interception.ts";
 import { makeContext, type Context } from "../context.ts";
 import { ProxyError } from "../runtime/errors.ts";
 import { isDiverted } from "../intercept/cleartext/becomes-diverted.ts";
@@ -60,7 +55,6 @@ import {
   type WirePorts,
 } from "../net/wire-ports.ts";
 import { connectionsBound } from "../connection/admission.ts";
-import { interceptionOf } from "../intercept/rules/interception.ts";
 import { isSource, type Probes } from "../probe/probe.ts";
 import { startListeners } from "./serve.ts";
 

@@ -1,5 +1,5 @@
 /** The credentials in use: read again when their files change, and replaced only by good ones. */
-import type { CredentialFiles } from "../config.ts";
+import type { CredentialFiles } from "../identity/discovery.ts";
 import { Deadline } from "../runtime/deadline.ts";
 import { ProxyError } from "../runtime/errors.ts";
 import { WatchedFiles } from "./watched-files.ts";

@@ -1,7 +1,8 @@
 /** What the proxy goes by now: credentials and policy. Either is replaced whole; connections ask for it each time. */
 import type { TLSOptions } from "bun";
 
-import type { Config, CredentialFiles } from "../config.ts";
+import type { Config } from "../config.ts";
+import type { CredentialFiles } from "../identity/discovery.ts";
 import { ProxyError } from "../runtime/errors.ts";
 import type { Credentials } from "../identity/source.ts";
 import type { Listener } from "../net/listener.ts";

@@ -1,7 +1,7 @@
 /** From one policy to another while connections live: nothing passes in clear meanwhile, and what may not stay goes. */
 import type { Ledger } from "../connection/registry.ts";
 import type { ConnectionRecord } from "../connection/record.ts";
-import type { Fixed, Interception } from "../config.ts";
+import { type Fixed, type Interception, interceptionOf } from "../intercept/rules/interception.ts";
 import { Deadline } from "../runtime/deadline.ts";
 import { ProxyError } from "../runtime/errors.ts";
 import { endClear, type EndedClear } from "../intercept/cleartext/reset.ts";
@@ -12,8 +12,7 @@ import { queueLength } from "../intercept/kernel/running.ts";
 import type { RuleWatch } from "../intercept/kernel/watch.ts";
 import { holdsPort } from "../net/ports.ts";
 import { authorize } from "../policy/authorize.ts";
-import { leavesMoreAlone, newlyClearPorts } from "../policy/difference.ts";
-import { interceptionOf } from "../intercept/rules/interception.ts";
+import { leavesMoreAlone, newlyClearPorts } from "./difference.ts";
 import type { Policy } from "../policy/policy.ts";
 import type { Rules } from "../policy/rules.ts";
 import { becomesDiverted, isDiverted } from "../intercept/cleartext/becomes-diverted.ts";

@@ -1,11 +1,10 @@
 /** The policy file and resolv.conf(5), read again when they change. A bad one changes nothing. */
-import type { PolicySource } from "../config.ts";
+import { type PolicySource, judgedPolicy } from "../policy/policy-file.ts";
 import { Deadline } from "../runtime/deadline.ts";
 import { ProxyError } from "../runtime/errors.ts";
-import { isSameMeaning } from "../policy/difference.ts";
+import { isSameMeaning } from "./difference.ts";
 import type { Policy } from "../policy/policy.ts";
 import { WatchedFiles } from "./watched-files.ts";
-import { judgedPolicy } from "../policy/policy-file.ts";
 
 export type PolicyStoreOptions = {
   readonly source: PolicySource;

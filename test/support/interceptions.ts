@@ -1,9 +1,9 @@
 /** Configurations whose plans are compared with what nft makes of them. */
-import { defaultFixed, defaultPolicy, type Interception } from "../../src/config.ts";
+import { defaultFixed, defaultPolicy } from "../../src/config.ts";
+import { type Interception, interceptionOf } from "../../src/intercept/rules/interception.ts";
 import { parseSocketAddress } from "../../src/net/address.ts";
 import { parseCidr } from "../../src/net/cidr.ts";
 import { parsePortRange, singlePort } from "../../src/net/ports.ts";
-import { interceptionOf } from "../../src/intercept/rules/interception.ts";
 import { noProbes, parseProbe, type Probes } from "../../src/probe/probe.ts";
 
 export const defaults: Interception = interceptionOf(defaultPolicy, defaultFixed);

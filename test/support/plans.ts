@@ -1,5 +1,6 @@
 /** The plans that are compared with nft's own bytes. */
-import { closedOf, planOf, type Plan } from "../../src/intercept/rules/plan.ts";
+import { closedOf, planOf } from "../../src/intercept/rules/plan.ts";
+import type { Plan } from "../../src/intercept/rules/rule.ts";
 import * as interceptions from "./interceptions.ts";
 
 export const plans: Readonly<Record<string, Plan>> = {

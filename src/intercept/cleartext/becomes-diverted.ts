@@ -1,8 +1,7 @@
 /** Which connections in clear the rules would divert. Pure. */
-import type { Fixed } from "../../config.ts";
+import { type Fixed, isByOwner } from "../rules/interception.ts";
 import type { Tuple } from "../kernel/open-before.ts";
 import { isSameSocket, type SocketAddress } from "../../net/address.ts";
-import { isByOwner } from "../rules/interception.ts";
 import type { Rules } from "../../policy/rules.ts";
 import { isLeftAlone } from "../../probe/probe.ts";
 

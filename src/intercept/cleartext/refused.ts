@@ -1,5 +1,5 @@
 /** Which connections in cleartext today's rules would refuse if they began now. Pure. */
-import type { Fixed } from "../../config.ts";
+import type { Fixed } from "../rules/interception.ts";
 import type { Tuple } from "../kernel/open-before.ts";
 import type { Refused } from "./preexisting.ts";
 import { isSameSocket } from "../../net/address.ts";

@@ -3,12 +3,13 @@
  * local route by it leads to `lo` as well, and the kernel takes answers there for ones that came by the interface
  * (net/ipv4/route.c, ip_route_output_key_hash_rcu).
  */
+import type { Family } from "../../net/address.ts";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 
 import * as route from "../../netlink/route.ts";
 import { family, isErrno, type Kernel, type Request } from "../../netlink/socket.ts";
 import type { Message } from "../../netlink/wire.ts";
-import type { Plan } from "../rules/plan.ts";
+import type { Plan } from "../rules/rule.ts";
 import { families } from "../rules/steps.ts";
 
 /** Adds those that are missing, for interfaces that have an address; returns what takes them away again. Throws SystemCallError. */
@@ -72,7 +73,7 @@ export function removeDevices(kernel: Kernel, plan: Plan): void {
 function routesOf(
   kernel: Kernel,
   { routing: { table } }: Plan,
-  of: route.Family,
+  of: Family,
 ): readonly route.DeviceRoute[] {
   return answers(kernel, route.listRoutes(of, table)).flatMap(({ payload }) => {
     const found = route.readLocalDefault(payload);
@@ -82,7 +83,7 @@ function routesOf(
 }
 
 /** Interfaces with an address that is not of the link alone. */
-function devicesOf(kernel: Kernel, of: route.Family): ReadonlySet<number> {
+function devicesOf(kernel: Kernel, of: Family): ReadonlySet<number> {
   const found = answers(kernel, route.listAddresses(of)).map(({ payload }) =>
     route.readAddressPlace(payload),
   );

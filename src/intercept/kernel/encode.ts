@@ -28,7 +28,7 @@ import {
   type Rule,
   type SetPlan,
   type Step,
-} from "../rules/plan.ts";
+} from "../rules/rule.ts";
 import {
   fleetingSets,
   isOfRanges,

@@ -5,11 +5,12 @@ import { monitorRules, type Handed, type Subject } from "../../netlink/monitor.t
 import { kernel } from "../../netlink/socket.ts";
 import { devicesLeftOut } from "./devices.ts";
 import type { Installed } from "./install.ts";
-import { planOf, type Plan } from "../rules/plan.ts";
+import { planOf } from "../rules/plan.ts";
+import type { Plan } from "../rules/rule.ts";
 import { fleetingSets } from "../rules/sets.ts";
 import { hasRoutingOf, isRouted, routingSnapshot } from "./snapshot.ts";
 import type { Senses } from "./watch.ts";
-import type { Interception } from "../../config.ts";
+import type { Interception } from "../rules/interception.ts";
 
 /** `why` says in errors why they cannot be touched. */
 export function distantRules(interception: Interception, why: string): Installed {

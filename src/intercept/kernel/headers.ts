@@ -2,7 +2,7 @@
 import { bytesOf, type Interval } from "../../net/cidr.ts";
 import * as vm from "../../netlink/expressions.ts";
 import { be16 } from "../../netlink/wire.ts";
-import type { Field } from "../rules/plan.ts";
+import type { Field } from "../rules/rule.ts";
 
 /** What a rule has already made sure of, so that it is not asked twice. */
 export type Known = { family: 4 | 6 | null; tcp: boolean };

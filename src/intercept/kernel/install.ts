@@ -1,5 +1,6 @@
 /** The plan in the kernel: put in place once, taken away exactly. */
-import type { Interception } from "../../config.ts";
+import type { Family } from "../../net/address.ts";
+import type { Interception } from "../rules/interception.ts";
 import { ProxyError } from "../../runtime/errors.ts";
 import * as nftables from "../../netlink/nftables.ts";
 import * as route from "../../netlink/route.ts";
@@ -13,7 +14,8 @@ import {
 import { followDevices, removeDevices } from "./devices.ts";
 import { changeBatch, tableBatch, type Connections } from "./encode.ts";
 import { keyOf, keyOfFields, readOpenConnections, readPorts, type Tuple } from "./open-before.ts";
-import { closedOf, gateOf, heldOf, planOf, portsOf, type Plan } from "../rules/plan.ts";
+import { closedOf, gateOf, heldOf, planOf, portsOf } from "../rules/plan.ts";
+import type { Plan } from "../rules/rule.ts";
 import { routingOf } from "./routing.ts";
 import { answeringPorts, openBefore, servedPorts } from "../rules/sets.ts";
 import { traceTable, veilTable } from "./veil.ts";
@@ -188,7 +190,7 @@ function removeRules(kernel: Kernel, plan: Plan, which: (rule: route.MarkRule) =
 }
 
 /** None where the kernel does not have the family. */
-function rulesOf(kernel: Kernel, of: route.Family): readonly route.MarkRule[] {
+function rulesOf(kernel: Kernel, of: Family): readonly route.MarkRule[] {
   const rules: route.MarkRule[] = [];
   unless(
     () => {

@@ -2,7 +2,7 @@
 import { aliases } from "../../net/alias.ts";
 import * as route from "../../netlink/route.ts";
 import type { Request } from "../../netlink/socket.ts";
-import type { Plan } from "../rules/plan.ts";
+import type { Plan } from "../rules/rule.ts";
 import { families } from "../rules/steps.ts";
 
 export type Entry = { readonly add: Request; readonly delete: Request };

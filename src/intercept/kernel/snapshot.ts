@@ -7,7 +7,8 @@ import * as route from "../../netlink/route.ts";
 import { family, isErrno, NetlinkSocket, type Request } from "../../netlink/socket.ts";
 import { aliases } from "../../net/alias.ts";
 import { readAttributes, type Message } from "../../netlink/wire.ts";
-import type { Family, Plan } from "../rules/plan.ts";
+import type { Plan } from "../rules/rule.ts";
+import type { Family } from "../../net/address.ts";
 import { fleetingSets } from "../rules/sets.ts";
 import { families } from "../rules/steps.ts";
 
@@ -87,7 +88,7 @@ function tableParts(plan: Plan): readonly (readonly string[])[] {
   ];
 }
 
-function routingOf(plan: Plan, of: route.Family): readonly (readonly string[])[] {
+function routingOf(plan: Plan, of: Family): readonly (readonly string[])[] {
   const { table, priority } = plan.routing;
   const ours = ({ payload }: Message): boolean => {
     const rule = route.readMarkRule(payload);

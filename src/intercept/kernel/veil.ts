@@ -4,14 +4,13 @@
  * gets addresses that nobody uses, last of all in POSTROUTING; they are the true ones again before the next hook that needs
  * them: where TPROXY looks, and after the last filter of INPUT. Pure.
  */
-import type { Mark } from "../../config.ts";
+import { type Mark, insideMark, ownMark } from "../rules/marks.ts";
 import { bytesOf, type Cidr, type Interval } from "../../net/cidr.ts";
 import * as vm from "../../netlink/expressions.ts";
 import * as nftables from "../../netlink/nftables.ts";
 import { loopbackIndex } from "../../netlink/route.ts";
 import type { Request } from "../../netlink/socket.ts";
 import { u32 } from "../../netlink/wire.ts";
-import { insideMark, ownMark } from "../rules/marks.ts";
 
 export const veilTable = "tls-tproxy-veil";
 /** Of trace.ts: it stands for a moment. */

@@ -2,7 +2,8 @@
 import { Deadline } from "../../runtime/deadline.ts";
 import { ProxyError } from "../../runtime/errors.ts";
 import { monitorRules, type Monitor, type Notice } from "../../netlink/monitor.ts";
-import type { Family, Plan } from "../rules/plan.ts";
+import type { Plan } from "../rules/rule.ts";
+import type { Family } from "../../net/address.ts";
 import { isRouted, snapshot, tableSnapshot } from "./snapshot.ts";
 import { families } from "../rules/steps.ts";
 

@@ -1,7 +1,7 @@
 /** The keeper of the rules as the proxy speaks to it: commands that are answered at once, and reports in between. */
 import type { Socket } from "bun";
 
-import type { Interception } from "../../config.ts";
+import type { Interception } from "../rules/interception.ts";
 import { Deadline } from "../../runtime/deadline.ts";
 import { ProxyError } from "../../runtime/errors.ts";
 import { SystemCallError } from "../../native/errno.ts";

@@ -1,11 +1,12 @@
 /** What the keeper is to write: rules and routes, and the table in each of its states. Pure. */
-import type { Interception } from "../../config.ts";
+import type { Interception } from "../rules/interception.ts";
 import { ProxyError } from "../../runtime/errors.ts";
 import type { Request } from "../../netlink/socket.ts";
 import { concat, message } from "../../netlink/wire.ts";
 import type { Command } from "./frames.ts";
 import { fillBatch, type Connections } from "../kernel/encode.ts";
-import { closedOf, heldOf, planOf, type Plan } from "../rules/plan.ts";
+import { closedOf, heldOf, planOf } from "../rules/plan.ts";
+import type { Plan } from "../rules/rule.ts";
 import { routingOf } from "../kernel/routing.ts";
 
 /** Numbers of the parts: ffi/src/keeper_next.zig. */

@@ -1,5 +1,5 @@
 /** The rules of a proxy that has given up its privileges and has a keeper of them beside it. */
-import type { Interception } from "../../config.ts";
+import type { Interception } from "../rules/interception.ts";
 import { ProxyError } from "../../runtime/errors.ts";
 import { SystemCallError } from "../../native/errno.ts";
 import { monitorRules, type Handed } from "../../netlink/monitor.ts";
@@ -10,7 +10,8 @@ import type { Installed } from "../kernel/install.ts";
 import type { KeeperLink } from "./link.ts";
 import { digestOf, type TableState } from "./parts.ts";
 import type { Connections } from "../kernel/encode.ts";
-import { heldOf, planOf, type Plan } from "../rules/plan.ts";
+import { heldOf, planOf } from "../rules/plan.ts";
+import type { Plan } from "../rules/rule.ts";
 import { hasRoutingOf, isRouted, routingSnapshot } from "../kernel/snapshot.ts";
 import type { Senses } from "../kernel/watch.ts";
 

@@ -1,9 +1,8 @@
 /** When rules ask conntrack, and what they write there of a connection. Pure. */
-import type { Interception, Mark } from "../../config.ts";
-import { isByOwner } from "./interception.ts";
-import { insideMark, ownMark } from "./marks.ts";
+import { type Mark, insideMark, ownMark } from "./marks.ts";
+import { type Interception, isByOwner } from "./interception.ts";
 import { elsewhereRules } from "./left-alone.ts";
-import type { ChainPlan, Rule, Step } from "./plan.ts";
+import type { ChainPlan, Rule, Step } from "./rule.ts";
 import { probeReplyRules } from "./probes.ts";
 import { drop, leave, leaves, notOpening, opening, type Leaving } from "./steps.ts";
 

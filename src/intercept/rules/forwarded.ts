@@ -2,11 +2,11 @@
  * Rules for what passes through: containers in the pod or on the host, virtual machines. To other places it goes as it did. To
  * the mesh no connection begins: in clear it must not, and who it is the proxy cannot say. Pure.
  */
-import type { Interception } from "../../config.ts";
+import type { Interception } from "./interception.ts";
 import { leftAloneRules } from "./conntrack.ts";
 import { elsewhereRules } from "./left-alone.ts";
 
-import type { ChainPlan, Rule, Step } from "./plan.ts";
+import type { ChainPlan, Rule, Step } from "./rule.ts";
 import { drop, leave, leaves, notOpening } from "./steps.ts";
 
 /** Leads packets that are not for here to the chain below. */

@@ -2,12 +2,12 @@
  * The last look at what leaves, by what it is: TCP to the mesh that is not the proxy's leaves by `lo` or not at all, whatever
  * other tables have made of its mark, its destination or the way. Pure.
  */
-import type { Interception, Mark } from "../../config.ts";
+import { type Mark, insideMark, ownMark } from "./marks.ts";
+import type { Interception } from "./interception.ts";
 import { leftAloneRules, ownerRules, translatedBeforeRules } from "./conntrack.ts";
-import { insideMark, ownMark } from "./marks.ts";
 import { elsewhereRules } from "./left-alone.ts";
 import { clearReplyRules, fromAlias, openBeforeRules } from "./outbound.ts";
-import type { ChainPlan, Rule, Step } from "./plan.ts";
+import type { ChainPlan, Rule, Step } from "./rule.ts";
 import { forwardedOnRules } from "./translation.ts";
 import { drop, families, leave, leaves, notOpening, tcp } from "./steps.ts";
 

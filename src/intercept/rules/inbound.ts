@@ -1,10 +1,10 @@
 /** Rules for what arrives: from outside, and from the applications here by `lo`. Pure. */
-import type { Interception } from "../../config.ts";
+import type { Interception } from "./interception.ts";
 import { intoDivertedRules, leavesNamed, leftAloneRules } from "./conntrack.ts";
 import { toForwarded } from "./forwarded.ts";
 import { elsewhereRules } from "./left-alone.ts";
 import { openBeforeRules } from "./outbound.ts";
-import type { Rule, Step } from "./plan.ts";
+import type { Rule, Step } from "./rule.ts";
 import { connectRules, openProbeRules, readRules } from "./probes.ts";
 import { dialled, inspectedSet, openBefore, seenClients, servedPorts } from "./sets.ts";
 import {

@@ -1,7 +1,7 @@
 /** Destinations that are left alone, by range, port and address. Pure. */
-import type { Interception } from "../../config.ts";
+import type { Interception } from "./interception.ts";
 import { intervalsOf } from "../../net/cidr.ts";
-import type { Rule, Step } from "./plan.ts";
+import type { Rule, Step } from "./rule.ts";
 import { seenClients } from "./sets.ts";
 import { families, familiesOf, leave, type Leaving } from "./steps.ts";
 

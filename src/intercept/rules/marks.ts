@@ -1,5 +1,7 @@
 /** The three marks that fit into the mask of `--mark`. Pure. */
-import type { Mark } from "../../config.ts";
+
+/** A masked fwmark: packets to divert carry `value`, the proxy's own `value ^ mask`. Both are non-zero. */
+export type Mark = { readonly value: number; readonly mask: number };
 
 /**
  * Of the proxy's packets to peers and clients outside; and in conntrack, of connections that are left alone. No packet of a

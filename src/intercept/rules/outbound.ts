@@ -1,9 +1,10 @@
 /** Rules for what leaves: what is diverted to `lo`, and what is left alone. Pure. */
-import type { Interception, Mark } from "../../config.ts";
+import { type Mark, insideMark, ownMark } from "./marks.ts";
+import type { Interception } from "./interception.ts";
 import { connectionRules, leavesNamed, relearnRules, ownerRules } from "./conntrack.ts";
 import { elsewhereRules } from "./left-alone.ts";
-import { insideMark, ownMark } from "./marks.ts";
-import type { Family, Rule, Step } from "./plan.ts";
+import type { Rule, Step } from "./rule.ts";
+import type { Family } from "../../net/address.ts";
 import { probeReplyRules } from "./probes.ts";
 import { answeringPorts, dialled, openBefore, seenClients, servedPorts } from "./sets.ts";
 import { families, leave, leaves, notOpening, opening } from "./steps.ts";

@@ -1,8 +1,9 @@
 /** Rules for the kubelet's probes: what of its connections the kernel leaves alone, and what the proxy reads. Pure. */
-import type { Mark } from "../../config.ts";
+import type { Mark } from "./marks.ts";
 import { intervalsOf } from "../../net/cidr.ts";
 import { probePorts, type Probes } from "../../probe/probe.ts";
-import type { ChainPlan, Family, Field, Rule, SetPlan, Step } from "./plan.ts";
+import type { ChainPlan, Field, Rule, SetPlan, Step } from "./rule.ts";
+import type { Family } from "../../net/address.ts";
 import { accept, leave, onToProxy, opening, tcp, toProxy } from "./steps.ts";
 
 export function probeSets(probes: Probes): readonly SetPlan[] {

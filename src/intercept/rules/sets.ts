@@ -1,10 +1,10 @@
 /** The sets that rules look packets up in. Pure. */
-import type { Interception } from "../../config.ts";
+import type { Interception } from "./interception.ts";
 import { intervalsOf, type Cidr } from "../../net/cidr.ts";
-import type { SocketAddress } from "../../net/address.ts";
+import type { SocketAddress, Family } from "../../net/address.ts";
 import { singlePort, unionOf, type Ports } from "../../net/ports.ts";
 import { neverIntercepted } from "../../policy/policy.ts";
-import type { Family, Field, SetPlan } from "./plan.ts";
+import type { Field, SetPlan } from "./rule.ts";
 import { probeSets } from "./probes.ts";
 import { families, familiesOf } from "./steps.ts";
 

@@ -1,6 +1,6 @@
 /** Steps that rules of both directions have. Pure. */
-import type { SocketAddress } from "../../net/address.ts";
-import type { Family, Rule, Step } from "./plan.ts";
+import type { SocketAddress, Family } from "../../net/address.ts";
+import type { Rule, Step } from "./rule.ts";
 
 export const families = [4, 6] as const;
 export const leave: Step = { kind: "verdict", verdict: "return" };

@@ -4,9 +4,9 @@ import { formatIp } from "../../net/address.ts";
 import { deviceMetric } from "../../netlink/route.ts";
 import { bytesOf, type Interval } from "../../net/cidr.ts";
 import { formatPorts } from "../../net/ports.ts";
+import { priorities } from "./plan.ts";
 import {
   otherWay,
-  priorities,
   setOf,
   type ChainPlan,
   type Field,
@@ -14,7 +14,7 @@ import {
   type Rule,
   type SetPlan,
   type Step,
-} from "./plan.ts";
+} from "./rule.ts";
 import { isOfRanges, openBeforeSizeMin, portsMax, seenClientsMax } from "./sets.ts";
 
 /** What rules say of what they do not touch. */

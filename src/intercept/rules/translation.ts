@@ -2,11 +2,11 @@
  * Rules for machines on which others translate destinations, as Docker does for the ports that it publishes. Where conntrack is
  * asked anyway: without it nothing is translated. Pure.
  */
-import type { Interception } from "../../config.ts";
+import type { Interception } from "./interception.ts";
 import { usesConntrack } from "./conntrack.ts";
 import { leftAloneInbound } from "./inbound.ts";
 import { insideMark } from "./marks.ts";
-import type { ChainPlan, Rule, Step } from "./plan.ts";
+import type { ChainPlan, Rule, Step } from "./rule.ts";
 import { families, leave, opening, tcp } from "./steps.ts";
 
 export function translationChains(of: Interception): readonly ChainPlan[] {

@@ -1,5 +1,5 @@
 /** Whether what the rules divert arrives: by trial, after the rules were put in place. What rules of others drop is veiled. */
-import type { Mark } from "../../config.ts";
+import type { Mark } from "../rules/marks.ts";
 import { SystemCallError } from "../../native/errno.ts";
 import type { Cidr } from "../../net/cidr.ts";
 import * as nftables from "../../netlink/nftables.ts";

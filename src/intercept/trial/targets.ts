@@ -1,5 +1,5 @@
 /** Where trial connections go: for each range of the mesh, and each of the pod's own networks in it, an address. Pure. */
-import type { Fixed } from "../../config.ts";
+import type { Fixed } from "../rules/interception.ts";
 import {
   formatIp,
   isSameSocket,

@@ -4,7 +4,7 @@
  */
 import { networkInterfaces } from "node:os";
 
-import type { Fixed } from "../../config.ts";
+import type { Fixed } from "../rules/interception.ts";
 import { errnoName, SystemCallError } from "../../native/errno.ts";
 import * as native from "../../native/native.ts";
 import {

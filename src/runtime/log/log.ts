@@ -18,6 +18,7 @@ export type Log = {
 export type Made = { readonly message: () => string; readonly fields: () => Fields };
 
 export type LogOptions = {
+  /** 0 logs one line a connection; higher says more. */
   readonly verbosity: number;
   readonly format: "text" | "json";
   /** Lines a second of one source and severity; more are left out and counted. */

@@ -3,7 +3,8 @@ import { readSync } from "node:fs";
 
 import { ProxyError } from "../../runtime/errors.ts";
 import { tableBatch } from "../../intercept/kernel/encode.ts";
-import { planOf, priorities, type Plan, type Rule } from "../../intercept/rules/plan.ts";
+import { planOf, priorities } from "../../intercept/rules/plan.ts";
+import type { Plan, Rule } from "../../intercept/rules/rule.ts";
 import { defaultFixed, defaultMark, defaultPolicy } from "../../config.ts";
 import { interceptionOf } from "../../intercept/rules/interception.ts";
 import { SystemCallError } from "../../native/errno.ts";

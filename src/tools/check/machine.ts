@@ -125,7 +125,7 @@ function isProxy(pid: number): boolean {
   return /^(tls-)?tproxy/.test(read(`/proc/${pid}/comm`) ?? "");
 }
 
-function tryListening(address: SocketAddress, family: native.Family): void {
+function tryListening(address: SocketAddress, family: native.AddressFamily): void {
   const fd = native.openStream(family);
   try {
     native.setReuseAddress(fd);

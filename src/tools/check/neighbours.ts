@@ -1,6 +1,7 @@
 /** Other people's rules that see the same packets: named, because ours cannot know what they mean. */
 import { legacyTables } from "../../intercept/trial/legacy-tables.ts";
-import { priorities, type Plan } from "../../intercept/rules/plan.ts";
+import { priorities } from "../../intercept/rules/plan.ts";
+import type { Plan } from "../../intercept/rules/rule.ts";
 import { traceTable, veilTable } from "../../intercept/kernel/veil.ts";
 import { readMarkRule, touches, type MarkRule } from "../../netlink/foreign-marks.ts";
 import { listAllRules } from "../../netlink/foreign-rules.ts";
@@ -55,7 +56,7 @@ function marksFinding(
   const title = "marks that others set";
   const setters = chains
     .filter((chain) => isBetween(chain))
-    .filter((chain) => reachable(chain, rules).some((rule) => touches(rule, mark)))
+    .filter((chain) => reachable(chain, rules).some((rule) => touches(rule, mark.mask)))
     .map(
       ({ priority, ...chain }) => `${chainText({ priority, ...chain })} at priority ${priority}`,
     );

@@ -1,5 +1,5 @@
 /** Connections that are in cleartext now and that the rules would refuse if they began later. */
-import type { Fixed } from "../../config.ts";
+import type { Fixed } from "../../intercept/rules/interception.ts";
 import { refusedInCleartext } from "../../intercept/cleartext/refused.ts";
 import { theirSockets } from "../../intercept/cleartext/reset.ts";
 import { listeningPorts, type Tuple } from "../../intercept/kernel/open-before.ts";

@@ -2,10 +2,11 @@
  * Trial connections of check's own, beside a proxy that runs or without one: a rule, a route and a table that only they
  * meet, for as long as they last. What an earlier check left that was killed goes first.
  */
-import { defaultLimits, type Fixed, type Mark } from "../../config.ts";
+import { defaultLimits } from "../../config.ts";
+import { type Mark, ownMark } from "../../intercept/rules/marks.ts";
+import type { Fixed } from "../../intercept/rules/interception.ts";
 import { tryDiversion } from "../../intercept/trial/diversion.ts";
 import { legacyTables } from "../../intercept/trial/legacy-tables.ts";
-import { ownMark } from "../../intercept/rules/marks.ts";
 import { removeTrace } from "../../intercept/trial/trace.ts";
 import { knownAddresses } from "../../intercept/trial/trial.ts";
 import { trialTargets, type Target } from "../../intercept/trial/targets.ts";

@@ -3,10 +3,10 @@ import { describe, expect, test } from "bun:test";
 
 import { defaultFixed, defaultPolicy } from "../../../src/config.ts";
 import { formatSocketAddress, parseSocketAddress } from "../../../src/net/address.ts";
-import { isSameMeaning, leavesMoreAlone } from "../../../src/policy/difference.ts";
+import { isSameMeaning, leavesMoreAlone } from "../../../src/reload/difference.ts";
 import { parsePolicy } from "../../../src/policy/document.ts";
 import { effectivePolicy } from "../../../src/policy/effective.ts";
-import { explainOutbound } from "../../../src/policy/explain.ts";
+import { explainOutbound } from "../../../src/tools/explain.ts";
 import { interceptionOf } from "../../../src/intercept/rules/interception.ts";
 import type { Policy } from "../../../src/policy/policy.ts";
 import { printPolicy } from "../../../src/policy/print.ts";

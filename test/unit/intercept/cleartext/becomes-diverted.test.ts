@@ -1,7 +1,8 @@
 /** Which connections in clear have to end, because the rules that come would take them for their own. */
 import { describe, expect, test } from "bun:test";
 
-import { defaultFixed, defaultPolicy, type Fixed } from "../../../../src/config.ts";
+import { defaultFixed, defaultPolicy } from "../../../../src/config.ts";
+import type { Fixed } from "../../../../src/intercept/rules/interception.ts";
 import { becomesDiverted } from "../../../../src/intercept/cleartext/becomes-diverted.ts";
 import { parseSpiffeId } from "../../../../src/identity/spiffe-id.ts";
 import type { Tuple } from "../../../../src/intercept/kernel/open-before.ts";

@@ -1,7 +1,8 @@
 /** Which connections in cleartext today's rules would refuse: those alone are reset at the start. */
 import { describe, expect, test } from "bun:test";
 
-import { defaultFixed, defaultPolicy, type Fixed } from "../../../../src/config.ts";
+import { defaultFixed, defaultPolicy } from "../../../../src/config.ts";
+import type { Fixed } from "../../../../src/intercept/rules/interception.ts";
 import { refusedInCleartext } from "../../../../src/intercept/cleartext/refused.ts";
 import type { Tuple } from "../../../../src/intercept/kernel/open-before.ts";
 import { parseSocketAddress } from "../../../../src/net/address.ts";

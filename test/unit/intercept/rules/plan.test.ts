@@ -1,12 +1,7 @@
 import { describe, expect, test } from "bun:test";
 
-import {
-  gateOf,
-  planOf,
-  setOf,
-  type Plan,
-  type Rule,
-} from "../../../../src/intercept/rules/plan.ts";
+import { gateOf, planOf } from "../../../../src/intercept/rules/plan.ts";
+import { setOf, type Plan, type Rule } from "../../../../src/intercept/rules/rule.ts";
 import { singlePort } from "../../../../src/net/ports.ts";
 import { bypassed, defaults, everything, probed } from "../../../support/interceptions.ts";
 

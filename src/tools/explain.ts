@@ -1,5 +1,5 @@
 /** Which rule decides on a connection, and what would happen to it: for people. Pure. */
-import type { Fixed } from "../config.ts";
+import type { Fixed } from "../intercept/rules/interception.ts";
 import type { PeerIdentity } from "../identity/certificate.ts";
 import type { SpiffeId } from "../identity/spiffe-id.ts";
 import {
@@ -11,7 +11,7 @@ import {
 } from "../net/address.ts";
 import { addressOf } from "../net/cidr.ts";
 import { formatPorts, holdsPort } from "../net/ports.ts";
-import { authorize, type Demand, type Expectation } from "./authorize.ts";
+import { authorize, type Demand, type Expectation } from "../policy/authorize.ts";
 import {
   contains,
   modeOf,
@@ -22,9 +22,9 @@ import {
   type Mode,
   type Policy,
   type SourceMode,
-} from "./policy.ts";
+} from "../policy/policy.ts";
 import { probePorts, type Probes } from "../probe/probe.ts";
-import type { Rules } from "./rules.ts";
+import type { Rules } from "../policy/rules.ts";
 
 export type Explanation = {
   readonly lines: readonly string[];

@@ -1,12 +1,12 @@
 /** What is a change of the policy, and which change leaves something in clear that was not. */
 import { describe, expect, test } from "bun:test";
 
-import { defaultFixed, defaultPolicy, type Interception } from "../../../src/config.ts";
-import { isSameMeaning, leavesMoreAlone, newlyClearPorts } from "../../../src/policy/difference.ts";
+import { defaultFixed, defaultPolicy } from "../../../src/config.ts";
+import { type Interception, interceptionOf } from "../../../src/intercept/rules/interception.ts";
+import { isSameMeaning, leavesMoreAlone, newlyClearPorts } from "../../../src/reload/difference.ts";
 import { singlePort } from "../../../src/net/ports.ts";
 import { parsePolicy } from "../../../src/policy/document.ts";
 import { effectivePolicy } from "../../../src/policy/effective.ts";
-import { interceptionOf } from "../../../src/intercept/rules/interception.ts";
 import type { Policy } from "../../../src/policy/policy.ts";
 
 const policyOf = (text: string, name = "p.yaml"): Policy =>

@@ -1,9 +1,9 @@
 /** How two policies differ: in what they mean, not in where it is written. Pure. */
-import type { Interception } from "../config.ts";
+import type { Interception } from "../intercept/rules/interception.ts";
 import { isSameSocket } from "../net/address.ts";
 import { intervalsOf, type Cidr } from "../net/cidr.ts";
 import { portMax, portsOutside, type Ports } from "../net/ports.ts";
-import type { Policy } from "./policy.ts";
+import type { Policy } from "../policy/policy.ts";
 
 /** Whether two policies say the same, wherever that stands. */
 export function isSameMeaning(a: Policy, b: Policy): boolean {

@@ -1,0 +1,136 @@
+/** What the rules of a network namespace are made of, as data: sets, chains, rules and their steps. */
+import type { Family, SocketAddress } from "../../net/address.ts";
+import type { Interval } from "../../net/cidr.ts";
+import type { Ports } from "../../net/ports.ts";
+import type { Mark } from "./marks.ts";
+
+/** Fields of a packet that are looked up in sets, and the set's key in the same order. */
+export type Field = "saddr" | "sport" | "daddr" | "dport" | "uid" | "gid";
+
+export type SetPlan = {
+  readonly name: string;
+  readonly family: Family;
+  readonly fields: readonly Field[];
+  readonly elements:
+    | { readonly kind: "intervals"; readonly intervals: readonly Interval[] }
+    | { readonly kind: "numbers"; readonly numbers: readonly number[] }
+    /** Disjoint ranges. */
+    | { readonly kind: "ports"; readonly ports: readonly Ports[] }
+    | { readonly kind: "destinations"; readonly destinations: readonly SocketAddress[] }
+    /** Connections from before the rules; packets take elements out. */
+    | { readonly kind: "connections" }
+    /** Clients that applications see as themselves; packets put elements in. */
+    | { readonly kind: "clients" }
+    /** Ports that packets put in, and that the sockets tell at the start. */
+    | { readonly kind: "learned" };
+};
+
+/** One step of a rule: a match that ends the rule if it fails, or an act. */
+export type Step =
+  | { readonly kind: "fwmark"; readonly equals: number }
+  | { readonly kind: "loopback"; readonly way: "iif" | "oif"; readonly is: boolean }
+  | { readonly kind: "tcp"; readonly is: boolean }
+  /** From or to the pod's own name for itself: net/alias.ts. */
+  | { readonly kind: "alias"; readonly way: "saddr" | "daddr"; readonly family: Family }
+  /** First packet of a connection: SYN without ACK. */
+  | { readonly kind: "opening"; readonly is?: false }
+  /** The answer to it: SYN with ACK. */
+  | { readonly kind: "answering" }
+  /** RST. */
+  | { readonly kind: "resetting" }
+  /** Headers of so many words, and nothing after them; the IP header has no options. */
+  | { readonly kind: "no-data"; readonly family: Family; readonly words: number }
+  /** A socket here takes the packet: one that listens, too. */
+  | { readonly kind: "socket" }
+  /**
+   * The socket that `tproxy` has found is one: not TIME_WAIT, nor half a handshake. A packet that begins a connection there is
+   * looked up anew when the listener has gone, and finds the application's (net/ipv4/tcp_ipv4.c, tcp_v4_rcv).
+   */
+  | { readonly kind: "whole-socket" }
+  /**
+   * The socket that sends the packet has this mark of ours (SO_MARK); `is: false`: has another. What the kernel sends for no socket that is
+   * whole (half a handshake, TIME_WAIT) matches neither.
+   */
+  | { readonly kind: "socket-mark"; readonly equals: number; readonly is: boolean }
+  | {
+      readonly kind: "in-set";
+      readonly set: string;
+      readonly is: boolean;
+      /** The key is that of the packets of the other direction. */
+      readonly answers?: true;
+    }
+  /** The destination is in none of these, whatever becomes of sets. */
+  | {
+      readonly kind: "outside";
+      readonly family: Family;
+      readonly intervals: readonly Interval[];
+    }
+  | { readonly kind: "not-local-destination" }
+  /** Not sent by a socket of this network namespace, unless from a foreign address. */
+  | { readonly kind: "not-local-source" }
+  /** The way to its destination is the interface that it has come in by. */
+  | { readonly kind: "same-link" }
+  /** The header names places to pass on the way, so that the destination may be another: RFC 8754, RFC 791. */
+  | { readonly kind: "steered"; readonly family: Family }
+  /** Conntrack has given the connection another destination. */
+  | { readonly kind: "translated" }
+  | { readonly kind: "reply" }
+  /** Conntrack does not know the connection: it was told to leave it out (`notrack`), or can make nothing of the packet. */
+  | { readonly kind: "untracked" }
+  | { readonly kind: "connection-mark"; readonly equals: number; readonly is: boolean }
+  /** `answers`: the key is that of the packets of the other direction. */
+  | { readonly kind: "forget"; readonly set: string; readonly answers: boolean }
+  | { readonly kind: "remember"; readonly set: string; readonly answers?: true }
+  | { readonly kind: "set-fwmark"; readonly value: number }
+  | { readonly kind: "set-connection-mark"; readonly value: number }
+  | { readonly kind: "tproxy"; readonly family: Family; readonly port: number }
+  | { readonly kind: "verdict"; readonly verdict: "accept" | "drop" | "return" }
+  /** The rest is that chain's to decide. */
+  | { readonly kind: "goto"; readonly chain: string }
+  /** Nobody translates the destination of this connection any more: it is translated to what it is. */
+  | { readonly kind: "keep-destination"; readonly family: Family }
+  /** Answers with RST; after a match on TCP. */
+  | { readonly kind: "reset" };
+
+export type Rule = readonly Step[];
+
+export type ChainPlan = {
+  readonly name: string;
+  /** Null for a chain that rules lead to. */
+  readonly base: {
+    readonly type: "filter" | "route" | "nat";
+    readonly hook: Hook;
+    readonly priority: number;
+  } | null;
+  readonly rules: readonly Rule[];
+};
+
+export type Plan = {
+  readonly table: string;
+  /** Shown by nft; says which proxy the rules serve (`portsOf`). */
+  readonly comment: string;
+  readonly mark: Mark;
+  readonly sets: readonly SetPlan[];
+  readonly chains: readonly ChainPlan[];
+  /** The routing table that leads marked packets to `lo`, and the priority of the rule that asks it. */
+  readonly routing: { readonly table: number; readonly priority: number };
+};
+
+/** Where a field stands in the packets of the other direction. */
+export const otherWay: Readonly<Record<Field, Field>> = {
+  saddr: "daddr",
+  sport: "dport",
+  daddr: "saddr",
+  dport: "sport",
+  uid: "uid",
+  gid: "gid",
+};
+
+/** Throws for a plan that names a set it does not have, which is a bug. */
+export function setOf(plan: Plan, name: string): SetPlan {
+  const set = plan.sets.find((one) => one.name === name);
+  if (set === undefined) throw new Error(`the plan has no set ${name}`);
+  return set;
+}
+
+export type Hook = "output" | "postrouting" | "prerouting";
