@@ -18,6 +18,8 @@ export type Config = {
   readonly policy: PolicySource;
   readonly log: LogOptions;
   readonly statusAddress: SocketAddress;
+  /** old: the names of metrics before they got the prefix `tproxy_`. */
+  readonly metricsNames: "new" | "old";
   readonly fixed: Fixed;
   /** False leaves the rules in place at the end: captured traffic is dropped until a proxy runs again. */
   readonly removeRulesOnExit: boolean;

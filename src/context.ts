@@ -131,12 +131,12 @@ function now(): number {
 }
 
 function measureHeld(metrics: Metrics, held: Held, unverified: Unverified): void {
-  metrics.gauge("held_bytes", "bytes held for readers that have stopped", () => held.bytes);
-  metrics.gauge("held_bytes_max", "what memory has room for of these", () => held.bytesMax);
+  metrics.gauge("tproxy_held_bytes", "bytes held for readers that have stopped", () => held.bytes);
+  metrics.gauge("tproxy_held_max_bytes", "what memory has room for of these", () => held.bytesMax);
   const help = "inbound connections whose handshake is not over";
-  metrics.gauge("unverified_connections", help, () => unverified.size);
+  metrics.gauge("tproxy_unverified_connections", help, () => unverified.size);
   const more = "bytes that they have us keep, beyond what each has room for";
-  metrics.gauge("unverified_bytes", more, () => unverified.bytes);
+  metrics.gauge("tproxy_unverified_bytes", more, () => unverified.bytes);
 }
 
 function originatorOf(

@@ -43,6 +43,7 @@ export function configOf(flags: RunFlags, command: Command, environment: Environ
     policy,
     log: { verbosity: flags.v, format: flags.logFormat, linesMax: flags.logLines },
     statusAddress: flags.statusAddress,
+    metricsNames: flags.metricsNames,
     fixed: fixedOf(flags, environment),
     removeRulesOnExit,
     privileges: privilegesOf(flags, removeRulesOnExit, policy.care !== null),

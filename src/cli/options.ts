@@ -56,6 +56,7 @@ export type RunFlags = InterceptionFlags & {
   readonly v: number;
   readonly logFormat: "text" | "json";
   readonly logLines: number;
+  readonly metricsNames: "new" | "old";
   readonly removeRulesOnExit?: boolean;
   readonly confirm?: number;
   readonly privileges?: "kept" | "dropped";
@@ -355,6 +356,10 @@ export function addOtherOptions(command: Command): void {
   add(command, "--log-lines <count>", "lines of one kind a second; more are left out and counted", {
     parse: values.count,
     default: [defaultLogLines, String(defaultLogLines)],
+  });
+  add(command, "--metrics-names <which>", "names of metrics: new, or old (without tproxy_)", {
+    parse: values.oneOf("new", "old"),
+    default: ["new", "new"],
   });
   add(command, "-v, --v <level>", "verbosity of the log; 1 logs accepted connections", {
     parse: values.verbosity,

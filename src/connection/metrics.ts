@@ -1,5 +1,5 @@
-/** What is counted, in Prometheus' text form: names after Linkerd's, labels from closed lists only. */
-import { Counter, Gauge, Histogram, Registry } from "prom-client";
+/** What is counted: names as Prometheus advises, labels from closed lists only. */
+import type { Counter } from "prom-client";
 
 import { handshakeFailures } from "../tls/failure.ts";
 import type { PlainMode } from "../policy/policy.ts";
@@ -8,6 +8,8 @@ import { probeKinds } from "../probe/probe.ts";
 import { refusalOf } from "../detect/screening.ts";
 import { sourceReasons } from "../original-source/candidates.ts";
 import type { Seen } from "../original-source/connect.ts";
+import type { MetricsNames } from "./metric-names.ts";
+import { MetricRegistry } from "./metric-registry.ts";
 import { endingOf, type ConnectionRecord, type Direction } from "./record.ts";
 
 /**
@@ -32,71 +34,16 @@ type Bytes = { read: number; written: number };
 
 /** Counts connections for /metrics. Numbers of live connections are read when they are asked for. */
 export class Metrics {
-  readonly #registry = new Registry();
+  readonly #registry: MetricRegistry;
+  readonly #of: ReturnType<typeof connectionMetrics>;
   readonly #ended = new Map<string, Bytes>();
   #live: Iterable<ConnectionRecord> = [];
 
-  readonly #opened = this.#counter("tcp_open_total", "connections accepted", ["direction"]);
-  readonly #closed = this.#counter("tcp_close_total", "connections ended, by how", [
-    "direction",
-    "how",
-  ]);
-  readonly #failures = this.#counter("handshake_failures_total", "TLS handshakes that failed", [
-    "direction",
-    "reason",
-  ]);
-  readonly #resumptions = this.#counter(
-    "handshake_resumptions_total",
-    "TLS handshakes that resumed a session, of those that handshake_seconds counts",
-    ["direction"],
-  );
-  readonly #plain = this.#counter(
-    "plaintext_connections_total",
-    "connections in plain text that an audit or permissive port has let in",
-    ["mode"],
-  );
-  readonly #seen = this.#counter(
-    "source_address_total",
-    "inbound connections, by what of the client's address the application sees, and why not more",
-    ["kept", "reason"],
-  );
-  readonly #probes = this.#counter(
-    "probes_total",
-    "what the node has asked in cleartext on a declared port, as far as the proxy reads it",
-    ["kind", "outcome", "reason"],
-  );
-  readonly #open = new Gauge({
-    name: "tcp_open_connections",
-    help: "connections that are open now",
-    labelNames: ["direction"],
-    registers: [this.#registry],
-  });
-  readonly #handshakes = new Histogram({
-    name: "handshake_seconds",
-    help: "from accepting a connection until its peer was verified",
-    labelNames: ["direction"],
-    buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10],
-    registers: [this.#registry],
-  });
-
-  constructor() {
-    this.#bytes("tcp_read_bytes_total", "bytes read", "read");
-    this.#bytes("tcp_write_bytes_total", "bytes written", "written");
-    for (const reason of sourceReasons) this.#seen.inc({ kept: "none", reason }, 0);
-    for (const kept of ["ip-port", "ip"]) this.#seen.inc({ kept, reason: "as-asked" }, 0);
-    for (const mode of ["audit", "permissive"]) this.#plain.inc({ mode }, 0);
-    for (const kind of probeKinds) {
-      this.#probes.inc({ kind, outcome: "passed", reason: "declared" }, 0);
-      for (const reason of refusals) this.#probes.inc({ kind, outcome: "refused", reason }, 0);
-    }
-    for (const direction of ["inbound", "outbound"] as const) {
-      this.#opened.inc({ direction }, 0);
-      this.#open.set({ direction }, 0);
-      this.#handshakes.zero({ direction });
-      this.#resumptions.inc({ direction }, 0);
-      for (const how of hows) this.#closed.inc({ direction, how }, 0);
-      for (const reason of handshakeFailures) this.#failures.inc({ direction, reason }, 0);
-    }
+  constructor(names: MetricsNames) {
+    this.#registry = new MetricRegistry(names);
+    this.#of = connectionMetrics(this.#registry);
+    this.#bytes("tproxy_tcp_read_bytes_total", "bytes read", "read");
+    this.#bytes("tproxy_tcp_write_bytes_total", "bytes written", "written");
   }
 
   /** The live connections, whose bytes count too. */
@@ -105,18 +52,18 @@ export class Metrics {
   }
 
   opened(direction: Direction): void {
-    this.#opened.inc({ direction });
-    this.#open.inc({ direction });
+    this.#of.opened.inc({ direction });
+    this.#of.open.inc({ direction });
   }
 
   closed(record: ConnectionRecord): void {
     const { direction, handshakeMs, resumed, outcome } = record;
-    this.#open.dec({ direction });
-    this.#closed.inc({ direction, how: howOf(record) });
-    if (handshakeMs !== null) this.#handshakes.observe({ direction }, handshakeMs / 1000);
-    if (resumed) this.#resumptions.inc({ direction });
+    this.#of.open.dec({ direction });
+    this.#of.closed.inc({ direction, how: howOf(record) });
+    if (handshakeMs !== null) this.#of.handshakes.observe({ direction }, handshakeMs / 1000);
+    if (resumed) this.#of.resumptions.inc({ direction });
     if ("failure" in outcome && outcome.failure !== null)
-      this.#failures.inc({ direction, reason: outcome.failure });
+      this.#of.failures.inc({ direction, reason: outcome.failure });
     addBytes(this.#ended, record);
     this.#probed(record);
   }
@@ -125,41 +72,36 @@ export class Metrics {
     if (probe === null) return;
     const { kind } = probe;
     const reason = refusalOf(probe, outcome.kind === "unreached");
-    if (reason === null) this.#probes.inc({ kind, outcome: "passed", reason: "declared" });
-    else this.#probes.inc({ kind, outcome: "refused", reason });
+    if (reason === null) this.#of.probes.inc({ kind, outcome: "passed", reason: "declared" });
+    else this.#of.probes.inc({ kind, outcome: "refused", reason });
   }
 
   /** Plain text that was let in. */
   plain(mode: PlainMode): void {
-    this.#plain.inc({ mode });
+    this.#of.plain.inc({ mode });
   }
 
   /** As whom an application sees its client. */
   seen({ kept, reason }: Seen): void {
-    this.#seen.inc({ kept, reason });
+    this.#of.seen.inc({ kept, reason });
   }
 
   /** A connection that was one too many. */
   turnedAway(direction: Direction): void {
-    this.#opened.inc({ direction });
-    this.#closed.inc({ direction, how: "limit" });
+    this.#of.opened.inc({ direction });
+    this.#of.closed.inc({ direction, how: "limit" });
   }
 
-  /** A number that is asked for at every scrape. */
+  /** A number that is read at every scrape. */
   gauge(name: string, help: string, read: () => number): void {
-    const gauge: Gauge = new Gauge({
-      name,
-      help,
-      registers: [this.#registry],
-      collect: () => {
-        gauge.set(read());
-      },
+    const gauge = this.#registry.gauge(name, help, [], () => {
+      gauge.set(read());
     });
   }
 
   /** As `gauge`, for a number that only grows. */
   total(name: string, help: string, read: () => number): void {
-    const counter = this.#counter(name, help, [], () => {
+    const counter = this.#registry.counter(name, help, [], () => {
       counter.reset();
       counter.inc(read());
     });
@@ -172,7 +114,7 @@ export class Metrics {
     label: string,
     values: readonly T[],
   ): (value: T) => void {
-    const counter = this.#counter(name, help, [label]);
+    const counter = this.#registry.counter(name, help, [label]);
     for (const value of values) counter.inc({ [label]: value }, 0);
     return (value) => {
       counter.inc({ [label]: value });
@@ -181,27 +123,22 @@ export class Metrics {
 
   /** Of durations in seconds; returns what takes them. */
   histogram(name: string, help: string, buckets: readonly number[]): (seconds: number) => void {
-    const of = new Histogram({ name, help, buckets: [...buckets], registers: [this.#registry] });
+    const histogram = this.#registry.histogram(name, help, [], buckets);
     return (seconds) => {
-      of.observe(seconds);
+      histogram.observe(seconds);
     };
   }
 
   async text(): Promise<string> {
-    return await this.#registry.metrics();
+    return await this.#registry.text();
   }
 
   get contentType(): string {
     return this.#registry.contentType;
   }
 
-  #counter(name: string, help: string, labelNames: string[], collect?: () => void): Counter {
-    const registers = [this.#registry];
-    return new Counter({ name, help, labelNames, registers, ...(collect ? { collect } : {}) });
-  }
-
   #bytes(name: string, help: string, kind: keyof Bytes): void {
-    const counter = this.#counter(name, help, ["direction", "peer"], () => {
+    const counter = this.#registry.counter(name, help, ["direction", "peer"], () => {
       const sums = new Map([...this.#ended].map(([leg, bytes]) => [leg, { ...bytes }]));
       for (const record of this.#live) addBytes(sums, record);
       counter.reset();
@@ -210,6 +147,80 @@ export class Metrics {
           counter.inc({ direction, peer }, sums.get(`${direction} ${peer}`)?.[kind] ?? 0);
     });
   }
+}
+
+/** What every connection counts in, at 0 for all values of all labels. */
+function connectionMetrics(registry: MetricRegistry) {
+  const opened = registry.counter("tproxy_tcp_open_total", "accepted connections", ["direction"]);
+  const open = registry.gauge("tproxy_tcp_open_connections", "open connections", ["direction"]);
+  const closed = registry.counter("tproxy_tcp_close_total", "ended connections, by how", [
+    "direction",
+    "how",
+  ]);
+  for (const direction of ["inbound", "outbound"] as const) {
+    opened.inc({ direction }, 0);
+    open.set({ direction }, 0);
+    for (const how of hows) closed.inc({ direction, how }, 0);
+  }
+  return {
+    opened,
+    open,
+    closed,
+    ...handshakeMetrics(registry),
+    plain: plainMetric(registry),
+    seen: seenMetric(registry),
+    probes: probeMetric(registry),
+  };
+}
+
+function handshakeMetrics(registry: MetricRegistry) {
+  const handshakes = registry.histogram(
+    "tproxy_handshake_seconds",
+    "time from accepting a connection until its peer is verified",
+    ["direction"],
+    [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10],
+  );
+  const resumptions = registry.counter(
+    "tproxy_handshake_resumptions_total",
+    "TLS handshakes that resumed a session",
+    ["direction"],
+  );
+  const failures = registry.counter("tproxy_handshake_failures_total", "failed TLS handshakes", [
+    "direction",
+    "reason",
+  ]);
+  for (const direction of ["inbound", "outbound"] as const) {
+    handshakes.zero({ direction });
+    resumptions.inc({ direction }, 0);
+    for (const reason of handshakeFailures) failures.inc({ direction, reason }, 0);
+  }
+  return { handshakes, resumptions, failures };
+}
+
+function plainMetric(registry: MetricRegistry): Counter {
+  const help = "plain text connections that an audit or permissive port admitted";
+  const plain = registry.counter("tproxy_plaintext_connections_total", help, ["mode"]);
+  for (const mode of ["audit", "permissive"]) plain.inc({ mode }, 0);
+  return plain;
+}
+
+function seenMetric(registry: MetricRegistry): Counter {
+  const help =
+    "inbound connections by what the application sees of the client's address, and why not more";
+  const seen = registry.counter("tproxy_source_address_total", help, ["kept", "reason"]);
+  for (const reason of sourceReasons) seen.inc({ kept: "none", reason }, 0);
+  for (const kept of ["ip-port", "ip"]) seen.inc({ kept, reason: "as-asked" }, 0);
+  return seen;
+}
+
+function probeMetric(registry: MetricRegistry): Counter {
+  const help = "requests from the node in cleartext on a declared port, if the proxy reads them";
+  const probes = registry.counter("tproxy_probes_total", help, ["kind", "outcome", "reason"]);
+  for (const kind of probeKinds) {
+    probes.inc({ kind, outcome: "passed", reason: "declared" }, 0);
+    for (const reason of refusals) probes.inc({ kind, outcome: "refused", reason }, 0);
+  }
+  return probes;
 }
 
 function howOf({ outcome, downstream }: ConnectionRecord): How {

@@ -31,7 +31,7 @@ export class Refusals {
   constructor(options: RefusalsOptions) {
     this.#options = options;
     this.#count = options.metrics.counter(
-      "limit_refusals_total",
+      "tproxy_limit_refusals_total",
       "connections that were refused or ended because a limit was reached",
       "limit",
       refusalLimits,

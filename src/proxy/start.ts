@@ -83,7 +83,7 @@ export type Given = {
  */
 export function startProxy(config: Config, log: Log, given: Given): Proxy {
   const { handed, process, credentials } = given;
-  const metrics = new Metrics();
+  const metrics = new Metrics(config.metricsNames);
   using undo = new DisposableStack();
   const reloading = new Reloading(config, credentials, { log, metrics });
   undo.defer(reloading.stop);
@@ -224,13 +224,13 @@ class State {
     const notAfter = (): number => generation.credentials.notAfter;
     this.metrics = metrics;
     metrics.gauge(
-      "identity_cert_expiration_timestamp_seconds",
+      "tproxy_identity_cert_expiration_timestamp_seconds",
       "when the certificate expires",
       () => notAfter() / 1000,
     );
     const help = "connections from before the start that are still open in cleartext";
-    metrics.gauge("preexisting_cleartext_connections", help, () => this.preexisting.count);
-    metrics.gauge("rules_intact", "1 if the rules stand as they were written", () =>
+    metrics.gauge("tproxy_preexisting_cleartext_connections", help, () => this.preexisting.count);
+    metrics.gauge("tproxy_rules_intact", "1 if the rules stand as they were written", () =>
       Number(this.watch?.intact ?? false),
     );
     for (const condition of [
@@ -258,7 +258,7 @@ class State {
     this.#keeper = keeper;
     if (keeper === null) return () => undefined;
     const help = "1 if the process lives that restores the rules";
-    this.metrics.gauge("rules_keeper_alive", help, () => Number(keeper.alive));
+    this.metrics.gauge("tproxy_rules_keeper_alive", help, () => Number(keeper.alive));
     return keeper.stop;
   }
 
@@ -344,7 +344,7 @@ function keepRules(
     },
   });
   const help = "times that others had changed the rules and they were written anew";
-  metrics.total("rules_repairs_total", help, () => keeper.repairs);
+  metrics.total("tproxy_rules_repairs_total", help, () => keeper.repairs);
   return keeper;
 }
 
@@ -402,8 +402,8 @@ function tellOfWirePorts({ rotation, reserved }: WirePorts, log: Log): void {
 /** The process, and the kernel's table of connections. Returns what ends that. */
 function measureSurroundings(log: Log, metrics: Metrics): () => void {
   const help = "connections that the kernel tracks in this network namespace, and how many it may";
-  metrics.gauge("conntrack_entries", help, () => readTracked()?.entries ?? 0);
-  metrics.gauge("conntrack_entries_max", help, () => readTracked()?.max ?? 0);
+  metrics.gauge("tproxy_conntrack_entries", help, () => readTracked()?.entries ?? 0);
+  metrics.gauge("tproxy_conntrack_entries_max", help, () => readTracked()?.max ?? 0);
   const watches = [measureProcess(metrics), watchTracked(log)];
   return () => {
     for (const stop of watches) stop();

@@ -41,10 +41,10 @@ export class Reloading {
       policy: reloadsOf(metrics, "policy", "policies read anew"),
     };
     const help = "connections in cleartext that a new policy intercepts, reset";
-    metrics.total("clear_connections_reset_total", help, () => this.#clear);
+    metrics.total("tproxy_cleartext_connections_reset_total", help, () => this.#clear);
     const refused =
       "1 while what stands in the credential files is refused and the old ones are in use";
-    metrics.gauge("credential_renewal_refused", refused, () =>
+    metrics.gauge("tproxy_credential_renewal_refused", refused, () =>
       Number(this.#credentials.refusal !== null),
     );
     using undo = new DisposableStack();
@@ -187,7 +187,7 @@ function reloadsOf(
   of: string,
   help: string,
 ): (result: "replaced" | "kept") => void {
-  return metrics.counter(`${of}_reloads_total`, help, "result", ["replaced", "kept"]);
+  return metrics.counter(`tproxy_${of}_reloads_total`, help, "result", ["replaced", "kept"]);
 }
 
 function describeCredentials({ identity, notAfter }: Credentials): string {

@@ -24,7 +24,7 @@ export function measureProcess(metrics: Metrics): () => void {
 /** How much later than asked for a timer fires: what a connection waits when the loop is busy. */
 function measureLag(metrics: Metrics): () => void {
   const observe = metrics.histogram(
-    "event_loop_lag_seconds",
+    "tproxy_event_loop_lag_seconds",
     "how late the event loop runs, looked at twice a second",
     [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1],
   );

@@ -38,7 +38,11 @@ test("the proxy killed before it has reached the peer: a reset, not an end", asy
   await mesh.c.agent.listen("::", 8080);
   const client = await mesh.a.agent.connect(mesh.c.address4, 8080);
   // Its peer never answers the ClientHello: the connection is in the middle of its set-up.
-  await metricOnce(mesh.a, 'tcp_open_connections{direction="outbound"}', (open) => open === 1);
+  await metricOnce(
+    mesh.a,
+    'tproxy_tcp_open_connections{direction="outbound"}',
+    (open) => open === 1,
+  );
   await proxy.end("SIGKILL");
   expect((await client.finish()).ending).toBe("ECONNRESET");
 });

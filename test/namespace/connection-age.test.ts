@@ -9,7 +9,8 @@ import { flagsOf, Mesh } from "../support/mesh.ts";
 import { curl } from "../support/programs.ts";
 import { metricOnce, readyzOnce } from "../support/status.ts";
 
-const aged = (direction: string): string => `tcp_close_total{direction="${direction}",how="aged"}`;
+const aged = (direction: string): string =>
+  `tproxy_tcp_close_total{direction="${direction}",how="aged"}`;
 
 test("--connection-max-age ends idle and busy connections by reset, and counts them; new ones begin", async () => {
   const mesh = Mesh.create();
@@ -44,7 +45,7 @@ test("a connection ends when the certificate that it was made with expires, rene
     writeFileSync(`${to}.new`, readFileSync(from));
     renameSync(`${to}.new`, to);
   }
-  await metricOnce(b, 'credential_reloads_total{result="replaced"}', (count) => count === 1);
+  await metricOnce(b, 'tproxy_credential_reloads_total{result="replaced"}', (count) => count === 1);
   const young = await mesh.connection();
   await old.client.say("still");
   expect((await old.server.received(5)).text).toBe("still");
@@ -54,7 +55,7 @@ test("a connection ends when the certificate that it was made with expires, rene
     [mesh.b, "inbound"],
   ] as const) {
     const all = await metricOnce(pod, aged(direction), (count) => count <= 1);
-    expect(all.get(`tcp_open_connections{direction="${direction}"}`)).toBe(1);
+    expect(all.get(`tproxy_tcp_open_connections{direction="${direction}"}`)).toBe(1);
   }
   await young.client.say("young");
   expect((await young.server.received(5)).text).toBe("young");

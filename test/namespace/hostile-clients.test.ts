@@ -17,7 +17,7 @@ beforeAll(async () => {
 });
 
 async function failuresOf(reason: string): Promise<number> {
-  const name = `handshake_failures_total{direction="inbound",reason="${reason}"}`;
+  const name = `tproxy_handshake_failures_total{direction="inbound",reason="${reason}"}`;
   return (await metrics(mesh.b)).get(name) ?? Number.NaN;
 }
 
@@ -45,7 +45,7 @@ test.each([
     expect(bytes).toBeLessThanOrEqual(30 * 7);
     const cut = ["ECONNRESET", "EPIPE", "end"].map((how) => endings[how] ?? 0);
     expect(cut.reduce((sum, count) => sum + count, 0)).toBe(30);
-    const name = `handshake_failures_total{direction="inbound",reason="${reason}"}`;
+    const name = `tproxy_handshake_failures_total{direction="inbound",reason="${reason}"}`;
     await metricOnce(mesh.b, name, (count) => count === before + 30);
   },
 );
@@ -61,7 +61,7 @@ test("a client that shakes hands and is silent then is a connection like others"
   const { certificate, key } = mesh.credentials(mesh.c);
   const crowd = mesh.c.crowd("handshake", 20, 20, mesh.b.address4, "8000", certificate, key);
   await crowd.standing();
-  const open = 'tcp_open_connections{direction="inbound"}';
+  const open = 'tproxy_tcp_open_connections{direction="inbound"}';
   await metricOnce(mesh.b, open, (count) => count >= 20);
   await expectServed();
   crowd.running.child.kill("SIGKILL");
@@ -84,7 +84,7 @@ test("10,000 that connect and vanish leave neither sockets nor memory", async ()
   const round = async (): Promise<number> => {
     const crowd = own.c.crowd("vanish", 5000, 200, own.b.address4, "8000");
     expect((await crowd.end()).endings).toEqual({ vanished: 5000 });
-    const open = 'tcp_open_connections{direction="inbound"}';
+    const open = 'tproxy_tcp_open_connections{direction="inbound"}';
     await metricOnce(own.b, open, (count) => count === 0);
     return own.anonymousMemory();
   };

@@ -137,7 +137,7 @@ async function failures(
   pod: Pod,
   direction: "inbound" | "outbound",
 ): Promise<Readonly<Record<string, number>>> {
-  const name = `handshake_failures_total{direction="${direction}",reason="`;
+  const name = `tproxy_handshake_failures_total{direction="${direction}",reason="`;
   const found = [...(await metrics(pod))].filter(([key]) => key.startsWith(name));
   return Object.fromEntries(found.map(([key, count]) => [key.slice(name.length, -2), count]));
 }

@@ -43,9 +43,9 @@ test("connections from before the rules that are still known go on after others 
   const server = await listener.accept();
   await own.proxy(own.a, [...dropped, "--preexisting", "leave"]);
   await own.a.run(["nft", "insert", "rule", "inet", "tls-tproxy", "output", "accept"]);
-  await metricOnce(own.a, "rules_repairs_total", (count) => count === 1);
+  await metricOnce(own.a, "tproxy_rules_repairs_total", (count) => count === 1);
   await own.a.run(["nft", "add", "chain", "inet", "tls-tproxy", "other"]);
-  await metricOnce(own.a, "rules_repairs_total", (count) => count === 2);
+  await metricOnce(own.a, "tproxy_rules_repairs_total", (count) => count === 2);
   await client.say("still here");
   expect((await server.received(10)).text).toBe("still here");
 });
@@ -71,7 +71,7 @@ test("a connection through the mesh goes on over twenty flushes", async () => {
   const { client, server } = await own.connection();
   for (let round = 1; round <= 20; round += 1) {
     await own.a.run(["nft", "flush", "ruleset"]);
-    await metricOnce(own.a, "rules_repairs_total", (count) => count === round);
+    await metricOnce(own.a, "tproxy_rules_repairs_total", (count) => count === round);
     await client.say("round");
     expect((await server.received(5 * round)).bytes).toBe(5 * round);
   }
@@ -84,7 +84,7 @@ test("signals to all processes are the proxy's to answer; then the keeper ends, 
   const keeper = keeperOf(proxy);
   for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const) process.kill(keeper, signal);
   await own.a.run(["nft", "flush", "ruleset"]);
-  await metricOnce(own.a, "rules_repairs_total", (count) => count === 1);
+  await metricOnce(own.a, "tproxy_rules_repairs_total", (count) => count === 1);
   expect(await proxy.end()).toBe(0);
   while (existsNow(keeper)) await Bun.sleep(1);
   const { code } = await own.a.run(["curl", "--silent", `http://${own.c.address4}:8080/`]);
@@ -115,7 +115,7 @@ test("a keeper that is killed leaves no zombie, and the proxy carries on", async
   await client.say("on");
   expect((await server.received(2)).text).toBe("on");
   expect((await readyz(own.a)).text).toMatch(/^ready\nthe keeper of the rules has ended/);
-  expect((await metrics(own.a)).get("rules_keeper_alive")).toBe(0);
+  expect((await metrics(own.a)).get("tproxy_rules_keeper_alive")).toBe(0);
 });
 
 test.each([

@@ -19,8 +19,8 @@ const client = network.pod();
 const outside = network.pod();
 const old = issueAuthority("old");
 const young = issueAuthority("young");
-const replaced = 'credential_reloads_total{result="replaced"}';
-const kept = 'credential_reloads_total{result="kept"}';
+const replaced = 'tproxy_credential_reloads_total{result="replaced"}';
+const kept = 'tproxy_credential_reloads_total{result="kept"}';
 
 const clients = new AtomicVolume(filesOf(old, [old]));
 
@@ -70,7 +70,7 @@ test("the authority is rolled under traffic, and not a connection fails", async 
   roll.over = true;
   await Promise.all(asking);
   // The old authority is a stranger now.
-  const stranger = 'handshake_failures_total{direction="inbound",reason="untrusted-chain"}';
+  const stranger = 'tproxy_handshake_failures_total{direction="inbound",reason="untrusted-chain"}';
   expect((await metrics(a.pod)).get(stranger)).toBe(0);
   await shownBy(a.pod);
   await metricOnce(a.pod, stranger, (count) => count === 1);

@@ -27,10 +27,10 @@ test("one connection more than --connections is reset and counted; those before 
   }
   expect(await from.agent.attempt(to.address4, 8080)).toBe("ECONNRESET");
   const counted = await metrics(from);
-  expect(counted.get('tcp_close_total{direction="outbound",how="limit"}')).toBe(1);
-  expect(counted.get('tcp_open_connections{direction="outbound"}')).toBe(2);
+  expect(counted.get('tproxy_tcp_close_total{direction="outbound",how="limit"}')).toBe(1);
+  expect(counted.get('tproxy_tcp_open_connections{direction="outbound"}')).toBe(2);
   await clients[0]?.reset();
-  await metricOnce(from, 'tcp_open_connections{direction="outbound"}', (open) => open === 1);
+  await metricOnce(from, 'tproxy_tcp_open_connections{direction="outbound"}', (open) => open === 1);
   await from.agent.connect(to.address4, 8080);
   await listener.accept();
 });
@@ -39,7 +39,7 @@ test("strangers take half of the places, and beyond the oldest makes room for th
   const pod = mesh.extraPod();
   await mesh.proxy(pod, ["--connections", "4"]);
   await serveHttp(pod, 8000, "served");
-  const open = 'tcp_open_connections{direction="inbound"}';
+  const open = 'tproxy_tcp_open_connections{direction="inbound"}';
   const oldest = await mesh.c.agent.connect(pod.address4, 8000);
   await metricOnce(pod, open, (count) => count === 1);
   await mesh.c.agent.connect(pod.address4, 8000);
@@ -56,9 +56,9 @@ test("strangers take half of the places, and beyond the oldest makes room for th
   expect(await next()).toBe("ECONNRESET");
   const counted = await metrics(pod);
   expect(counted.get(open)).toBe(2);
-  const refusals = counted.get('limit_refusals_total{limit="unverified"}') ?? 0;
+  const refusals = counted.get('tproxy_limit_refusals_total{limit="unverified"}') ?? 0;
   expect(refusals).toBeGreaterThan(0);
-  expect(counted.get('tcp_close_total{direction="inbound",how="limit"}')).toBe(refusals);
+  expect(counted.get('tproxy_tcp_close_total{direction="inbound",how="limit"}')).toBe(refusals);
 });
 
 test("descriptors that do not do for --connections bound it, and the log says so", async () => {
@@ -68,7 +68,11 @@ test("descriptors that do not do for --connections bound it, and the log says so
   await serveHttp(pod, 8000, "served");
   for (let turn = 0; turn < 300; turn += 1)
     await mesh.c.agent.connect(pod.address4, 8000).catch(() => null);
-  await metricOnce(pod, 'tcp_close_total{direction="inbound",how="limit"}', (n) => n === 282);
+  await metricOnce(
+    pod,
+    'tproxy_tcp_close_total{direction="inbound",how="limit"}',
+    (n) => n === 282,
+  );
   const open = (await metrics(pod)).get("process_open_fds");
   expect(open).toBeLessThan(200);
 });
@@ -120,7 +124,7 @@ test("a peer that accepts and is silent is given up after --handshake-timeout", 
   const proxy = await mesh.proxy(from, ["--handshake-timeout", "200ms"]);
   expect(await from.agent.attempt(silent.address4, 8080)).toBe("ECONNRESET");
   await proxy.says(/Failed to connect .*: TLS handshake timed out/);
-  const failures = 'handshake_failures_total{direction="outbound",reason="timeout"}';
+  const failures = 'tproxy_handshake_failures_total{direction="outbound",reason="timeout"}';
   expect((await metrics(from)).get(failures)).toBe(1);
 });
 

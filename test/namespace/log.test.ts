@@ -120,7 +120,7 @@ test("expected endings are no warnings", async () => {
   await client.reset();
   const early = await own.c.agent.connect(own.b.address4, 8080);
   // One that has gone before it was accepted leaves no line.
-  await metricOnce(own.b, 'tcp_open_total{direction="inbound"}', (count) => count === 2);
+  await metricOnce(own.b, 'tproxy_tcp_open_total{direction="inbound"}', (count) => count === 2);
   await early.reset();
   const [outbound, inbound] = own.proxies;
   await outbound?.says(/Closed connection .*connection reset by peer/);

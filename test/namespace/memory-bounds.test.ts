@@ -42,7 +42,7 @@ async function mostUntil(
   count: number,
 ): Promise<number> {
   let most = 0;
-  await metricOnce(mesh.b, `limit_refusals_total{limit="${limit}"}`, (refused) => {
+  await metricOnce(mesh.b, `tproxy_limit_refusals_total{limit="${limit}"}`, (refused) => {
     most = Math.max(most, anonymous(proxy));
     return refused >= count;
   });
@@ -72,7 +72,7 @@ test.each(["address4", "address6"] as const)(
     await expectServed(mesh, mesh.b[address]);
     expect(most - before).toBeLessThan(30 * mebibyte);
     const now = await metrics(mesh.b);
-    expect(now.get("unverified_bytes")).toBeLessThan(3 * mebibyte);
+    expect(now.get("tproxy_unverified_bytes")).toBeLessThan(3 * mebibyte);
     await proxy.says(/W\S+ .* limits\] inbound connections are reset during their handshakes/);
     crowd.running.child.kill("SIGKILL");
   },
@@ -83,7 +83,7 @@ test.each(["silent", "half-hello", "drip"])(
   async (kind) => {
     const { mesh } = await start("--connections", "400");
     const crowd = mesh.c.crowd(kind, 600, 600, mesh.b.address4, "8000");
-    const made = 'limit_refusals_total{limit="unverified"}';
+    const made = 'tproxy_limit_refusals_total{limit="unverified"}';
     await metricOnce(mesh.b, made, (count) => count >= 200);
     for (let turn = 0; turn < 5; turn += 1) await expectServed(mesh);
     crowd.running.child.kill("SIGKILL");
@@ -127,7 +127,7 @@ test.each([
     await expectServed(mesh);
     expect(most - before).toBeLessThan(44 * mebibyte);
     const now = await metrics(mesh.b);
-    expect(now.get("held_bytes")).toBeLessThanOrEqual(now.get("held_bytes_max") ?? 0);
+    expect(now.get("tproxy_held_bytes")).toBeLessThanOrEqual(now.get("tproxy_held_max_bytes") ?? 0);
     await proxy.says(/W\S+ .* limits\] connections are reset: their readers have stopped/);
     crowd.running.child.kill("SIGKILL");
   },
@@ -144,7 +144,11 @@ test("the peer that has most held loses connections, one with little keeps its o
   const { certificate, key } = mesh.credentials(mesh.c);
   const args = [mesh.b.address4, "8081", certificate, key];
   const crowd = mesh.c.crowd("stalled-reader", 300, 300, ...args);
-  await metricOnce(mesh.b, 'limit_refusals_total{limit="held-memory"}', (count) => count > 20);
+  await metricOnce(
+    mesh.b,
+    'tproxy_limit_refusals_total{limit="held-memory"}',
+    (count) => count > 20,
+  );
   crowd.running.child.kill("SIGKILL");
   await modest.resume();
   await modest.received(8 * mebibyte);
@@ -157,7 +161,7 @@ test("a foreign server's half certificate is bounded as well, and other destinat
   await serveHttp(mesh.b, 8000, "served");
   await halfServer(mesh.c);
   const attempts = Array.from({ length: 200 }, () => mesh.a.agent.attempt(mesh.c.address4, 8443));
-  const refused = 'limit_refusals_total{limit="unverified-memory"}';
+  const refused = 'tproxy_limit_refusals_total{limit="unverified-memory"}';
   await metricOnce(mesh.a, refused, (count) => count > 10);
   await expectServed(mesh);
   expect(new Set(await Promise.all(attempts))).toEqual(new Set(["ECONNRESET"]));

@@ -108,7 +108,7 @@ test("a policy that leaves the pod's own address out is not taken", async () => 
   await proxy.says(/W\S+ .*the old one stays in use: .*outbound\.mesh: \[default, 10\.0\.0\.0\/8/);
   expect(await asked(pod, c.address6)).toBe("");
   policy.write('outbound: { mesh: [default, "2001:db8::/32"] }');
-  await metricOnce(pod, 'policy_reloads_total{result="replaced"}', (count) => count === 1);
+  await metricOnce(pod, 'tproxy_policy_reloads_total{result="replaced"}', (count) => count === 1);
   expect([await asked(pod, c.address6), await asked(pod, c.address4)]).toEqual(["", ""]);
 });
 

@@ -22,12 +22,16 @@ test("a connection is counted where it passes, with its bytes", async () => {
     [mesh.b, "inbound"],
   ] as const) {
     const live = await metrics(pod);
-    expect(live.get(`tcp_open_total{direction="${direction}"}`)).toBe(1);
-    expect(live.get(`tcp_open_connections{direction="${direction}"}`)).toBe(1);
-    expect(live.get(`tcp_read_bytes_total{direction="${direction}",peer="src"}`)).toBe(100_000);
-    expect(live.get(`tcp_write_bytes_total{direction="${direction}",peer="dst"}`)).toBe(100_000);
-    expect(live.get(`tcp_read_bytes_total{direction="${direction}",peer="dst"}`)).toBe(6);
-    expect(live.get(`tcp_write_bytes_total{direction="${direction}",peer="src"}`)).toBe(6);
+    expect(live.get(`tproxy_tcp_open_total{direction="${direction}"}`)).toBe(1);
+    expect(live.get(`tproxy_tcp_open_connections{direction="${direction}"}`)).toBe(1);
+    expect(live.get(`tproxy_tcp_read_bytes_total{direction="${direction}",peer="src"}`)).toBe(
+      100_000,
+    );
+    expect(live.get(`tproxy_tcp_write_bytes_total{direction="${direction}",peer="dst"}`)).toBe(
+      100_000,
+    );
+    expect(live.get(`tproxy_tcp_read_bytes_total{direction="${direction}",peer="dst"}`)).toBe(6);
+    expect(live.get(`tproxy_tcp_write_bytes_total{direction="${direction}",peer="src"}`)).toBe(6);
   }
   await client.end();
   await server.end();
@@ -35,11 +39,13 @@ test("a connection is counted where it passes, with its bytes", async () => {
     [mesh.a, "outbound"],
     [mesh.b, "inbound"],
   ] as const) {
-    const closed = `tcp_close_total{direction="${direction}",how="clean"}`;
+    const closed = `tproxy_tcp_close_total{direction="${direction}",how="clean"}`;
     const after = await metricOnce(pod, closed, (count) => count === 1);
-    expect(after.get(`tcp_open_connections{direction="${direction}"}`)).toBe(0);
-    expect(after.get(`tcp_read_bytes_total{direction="${direction}",peer="src"}`)).toBe(100_000);
-    expect(after.get(`handshake_seconds_count{direction="${direction}"}`)).toBe(1);
+    expect(after.get(`tproxy_tcp_open_connections{direction="${direction}"}`)).toBe(0);
+    expect(after.get(`tproxy_tcp_read_bytes_total{direction="${direction}",peer="src"}`)).toBe(
+      100_000,
+    );
+    expect(after.get(`tproxy_handshake_seconds_count{direction="${direction}"}`)).toBe(1);
   }
 });
 
@@ -50,9 +56,10 @@ test("failed handshakes are counted by reason, on both sides", async () => {
   await serveHttp(mesh.b, 8000, "secret");
   expect((await curl(mesh.a, `http://${mesh.b.address4}:8000/`)).code).not.toBe(0);
   expect((await curl(mesh.c, `http://${mesh.b.address4}:8000/`)).code).not.toBe(0);
-  const plain = 'handshake_failures_total{direction="inbound",reason="not-tls"}';
+  const plain = 'tproxy_handshake_failures_total{direction="inbound",reason="not-tls"}';
   await metricOnce(mesh.b, plain, (count) => count === 1);
-  const untrusted = 'handshake_failures_total{direction="outbound",reason="untrusted-chain"}';
+  const untrusted =
+    'tproxy_handshake_failures_total{direction="outbound",reason="untrusted-chain"}';
   await metricOnce(mesh.a, untrusted, (count) => count === 1);
 });
 
@@ -68,9 +75,10 @@ test("the process and its event loop are measured, and every label is one of our
     "process_start_time_seconds",
   ])
     expect(all.get(name)).toBeGreaterThan(0);
-  await metricOnce(mesh.a, "event_loop_lag_seconds_count", (count) => count > 0);
+  await metricOnce(mesh.a, "tproxy_event_loop_lag_seconds_count", (count) => count > 0);
   const labels = new Set([...all.keys()].flatMap((name) => name.match(/\w+(?==")/g) ?? []));
   expect([...labels].toSorted()).toEqual([
+    "commit",
     "direction",
     "how",
     "kept",
@@ -82,6 +90,7 @@ test("the process and its event loop are measured, and every label is one of our
     "peer",
     "reason",
     "result",
+    "version",
   ]);
 });
 
@@ -91,7 +100,7 @@ test("Prometheus' own type and HELP lines come with it, and HEAD and rubbish are
   const url = "http://127.0.0.1:15020/metrics";
   const { output } = await curl(mesh.a, "-i", url);
   expect(output).toMatch(/^content-type: text\/plain; version=0\.0\.4/im);
-  expect(output).toMatch(/^# TYPE handshake_seconds histogram$/m);
+  expect(output).toMatch(/^# TYPE tproxy_handshake_seconds histogram$/m);
   expect((await curl(mesh.a, "-I", url)).output).toMatch(/^HTTP\/1\.1 200 OK/);
   const rubbish = await mesh.a.agent.connect("127.0.0.1", 15_020);
   await rubbish.say("rubbish\r\n\r\n");
@@ -110,7 +119,38 @@ test("the topic metrics names every metric, and no other", async () => {
   expect(told.toSorted()).toEqual(served.toSorted());
 });
 
+test("every name has the prefix, and with --metrics-names old the one that it had before", async () => {
+  const mesh = Mesh.create();
+  const options = ["--metrics-names", "old"];
+  await Promise.all([mesh.proxy(mesh.a), mesh.proxy(mesh.b, options)]);
+  const [now, old] = await Promise.all([metrics(mesh.a), metrics(mesh.b)]);
+  const [names, oldNames] = [now, old].map((all) => new Set([...all.keys()].map(nameOf)));
+  const others = [...(names ?? [])].filter((name) => !hasPrefix(name));
+  expect(others.filter((name) => !name.startsWith("process_"))).toEqual([]);
+  expect([...(oldNames ?? [])].filter(hasPrefix)).toEqual(["tproxy_build_info"]);
+  expect(oldNames?.size).toBe(names?.size);
+  for (const name of ["tcp_open_total", "held_bytes_max", "clear_connections_reset_total"])
+    expect(oldNames).toContain(name);
+});
+
+test("the build is a metric whose value is 1", async () => {
+  const mesh = Mesh.create();
+  await mesh.proxy(mesh.a);
+  const all = await metrics(mesh.a);
+  const sample = [...all].find(([name]) => name.startsWith("tproxy_build_info"));
+  expect(sample?.[0]).toMatch(/^tproxy_build_info\{version="[\d.]+",commit="\w+"\}$/);
+  expect(sample?.[1]).toBe(1);
+});
+
 test("the topics name every reason that a handshake fails for, or a probe", () => {
   expect(namedRows("metrics")).toEqual(expect.arrayContaining([...handshakeFailures]));
   expect(namedRows("probes")).toEqual(expect.arrayContaining([...refusals]));
 });
+
+function nameOf(sample: string): string {
+  return sample.replace(/\{.*/, "");
+}
+
+function hasPrefix(name: string): boolean {
+  return name.startsWith("tproxy_");
+}

@@ -31,7 +31,7 @@ test.each(["IPv4", "IPv6"])(
     expect((await client.finish()).ending).toBe("end");
 
     await mesh.connection(address);
-    const carried = `tcp_open_total{direction="inbound"}`;
+    const carried = `tproxy_tcp_open_total{direction="inbound"}`;
     expect((await metrics(mesh.b)).get(carried)).toBe(1);
   },
 );

@@ -8,7 +8,7 @@ import { curl, opensslServer } from "../support/programs.ts";
 import { metricOnce, metrics } from "../support/status.ts";
 
 const mesh = Mesh.create();
-const permissive = 'plaintext_connections_total{mode="permissive"}';
+const permissive = 'tproxy_plaintext_connections_total{mode="permissive"}';
 const policy = new PolicyFile(`
 inbound:
   ports:
@@ -113,7 +113,7 @@ test("a ClientHello of ours in segments of one byte is ours", async () => {
 
 test("a ClientHello of ours without a certificate is refused, not passed on", async () => {
   const before = await metrics(mesh.b);
-  const reason = 'handshake_failures_total{direction="inbound",reason="no-certificate"}';
+  const reason = 'tproxy_handshake_failures_total{direction="inbound",reason="no-certificate"}';
   expect(await dribbled(8000, [])).not.toContain("hello");
   const after = await metricOnce(
     mesh.b,
@@ -142,7 +142,7 @@ test.each([
 
 test("an audit port lets plain text in, says from whom, and counts it", async () => {
   expect((await curl(mesh.c, `http://${mesh.b.address4}:9000/`)).output).toBe("hello from 9000");
-  const audit = 'plaintext_connections_total{mode="audit"}';
+  const audit = 'tproxy_plaintext_connections_total{mode="audit"}';
   await metricOnce(mesh.b, audit, (count) => count === 1);
   await mesh.proxies[1]?.says(
     /W\S+ .*inbound\] Plaintext connection from 10\.77\.0\.3:\d+ to \[10\.77\.0\.2:9000\]/,

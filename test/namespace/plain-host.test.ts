@@ -209,7 +209,7 @@ test("with --inbound-port a mode in the file is that of these ports, and the oth
   await proxy.says(/Plaintext connection from .* to .*8080/);
   expect(proxy.output).not.toMatch(/Plaintext connection from .* to .*:22\b/);
   policy.write("inbound: { mode: strict }");
-  await metricOnce(pod, 'policy_reloads_total{result="replaced"}', (count) => count === 1);
+  await metricOnce(pod, 'tproxy_policy_reloads_total{result="replaced"}', (count) => count === 1);
   expect([await asked(c, pod, 22), await asked(c, pod, 8080)]).toEqual(["ssh", ""]);
 });
 

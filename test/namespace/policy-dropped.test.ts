@@ -10,8 +10,8 @@ import { PolicyFile } from "../support/policy.ts";
 import { curl } from "../support/programs.ts";
 import { metricOnce } from "../support/status.ts";
 
-const replaced = 'policy_reloads_total{result="replaced"}';
-const kept = 'policy_reloads_total{result="kept"}';
+const replaced = 'tproxy_policy_reloads_total{result="replaced"}';
+const kept = 'tproxy_policy_reloads_total{result="kept"}';
 
 /** Pod b serves, with a policy; c has no proxy. */
 async function stage(): Promise<{ mesh: Mesh; policy: PolicyFile; proxy: Running }> {
@@ -41,7 +41,7 @@ test("modes change: from strict to permissive, to passthrough and back", async (
   expect(await ask(mesh.c, mesh.b)).not.toContain("served");
   // Others' changes are answered with the rules of now.
   await mesh.b.run(["nft", "flush", "ruleset"]);
-  await metricOnce(mesh.b, "rules_repairs_total", (count) => count === 1);
+  await metricOnce(mesh.b, "tproxy_rules_repairs_total", (count) => count === 1);
   expect(await ask(mesh.c, mesh.b)).not.toContain("served");
 });
 

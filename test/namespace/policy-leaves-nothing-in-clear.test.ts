@@ -8,9 +8,9 @@ import { PolicyFile } from "../support/policy.ts";
 import { metricGrows, metricOnce } from "../support/status.ts";
 
 const marker = "not in clear ";
-const opened = 'tcp_open_total{direction="inbound"}';
+const opened = 'tproxy_tcp_open_total{direction="inbound"}';
 const connectionsATurn = 20;
-const replaced = 'policy_reloads_total{result="replaced"}';
+const replaced = 'tproxy_policy_reloads_total{result="replaced"}';
 
 const both = ["kept", "dropped"];
 
@@ -45,7 +45,7 @@ test.each(both)(
       await metricOnce(mesh.a, replaced, (count) => count === 1);
     });
     expect(bytes.includes(marker)).toBe(false);
-    const revoked = 'tcp_close_total{direction="outbound",how="revoked"}';
+    const revoked = 'tproxy_tcp_close_total{direction="outbound",how="revoked"}';
     await metricOnce(mesh.a, revoked, (count) => count === 10);
   },
 );
@@ -103,7 +103,7 @@ test.each(answering)(
       await metricOnce(mesh.b, replaced, (count) => count === 1);
     });
     expect(bytes.includes(marker)).toBe(false);
-    const revoked = 'tcp_close_total{direction="inbound",how="revoked"}';
+    const revoked = 'tproxy_tcp_close_total{direction="inbound",how="revoked"}';
     await metricOnce(mesh.b, revoked, (count) => count === 10);
   },
 );

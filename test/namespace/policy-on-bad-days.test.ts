@@ -11,8 +11,8 @@ import { PolicyFile } from "../support/policy.ts";
 import { curl } from "../support/programs.ts";
 import { metricOnce, metrics, readyz } from "../support/status.ts";
 
-const replaced = 'policy_reloads_total{result="replaced"}';
-const kept = 'policy_reloads_total{result="kept"}';
+const replaced = 'tproxy_policy_reloads_total{result="replaced"}';
+const kept = 'tproxy_policy_reloads_total{result="kept"}';
 
 async function ask(from: Pod, to: Pod, port = 8000): Promise<string> {
   return (await curl(from, "--max-time", "3", `http://${to.address4}:${port}/`)).output;
@@ -73,7 +73,7 @@ test.each(["mesh", "elsewhere"])(
     policy.write(text("strict"));
     expect((await client.finish()).ending).toBe("ECONNRESET");
     expect((await server.finish()).ending).not.toBe("end");
-    await metricOnce(mesh.b, "clear_connections_reset_total", (count) => count === 1);
+    await metricOnce(mesh.b, "tproxy_cleartext_connections_reset_total", (count) => count === 1);
   },
 );
 
@@ -86,7 +86,7 @@ test("a destination that the mesh takes in ends the clear connections to it", as
   policy.write('outbound: { mesh: [10.77.0.0/24], exclude: ["::/0"] }');
   expect((await server.finish()).ending).toBe("ECONNRESET");
   expect((await client.finish()).ending).not.toBe("end");
-  await metricOnce(mesh.a, "clear_connections_reset_total", (count) => count === 1);
+  await metricOnce(mesh.a, "tproxy_cleartext_connections_reset_total", (count) => count === 1);
 });
 
 test("a file that is written in place is read when it is whole, not before", async () => {

@@ -9,10 +9,10 @@ import { PolicyFile } from "../support/policy.ts";
 import { curl } from "../support/programs.ts";
 import { metricOnce } from "../support/status.ts";
 
-const replaced = 'policy_reloads_total{result="replaced"}';
-const kept = 'policy_reloads_total{result="kept"}';
+const replaced = 'tproxy_policy_reloads_total{result="replaced"}';
+const kept = 'tproxy_policy_reloads_total{result="kept"}';
 const revoked = (direction: string): string =>
-  `tcp_close_total{direction="${direction}",how="revoked"}`;
+  `tproxy_tcp_close_total{direction="${direction}",how="revoked"}`;
 const idOf = (pod: Pod): string => `spiffe://test.example/host/${pod.address4}`;
 
 /** A mesh whose pod b has a policy. */
@@ -100,7 +100,7 @@ test("modes change from one to the next, in the kernel as well", async () => {
   ].entries()) {
     policy.write(`inbound: { mode: ${mode} }`);
     const all = await metricOnce(mesh.b, replaced, (count) => count === turn + 1);
-    expect(all.get("rules_intact")).toBe(1);
+    expect(all.get("tproxy_rules_intact")).toBe(1);
     const output = await ask(mesh.c, mesh.b);
     expect([mode, output.includes("served")]).toEqual([mode, answer === "served"]);
     // Pod a's proxy speaks TLS, which the application behind a passthrough port does not.

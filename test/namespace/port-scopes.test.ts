@@ -68,7 +68,7 @@ describe("outward", () => {
     policy.write("outbound: { ports: [8080-8100] }");
     for (const one of servers) expect((await one.finish()).ending).toBe("ECONNRESET");
     for (const one of clear) expect((await one.finish()).ending).not.toBe("end");
-    await metricOnce(pod, "clear_connections_reset_total", (count) => count === 2);
+    await metricOnce(pod, "tproxy_cleartext_connections_reset_total", (count) => count === 2);
     for (const host of both) expect(await answering(pod, host)).toEqual([8079]);
   });
 

@@ -7,7 +7,7 @@ import { executable, type Pod } from "../support/pods.ts";
 import { PolicyFile } from "../support/policy.ts";
 import { metricOnce, metrics, readyz } from "../support/status.ts";
 
-const gauge = "preexisting_cleartext_connections";
+const gauge = "tproxy_preexisting_cleartext_connections";
 const warned = /W.* from before the start: .*\n/;
 
 type Pair = { readonly client: AgentSocket; readonly server: AgentSocket };

@@ -78,13 +78,25 @@ test("dropped: a policy changes, whether the kernel has a part in it or not", as
   mesh.proxies.push(await mesh.proxy(mesh.a), await mesh.proxy(mesh.b, options));
   await serveHttp(mesh.b, 8000, "from b");
   policy.write("inbound: { allow: [] }");
-  await metricOnce(mesh.b, 'policy_reloads_total{result="replaced"}', (count) => count === 1);
+  await metricOnce(
+    mesh.b,
+    'tproxy_policy_reloads_total{result="replaced"}',
+    (count) => count === 1,
+  );
   expect(await asked(mesh.a, mesh.b)).not.toContain("from b");
   policy.write("inbound: { mode: permissive }");
-  await metricOnce(mesh.b, 'policy_reloads_total{result="replaced"}', (count) => count === 2);
+  await metricOnce(
+    mesh.b,
+    'tproxy_policy_reloads_total{result="replaced"}',
+    (count) => count === 2,
+  );
   expect(await asked(mesh.c, mesh.b)).toBe("from b");
   policy.write("{}");
-  await metricOnce(mesh.b, 'policy_reloads_total{result="replaced"}', (count) => count === 3);
+  await metricOnce(
+    mesh.b,
+    'tproxy_policy_reloads_total{result="replaced"}',
+    (count) => count === 3,
+  );
   expect(await asked(mesh.c, mesh.b)).not.toContain("from b");
   expect(await asked(mesh.a, mesh.b)).toBe("from b");
 });
@@ -98,7 +110,7 @@ test("dropped: a policy that is refused does not make rules that were taken away
   await mesh.b.run(["nft", "flush", "ruleset"]);
   await readyzOnce(mesh.b, 503);
   policy.write("inbound: { mode: permissive }");
-  await metricOnce(mesh.b, 'policy_reloads_total{result="kept"}', (count) => count === 1);
+  await metricOnce(mesh.b, 'tproxy_policy_reloads_total{result="kept"}', (count) => count === 1);
   expect((await readyz(mesh.b)).status).toBe(503);
 });
 

@@ -50,7 +50,7 @@ beforeAll(async () => {
 const http = { kind: "http", port: 8080, timeoutMs: deadlineMs(4000) } as const;
 
 function counted(kind: string, outcome: string, reason: string): string {
-  return `probes_total{kind="${kind}",outcome="${outcome}",reason="${reason}"}`;
+  return `tproxy_probes_total{kind="${kind}",outcome="${outcome}",reason="${reason}"}`;
 }
 
 /** Whether the node's TCP has the options of every packet, or headers of five words. */

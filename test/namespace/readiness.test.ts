@@ -39,7 +39,7 @@ test.each(
   await proxy.says(/I\S+ .*rules\] the rules stand as they were written again/);
   expect(await kernelState(pod)).toBe(before);
   const all = await metrics(pod);
-  expect([all.get("rules_intact"), all.get("rules_repairs_total")]).toEqual([1, 1]);
+  expect([all.get("tproxy_rules_intact"), all.get("tproxy_rules_repairs_total")]).toEqual([1, 1]);
   expect((await readyz(pod)).status).toBe(200);
 });
 
@@ -52,11 +52,11 @@ test("one that may not write them, and whose keeper is gone, says so and is not 
     status: 200,
     text: expect.stringMatching(/^ready\nthe keeper of the rules has ended/) as string,
   });
-  expect((await metrics(pod)).get("rules_keeper_alive")).toBe(0);
+  expect((await metrics(pod)).get("tproxy_rules_keeper_alive")).toBe(0);
   await pod.run(["nft", "flush", "ruleset"]);
   const { text } = await readyzOnce(pod, 503);
   expect(text).toMatch(/^the rules are no longer as they were written.*restart the proxy/);
-  expect((await metrics(pod)).get("rules_intact")).toBe(0);
+  expect((await metrics(pod)).get("tproxy_rules_intact")).toBe(0);
 });
 
 test("somebody who takes them away again and again is answered once a second", async () => {
@@ -64,7 +64,7 @@ test("somebody who takes them away again and again is answered once a second", a
   const proxy = await mesh.proxy(pod, kept);
   for (let turn = 1; turn <= 3; turn += 1) {
     await pod.run(["nft", "delete", "table", "inet", "tls-tproxy"]);
-    await metricOnce(pod, "rules_repairs_total", (count) => count === turn);
+    await metricOnce(pod, "tproxy_rules_repairs_total", (count) => count === turn);
   }
   await proxy.says(/(written anew[^]*){3}/);
   expect(proxy.output.match(/written anew/g)).toHaveLength(3);
@@ -83,7 +83,7 @@ test("what began in clear while they were away is reset when they are back, thou
   await Promise.all([own.b.agent.listen("::", 9), own.c.agent.listen("::", 9)]);
   const take = ["nft", "delete", "table", "inet", "tls-tproxy"];
   await own.b.run(take);
-  await metricOnce(own.b, "rules_repairs_total", (count) => count === 1);
+  await metricOnce(own.b, "tproxy_rules_repairs_total", (count) => count === 1);
   // The second time they come back a second later.
   await own.b.run(take);
   const { client, server } = await own.connection(own.b.address4, own.c);
@@ -124,7 +124,7 @@ test.each(both)(
     expect((await pod.run(["sh", "-c", `echo 0 > ${setting}`])).code).toBe(0);
     // The kernel says nothing of the setting itself, but of the routes that come back with it.
     await pod.run(["ip", "-6", "route", "add", "fd99::/64", "dev", "eth0"]);
-    await metricOnce(pod, "rules_repairs_total", (count) => count >= 2);
+    await metricOnce(pod, "tproxy_rules_repairs_total", (count) => count >= 2);
     await pod.run(["ip", "-6", "route", "del", "fd99::/64", "dev", "eth0"]);
     expect(await kernelState(pod)).toBe(before);
   },
@@ -136,7 +136,9 @@ test("when the certificate expires", async () => {
   await mesh.proxy(pod, [], { lastsMs: deadlineMs(3000) });
   expect((await readyz(pod)).status).toBe(200);
   expect((await readyzOnce(pod, 503)).text).toMatch(/^certificate has expired at 20/);
-  const { "0": until } = [(await metrics(pod)).get("identity_cert_expiration_timestamp_seconds")];
+  const { "0": until } = [
+    (await metrics(pod)).get("tproxy_identity_cert_expiration_timestamp_seconds"),
+  ];
   expect(until).toBeLessThan(Date.now() / 1000);
 });
 

@@ -10,8 +10,8 @@ import { curl } from "../support/programs.ts";
 import { rotatable } from "../support/rotation.ts";
 import { metricOnce } from "../support/status.ts";
 
-const refused = "credential_renewal_refused";
-const replaced = 'credential_reloads_total{result="replaced"}';
+const refused = "tproxy_credential_renewal_refused";
+const replaced = 'tproxy_credential_reloads_total{result="replaced"}';
 
 function put(made: CredentialPaths, to: CredentialPaths): void {
   copyFileSync(made.key, to.key);

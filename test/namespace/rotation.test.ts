@@ -9,8 +9,8 @@ import { curl } from "../support/programs.ts";
 import { rotatable, rotate, rotateUnderLoad } from "../support/rotation.ts";
 import { metricOnce, metrics } from "../support/status.ts";
 
-const replaced = 'credential_reloads_total{result="replaced"}';
-const kept = 'credential_reloads_total{result="kept"}';
+const replaced = 'tproxy_credential_reloads_total{result="replaced"}';
+const kept = 'tproxy_credential_reloads_total{result="kept"}';
 
 test("20 rotations on both sides, under transfers and new connections at full rate: nothing fails", async () => {
   const { connections, failed, intact, useMs } = await rotateUnderLoad(20, 400_000_000);

@@ -62,7 +62,7 @@ test.each([
     expect(rangesNamed(a)).toEqual(where.includes("client") ? both : []);
     expect(rangesNamed(b)).toEqual(where.includes("server") ? both : []);
     // Nobody was dialed for the trials' sake.
-    expect((await metrics(mesh.a)).get('tcp_open_total{direction="outbound"}')).toBe(2);
+    expect((await metrics(mesh.a)).get('tproxy_tcp_open_total{direction="outbound"}')).toBe(2);
   },
 );
 
@@ -153,7 +153,7 @@ test("where nothing is in the way the start says so in one line", async () => {
   expect(output).toMatch(
     /I.*rules\] trial connections were diverted and answered: 10\.77\.0\.0\/24, fd77::\/64\n/,
   );
-  expect((await metrics(mesh.a)).get('tcp_open_total{direction="outbound"}')).toBe(0);
+  expect((await metrics(mesh.a)).get('tproxy_tcp_open_total{direction="outbound"}')).toBe(0);
   expect((await mesh.a.run(["nft", "list", "tables"])).stdout).toBe("table inet tls-tproxy\n");
 });
 
@@ -203,7 +203,7 @@ test("check --trial names the rule and leaves nothing behind, without a proxy an
   const beside = await kernelState(pod);
   expect((await pod.run(check)).stdout).toContain(works);
   expect(await kernelState(pod)).toBe(beside);
-  expect((await metrics(pod)).get('tcp_open_total{direction="outbound"}')).toBe(0);
+  expect((await metrics(pod)).get('tproxy_tcp_open_total{direction="outbound"}')).toBe(0);
   const { server } = await mesh.connection(mesh.b.address4, pod, "hello");
   expect((await server.received(5)).text).toBe("hello");
 });

@@ -10,8 +10,8 @@ import type { Pod, Running } from "../support/pods.ts";
 import { curl, opensslServer, resetByCurl } from "../support/programs.ts";
 import { metricOnce } from "../support/status.ts";
 
-const resumptions = 'handshake_resumptions_total{direction="outbound"}';
-const handshakes = 'handshake_seconds_count{direction="outbound"}';
+const resumptions = 'tproxy_handshake_resumptions_total{direction="outbound"}';
+const handshakes = 'tproxy_handshake_seconds_count{direction="outbound"}';
 
 async function meshWith(...options: readonly string[]): Promise<Mesh> {
   const mesh = Mesh.create();

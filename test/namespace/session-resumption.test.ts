@@ -54,9 +54,9 @@ class Stage {
   /** Of all connections, once the last one is counted. */
   async counts(of: Side = "client"): Promise<Counts> {
     const labels = `{direction="${of === "client" ? "outbound" : "inbound"}"}`;
-    const name = `handshake_seconds_count${labels}`;
+    const name = `tproxy_handshake_seconds_count${labels}`;
     const all = await metricOnce(this.side(of).pod, name, (count) => count === this.#asked);
-    const resumed = all.get(`handshake_resumptions_total${labels}`) ?? Number.NaN;
+    const resumed = all.get(`tproxy_handshake_resumptions_total${labels}`) ?? Number.NaN;
     return { handshakes: this.#asked, resumed };
   }
 

@@ -88,7 +88,7 @@ test.each([
     stage.allow('["spiffe://test.example/host/10.77.0.3"]');
     await metricOnce(
       stage.mesh.b,
-      'policy_reloads_total{result="replaced"}',
+      'tproxy_policy_reloads_total{result="replaced"}',
       (count) => count === 1,
     );
     const still = await stage.again();
@@ -99,7 +99,7 @@ test.each([
     stage.allow("[]");
     await metricOnce(
       stage.mesh.b,
-      'policy_reloads_total{result="replaced"}',
+      'tproxy_policy_reloads_total{result="replaced"}',
       (count) => count === 2,
     );
     const refused = await stage.again();
@@ -122,7 +122,7 @@ test("credentials that are replaced end the tickets", async () => {
     writeFileSync(`${to}.new`, readFileSync(from));
     renameSync(`${to}.new`, to);
   }
-  await metricOnce(b, 'credential_reloads_total{result="replaced"}', (count) => count === 1);
+  await metricOnce(b, 'tproxy_credential_reloads_total{result="replaced"}', (count) => count === 1);
   const again = await stage.again();
   expect([again, again]).toEqual([
     expect.stringMatching(/^New, TLSv1\.3/m),

@@ -7,8 +7,8 @@ import type { Crowd, Pod, Running } from "../support/pods.ts";
 import { curl } from "../support/programs.ts";
 import { metricOnce, metrics } from "../support/status.ts";
 
-const openInbound = 'tcp_open_connections{direction="inbound"}';
-const refusedShare = 'limit_refusals_total{limit="share"}';
+const openInbound = 'tproxy_tcp_open_connections{direction="inbound"}';
+const refusedShare = 'tproxy_limit_refusals_total{limit="share"}';
 
 async function start(connections: number): Promise<{ mesh: Mesh; proxy: Running }> {
   const mesh = Mesh.create();
@@ -49,7 +49,7 @@ test.each(["address4", "address6"] as const)(
 test("where inbound connections have all they may, outbound ones have the rest", async () => {
   const { mesh } = await start(16);
   const crowds = [hold(mesh, 40), hold(mesh, 40, mesh.extraPod())];
-  const refused = 'tcp_close_total{direction="inbound",how="limit"}';
+  const refused = 'tproxy_tcp_close_total{direction="inbound",how="limit"}';
   await metricOnce(mesh.b, refused, (count) => count >= 100);
   expect((await metrics(mesh.b)).get(openInbound)).toBeLessThanOrEqual(14);
   for (let turn = 0; turn < 3; turn += 1) await expectServed(mesh.b, mesh.a.address4);
@@ -63,7 +63,7 @@ test("500 clients behind one address all connect", async () => {
   await metricOnce(mesh.b, openInbound, (count) => count === 500);
   await expectServed(mesh.a, mesh.b.address4);
   const counted = await metrics(mesh.b);
-  expect(counted.get('tcp_close_total{direction="inbound",how="limit"}')).toBe(0);
+  expect(counted.get('tproxy_tcp_close_total{direction="inbound",how="limit"}')).toBe(0);
   crowd.running.child.kill("SIGKILL");
 });
 

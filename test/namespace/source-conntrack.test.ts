@@ -9,7 +9,7 @@ import { metrics } from "../support/status.ts";
 const connections = 20;
 
 async function entries(pod: Pod): Promise<number> {
-  const count = (await metrics(pod)).get("conntrack_entries") ?? Number.NaN;
+  const count = (await metrics(pod)).get("tproxy_conntrack_entries") ?? Number.NaN;
   const { stdout } = await pod.run(["cat", "/proc/sys/net/netfilter/nf_conntrack_count"]);
   // The asking itself may be tracked.
   expect(Math.abs(count - Number(stdout))).toBeLessThanOrEqual(2);
@@ -35,6 +35,6 @@ test.each([
     // What asks for the metrics is a connection, too, and so is its answer's end.
     expect(Math.abs(grown - connections * each)).toBeLessThanOrEqual(each === 0 ? 0 : 4);
   }
-  expect((await metrics(mesh.b)).get("conntrack_entries_max")).toBeGreaterThan(0);
+  expect((await metrics(mesh.b)).get("tproxy_conntrack_entries_max")).toBeGreaterThan(0);
   await running.end();
 });

@@ -151,7 +151,7 @@ test("who does not begin as agreed is refused, and it is counted", async () => {
   };
   const { sight, running } = await tellAndAsk(mesh.c, telling);
   expect([sight.seen, sight.error]).not.toEqual([expect.anything(), ""]);
-  const name = `handshake_failures_total{direction="inbound",reason="bad-preamble"}`;
+  const name = `tproxy_handshake_failures_total{direction="inbound",reason="bad-preamble"}`;
   expect((await metrics(mesh.b)).get(name)).toBe(1);
   await running.end();
 });

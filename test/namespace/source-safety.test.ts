@@ -10,7 +10,7 @@ import { PolicyFile } from "../support/policy.ts";
 import { ask, askOnce, serveMirror, tellAndAsk } from "../support/sights.ts";
 import { metricGrows, metricOnce } from "../support/status.ts";
 
-const opened = 'tcp_open_total{direction="outbound"}';
+const opened = 'tproxy_tcp_open_total{direction="outbound"}';
 const connectionsATurn = 20;
 
 test("a stranger who sends in the client's name does not reach the application", async () => {
@@ -71,7 +71,7 @@ test("connections that begin while the policy lets their clients go are not answ
     for (let turn = 1; turn <= 12; turn += 1) {
       const excluding = `outbound: { exclude: [${mesh.a.address4}] }`;
       policy.write(turn % 2 === 1 ? excluding : "{}");
-      const replaced = 'policy_reloads_total{result="replaced"}';
+      const replaced = 'tproxy_policy_reloads_total{result="replaced"}';
       await metricOnce(mesh.b, replaced, (count) => count === turn);
       await metricGrows(mesh.a, opened, connectionsATurn);
     }
@@ -92,8 +92,12 @@ test("a policy that changes something else leaves connections at the alias alone
   const { sight, running } = await tellAndAsk(mesh.c, { host: mesh.b.address4, port: 8080, paths });
   expect([sight.seen, sight.at]).toEqual([sight.own, "169.254.77.1:8080"]);
   policy.write(`outbound: { exclude: [${mesh.c.address4}, 10.99.0.0/16] }`);
-  const live = 'tcp_open_connections{direction="inbound"}';
-  const all = await metricOnce(mesh.b, 'policy_reloads_total{result="replaced"}', (n) => n === 1);
+  const live = 'tproxy_tcp_open_connections{direction="inbound"}';
+  const all = await metricOnce(
+    mesh.b,
+    'tproxy_policy_reloads_total{result="replaced"}',
+    (n) => n === 1,
+  );
   expect(all.get(live)).toBe(1);
   await running.end();
 });

@@ -35,7 +35,7 @@ test.each([
   const own = ["-k", "--cert", certificate, "--key", key];
   const { code, output } = await curl(mesh.c, ...own, `https://${mesh.b.address4}:8000/`);
   expect([code === 0, output.includes("hello")]).toEqual([false, false]);
-  const name = `handshake_failures_total{direction="inbound",reason="${reason}"}`;
+  const name = `tproxy_handshake_failures_total{direction="inbound",reason="${reason}"}`;
   expect((await metrics(mesh.b)).get(name)).toBe(1);
 });
 

@@ -156,7 +156,7 @@ async function saidBy(pod: Pod, line: string, from = 0): Promise<void> {
 }
 
 async function notAllowed(pod: Pod, direction: string): Promise<number> {
-  const name = `handshake_failures_total{direction="${direction}",reason="not-allowed"}`;
+  const name = `tproxy_handshake_failures_total{direction="${direction}",reason="not-allowed"}`;
   return (await metrics(pod)).get(name) ?? Number.NaN;
 }
 

@@ -68,7 +68,7 @@ test("of several requests in one go the first is answered, and the connection en
 });
 
 test("other pods share what is rendered once a second; this pod sees what is new", async () => {
-  const opened = /^tcp_open_total\{direction="inbound"\} (\d+)$/m;
+  const opened = /^tproxy_tcp_open_total\{direction="inbound"\} (\d+)$/m;
   const count = async (from: Pod, host: string): Promise<number> =>
     Number(opened.exec(await asked(from, "/metrics", host))?.[1] ?? Number.NaN);
   const before = await count(b, "127.0.0.1");

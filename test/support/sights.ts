@@ -82,11 +82,11 @@ export async function tellAndAsk(
   return { sight, running };
 }
 
-/** What `source_address_total` has counted and is not 0: "ip-port/as-asked" and how often. */
+/** What `tproxy_source_address_total` has counted and is not 0: "ip-port/as-asked" and how often. */
 export async function sourcesCounted(pod: Pod): Promise<Readonly<Record<string, number>>> {
   const counted: Record<string, number> = {};
   for (const [name, value] of await metrics(pod)) {
-    const labels = /^source_address_total\{kept="([^"]+)",reason="([^"]+)"\}$/.exec(name);
+    const labels = /^tproxy_source_address_total\{kept="([^"]+)",reason="([^"]+)"\}$/.exec(name);
     if (labels !== null && value > 0) counted[`${labels[1]}/${labels[2]}`] = value;
   }
   return counted;

@@ -18,7 +18,7 @@ export async function readyzOnce(pod: Pod, status: number): Promise<Ready> {
   }
 }
 
-/** Samples by name and labels: `tcp_open_total{direction="inbound"}`. */
+/** Samples by name and labels: `tproxy_tcp_open_total{direction="inbound"}`. */
 export async function metrics(pod: Pod): Promise<ReadonlyMap<string, number>> {
   const { output } = await curl(pod, "http://127.0.0.1:15020/metrics");
   const samples = output.matchAll(/^([a-z_]+(?:\{[^}]*\})?) (\S+)$/gm);

@@ -245,7 +245,7 @@ async function badCredentials(pod: Pod): Promise<readonly [CredentialPaths, ...C
 async function scrape(stage: Stage, random: Seeded): Promise<void> {
   const all = await metrics(random.pick([stage.a, stage.b]));
   if (all.size === 0) throw new Error("no metrics");
-  if (all.get("rules_intact") !== 1) throw new Error("the rules are not as written");
+  if (all.get("tproxy_rules_intact") !== 1) throw new Error("the rules are not as written");
 }
 
 async function cutWire(stage: Stage, random: Seeded): Promise<void> {

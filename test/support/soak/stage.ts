@@ -182,11 +182,10 @@ export class Stage {
   /** What a proxy has counted, before it goes; what it has logged as a bug. */
   async #harvest(side: Side): Promise<void> {
     for (const [name, count] of await metrics(this[side])) {
-      const reason = /^handshake_failures_total\{direction="inbound",reason="([^"]+)"\}$/.exec(
-        name,
-      )?.[1];
+      const reason =
+        /^tproxy_handshake_failures_total\{direction="inbound",reason="([^"]+)"\}$/.exec(name)?.[1];
       if (reason !== undefined) this.tally.refuse(reason, count);
-      const how = /^tcp_close_total\{direction="(\w+)",how="([^"]+)"\}$/.exec(name);
+      const how = /^tproxy_tcp_close_total\{direction="(\w+)",how="([^"]+)"\}$/.exec(name);
       if (how !== null) this.tally.count(`closed, ${how[1]}, ${how[2]}`, count);
     }
     const bug = /^[EF]\d.*$/m.exec(this.#proxies.get(side)?.output ?? "")?.[0];

@@ -6,7 +6,7 @@ import { refusalLimits, Refusals } from "../../../src/connection/refusals.ts";
 import type { Log } from "../../../src/runtime/log/log.ts";
 
 function make(): { refusals: Refusals; metrics: Metrics; lines: string[]; clock: { ms: number } } {
-  const metrics = new Metrics();
+  const metrics = new Metrics("new");
   const lines: string[] = [];
   const clock = { ms: 1000 };
   const log: Log = {
@@ -37,7 +37,7 @@ test("each limit has a line of its own that names an option and a remedy, and a 
   for (const line of lines) expect(line).toMatch(/^W .*--(connections|memory|handshakes)/);
   const text = await metrics.text();
   for (const limit of refusalLimits)
-    expect(text).toContain(`limit_refusals_total{limit="${limit}"} 1`);
+    expect(text).toContain(`tproxy_limit_refusals_total{limit="${limit}"} 1`);
 });
 
 test("faults that a limit is to blame for are counted, others are not", async () => {
@@ -45,6 +45,6 @@ test("faults that a limit is to blame for are counted, others are not", async ()
   for (const fault of ["EMFILE", "ENFILE", "GATE_TIMEOUT", "ECONNREFUSED", ""])
     refusals.refuseFault(fault);
   const text = await metrics.text();
-  expect(text).toContain('limit_refusals_total{limit="descriptors"} 2');
-  expect(text).toContain('limit_refusals_total{limit="handshakes"} 1');
+  expect(text).toContain('tproxy_limit_refusals_total{limit="descriptors"} 2');
+  expect(text).toContain('tproxy_limit_refusals_total{limit="handshakes"} 1');
 });

@@ -85,7 +85,7 @@ test("every limit has an entry of its own", () => {
     writeMade: () => undefined,
     end: async () => undefined,
   };
-  const refusals = new Refusals({ log, metrics: new Metrics(), now: () => 0 });
+  const refusals = new Refusals({ log, metrics: new Metrics("new"), now: () => 0 });
   for (const limit of refusalLimits) refusals.refuse(limit);
   const found = lines.map((line) => entryOf("W", "limits", line));
   expect(found).not.toContain(undefined);
