@@ -1,12 +1,22 @@
-/** `tproxy certs`: an authority and certificates for trials. */
+/** `tls-tproxy certs`: a CA and certificates for trials; run again, it renews them. */
+import { basename } from "node:path";
+
 import { Option, type Command } from "commander";
 
-import { ProxyError } from "../runtime/errors.ts";
-import { FileError, readRegularFile } from "../runtime/files.ts";
-import { issueAuthority, issueLeaf, readAuthority, type Authority } from "../identity/issue.ts";
-import { keepMemoryPrivate } from "../native/secrecy.ts";
-import { kindAt, makePrivateFolder, writeFiles, writeFolder } from "../runtime/private-files.ts";
+import { issueAuthority, issueLeaf, type Issued } from "../identity/issue.ts";
+import { namesText, trialCaName, type LeafNames, type TrialLeaf } from "../identity/trial.ts";
 import type { SpiffeId } from "../identity/spiffe-id.ts";
+import { keepMemoryPrivate } from "../native/secrecy.ts";
+import { ProxyError } from "../runtime/errors.ts";
+import {
+  caIn,
+  isNothing,
+  leafIn,
+  makeFolder,
+  saveCa,
+  saveLeaf,
+  startFailed,
+} from "./trial-files.ts";
 import * as values from "./values.ts";
 
 type CertsFlags = {
@@ -21,9 +31,9 @@ type CertsFlags = {
 
 export function certsCommand(program: Command): void {
   const command = program.command("certs");
-  command.description("make a CA and a certificate for a trial; not for production");
+  command.description("make a CA and a certificate for a trial, or renew one; not for production");
   command.addOption(
-    new Option("--out <directory>", "directory for ca.crt and ca.key").default("certs"),
+    option("--out <directory>", "directory for ca.crt and ca.key", values.path).default("certs"),
   );
   command.addOption(
     option("--name <name>", "folder for this certificate, inside --out", values.fileName),
@@ -37,7 +47,7 @@ export function certsCommand(program: Command): void {
   command.addOption(new Option("--rsa", "an RSA 2048 key instead of EC P-256"));
   command.action((flags: CertsFlags) => {
     keepMemoryPrivate();
-    make(flags);
+    certify(flags);
   });
 }
 
@@ -47,97 +57,95 @@ function option(flags: string, about: string, parse: Parse): Option {
   return new Option(flags, about).argParser(parse);
 }
 
-/** Throws USAGE without any name to certify, START_FAILED for files that cannot be used or would be overwritten. */
-function make(flags: CertsFlags): void {
-  const name = flags.name ?? nameOf(flags);
-  if (name === undefined)
-    throw new ProxyError("USAGE", "say what the certificate is to name: --id, --ip or --dns");
-  const notAfter = new Date(Date.now() + flags.days * dayMs);
-  const directory = `${flags.out}/${name}`;
-  at(flags.out, () => {
-    makePrivateFolder(flags.out);
-  });
-  if (at(directory, () => kindAt(directory)) !== "nothing")
-    throw failed(`${directory} is there already: remove it, or give another --name`);
-  const authority = authorityIn(flags.out, flags.days);
-  const leaf = issueLeaf(authority, {
-    ips: flags.ip ?? [],
-    dnsNames: flags.dns ?? [],
-    notAfter,
-    rsa: flags.rsa ?? false,
-    ...(flags.id === undefined ? {} : { spiffeId: flags.id }),
-    ...(flags.id === undefined ? { commonName: name } : {}),
-  });
-  at(directory, () => {
-    writeFolder(directory, [
-      { name: "tls.crt", text: leaf.certificatePem, mode: 0o644 },
-      { name: "tls.key", text: leaf.keyPem, mode: 0o600 },
-      { name: "ca.crt", text: authority.certificatePem, mode: 0o644 },
-    ]);
-  });
-  process.stdout.write(report(directory, notAfter));
-}
-
-/** The one of an earlier call, or a new one. */
-function authorityIn(directory: string, days: number): Authority {
-  const [certificate, key] = [`${directory}/ca.crt`, `${directory}/ca.key`] as const;
-  const [ofCertificate, ofKey] = at(directory, () => [kindAt(certificate), kindAt(key)] as const);
-  if (ofCertificate === "file" && ofKey === "file") return authorityFrom(certificate, key);
-  if (ofCertificate !== "nothing" || ofKey !== "nothing")
-    throw failed(
-      `${certificate} and ${key} are to be two files of mine, or none: remove what is there`,
+/**
+ * Makes a certificate, or renews the one that an earlier call made in the same folder. Throws USAGE without any name to
+ * certify, START_FAILED for files that cannot be used or that it did not make: these are never overwritten.
+ */
+function certify(flags: CertsFlags): void {
+  const folder = folderOf(flags);
+  makeFolder(flags.out);
+  const pair = leafIn(folder);
+  const known = caIn(flags.out);
+  if (pair !== null && known === null)
+    throw startFailed(
+      `${folder} is there, but ${flags.out}/ca.crt and ca.key, which issued it, are not: put them back, or use another --name`,
     );
-  const notAfter = new Date(Date.now() + Math.max(days, authorityDaysMin) * dayMs);
-  const authority = issueAuthority("trial authority, not for production", undefined, notAfter);
-  at(directory, () => {
-    writeFiles(directory, [
-      { name: "ca.key", text: authority.keyPem, mode: 0o600 },
-      { name: "ca.crt", text: authority.certificatePem, mode: 0o644 },
-    ]);
+  const ca = known ?? newCa(flags);
+  const before = pair === null || known === null ? null : pair.readWith(known);
+  const { names, leaf, notAfter } = issue({ flags, ca, folder }, before);
+  saveLeaf(folder, before === null ? { ...leaf, caPem: ca.certificatePem } : leaf);
+  const shortened = notAfter.getTime() === ca.notAfter.getTime() ? ", when its CA expires" : "";
+  const earlier = before === null ? "" : ` (before: ${earlierText(before, names)})`;
+  report({
+    ca: `${flags.out}/ca.crt, ${known === null ? "new" : "unchanged"}, valid until ${timeText(ca.notAfter)}`,
+    certificate:
+      `${folder}, ${before === null ? "new" : "renewed"}, for ${namesText(names)}, ` +
+      `valid until ${timeText(notAfter)}${shortened}${earlier}`,
+    next:
+      `tls-tproxy check --credentials ${quoted(folder)}   ` +
+      `(for trials only: ${flags.out}/ca.key can sign a certificate for any name)`,
   });
-  return authority;
 }
 
-function authorityFrom(certificate: string, key: string): Authority {
-  const [certificatePem, keyPem] = [read(certificate), read(key)];
-  try {
-    return readAuthority({ certificatePem, keyPem });
-  } catch (error) {
-    throw failed(`${certificate} and ${key} are no authority of mine`, error);
-  }
+/** Where the certificate goes. Throws USAGE where there is none yet and no name for it. */
+function folderOf(flags: CertsFlags): string {
+  const name = flags.name ?? flags.id?.split("/").at(-1) ?? flags.dns?.[0] ?? flags.ip?.[0];
+  const folder = `${flags.out}/${name?.replaceAll(/[^\w.-]/g, "-") ?? ""}`;
+  if (namesOf(flags) !== null || (name !== undefined && !isNothing(folder))) return folder;
+  throw new ProxyError("USAGE", "say what the certificate is to name: --id, --ip or --dns");
 }
 
-function read(path: string): string {
-  return at(path, () => readRegularFile(path, fileBytesMax).toString("utf8"));
+function namesOf({ id, ip = [], dns = [] }: CertsFlags): LeafNames | null {
+  if (id === undefined) return ip.length + dns.length === 0 ? null : { ips: ip, dnsNames: dns };
+  return { spiffeId: id, ips: ip, dnsNames: dns };
 }
 
-/** Says which path a failure belongs to. */
-function at<T>(path: string, act: () => T): T {
-  try {
-    return act();
-  } catch (error) {
-    if (!(error instanceof FileError)) throw error;
-    throw failed(`${path}: ${error.message}`, error);
-  }
+type Ca = ReturnType<typeof issueAuthority> & { readonly notAfter: Date };
+
+function newCa({ out, days }: CertsFlags): Ca {
+  const notAfter = new Date(Date.now() + Math.max(days, caDaysMin) * dayMs);
+  const ca = issueAuthority(trialCaName, undefined, notAfter);
+  saveCa(out, ca);
+  return { ...ca, notAfter };
 }
 
-/** The last part of what it names, as a folder's name. */
-function nameOf({ id, dns, ip }: CertsFlags): string | undefined {
-  return (id?.split("/").at(-1) ?? dns?.[0] ?? ip?.[0])?.replaceAll(/[^\w.-]/g, "-");
+type Order = { readonly flags: CertsFlags; readonly ca: Ca; readonly folder: string };
+type Certified = { readonly names: LeafNames; readonly leaf: Issued; readonly notAfter: Date };
+
+/** What the options do not say stays as it was before: the names, and the kind of key. */
+function issue({ flags, ca, folder }: Order, before: TrialLeaf | null): Certified {
+  const names = namesOf(flags) ?? before?.names ?? { ips: [], dnsNames: [] };
+  const notAfter = new Date(Math.min(Date.now() + flags.days * dayMs, ca.notAfter.getTime()));
+  const leaf = issueLeaf(ca, {
+    ...names,
+    notAfter,
+    rsa: flags.rsa ?? before?.rsa ?? false,
+    ...(names.spiffeId === undefined ? { commonName: basename(folder) } : {}),
+  });
+  return { names, leaf, notAfter };
 }
 
-function report(directory: string, notAfter: Date): string {
-  return (
-    `${directory}: tls.crt, tls.key and ca.crt, valid until ${notAfter.toISOString()}.\n` +
-    "For trials only: the CA's key is in the folder above. Anyone who can read it can make any certificate.\n" +
-    `  tls-tproxy -cert ${directory}/tls.crt -key ${directory}/tls.key -ca-cert ${directory}/ca.crt\n`
+function earlierText(before: TrialLeaf, names: LeafNames): string {
+  const [earlier, now] = [namesText(before.names), namesText(names)];
+  const until = timeText(before.notAfter);
+  return earlier === now ? until : `${earlier}, until ${until}`;
+}
+
+function report(lines: { readonly [title in "ca" | "certificate" | "next"]: string }): void {
+  process.stdout.write(
+    `CA           ${lines.ca}\nCertificate  ${lines.certificate}\nNext         ${lines.next}\n`,
   );
 }
 
-function failed(text: string, cause?: unknown): ProxyError {
-  return new ProxyError("START_FAILED", `certs: ${text}`, { cause });
+/** For a shell. */
+function quoted(path: string): string {
+  return /^[\w./-]+$/.test(path) ? path : `'${path.replaceAll("'", `'\\''`)}'`;
+}
+
+/** "2026-12-07 09:31 UTC". */
+function timeText(time: Date): string {
+  return `${time.toISOString().slice(0, "2026-12-07T09:31".length).replace("T", " ")} UTC`;
 }
 
 const dayMs = 86_400_000;
-const authorityDaysMin = 365;
-const fileBytesMax = 65_536;
+const caDaysMin = 365;

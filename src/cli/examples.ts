@@ -44,6 +44,7 @@ export const examples: Readonly<
       "tls-tproxy certs --name web --id spiffe://example.org/ns/default/sa/web",
       "a CA and a certificate for a trial",
     ],
+    ["tls-tproxy certs --name web", "renew it: a new key and certificate for the same names"],
   ],
   manifest: [
     ["tls-tproxy manifest --namespace shop --service-account web", "the sidecar for a pod's spec"],

@@ -84,6 +84,12 @@ export function fileName(text: string): string {
   throw new InvalidArgumentError("It must be a name of letters, digits, dots and dashes.");
 }
 
+/** A path of a file or folder: all but an empty one. */
+export function path(text: string): string {
+  if (text !== "") return text;
+  throw new InvalidArgumentError("It must be a path.");
+}
+
 export function spiffeId(text: string): SpiffeId {
   return orInvalid(() => parseSpiffeId(text), "a SPIFFE ID like spiffe://example.org/ns/a/sa/b");
 }

@@ -1,5 +1,7 @@
 /** Files and folders that are made for their owner alone, once: nothing planted in their place is followed or overwritten. */
 import {
+  chmodSync,
+  chownSync,
   lstatSync,
   mkdirSync,
   mkdtempSync,
@@ -60,6 +62,20 @@ export function writeFiles(folder: string, files: readonly NewFile[]): void {
   });
 }
 
+/** Replaces the contents of files that are there, one rename each; owner and mode stay as they are. Throws FileError. */
+export function replaceFiles(folder: string, files: readonly Omit<NewFile, "mode">[]): void {
+  within(folder, (trial) => {
+    for (const { name, text } of files) {
+      const { mode, uid, gid } = lstatSync(join(folder, name));
+      const path = join(trial, name);
+      write(path, { name, text, mode: 0o600 });
+      if (uid !== process.geteuid?.() || gid !== process.getegid?.()) chownSync(path, uid, gid);
+      chmodSync(path, mode & permissions); // After chown(2), which clears bits.
+    }
+    for (const { name } of files) renameSync(join(trial, name), join(folder, name));
+  });
+}
+
 function assertNothing(path: string): void {
   if (kindAt(path) !== "nothing")
     throw new FileError(`${basename(path)} is there already`, "EEXIST");
@@ -89,15 +105,17 @@ function saying<T>(act: () => T): T {
     if (error instanceof FileError) throw error;
     if (!(error instanceof Error) || !("code" in error)) throw error;
     const code = String(error.code);
-    throw new FileError(words.get(code) ?? writeWords.get(code) ?? code, code, error);
+    throw new FileError(writeWords.get(code) ?? words.get(code) ?? code, code, error);
   }
 }
 
+const permissions = 0o777;
 const othersMayWrite = 0o002;
 const writeWords = new Map([
   ["EEXIST", "it is there already, and is no folder"],
   ["EROFS", "the file system is read-only"],
   ["ENOSPC", "no space is left"],
   ["EDQUOT", "no space is left"],
+  ["EACCES", "this user may not look or write there"],
   ["EPERM", "this user may not write there"],
 ]);
