@@ -2,7 +2,7 @@
 import type { TLSOptions } from "bun";
 
 import type { Budget } from "./connection/budget.ts";
-import { Ledger } from "./connection/registry.ts";
+import { ConnectionRegistry } from "./connection/registry.ts";
 import type { Metrics } from "./connection/metrics.ts";
 import { Refusals } from "./connection/refusals.ts";
 import { encryptedBytesMax, narrowReceiveBytes, type Config, type Limits } from "./config.ts";
@@ -18,8 +18,8 @@ import { formOf, type SocketForm } from "./net/socket-options.ts";
 import { openSparePorts } from "./net/wire-ports.ts";
 import type { Rules } from "./policy/rules.ts";
 import type { Probes } from "./probe/probe.ts";
-import { SilentClients, type ReachOptions } from "./original-source/connect.ts";
-import { leadsBack } from "./original-source/return-path.ts";
+import { SilentClients, type ConnectOptions } from "./original-source/connect.ts";
+import { hasReturnPath } from "./original-source/return-path.ts";
 import { WireTuples } from "./original-source/wire-tuples.ts";
 import { HandshakeGate } from "./tls/handshake-gate.ts";
 import type { Originator } from "./tls/originate.ts";
@@ -27,7 +27,7 @@ import { Tickets } from "./tls/tickets.ts";
 import { Unverified, type UnverifiedBounds } from "./tls/unverified.ts";
 
 export type Context = {
-  readonly ledger: Ledger;
+  readonly registry: ConnectionRegistry;
   readonly refusals: Refusals;
   /** What memory allows now. */
   readonly budget: () => Budget;
@@ -41,11 +41,11 @@ export type Context = {
   readonly probes: Probes;
   /** For what is terminated here, by the credentials in use now. */
   readonly terminating: () => TLSOptions;
-  readonly source: Source;
+  readonly source: OriginalSource;
 };
 
 /** For going to the application as the client. */
-export type Source = ReachOptions & {
+export type OriginalSource = ConnectOptions & {
   readonly wire: WireTuples;
   readonly spare: Rotation;
   /** Whether the rules stand that lead applications' answers of a family back. */
@@ -75,11 +75,11 @@ export function makeContext(
   const budget = (): Budget => memory.budget;
   const refusals = new Refusals({ log, metrics, now });
   const ownNotAfter = (): number => generation.credentials.notAfter;
-  const ledger = new Ledger({ log, metrics, refusals, now, ownNotAfter });
+  const registry = new ConnectionRegistry({ log, metrics, refusals, now, ownNotAfter });
   const { heldBytesMax: bytesMax } = budget();
   const heldLimits = { bytesMax, encryptedBytesMax, narrowReceiveBytes };
   const relief = (): void => {
-    relieve(ledger, held, refusals);
+    relieve(registry, held, refusals);
   };
   const held: Held = new Held(heldLimits, relief, collect);
   const visitors = visitorsOf(limits, refusals);
@@ -87,7 +87,7 @@ export function makeContext(
   const unverified = visitors(budget);
   measureHeld(metrics, held, unverified);
   return {
-    ledger,
+    registry,
     refusals,
     budget,
     held,
@@ -163,18 +163,18 @@ function sourceOf(
   { fixed }: Config,
   generation: Generation,
   limits: Limits,
-): Omit<Source, "standing" | "reserved" | "held"> {
+): Omit<OriginalSource, "standing" | "reserved" | "held"> {
   return {
     form: formOf(limits, insideMark(fixed.mark)),
     limits,
     silent: new SilentClients(),
     wire: new WireTuples(),
     spare: openSparePorts(),
-    returns: (rules, client) => !generation.isChanging && leadsBack(rules, fixed, client),
+    returns: (rules, client) => !generation.isChanging && hasReturnPath(rules, fixed, client),
   };
 }
 
-function warnOfReserved(log: Log): Source["reserved"] {
+function warnOfReserved(log: Log): OriginalSource["reserved"] {
   return seldom((client) => {
     const text = `an application here does not see the port of ${formatSocketAddress(client)}, which is below `;
     log.write("W", "inbound", text + reservedRemedy);

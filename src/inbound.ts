@@ -1,7 +1,7 @@
 /** One inbound connection, top to bottom: from a verified peer to the application at its own address. */
 import type { Context } from "./context.ts";
 import type { ConnectionRecord } from "./connection/record.ts";
-import { firstBytes } from "./detect/first-bytes.ts";
+import { detect } from "./detect/first-bytes.ts";
 import { describeFault } from "./net/fault.ts";
 import { hostKey } from "./net/address.ts";
 import type { Intercepted } from "./net/listener.ts";
@@ -11,16 +11,16 @@ import type { PlainMode } from "./policy/policy.ts";
 import { probesOf } from "./probe/probe.ts";
 import { Screening } from "./detect/screening.ts";
 import { splice } from "./relay/splice.ts";
-import { attemptsOf, type Facts } from "./original-source/candidates.ts";
-import { hear } from "./original-source/exchange.ts";
-import type { Told } from "./original-source/proxy-header.ts";
-import { reach } from "./original-source/connect.ts";
+import { candidatesOf, type Facts } from "./original-source/candidates.ts";
+import { readHeader } from "./original-source/exchange.ts";
+import type { ClientAddress } from "./original-source/proxy-header.ts";
+import { connectApplication } from "./original-source/connect.ts";
 import { terminate, type Terminated } from "./tls/terminate.ts";
 import type { Visit } from "./tls/unverified.ts";
 
 /** Resolves when both sockets are gone. The application is not dialed before the peer is let in. */
 export async function serveInbound(downstream: Intercepted, context: Context): Promise<void> {
-  const record = context.ledger.open("inbound", downstream);
+  const record = context.registry.open("inbound", downstream);
   const release = context.source.wire.hold(downstream.peer, downstream.original);
   const visit = context.unverified.enter(downstream.stream, {
     source: record.source,
@@ -41,9 +41,10 @@ export async function serveInbound(downstream: Intercepted, context: Context): P
       record.probe = peer.probe;
       const { refusal } = peer.probe;
       if (refusal !== null) return record.refuse({ reason: null, detail: refusal.detail });
-    } else if (peer.kind === "plain") context.ledger.letIn(record, peer.mode, peer.speaks);
+    } else if (peer.kind === "plain")
+      context.registry.admittedPlaintext(record, peer.mode, peer.speaks);
     else {
-      context.ledger.meet(record, peer);
+      context.registry.authenticated(record, peer);
       if (isOneTooMany(record, context)) {
         downstream.stream.terminate("SHARE");
         context.refusals.refuse("share");
@@ -51,41 +52,45 @@ export async function serveInbound(downstream: Intercepted, context: Context): P
       }
     }
 
-    const heard = await hear(downstream.stream, context.limits.handshakeMsMax);
-    if (heard.kind === "refuse") return record.refuse(heard);
+    const header = await readHeader(downstream.stream, context.limits.handshakeMsMax);
+    if (header.kind === "refuse") return record.refuse(header);
 
-    const attempts = attemptsOf(
-      factsOf(downstream, context, { heard, plain: peer.kind === "plain" }),
+    const candidates = candidatesOf(
+      factsOf(downstream, context, { header, plain: peer.kind === "plain" }),
     );
     const { source } = context;
     const form = { ...source.form, neighbour: record.identity !== null };
-    const application = await reach(downstream, attempts, { ...source, form, named: record });
+    const application = await connectApplication(downstream, candidates, {
+      ...source,
+      form,
+      named: record,
+    });
     if (application.kind === "failed") {
       context.refusals.refuseFault(application.fault);
       fail(record, application);
       return;
     }
 
-    context.ledger.reach(record, application);
+    context.registry.connected(record, application);
     await splice(downstream.stream, application.stream, context.limits.lingerMsMax);
   } finally {
     downstream.stream.terminate("");
     release();
     context.unverified.leave(visit);
-    context.ledger.close(record);
+    context.registry.close(record);
   }
 }
 
 /** Whether its peer has more connections than its share: the address may have less than its own. */
-function isOneTooMany(record: ConnectionRecord, { ledger, budget }: Context): boolean {
-  const before = { live: ledger.size - 1, inbound: ledger.inbound - 1 };
-  return ledger.ofHolder(record) - 1 >= shareOf(freePlaces(before, budget()));
+function isOneTooMany(record: ConnectionRecord, { registry, budget }: Context): boolean {
+  const before = { live: registry.size - 1, inbound: registry.inbound - 1 };
+  return registry.ofHolder(record) - 1 >= shareOf(freePlaces(before, budget()));
 }
 
-/** A probe's client that has said something else meanwhile has ended the attempt: that is the reason. */
+/** A probe's client that has said something else meanwhile has ended the connection: that is the reason. */
 function fail(record: ConnectionRecord, { detail }: { readonly detail: string }): void {
   const refusal = record.probe?.refusal ?? null;
-  if (refusal === null) record.miss({ reason: null, detail });
+  if (refusal === null) record.unreachable({ reason: null, detail });
   else record.refuse({ reason: null, detail: refusal.detail });
 }
 
@@ -93,15 +98,15 @@ function factsOf(
   { peer, original }: Intercepted,
   { rules, source }: Context,
   {
-    heard: { told },
+    header: { clientAddress },
     plain,
-  }: { readonly heard: { readonly told: Told | null }; readonly plain: boolean },
+  }: { readonly header: { readonly clientAddress: ClientAddress | null }; readonly plain: boolean },
 ): Facts {
   const now = rules();
   return {
     mode: now.sourceMode(original.port, plain),
     wire: peer,
-    told,
+    clientAddress,
     original,
     returns: (client) => source.returns(now, client),
     onWire: (client) => source.wire.has(client, original),
@@ -122,7 +127,7 @@ async function receive(downstream: Intercepted, visit: Visit, context: Context):
   stream.spoken = rules().spoken(original.port);
   const left = (): number => Math.max(1, limits.handshakeMsMax - (performance.now() - began));
   if (downstream.undecided) {
-    const first = await firstBytes(stream, limits);
+    const first = await detect(stream, limits);
     const mode = rules().mode(original.port);
     const declared = probesOf(context.probes, downstream.peer, original.port);
     if (first === "ours") {

@@ -3,12 +3,12 @@ import type { Context } from "./context.ts";
 import type { Intercepted } from "./net/listener.ts";
 import { decide } from "./policy/destination.ts";
 import { splice } from "./relay/splice.ts";
-import { tell } from "./original-source/exchange.ts";
+import { sendHeader } from "./original-source/exchange.ts";
 import { originate } from "./tls/originate.ts";
 
 /** Resolves when both sockets are gone. Rejects only on a bug. */
 export async function serveOutbound(downstream: Intercepted, context: Context): Promise<void> {
-  const record = context.ledger.open("outbound", downstream);
+  const record = context.registry.open("outbound", downstream);
   try {
     const verdict = decide(downstream.original);
     if (verdict.kind === "deny") return record.deny(verdict.reason);
@@ -16,15 +16,19 @@ export async function serveOutbound(downstream: Intercepted, context: Context): 
     const peer = await originate(downstream, context.originator);
     if (peer.kind === "failed") {
       context.refusals.refuseFault(peer.fault);
-      return record.miss(peer);
+      return record.unreachable(peer);
     }
 
-    tell(peer.stream, { source: downstream.peer, apart: peer.apart }, downstream.original);
-    context.ledger.meet(record, peer);
+    sendHeader(
+      peer.stream,
+      { source: downstream.peer, distinctPort: peer.distinctPort },
+      downstream.original,
+    );
+    context.registry.authenticated(record, peer);
     record.relay(peer.stream);
     await splice(downstream.stream, peer.stream, context.limits.lingerMsMax);
   } finally {
     downstream.stream.terminate("");
-    context.ledger.close(record);
+    context.registry.close(record);
   }
 }

@@ -1,7 +1,7 @@
 /** How many connections there may be, and whose. Pure. */
 
 /** What there is now. */
-export type Places = {
+export type PlaceCounts = {
   readonly live: number;
   readonly inbound: number;
   /** Inbound connections whose peer is not verified, plain text that was let in included. */
@@ -31,7 +31,7 @@ export type Admission =
 
 /** An outbound connection takes any place. */
 export function admitOutbound(
-  { live }: Pick<Places, "live">,
+  { live }: Pick<PlaceCounts, "live">,
   { connectionsMax }: Bounds,
 ): Exclude<Admission, { readonly kind: "evict" }> {
   return live < connectionsMax ? admitted : { kind: "refuse", limit: "connections" };
@@ -41,7 +41,7 @@ export function admitOutbound(
  * Who only connects keeps nobody else out: the one that has waited for longest makes room. A source that has many
  * connections makes room itself.
  */
-export function admitInbound(places: Places, bounds: Bounds): Admission {
+export function admitInbound(places: PlaceCounts, bounds: Bounds): Admission {
   const free = freePlaces(places, bounds);
   if (free <= 0) return evictOr("connections", "any", places.unverified);
   if (places.strangers >= bounds.strangersMax)
@@ -53,7 +53,7 @@ export function admitInbound(places: Places, bounds: Bounds): Admission {
 
 /** For inbound connections. */
 export function freePlaces(
-  { live, inbound }: Pick<Places, "live" | "inbound">,
+  { live, inbound }: Pick<PlaceCounts, "live" | "inbound">,
   { connectionsMax, outboundReserve }: Bounds,
 ): number {
   return Math.min(connectionsMax - live, connectionsMax - outboundReserve - inbound);

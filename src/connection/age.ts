@@ -1,5 +1,5 @@
 /** Ends connections that are too old, or whose certificates are: in a quiet moment before their time if there is one. */
-import type { Ledger } from "./registry.ts";
+import type { ConnectionRegistry } from "./registry.ts";
 import type { ConnectionRecord } from "./record.ts";
 import { Ticker } from "../runtime/deadline.ts";
 
@@ -30,13 +30,13 @@ export function ageFault(life: Life, { ageMsMax, drainMsMax }: AgeLimits): AgeFa
 }
 
 /** Returns what ends the watch. */
-export function watchAges(ledger: Ledger, limits: AgeLimits): () => void {
+export function watchAges(registry: ConnectionRegistry, limits: AgeLimits): () => void {
   let before = new Map<ConnectionRecord, number>();
   const ticker = new Ticker(everyMs, () => {
     const seen = new Map<ConnectionRecord, number>();
     const now = Date.now();
     const epoch = now - performance.now();
-    for (const record of ledger.live) {
+    for (const record of registry.live) {
       const bytes = record.bytes;
       const quiet = before.get(record) === bytes;
       seen.set(record, bytes);

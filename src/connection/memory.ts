@@ -6,17 +6,17 @@ import type { Log } from "../runtime/log/log.ts";
 import { MemoryLimits, type HiddenHierarchy, type MemoryLimit } from "../native/memory-limit.ts";
 
 /** `connectionsMax`: what is wanted and what descriptors do for. */
-export type Wanted = Pick<Limits, "memoryBytesMax" | "connectionsMax">;
+export type PlannedLimits = Pick<Limits, "memoryBytesMax" | "connectionsMax">;
 
 export class Memory {
-  readonly #wanted: Wanted;
+  readonly #wanted: PlannedLimits;
   readonly #log: Pick<Log, "write">;
   /** Of control groups out of sight; open as long as the process lives. */
   readonly groups: readonly HiddenHierarchy[];
   readonly #limits: MemoryLimits;
   #budget: Budget;
 
-  constructor(wanted: Wanted, log: Pick<Log, "write">, groups: readonly HiddenHierarchy[]) {
+  constructor(wanted: PlannedLimits, log: Pick<Log, "write">, groups: readonly HiddenHierarchy[]) {
     this.#wanted = wanted;
     this.#log = log;
     this.groups = groups;

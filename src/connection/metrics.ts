@@ -87,7 +87,7 @@ export class Metrics {
   }
 
   /** A connection that was one too many. */
-  turnedAway(direction: Direction): void {
+  rejectedOverLimit(direction: Direction): void {
     this.#of.opened.inc({ direction });
     this.#of.closed.inc({ direction, how: "limit" });
   }

@@ -13,7 +13,7 @@ import type { HandshakeFailure } from "../tls/failure.ts";
 export type Direction = "inbound" | "outbound";
 
 /** How a connection came out. Reasons and details are words for the operator. */
-export type Outcome =
+export type ConnectionOutcome =
   | { readonly kind: "unsettled" }
   | { readonly kind: "denied"; readonly reason: string }
   | { readonly kind: "refused"; readonly failure: HandshakeFailure | null; readonly detail: string }
@@ -28,7 +28,7 @@ export type Outcome =
 export type Connected = { readonly stream: Stream; readonly seen: Seen };
 
 /** A peer that was verified, in a handshake that has resumed a session of before or not. */
-export type Met = { readonly identity: PeerIdentity; readonly resumed: boolean };
+export type Authenticated = { readonly identity: PeerIdentity; readonly resumed: boolean };
 
 export class ConnectionRecord {
   readonly direction: Direction;
@@ -51,7 +51,7 @@ export class ConnectionRecord {
   handshakeMs: number | null = null;
   /** Its handshake has resumed a session of before. */
   resumed = false;
-  outcome: Outcome = { kind: "unsettled" };
+  outcome: ConnectionOutcome = { kind: "unsettled" };
   /** Under which address and port, that are not ours, the application here sees the client; null: as us. */
   as: SocketAddress | null = null;
   /** The application sees another address than its own: net/alias.ts. */
@@ -103,7 +103,7 @@ export class ConnectionRecord {
   }
 
   /** The peer is verified; `now` on the record's clock. */
-  meet({ identity, resumed }: Met, now: number): void {
+  authenticated({ identity, resumed }: Authenticated, now: number): void {
     this.identity = identity;
     this.notAfter = Math.min(identity.notAfter, this.#ownNotAfter);
     this.resumed = resumed;
@@ -116,7 +116,7 @@ export class ConnectionRecord {
   }
 
   /** The original destination could not be reached, or is not who it should be. */
-  miss({ reason, detail }: Failure): void {
+  unreachable({ reason, detail }: Failure): void {
     this.outcome = { kind: "unreached", failure: reason, detail };
   }
 

@@ -6,9 +6,9 @@ import { acceptLine, accessFields, accessLine, plainLine } from "./access-log.ts
 import { Counts } from "./counts.ts";
 import type { Metrics } from "./metrics.ts";
 import type { RefusalLimit, Refusals } from "./refusals.ts";
-import { ConnectionRecord, type Connected, type Direction, type Met } from "./record.ts";
+import { ConnectionRecord, type Connected, type Direction, type Authenticated } from "./record.ts";
 
-export type LedgerOptions = {
+export type RegistryOptions = {
   readonly log: Log;
   readonly metrics: Metrics;
   readonly refusals: Refusals;
@@ -18,9 +18,9 @@ export type LedgerOptions = {
   readonly ownNotAfter: () => number;
 };
 
-export class Ledger {
+export class ConnectionRegistry {
   readonly #live = new Set<ConnectionRecord>();
-  readonly #options: LedgerOptions;
+  readonly #options: RegistryOptions;
   /** Inbound connections: of strangers by the address that they come from, of others by who is verified. */
   readonly #sources = new Counts();
   readonly #holders = new Counts();
@@ -29,7 +29,7 @@ export class Ledger {
   #opened = 0;
   #emptied = Promise.withResolvers<void>();
 
-  constructor(options: LedgerOptions) {
+  constructor(options: RegistryOptions) {
     this.#options = options;
     options.metrics.watch(this.#live);
   }
@@ -85,9 +85,9 @@ export class Ledger {
   }
 
   /** The peer is verified. */
-  meet(record: ConnectionRecord, peer: Met): void {
+  authenticated(record: ConnectionRecord, peer: Authenticated): void {
     const wasStranger = record.isStranger;
-    record.meet(peer, this.#options.now());
+    record.authenticated(peer, this.#options.now());
     if (!wasStranger) return;
     this.#strangers -= 1;
     this.#sources.remove(record.source);
@@ -95,7 +95,7 @@ export class Ledger {
   }
 
   /** The peer speaks plain text, and the port's mode lets it. One that says nothing and ends is no sign of anybody. */
-  letIn(record: ConnectionRecord, mode: PlainMode, speaks: boolean): void {
+  admittedPlaintext(record: ConnectionRecord, mode: PlainMode, speaks: boolean): void {
     record.plain = mode;
     if (!speaks) return;
     const { log, metrics } = this.#options;
@@ -104,7 +104,7 @@ export class Ledger {
   }
 
   /** The application has been reached, under this name. */
-  reach(record: ConnectionRecord, { stream, seen }: Connected): void {
+  connected(record: ConnectionRecord, { stream, seen }: Connected): void {
     record.relay(stream);
     this.#options.metrics.seen(seen);
   }
@@ -117,8 +117,8 @@ export class Ledger {
   }
 
   /** One that is not let in. */
-  turnAway(direction: Direction, limit: RefusalLimit): void {
-    this.#options.metrics.turnedAway(direction);
+  rejectedOverLimit(direction: Direction, limit: RefusalLimit): void {
+    this.#options.metrics.rejectedOverLimit(direction);
     this.#options.refusals.refuse(limit);
   }
 

@@ -1,5 +1,5 @@
 /** What ends when more is held for readers that have stopped than memory has room for. */
-import type { Ledger } from "./registry.ts";
+import type { ConnectionRegistry } from "./registry.ts";
 import type { ConnectionRecord } from "./record.ts";
 import type { Refusals } from "./refusals.ts";
 import type { Held } from "../net/held.ts";
@@ -8,8 +8,8 @@ import type { Held } from "../net/held.ts";
  * Ends connections until a quarter of the room is free: of the peer that has most held, the one that has most. Peers whose
  * connections hold little keep them, as do all whose readers read.
  */
-export function relieve(ledger: Ledger, held: Held, refusals: Refusals): void {
-  const holders = holdersOf(ledger.live);
+export function relieve(registry: ConnectionRegistry, held: Held, refusals: Refusals): void {
+  const holders = holdersOf(registry.live);
   const wanted = (held.bytesMax / 4) * 3;
   while (held.bytes > wanted) {
     const holder = holders.reduce((most, one) => (one.bytes > most.bytes ? one : most), none);

@@ -7,7 +7,7 @@ import { classify, peekBytesMax } from "./client-hello.ts";
 /** `silent`: it waits for the server to speak. `ended`: it has ended its direction unheard. `gone`: the connection is. */
 export type FirstBytes = "ours" | "other" | "silent" | "ended" | "gone";
 
-export type InspectLimits = {
+export type DetectLimits = {
   /** For the first byte. */
   readonly firstBytesMsMax: number;
   /** For the rest of something that begins like a ClientHello. */
@@ -18,7 +18,7 @@ export type InspectLimits = {
  * Looks again and again, because Bun tells nothing of a paused socket; judges only what has grown since. A beginning
  * that is never completed is none of ours: it is the application that has to judge it.
  */
-export async function firstBytes(stream: Stream, limits: InspectLimits): Promise<FirstBytes> {
+export async function detect(stream: Stream, limits: DetectLimits): Promise<FirstBytes> {
   const began = performance.now();
   let before = 0;
   for (let look = 0; ; look += 1) {

@@ -77,7 +77,7 @@ export function tryDial(address: SocketAddress, of: SocketForm, origin: Origin):
 export type DialedFrom = {
   readonly dialing: Dialing | string;
   /** Its port on the wire is one that no application here is given. */
-  readonly apart: boolean;
+  readonly distinctPort: boolean;
 };
 
 /**
@@ -93,11 +93,11 @@ export function dialFrom(
     const port = ports.next();
     if (port === null) break;
     const dialing = tryDial(to, of, { kind: "own", address: portedAs(source, port) });
-    if (!isUnbindable(dialing)) return { dialing, apart: true };
+    if (!isUnbindable(dialing)) return { dialing, distinctPort: true };
   }
   const dialing = tryDial(to, of, { kind: "own", address: portedAs(source, 0) });
-  if (!isUnbindable(dialing)) return { dialing, apart: false };
-  return { dialing: tryDial(to, of, { kind: "any" }), apart: false };
+  if (!isUnbindable(dialing)) return { dialing, distinctPort: false };
+  return { dialing: tryDial(to, of, { kind: "any" }), distinctPort: false };
 }
 
 /** The port is another's, or waits after its last connection to the same place; or the address is not ours. */

@@ -3,7 +3,7 @@
 /** A proxy, of whatever version: the sign on a port that takes anything. */
 export const ourProtocol = "tproxy/1";
 /** The client's proxy first tells where its connection comes from: original-source/proxy-header.ts. */
-export const tellingProtocol = "tproxy/2";
+export const headerProtocol = "tproxy/2";
 
 /** In the wire form of RFC 7301, 3.1, those that are liked best first. */
 export function offerOf(names: readonly string[]): string {
@@ -17,7 +17,7 @@ export function offerOf(names: readonly string[]): string {
  */
 export function choose(offered: Uint8Array, spoken: readonly string[]): string | false {
   const names = offeredNames(offered);
-  return [tellingProtocol, ourProtocol, ...spoken].find((name) => names.includes(name)) ?? false;
+  return [headerProtocol, ourProtocol, ...spoken].find((name) => names.includes(name)) ?? false;
 }
 
 /** Whether a policy may name it: printable, of a length that is one byte of UTF-8, and none of our proxies' own. */

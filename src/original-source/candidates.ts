@@ -9,7 +9,7 @@ import { aliasOf } from "../net/alias.ts";
 import { isSameIp, portedAs, type SocketAddress } from "../net/address.ts";
 import type { Origin } from "../net/origin.ts";
 import type { SourceMode } from "../policy/policy.ts";
-import type { Told } from "./proxy-header.ts";
+import type { ClientAddress } from "./proxy-header.ts";
 
 export type Kept = "ip-port" | "ip" | "none";
 
@@ -21,7 +21,7 @@ export const sourceReasons = [
   "alias",
   /** The application listens on one address, so it cannot be reached under another. */
   "one-address",
-  /** Nobody has told the port, and the one on the wire is in use: on the wire. */
+  /** The port is not known, and the one on the wire is in use: on the wire. */
   "foreign-client",
   /** The client's proxy cannot promise that no other connection of its will come from that port: it had none left. */
   "wire-port",
@@ -49,7 +49,7 @@ export const sourceReasons = [
 ] as const;
 export type SourceReason = (typeof sourceReasons)[number];
 
-export type Attempt = {
+export type Candidate = {
   readonly origin: Origin;
   readonly to: SocketAddress;
   readonly kept: Kept;
@@ -61,8 +61,8 @@ export type Facts = {
   readonly mode: SourceMode;
   /** Who is at the other end of the wire. */
   readonly wire: SocketAddress;
-  /** What the client's proxy has told; null for a client that is none of ours. */
-  readonly told: Told | null;
+  /** What the client's proxy has sent; null for a client that is none of ours. */
+  readonly clientAddress: ClientAddress | null;
   readonly original: SocketAddress;
   /** Whether what the application here sends to this address is led to the proxy. */
   readonly returns: (client: SocketAddress) => boolean;
@@ -77,7 +77,7 @@ export type Facts = {
 };
 
 /** What to try one after the other; the last one always works if the application does. */
-export function* attemptsOf(facts: Facts): Generator<Attempt> {
+export function* candidatesOf(facts: Facts): Generator<Candidate> {
   const never = whyNever(facts);
   if (never !== null) {
     yield asItself(facts, never);
@@ -95,7 +95,7 @@ export function* attemptsOf(facts: Facts): Generator<Attempt> {
 }
 
 /** By its address, and a port that no connection on the wire has. */
-function* byAddress(facts: Facts, reason: SourceReason): Generator<Attempt> {
+function* byAddress(facts: Facts, reason: SourceReason): Generator<Candidate> {
   if (!facts.returns(facts.wire)) return;
   for (let turn = 0; turn < portsTried; turn += 1) {
     const port = facts.sparePort();
@@ -116,7 +116,7 @@ function asClient(
   port: number,
   kept: Kept,
   reason: SourceReason,
-): Attempt {
+): Candidate {
   return { origin: { kind: "client", address: portedAs(wire, port) }, to: original, kept, reason };
 }
 
@@ -124,17 +124,23 @@ function asClient(
  * The application's own address is another one then: no connection on the wire has it, and what is sent from there comes
  * to us whoever the client is. It has to listen on all addresses.
  */
-function asClientAtAlias({ wire, told, original }: Facts, reason: SourceReason): Attempt {
-  const known = told === null || isSameIp(told.source, wire);
+function asClientAtAlias(
+  { wire, clientAddress, original }: Facts,
+  reason: SourceReason,
+): Candidate {
+  const known = clientAddress === null || isSameIp(clientAddress.source, wire);
   return {
-    origin: { kind: "client", address: told !== null && known ? told.source : wire },
+    origin: {
+      kind: "client",
+      address: clientAddress !== null && known ? clientAddress.source : wire,
+    },
     to: aliasOf(original),
     kept: known ? "ip-port" : "ip",
     reason: known ? "alias" : reason,
   };
 }
 
-function asItself({ original }: Facts, reason: SourceReason): Attempt {
+function asItself({ original }: Facts, reason: SourceReason): Candidate {
   return { origin: { kind: "any" }, to: original, kept: "none", reason };
 }
 
@@ -147,11 +153,11 @@ function whyNever({ mode, wire, original, silent, standing }: Facts): SourceReas
 }
 
 /** The client application's port, or why it cannot be kept. */
-function exactPort({ wire, told, onWire, returns }: Facts): number | SourceReason {
-  if (told === null) return "foreign-client";
-  const { source, apart } = told;
+function exactPort({ wire, clientAddress, onWire, returns }: Facts): number | SourceReason {
+  if (clientAddress === null) return "foreign-client";
+  const { source, distinctPort } = clientAddress;
   if (!isSameIp(source, wire)) return "address-differs";
-  if (!apart || source.port === 0) return "wire-port";
+  if (!distinctPort || source.port === 0) return "wire-port";
   if (!returns(source)) return "no-way-back";
   return onWire(source) ? "same-tuple" : source.port;
 }

@@ -9,12 +9,12 @@ import type { Origin } from "../net/origin.ts";
 import { firstUnprivilegedPort } from "../net/ports.ts";
 import type { SocketForm } from "../net/socket-options.ts";
 import type { Stream } from "../net/stream.ts";
-import type { Attempt, Kept, SourceReason } from "./candidates.ts";
+import type { Candidate, Kept, SourceReason } from "./candidates.ts";
 
 /** As whom the application sees the client, and why not better. */
 export type Seen = { readonly kept: Kept; readonly reason: SourceReason };
 
-export type Reached =
+export type ApplicationConnection =
   | {
       readonly kind: "connected";
       readonly stream: Stream;
@@ -23,7 +23,7 @@ export type Reached =
   /** `fault`: the code of what failed. */
   | { readonly kind: "failed"; readonly detail: string; readonly fault: string };
 
-export type ReachOptions = {
+export type ConnectOptions = {
   readonly form: SocketForm;
   readonly limits: DialLimits;
   readonly held: Held;
@@ -34,7 +34,7 @@ export type ReachOptions = {
 };
 
 /** Under which name the application is being reached, from before the kernel knows of it. */
-export type Named = {
+export type ShownAs = {
   /** An address and port that are not ours, or null. */
   as: SocketAddress | null;
   /** What the application answers comes to us whoever that is: net/alias.ts. */
@@ -45,29 +45,29 @@ export type Named = {
  * A plain connection to where `downstream` was going. What fails because of the client's name is tried without it; what
  * fails because of the application has words for the log.
  */
-export async function reach(
+export async function connectApplication(
   downstream: Intercepted,
-  attempts: Iterable<Attempt>,
-  { named, ...options }: ReachOptions & { readonly named: Named },
-): Promise<Reached> {
+  candidates: Iterable<Candidate>,
+  { named, ...options }: ConnectOptions & { readonly named: ShownAs },
+): Promise<ApplicationConnection> {
   const { original, peer } = downstream;
   let why: SourceReason | null = null;
-  let failed: Reached = { kind: "failed", detail: "", fault: "" };
-  for (const attempt of attempts) {
+  let failed: ApplicationConnection = { kind: "failed", detail: "", fault: "" };
+  for (const candidate of candidates) {
     // Another name would have to wait as long, or be refused as well.
-    if ((why === "no-answer" || why === "translated") && attempt.kept !== "none") continue;
-    named.as = attempt.origin.kind === "client" ? attempt.origin.address : null;
-    named.atAlias = attempt.to !== original;
+    if ((why === "no-answer" || why === "translated") && candidate.kept !== "none") continue;
+    named.as = candidate.origin.kind === "client" ? candidate.origin.address : null;
+    named.atAlias = candidate.to !== original;
     // oxlint-disable-next-line no-await-in-loop -- the next one only where this one fails
-    const dialed = await dial(downstream, attempt, options);
+    const dialed = await dial(downstream, candidate, options);
     if (typeof dialed !== "string") {
       if (why === "no-answer") options.silent.add(peer, original);
-      return { stream: dialed, kind: "connected", seen: seenBy(attempt, why) };
+      return { stream: dialed, kind: "connected", seen: seenBy(candidate, why) };
     }
     failed = { kind: "failed", detail: describeFault(dialed), fault: dialed };
-    const reason = reasonOf(dialed, attempt, original);
-    if (reason === "reserved-port" && attempt.origin.kind === "client")
-      options.reserved(attempt.origin.address);
+    const reason = reasonOf(dialed, candidate, original);
+    if (reason === "reserved-port" && candidate.origin.kind === "client")
+      options.reserved(candidate.origin.address);
     if (reason === null || downstream.stream.closed) return failed;
     why = reason === "no-answer" ? reason : (why ?? reason);
   }
@@ -75,15 +75,15 @@ export async function reach(
 }
 
 /** Where all that was wanted is kept, nobody asks why something else did not work before. */
-function seenBy({ kept, reason }: Attempt, why: SourceReason | null): Seen {
+function seenBy({ kept, reason }: Candidate, why: SourceReason | null): Seen {
   return { kept, reason: kept === "ip-port" ? reason : (why ?? reason) };
 }
 
 /** The connection, or the name of what failed. */
 async function dial(
   downstream: Intercepted,
-  { origin, to, kept }: Attempt,
-  { form, limits, held }: ReachOptions,
+  { origin, to, kept }: Candidate,
+  { form, limits, held }: ConnectOptions,
 ): Promise<Stream | string> {
   const dialing = tryDial(to, form, origin);
   if (typeof dialing === "string") return dialing;
@@ -101,7 +101,7 @@ async function dial(
  */
 function reasonOf(
   fault: string,
-  { kept, to, origin }: Attempt,
+  { kept, to, origin }: Candidate,
   original: SocketAddress,
 ): SourceReason | null {
   if (kept === "none" || fault === "CANCELED") return null;

@@ -1,70 +1,76 @@
 /**
- * What a proxy tells the other one first, inside TLS: where the application's connection came from and where it was
+ * What a proxy sends to the other one first, inside TLS: where the application's connection came from and where it was
  * going. The layout is that of the PROXY protocol, version 2 (haproxy.org, proxy-protocol.txt, 2.2). Pure.
  */
 import { ProxyError } from "../runtime/errors.ts";
 import { addressSize, family } from "../native/native.ts";
 import { decodeSocketAddress, type SocketAddress } from "../net/address.ts";
 
-/** Bytes that tell the preamble's length. */
-export const headBytes = 16;
+/** Bytes that give the header's length. */
+export const fixedHeaderBytes = 16;
 /** Addresses of IPv6 have 36 bytes; the rest is room for what later versions may add. */
-export const preambleBytesMax = headBytes + 512;
+export const headerBytesMax = fixedHeaderBytes + 512;
 
-export type Told = {
+export type ClientAddress = {
   /** The client application's getsockname(2). */
   readonly source: SocketAddress;
   /** No connection of the client's proxy comes from that port. */
-  readonly apart: boolean;
+  readonly distinctPort: boolean;
 };
 
-/** 28 or 52 bytes, and four more if `apart`. Both addresses are of one family. */
-export function encodePreamble({ source, apart }: Told, destination: SocketAddress): Uint8Array {
+/** 28 or 52 bytes, and four more if `distinctPort`. Both addresses are of one family. */
+export function encodeHeader(
+  { source, distinctPort }: ClientAddress,
+  destination: SocketAddress,
+): Uint8Array {
   const { length } = source.bytes;
-  const body = 2 * length + 4 + (apart ? apartField.length : 0);
-  const bytes = new Uint8Array(headBytes + body);
+  const body = 2 * length + 4 + (distinctPort ? distinctPortField.length : 0);
+  const bytes = new Uint8Array(fixedHeaderBytes + body);
   const written = view(bytes);
   bytes.set(signature);
   bytes[12] = versionAndProxy;
   bytes[13] = source.family === 4 ? tcpOverIpv4 : tcpOverIpv6;
   written.setUint16(14, body);
-  bytes.set(source.bytes, headBytes);
-  bytes.set(destination.bytes, headBytes + length);
-  written.setUint16(headBytes + 2 * length, source.port);
-  written.setUint16(headBytes + 2 * length + 2, destination.port);
-  if (apart) bytes.set(apartField, bytes.length - apartField.length);
+  bytes.set(source.bytes, fixedHeaderBytes);
+  bytes.set(destination.bytes, fixedHeaderBytes + length);
+  written.setUint16(fixedHeaderBytes + 2 * length, source.port);
+  written.setUint16(fixedHeaderBytes + 2 * length + 2, destination.port);
+  if (distinctPort) bytes.set(distinctPortField, bytes.length - distinctPortField.length);
   return bytes;
 }
 
-/** The whole preamble's length, as far as is known: at least `headBytes`. Throws PREAMBLE_INVALID. */
-export function preambleLength(come: Uint8Array): number {
+/** The whole header's length, as far as is known: at least `fixedHeaderBytes`. Throws PROXY_HEADER_INVALID. */
+export function headerLength(come: Uint8Array): number {
   const known = come.subarray(0, signature.length);
   if (known.some((byte, index) => byte !== signature[index])) throw invalid("no signature");
-  if (come.length < headBytes) return headBytes;
-  const length = headBytes + view(come).getUint16(14);
-  if (length > preambleBytesMax) throw invalid(`${length} bytes`);
+  if (come.length < fixedHeaderBytes) return fixedHeaderBytes;
+  const length = fixedHeaderBytes + view(come).getUint16(14);
+  if (length > headerBytesMax) throw invalid(`${length} bytes`);
   return length;
 }
 
 /**
- * `bytes`: as many as `preambleLength` says. Null if the proxy speaks for itself (LOCAL). Fields that are not known are
- * passed over. Throws PREAMBLE_INVALID.
+ * `bytes`: as many as `headerLength` says. Null if the proxy speaks for itself (LOCAL). Fields that are not known are
+ * passed over. Throws PROXY_HEADER_INVALID.
  */
-export function decodePreamble(bytes: Uint8Array): Told | null {
+export function decodeHeader(bytes: Uint8Array): ClientAddress | null {
   const [command, kind] = [bytes[12], bytes[13]];
   if (command === versionAndLocal) return null;
   if (command !== versionAndProxy) throw invalid(`command ${command}`);
-  if (kind === tcpOverIpv4) return toldOf(bytes, 4);
-  if (kind === tcpOverIpv6) return toldOf(bytes, 16);
+  if (kind === tcpOverIpv4) return clientAddressOf(bytes, 4);
+  if (kind === tcpOverIpv6) return clientAddressOf(bytes, 16);
   throw invalid(`family ${kind}`);
 }
 
-function toldOf(bytes: Uint8Array, length: 4 | 16): Told {
+function clientAddressOf(bytes: Uint8Array, length: 4 | 16): ClientAddress {
   const source = sourceOf(bytes, length);
-  return { source, apart: hasField(bytes.subarray(headBytes + 2 * length + 4), apartType) };
+  return {
+    source,
+    distinctPort: hasField(bytes.subarray(fixedHeaderBytes + 2 * length + 4), distinctPortType),
+  };
 }
 
-/** A type, two bytes of length, a value: 2.2 of the document. Throws PREAMBLE_INVALID. */
+/** A type, two bytes of length, a value: 2.2 of the document. Throws PROXY_HEADER_INVALID. */
 function hasField(fields: Uint8Array, type: number): boolean {
   let found = false;
   for (let at = 0; at < fields.length;) {
@@ -77,12 +83,12 @@ function hasField(fields: Uint8Array, type: number): boolean {
 }
 
 function sourceOf(bytes: Uint8Array, length: 4 | 16): SocketAddress {
-  if (bytes.length < headBytes + 2 * length + 4) throw invalid("too short");
+  if (bytes.length < fixedHeaderBytes + 2 * length + 4) throw invalid("too short");
   const flat = new Uint8Array(addressSize);
   const written = view(flat);
   written.setUint16(0, length === 4 ? family.inet : family.inet6, true);
-  written.setUint16(2, view(bytes).getUint16(headBytes + 2 * length), true);
-  flat.set(bytes.subarray(headBytes, headBytes + length), 8);
+  written.setUint16(2, view(bytes).getUint16(fixedHeaderBytes + 2 * length), true);
+  flat.set(bytes.subarray(fixedHeaderBytes, fixedHeaderBytes + length), 8);
   return decodeSocketAddress(flat);
 }
 
@@ -91,13 +97,13 @@ function view(bytes: Uint8Array): DataView {
 }
 
 function invalid(what: string): ProxyError {
-  return new ProxyError("PREAMBLE_INVALID", `the peer's proxy does not begin as agreed: ${what}`);
+  return new ProxyError("PROXY_HEADER_INVALID", `the peer's proxy does not begin as agreed: ${what}`);
 }
 
 const signature = Uint8Array.of(13, 10, 13, 10, 0, 13, 10, 81, 85, 73, 84, 10);
 /** Of the types that are left to applications, 0xE0 to 0xEF; the value is 1. */
-const apartType = 0xe0;
-const apartField = Uint8Array.of(apartType, 0, 1, 1);
+const distinctPortType = 0xe0;
+const distinctPortField = Uint8Array.of(distinctPortType, 0, 1, 1);
 const versionAndLocal = 0x20;
 const versionAndProxy = 0x21;
 const tcpOverIpv4 = 0x11;

@@ -7,9 +7,10 @@ import type { Rules } from "../policy/rules.ts";
  * The rules lead there what they would divert if the application had begun it: intercept/rules/outbound.ts. Where
  * users decide, the kernel alone knows whose the application is.
  */
-export function leadsBack(rules: Rules, fixed: Fixed, client: SocketAddress): boolean {
+export function hasReturnPath(rules: Rules, fixed: Fixed, client: SocketAddress): boolean {
   if (isByOwner(fixed)) return false;
   return (
-    rules.leadsBack(client) && !fixed.excludedDestinations.some((one) => isSameSocket(one, client))
+    rules.returnsToProxy(client) &&
+    !fixed.excludedDestinations.some((one) => isSameSocket(one, client))
   );
 }

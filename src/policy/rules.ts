@@ -62,7 +62,7 @@ export class Rules {
   }
 
   /** Whether what the application answers to a client with this address is led to the proxy: intercept/rules/outbound.ts. */
-  leadsBack(address: Destination): boolean {
+  returnsToProxy(address: Destination): boolean {
     return isAnsweredThere(this.policy, address);
   }
 

@@ -106,32 +106,32 @@ function startListener({ context, log }: Serving, { kind }: Spot, fd: number): L
 }
 
 function admit(context: Context, direction: "inbound" | "outbound", peer: SocketAddress): boolean {
-  const { ledger, budget } = context;
+  const { registry, budget } = context;
   if (direction === "inbound") return admitPeer(context, peer);
-  const admission = admitOutbound({ live: ledger.size }, budget());
+  const admission = admitOutbound({ live: registry.size }, budget());
   if (admission.kind === "admit") return true;
-  ledger.turnAway(direction, admission.limit);
+  registry.rejectedOverLimit(direction, admission.limit);
   return false;
 }
 
 /** Makes room where peers that are not verified keep it. */
 function admitPeer(
-  { ledger, unverified, budget, refusals }: Context,
+  { registry, unverified, budget, refusals }: Context,
   peer: SocketAddress,
 ): boolean {
   const source = sourceKey(peer);
   const places = {
-    live: ledger.size,
-    inbound: ledger.inbound,
-    strangers: ledger.strangers,
+    live: registry.size,
+    inbound: registry.inbound,
+    strangers: registry.strangers,
     unverified: unverified.size,
-    ofSource: ledger.ofSource(source),
+    ofSource: registry.ofSource(source),
     unverifiedOfSource: unverified.sizeOf(source),
   };
   const admission = admitInbound(places, budget());
   if (admission.kind === "admit") return true;
   if (!makesRoom(admission, unverified, { source, host: hostKey(peer) })) {
-    ledger.turnAway("inbound", admission.limit);
+    registry.rejectedOverLimit("inbound", admission.limit);
     return false;
   }
   refusals.refuse(admission.limit);

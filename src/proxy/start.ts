@@ -1,7 +1,7 @@
 /** The composition root: credentials, listeners, rules, in the order that never lets traffic pass in clear. */
 import type { TLSOptions } from "bun";
 
-import type { Ledger } from "../connection/registry.ts";
+import type { ConnectionRegistry } from "../connection/registry.ts";
 import { Metrics } from "../connection/metrics.ts";
 import { measureProcess } from "../status/process-metrics.ts";
 import { serveStatus } from "../status/server.ts";
@@ -95,7 +95,7 @@ export function startProxy(config: Config, log: Log, given: Given): Proxy {
   const memory = new Memory(limits, log, handed?.groups ?? openHiddenHierarchies());
   const surroundings = { log, metrics, limits, memory, form, standing, ports: wire.rotation };
   const context = makeContext(config, generation, surroundings);
-  const { ledger } = context;
+  const { registry } = context;
   undo.defer(endingAll(context));
   const interception = interceptionOf(generation.rules.policy, config.fixed);
   const settle = settling(config, { generation, log });
@@ -120,8 +120,10 @@ export function startProxy(config: Config, log: Log, given: Given): Proxy {
     if (rules.isRemovable) rules.remove();
   });
   state.watchPreexisting(handed === null ? settle(rules) : unpackTuples(handed.preexisting));
-  const keeper = keepRules(ground, { log, metrics, ledger, generation, fixed: config.fixed }, () =>
-    isDiverted(generation.rules, config.fixed, listeningPorts()),
+  const keeper = keepRules(
+    ground,
+    { log, metrics, registry, generation, fixed: config.fixed },
+    () => isDiverted(generation.rules, config.fixed, listeningPorts()),
   );
   const { watch } = keeper;
   undo.defer(keeper.stop);
@@ -129,14 +131,14 @@ export function startProxy(config: Config, log: Log, given: Given): Proxy {
   state.watch = watch;
   unlessWatched.move();
   const [{ ending }, { fixed }] = [reloading, config];
-  reloading.changing = { generation, ledger, installed: rules, watch, fixed, ending };
+  reloading.changing = { generation, registry, installed: rules, watch, fixed, ending };
   tellOfBounds({ wire, limits, memory }, config, log);
   reloading.introduce();
-  return proxyOf({ ledger, limits, state, reloading, keeper, rules, log }, undo.move());
+  return proxyOf({ registry, limits, state, reloading, keeper, rules, log }, undo.move());
 }
 
 type Parts = {
-  readonly ledger: Ledger;
+  readonly registry: ConnectionRegistry;
   readonly limits: Limits;
   readonly state: State;
   readonly reloading: Reloading;
@@ -146,15 +148,15 @@ type Parts = {
 };
 
 function proxyOf(
-  { ledger, limits, state, reloading, keeper, rules, log }: Parts,
+  { registry, limits, state, reloading, keeper, rules, log }: Parts,
   stack: DisposableStack,
 ): Proxy {
   return {
-    connections: () => ledger.size,
+    connections: () => registry.size,
     reload: reloading.reload,
     drain: async (forced) => {
       state.draining = true;
-      return await drain(ledger, limits.drainMsMax, forced);
+      return await drain(registry, limits.drainMsMax, forced);
     },
     stop: ({ removeRules }) => {
       reloading.stop();
@@ -167,10 +169,10 @@ function proxyOf(
   };
 }
 
-function endingAll({ source, ledger }: Context): () => void {
+function endingAll({ source, registry }: Context): () => void {
   return () => {
     source.silent.stop();
-    ledger.terminateAll();
+    registry.terminateAll();
   };
 }
 
@@ -303,7 +305,7 @@ function startStatus(
 type Keeping = {
   readonly log: Log;
   readonly metrics: Metrics;
-  readonly ledger: Ledger;
+  readonly registry: ConnectionRegistry;
   readonly generation: Generation;
   readonly fixed: Fixed;
 };
@@ -311,13 +313,13 @@ type Keeping = {
 /** Throws SystemCallError. `clear` tells the connections that are not to be in clear. */
 function keepRules(
   { rules, senses }: Rules,
-  { log, metrics, ledger, generation, fixed }: Keeping,
+  { log, metrics, registry, generation, fixed }: Keeping,
   clear: () => (tuple: Tuple) => boolean,
 ): RuleKeeper {
   const keeper = new RuleKeeper(rules, senses, {
     changed: () => {
       // What applications answer to clients would leave in clear.
-      const ended = ledger.terminateWhere(
+      const ended = registry.terminateWhere(
         "RULES_CHANGED",
         ({ as }) => as !== null && !keeper.watch.leadsBack(as.family),
       );
@@ -411,13 +413,13 @@ function measureSurroundings(log: Log, metrics: Metrics): () => void {
 }
 
 /** Ends connections that are idle or old, plans with the memory that there is, and gives memory back when nothing happens. Returns what ends that. */
-function watchLives({ ledger, limits, held }: Context, memory: Memory): () => void {
-  const watches = [watchAges(ledger, limits), trimWhenIdle(ledger)];
+function watchLives({ registry, limits, held }: Context, memory: Memory): () => void {
+  const watches = [watchAges(registry, limits), trimWhenIdle(registry)];
   const changed = (): void => {
     held.resize(memory.budget.heldBytesMax);
   };
   watches.push(memory.watch(changed));
-  if (limits.idleMsMax !== null) watches.push(watchIdle(ledger, limits.idleMsMax));
+  if (limits.idleMsMax !== null) watches.push(watchIdle(registry, limits.idleMsMax));
   return () => {
     for (const stop of watches) stop();
   };

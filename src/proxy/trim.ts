@@ -1,14 +1,14 @@
 /** Memory that an idle proxy does not need goes back to the kernel, after each time of work. */
-import type { Ledger } from "../connection/registry.ts";
+import type { ConnectionRegistry } from "../connection/registry.ts";
 import { Deadline, Ticker } from "../runtime/deadline.ts";
 import { releaseFilePages } from "../native/memory.ts";
 
 /** Looks soon after the start, and every few seconds whether anything has happened since. Returns what ends that. */
-export function trimWhenIdle(ledger: Ledger): () => void {
-  let before = ledger.work;
+export function trimWhenIdle(registry: ConnectionRegistry): () => void {
+  let before = registry.work;
   let trims = 0;
   const look = (): void => {
-    const { work } = ledger;
+    const { work } = registry;
     const quiet = work === before;
     trims = quiet ? trims + 1 : 0;
     if (quiet && trims <= trimsMax) trim();

@@ -1,5 +1,5 @@
 /** From one policy to another while connections live: nothing passes in clear meanwhile, and what may not stay goes. */
-import type { Ledger } from "../connection/registry.ts";
+import type { ConnectionRegistry } from "../connection/registry.ts";
 import type { ConnectionRecord } from "../connection/record.ts";
 import { type Fixed, type Interception, interceptionOf } from "../intercept/rules/interception.ts";
 import { Deadline } from "../runtime/deadline.ts";
@@ -20,7 +20,7 @@ import type { Generation } from "./in-force.ts";
 
 export type Changing = {
   readonly generation: Generation;
-  readonly ledger: Ledger;
+  readonly registry: ConnectionRegistry;
   readonly installed: Installed;
   readonly watch: RuleWatch;
   readonly fixed: Fixed;
@@ -43,7 +43,7 @@ export async function changePolicy(policy: Policy, changing: Changing): Promise<
 }
 
 async function change(policy: Policy, changing: Changing): Promise<Ended> {
-  const { generation, ledger, installed, watch, fixed, ending } = changing;
+  const { generation, registry, installed, watch, fixed, ending } = changing;
   const before = interceptionOf(generation.rules.policy, fixed);
   const after = interceptionOf(policy, fixed);
   if (!Bun.deepEquals(before, after)) {
@@ -60,7 +60,7 @@ async function change(policy: Policy, changing: Changing): Promise<Ended> {
   }
   const rules = generation.rulesOf(policy);
   generation.takeRules(rules);
-  carried += ledger.terminateWhere("REVOKED", (record) => !isAllowed(record, rules));
+  carried += registry.terminateWhere("REVOKED", (record) => !isAllowed(record, rules));
   generation.endTickets();
   return { carried, clear };
 }
@@ -137,7 +137,7 @@ async function letGo(policy: Policy, changing: Changing): Promise<number> {
 }
 
 async function endHeld(policy: Policy, before: Interception, changing: Changing): Promise<number> {
-  const { generation, ledger, installed, watch, fixed, ending } = changing;
+  const { generation, registry, installed, watch, fixed, ending } = changing;
   watch.rewritten(installed.plan());
   for (let look = 0; look < looksMax; look += 1) {
     // oxlint-disable-next-line no-await-in-loop -- a look after the other
@@ -147,9 +147,11 @@ async function endHeld(policy: Policy, before: Interception, changing: Changing)
   if (ending()) throw new ProxyError("POLICY_INVALID", "the proxy is ending");
   const rules = generation.rulesOf(policy);
   const ports = newlyClearPorts(before, interceptionOf(policy, fixed));
-  return ledger.terminateWhere("REVOKED", ({ direction, original, peer, as, atAlias }) => {
+  return registry.terminateWhere("REVOKED", ({ direction, original, peer, as, atAlias }) => {
     if (direction === "outbound") return !rules.diverts(original) || holdsPort(ports, peer.port);
-    return as !== null && !atAlias && (!rules.leadsBack(as) || holdsPort(ports, original.port));
+    return (
+      as !== null && !atAlias && (!rules.returnsToProxy(as) || holdsPort(ports, original.port))
+    );
   });
 }
 

@@ -3,7 +3,7 @@ import type { TLSOptions } from "bun";
 
 import type { Config } from "../config.ts";
 import type { Credentials } from "../identity/source.ts";
-import { offerOf, ourProtocol, tellingProtocol } from "../net/protocols.ts";
+import { offerOf, ourProtocol, headerProtocol } from "../net/protocols.ts";
 
 type Version = Config["tlsVersionMin"];
 
@@ -34,7 +34,7 @@ export function dialingOptions(
 
 /** The sign by which a peer's proxy knows us on a port that takes anything, and what we would like to speak; then `more`. */
 export function offerWith(tellsSource: boolean, more: readonly string[]): string {
-  return offerOf(tellsSource ? [tellingProtocol, ourProtocol, ...more] : [ourProtocol, ...more]);
+  return offerOf(tellsSource ? [headerProtocol, ourProtocol, ...more] : [ourProtocol, ...more]);
 }
 
 function tlsOptions(credentials: Credentials, versionMin: Version): TLSOptions {

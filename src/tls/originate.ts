@@ -28,7 +28,7 @@ export type Originated =
       readonly identity: PeerIdentity;
       readonly resumed: boolean;
       /** Its port on the wire is one that no application here is given. */
-      readonly apart: boolean;
+      readonly distinctPort: boolean;
     }
   | Failed;
 
@@ -113,9 +113,9 @@ async function attempt(
 ): Promise<Originated> {
   const left = (): number =>
     Math.max(1, originator.limits.handshakeMsMax - (performance.now() - began));
-  const { dialing, apart } = originator.keepsSource()
+  const { dialing, distinctPort } = originator.keepsSource()
     ? dialFrom(peer, original, originator)
-    : { dialing: tryDial(original, originator.form, { kind: "any" }), apart: false };
+    : { dialing: tryDial(original, originator.form, { kind: "any" }), distinctPort: false };
   if (typeof dialing === "string") return failed(dialing);
 
   const lease = await originator.gate.enter(placeOf(original), left());
@@ -144,7 +144,7 @@ async function attempt(
   if (verdict.kind === "accept") {
     stream.keepTicket = session?.keep ?? null;
     const { identity } = verdict;
-    return { kind: "established", stream, identity, resumed: isResumed(stream), apart };
+    return { kind: "established", stream, identity, resumed: isResumed(stream), distinctPort };
   }
   stream.terminate("");
   return { ...verdict, kind: "failed", fault: readiness.handshakeError ?? "" };

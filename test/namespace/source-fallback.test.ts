@@ -2,7 +2,7 @@
 import { expect, test } from "bun:test";
 
 import { parseSocketAddress } from "../../src/net/address.ts";
-import { encodePreamble } from "../../src/original-source/proxy-header.ts";
+import { encodeHeader } from "../../src/original-source/proxy-header.ts";
 import { Mesh } from "../support/mesh.ts";
 import { curl } from "../support/programs.ts";
 import {
@@ -36,7 +36,10 @@ function withoutPort(text: string): string {
 }
 
 function told(source: string, apart: boolean): Partial<Telling> {
-  const preamble = encodePreamble({ source: parseSocketAddress(source), apart }, original);
+  const preamble = encodeHeader(
+    { source: parseSocketAddress(source), distinctPort: apart },
+    original,
+  );
   return { protocols: "tproxy/2", preamble };
 }
 

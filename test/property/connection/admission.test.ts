@@ -8,7 +8,7 @@ import {
   freePlaces,
   shareOf,
   type Bounds,
-  type Places,
+  type PlaceCounts,
 } from "../../../src/connection/admission.ts";
 
 const bounds = fc.integer({ min: 2, max: 20_000 }).map((connectionsMax) => ({
@@ -17,7 +17,7 @@ const bounds = fc.integer({ min: 2, max: 20_000 }).map((connectionsMax) => ({
   strangersMax: Math.ceil(connectionsMax / 2),
 }));
 
-function inbound(count: number, of: Partial<Places> = {}): Places {
+function inbound(count: number, of: Partial<PlaceCounts> = {}): PlaceCounts {
   const none = { strangers: 0, unverified: 0, ofSource: 0, unverifiedOfSource: 0 };
   return { live: count, inbound: count, ...none, ...of };
 }

@@ -5,10 +5,10 @@ import fc from "fast-check";
 import { ProxyError } from "../../../src/runtime/errors.ts";
 import { formatSocketAddress, parseSocketAddress } from "../../../src/net/address.ts";
 import {
-  decodePreamble,
-  encodePreamble,
-  preambleBytesMax,
-  preambleLength,
+  decodeHeader,
+  encodeHeader,
+  headerBytesMax,
+  headerLength,
 } from "../../../src/original-source/proxy-header.ts";
 
 const port = fc.integer({ min: 0, max: 65_535 });
@@ -23,15 +23,15 @@ const pair = fc.oneof(fc.tuple(ipv4, ipv4), fc.tuple(ipv6, ipv6));
 
 test("what is encoded is decoded, and its length is known from any beginning", () => {
   fc.assert(
-    fc.property(pair, fc.boolean(), ([source, destination], apart) => {
-      const bytes = encodePreamble({ source, apart }, destination);
-      const told = decodePreamble(bytes);
-      expect(told === null ? "" : formatSocketAddress(told.source)).toBe(
+    fc.property(pair, fc.boolean(), ([source, destination], distinctPort) => {
+      const bytes = encodeHeader({ source, distinctPort }, destination);
+      const clientAddress = decodeHeader(bytes);
+      expect(clientAddress === null ? "" : formatSocketAddress(clientAddress.source)).toBe(
         formatSocketAddress(source),
       );
-      expect(told?.apart).toBe(apart);
+      expect(clientAddress?.distinctPort).toBe(distinctPort);
       for (let cut = 0; cut <= bytes.length; cut += 1)
-        expect(preambleLength(bytes.subarray(0, cut))).toBe(cut < 16 ? 16 : bytes.length);
+        expect(headerLength(bytes.subarray(0, cut))).toBe(cut < 16 ? 16 : bytes.length);
     }),
   );
 });
@@ -44,9 +44,9 @@ test("any bytes have a bounded length and are decoded, or are refused by a Proxy
   fc.assert(
     fc.property(any, (bytes) => {
       try {
-        const length = preambleLength(bytes);
-        expect(length).toBeLessThanOrEqual(preambleBytesMax);
-        if (bytes.length >= length) decodePreamble(bytes.subarray(0, length));
+        const length = headerLength(bytes);
+        expect(length).toBeLessThanOrEqual(headerBytesMax);
+        if (bytes.length >= length) decodeHeader(bytes.subarray(0, length));
       } catch (error) {
         expect(error).toBeInstanceOf(ProxyError);
       }
@@ -56,7 +56,7 @@ test("any bytes have a bounded length and are decoded, or are refused by a Proxy
 
 test("it is the PROXY protocol's second version, byte for byte", () => {
   const source = parseSocketAddress("10.0.0.1:40000");
-  const bytes = encodePreamble({ source, apart: true }, parseSocketAddress("10.0.0.2:80"));
+  const bytes = encodeHeader({ source, distinctPort: true }, parseSocketAddress("10.0.0.2:80"));
   expect(bytes.toHex()).toBe(
     "0d0a0d0a000d0a515549540a" +
       "21" +
@@ -71,5 +71,5 @@ test("it is the PROXY protocol's second version, byte for byte", () => {
 });
 
 test("a proxy that speaks for itself tells nothing", () => {
-  expect(decodePreamble(Uint8Array.fromHex("0d0a0d0a000d0a515549540a20000000"))).toBeNull();
+  expect(decodeHeader(Uint8Array.fromHex("0d0a0d0a000d0a515549540a20000000"))).toBeNull();
 });

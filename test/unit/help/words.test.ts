@@ -13,7 +13,7 @@ const refused: readonly (readonly [old: RegExp, say: string])[] = [
   [/\b(is|are|was|were) told\b/i, "is logged, is reported"],
   [/\btells of\b/i, "reports"],
   [
-    /\b(pre-?amble|handover|ledger|generation)\b/i,
+    /\b(pre-?amble|handover|registry|generation)\b/i,
     "PROXY protocol header, re-execute, registry, reload",
   ],
   [/\b(becomes?|become) itself\b/i, "re-executes itself"],

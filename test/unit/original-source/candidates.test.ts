@@ -2,13 +2,13 @@
 import { describe, expect, test } from "bun:test";
 
 import { parseSocketAddress, formatSocketAddress } from "../../../src/net/address.ts";
-import { attemptsOf, type Facts } from "../../../src/original-source/candidates.ts";
+import { candidatesOf, type Facts } from "../../../src/original-source/candidates.ts";
 
 const client = "10.0.0.1";
 const facts: Facts = {
   mode: "ip-port",
   wire: parseSocketAddress(`${client}:12000`),
-  told: { source: parseSocketAddress(`${client}:40000`), apart: true },
+  clientAddress: { source: parseSocketAddress(`${client}:40000`), distinctPort: true },
   original: parseSocketAddress("10.0.0.2:80"),
   returns: () => true,
   onWire: () => false,
@@ -19,7 +19,7 @@ const facts: Facts = {
 
 /** "10.0.0.1:40000 > 10.0.0.2:80 ip-port/as-asked", one after the other. */
 function tried(change: Partial<Facts>): readonly string[] {
-  return [...attemptsOf({ ...facts, ...change })].map(({ origin, to, kept, reason }) => {
+  return [...candidatesOf({ ...facts, ...change })].map(({ origin, to, kept, reason }) => {
     const from = origin.kind === "any" ? "itself" : formatSocketAddress(origin.address);
     return `${from} > ${formatSocketAddress(to)} ${kept}/${reason}`;
   });
@@ -41,20 +41,23 @@ describe("a client of ours", () => {
   });
 
   test.each([
-    ["whose port may come from the wire again", { apart: false }, "wire-port"],
+    ["whose port may come from the wire again", { distinctPort: false }, "wire-port"],
     ["of another address than that on the wire", { source: "10.0.0.3:40000" }, "address-differs"],
     ["without a port", { source: `${client}:0` }, "wire-port"],
   ] as const)("%s is not seen by it at the application's address", (_, change, reason) => {
     const source = parseSocketAddress("source" in change ? change.source : `${client}:40000`);
-    const told = { source, apart: "apart" in change ? change.apart : true };
-    expect(tried({ told })).not.toContain(direct);
-    expect(tried({ told }).at(-1)).toBe(itself(reason));
+    const clientAddress = {
+      source,
+      distinctPort: "distinctPort" in change ? change.distinctPort : true,
+    };
+    expect(tried({ clientAddress })).not.toContain(direct);
+    expect(tried({ clientAddress }).at(-1)).toBe(itself(reason));
   });
 
   test("for want of a port on the wire the application keeps its own address, and the alias is the last way", () => {
     const source = parseSocketAddress(`${client}:40000`);
-    const told = { source, apart: false };
-    expect(tried({ told })).toEqual([
+    const clientAddress = { source, distinctPort: false };
+    expect(tried({ clientAddress })).toEqual([
       ...Array.from({ length: 4 }, () => spare("wire-port")),
       alias(`${client}:40000`, "ip-port/alias"),
       itself("wire-port"),
@@ -66,15 +69,15 @@ describe("a client of ours", () => {
   });
 
   test("of another address than that on the wire is never seen by what it tells", () => {
-    const told = { source: parseSocketAddress("10.0.0.3:40000"), apart: true };
-    expect(tried({ told }).filter((one) => one.includes("10.0.0.3"))).toEqual([]);
-    expect(tried({ told })[0]).toBe(alias(`${client}:12000`, "ip/address-differs"));
+    const clientAddress = { source: parseSocketAddress("10.0.0.3:40000"), distinctPort: true };
+    expect(tried({ clientAddress }).filter((one) => one.includes("10.0.0.3"))).toEqual([]);
+    expect(tried({ clientAddress })[0]).toBe(alias(`${client}:12000`, "ip/address-differs"));
   });
 });
 
 test("a client that tells nothing is seen by its port on the wire, at the alias", () => {
-  expect(tried({ told: null })[0]).toBe(alias(`${client}:12000`, "ip-port/alias"));
-  expect(tried({ told: null }).at(-1)).toBe(itself("foreign-client"));
+  expect(tried({ clientAddress: null })[0]).toBe(alias(`${client}:12000`, "ip-port/alias"));
+  expect(tried({ clientAddress: null }).at(-1)).toBe(itself("foreign-client"));
 });
 
 test("ip keeps the address alone, and never takes the alias", () => {
