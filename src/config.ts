@@ -31,7 +31,7 @@ export type Config = {
   readonly preexisting: "leave" | "reset";
   /** external: others put the rules in place, and take them away. */
   readonly rules: "own" | "external";
-  /** How this program is started, for starting it anew. */
+  /** How this program is started, for starting it again. */
   readonly command: readonly string[];
   readonly limits: Limits;
   /** Source ports of connections to peers; null for those that applications are not given. */

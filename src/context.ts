@@ -6,7 +6,7 @@ import { ConnectionRegistry } from "./connection/registry.ts";
 import type { Metrics } from "./connection/metrics.ts";
 import { Refusals } from "./connection/refusals.ts";
 import { encryptedBytesMax, narrowReceiveBytes, type Config, type Limits } from "./config.ts";
-import type { Generation } from "./reload/in-force.ts";
+import type { InForce } from "./reload/in-force.ts";
 import { insideMark } from "./intercept/rules/marks.ts";
 import { collect, relieve } from "./connection/relief.ts";
 import type { Log } from "./runtime/log/log.ts";
@@ -14,7 +14,7 @@ import { seldom } from "./runtime/log/seldom.ts";
 import { formatSocketAddress, type SocketAddress } from "./net/address.ts";
 import { Held } from "./net/held.ts";
 import type { Rotation } from "./net/ports.ts";
-import { formOf, type SocketForm } from "./net/socket-options.ts";
+import { socketOptionsOf, type SocketOptions } from "./net/socket-options.ts";
 import { openSparePorts } from "./net/wire-ports.ts";
 import type { Rules } from "./policy/rules.ts";
 import type { Probes } from "./probe/probe.ts";
@@ -60,7 +60,7 @@ export type Surroundings = {
   readonly limits: Limits;
   readonly memory: { readonly budget: Budget };
   /** Of every socket that leaves the pod. */
-  readonly form: SocketForm;
+  readonly socketOptions: SocketOptions;
   /** Whether the rules stand that lead applications' answers of a family back. */
   readonly standing: (of: 4 | 6) => boolean;
   /** Source ports of connections to peers. */
@@ -69,12 +69,12 @@ export type Surroundings = {
 
 export function makeContext(
   config: Config,
-  generation: Generation,
-  { log, metrics, limits, memory, form, standing, ports }: Surroundings,
+  inForce: InForce,
+  { log, metrics, limits, memory, socketOptions, standing, ports }: Surroundings,
 ): Context {
   const budget = (): Budget => memory.budget;
   const refusals = new Refusals({ log, metrics, now });
-  const ownNotAfter = (): number => generation.credentials.notAfter;
+  const ownNotAfter = (): number => inForce.credentials.notAfter;
   const registry = new ConnectionRegistry({ log, metrics, refusals, now, ownNotAfter });
   const { heldBytesMax: bytesMax } = budget();
   const heldLimits = { bytesMax, encryptedBytesMax, narrowReceiveBytes };
@@ -94,19 +94,19 @@ export function makeContext(
     unverified,
     limits,
     originator: {
-      ...originatorOf(generation, { limits, form, ports }),
+      ...originatorOf(inForce, { limits, socketOptions, ports }),
       unverified: outbound,
       held,
     },
     source: {
-      ...sourceOf(config, generation, limits),
+      ...sourceOf(config, inForce, limits),
       standing,
       held,
       reserved: warnOfReserved(log),
     },
-    rules: () => generation.rules,
+    rules: () => inForce.rules,
     probes: config.fixed.probes,
-    terminating: () => generation.terminating,
+    terminating: () => inForce.terminating,
   };
 }
 
@@ -140,13 +140,13 @@ function measureHeld(metrics: Metrics, held: Held, unverified: Unverified): void
 }
 
 function originatorOf(
-  generation: Generation,
-  { limits, form, ports }: Pick<Surroundings, "limits" | "form" | "ports">,
+  inForce: InForce,
+  { limits, socketOptions, ports }: Pick<Surroundings, "limits" | "socketOptions" | "ports">,
 ): Omit<Originator, "unverified" | "held"> {
   return {
-    tls: () => generation.dialing,
-    tlsTo: (original) => generation.dialingWith(generation.rules.offered(original)),
-    form,
+    tls: () => inForce.dialing,
+    tlsTo: (original) => inForce.dialingWith(inForce.rules.offered(original)),
+    socketOptions,
     limits,
     gate: new HandshakeGate({
       all: { count: limits.handshakesMax, leaseMsMax: limits.handshakeLeaseMsMax },
@@ -154,23 +154,23 @@ function originatorOf(
     }),
     tickets: new Tickets(),
     ports,
-    keepsSource: () => generation.rules.keepsSource,
-    expect: (original) => generation.rules.server(original),
+    keepsSource: () => inForce.rules.keepsSource,
+    expect: (original) => inForce.rules.server(original),
   };
 }
 
 function sourceOf(
   { fixed }: Config,
-  generation: Generation,
+  inForce: InForce,
   limits: Limits,
 ): Omit<OriginalSource, "standing" | "reserved" | "held"> {
   return {
-    form: formOf(limits, insideMark(fixed.mark)),
+    socketOptions: socketOptionsOf(limits, insideMark(fixed.mark)),
     limits,
     silent: new SilentClients(),
     wire: new WireTuples(),
     spare: openSparePorts(),
-    returns: (rules, client) => !generation.isChanging && hasReturnPath(rules, fixed, client),
+    returns: (rules, client) => !inForce.isChanging && hasReturnPath(rules, fixed, client),
   };
 }
 

@@ -59,10 +59,10 @@ export async function serveInbound(downstream: Intercepted, context: Context): P
       factsOf(downstream, context, { header, plain: peer.kind === "plain" }),
     );
     const { source } = context;
-    const form = { ...source.form, neighbour: record.identity !== null };
+    const socketOptions = { ...source.socketOptions, neighbour: record.identity !== null };
     const application = await connectApplication(downstream, candidates, {
       ...source,
-      form,
+      socketOptions,
       named: record,
     });
     if (application.kind === "failed") {

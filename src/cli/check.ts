@@ -120,7 +120,7 @@ function scopeText({ outbound: { ports } }: Policy, file: string | null): string
 async function sectionsOf(flags: CheckFlags, command: Command): Promise<readonly Section[]> {
   const source = policySourceOf(flags, command, process.env, false);
   const { policy, finding } = policyFinding(source);
-  const mode = preexistingOf(flags, source.care !== null, "own");
+  const mode = preexistingOf(flags, source.lockoutGuard !== null, "own");
   const fixed = fixedOf(flags, process.env);
   const notes = notesOf(source, fixed, {
     environment: process.env,

@@ -16,7 +16,7 @@ import { isInitialNetworkNamespace } from "./initial-namespace.ts";
 import { distinctSockets, type SocketAddress } from "../net/address.ts";
 import { ownAddresses } from "../net/own-addresses.ts";
 import { commonPorts, formatPorts, type Ports } from "../net/ports.ts";
-import type { HostCare } from "../policy/lockout-guard.ts";
+import type { LockoutGuard } from "../policy/lockout-guard.ts";
 import type { DnsTcp, Policy, PortRule, SourceMode, Sourced } from "../policy/policy.ts";
 import { layered } from "../policy/port-rules.ts";
 import { apiServersOf } from "./api-server.ts";
@@ -35,7 +35,7 @@ export function configOf(flags: RunFlags, command: Command, environment: Environ
   const found = credentialsOf(flags);
   const policy = policySourceOf(flags, command, environment, flags.confirm !== undefined);
   const removeRulesOnExit =
-    flags.removeRulesOnExit ?? (policy.care !== null && flags.rules === "own");
+    flags.removeRulesOnExit ?? (policy.lockoutGuard !== null && flags.rules === "own");
   return {
     credentials: found.files,
     credentialsSource: found.source,
@@ -46,9 +46,9 @@ export function configOf(flags: RunFlags, command: Command, environment: Environ
     metricsNames: flags.metricsNames,
     fixed: fixedOf(flags, environment),
     removeRulesOnExit,
-    privileges: privilegesOf(flags, removeRulesOnExit, policy.care !== null),
+    privileges: privilegesOf(flags, removeRulesOnExit, policy.lockoutGuard !== null),
     rules: flags.rules,
-    preexisting: preexistingOf(flags, policy.care !== null, flags.rules),
+    preexisting: preexistingOf(flags, policy.lockoutGuard !== null, flags.rules),
     command: [...selfCommand(), ...process.argv.slice(2)],
     confirmMsMax: flags.confirm ?? null,
     limits: limitsOf(flags),
@@ -105,7 +105,7 @@ export function policySourceOf(
   return {
     file: flags.policy ?? null,
     base: basePolicyOf(flags, command),
-    care: host ? careOf(flags, environment, confirmed) : null,
+    lockoutGuard: host ? lockoutGuardOf(flags, environment, confirmed) : null,
     ownAddresses,
     resolvConf: "/etc/resolv.conf",
   };
@@ -133,7 +133,11 @@ function commonOf(a: readonly number[] = [], b: readonly number[] = []): string 
   return common === undefined ? null : String(common);
 }
 
-function careOf(flags: InterceptionFlags, environment: Environment, confirmed: boolean): HostCare {
+function lockoutGuardOf(
+  flags: InterceptionFlags,
+  environment: Environment,
+  confirmed: boolean,
+): LockoutGuard {
   const session = Number(environment["SSH_CONNECTION"]?.split(" ")[3] ?? sshPort);
   return {
     scopedByUser: flags.onlyUid !== undefined || flags.onlyGid !== undefined,

@@ -80,7 +80,7 @@ const ignored = "TPROXY_IGNORED_SETTINGS";
 /** Read elsewhere: by the proxy itself, by its build and its tests. */
 const others: ReadonlySet<string> = new Set([
   ignored,
-  "TPROXY_HANDOVER_DESCRIPTORS",
+  "TPROXY_REEXEC_STATE",
   "TPROXY_RULES_ALONE",
   "TPROXY_HOST_IPS",
   "TPROXY_EXECUTABLE",

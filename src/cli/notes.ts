@@ -52,8 +52,11 @@ function goodPolicy(source: PolicySource): Policy | null {
 }
 
 /** A host that says which ranges are the mesh may have any address itself. */
-function coverageNotes(policy: Policy, { care, ownAddresses }: PolicySource): readonly Note[] {
-  if (care !== null && policy.outbound.mesh.origin !== "default") return [];
+function coverageNotes(
+  policy: Policy,
+  { lockoutGuard, ownAddresses }: PolicySource,
+): readonly Note[] {
+  if (lockoutGuard !== null && policy.outbound.mesh.origin !== "default") return [];
   const found = uncovered(policy, ownAddresses());
   if (found.length === 0) return [];
   return [{ title: "mesh", detail: coverageText(policy, found), remedy: readMore }];

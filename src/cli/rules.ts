@@ -79,7 +79,7 @@ function apply(flags: RulesFlags, source: PolicySource, fixed: Fixed): void {
   const installed = install(interceptionOf(policy, fixed));
   const ends = { listening: listeningPorts(), ephemeral: ephemeralPorts() };
   const refused = refusedInCleartext(policy, fixed, ends);
-  const mode = preexistingOf(flags, source.care !== null, "own");
+  const mode = preexistingOf(flags, source.lockoutGuard !== null, "own");
   reportPreexisting(settlePreexisting(installed, { mode, refused }), refused, (text) => {
     process.stderr.write(`tls-tproxy: ${text}\n`);
   });

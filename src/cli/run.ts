@@ -1,7 +1,7 @@
 /** `tproxy [run]`: the proxy itself. */
 import type { Command } from "commander";
 
-import { takeHandover, type Handover } from "../proxy/reexec.ts";
+import { takeHandedState, type HandedState } from "../proxy/reexec.ts";
 import { EndSignals } from "../proxy/signals.ts";
 import { confirmed } from "../proxy/confirmation.ts";
 import { makeLog, type Log } from "../runtime/log/log.ts";
@@ -51,17 +51,21 @@ export function runCommand(program: Command): void {
       sayRules(config);
       return;
     }
-    await run(config, notes, config.privileges === "dropped" ? takeHandover() : null);
+    await run(config, notes, config.privileges === "dropped" ? takeHandedState() : null);
   });
 }
 
-async function run(config: Config, notes: readonly Note[], handed: Handover | null): Promise<void> {
+async function run(
+  config: Config,
+  notes: readonly Note[],
+  handed: HandedState | null,
+): Promise<void> {
   const log = makeLog(config.log);
   judgedPolicy(config.policy, null); // Mistakes in options come before those in files.
   const leaves = config.privileges === "dropped" && handed === null;
   const keeper = leaves ? startRuleKeeper(config.command) : null;
   const credentials = await acceptableCredentials(config);
-  // It becomes itself anew: who asks it to end before that is not to be kept waiting for nothing.
+  // It re-executes itself: who asks it to end before that is not to be kept waiting for nothing.
   if (leaves) startProxy(config, log, { handed, process: keeper, credentials });
   for (const { detail, remedy } of notes) log.write("W", "configuration", `${detail}. ${remedy}`);
   const signals = new EndSignals();

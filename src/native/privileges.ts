@@ -20,10 +20,10 @@ export function hasCapability(number: number): boolean {
 }
 
 /**
- * Gives up all capabilities but these, for good, and becomes this executable anew with the same arguments: execve(2).
+ * Gives up all capabilities but these, for good, and executes this executable again with the same arguments: execve(2).
  * Descriptors that were told to stay open stay. Returns only by throwing SystemCallError.
  */
-export function becomeAnew(
+export function reexec(
   keep: readonly number[],
   command: readonly string[],
   environment: Readonly<Record<string, string | undefined>>,

@@ -11,17 +11,17 @@ import type { Held } from "./held.ts";
 import { HandshakeDeadline } from "./handshake-deadline.ts";
 import { bindOrigin, type Origin } from "./origin.ts";
 import type { Rotation } from "./ports.ts";
-import { form, type SocketForm } from "./socket-options.ts";
+import { applyOptions, type SocketOptions } from "./socket-options.ts";
 import { Stream, type Readiness } from "./stream.ts";
 
 /** A connect(2) that has begun; nobody watches the socket yet. */
 export type Dialing = { readonly fd: number };
 
 /** Begins to connect, from where `origin` says. Throws SystemCallError when the kernel refuses at once (no route, EMFILE). */
-export function beginDial(address: SocketAddress, of: SocketForm, origin: Origin): Dialing {
+export function beginDial(address: SocketAddress, of: SocketOptions, origin: Origin): Dialing {
   const fd = native.openStream(familyOf(address));
   try {
-    form(fd, of, familyOf(address));
+    applyOptions(fd, of, familyOf(address));
     bindOrigin(fd, origin);
     // Not before bind(2), which is to refuse addresses of others. What arrives is known as ours by it: inbound-rules.ts.
     if (of.mark !== null && origin.kind !== "client") native.setTransparent(fd, familyOf(address));
@@ -65,7 +65,11 @@ export function watch(dialing: Dialing, originating: Originating | null, held: H
 }
 
 /** A connection begun, or the name of the kernel's refusal: no route, no descriptor, no port. */
-export function tryDial(address: SocketAddress, of: SocketForm, origin: Origin): Dialing | string {
+export function tryDial(
+  address: SocketAddress,
+  of: SocketOptions,
+  origin: Origin,
+): Dialing | string {
   try {
     return beginDial(address, of, origin);
   } catch (error) {
@@ -87,7 +91,7 @@ export type DialedFrom = {
 export function dialFrom(
   source: SocketAddress,
   to: SocketAddress,
-  { form: of, ports }: { readonly form: SocketForm; readonly ports: Rotation },
+  { socketOptions: of, ports }: { readonly socketOptions: SocketOptions; readonly ports: Rotation },
 ): DialedFrom {
   for (let turn = 0; turn < portsTried; turn += 1) {
     const port = ports.next();

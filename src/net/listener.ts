@@ -12,7 +12,7 @@ import {
   peerAddress,
   type OriginalDestination,
 } from "./original-destination.ts";
-import { form as formSocket, type SocketForm } from "./socket-options.ts";
+import { applyOptions, type SocketOptions } from "./socket-options.ts";
 import { Stream } from "./stream.ts";
 
 /** One diverted connection, as accepted: a leg that is not TLS is paused, one of TLS is about to shake hands. */
@@ -56,12 +56,12 @@ export type Listener = {
  */
 export function openDiverted(
   address: SocketAddress,
-  options: { readonly form: SocketForm; readonly backlogMax: number },
+  options: { readonly socketOptions: SocketOptions; readonly backlogMax: number },
   kind: Takes["kind"],
 ): number {
   // A plain one speaks to applications here, for servers that have been verified.
-  const form = { ...options.form, neighbour: kind === "plain" };
-  const fd = openListening(address, { ...options, form }, true);
+  const socketOptions = { ...options.socketOptions, neighbour: kind === "plain" };
+  const fd = openListening(address, { ...options, socketOptions }, true);
   if (resetsOnClose(kind)) native.setResetOnClose(fd, true);
   return fd;
 }
@@ -159,7 +159,7 @@ function streamOf(kind: Takes["kind"], held: Held): Stream {
 /** A bound, listening socket; the caller owns it. `transparent`: takes diverted connections. */
 export function openListening(
   address: SocketAddress,
-  options: { readonly form: SocketForm; readonly backlogMax: number },
+  options: { readonly socketOptions: SocketOptions; readonly backlogMax: number },
   transparent: boolean,
 ): number {
   const of = address.family === 4 ? native.family.inet : native.family.inet6;
@@ -168,7 +168,7 @@ export function openListening(
     native.setReuseAddress(fd);
     if (of === native.family.inet6) native.setIpv6Only(fd, transparent);
     if (transparent) native.setTransparent(fd, of);
-    formSocket(fd, options.form, of);
+    applyOptions(fd, options.socketOptions, of);
     native.bind(fd, encodeSocketAddress(address));
     native.listen(fd, options.backlogMax);
   } catch (error) {

@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 
 import * as native from "../native/native.ts";
 
-export type SocketForm = {
+export type SocketOptions = {
   /** The proxy's own fwmark: what carries it is never intercepted. Null for sockets that leave no namespace. */
   readonly mark: number | null;
   readonly keepAliveMsMax: number | null;
@@ -12,10 +12,10 @@ export type SocketForm = {
   readonly neighbour?: boolean;
 };
 
-export function formOf(
-  { keepAliveMsMax, userTimeoutMsMax }: Omit<SocketForm, "mark">,
+export function socketOptionsOf(
+  { keepAliveMsMax, userTimeoutMsMax }: Omit<SocketOptions, "mark">,
   mark: number,
-): SocketForm {
+): SocketOptions {
   return { mark, keepAliveMsMax, userTimeoutMsMax };
 }
 
@@ -23,7 +23,7 @@ export function formOf(
  * Forms a socket before bind(2) or connect(2); what a listening one accepts inherits it. A peer that is gone is
  * noticed after twice `keepAliveMsMax`. Throws SystemCallError.
  */
-export function form(fd: number, of: SocketForm, family: native.AddressFamily): void {
+export function applyOptions(fd: number, of: SocketOptions, family: native.AddressFamily): void {
   if (of.mark !== null) native.setMark(fd, of.mark);
   // Without it recv(2) leaves the last urgent byte out: RFC 6093, 3.
   native.setUrgentInline(fd);

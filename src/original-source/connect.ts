@@ -7,7 +7,7 @@ import type { Intercepted } from "../net/listener.ts";
 import type { Held } from "../net/held.ts";
 import type { Origin } from "../net/origin.ts";
 import { firstUnprivilegedPort } from "../net/ports.ts";
-import type { SocketForm } from "../net/socket-options.ts";
+import type { SocketOptions } from "../net/socket-options.ts";
 import type { Stream } from "../net/stream.ts";
 import type { Candidate, Kept, SourceReason } from "./candidates.ts";
 
@@ -24,7 +24,7 @@ export type ApplicationConnection =
   | { readonly kind: "failed"; readonly detail: string; readonly fault: string };
 
 export type ConnectOptions = {
-  readonly form: SocketForm;
+  readonly socketOptions: SocketOptions;
   readonly limits: DialLimits;
   readonly held: Held;
   /** Whose name the application has not answered. */
@@ -83,9 +83,9 @@ function seenBy({ kept, reason }: Candidate, why: SourceReason | null): Seen {
 async function dial(
   downstream: Intercepted,
   { origin, to, kept }: Candidate,
-  { form, limits, held }: ConnectOptions,
+  { socketOptions, limits, held }: ConnectOptions,
 ): Promise<Stream | string> {
-  const dialing = tryDial(to, form, origin);
+  const dialing = tryDial(to, socketOptions, origin);
   if (typeof dialing === "string") return dialing;
   const stream = watch(dialing, null, held);
   const asClientMsMax = Math.min(answerMsMax, limits.connectMsMax / 2);

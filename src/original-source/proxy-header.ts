@@ -97,7 +97,10 @@ function view(bytes: Uint8Array): DataView {
 }
 
 function invalid(what: string): ProxyError {
-  return new ProxyError("PROXY_HEADER_INVALID", `the peer's proxy does not begin as agreed: ${what}`);
+  return new ProxyError(
+    "PROXY_HEADER_INVALID",
+    `the peer's proxy does not begin as agreed: ${what}`,
+  );
 }
 
 const signature = Uint8Array.of(13, 10, 13, 10, 0, 13, 10, 81, 85, 73, 84, 10);

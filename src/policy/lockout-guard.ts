@@ -2,7 +2,7 @@
 import { ProxyError } from "../runtime/errors.ts";
 import { modeOf, type Policy } from "./policy.ts";
 
-export type HostCare = {
+export type LockoutGuard = {
   /** An option says whose outbound connections are diverted, which is a scope as well. */
   readonly scopedByUser: boolean;
   /** Ports that people are logged in by. */
@@ -11,10 +11,10 @@ export type HostCare = {
   readonly onTrial: boolean;
 };
 
-/** Throws USAGE where everybody would be locked out; `care` null: in a pod there is nobody. */
-export function assertCareful({ inbound, outbound }: Policy, care: HostCare | null): void {
-  if (care === null) return;
-  const outward = outbound.mesh.origin !== "default" || care.scopedByUser;
+/** Throws USAGE where everybody would be locked out; `guard` null: in a pod there is nobody. */
+export function assertScoped({ inbound, outbound }: Policy, guard: LockoutGuard | null): void {
+  if (guard === null) return;
+  const outward = outbound.mesh.origin !== "default" || guard.scopedByUser;
   if (!outward || inbound.mode.origin === "default") throw new ProxyError("USAGE", noScope);
 }
 
@@ -24,11 +24,11 @@ export function assertCareful({ inbound, outbound }: Policy, care: HostCare | nu
  */
 export function assertReachable(
   policy: Policy,
-  care: HostCare | null,
+  guard: LockoutGuard | null,
   before: Policy | null,
 ): void {
-  if (care === null || (before === null && care.onTrial)) return;
-  const port = care.keepOpen.find(
+  if (guard === null || (before === null && guard.onTrial)) return;
+  const port = guard.keepOpen.find(
     (one) => !isOpen(policy, one) && (before === null || isOpen(before, one)),
   );
   if (port === undefined) return;

@@ -4,7 +4,7 @@ import { readSync } from "node:fs";
 import { ProxyError } from "../runtime/errors.ts";
 import { FileError, readRegularFile } from "../runtime/files.ts";
 import type { OwnAddress } from "../net/own-addresses.ts";
-import { assertCareful, assertReachable, type HostCare } from "./lockout-guard.ts";
+import { assertScoped, assertReachable, type LockoutGuard } from "./lockout-guard.ts";
 import { assertConsistent } from "./consistency.ts";
 import { assertCovered } from "./coverage.ts";
 import { parsePolicy } from "./document.ts";
@@ -18,7 +18,7 @@ export type PolicySource = {
   /** What options, environment and defaults say; the file goes over it. */
   readonly base: Policy;
   /** Null in a pod. */
-  readonly care: HostCare | null;
+  readonly lockoutGuard: LockoutGuard | null;
   /** Names our own name servers: resolv.conf(5). */
   readonly resolvConf: string;
   /** Looked up whenever a policy is judged. */
@@ -61,9 +61,9 @@ function readResolvConf(path: string): string {
 export function judgedPolicy(source: PolicySource, before: Policy | null): Policy {
   const policy = loadPolicy(source);
   assertConsistent(policy);
-  assertCareful(policy, source.care);
-  assertReachable(policy, source.care, before);
-  if (source.care === null) assertCovered(policy, source.ownAddresses());
+  assertScoped(policy, source.lockoutGuard);
+  assertReachable(policy, source.lockoutGuard, before);
+  if (source.lockoutGuard === null) assertCovered(policy, source.ownAddresses());
   return policy;
 }
 

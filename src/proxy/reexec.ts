@@ -1,11 +1,11 @@
-/** What a process that gives up its privileges hands to the one that it becomes: open descriptors. */
+/** What a process that gives up its privileges hands to the program that it re-executes as: open descriptors. */
 import { ProxyError } from "../runtime/errors.ts";
 import type { KeeperHanded } from "../intercept/repair/link.ts";
 import type { HiddenHierarchy } from "../native/memory-limit.ts";
-import { becomeAnew, setStaysOpen } from "../native/privileges.ts";
+import { reexec, setStaysOpen } from "../native/privileges.ts";
 import type { Handed } from "../netlink/monitor.ts";
 
-export type Handover = {
+export type HandedState = {
   /** Listening sockets by their places. */
   readonly places: readonly (readonly [place: string, fd: number])[];
   readonly status: number;
@@ -20,18 +20,18 @@ export type Handover = {
   readonly interception: string;
 };
 
-/** Becomes this program anew, with these capabilities and these descriptors. Returns only by throwing SystemCallError. */
-export function handOver(
-  handover: Handover,
+/** Re-executes this program with these capabilities and these descriptors. Returns only by throwing SystemCallError. */
+export function reexecWith(
+  state: HandedState,
   keep: readonly number[],
   command: readonly string[],
 ): never {
-  for (const fd of descriptorsOf(handover)) setStaysOpen(fd, true);
-  becomeAnew(keep, command, { ...process.env, [variable]: JSON.stringify(handover) });
+  for (const fd of descriptorsOf(state)) setStaysOpen(fd, true);
+  reexec(keep, command, { ...process.env, [variable]: JSON.stringify(state) });
 }
 
 /** What was handed to this process, once; null at a first start. Throws START_FAILED for what nobody has handed over. */
-export function takeHandover(): Handover | null {
+export function takeHandedState(): HandedState | null {
   const text = process.env[variable];
   Reflect.deleteProperty(process.env, variable);
   if (text === undefined) return null;
@@ -43,17 +43,17 @@ export function takeHandover(): Handover | null {
   }
 }
 
-function descriptorsOf(handover: Handover): readonly number[] {
-  const { places, status, groups, notices, keeper } = handover;
+function descriptorsOf(state: HandedState): readonly number[] {
+  const { places, status, groups, notices, keeper } = state;
   const several = [...places.map(([, fd]) => fd), ...groups.map(({ fd }) => fd)];
   return [...several, ...Object.values(notices), status, keeper.fd];
 }
 
-function adopt(text: string): Handover {
+function adopt(text: string): HandedState {
   // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- this program has written it
-  const handover = JSON.parse(text) as Handover;
-  for (const fd of descriptorsOf(handover)) setStaysOpen(fd, false);
-  return handover;
+  const state = JSON.parse(text) as HandedState;
+  for (const fd of descriptorsOf(state)) setStaysOpen(fd, false);
+  return state;
 }
 
-const variable = "TPROXY_HANDOVER_DESCRIPTORS";
+const variable = "TPROXY_REEXEC_STATE";

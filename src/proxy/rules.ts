@@ -5,8 +5,8 @@ import { openStatus } from "../status/server.ts";
 import type { Config } from "../config.ts";
 import type { Fixed, Interception } from "../intercept/rules/interception.ts";
 import { ProxyError } from "../runtime/errors.ts";
-import { handOver, type Handover } from "./reexec.ts";
-import type { Generation } from "../reload/in-force.ts";
+import { reexecWith, type HandedState } from "./reexec.ts";
+import type { InForce } from "../reload/in-force.ts";
 import { refusedInCleartext } from "../intercept/cleartext/refused.ts";
 import { distantRules, distantSenses } from "../intercept/kernel/external.ts";
 import { deviceRoutes } from "../intercept/kernel/devices.ts";
@@ -33,22 +33,26 @@ import { capability, hasCapability } from "../native/privileges.ts";
 import { formatSocketAddress } from "../net/address.ts";
 import { credentialsRefused } from "../net/listener.ts";
 import { ephemeralPorts, firstUnprivilegedPort } from "../net/ports.ts";
-import type { SocketForm } from "../net/socket-options.ts";
+import type { SocketOptions } from "../net/socket-options.ts";
 import { kernel } from "../netlink/socket.ts";
 import { openHearing } from "../netlink/monitor.ts";
 import { named, openPlaces } from "./serve.ts";
 
 /** Sockets as they are opened, or were handed to us. */
-export type Sockets = Pick<Handover, "places" | "status">;
+export type Sockets = Pick<HandedState, "places" | "status">;
 
 /** Throws START_FAILED; what is open already is on `undo`. */
-export function openSockets(config: Config, form: SocketForm, undo: DisposableStack): Sockets {
-  const places = [...openPlaces(config, form, undo)];
+export function openSockets(
+  config: Config,
+  socketOptions: SocketOptions,
+  undo: DisposableStack,
+): Sockets {
+  const places = [...openPlaces(config, socketOptions, undo)];
   const { statusAddress } = config;
   const status = named(
     `--status-address ${formatSocketAddress(statusAddress)}`,
     statusAddress,
-    () => openStatus(statusAddress, form),
+    () => openStatus(statusAddress, socketOptions),
   );
   undo.defer(() => {
     native.close(status);
@@ -57,20 +61,20 @@ export function openSockets(config: Config, form: SocketForm, undo: DisposableSt
 }
 
 /**
- * Puts the rules in place and becomes this program anew, with what relaying needs and nothing else. What listens already
+ * puts the rules in place and re-executes this program, with what relaying needs and nothing else. What listens already
  * takes connections in meanwhile. Returns only by throwing ProxyError; then no rules are left.
  */
 export function giveUpPrivileges(
   interception: Interception,
   sockets: Sockets,
-  { tls, command, settle, groups, keeper }: Leaving,
+  { tls, command, settle, groups, keeper }: PrivilegeDrop,
 ): never {
   assertTaken(tls);
   assertKeepable();
   const rules = install(interception);
   try {
     if (keeper === null) throw new SystemCallError("start the keeper of the rules", noPermission);
-    handOver(
+    reexecWith(
       {
         ...sockets,
         preexisting: packTuples(settle(rules)),
@@ -110,28 +114,28 @@ function keptCapabilities(): readonly number[] {
 }
 
 /** What a process needs that is about to give up its privileges. */
-export type Leaving = {
+export type PrivilegeDrop = {
   readonly tls: TLSOptions;
   readonly command: readonly string[];
   readonly keeper: KeeperProcess | null;
   /** Right after the rules were put in place: returns the connections that are left in cleartext. */
   readonly settle: (rules: Installed) => readonly Tuple[];
-  readonly groups: Handover["groups"];
+  readonly groups: HandedState["groups"];
 };
 
 /** Leaves or resets what is in cleartext from before the rules, and logs it. What it returns throws START_FAILED. */
 export function settling(
   { fixed, preexisting }: Config,
-  { generation, log }: { readonly generation: Generation; readonly log: Log },
-): Leaving["settle"] {
+  { inForce, log }: { readonly inForce: InForce; readonly log: Log },
+): PrivilegeDrop["settle"] {
   return (rules) => {
     const ends = { listening: listeningPorts(), ephemeral: ephemeralPorts() };
-    const refused = refusedInCleartext(generation.rules.policy, fixed, ends);
+    const refused = refusedInCleartext(inForce.rules.policy, fixed, ends);
     const found = settlePreexisting(rules, { mode: preexisting, refused });
     reportPreexisting(found, refused, (text, count) => {
       log.write("W", "proxy", text, { preexisting: count });
     });
-    reportDiversion(rules, fixed, { generation, log });
+    reportDiversion(rules, fixed, { inForce, log });
     return found.left;
   };
 }
@@ -140,7 +144,7 @@ export function settling(
 export function reportDiversion(
   rules: Installed,
   fixed: Fixed,
-  { generation, log }: { readonly generation: Generation; readonly log: Log },
+  { inForce, log }: { readonly inForce: InForce; readonly log: Log },
 ): void {
   const why = whyNotTried(fixed);
   if (why !== null) {
@@ -148,7 +152,7 @@ export function reportDiversion(
     return;
   }
   try {
-    const targets = trialTargets(generation.rules.policy, fixed, knownAddresses());
+    const targets = trialTargets(inForce.rules.policy, fixed, knownAddresses());
     const diversion = rules.isOurs
       ? settleDiversion(targets, fixed.mark)
       : tryDiversion(targets, 0);
@@ -195,7 +199,7 @@ function assertTaken(tls: TLSOptions): void {
   }
 }
 
-export type Rules = {
+export type StandingRules = {
   readonly rules: Installed;
   readonly senses: Senses;
   /** Null where this process may change the rules itself, or nobody here may. */
@@ -206,9 +210,9 @@ export type Rules = {
 export function standingRules(
   config: Config,
   interception: Interception,
-  handed: Handover | null,
+  handed: HandedState | null,
   events: KeeperEvents,
-): Rules {
+): StandingRules {
   if (config.rules === "external") return externalRules(interception);
   if (handed === null) return { rules: install(interception), senses: kernelSenses, keeper: null };
   if (hasCapability(capability.netAdmin))
@@ -223,9 +227,9 @@ export function standingRules(
 
 function handedRules(
   interception: Interception,
-  { keeper, notices }: Handover,
+  { keeper, notices }: HandedState,
   events: KeeperEvents,
-): Rules {
+): StandingRules {
   const link = new KeeperLink(keeper, {
     restored: (how) => {
       senses.takes("restored");
@@ -245,7 +249,7 @@ function handedRules(
   return { rules: keeperRules(interception, link), senses, keeper: link };
 }
 
-function externalRules(interception: Interception): Rules {
+function externalRules(interception: Interception): StandingRules {
   const plan = planOf(interception);
   if (!hasRoutingOf(plan)) throw new ProxyError("START_FAILED", noRules);
   const rules = distantRules(interception, "others have put them in place (--rules external)");

@@ -10,7 +10,7 @@ import { errnoName, SystemCallError } from "../native/errno.ts";
 import * as native from "../native/native.ts";
 import { hostKey, parseSocketAddress, sourceKey, type SocketAddress } from "../net/address.ts";
 import { listen, openDiverted, type Listener, type Takes } from "../net/listener.ts";
-import type { SocketForm } from "../net/socket-options.ts";
+import type { SocketOptions } from "../net/socket-options.ts";
 import { serveOutbound } from "../outbound.ts";
 import { admitInbound, admitOutbound, type Admission } from "../connection/admission.ts";
 import { readsRequests } from "../probe/probe.ts";
@@ -23,18 +23,22 @@ export type Serving = {
 };
 
 /** Sockets that listen, by where: "127.0.0.1:1". */
-export type Places = ReadonlyMap<string, number>;
+export type ListeningSockets = ReadonlyMap<string, number>;
 
 /**
  * Opens what diverted connections come to, in both directions, on both families. Throws START_FAILED; what is open
  * already is on `undo`.
  */
-export function openPlaces(config: Config, form: SocketForm, undo: DisposableStack): Places {
+export function openPlaces(
+  config: Config,
+  socketOptions: SocketOptions,
+  undo: DisposableStack,
+): ListeningSockets {
   const places = new Map<string, number>();
   const { backlogMax } = config.limits;
-  const inside = { ...form, mark: insideMark(config.fixed.mark) };
+  const inside = { ...socketOptions, mark: insideMark(config.fixed.mark) };
   for (const { place, host, flag, port, kind } of spotsOf(config)) {
-    const options = { form: kind === "plain" ? inside : form, backlogMax };
+    const options = { socketOptions: kind === "plain" ? inside : socketOptions, backlogMax };
     const address = parseSocketAddress(place);
     const fd = named(`${flag} ${port} on ${host}`, address, () =>
       unlessNoIpv6(host, () => openDiverted(address, options, kind)),
@@ -51,7 +55,7 @@ export function openPlaces(config: Config, form: SocketForm, undo: DisposableSta
 /** Serves what comes to these places, which are the listeners' from then on. Throws CREDENTIALS_INVALID. */
 export function startListeners(
   serving: Serving,
-  places: Places,
+  places: ListeningSockets,
   undo: DisposableStack,
 ): readonly Listener[] {
   return spotsOf(serving.config).flatMap((spot) => {

@@ -10,18 +10,18 @@ import { type Fixed, type Interception, interceptionOf } from "../intercept/rule
 import { makeContext, type Context } from "../context.ts";
 import { ProxyError } from "../runtime/errors.ts";
 import { isDiverted } from "../intercept/cleartext/becomes-diverted.ts";
-import { takenBy, type Generation } from "../reload/in-force.ts";
-import { Reloading } from "../reload/reload.ts";
+import { orNamingFiles, type InForce } from "../reload/in-force.ts";
+import { Reloader } from "../reload/reload.ts";
 import {
   openSockets,
   giveUpPrivileges,
   reportDiversion,
   settling,
   standingRules,
-  type Rules,
+  type StandingRules,
   type Sockets,
 } from "./rules.ts";
-import type { Handover } from "./reexec.ts";
+import type { HandedState } from "./reexec.ts";
 import type { Credentials } from "../identity/source.ts";
 import { endClear } from "../intercept/cleartext/reset.ts";
 import type { Installed } from "../intercept/kernel/install.ts";
@@ -46,7 +46,7 @@ import type { KeeperProcess } from "../native/repair-process.ts";
 import { descriptorsMax } from "../native/limits.ts";
 import { openHiddenHierarchies } from "../native/memory-limit.ts";
 import type { Listener } from "../net/listener.ts";
-import { formOf, type SocketForm } from "../net/socket-options.ts";
+import { socketOptionsOf, type SocketOptions } from "../net/socket-options.ts";
 import {
   noWirePorts,
   openWirePorts,
@@ -70,7 +70,7 @@ export type Proxy = {
 
 export type Given = {
   /** What this process has opened before it gave up its privileges. */
-  readonly handed: Handover | null;
+  readonly handed: HandedState | null;
   /** The keeper of the rules, where it is about to give them up. */
   readonly process: KeeperProcess | null;
   /** Those that were judged good. */
@@ -85,29 +85,31 @@ export function startProxy(config: Config, log: Log, given: Given): Proxy {
   const { handed, process, credentials } = given;
   const metrics = new Metrics(config.metricsNames);
   using undo = new DisposableStack();
-  const reloading = new Reloading(config, credentials, { log, metrics });
+  const reloading = new Reloader(config, credentials, { log, metrics });
   undo.defer(reloading.stop);
-  const { generation } = reloading;
+  const { inForce } = reloading;
   const { wire, limits } = boundsOf(config, undo);
-  const form = formOf(limits, ownMark(config.fixed.mark));
-  const state = new State(generation, metrics);
-  const { standing } = state;
+  const socketOptions = socketOptionsOf(limits, ownMark(config.fixed.mark));
+  const state = new State(inForce, metrics);
+  const [{ standing }, ports] = [state, wire.rotation];
   const memory = new Memory(limits, log, handed?.groups ?? openHiddenHierarchies());
-  const surroundings = { log, metrics, limits, memory, form, standing, ports: wire.rotation };
-  const context = makeContext(config, generation, surroundings);
+  const surroundings = { log, metrics, limits, memory, socketOptions, standing, ports };
+  const context = makeContext(config, inForce, surroundings);
   const { registry } = context;
   undo.defer(endingAll(context));
-  const interception = interceptionOf(generation.rules.policy, config.fixed);
-  const settle = settling(config, { generation, log });
+  const interception = interceptionOf(inForce.rules.policy, config.fixed);
+  const settle = settling(config, { inForce, log });
   const { groups } = memory;
-  const foundation = { config, form, tls: context.terminating, settle, groups, process };
+  const foundation = { config, socketOptions, tls: context.terminating, settle, groups, process };
   const sockets = socketsOf(foundation, interception, handed);
   undo.defer(measureSurroundings(log, metrics));
   undo.defer(watchLives(context, memory));
   undo.defer(startStatus(sockets.status, state, { probes: config.fixed.probes, log }));
   const places = new Map(sockets.places);
-  state.listeners = takenBy(config, () => startListeners({ config, context, log }, places, undo));
-  generation.listeners = state.listeners;
+  state.listeners = orNamingFiles(config, () =>
+    startListeners({ config, context, log }, places, undo),
+  );
+  inForce.listeners = state.listeners;
   const ground = standingRules(
     config,
     interception,
@@ -120,18 +122,15 @@ export function startProxy(config: Config, log: Log, given: Given): Proxy {
     if (rules.isRemovable) rules.remove();
   });
   state.watchPreexisting(handed === null ? settle(rules) : unpackTuples(handed.preexisting));
-  const keeper = keepRules(
-    ground,
-    { log, metrics, registry, generation, fixed: config.fixed },
-    () => isDiverted(generation.rules, config.fixed, listeningPorts()),
+  const keeper = keepRules(ground, { log, metrics, registry, inForce, fixed: config.fixed }, () =>
+    isDiverted(inForce.rules, config.fixed, listeningPorts()),
   );
-  const { watch } = keeper;
   undo.defer(keeper.stop);
   undo.defer(state.keeps(ground.keeper));
-  state.watch = watch;
+  state.watch = keeper.watch;
   unlessWatched.move();
   const [{ ending }, { fixed }] = [reloading, config];
-  reloading.changing = { generation, registry, installed: rules, watch, fixed, ending };
+  reloading.changing = { inForce, registry, installed: rules, watch: keeper.watch, fixed, ending };
   tellOfBounds({ wire, limits, memory }, config, log);
   reloading.introduce();
   return proxyOf({ registry, limits, state, reloading, keeper, rules, log }, undo.move());
@@ -141,7 +140,7 @@ type Parts = {
   readonly registry: ConnectionRegistry;
   readonly limits: Limits;
   readonly state: State;
-  readonly reloading: Reloading;
+  readonly reloading: Reloader;
   readonly keeper: RuleKeeper;
   readonly rules: Installed;
   readonly log: Log;
@@ -178,25 +177,25 @@ function endingAll({ source, registry }: Context): () => void {
 
 type Standing = {
   readonly config: Config;
-  readonly form: SocketForm;
+  readonly socketOptions: SocketOptions;
   readonly tls: () => TLSOptions;
   readonly settle: (installed: Installed) => readonly Tuple[];
-  readonly groups: Handover["groups"];
+  readonly groups: HandedState["groups"];
   readonly process: KeeperProcess | null;
 };
 
-/** Those that were handed over, or new ones; where privileges are to be dropped, it ends here and begins anew. */
+/** Those that were handed over, or new ones; where privileges are to be dropped, it ends here and re-executes. */
 function socketsOf(
-  { config, form, tls, settle, groups, process }: Standing,
+  { config, socketOptions, tls, settle, groups, process }: Standing,
   interception: Interception,
-  handed: Handover | null,
+  handed: HandedState | null,
 ): Sockets {
   if (handed !== null) return handed;
   using undo = new DisposableStack();
-  const sockets = openSockets(config, form, undo);
+  const sockets = openSockets(config, socketOptions, undo);
   if (config.privileges === "dropped") {
     const { command } = config;
-    takenBy(config, () =>
+    orNamingFiles(config, () =>
       giveUpPrivileges(interception, sockets, {
         tls: tls(),
         command,
@@ -222,8 +221,8 @@ class State {
   /** Whether applications' answers to clients come to us; they do before that is watched. */
   readonly standing = (of: 4 | 6): boolean => this.watch?.leadsBack(of) ?? true;
 
-  constructor(generation: Generation, metrics: Metrics) {
-    const notAfter = (): number => generation.credentials.notAfter;
+  constructor(inForce: InForce, metrics: Metrics) {
+    const notAfter = (): number => inForce.credentials.notAfter;
     this.metrics = metrics;
     metrics.gauge(
       "tproxy_identity_cert_expiration_timestamp_seconds",
@@ -306,14 +305,14 @@ type Keeping = {
   readonly log: Log;
   readonly metrics: Metrics;
   readonly registry: ConnectionRegistry;
-  readonly generation: Generation;
+  readonly inForce: InForce;
   readonly fixed: Fixed;
 };
 
 /** Throws SystemCallError. `clear` tells the connections that are not to be in clear. */
 function keepRules(
-  { rules, senses }: Rules,
-  { log, metrics, registry, generation, fixed }: Keeping,
+  { rules, senses }: StandingRules,
+  { log, metrics, registry, inForce, fixed }: Keeping,
   clear: () => (tuple: Tuple) => boolean,
 ): RuleKeeper {
   const keeper = new RuleKeeper(rules, senses, {
@@ -336,7 +335,7 @@ function keepRules(
       if (refusal !== null)
         log.write("W", "rules", `connections that had begun in clear are not reset: ${refusal}`);
       // Whoever has changed ours may have changed others', and taken away the table that veils from these.
-      reportDiversion(rules, fixed, { generation, log });
+      reportDiversion(rules, fixed, { inForce, log });
     },
     failed: (reason) => {
       log.write("E", "rules", `they cannot be written anew: ${reason}`);

@@ -14,7 +14,7 @@ import { dialingOptions, offerWith, terminatingOptions } from "../tls/options.ts
  * Each change of either makes TLS contexts anew. So session tickets end with what they were made under: their keys belong
  * to a context, and nothing else can read them (RFC 8446, 4.6.1).
  */
-export class Generation {
+export class InForce {
   listeners: readonly Listener[] = [];
   /** The rules are about to lead fewer answers back: no application is to see a client by its own address meanwhile. */
   isChanging = false;
@@ -92,7 +92,7 @@ export class Generation {
   #renew(credentials: Credentials): void {
     this.#number += 1;
     const terminating = this.#terminatingOptions(credentials);
-    takenBy(this.#config, () => {
+    orNamingFiles(this.#config, () => {
       for (const listener of this.listeners) listener.renew(terminating);
     });
     this.#terminating = terminating;
@@ -132,7 +132,7 @@ function peersText({ verification, trustDomain }: Rules): string {
 }
 
 /** Says which files the TLS library has refused. */
-export function takenBy<T>({ credentials }: Config, act: () => T): T {
+export function orNamingFiles<T>({ credentials }: Config, act: () => T): T {
   try {
     return act();
   } catch (error) {

@@ -16,10 +16,10 @@ import { leavesMoreAlone, newlyClearPorts } from "./difference.ts";
 import type { Policy } from "../policy/policy.ts";
 import type { Rules } from "../policy/rules.ts";
 import { becomesDiverted, isDiverted } from "../intercept/cleartext/becomes-diverted.ts";
-import type { Generation } from "./in-force.ts";
+import type { InForce } from "./in-force.ts";
 
 export type Changing = {
-  readonly generation: Generation;
+  readonly inForce: InForce;
   readonly registry: ConnectionRegistry;
   readonly installed: Installed;
   readonly watch: RuleWatch;
@@ -34,17 +34,17 @@ export type Ended = { readonly carried: number; readonly clear: EndedClear };
 /** Makes `policy` the one that holds. Throws ProxyError; then the old one holds. */
 export async function changePolicy(policy: Policy, changing: Changing): Promise<Ended> {
   // First of all: what is no good throws before anything is touched.
-  changing.generation.rulesOf(policy);
+  changing.inForce.rulesOf(policy);
   try {
     return await change(policy, changing);
   } finally {
-    changing.generation.isChanging = false;
+    changing.inForce.isChanging = false;
   }
 }
 
 async function change(policy: Policy, changing: Changing): Promise<Ended> {
-  const { generation, registry, installed, watch, fixed, ending } = changing;
-  const before = interceptionOf(generation.rules.policy, fixed);
+  const { inForce, registry, installed, watch, fixed, ending } = changing;
+  const before = interceptionOf(inForce.rules.policy, fixed);
   const after = interceptionOf(policy, fixed);
   if (!Bun.deepEquals(before, after)) {
     await installed.prepare(after);
@@ -54,14 +54,14 @@ async function change(policy: Policy, changing: Changing): Promise<Ended> {
   let carried = 0;
   let clear = noneInClear;
   if (whole || !Bun.deepEquals(before, after)) {
-    generation.isChanging = true;
+    inForce.isChanging = true;
     if (leavesMoreAlone(before, after)) carried += await letGo(policy, changing);
-    clear = changeRules({ before, after, whole }, generation.rulesOf(policy), changing);
+    clear = changeRules({ before, after, whole }, inForce.rulesOf(policy), changing);
   }
-  const rules = generation.rulesOf(policy);
-  generation.takeRules(rules);
+  const rules = inForce.rulesOf(policy);
+  inForce.takeRules(rules);
   carried += registry.terminateWhere("REVOKED", (record) => !isAllowed(record, rules));
-  generation.endTickets();
+  inForce.endTickets();
   return { carried, clear };
 }
 
@@ -76,11 +76,11 @@ type Difference = {
  * between the two looks is ended after. Throws ProxyError.
  */
 function changeRules(difference: Difference, rules: Rules, changing: Changing): EndedClear {
-  const { generation, installed, fixed } = changing;
+  const { inForce, installed, fixed } = changing;
   // Where the rules were not as they should be, whatever is in clear may have begun meanwhile.
   const fits = difference.whole
     ? isDiverted(rules, fixed, listeningPorts())
-    : becomesDiverted(generation.rules, rules, fixed, listeningPorts());
+    : becomesDiverted(inForce.rules, rules, fixed, listeningPorts());
   const { sockets: kernel } = installed;
   const before = installed.isOurs && !difference.whole;
   const first = before ? endClear(() => fits, noConnections, { kernel }) : noneInClear;
@@ -125,8 +125,8 @@ function restore(
  * kernel has accepted are taken in first.
  */
 async function letGo(policy: Policy, changing: Changing): Promise<number> {
-  const { generation, installed, fixed, ending } = changing;
-  const before = interceptionOf(generation.rules.policy, fixed);
+  const { inForce, installed, fixed, ending } = changing;
+  const before = interceptionOf(inForce.rules.policy, fixed);
   installed.hold();
   try {
     return await endHeld(policy, before, changing);
@@ -137,7 +137,7 @@ async function letGo(policy: Policy, changing: Changing): Promise<number> {
 }
 
 async function endHeld(policy: Policy, before: Interception, changing: Changing): Promise<number> {
-  const { generation, registry, installed, watch, fixed, ending } = changing;
+  const { inForce, registry, installed, watch, fixed, ending } = changing;
   watch.rewritten(installed.plan());
   for (let look = 0; look < looksMax; look += 1) {
     // oxlint-disable-next-line no-await-in-loop -- a look after the other
@@ -145,7 +145,7 @@ async function endHeld(policy: Policy, before: Interception, changing: Changing)
     if (look > 0 && queueLength(fixed.tcpPort) === 0) break;
   }
   if (ending()) throw new ProxyError("POLICY_INVALID", "the proxy is ending");
-  const rules = generation.rulesOf(policy);
+  const rules = inForce.rulesOf(policy);
   const ports = newlyClearPorts(before, interceptionOf(policy, fixed));
   return registry.terminateWhere("REVOKED", ({ direction, original, peer, as, atAlias }) => {
     if (direction === "outbound") return !rules.diverts(original) || holdsPort(ports, peer.port);

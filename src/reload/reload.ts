@@ -9,16 +9,16 @@ import { remainingText, watchExpiry, type Validity } from "./expiry.ts";
 import { endTicketsRegularly } from "./ticket-end.ts";
 import type { Log } from "../runtime/log/log.ts";
 import type { Policy } from "../policy/policy.ts";
-import { Generation } from "./in-force.ts";
+import { InForce } from "./in-force.ts";
 import { acceptableCredentials } from "./own-credentials.ts";
 import { changePolicy, type Changing } from "./policy-change.ts";
 import { resolversText } from "../policy/resolvers.ts";
 import { PolicyStore, type Changed } from "./policy-store.ts";
 
-export type Telling = { readonly log: Log; readonly metrics: Metrics };
+export type ReloadOutput = { readonly log: Log; readonly metrics: Metrics };
 
-export class Reloading {
-  readonly generation: Generation;
+export class Reloader {
+  readonly inForce: InForce;
   /** What a change of policy reaches; null until all of it stands. */
   changing: Changing | null = null;
   readonly #config: Config;
@@ -33,7 +33,7 @@ export class Reloading {
   #clear = 0;
 
   /** `first`: credentials that were judged good. Throws USAGE, POLICY_INVALID. */
-  constructor(config: Config, first: Credentials, { log, metrics }: Telling) {
+  constructor(config: Config, first: Credentials, { log, metrics }: ReloadOutput) {
     this.#config = config;
     this.#log = log;
     this.#counts = {
@@ -56,28 +56,28 @@ export class Reloading {
     undo.defer(() => {
       this.#credentials.stop();
     });
-    this.generation = new Generation(config, this.#credentials.current, this.#policies.current);
+    this.inForce = new InForce(config, this.#credentials.current, this.#policies.current);
     this.#stack.use(undo.move());
   }
 
   /** Says what is in use, and from now on when the certificate comes to its end. */
   introduce(): void {
     const { credentials, policy, credentialsSource } = this.#config;
-    const found = describeCredentials(this.generation.credentials);
+    const found = describeCredentials(this.inForce.credentials);
     this.#log.write(
       "I",
       "credentials",
       `${credentials.certificate} (${credentialsSource}): ${found}`,
     );
-    this.#nameLeftOut(this.generation.credentials);
+    this.#nameLeftOut(this.inForce.credentials);
     if (policy.file !== null) this.#log.write("I", "policy", `${policy.file}: in use`);
     this.#nameResolvers(this.#policies.current);
     const warn = (of: Validity): void => {
       this.#log.write("W", "credentials", expiryText(of, this.#credentials.refusal, Date.now()));
     };
-    this.#stack.defer(watchExpiry(() => this.generation.credentials, warn));
+    this.#stack.defer(watchExpiry(() => this.inForce.credentials, warn));
     const endTickets = (): void => {
-      this.generation.endTickets();
+      this.inForce.endTickets();
     };
     this.#stack.defer(endTicketsRegularly(endTickets, this.#log));
   }
@@ -114,14 +114,14 @@ export class Reloading {
       first,
       load: async () => await acceptableCredentials(this.#config),
       replaced: (credentials) => {
-        this.generation.takeCredentials(credentials);
+        this.inForce.takeCredentials(credentials);
         this.#counts.credential("replaced");
         this.#log.write("I", "credentials", `replaced: ${describeCredentials(credentials)}`);
         this.#nameLeftOut(credentials);
       },
       kept: (reason) => {
         this.#counts.credential("kept");
-        const { notAfter } = this.generation.credentials;
+        const { notAfter } = this.inForce.credentials;
         const left = remainingText(notAfter - Date.now());
         const text = `the old ones stay in use: ${reason}${reason.endsWith("?") ? "" : "."} They are valid ${left}`;
         this.#log.write("W", "credentials", text);
@@ -143,7 +143,7 @@ export class Reloading {
         await this.#replacePolicy(policy, what);
       },
       moved: (policy) => {
-        this.generation.takeRules(this.generation.rulesOf(policy));
+        this.inForce.takeRules(this.inForce.rulesOf(policy));
       },
       kept: (reason, what) => {
         const line = reason.replaceAll(/\n\s*/g, "; ");

@@ -7,7 +7,7 @@ import * as native from "../native/native.ts";
 import { formatIp, isLoopback, type SocketAddress, sourceKey } from "../net/address.ts";
 import { openListening } from "../net/listener.ts";
 import { peerAddress } from "../net/original-destination.ts";
-import type { SocketForm } from "../net/socket-options.ts";
+import type { SocketOptions } from "../net/socket-options.ts";
 import { StatusGate } from "./gate.ts";
 import { Rendered } from "./rendered.ts";
 import { formatAnswer, parseHead, type Answer } from "./request.ts";
@@ -30,8 +30,8 @@ export type StatusOptions = {
 };
 
 /** With the proxy's mark in its form answers to peers in the mesh are not intercepted. Throws SystemCallError. */
-export function openStatus(address: SocketAddress, form: SocketForm): number {
-  return openListening(address, { form, backlogMax }, false);
+export function openStatus(address: SocketAddress, socketOptions: SocketOptions): number {
+  return openListening(address, { socketOptions, backlogMax }, false);
 }
 
 /**

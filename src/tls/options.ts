@@ -9,15 +9,15 @@ type Version = Config["tlsVersionMin"];
 
 /**
  * For what comes to us. Bun takes equal options for the same TLS context, and a context's session tickets are good for
- * all that share it: `generation` makes them differ, as a comment that PEM readers pass over (RFC 7468, 2).
+ * all that share it: `number` makes them differ, as a comment that PEM readers pass over (RFC 7468, 2).
  */
 export function terminatingOptions(
   credentials: Credentials,
   versionMin: Version,
-  generation: number,
+  number: number,
 ): TLSOptions {
   const options = tlsOptions(credentials, versionMin);
-  const ca = `${credentials.trustBundlePem}\n# generation ${generation}\n`;
+  const ca = `${credentials.trustBundlePem}\n# context ${number}\n`;
   return { ...options, ca, requestCert: true, rejectUnauthorized: true };
 }
 

@@ -11,7 +11,7 @@ import type { Rotation } from "../net/ports.ts";
 import { describeLateReset, lateResetMsMin } from "../net/hang.ts";
 import type { Held } from "../net/held.ts";
 import { isResumed } from "./session.ts";
-import type { SocketForm } from "../net/socket-options.ts";
+import type { SocketOptions } from "../net/socket-options.ts";
 import type { Intercepted } from "../net/listener.ts";
 import type { Stream } from "../net/stream.ts";
 import { failureOf, type HandshakeFailure } from "./failure.ts";
@@ -46,7 +46,7 @@ export type Originator = {
   readonly tls: () => TLSOptions;
   /** The same, with what else is offered there by ALPN. */
   readonly tlsTo: (original: OriginalDestination) => TLSOptions;
-  readonly form: SocketForm;
+  readonly socketOptions: SocketOptions;
   readonly limits: Limits;
   readonly gate: HandshakeGate;
   /** Servers whose handshakes are not over. */
@@ -115,7 +115,10 @@ async function attempt(
     Math.max(1, originator.limits.handshakeMsMax - (performance.now() - began));
   const { dialing, distinctPort } = originator.keepsSource()
     ? dialFrom(peer, original, originator)
-    : { dialing: tryDial(original, originator.form, { kind: "any" }), distinctPort: false };
+    : {
+        dialing: tryDial(original, originator.socketOptions, { kind: "any" }),
+        distinctPort: false,
+      };
   if (typeof dialing === "string") return failed(dialing);
 
   const lease = await originator.gate.enter(placeOf(original), left());

@@ -16,7 +16,7 @@ import { SystemCallError } from "../../native/errno.ts";
 import * as native from "../../native/native.ts";
 import { decodeSocketAddress, parseSocketAddress } from "../../net/address.ts";
 import { openDiverted } from "../../net/listener.ts";
-import { formOf } from "../../net/socket-options.ts";
+import { socketOptionsOf } from "../../net/socket-options.ts";
 import * as vm from "../../netlink/expressions.ts";
 import * as nftables from "../../netlink/nftables.ts";
 import * as route from "../../netlink/route.ts";
@@ -62,10 +62,10 @@ function rangesOf(targets: readonly Target[]): string {
 
 function prepare(mark: Mark, undo: DisposableStack): void {
   send([...replaced(table), chain]);
-  const form = formOf(defaultLimits, ownMark(mark));
+  const socketOptions = socketOptionsOf(defaultLimits, ownMark(mark));
   for (const of of [4, 6] as const) {
     const place = parseSocketAddress(hosts[of]);
-    const fd = unless(() => openDiverted(place, { form, backlogMax }, "plain"), ...absent);
+    const fd = unless(() => openDiverted(place, { socketOptions, backlogMax }, "plain"), ...absent);
     if (fd === null) continue;
     undo.defer(() => {
       native.close(fd);

@@ -52,7 +52,7 @@ export function trialsOf(options: TrialOptions): readonly Trial[] {
 async function tryShim(): Promise<string> {
   const fd = openListening(
     parseSocketAddress("127.0.0.1:0"),
-    { form: { mark: null, keepAliveMsMax: null, userTimeoutMsMax: null }, backlogMax: 1 },
+    { socketOptions: { mark: null, keepAliveMsMax: null, userTimeoutMsMax: null }, backlogMax: 1 },
     false,
   );
   const state = native.tcpState(fd);

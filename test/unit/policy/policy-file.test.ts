@@ -17,7 +17,7 @@ function resolversOf(
   resolvConf: string,
   base: typeof defaultPolicy = defaultPolicy,
 ): readonly string[] {
-  const source = { file: null, base, resolvConf, care: null, ownAddresses: () => [] };
+  const source = { file: null, base, resolvConf, lockoutGuard: null, ownAddresses: () => [] };
   return loadPolicy(source).outbound.resolvers.map(formatSocketAddress);
 }
 
