@@ -72,7 +72,7 @@ export function describeImports(imports: Imports): string {
     .join("");
 }
 
-/** Throws LinkError with every line that is new or gone. */
+/** Throws LinkError with every line that is new or gone. `recorded` is the text of imports.txt. */
 export function assertRecorded(imports: Imports, recorded: string): void {
   const found = new Set(describeImports(imports).split("\n"));
   const before = new Set(recorded.split("\n"));
@@ -82,8 +82,8 @@ export function assertRecorded(imports: Imports, recorded: string): void {
   ];
   if (changes.length === 0) return;
   throw new LinkError(
-    `Bun imports other things than were recorded in scripts/static/linker/imports.txt:\n${changes.join("\n")}\n` +
-      "Look whether scripts/static/runtime/ provides the new ones as their header says, then record them: bun scripts/static/linker/main.ts … --record.",
+    `this Bun imports other symbols than scripts/static/linker/imports.txt lists:\n${changes.join("\n")}\n` +
+      "scripts/static/README.md says what to do; build.sh --dynamic builds without the static link.",
   );
 }
 

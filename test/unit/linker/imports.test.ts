@@ -85,7 +85,7 @@ describe("what is recorded", () => {
     const says = (): void => {
       assertRecorded(imports, other);
     };
-    expect(says).toThrow("imports.txt:\n");
+    expect(says).toThrow("imports.txt lists:\n");
     const lines = messageOf(says)
       .split("\n")
       .filter((line) => line.startsWith("  "));
