@@ -30,11 +30,9 @@ RUN scripts/build.sh
 FROM build AS build-dynamic
 RUN scripts/build.sh --dynamic
 
-# The ordinary build, which wants glibc: the five files that it loads, from Debian. It unpacks its shim into /tmp
-# and loads it from there: a read-only root wants one (--tmpfs /tmp:exec,mode=1777; in Kubernetes an emptyDir).
+# The dynamic executable, which needs glibc: the five files that it loads, from Debian. scripts/static/README.md says
+# what it is for. It needs no /tmp: it loads its shim from memory.
 FROM scratch AS distroless
-WORKDIR /tmp
-WORKDIR /
 ARG VERSION=unknown
 ARG REVISION=unknown
 LABEL org.opencontainers.image.title="tproxy" \

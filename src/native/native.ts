@@ -14,9 +14,6 @@ export const addressSize = 24;
 export const family = { inet: 2, inet6: 10 } as const;
 export type AddressFamily = (typeof family)[keyof typeof family];
 
-/** By which name a thread opens the shim: where it is built in, or where it lies for development. */
-export const builtInShim = build.flavour === "static" ? "libtproxy-built-in.so" : shimPath;
-
 /** For the other files of this folder only: they give the symbols their types. */
 export const shim = load();
 assertAbi();
@@ -191,19 +188,26 @@ export function close(fd: number): void {
   check("close", shim.tproxy_close(fd));
 }
 
-/**
- * The static executable has the shim built in, under a name of its own (scripts/static/runtime/library.zig). The dynamic one carries
- * it as a file, and Bun would extract that to /tmp and leave it there: a file in memory (memfd_create(2)) needs no /tmp
- * and is gone with the process, however that ends.
- */
 function load(): ReturnType<typeof dlopen<typeof symbols>>["symbols"] {
-  if (build.flavour === "static") return dlopen(builtInShim, symbols).symbols;
-  if (!shimPath.startsWith("/$bunfs/")) return dlopen(shimPath, symbols).symbols;
-  const fd = inMemory(shimPath);
-  if (fd === null) return dlopen(shimPath, symbols).symbols;
-  const loaded = dlopen(`/proc/self/fd/${fd}`, symbols).symbols;
-  closeSync(fd);
-  return loaded;
+  using file = shimFile();
+  return dlopen(file.path, symbols).symbols;
+}
+
+/**
+ * What dlopen(3) opens, until it is disposed of. The static executable has the shim built in, under a name of its own
+ * (scripts/static/runtime/library.zig). The dynamic one carries it as a file, and Bun would extract that to /tmp and leave
+ * it there: a file in memory (memfd_create(2)) needs no /tmp and is gone with the process, however that ends.
+ */
+export function shimFile(): Disposable & { readonly path: string } {
+  if (build.flavour === "static") return { path: "libtproxy-built-in.so", [Symbol.dispose]() {} };
+  const fd = shimPath.startsWith("/$bunfs/") ? inMemory(shimPath) : null;
+  if (fd === null) return { path: shimPath, [Symbol.dispose]() {} };
+  return {
+    path: `/proc/self/fd/${fd}`,
+    [Symbol.dispose]() {
+      closeSync(fd);
+    },
+  };
 }
 
 /** A file of the dynamic executable as one in memory: its descriptor, close-on-exec; null where the kernel has none. */

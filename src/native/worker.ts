@@ -1,5 +1,5 @@
 /** The shim as another thread sees it: does FFI work in a Worker, too? */
-import { builtInShim } from "./native.ts";
+import { shimFile } from "./native.ts";
 
 /** The ABI version that the shim tells a Worker. Rejects with what went wrong there. */
 export async function abiVersionInWorker(): Promise<number> {
@@ -12,8 +12,9 @@ export async function abiVersionInWorker(): Promise<number> {
   worker.addEventListener("error", ({ message }) => {
     reject(new Error(message));
   });
+  using file = shimFile();
   // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a Worker has no origin
-  worker.postMessage(builtInShim);
+  worker.postMessage(file.path);
   try {
     return await promise;
   } finally {

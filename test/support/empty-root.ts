@@ -10,6 +10,8 @@ import { temporaryDirectory } from "./temporary.ts";
 export type EmptyRootOptions = {
   /** Folders that are there besides, empty: "mnt". */
   readonly folders?: readonly string[];
+  /** Files of this machine that are copied to the same paths there. */
+  readonly files?: readonly string[];
   /** What chroot(8) is run by, to run the program as somebody else: --userspec, or setpriv before. */
   readonly chroot?: readonly string[];
   /** A command of this machine that makes something of it amiss. */
@@ -34,14 +36,16 @@ export class EmptyRoot {
   /** Runs the executable in it until it ends; `before` and `after`: the files that were there then. */
   async run(
     args: readonly string[],
-    { folders = [], chroot = ["chroot"], before: amiss = ["true"] }: EmptyRootOptions = {},
+    options: EmptyRootOptions = {},
   ): Promise<Output & { readonly before: string; readonly after: string }> {
+    const { folders = [], files = [], chroot = ["chroot"], before: amiss = ["true"] } = options;
     const listings = temporaryDirectory();
     const places = [
       this.#mountPoint,
       this.#executable,
       listings,
       folders.join(" "),
+      files.join(" "),
       amiss.join(" "),
     ];
     const command = [
@@ -78,8 +82,8 @@ export class EmptyRoot {
 const namespaces = "--mount --propagation private --net --ipc --pid --fork --kill-child".split(" ");
 
 const script = `
-root=$1 executable=$2 listings=$3 folders=$4 amiss=$5 chroot=$6
-shift 6
+root=$1 executable=$2 listings=$3 folders=$4 files=$5 amiss=$6 chroot=$7
+shift 7
 ip link set lo up
 $amiss
 mount -t tmpfs none "$root"
@@ -87,6 +91,10 @@ chmod 755 "$root"
 cd "$root"
 mkdir proc dev etc $folders
 touch tproxy dev/null
+for file in $files; do
+  mkdir -p ".\${file%/*}"
+  cp -L "$file" ".$file"
+done
 printf '127.0.0.1 localhost\\n' >etc/hosts
 mount --bind "$executable" tproxy
 mount --bind /dev/null dev/null
