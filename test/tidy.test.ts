@@ -44,6 +44,14 @@ test("values and types are imported down the layers only", () => {
   expect(upward).toEqual([]);
 });
 
+test("an exported name stands in one file", () => {
+  const places = new Map<string, readonly string[]>();
+  for (const file of files)
+    for (const name of exportedBy(file)) places.set(name, [...(places.get(name) ?? []), file]);
+  const several = [...places].filter(([, found]) => new Set(found).size > 1);
+  expect(several).toEqual([]);
+});
+
 test.each([
   ["bun:ffi", ["native/native.ts", "native/worker.ts"]],
   ["setTimeout(", ["runtime/deadline.ts"]],
@@ -85,6 +93,12 @@ function importsOf(file: string): Import[] {
       from: file,
       to: normalize(join(dirname(file), match[1] ?? "")),
     }));
+}
+
+function exportedBy(file: string): string[] {
+  const pattern =
+    /^export (?:async |abstract )*(?:function\*?|class|const|let|type|interface) (\w+)/gm;
+  return [...withoutComments(file).matchAll(pattern)].map(([, name = ""]) => name);
 }
 
 function withoutComments(file: string): string {

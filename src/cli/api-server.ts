@@ -7,8 +7,7 @@ import {
   parseSocketAddress,
   type SocketAddress,
 } from "../net/address.ts";
-
-type Environment = Readonly<Record<string, string | undefined>>;
+import type { Environment } from "./environment.ts";
 
 /**
  * Every address that is named: the Service's, and the endpoint's where KUBERNETES_SERVICE_HOST or the token's issuer is

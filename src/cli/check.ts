@@ -20,7 +20,7 @@ import {
   findPrivileges,
   findSettings,
   wirePortsFinding,
-  type Wanted,
+  type CheckedLimits,
 } from "../tools/check/machine.ts";
 import { findNeighbours } from "../tools/check/neighbours.ts";
 import { findPreexisting } from "../tools/check/preexisting.ts";
@@ -45,7 +45,7 @@ import {
   type LimitFlags,
   type PreexistingFlags,
 } from "./options.ts";
-import { findCredentials, fixedOf, policySourceOf, preexistingOf } from "./configuration.ts";
+import { locateCredentials, fixedOf, policySourceOf, preexistingOf } from "./configuration.ts";
 import { knownSettings } from "./environment.ts";
 import { notesOf } from "./notes.ts";
 import { addProbeOptions } from "./probes.ts";
@@ -129,8 +129,8 @@ async function sectionsOf(flags: CheckFlags, command: Command): Promise<readonly
   const { statusAddress, connections: connectionsMax } = flags;
   const wirePorts = flags.wirePorts ?? null;
   const memoryBytesMax = flags.memory ?? null;
-  const wanted: Wanted = { fixed, statusAddress, connectionsMax, memoryBytesMax, wirePorts };
-  const files = findCredentials(flags)?.files ?? null;
+  const wanted: CheckedLimits = { fixed, statusAddress, connectionsMax, memoryBytesMax, wirePorts };
+  const files = locateCredentials(flags)?.files ?? null;
   const own = files === null ? null : { credentials: files, tlsVersionMin: flags.tlsMin };
   return [
     {

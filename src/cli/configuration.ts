@@ -20,7 +20,7 @@ import type { LockoutGuard } from "../policy/lockout-guard.ts";
 import type { DnsTcp, Policy, PortRule, SourceMode, Sourced } from "../policy/policy.ts";
 import { layered } from "../policy/port-rules.ts";
 import { apiServersOf } from "./api-server.ts";
-import { probesOf } from "./probes.ts";
+import { probesFromFlags } from "./probes.ts";
 import { selfCommand } from "./self.ts";
 import type {
   CredentialFlags,
@@ -29,6 +29,7 @@ import type {
   PreexistingFlags,
   RunFlags,
 } from "./options.ts";
+import type { Environment } from "./environment.ts";
 
 /** Throws ProxyError (USAGE). `command` tells where its options come from. */
 export function configOf(flags: RunFlags, command: Command, environment: Environment): Config {
@@ -90,8 +91,6 @@ export function preexistingOf(
     throw new ProxyError("USAGE", preexistingExternal);
   return preexisting ?? (isHost || rules === "external" ? "leave" : "reset");
 }
-
-export type Environment = Readonly<Record<string, string | undefined>>;
 
 /** `confirmed`: there is a way back where the operator's own way in would be taken. */
 export function policySourceOf(
@@ -222,7 +221,7 @@ export function fixedOf(flags: InterceptionFlags, environment: Environment): Fix
     tlsPort: flags.tlsPort,
     inspectPort: flags.inspectPort,
     statusPort: flags.statusAddress.port,
-    probes: probesOf(flags, environment["TPROXY_HOST_IPS"]),
+    probes: probesFromFlags(flags, environment["TPROXY_HOST_IPS"]),
   };
 }
 
@@ -247,7 +246,7 @@ function limitsOf(flags: LimitFlags): Limits {
 export type FoundCredentials = { readonly files: CredentialFiles; readonly source: string };
 
 function credentialsOf(flags: CredentialFlags): FoundCredentials {
-  const found = findCredentials(flags);
+  const found = locateCredentials(flags);
   if (found !== null) return found;
   const { cert, key, caCert } = flags;
   const missing = Object.entries({ "--cert": cert, "--key": key, "--ca-cert": caCert })
@@ -257,7 +256,7 @@ function credentialsOf(flags: CredentialFlags): FoundCredentials {
 }
 
 /** Three files by name, else those of a directory; null without any. Throws ProxyError (USAGE) for half of them. */
-export function findCredentials(flags: CredentialFlags): FoundCredentials | null {
+export function locateCredentials(flags: CredentialFlags): FoundCredentials | null {
   const { cert, key, caCert, credentials } = flags;
   if (credentials !== undefined && (cert ?? key ?? caCert) !== undefined) {
     const text =

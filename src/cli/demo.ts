@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync } from "node:fs";
 
 import { Argument, Option, type Command } from "commander";
 
-import { Credentials } from "../tools/demo/credentials.ts";
+import { DemoCredentials } from "../tools/demo/credentials.ts";
 import { perform, setStage } from "../tools/demo/director.ts";
 import { runHost } from "../tools/demo/host.ts";
 import type { HostName } from "../tools/demo/topology.ts";
@@ -78,7 +78,7 @@ async function inside(flags: DemoFlags): Promise<void> {
   namespaces.makeMountsPrivate();
   const directory = memoryDirectory();
   const remotes = await setStage(selfCommand());
-  const credentials = new Credentials(directory);
+  const credentials = new DemoCredentials(directory);
   await perform({ transcript, remotes, credentials, sabotage: flags.sabotage === true });
   const seconds = ((performance.now() - began) / 1000).toFixed(1);
   const { shown, failed } = transcript;

@@ -1,9 +1,16 @@
 /** Variables TPROXY_… of the environment: settings, what Kubernetes adds for a Service of such a name, and mistakes. */
 import type { Command } from "commander";
 
-import type { Note } from "./notes.ts";
-
 export type Environment = Readonly<Record<string, string | undefined>>;
+
+export type Note = {
+  /** For `check`. */
+  readonly title: string;
+  /** What was seen; no full stop at its end. */
+  readonly detail: string;
+  /** What to do. */
+  readonly remedy: string;
+};
 
 /**
  * Takes out of the environment what is no setting: empty values (`TPROXY_EXCLUDE_CIDR=` is how a template writes that there

@@ -5,8 +5,8 @@ import { build } from "../runtime/build.ts";
 import { ProxyError } from "../runtime/errors.ts";
 import { exitCodes } from "../help/exit-codes.ts";
 import { manPage } from "../help/man.ts";
-import { renderMarkdown, type Screen } from "../help/render.ts";
-import { firstLine, search, type Section, type Topic } from "../help/topic.ts";
+import { renderMarkdown, type Terminal } from "../help/render.ts";
+import { firstLine, search, type TopicSection, type Topic } from "../help/topic.ts";
 import { topics } from "../help/topics.ts";
 import { tableOf } from "./table.ts";
 
@@ -44,7 +44,7 @@ function optionsHint(name: string): string {
   return `\nThe options of the command ${name}: tls-tproxy ${name} --help\n`;
 }
 
-function foundText(found: readonly Section[], words: readonly string[]): string {
+function foundText(found: readonly TopicSection[], words: readonly string[]): string {
   if (found.length === 0) {
     const text = `no topic mentions ${JSON.stringify(words.join(" "))}. tls-tproxy help lists the topics`;
     throw new ProxyError("USAGE", text);
@@ -78,7 +78,7 @@ function manOf(program: Command): string {
 }
 
 /** NO_COLOR: no-color.org. */
-function screen(): Screen {
+function screen(): Terminal {
   const { columns, isTTY } = process.stdout;
   const colour = (process.env["NO_COLOR"] ?? "") === "";
   return { columns: isTTY ? columns : null, colour };

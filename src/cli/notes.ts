@@ -4,19 +4,10 @@ import { type Fixed, isByOwner } from "../intercept/rules/interception.ts";
 import { ProxyError } from "../runtime/errors.ts";
 import { coverageText, servicesText, uncovered } from "../policy/coverage.ts";
 import type { Policy } from "../policy/policy.ts";
-import { environmentNotes, type Environment } from "./environment.ts";
+import { environmentNotes, type Environment, type Note } from "./environment.ts";
 import { namedApiServer, serviceAddress } from "./api-server.ts";
 
-export type Note = {
-  /** For `check`. */
-  readonly title: string;
-  /** What was seen; no full stop at its end. */
-  readonly detail: string;
-  /** What to do. */
-  readonly remedy: string;
-};
-
-export type Surroundings = {
+export type NoteContext = {
   readonly environment: Environment;
   /** Names of all settings: environment.ts. */
   readonly known: ReadonlySet<string>;
@@ -26,7 +17,7 @@ export type Surroundings = {
 export function notesOf(
   source: PolicySource,
   fixed: Fixed,
-  { environment, known }: Surroundings,
+  { environment, known }: NoteContext,
 ): readonly Note[] {
   const policy = goodPolicy(source);
   return [

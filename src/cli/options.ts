@@ -7,7 +7,8 @@ import type { SocketAddress } from "../net/address.ts";
 import type { Cidr } from "../net/cidr.ts";
 import type { Ports } from "../net/ports.ts";
 import { dnsTcpWords, sourceModes, type DnsTcp, type SourceMode } from "../policy/policy.ts";
-import type { ProbeFlags } from "./probes.ts";
+import type { Probe, ProbeMode } from "../probe/probe.ts";
+import type { SourceName } from "../probe/sources.ts";
 import * as values from "./values.ts";
 
 /** What commander hands over for the interception, in commander's spelling. */
@@ -34,6 +35,12 @@ export type InterceptionFlags = {
   readonly wirePorts?: Ports;
 } & PolicyFlags &
   ProbeFlags;
+
+export type ProbeFlags = {
+  readonly probe?: readonly Probe[];
+  readonly probeSource?: readonly SourceName[];
+  readonly probeMode: ProbeMode;
+};
 
 export type PolicyFlags = {
   readonly policy?: string;

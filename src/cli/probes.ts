@@ -4,16 +4,10 @@ import { InvalidArgumentError, type Command } from "commander";
 
 import { ProxyError } from "../runtime/errors.ts";
 import type { Cidr } from "../net/cidr.ts";
-import { noProbes, parseProbe, type Probe, type ProbeMode, type Probes } from "../probe/probe.ts";
+import { noProbes, parseProbe, type Probes } from "../probe/probe.ts";
 import { gateways4, gateways6, parseSource, type SourceName } from "../probe/sources.ts";
-import { add } from "./options.ts";
+import { add, type ProbeFlags } from "./options.ts";
 import * as values from "./values.ts";
-
-export type ProbeFlags = {
-  readonly probe?: readonly Probe[];
-  readonly probeSource?: readonly SourceName[];
-  readonly probeMode: ProbeMode;
-};
 
 export function addProbeOptions(command: Command): void {
   command.optionsGroup("Probes of the kubelet (tls-tproxy help probes):");
@@ -41,7 +35,7 @@ export function addProbeOptions(command: Command): void {
 }
 
 /** Throws ProxyError (USAGE) for probes that come from nowhere. */
-export function probesOf(flags: ProbeFlags, hostIps: string | undefined): Probes {
+export function probesFromFlags(flags: ProbeFlags, hostIps: string | undefined): Probes {
   const { probe: declared = [], probeMode: mode } = flags;
   if (declared.length === 0) return noProbes;
   const sources = (flags.probeSource ?? sourcesOf(hostIps ?? "")).flatMap((source) =>

@@ -9,7 +9,7 @@ import { ProxyError } from "../runtime/errors.ts";
 import type { Config } from "../config.ts";
 import { acceptableCredentials } from "../reload/own-credentials.ts";
 import { judgedPolicy } from "../policy/policy-file.ts";
-import { rulesAloneVariable, startRuleKeeper } from "../proxy/rules.ts";
+import { rulesAloneVariable, startRepairProcess } from "../proxy/rules.ts";
 import { keepMemoryPrivate } from "../native/secrecy.ts";
 import { startProxy } from "../proxy/start.ts";
 import { configOf } from "./configuration.ts";
@@ -25,7 +25,8 @@ import {
 } from "./options.ts";
 import { sayRules } from "./rules-alone.ts";
 import { knownSettings } from "./environment.ts";
-import { notesOf, type Note } from "./notes.ts";
+import type { Note } from "./environment.ts";
+import { notesOf } from "./notes.ts";
 import { addProbeOptions } from "./probes.ts";
 import { formatDuration } from "./values.ts";
 
@@ -63,13 +64,13 @@ async function run(
   const log = makeLog(config.log);
   judgedPolicy(config.policy, null); // Mistakes in options come before those in files.
   const leaves = config.privileges === "dropped" && handed === null;
-  const keeper = leaves ? startRuleKeeper(config.command) : null;
+  const keeper = leaves ? startRepairProcess(config.command) : null;
   const credentials = await acceptableCredentials(config);
   // It re-executes itself: who asks it to end before that is not to be kept waiting for nothing.
-  if (leaves) startProxy(config, log, { handed, process: keeper, credentials });
+  if (leaves) startProxy(config, log, { handed, repairProcess: keeper, credentials });
   for (const { detail, remedy } of notes) log.write("W", "configuration", `${detail}. ${remedy}`);
   const signals = new EndSignals();
-  const proxy = startProxy(config, log, { handed, process: null, credentials });
+  const proxy = startProxy(config, log, { handed, repairProcess: null, credentials });
   process.on("SIGHUP", proxy.reload);
   log.write("I", "proxy", "ready");
   const first = signals.next();

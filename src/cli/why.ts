@@ -8,7 +8,7 @@ import { keepMemoryPrivate } from "../native/secrecy.ts";
 import type { SocketAddress } from "../net/address.ts";
 import { explainInbound, explainOutbound } from "../tools/explain.ts";
 import { Rules } from "../policy/rules.ts";
-import { findCredentials, fixedOf, policySourceOf } from "./configuration.ts";
+import { locateCredentials, fixedOf, policySourceOf } from "./configuration.ts";
 import {
   addCredentialOptions,
   addInterceptionOptions,
@@ -54,7 +54,7 @@ function why(address: SocketAddress, flags: Flags, command: Command): void {
   const explain = flags.inbound === true ? explainInbound : explainOutbound;
   const fixed = fixedOf(flags, process.env);
   const { lines, refused } = explain({ address, peer: flags.peer ?? null }, rules, fixed);
-  const unknown = findCredentials(flags) === null && policy.verify.value === null;
+  const unknown = locateCredentials(flags) === null && policy.verify.value === null;
   process.stdout.write(
     `${[...lines, ...(unknown ? [noCertificate] : [])].map(escapeText).join("\n")}\n`,
   );
@@ -63,7 +63,7 @@ function why(address: SocketAddress, flags: Flags, command: Command): void {
 
 /** Without credentials the answer is for a certificate without a SPIFFE ID. */
 function ownId(flags: Flags): SpiffeId | null {
-  const found = findCredentials(flags);
+  const found = locateCredentials(flags);
   return found === null ? null : loadCredentials(found.files, Date.now()).identity.spiffeId;
 }
 

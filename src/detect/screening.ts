@@ -5,12 +5,12 @@ import type { Screen } from "../net/screen.ts";
 import type { Stream } from "../net/stream.ts";
 import { GrpcJudge } from "../probe/grpc-request.ts";
 import { HttpJudge } from "../probe/http-request.ts";
-import type { Judge, Refusal, RefusalReason } from "../probe/judge.ts";
+import type { Judge, ProbeRefusal, RefusalReason } from "../probe/judge.ts";
 import type { Probe, ProbeKind } from "../probe/probe.ts";
 
 /** The record's view: `refusal` may come late, when more is said than the probe. */
 export class Screening implements Screen {
-  refusal: Refusal | null = null;
+  refusal: ProbeRefusal | null = null;
   /** The request is whole, and the application's. */
   complete = false;
   readonly #declared: readonly Probe[];
@@ -74,7 +74,7 @@ export class Screening implements Screen {
     this.#deadline?.clear();
   }
 
-  #refuse(refusal: Refusal): Refusal {
+  #refuse(refusal: ProbeRefusal): ProbeRefusal {
     this.refusal ??= refusal;
     this.#deadline?.clear();
     this.#begun.resolve();
@@ -102,6 +102,6 @@ function judgeOf(declared: readonly Probe[], [first]: Uint8Array): Judge {
 }
 
 const letterP = 0x50;
-const silent: Refusal = { reason: "silent", detail: "a probe that asks for nothing" };
-const closed: Refusal = { reason: "closed", detail: "a probe that went before it had asked" };
-const late: Refusal = { reason: "timeout", detail: "a probe that did not ask in time" };
+const silent: ProbeRefusal = { reason: "silent", detail: "a probe that asks for nothing" };
+const closed: ProbeRefusal = { reason: "closed", detail: "a probe that went before it had asked" };
+const late: ProbeRefusal = { reason: "timeout", detail: "a probe that did not ask in time" };

@@ -10,7 +10,7 @@ export type Topic = {
 };
 
 /** One part of a topic, from its heading to the next. */
-export type Section = {
+export type TopicSection = {
   readonly topic: string;
   /** The topic's title for what stands before the first heading of the second level. */
   readonly heading: string;
@@ -28,7 +28,10 @@ export function readTopic(name: string, text: string): Topic {
 }
 
 /** The parts of all topics in which the words stand, in any order and any case. */
-export function search(topics: readonly Topic[], words: readonly string[]): readonly Section[] {
+export function search(
+  topics: readonly Topic[],
+  words: readonly string[],
+): readonly TopicSection[] {
   const wanted = words.map((word) => word.toLowerCase());
   return topics.flatMap(sectionsOf).filter(({ heading, lines }) => {
     const text = [heading, ...lines].join("\n").toLowerCase();
@@ -37,14 +40,14 @@ export function search(topics: readonly Topic[], words: readonly string[]): read
 }
 
 /** The first line of a section that holds one of the words, for a list of what was found; else its first line. */
-export function firstLine({ lines }: Section, words: readonly string[]): string {
+export function firstLine({ lines }: TopicSection, words: readonly string[]): string {
   const wanted = words.map((word) => word.toLowerCase());
   const held = lines.find((line) => wanted.some((word) => line.toLowerCase().includes(word)));
   return (held ?? lines[0] ?? "").trim();
 }
 
 /** A heading inside a block of code is none. */
-function sectionsOf({ name, text }: Topic): readonly Section[] {
+function sectionsOf({ name, text }: Topic): readonly TopicSection[] {
   const sections: { topic: string; heading: string; lines: string[] }[] = [];
   let inCode = false;
   for (const line of text.split("\n")) {

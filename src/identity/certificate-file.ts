@@ -1,8 +1,8 @@
 /** The certificates of a PEM file: every block is taken, refused with its line, or left out by name. Pure. */
 import { X509Certificate } from "node:crypto";
 
-import { invalid, type Named } from "./credentials-error.ts";
-import { bytesOf, childrenOf, oidOf, readDer, tagOf, type Node } from "./der.ts";
+import { invalid, type NamedFile } from "./credentials-error.ts";
+import { valueOfNode, childrenOf, oidOf, readDer, tagOf, type Node } from "./der.ts";
 import { foreignFormat } from "./foreign-format.ts";
 import { pemBlocks, type PemBlock } from "./pem.ts";
 
@@ -20,7 +20,7 @@ export type Certificates = {
  * blocks that may stand in this file. Throws CREDENTIALS_INVALID.
  */
 export function certificatesOf(
-  named: Named,
+  named: NamedFile,
   text: string,
   expected: (label: string) => boolean,
 ): Certificates {
@@ -41,7 +41,11 @@ export function certificatesOf(
 }
 
 /** The certificate's bytes, or why it is left out. */
-function derOf(named: Named, { label, line, bytes }: PemBlock, text: string): Uint8Array | string {
+function derOf(
+  named: NamedFile,
+  { label, line, bytes }: PemBlock,
+  text: string,
+): Uint8Array | string {
   if (bytes === null) {
     const cut = `it ends in the middle of a certificate, or has other text in it (line ${line})`;
     throw invalid(named, foreignFormat(text, []) ?? cut);
@@ -54,7 +58,7 @@ function derOf(named: Named, { label, line, bytes }: PemBlock, text: string): Ui
 }
 
 /** The library's own words may quote the file, so they go to the cause and not to the log. */
-function certificateOf(named: Named, { line }: PemBlock, der: Uint8Array): X509Certificate {
+function certificateOf(named: NamedFile, { line }: PemBlock, der: Uint8Array): X509Certificate {
   try {
     return new X509Certificate(Buffer.from(der));
   } catch (error) {
@@ -62,7 +66,7 @@ function certificateOf(named: Named, { line }: PemBlock, der: Uint8Array): X509C
   }
 }
 
-function withoutCertificate(named: Named, text: string, blocks: readonly PemBlock[]): Error {
+function withoutCertificate(named: NamedFile, text: string, blocks: readonly PemBlock[]): Error {
   const format = foreignFormat(
     text,
     blocks.map(({ label }) => label),
@@ -71,7 +75,7 @@ function withoutCertificate(named: Named, text: string, blocks: readonly PemBloc
 }
 
 function leftOutText(
-  { option, path }: Named,
+  { option, path }: NamedFile,
   { label, line }: PemBlock,
   why: string | null,
 ): string {
@@ -109,7 +113,7 @@ function isForTls(oids: readonly string[]): boolean {
 }
 
 function purposesIn(node: Node | undefined): readonly string[] {
-  return node === undefined || (!Array.isArray(node.value) && bytesOf(node).length === 0)
+  return node === undefined || (!Array.isArray(node.value) && valueOfNode(node).length === 0)
     ? []
     : childrenOf(node).map(oidOf);
 }

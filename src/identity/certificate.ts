@@ -2,7 +2,16 @@
 import { createHash } from "node:crypto";
 
 import { quote, shorten } from "../runtime/log/escape.ts";
-import { bytesOf, childrenOf, malformed, oidOf, readDer, tagOf, timeOf, type Node } from "./der.ts";
+import {
+  valueOfNode,
+  childrenOf,
+  malformed,
+  oidOf,
+  readDer,
+  tagOf,
+  timeOf,
+  type Node,
+} from "./der.ts";
 import { readGeneralNames, type GeneralName } from "./general-names.ts";
 import { parseSpiffeId, spiffeFault, type SpiffeId } from "./spiffe-id.ts";
 
@@ -125,7 +134,7 @@ function extensionsOf(tagged: Node | undefined): ReadonlyMap<string, Uint8Array>
     const parts = childrenOf(extension);
     const oid = oidOf(parts[0]);
     if (found.has(oid)) throw malformed("each extension once");
-    found.set(oid, bytesOf(parts.at(-1)));
+    found.set(oid, valueOfNode(parts.at(-1)));
   }
   return found;
 }
@@ -154,14 +163,14 @@ function ipOf({ bytes }: GeneralName): Uint8Array {
 function isAuthority(extension: Uint8Array | undefined): boolean {
   if (extension === undefined) return false;
   const [first] = childrenOf(readDer(extension));
-  return first?.type === booleanType && bytesOf(first)[0] !== 0;
+  return first?.type === booleanType && valueOfNode(first)[0] !== 0;
 }
 
 /** A bit string whose bit 5 is keyCertSign, bit 6 cRLSign, from the left: RFC 5280, 4.2.1.3. */
 function maySign(extension: Uint8Array | undefined): boolean {
   if (extension === undefined) return false;
   // The first byte says how many of the last bits are none.
-  const [, bits = 0] = bytesOf(readDer(extension));
+  const [, bits = 0] = valueOfNode(readDer(extension));
   return (bits & signBits) !== 0;
 }
 
@@ -172,7 +181,7 @@ function usagesOf(extension: Uint8Array | undefined): readonly string[] | null {
 function commonNameOf(subject: Node | undefined): string {
   for (const set of childrenOf(subject)) {
     const [oid, value] = childrenOf(childrenOf(set)[0]);
-    if (oidOf(oid) === oids.commonName) return new TextDecoder().decode(bytesOf(value));
+    if (oidOf(oid) === oids.commonName) return new TextDecoder().decode(valueOfNode(value));
   }
   return "";
 }

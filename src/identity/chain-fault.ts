@@ -1,7 +1,7 @@
 /** Why peers would not follow the way from our certificate to a root: which certificate, and what of it. Pure. */
 import type { X509Certificate } from "node:crypto";
 
-import { issuerOf, signedBy, subjectOf, type Path } from "./chain.ts";
+import { issuerOf, signedBy, subjectOf, type ChainPath } from "./chain.ts";
 import { readConstraints, type Constraints } from "./constraints.ts";
 
 export type ChainFault = {
@@ -12,7 +12,7 @@ export type ChainFault = {
 
 /** For a path that leads to no root of the bundle. `bundle` is not empty. */
 export function unrootedText(
-  { certificates }: Path,
+  { certificates }: ChainPath,
   bundle: readonly X509Certificate[],
   {
     roots,
@@ -46,7 +46,7 @@ export function unrootedText(
 }
 
 /** The first fault from the leaf up, or null where none is known. `now` in milliseconds since 1970. */
-export function chainFault({ certificates }: Path, now: number): ChainFault | null {
+export function chainFault({ certificates }: ChainPath, now: number): ChainFault | null {
   const read = certificates.map((certificate) => readConstraints(certificate.raw));
   for (const [index, certificate] of certificates.entries()) {
     const fault = faultOf(read, index, now);
@@ -62,7 +62,7 @@ export function chainFault({ certificates }: Path, now: number): ChainFault | nu
  * takes the first that it finds.
  */
 export function twinFault(
-  { certificates }: Path,
+  { certificates }: ChainPath,
   all: readonly X509Certificate[],
   now: number,
 ): ChainFault | null {

@@ -1,7 +1,7 @@
 /** The way from our certificate to a root: in which order it is sent, and which certificates it leads over. Pure. */
 import type { X509Certificate } from "node:crypto";
 
-export type Path = {
+export type ChainPath = {
   /** From the leaf on. */
   readonly certificates: readonly X509Certificate[];
   /** Whether the last one is a self-signed certificate of the bundle. */
@@ -35,7 +35,7 @@ export function pathOf(
   chain: readonly X509Certificate[],
   bundle: readonly X509Certificate[],
   now: number,
-): Path {
+): ChainPath {
   const isValid = (one: X509Certificate): boolean =>
     Date.parse(one.validFrom) <= now && now <= Date.parse(one.validTo);
   const known = [...bundle, ...chain.slice(1)];
@@ -72,13 +72,13 @@ class Search {
     this.#bundle = bundle;
   }
 
-  from(before: readonly X509Certificate[]): Path {
+  from(before: readonly X509Certificate[]): ChainPath {
     const last = before.at(-1);
     if (last === undefined) return { certificates: before, isWhole: false };
     this.#visited.add(last);
     if (isSelfSigned(last))
       return { certificates: before, isWhole: this.#bundle.some((one) => isSame(one, last)) };
-    let longest: Path = { certificates: before, isWhole: false };
+    let longest: ChainPath = { certificates: before, isWhole: false };
     for (const issuer of this.#known) {
       if (this.#visited.has(issuer) || !signedBy(last, issuer)) continue;
       const path = this.from([...before, issuer]);

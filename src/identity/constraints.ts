@@ -1,7 +1,7 @@
 /** What a certificate of a chain may do, as far as peers look at it: read from its DER. Pure. */
 import { ProxyError } from "../runtime/errors.ts";
 import { asn1 } from "./asn1.ts";
-import { bytesOf, childrenOf, oidOf, readDer, tagOf, timeOf, type Node } from "./der.ts";
+import { valueOfNode, childrenOf, oidOf, readDer, tagOf, timeOf, type Node } from "./der.ts";
 
 export type Constraints = {
   /** 1 to 3. */
@@ -43,11 +43,11 @@ function constraintsOf(der: Uint8Array): Constraints {
   const extensions = extensionsOf(fields.find((field) => tagOf(field) === 3));
   const contents = (oid: string): Node | null => extensions.get(oid)?.contents ?? null;
   const keyUsage = contents(oids.keyUsage);
-  const [, usageBits = 0] = keyUsage === null ? [] : bytesOf(keyUsage);
+  const [, usageBits = 0] = keyUsage === null ? [] : valueOfNode(keyUsage);
   const names = contents(oids.subjectAltName);
   const purposes = contents(oids.extendedKeyUsage);
   return {
-    version: versioned === undefined ? 1 : 1 + (bytesOf(childrenOf(versioned)[0])[0] ?? 0),
+    version: versioned === undefined ? 1 : 1 + (valueOfNode(childrenOf(versioned)[0])[0] ?? 0),
     notBefore: timeOf(childrenOf(fields[3])[0]),
     notAfter: timeOf(childrenOf(fields[3])[1]),
     ...basicConstraints(contents(oids.basicConstraints)),
@@ -70,7 +70,7 @@ function extensionsOf(tagged: Node | undefined): ReadonlyMap<string, Extension> 
   if (tagged === undefined) return found;
   for (const extension of childrenOf(childrenOf(tagged)[0])) {
     const [oid, ...rest] = childrenOf(extension);
-    const critical = rest.length > 1 && bytesOf(rest[0])[0] !== 0;
+    const critical = rest.length > 1 && valueOfNode(rest[0])[0] !== 0;
     const id = oidOf(oid);
     // What nobody looks into need be no DER.
     if (critical || known.has(id))
@@ -80,7 +80,7 @@ function extensionsOf(tagged: Node | undefined): ReadonlyMap<string, Extension> 
 }
 
 function contentsOf(oid: string, value: Node | undefined): Node {
-  return known.has(oid) ? readDer(bytesOf(value)) : (value ?? readDer(new Uint8Array()));
+  return known.has(oid) ? readDer(valueOfNode(value)) : (value ?? readDer(new Uint8Array()));
 }
 
 function basicConstraints(node: Node | null): Pick<Constraints, "isAuthority" | "pathLength"> {
@@ -88,9 +88,9 @@ function basicConstraints(node: Node | null): Pick<Constraints, "isAuthority" | 
   const authority = fields.find(({ type }) => type === asn1.Type.BOOLEAN);
   const length = fields.find(({ type }) => type === asn1.Type.INTEGER);
   return {
-    isAuthority: authority !== undefined && bytesOf(authority)[0] !== 0,
+    isAuthority: authority !== undefined && valueOfNode(authority)[0] !== 0,
     pathLength:
-      length === undefined ? null : bytesOf(length).reduce((sum, byte) => sum * 256 + byte, 0),
+      length === undefined ? null : valueOfNode(length).reduce((sum, byte) => sum * 256 + byte, 0),
   };
 }
 

@@ -2,7 +2,7 @@
 import { ProxyError } from "../runtime/errors.ts";
 
 /** A file that the operator has named. */
-export type Named = { readonly option: string; readonly path: string };
+export type NamedFile = { readonly option: string; readonly path: string };
 
 export class CredentialsError extends ProxyError {
   /** Milliseconds since 1970 from which on the same files may be good; null if time does not mend them. */
@@ -19,7 +19,7 @@ export class CredentialsError extends ProxyError {
 
 /** "--cert /etc/tls.crt: why" */
 export function invalid(
-  { option, path }: Named,
+  { option, path }: NamedFile,
   why: string,
   options: ErrorOptions & { readonly validFrom?: number | null } = {},
 ): CredentialsError {

@@ -22,14 +22,14 @@ export function childrenOf(node: Node | undefined): readonly Node[] {
 }
 
 /** The contents of a primitive value. */
-export function bytesOf(node: Node | undefined): Uint8Array {
+export function valueOfNode(node: Node | undefined): Uint8Array {
   if (node === undefined || typeof node.value !== "string") throw malformed("a primitive value");
   return new Uint8Array(Buffer.from(node.value, "latin1"));
 }
 
 /** The dotted form of an OBJECT IDENTIFIER; its bytes where a part is more than a number holds, as those of UUIDs are. */
 export function oidOf(node: Node | undefined): string {
-  const bytes = bytesOf(node);
+  const bytes = valueOfNode(node);
   if (node?.type !== asn1.Type.OID || bytes.length === 0) throw malformed("an identifier");
   try {
     return asn1.derToOid(Buffer.from(bytes).toString("latin1"));
@@ -40,7 +40,7 @@ export function oidOf(node: Node | undefined): string {
 
 /** Milliseconds since 1970 of a UTCTime or a GeneralizedTime: RFC 5280, 4.1.2.5. */
 export function timeOf(node: Node | undefined): number {
-  const text = new TextDecoder("latin1").decode(bytesOf(node));
+  const text = new TextDecoder("latin1").decode(valueOfNode(node));
   const short = node?.type === asn1.Type.UTCTIME;
   const match = (short ? utcTime : generalizedTime).exec(text);
   if (match === null) throw malformed("a time");

@@ -1,14 +1,14 @@
 /** The private key of a PEM file, and words for keys that cannot be used. Pure. */
 import { createPrivateKey, type KeyObject, type X509Certificate } from "node:crypto";
 
-import { invalid, type Named } from "./credentials-error.ts";
+import { invalid, type NamedFile } from "./credentials-error.ts";
 import { foreignFormat } from "./foreign-format.ts";
 import { pemBlocks, pemOf, type PemBlock } from "./pem.ts";
 
 export type FileKey = { readonly key: KeyObject; readonly pem: string };
 
 /** All keys of the file, one at least. Throws CREDENTIALS_INVALID. */
-export function keysOf(named: Named, text: string): readonly FileKey[] {
+export function keysIn(named: NamedFile, text: string): readonly FileKey[] {
   const blocks = pemBlocks(text);
   const keys = blocks.filter(({ label }) => keyLabels.has(label));
   if (keys.length > keysMax)
@@ -22,7 +22,7 @@ export function keysOf(named: Named, text: string): readonly FileKey[] {
 }
 
 /** The TLS library takes these only: its words for others say nothing. */
-export function assertUsable(named: Named, { key }: FileKey): void {
+export function assertUsable(named: NamedFile, { key }: FileKey): void {
   const kind = key.asymmetricKeyType ?? "unknown";
   if (!kinds.has(kind))
     throw invalid(named, `the TLS library does not take ${kind.toUpperCase()} keys. ${usable}`);
@@ -39,7 +39,7 @@ export function fits({ key }: FileKey, certificate: X509Certificate): boolean {
   }
 }
 
-function keyOf(named: Named, block: PemBlock): FileKey {
+function keyOf(named: NamedFile, block: PemBlock): FileKey {
   const { label, line, bytes } = block;
   if (block.encrypted || label === "ENCRYPTED PRIVATE KEY")
     throw invalid(

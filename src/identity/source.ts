@@ -13,8 +13,8 @@ import {
   type PeerCertificate,
   type PeerIdentity,
 } from "./certificate.ts";
-import { invalid, type Named } from "./credentials-error.ts";
-import { assertUsable, fits, keysOf, type FileKey } from "./key-file.ts";
+import { invalid, type NamedFile } from "./credentials-error.ts";
+import { assertUsable, fits, keysIn, type FileKey } from "./key-file.ts";
 import { pemOf } from "./pem.ts";
 import { weakLink, weaknessOf } from "./strength.ts";
 
@@ -46,7 +46,7 @@ export function loadCredentials(files: CredentialFiles, now: number): Credential
   const key = { option: "--key", path: files.key };
   const trustBundle = { option: "--ca-cert", path: files.trustBundle };
   const found = certificatesIn(certificate, files.certificate === files.key);
-  const keys = keysOf(key, read(key));
+  const keys = keysIn(key, read(key));
   const bundle = certificatesIn(trustBundle, false);
   const { own, ownKey } = fitting(certificate, found, { keys, named: key });
   assertCurrent(certificate, own.certificate, now);
@@ -69,15 +69,15 @@ export function loadCredentials(files: CredentialFiles, now: number): Credential
   };
 }
 
-function certificatesIn(named: Named, withKey: boolean): Certificates {
+function certificatesIn(named: NamedFile, withKey: boolean): Certificates {
   return certificatesOf(named, read(named), (label) => withKey && !label.includes("CERTIFICATE"));
 }
 
 /** The first certificate that a key fits: others may stand before it. */
 function fitting(
-  named: Named,
+  named: NamedFile,
   { all }: Certificates,
-  { keys, named: keyNamed }: { readonly keys: readonly FileKey[]; readonly named: Named },
+  { keys, named: keyNamed }: { readonly keys: readonly FileKey[]; readonly named: NamedFile },
 ): { readonly own: FileCertificate; readonly ownKey: FileKey } {
   for (const own of all) {
     const ownKey = keys.find((key) => fits(key, own.certificate));
@@ -87,7 +87,7 @@ function fitting(
   throw invalid(keyNamed, `it is not the key of the certificate ${named.path} (--cert)`);
 }
 
-function assertCurrent(named: Named, { raw }: X509Certificate, now: number): void {
+function assertCurrent(named: NamedFile, { raw }: X509Certificate, now: number): void {
   const { notBefore, notAfter } = parsed(named, raw);
   if (now > notAfter) throw invalid(named, `it has expired at ${iso(notAfter)}: renew it`);
   if (now >= notBefore) return;
@@ -96,7 +96,7 @@ function assertCurrent(named: Named, { raw }: X509Certificate, now: number): voi
 }
 
 function leafFacts(
-  named: Named,
+  named: NamedFile,
   { raw }: X509Certificate,
 ): Pick<Credentials, "certificate" | "notBefore" | "notAfter" | "identity"> {
   const leaf = parsed(named, raw);
@@ -105,7 +105,7 @@ function leafFacts(
 }
 
 /** The library's own words may quote the file, so they go to the cause and not to the log. */
-function parsed(named: Named, raw: Uint8Array): PeerCertificate {
+function parsed(named: NamedFile, raw: Uint8Array): PeerCertificate {
   try {
     return parseCertificate(raw);
   } catch (error) {
@@ -118,7 +118,10 @@ function parsed(named: Named, raw: Uint8Array): PeerCertificate {
 
 /** Throws CREDENTIALS_INVALID for a chain that leads to no root in the bundle. */
 function chainDoubt(
-  { certificate, trustBundle }: { readonly certificate: Named; readonly trustBundle: Named },
+  {
+    certificate,
+    trustBundle,
+  }: { readonly certificate: NamedFile; readonly trustBundle: NamedFile },
   chain: readonly X509Certificate[],
   bundle: readonly X509Certificate[],
   now: number,
@@ -149,16 +152,16 @@ function isStrong(certificate: X509Certificate): boolean {
   return weaknessOf(certificate, isSelfSigned) === null;
 }
 
-function weakText({ option, path }: Named, certificate: X509Certificate): string {
+function weakText({ option, path }: NamedFile, certificate: X509Certificate): string {
   const weakness = weaknessOf(certificate, isSelfSigned) ?? "";
   return `${option} ${path}: ${subjectOf(certificate)} is not trusted: it has ${weakness}`;
 }
 
-function strangerText({ option, path }: Named, certificate: X509Certificate): string {
+function strangerText({ option, path }: NamedFile, certificate: X509Certificate): string {
   return `${option} ${path}: ${subjectOf(certificate)} is not sent: it has issued nothing of our chain`;
 }
 
-function read(named: Named): string {
+function read(named: NamedFile): string {
   try {
     const bytes = readRegularFile(named.path, fileBytesMax);
     const text = bytes.toString("latin1");

@@ -11,8 +11,8 @@ import { check } from "./errno.ts";
 /** Bytes of the flat address: ffi/src/sockaddr.zig. */
 export const addressSize = 24;
 
-export const family = { inet: 2, inet6: 10 } as const;
-export type AddressFamily = (typeof family)[keyof typeof family];
+export const addressFamily = { inet: 2, inet6: 10 } as const;
+export type AddressFamily = (typeof addressFamily)[keyof typeof addressFamily];
 
 /** For the other files of this folder only: they give the symbols their types. */
 export const shim = load();
@@ -81,7 +81,7 @@ export function setUrgentInline(fd: number): void {
  * inherit it.
  */
 export function setHopsOfNeighbour(fd: number, of: AddressFamily): void {
-  const [level, name] = of === family.inet ? [solIp, ipTtl] : [ipprotoIpv6, ipv6UnicastHops];
+  const [level, name] = of === addressFamily.inet ? [solIp, ipTtl] : [ipprotoIpv6, ipv6UnicastHops];
   check("setsockopt(IP_TTL)", shim.tproxy_set_integer(fd, level, name, 255));
 }
 

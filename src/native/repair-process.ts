@@ -8,7 +8,7 @@ import { block } from "./block.ts";
 import { check, SystemCallError } from "./errno.ts";
 import { inMemory, shim } from "./native.ts";
 
-export type KeeperProcess = {
+export type RepairProcess = {
   readonly pid: number;
   /** Our end of the socket between us, non-blocking and close-on-exec. */
   readonly fd: number;
@@ -18,7 +18,7 @@ export type KeeperProcess = {
  * Starts the keeper with CAP_NET_ADMIN alone and nothing of this process in its memory. The static executable is its
  * own keeper; the dynamic one carries it as a file. Throws SystemCallError.
  */
-export function startKeeper(launched: Launched | null = null): KeeperProcess {
+export function spawnRepairProcess(launched: Launched | null = null): RepairProcess {
   return withExecutable((path) => {
     if (launched === null) return startWith(path, -1);
     const launcher = startLauncher(path, launched);
@@ -37,14 +37,14 @@ export type Launched = {
   readonly environment: Readonly<Record<string, string | undefined>>;
 };
 
-function startWith(path: string, launcher: number): KeeperProcess {
+function startWith(path: string, launcher: number): RepairProcess {
   const end = new Int32Array(1);
   const started = shim.tproxy_keeper_start(block([path]), launcher, end);
   return { pid: check("start the keeper of the rules", started), fd: end[0] ?? -1 };
 }
 
 /** Right to its name: ffi/src/keeper_start.zig. */
-function startLauncher(path: string, { command, environment }: Launched): KeeperProcess {
+function startLauncher(path: string, { command, environment }: Launched): RepairProcess {
   const argv = block(["tls-tproxy-launcher", ...command]);
   const all = Object.entries(environment);
   const variables = block(all.map(([name, value]) => `${name}=${value ?? ""}`));
@@ -60,7 +60,7 @@ function startLauncher(path: string, { command, environment }: Launched): Keeper
   return { pid: check("start the launcher of the keeper", started), fd: end[0] ?? -1 };
 }
 
-function withExecutable(act: (path: string) => KeeperProcess): KeeperProcess {
+function withExecutable(act: (path: string) => RepairProcess): RepairProcess {
   if (build.flavour === "static") return act("/proc/self/exe");
   if (!keeperPath.startsWith("/$bunfs/")) return act(keeperPath);
   const file = inMemory(keeperPath);

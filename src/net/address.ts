@@ -1,6 +1,6 @@
 /** Socket addresses: parsed once into a branded value, and the flat bytes that cross the boundary. */
 import { ProxyError } from "../runtime/errors.ts";
-import { addressSize, family } from "../native/native.ts";
+import { addressSize, addressFamily } from "../native/native.ts";
 import ipaddr from "ipaddr.js";
 import { quote } from "../runtime/log/escape.ts";
 
@@ -51,7 +51,7 @@ export function formatIp(bytes: Uint8Array): string {
 export function encodeSocketAddress(address: SocketAddress): Uint8Array {
   const flat = new Uint8Array(addressSize);
   const view = new DataView(flat.buffer);
-  view.setUint16(0, address.family === 4 ? family.inet : family.inet6, true);
+  view.setUint16(0, address.family === 4 ? addressFamily.inet : addressFamily.inet6, true);
   view.setUint16(2, address.port, true);
   view.setUint32(4, address.scope, true);
   flat.set(address.bytes, 8);
@@ -64,9 +64,9 @@ export function decodeSocketAddress(flat: Uint8Array): SocketAddress {
   const view = new DataView(flat.buffer, flat.byteOffset, flat.byteLength);
   const port = view.getUint16(2, true);
   switch (view.getUint16(0, true)) {
-    case family.inet:
+    case addressFamily.inet:
       return make(4, flat.slice(8, 12), port, 0);
-    case family.inet6:
+    case addressFamily.inet6:
       return isMapped(flat)
         ? make(4, flat.slice(20, 24), port, 0)
         : make(6, flat.slice(8, 24), port, view.getUint32(4, true));

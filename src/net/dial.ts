@@ -34,7 +34,7 @@ export function beginDial(address: SocketAddress, of: SocketOptions, origin: Ori
 }
 
 function familyOf({ family }: SocketAddress): native.AddressFamily {
-  return family === 4 ? native.family.inet : native.family.inet6;
+  return family === 4 ? native.addressFamily.inet : native.addressFamily.inet6;
 }
 
 export type Originating = {

@@ -75,7 +75,7 @@ function resetsOnClose(kind: Takes["kind"]): boolean {
 }
 
 /** Serves what comes to the socket. Throws CREDENTIALS_INVALID, SystemCallError; then the socket is closed. */
-export function listen(options: ListenOptions): Listener {
+export function startListening(options: ListenOptions): Listener {
   const { fd } = options;
   let current = adoptOrClose(fd, options);
   return {
@@ -162,11 +162,11 @@ export function openListening(
   options: { readonly socketOptions: SocketOptions; readonly backlogMax: number },
   transparent: boolean,
 ): number {
-  const of = address.family === 4 ? native.family.inet : native.family.inet6;
+  const of = address.family === 4 ? native.addressFamily.inet : native.addressFamily.inet6;
   const fd = native.openStream(of);
   try {
     native.setReuseAddress(fd);
-    if (of === native.family.inet6) native.setIpv6Only(fd, transparent);
+    if (of === native.addressFamily.inet6) native.setIpv6Only(fd, transparent);
     if (transparent) native.setTransparent(fd, of);
     applyOptions(fd, options.socketOptions, of);
     native.bind(fd, encodeSocketAddress(address));

@@ -62,7 +62,7 @@ function limitPorts(fd: number, port: number): boolean {
 }
 
 function familyOf({ family }: SocketAddress): native.AddressFamily {
-  return family === 4 ? native.family.inet : native.family.inet6;
+  return family === 4 ? native.addressFamily.inet : native.addressFamily.inet6;
 }
 
 /** Read once: it is the pod's, and changes at its start if ever. */

@@ -123,7 +123,9 @@ function bound(port: number): number | null {
 
 /** SO_REUSEADDR: it is in the way of no other socket that has it and does not choose this port by chance. */
 function boundTo(address: typeof anyIpv4): number {
-  const fd = native.openStream(address.family === 4 ? native.family.inet : native.family.inet6);
+  const fd = native.openStream(
+    address.family === 4 ? native.addressFamily.inet : native.addressFamily.inet6,
+  );
   try {
     native.setReuseAddress(fd);
     if (address.family === 6) native.setIpv6Only(fd, false);

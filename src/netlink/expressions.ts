@@ -219,7 +219,7 @@ export function translateDestination(family: 4 | 6): Expression {
   );
 }
 
-export function decide(code: number): Expression {
+export function setVerdict(code: number): Expression {
   return expression(
     "immediate",
     attribute(1, be32(0)),

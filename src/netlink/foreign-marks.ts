@@ -2,7 +2,7 @@
 import { find, readAttributes } from "./wire.ts";
 
 /** One rule: where it stands, and what of it matters here. */
-export type MarkRule = {
+export type MarkingRule = {
   /** With its family, as `BaseChain` has it. */
   readonly table: string;
   readonly chain: string;
@@ -13,7 +13,7 @@ export type MarkRule = {
 };
 
 /** Throws NETLINK_INVALID. */
-export function readMarkRule(payload: Uint8Array): MarkRule {
+export function readMarkingRule(payload: Uint8Array): MarkingRule {
   const attributes = new Map(readAttributes(payload.subarray(4)));
   const expressions = readAttributes(attributes.get(4) ?? new Uint8Array()).map(([, element]) =>
     expressionOf(element),
@@ -28,7 +28,7 @@ export function readMarkRule(payload: Uint8Array): MarkRule {
 }
 
 /** Whether the rule may change bits of ours. */
-export function touches({ marks }: MarkRule, mask: number): boolean {
+export function touches({ marks }: MarkingRule, mask: number): boolean {
   return (marks & mask) !== 0;
 }
 

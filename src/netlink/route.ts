@@ -13,7 +13,7 @@ export type MarkRule = {
 };
 
 /** `ip rule add fwmark V/M iif lo lookup T priority P`; -EEXIST if it is there. fib_rules.h. */
-export function addRule(rule: MarkRule): Request {
+export function addRoutingRule(rule: MarkRule): Request {
   const flags = flag.request | flag.ack | flag.create | flag.excl;
   return {
     type: 32,
@@ -24,7 +24,7 @@ export function addRule(rule: MarkRule): Request {
 }
 
 /** -ENOENT if there is none. */
-export function deleteRule(rule: MarkRule): Request {
+export function deleteRoutingRule(rule: MarkRule): Request {
   const flags = flag.request | flag.ack;
   return {
     type: 33,
@@ -35,7 +35,7 @@ export function deleteRule(rule: MarkRule): Request {
 }
 
 /** Answers with all rules of a family: for `readMarkRule`. */
-export function listRules(of: Family): Request {
+export function listRoutingRules(of: Family): Request {
   const body = [concat(u8(afOf(of)), new Uint8Array(11))];
   return { type: 34, flags: flag.request | flag.dump, body, about: `list IPv${of} rules` };
 }

@@ -3,12 +3,15 @@ import { ProxyError } from "../runtime/errors.ts";
 import { errnoName, SystemCallError } from "../native/errno.ts";
 import * as native from "../native/native.ts";
 import * as netlink from "../native/netlink.ts";
-import { control, find, message, readMessages, type Header, type Message } from "./wire.ts";
+import { control, find, message, readMessages, type MessageHeader, type Message } from "./wire.ts";
 
-export const family = netlink.netlinkFamily;
+export const protocol = netlink.netlinkFamily;
 
 /** A message before it has a sequence number; `about` says in errors what was attempted. */
-export type Request = Header & { readonly body: readonly Uint8Array[]; readonly about: string };
+export type Request = MessageHeader & {
+  readonly body: readonly Uint8Array[];
+  readonly about: string;
+};
 
 /** Opens a conversation with one of the kernel's families; tests put answers of their own in its place. */
 export type Kernel = (of: number) => Conversation;

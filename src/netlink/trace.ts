@@ -2,7 +2,7 @@
 import { find, readAttributes, readMessages } from "./wire.ts";
 
 /** What a rule, or a chain's policy, has said of a packet. */
-export type Verdict = {
+export type TraceVerdict = {
   /** With its family: "ip filter". */
   readonly table: string;
   readonly chain: string;
@@ -12,14 +12,14 @@ export type Verdict = {
 };
 
 /** Of a datagram of notices; others than of verdicts are left out. Throws NETLINK_INVALID. */
-export function readVerdicts(bytes: Uint8Array): readonly Verdict[] {
+export function readVerdicts(bytes: Uint8Array): readonly TraceVerdict[] {
   return readMessages(bytes)
     .filter(({ type }) => type === traceMessage)
     .map(({ payload }) => verdictOf(payload))
     .filter((verdict) => verdict !== null);
 }
 
-function verdictOf(payload: Uint8Array): Verdict | null {
+function verdictOf(payload: Uint8Array): TraceVerdict | null {
   const attributes = new Map(readAttributes(payload.subarray(4)));
   const word = (type: number): string =>
     new TextDecoder().decode(attributes.get(type)).replace(/\0$/, "");

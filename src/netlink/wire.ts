@@ -1,13 +1,13 @@
 /** Netlink's framing: messages of attributes, all aligned to four bytes. netlink(7). Pure. */
 import { ProxyError } from "../runtime/errors.ts";
 
-export type Header = {
+export type MessageHeader = {
   readonly type: number;
   /** NLM_F_…, or-ed: `flag`. */
   readonly flags: number;
 };
 
-export type Message = Header & {
+export type Message = MessageHeader & {
   readonly sequence: number;
   /** Of the socket that asked for what this tells of; 0 for the kernel. */
   readonly port: number;
@@ -80,7 +80,7 @@ export function nested(type: number, ...children: readonly Uint8Array[]): Uint8A
 
 /** struct nlmsghdr and its payload; the kernel fills in the port. */
 export function message(
-  header: Header,
+  header: MessageHeader,
   sequence: number,
   ...payload: readonly Uint8Array[]
 ): Uint8Array {

@@ -3,7 +3,7 @@
  * going. The layout is that of the PROXY protocol, version 2 (haproxy.org, proxy-protocol.txt, 2.2). Pure.
  */
 import { ProxyError } from "../runtime/errors.ts";
-import { addressSize, family } from "../native/native.ts";
+import { addressSize, addressFamily } from "../native/native.ts";
 import { decodeSocketAddress, type SocketAddress } from "../net/address.ts";
 
 /** Bytes that give the header's length. */
@@ -86,7 +86,7 @@ function sourceOf(bytes: Uint8Array, length: 4 | 16): SocketAddress {
   if (bytes.length < fixedHeaderBytes + 2 * length + 4) throw invalid("too short");
   const flat = new Uint8Array(addressSize);
   const written = view(flat);
-  written.setUint16(0, length === 4 ? family.inet : family.inet6, true);
+  written.setUint16(0, length === 4 ? addressFamily.inet : addressFamily.inet6, true);
   written.setUint16(2, view(bytes).getUint16(fixedHeaderBytes + 2 * length), true);
   flat.set(bytes.subarray(fixedHeaderBytes, fixedHeaderBytes + length), 8);
   return decodeSocketAddress(flat);

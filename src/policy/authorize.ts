@@ -20,10 +20,13 @@ export type Expectation = readonly Demand[];
 /** Reasons of tls/failure.ts that only an identity has. */
 export type IdentityFault = "wrong-address" | "no-spiffe-id" | "wrong-trust-domain" | "not-allowed";
 
-export type Refusal = { readonly reason: IdentityFault; readonly detail: string };
+export type IdentityRefusal = { readonly reason: IdentityFault; readonly detail: string };
 
 /** Null if the peer is one that is meant, else the first demand that it does not meet. */
-export function authorize(identity: PeerIdentity, expectation: Expectation): Refusal | null {
+export function authorize(
+  identity: PeerIdentity,
+  expectation: Expectation,
+): IdentityRefusal | null {
   for (const demand of expectation) {
     const refusal = refusalOf(identity, demand);
     if (refusal !== null) return refusal;
@@ -31,7 +34,7 @@ export function authorize(identity: PeerIdentity, expectation: Expectation): Ref
   return null;
 }
 
-function refusalOf(identity: PeerIdentity, demand: Demand): Refusal | null {
+function refusalOf(identity: PeerIdentity, demand: Demand): IdentityRefusal | null {
   switch (demand.kind) {
     case "address":
       return addressRefusal(identity, demand.address);
@@ -42,12 +45,12 @@ function refusalOf(identity: PeerIdentity, demand: Demand): Refusal | null {
   }
 }
 
-function addressRefusal(identity: PeerIdentity, address: SocketAddress): Refusal | null {
+function addressRefusal(identity: PeerIdentity, address: SocketAddress): IdentityRefusal | null {
   if (identity.ips.some((ip) => sameBytes(ip, address.bytes))) return null;
   return { reason: "wrong-address", detail: namesText(identity, formatIp(address.bytes)) };
 }
 
-function domainRefusal(identity: PeerIdentity, trustDomain: string): Refusal | null {
+function domainRefusal(identity: PeerIdentity, trustDomain: string): IdentityRefusal | null {
   const { spiffeId } = identity;
   if (spiffeId === null) return withoutId(identity);
   if (trustDomainOf(spiffeId) === trustDomain) return null;
@@ -58,7 +61,7 @@ function domainRefusal(identity: PeerIdentity, trustDomain: string): Refusal | n
 function listRefusal(
   identity: PeerIdentity,
   { allow, origin }: Demand & { readonly kind: "listed" },
-): Refusal | null {
+): IdentityRefusal | null {
   const { spiffeId } = identity;
   if (spiffeId === null) return withoutId(identity);
   if (allow.some((pattern) => matches(pattern, spiffeId))) return null;
@@ -67,7 +70,7 @@ function listRefusal(
   return { reason: "not-allowed", detail };
 }
 
-function withoutId({ spiffeFault }: PeerIdentity): Refusal {
+function withoutId({ spiffeFault }: PeerIdentity): IdentityRefusal {
   const detail = `certificate has no SPIFFE ID: ${spiffeFault ?? "none"}`;
   return { reason: "no-spiffe-id", detail };
 }

@@ -21,10 +21,10 @@ import { policySchema, type PolicyFields } from "./schema.ts";
 export type PolicyDocument = {
   readonly fields: PolicyFields;
   /** Where a field stands, "policy.yaml:12", by its path: `["inbound", "mode"]`. */
-  readonly originOf: (path: Path) => string;
+  readonly originOf: (path: FieldPath) => string;
 };
 
-export type Path = readonly (string | number)[];
+export type FieldPath = readonly (string | number)[];
 
 /** `file` is its path, for messages. Throws POLICY_INVALID that names all mistakes, a line each. */
 export function parsePolicy(text: string, file: string): PolicyDocument {
@@ -106,7 +106,7 @@ function faultTexts(source: Source, issues: readonly v.BaseIssue<unknown>[]): re
     .map(({ text }) => text);
 }
 
-function pathOf(issue: v.BaseIssue<unknown>): Path {
+function pathOf(issue: v.BaseIssue<unknown>): FieldPath {
   return (issue.path ?? []).map(({ key }) => (typeof key === "number" ? key : String(key)));
 }
 
@@ -130,7 +130,7 @@ function wrongText(issue: v.BaseIssue<unknown>): string {
   return `${typeof input === "string" ? quote(input, shownMax) : input}. `;
 }
 
-function pathText(path: Path): string {
+function pathText(path: FieldPath): string {
   return path
     .map((key) => (typeof key === "number" ? `[${key}]` : `.${quoteUnlessPlain(key, shownMax)}`))
     .join("")
@@ -138,7 +138,7 @@ function pathText(path: Path): string {
 }
 
 /** The line of the deepest part of the path that stands in the text. */
-function lineOf({ document, lines }: Source, path: Path): number {
+function lineOf({ document, lines }: Source, path: FieldPath): number {
   let node: unknown = document.contents;
   let offset = isNode(node) ? (node.range?.[0] ?? 0) : 0;
   for (const key of path) {

@@ -1,9 +1,9 @@
 /** The headers of a health check: RFC 9113, 8.2 and 8.3; gRPC over HTTP/2. Pure. */
-import { changesRequest, excerpt, isHost, readName, refuse, type Refusal } from "./judge.ts";
-import type { Header } from "./static-table.ts";
+import { changesRequest, excerpt, isHost, readName, refuse, type ProbeRefusal } from "./judge.ts";
+import type { HeaderField } from "./static-table.ts";
 
 /** Null for those of a check. */
-export function judgeCall(headers: readonly Header[]): Refusal | null {
+export function judgeCall(headers: readonly HeaderField[]): ProbeRefusal | null {
   const names = headers.map(([name]) => (name.startsWith(":") ? name : readName(name)));
   const pseudo = headers.filter(([name]) => name.startsWith(":"));
   const malformed = headers.find(([name, value], at) => !isWell(name, value, at < pseudo.length));
@@ -16,7 +16,7 @@ export function judgeCall(headers: readonly Header[]): Refusal | null {
   return judgeFields(new Map(headers));
 }
 
-function judgeFields(fields: ReadonlyMap<string, string>): Refusal | null {
+function judgeFields(fields: ReadonlyMap<string, string>): ProbeRefusal | null {
   for (const [name, { reason, value }] of wanted) {
     const found = fields.get(name) ?? "";
     if (value !== null && found !== value)

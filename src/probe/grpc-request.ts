@@ -6,7 +6,7 @@ import { ProxyError } from "../runtime/errors.ts";
 import { contentOf, frameFlag, frameType, readFrame, type Frame } from "./frames.ts";
 import { judgeCall } from "./grpc-headers.ts";
 import { HpackDecoder } from "./hpack.ts";
-import { excerpt, refuse, type Judge, type Judgement, type Refusal } from "./judge.ts";
+import { excerpt, refuse, type Judge, type Judgement, type ProbeRefusal } from "./judge.ts";
 
 type Stage = "preface" | "settings" | "headers" | "body" | "done";
 
@@ -43,7 +43,7 @@ export class GrpcJudge implements Judge {
     return this.#stage === "headers" || this.#stage === "done";
   }
 
-  #takePreface(): Refusal | null {
+  #takePreface(): ProbeRefusal | null {
     if (this.#stage !== "preface") return null;
     const start = this.#rest.subarray(0, preface.length);
     if (!preface.subarray(0, start.length).equals(start))
@@ -56,7 +56,7 @@ export class GrpcJudge implements Judge {
     return null;
   }
 
-  #takeFrames(): Refusal | null {
+  #takeFrames(): ProbeRefusal | null {
     while (this.#stage !== "preface") {
       const frame = readFrame(this.#rest);
       if (frame === null) return null;
@@ -68,7 +68,7 @@ export class GrpcJudge implements Judge {
     return null;
   }
 
-  #judge(frame: Frame): Refusal | null {
+  #judge(frame: Frame): ProbeRefusal | null {
     if (this.#stage === "settings") return this.#takeSettings(frame);
     if (frame.type === frameType.headers) return this.#takeHeaders(frame);
     if (frame.type === frameType.data) return this.#takeData(frame);
@@ -77,14 +77,14 @@ export class GrpcJudge implements Judge {
       : refuse("malformed", `a frame of type ${frame.type} that no probe has`);
   }
 
-  #takeSettings(frame: Frame): Refusal | null {
+  #takeSettings(frame: Frame): ProbeRefusal | null {
     const isFirst = frame.type === frameType.settings && frame.flags === 0;
     if (!isFirst || !isOfConnection(frame)) return refuse("malformed", "no settings first");
     this.#stage = "headers";
     return null;
   }
 
-  #takeHeaders(frame: Frame): Refusal | null {
+  #takeHeaders(frame: Frame): ProbeRefusal | null {
     if (this.#stage !== "headers") return refuse("more", "a second call");
     const block = contentOf(frame);
     const isWhole =
@@ -97,7 +97,7 @@ export class GrpcJudge implements Judge {
     return judgeBlock(block);
   }
 
-  #takeData(frame: Frame): Refusal | null {
+  #takeData(frame: Frame): ProbeRefusal | null {
     if (this.#stage !== "body" || frame.stream !== this.#stream)
       return refuse("more", "data that are not the call's");
     const content = contentOf(frame);
@@ -138,7 +138,7 @@ function isOfConnection({ type, flags, stream, payload }: Frame): boolean {
   }
 }
 
-function judgeBlock(block: Uint8Array): Refusal | null {
+function judgeBlock(block: Uint8Array): ProbeRefusal | null {
   try {
     return judgeCall(new HpackDecoder(tableBytes).decode(block));
   } catch (error) {

@@ -1,14 +1,14 @@
 /** Header blocks of HTTP/2: RFC 7541. Pure. */
 import { ProxyError } from "../runtime/errors.ts";
 import { decodeHuffman } from "./huffman.ts";
-import { staticTable, type Header } from "./static-table.ts";
+import { staticTable, type HeaderField } from "./static-table.ts";
 
 /** Decodes the blocks of one direction of one connection, in their order. */
 export class HpackDecoder {
   readonly #sizeMax: number;
   #size: number;
   /** The newest entry first. */
-  #table: readonly Header[] = [];
+  #table: readonly HeaderField[] = [];
 
   /** `sizeMax`: SETTINGS_HEADER_TABLE_SIZE of who decodes, in bytes. */
   constructor(sizeMax: number) {
@@ -17,9 +17,9 @@ export class HpackDecoder {
   }
 
   /** The block's fields. Throws HTTP2_INVALID; then no more blocks can be read. */
-  decode(block: Uint8Array): readonly Header[] {
+  decode(block: Uint8Array): readonly HeaderField[] {
     const reader = new Reader(block);
-    const headers: Header[] = [];
+    const headers: HeaderField[] = [];
     let bytes = 0;
     while (!reader.ended) {
       const header = this.#next(reader, headers.length > 0);
@@ -33,7 +33,7 @@ export class HpackDecoder {
   }
 
   /** Null for a change of the table's size, which stands before the first field. */
-  #next(reader: Reader, begun: boolean): Header | null {
+  #next(reader: Reader, begun: boolean): HeaderField | null {
     const kind = reader.peek();
     if (kind >= 0x80) return this.#entry(reader.integer(7));
     if (kind >= 0x40) return this.#insert(this.#literal(reader, 6));
@@ -44,19 +44,19 @@ export class HpackDecoder {
     return null;
   }
 
-  #literal(reader: Reader, prefix: number): Header {
+  #literal(reader: Reader, prefix: number): HeaderField {
     const index = reader.integer(prefix);
     const name = index === 0 ? reader.string() : this.#entry(index)[0];
     return [name, reader.string()];
   }
 
-  #entry(index: number): Header {
+  #entry(index: number): HeaderField {
     const entry = staticTable[index - 1] ?? this.#table[index - 1 - staticTable.length];
     if (entry === undefined) throw invalid("an index of no entry");
     return entry;
   }
 
-  #insert(header: Header): Header {
+  #insert(header: HeaderField): HeaderField {
     this.#table = [header, ...this.#table];
     this.#resize(this.#size);
     return header;
@@ -71,7 +71,7 @@ export class HpackDecoder {
 }
 
 /** As the table counts it: RFC 7541, 4.1. */
-function sizeOf([name, value]: Header): number {
+function sizeOf([name, value]: HeaderField): number {
   return name.length + value.length + 32;
 }
 

@@ -11,7 +11,7 @@ import {
   refuse,
   type Judge,
   type Judgement,
-  type Refusal,
+  type ProbeRefusal,
 } from "./judge.ts";
 
 /** `paths` without their queries. */
@@ -45,7 +45,7 @@ export class HttpJudge implements Judge {
 export function judgeRequest(
   bytes: Uint8Array,
   paths: readonly string[],
-): "incomplete" | "probe" | Refusal {
+): "incomplete" | "probe" | ProbeRefusal {
   const text = Buffer.from(bytes).toString("latin1");
   if (unreadable.test(text)) return refuse("malformed", "no HTTP request");
   const end = text.indexOf("\r\n\r\n");
@@ -57,7 +57,7 @@ export function judgeRequest(
   return bytes.length === end + 4 ? "probe" : refuse("more", "bytes after the request");
 }
 
-function judgeLine(line: string, paths: readonly string[]): Refusal | null {
+function judgeLine(line: string, paths: readonly string[]): ProbeRefusal | null {
   const [, method = "", target = ""] = requestLine.exec(line) ?? [];
   if (method === "") return refuse("malformed", `no request line: ${excerpt(line)}`);
   if (method !== "GET" && method !== "HEAD")
@@ -69,7 +69,7 @@ function judgeLine(line: string, paths: readonly string[]): Refusal | null {
 }
 
 /** Without a body there is nothing whose length could be read in two ways. */
-function judgeFields(lines: readonly string[], wantsHost: boolean): Refusal | null {
+function judgeFields(lines: readonly string[], wantsHost: boolean): ProbeRefusal | null {
   const names: string[] = [];
   for (const line of lines) {
     const [, name = "", value = ""] = field.exec(line) ?? [];

@@ -24,12 +24,12 @@ export const refusals = [
 export type RefusalReason = (typeof refusals)[number];
 
 /** `detail` is for the log: what of it a client has written is quoted and short. */
-export type Refusal = { readonly reason: RefusalReason; readonly detail: string };
+export type ProbeRefusal = { readonly reason: RefusalReason; readonly detail: string };
 
 export type Judgement =
   /** These bytes are the application's; none of them yet if there are none. `complete`: the request is whole. */
   | { readonly kind: "pass"; readonly bytes: Uint8Array; readonly complete: boolean }
-  | ({ readonly kind: "refuse" } & Refusal);
+  | ({ readonly kind: "refuse" } & ProbeRefusal);
 
 /** Looks at a client's bytes in their order. After a refusal it is not asked again. */
 export type Judge = {
@@ -37,7 +37,7 @@ export type Judge = {
   readonly push: (chunk: Uint8Array) => Judgement;
 };
 
-export function refuse(reason: RefusalReason, detail: string): Judgement & Refusal {
+export function refuse(reason: RefusalReason, detail: string): Judgement & ProbeRefusal {
   return { kind: "refuse", reason, detail };
 }
 

@@ -1,9 +1,9 @@
 /** Fields that HPACK knows from the start, from index 1 on: RFC 7541, appendix A. */
 
 /** Name and value. */
-export type Header = readonly [name: string, value: string];
+export type HeaderField = readonly [name: string, value: string];
 
-export const staticTable: readonly Header[] = [
+export const staticTable: readonly HeaderField[] = [
   [":authority", ""],
   [":method", "GET"],
   [":method", "POST"],

@@ -1,6 +1,6 @@
 /** What a process that gives up its privileges hands to the program that it re-executes as: open descriptors. */
 import { ProxyError } from "../runtime/errors.ts";
-import type { KeeperHanded } from "../intercept/repair/link.ts";
+import type { HandedRepair } from "../intercept/repair/link.ts";
 import type { HiddenHierarchy } from "../native/memory-limit.ts";
 import { reexec, setStaysOpen } from "../native/privileges.ts";
 import type { Handed } from "../netlink/monitor.ts";
@@ -15,7 +15,7 @@ export type HandedState = {
   readonly notices: Handed;
   /** Connections from before the rules that were left in cleartext: `packTuples`. */
   readonly preexisting: readonly string[];
-  readonly keeper: KeeperHanded;
+  readonly repair: HandedRepair;
   /** What the rules that stand were made of. */
   readonly interception: string;
 };
@@ -44,7 +44,7 @@ export function takeHandedState(): HandedState | null {
 }
 
 function descriptorsOf(state: HandedState): readonly number[] {
-  const { places, status, groups, notices, keeper } = state;
+  const { places, status, groups, notices, repair: keeper } = state;
   const several = [...places.map(([, fd]) => fd), ...groups.map(({ fd }) => fd)];
   return [...several, ...Object.values(notices), status, keeper.fd];
 }

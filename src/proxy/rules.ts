@@ -8,13 +8,13 @@ import { ProxyError } from "../runtime/errors.ts";
 import { reexecWith, type HandedState } from "./reexec.ts";
 import type { InForce } from "../reload/in-force.ts";
 import { refusedInCleartext } from "../intercept/cleartext/refused.ts";
-import { distantRules, distantSenses } from "../intercept/kernel/external.ts";
+import { externalRules, externalView } from "../intercept/kernel/external.ts";
 import { deviceRoutes } from "../intercept/kernel/devices.ts";
 import { settleDiversion, tryDiversion } from "../intercept/trial/diversion.ts";
 import { install, withPorts, type Installed } from "../intercept/kernel/install.ts";
-import { entrust, KeeperLink, type KeeperEvents } from "../intercept/repair/link.ts";
+import { entrustRules, RepairLink, type RepairEvents } from "../intercept/repair/link.ts";
 import { textOf } from "../intercept/repair/parts.ts";
-import { keeperRules, KeeperSenses } from "../intercept/repair/rules.ts";
+import { repairedRules, RepairView } from "../intercept/repair/rules.ts";
 import { legacyTables } from "../intercept/trial/legacy-tables.ts";
 import { listeningPorts, type Tuple } from "../intercept/kernel/open-before.ts";
 import { planOf } from "../intercept/rules/plan.ts";
@@ -22,12 +22,12 @@ import { packTuples, settlePreexisting } from "../intercept/cleartext/preexistin
 import { knownAddresses, whyNotTried } from "../intercept/trial/trial.ts";
 import { trialTargets } from "../intercept/trial/targets.ts";
 import { hasRoutingOf } from "../intercept/kernel/snapshot.ts";
-import { kernelSenses, type Senses } from "../intercept/kernel/watch.ts";
+import { privilegedView, type KernelView } from "../intercept/kernel/watch.ts";
 import { diversionLines } from "../intercept/trial/report.ts";
 import { reportPreexisting } from "../intercept/cleartext/report.ts";
 import type { Log } from "../runtime/log/log.ts";
 import { SystemCallError } from "../native/errno.ts";
-import { startKeeper, type KeeperProcess } from "../native/repair-process.ts";
+import { spawnRepairProcess, type RepairProcess } from "../native/repair-process.ts";
 import * as native from "../native/native.ts";
 import { capability, hasCapability } from "../native/privileges.ts";
 import { formatSocketAddress } from "../net/address.ts";
@@ -67,7 +67,7 @@ export function openSockets(
 export function giveUpPrivileges(
   interception: Interception,
   sockets: Sockets,
-  { tls, command, settle, groups, keeper }: PrivilegeDrop,
+  { tls, command, settle, groups, repairProcess: keeper }: PrivilegeDrop,
 ): never {
   assertTaken(tls);
   assertKeepable();
@@ -80,7 +80,7 @@ export function giveUpPrivileges(
         preexisting: packTuples(settle(rules)),
         groups,
         notices: { rules: openHearing("rules") },
-        keeper: entrust(keeper, interception, {
+        repair: entrustRules(keeper, interception, {
           known: withPorts(new Map()),
           devices: deviceRoutes(kernel, planOf(interception)),
         }),
@@ -117,7 +117,7 @@ function keptCapabilities(): readonly number[] {
 export type PrivilegeDrop = {
   readonly tls: TLSOptions;
   readonly command: readonly string[];
-  readonly keeper: KeeperProcess | null;
+  readonly repairProcess: RepairProcess | null;
   /** Right after the rules were put in place: returns the connections that are left in cleartext. */
   readonly settle: (rules: Installed) => readonly Tuple[];
   readonly groups: HandedState["groups"];
@@ -168,10 +168,13 @@ export function reportDiversion(
  * Before anything secret is read: the keeper is to have none of it. Null without CAP_NET_ADMIN, which the rules cannot do
  * without either, and say so. Throws START_FAILED.
  */
-export function startRuleKeeper(command: readonly string[]): KeeperProcess | null {
+export function startRepairProcess(command: readonly string[]): RepairProcess | null {
   if (!hasCapability(capability.netAdmin)) return null;
   try {
-    return startKeeper({ command, environment: { ...process.env, [rulesAloneVariable]: "1" } });
+    return spawnRepairProcess({
+      command,
+      environment: { ...process.env, [rulesAloneVariable]: "1" },
+    });
   } catch (error) {
     if (!(error instanceof SystemCallError)) throw error;
     const text = `--privileges dropped: ${error.message}. It needs two processes more: allow them, or say --privileges kept`;
@@ -201,9 +204,9 @@ function assertTaken(tls: TLSOptions): void {
 
 export type StandingRules = {
   readonly rules: Installed;
-  readonly senses: Senses;
+  readonly view: KernelView;
   /** Null where this process may change the rules itself, or nobody here may. */
-  readonly keeper: KeeperLink | null;
+  readonly repairProcess: RepairLink | null;
 };
 
 /** Throws START_FAILED; then rules are as they were found. */
@@ -211,10 +214,11 @@ export function standingRules(
   config: Config,
   interception: Interception,
   handed: HandedState | null,
-  events: KeeperEvents,
+  events: RepairEvents,
 ): StandingRules {
-  if (config.rules === "external") return externalRules(interception);
-  if (handed === null) return { rules: install(interception), senses: kernelSenses, keeper: null };
+  if (config.rules === "external") return standingExternalRules(interception);
+  if (handed === null)
+    return { rules: install(interception), view: privilegedView, repairProcess: null };
   if (hasCapability(capability.netAdmin))
     throw new ProxyError("START_FAILED", "--privileges dropped: CAP_NET_ADMIN is still there");
   if (handed.interception !== textOf(interception) || !hasRoutingOf(planOf(interception)))
@@ -227,33 +231,33 @@ export function standingRules(
 
 function handedRules(
   interception: Interception,
-  { keeper, notices }: HandedState,
-  events: KeeperEvents,
+  { repair: keeper, notices }: HandedState,
+  events: RepairEvents,
 ): StandingRules {
-  const link = new KeeperLink(keeper, {
+  const link = new RepairLink(keeper, {
     restored: (how) => {
-      senses.takes("restored");
+      view.takes("restored");
       events.restored(how);
     },
     failed: (errno) => {
-      senses.takes("failed");
+      view.takes("failed");
       events.failed(errno);
     },
     launcherGone: events.launcherGone,
     gone: () => {
-      senses.takes("gone");
+      view.takes("gone");
       events.gone();
     },
   });
-  const senses = new KeeperSenses(planOf(interception), notices, link);
-  return { rules: keeperRules(interception, link), senses, keeper: link };
+  const view = new RepairView(planOf(interception), notices, link);
+  return { rules: repairedRules(interception, link), view, repairProcess: link };
 }
 
-function externalRules(interception: Interception): StandingRules {
+function standingExternalRules(interception: Interception): StandingRules {
   const plan = planOf(interception);
   if (!hasRoutingOf(plan)) throw new ProxyError("START_FAILED", noRules);
-  const rules = distantRules(interception, "others have put them in place (--rules external)");
-  return { rules, senses: distantSenses(plan, {}), keeper: null };
+  const rules = externalRules(interception, "others have put them in place (--rules external)");
+  return { rules, view: externalView(plan, {}), repairProcess: null };
 }
 
 const noRules =

@@ -9,12 +9,12 @@ import type { Log } from "../runtime/log/log.ts";
 import { errnoName, SystemCallError } from "../native/errno.ts";
 import * as native from "../native/native.ts";
 import { hostKey, parseSocketAddress, sourceKey, type SocketAddress } from "../net/address.ts";
-import { listen, openDiverted, type Listener, type Takes } from "../net/listener.ts";
+import { startListening, openDiverted, type Listener, type Takes } from "../net/listener.ts";
 import type { SocketOptions } from "../net/socket-options.ts";
 import { serveOutbound } from "../outbound.ts";
 import { admitInbound, admitOutbound, type Admission } from "../connection/admission.ts";
 import { readsRequests } from "../probe/probe.ts";
-import type { Origin, Unverified } from "../tls/unverified.ts";
+import type { VisitOrigin, Unverified } from "../tls/unverified.ts";
 
 export type Serving = {
   readonly config: Config;
@@ -95,7 +95,7 @@ function spotsOf({ fixed, policy }: Config): readonly Spot[] {
 function startListener({ context, log }: Serving, { kind }: Spot, fd: number): Listener {
   const direction = kind === "plain" ? "outbound" : "inbound";
   const serve = kind === "plain" ? serveOutbound : serveInbound;
-  return listen({
+  return startListening({
     fd,
     backlogMax: context.limits.backlogMax,
     takes: kind === "tls" ? { kind, tls: context.terminating() } : { kind },
@@ -145,7 +145,7 @@ function admitPeer(
 function makesRoom(
   admission: Exclude<Admission, { kind: "admit" }>,
   unverified: Unverified,
-  origin: Origin,
+  origin: VisitOrigin,
 ): boolean {
   if (admission.kind === "refuse") return false;
   return admission.whose === "source"

@@ -23,10 +23,10 @@ import {
 } from "./rules.ts";
 import type { HandedState } from "./reexec.ts";
 import type { Credentials } from "../identity/source.ts";
-import { endClear } from "../intercept/cleartext/reset.ts";
+import { resetCleartext } from "../intercept/cleartext/reset.ts";
 import type { Installed } from "../intercept/kernel/install.ts";
-import type { KeeperLink } from "../intercept/repair/link.ts";
-import { RuleKeeper } from "../intercept/repair/repair.ts";
+import type { RepairLink } from "../intercept/repair/link.ts";
+import { RuleRepair } from "../intercept/repair/repair.ts";
 import { ownMark } from "../intercept/rules/marks.ts";
 import { listeningPorts, type Tuple } from "../intercept/kernel/open-before.ts";
 import { unpackTuples } from "../intercept/cleartext/preexisting.ts";
@@ -37,12 +37,12 @@ import { drain, type DrainEnd } from "../connection/drain.ts";
 import { watchIdle } from "../connection/idle.ts";
 import { PreexistingWatch } from "../intercept/cleartext/report.ts";
 import { Memory } from "../connection/memory.ts";
-import { keeperEvents, keeperGone } from "../intercept/repair/events.ts";
+import { repairEvents, repairProcessGone } from "../intercept/repair/events.ts";
 import { trimWhenIdle } from "./trim.ts";
-import { Readiness } from "../status/readiness.ts";
+import { Conditions } from "../status/readiness.ts";
 import type { Log } from "../runtime/log/log.ts";
 import { seldom } from "../runtime/log/seldom.ts";
-import type { KeeperProcess } from "../native/repair-process.ts";
+import type { RepairProcess } from "../native/repair-process.ts";
 import { descriptorsMax } from "../native/limits.ts";
 import { openHiddenHierarchies } from "../native/memory-limit.ts";
 import type { Listener } from "../net/listener.ts";
@@ -72,7 +72,7 @@ export type Given = {
   /** What this process has opened before it gave up its privileges. */
   readonly handed: HandedState | null;
   /** The keeper of the rules, where it is about to give them up. */
-  readonly process: KeeperProcess | null;
+  readonly repairProcess: RepairProcess | null;
   /** Those that were judged good. */
   readonly credentials: Credentials;
 };
@@ -82,7 +82,7 @@ export type Given = {
  * the first packet on. Throws ProxyError naming the flag; then everything is as it was found.
  */
 export function startProxy(config: Config, log: Log, given: Given): Proxy {
-  const { handed, process, credentials } = given;
+  const { handed, repairProcess: process, credentials } = given;
   const metrics = new Metrics(config.metricsNames);
   using undo = new DisposableStack();
   const reloading = new Reloader(config, credentials, { log, metrics });
@@ -114,7 +114,7 @@ export function startProxy(config: Config, log: Log, given: Given): Proxy {
     config,
     interception,
     handed,
-    keeperEvents(log, () => keeper),
+    repairEvents(log, () => keeper),
   );
   const { rules } = ground;
   using unlessWatched = new DisposableStack();
@@ -126,7 +126,7 @@ export function startProxy(config: Config, log: Log, given: Given): Proxy {
     isDiverted(inForce.rules, config.fixed, listeningPorts()),
   );
   undo.defer(keeper.stop);
-  undo.defer(state.keeps(ground.keeper));
+  undo.defer(state.keeps(ground.repairProcess));
   state.watch = keeper.watch;
   unlessWatched.move();
   const [{ ending }, { fixed }] = [reloading, config];
@@ -141,7 +141,7 @@ type Parts = {
   readonly limits: Limits;
   readonly state: State;
   readonly reloading: Reloader;
-  readonly keeper: RuleKeeper;
+  readonly keeper: RuleRepair;
   readonly rules: Installed;
   readonly log: Log;
 };
@@ -181,7 +181,7 @@ type Standing = {
   readonly tls: () => TLSOptions;
   readonly settle: (installed: Installed) => readonly Tuple[];
   readonly groups: HandedState["groups"];
-  readonly process: KeeperProcess | null;
+  readonly process: RepairProcess | null;
 };
 
 /** Those that were handed over, or new ones; where privileges are to be dropped, it ends here and re-executes. */
@@ -201,7 +201,7 @@ function socketsOf(
         command,
         settle,
         groups,
-        keeper: process,
+        repairProcess: process,
       }),
     );
   }
@@ -211,15 +211,15 @@ function socketsOf(
 
 /** What readiness and metrics look at. */
 class State {
-  readonly readiness = new Readiness();
+  readonly readiness = new Conditions();
   readonly metrics: Metrics;
   listeners: readonly Listener[] = [];
   watch: RuleWatch | null = null;
   preexisting = new PreexistingWatch([]);
   draining = false;
-  #keeper: KeeperLink | null = null;
+  #keeper: RepairLink | null = null;
   /** Whether applications' answers to clients come to us; they do before that is watched. */
-  readonly standing = (of: 4 | 6): boolean => this.watch?.leadsBack(of) ?? true;
+  readonly standing = (of: 4 | 6): boolean => this.watch?.returnsToProxy(of) ?? true;
 
   constructor(inForce: InForce, metrics: Metrics) {
     const notAfter = (): number => inForce.credentials.notAfter;
@@ -250,12 +250,12 @@ class State {
 
   /** What /readyz says besides, ready or not. */
   get notes(): readonly string[] {
-    const keeper = this.#keeper === null || this.#keeper.alive ? null : keeperGone;
+    const keeper = this.#keeper === null || this.#keeper.alive ? null : repairProcessGone;
     return [this.preexisting.note, keeper].filter((note) => note !== null);
   }
 
   /** The process that restores the rules in this one's place, if there is one. Returns what ends it. */
-  keeps(keeper: KeeperLink | null): () => void {
+  keeps(keeper: RepairLink | null): () => void {
     this.#keeper = keeper;
     if (keeper === null) return () => undefined;
     const help = "1 if the process lives that restores the rules";
@@ -311,23 +311,23 @@ type Keeping = {
 
 /** Throws SystemCallError. `clear` tells the connections that are not to be in clear. */
 function keepRules(
-  { rules, senses }: StandingRules,
+  { rules, view }: StandingRules,
   { log, metrics, registry, inForce, fixed }: Keeping,
   clear: () => (tuple: Tuple) => boolean,
-): RuleKeeper {
-  const keeper = new RuleKeeper(rules, senses, {
+): RuleRepair {
+  const keeper = new RuleRepair(rules, view, {
     changed: () => {
       // What applications answer to clients would leave in clear.
       const ended = registry.terminateWhere(
         "RULES_CHANGED",
-        ({ as }) => as !== null && !keeper.watch.leadsBack(as.family),
+        ({ as }) => as !== null && !keeper.watch.returnsToProxy(as.family),
       );
       const too =
         ended === 0 ? "" : `; ${ended} inbound connections that depend on them were reset`;
       log.write("W", "rules", rulesChanged + too + (rules.isOurs ? "" : `: ${restart}`));
     },
     repaired: (kept) => {
-      const { ended, refusal } = endClear(clear, kept, { kernel: rules.sockets });
+      const { ended, refusal } = resetCleartext(clear, kept, { kernel: rules.sockets });
       const text = "the rules stand as they were written again: they were written anew";
       const too =
         ended === 0 ? "" : `, and ${ended} connections that had begun in clear were reset`;

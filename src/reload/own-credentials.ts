@@ -1,7 +1,7 @@
 /** Our own credentials, read and judged as peers will judge them: before a start and before each renewal. */
 import { selfHandshakeMsMax, type Config } from "../config.ts";
 import { parseCertificate } from "../identity/certificate.ts";
-import { invalid, type Named } from "../identity/credentials-error.ts";
+import { invalid, type NamedFile } from "../identity/credentials-error.ts";
 import { namesBytesOf } from "../identity/ca-names.ts";
 import { loadCredentials, type Credentials } from "../identity/source.ts";
 import { describeFault } from "../net/fault.ts";
@@ -67,7 +67,7 @@ function assertAccepted(
 }
 
 /** A server tells the names of all its CAs, which the TLS library has no way to leave out: RFC 8446, 4.2.4. */
-function assertNamesFit(named: Named, { trustBundlePem }: Credentials): void {
+function assertNamesFit(named: NamedFile, { trustBundlePem }: Credentials): void {
   const { count, bytes } = namesBytesOf(trustBundlePem);
   if (bytes <= namesBytesMax) return;
   const text =

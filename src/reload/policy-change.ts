@@ -4,7 +4,7 @@ import type { ConnectionRecord } from "../connection/record.ts";
 import { type Fixed, type Interception, interceptionOf } from "../intercept/rules/interception.ts";
 import { Deadline } from "../runtime/deadline.ts";
 import { ProxyError } from "../runtime/errors.ts";
-import { endClear, type EndedClear } from "../intercept/cleartext/reset.ts";
+import { resetCleartext, type CleartextReset } from "../intercept/cleartext/reset.ts";
 import type { Installed } from "../intercept/kernel/install.ts";
 import type { Connections } from "../intercept/kernel/encode.ts";
 import { listeningPorts } from "../intercept/kernel/open-before.ts";
@@ -29,7 +29,7 @@ export type Changing = {
 };
 
 /** Connections that were ended: those that the proxy carried, and those in clear. */
-export type Ended = { readonly carried: number; readonly clear: EndedClear };
+export type Ended = { readonly carried: number; readonly clear: CleartextReset };
 
 /** Makes `policy` the one that holds. Throws ProxyError; then the old one holds. */
 export async function changePolicy(policy: Policy, changing: Changing): Promise<Ended> {
@@ -75,7 +75,7 @@ type Difference = {
  * In the kernel. Before the rules change an RST still reaches the other end of a connection in clear; what begins
  * between the two looks is ended after. Throws ProxyError.
  */
-function changeRules(difference: Difference, rules: Rules, changing: Changing): EndedClear {
+function changeRules(difference: Difference, rules: Rules, changing: Changing): CleartextReset {
   const { inForce, installed, fixed } = changing;
   // Where the rules were not as they should be, whatever is in clear may have begun meanwhile.
   const fits = difference.whole
@@ -83,9 +83,9 @@ function changeRules(difference: Difference, rules: Rules, changing: Changing): 
     : becomesDiverted(inForce.rules, rules, fixed, listeningPorts());
   const { sockets: kernel } = installed;
   const before = installed.isOurs && !difference.whole;
-  const first = before ? endClear(() => fits, noConnections, { kernel }) : noneInClear;
+  const first = before ? resetCleartext(() => fits, noConnections, { kernel }) : noneInClear;
   const kept = writeRules(difference, changing);
-  const second = endClear(() => fits, kept, { kernel });
+  const second = resetCleartext(() => fits, kept, { kernel });
   return { ended: first.ended + second.ended, refusal: first.refusal ?? second.refusal };
 }
 
@@ -169,6 +169,6 @@ async function pause(milliseconds: number): Promise<void> {
 }
 
 const noConnections: Connections = new Map();
-const noneInClear: EndedClear = { ended: 0, refusal: null };
+const noneInClear: CleartextReset = { ended: 0, refusal: null };
 const lookMs = 10;
 const looksMax = 50;

@@ -2,7 +2,7 @@
 import { Rate } from "./rate.ts";
 
 /** Where a request comes from, as it is counted. */
-export type Source = {
+export type Requester = {
   /** `sourceKey` of its address. */
   readonly key: string;
   /** Of this pod, or an address that probes are declared to come from: these wait for their own requests only. */
@@ -20,7 +20,7 @@ export class StatusGate {
   readonly #reserve = new Rate(perSecondReserved, perSecondReserved);
 
   /** Milliseconds on a monotonic clock that a request has to wait, or null: it is to be reset. */
-  admit({ key, isTrusted }: Source, now: number): number | null {
+  admit({ key, isTrusted }: Requester, now: number): number | null {
     const known = this.#regulars.get(key) ?? this.#strangers.get(key) ?? new Known(now);
     this.#remember(key, known, now);
     const shared = isTrusted ? [] : [known.isCalm(now) ? this.#reserve : this.#all];

@@ -1,6 +1,6 @@
 /** What stands between the proxy and readiness, asked anew each time. */
 
-export class Readiness {
+export class Conditions {
   readonly #conditions: (() => string | null)[] = [];
 
   /** `missing` says in words what is not as it should be, or null. */

@@ -1,9 +1,9 @@
 /** The little of HTTP/1 that probes and scrapers speak: RFC 9112. Pure. */
 
-export type Request = { readonly method: string; readonly path: string };
+export type StatusRequest = { readonly method: string; readonly path: string };
 
 /** A request's head: null as long as it is not whole, "bad" when it is none. What follows it is ignored. */
-export function parseHead(text: string): Request | "bad" | null {
+export function parseHead(text: string): StatusRequest | "bad" | null {
   const line = /^([A-Z]{1,16}) (\/[\u0021-\u007E]*) HTTP\/1\.[01]\r?\n/.exec(text);
   if (line === null) return text.includes("\n") || text.length > headLengthMax ? "bad" : null;
   if (!/\r?\n\r?\n/.test(text)) return text.length > headLengthMax ? "bad" : null;

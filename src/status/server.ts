@@ -11,7 +11,7 @@ import type { SocketOptions } from "../net/socket-options.ts";
 import { StatusGate } from "./gate.ts";
 import { Rendered } from "./rendered.ts";
 import { formatAnswer, parseHead, type Answer } from "./request.ts";
-import { Table, type Held } from "./table.ts";
+import { Table, type TableEntry } from "./table.ts";
 
 export type StatusServer = { readonly stop: () => void };
 
@@ -117,7 +117,7 @@ type Head = ReturnType<typeof parseHead>;
 type Asked = (head: Head, inside: boolean) => Promise<Answer>;
 
 /** One request and its answer. */
-class Connection implements Held {
+class Connection implements TableEntry {
   readonly source: string;
   readonly isPreferred: boolean;
   readonly #inside: boolean;
@@ -128,7 +128,7 @@ class Connection implements Held {
   #chunks = 0;
   #answer: Uint8Array | null = null;
 
-  constructor(socket: StatusSocket, held: Held & { readonly inside: boolean }) {
+  constructor(socket: StatusSocket, held: TableEntry & { readonly inside: boolean }) {
     this.#socket = socket;
     this.source = held.source;
     this.isPreferred = held.isPreferred;

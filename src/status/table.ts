@@ -1,6 +1,6 @@
 /** Who goes when there are too many connections: one of the source that has the most, and never a probe for a flood. Pure. */
 
-export type Held = {
+export type TableEntry = {
   /** What its source is counted by. */
   readonly source: string;
   /** It goes only for want of others. */
@@ -8,7 +8,7 @@ export type Held = {
 };
 
 /** Connections in the order in which they came. */
-export class Table<T extends Held> {
+export class Table<T extends TableEntry> {
   readonly #live = new Set<T>();
   readonly #max: number;
 

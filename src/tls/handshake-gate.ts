@@ -8,15 +8,15 @@ import { Deadline } from "../runtime/deadline.ts";
 export type Lease = { readonly release: () => void };
 
 /** How many there are, and after how long each returns by itself. */
-export type Places = { readonly count: number; readonly leaseMsMax: number };
+export type GatePlaces = { readonly count: number; readonly leaseMsMax: number };
 
 export type GateOptions = {
-  readonly all: Places;
+  readonly all: GatePlaces;
   /**
    * Of one destination, for a shorter time: as few as a near peer can serve in one turn, and no bound for a distant one,
    * whose handshakes are on the wire for longer.
    */
-  readonly each: Places;
+  readonly each: GatePlaces;
 };
 
 /**

@@ -9,9 +9,10 @@ import type { Visit } from "./unverified.ts";
 import type { Expectation } from "../policy/authorize.ts";
 
 export type Terminated =
-  { readonly kind: "accept"; readonly identity: PeerIdentity; readonly resumed: boolean } | Refused;
+  | { readonly kind: "accept"; readonly identity: PeerIdentity; readonly resumed: boolean }
+  | RefusedPeer;
 
-export type Refused = {
+export type RefusedPeer = {
   readonly kind: "refuse";
   readonly reason: HandshakeFailure | null;
   readonly detail: string;

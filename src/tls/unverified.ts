@@ -32,7 +32,7 @@ export type UnverifiedOptions = {
 };
 
 /** Where a connection comes from: `sourceKey` and `hostKey` of an address. */
-export type Origin = { readonly source: string; readonly host: string };
+export type VisitOrigin = { readonly source: string; readonly host: string };
 
 /** One peer between accept(2) and verdict. */
 export class Visit {
@@ -57,7 +57,7 @@ export class Visit {
   /** Of whoever waits for its first place. */
   resolve: (() => void) | null = null;
 
-  constructor(stream: Stream, { source, host }: Origin, since: number) {
+  constructor(stream: Stream, { source, host }: VisitOrigin, since: number) {
     this.stream = stream;
     this.source = source;
     this.host = host;
@@ -98,7 +98,7 @@ export class Unverified {
     return this.#groups.get(source)?.members.size ?? 0;
   }
 
-  enter(stream: Stream, origin: Origin): Visit {
+  enter(stream: Stream, origin: VisitOrigin): Visit {
     const { source } = origin;
     const visit = new Visit(stream, origin, this.#options.now());
     const group = this.#groups.get(source) ?? { members: new Set(), bytes: 0 };
@@ -148,7 +148,7 @@ export class Unverified {
    * again, would never have a handshake over. Within a source a host that has many makes room for one that has few. False if
    * nothing makes room.
    */
-  makeRoom(origin: Origin): boolean {
+  makeRoom(origin: VisitOrigin): boolean {
     this.#catchUp();
     const { source } = origin;
     const group = heaviest(this.#groups.values(), limits.baseBytes);
@@ -159,7 +159,7 @@ export class Unverified {
   }
 
   /** As `makeRoom`, of the same source. */
-  makeRoomWithin({ source, host }: Origin): boolean {
+  makeRoomWithin({ source, host }: VisitOrigin): boolean {
     this.#catchUp();
     const group = this.#groups.get(source);
     if (group === undefined) return false;

@@ -32,14 +32,18 @@ export type Explanation = {
   readonly refused: boolean;
 };
 
-export type Question = {
+export type ConnectionQuestion = {
   readonly address: SocketAddress;
   /** Who is at the other end; null if nobody was named. */
   readonly peer: SpiffeId | null;
 };
 
 /** A connection from here to an address. */
-export function explainOutbound(question: Question, rules: Rules, fixed: Fixed): Explanation {
+export function explainOutbound(
+  question: ConnectionQuestion,
+  rules: Rules,
+  fixed: Fixed,
+): Explanation {
   const { address } = question;
   const title = `From here to ${formatSocketAddress(address)}:`;
   const alone = leftAlone(address, rules.policy, fixed);
@@ -57,7 +61,11 @@ export function explainOutbound(question: Question, rules: Rules, fixed: Fixed):
 }
 
 /** A connection from elsewhere to one of our ports. */
-export function explainInbound(question: Question, rules: Rules, fixed: Fixed): Explanation {
+export function explainInbound(
+  question: ConnectionQuestion,
+  rules: Rules,
+  fixed: Fixed,
+): Explanation {
   const { address } = question;
   const title = `From elsewhere to ${formatSocketAddress(address)} here:`;
   if (isLoopback(address))
@@ -97,7 +105,11 @@ function spokenLines({ port }: SocketAddress, policy: Policy): readonly string[]
   return [`  clients that are no proxies of ours may choose ${names} by ALPN (${spoken.origin})`];
 }
 
-function withPeer(lines: readonly string[], { peer }: Question, demands: Expectation): Explanation {
+function withPeer(
+  lines: readonly string[],
+  { peer }: ConnectionQuestion,
+  demands: Expectation,
+): Explanation {
   if (peer === null) return { lines, refused: false };
   // Whether a certificate names an address, an ID does not say.
   const refusal = authorize(

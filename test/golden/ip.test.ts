@@ -12,19 +12,19 @@ const golden = await Bun.file(`${import.meta.dir}/ip.hex`).text();
 test.each([
   [
     "-4 rule add fwmark 0xa/0xf iif lo lookup 29808 priority 100",
-    route.addRule({ ...rule, family: 4 }),
+    route.addRoutingRule({ ...rule, family: 4 }),
   ],
   [
     "-6 rule add fwmark 0xa/0xf iif lo lookup 29808 priority 100",
-    route.addRule({ ...rule, family: 6 }),
+    route.addRoutingRule({ ...rule, family: 6 }),
   ],
   [
     "-4 rule del fwmark 0xa/0xf iif lo lookup 29808 priority 100",
-    route.deleteRule({ ...rule, family: 4 }),
+    route.deleteRoutingRule({ ...rule, family: 4 }),
   ],
   [
     "-6 rule del fwmark 0xa/0xf iif lo lookup 29808 priority 100",
-    route.deleteRule({ ...rule, family: 6 }),
+    route.deleteRoutingRule({ ...rule, family: 6 }),
   ],
   ["-4 route add local default dev lo table 29808", route.addLocalDefault(4, table)],
   ["-6 route add local default dev lo table 29808", route.addLocalDefault(6, table)],

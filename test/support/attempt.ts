@@ -16,7 +16,9 @@ function say(code: string): void {
 /** A connect(2) that has begun, or the kernel's refusal at once. */
 function begin(text: string): number | string {
   const address = parseSocketAddress(text);
-  const fd = native.openStream(address.family === 4 ? native.family.inet : native.family.inet6);
+  const fd = native.openStream(
+    address.family === 4 ? native.addressFamily.inet : native.addressFamily.inet6,
+  );
   try {
     native.beginConnect(fd, encodeSocketAddress(address));
     return fd;

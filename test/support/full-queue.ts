@@ -2,7 +2,7 @@
 import * as native from "../../src/native/native.ts";
 import { encodeSocketAddress, parseSocketAddress } from "../../src/net/address.ts";
 
-const fd = native.openStream(native.family.inet6);
+const fd = native.openStream(native.addressFamily.inet6);
 native.bind(fd, encodeSocketAddress(parseSocketAddress(`[::]:${process.argv[2] ?? ""}`)));
 native.listen(fd, 0);
 console.log("serving");

@@ -7,7 +7,7 @@ import { encodeSocketAddress, parseSocketAddress } from "../../src/net/address.t
 
 const [, , source = "", destination = ""] = process.argv;
 const from = parseSocketAddress(source);
-const family = from.family === 4 ? native.family.inet : native.family.inet6;
+const family = from.family === 4 ? native.addressFamily.inet : native.addressFamily.inet6;
 const fd = native.openStream(family);
 native.setTransparent(fd, family);
 native.setReuseAddress(fd);

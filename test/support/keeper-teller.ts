@@ -4,12 +4,12 @@ import {
   launchedBytes,
   ReportReader,
   type Command,
-  type Report,
+  type RepairReport,
 } from "../../src/intercept/repair/frames.ts";
 import { part, partsOf } from "../../src/intercept/repair/parts.ts";
 import { fillBatch } from "../../src/intercept/kernel/encode.ts";
 import { planOf } from "../../src/intercept/rules/plan.ts";
-import { readSome, startKeeper, writeAll } from "../../src/native/repair-process.ts";
+import { readSome, spawnRepairProcess, writeAll } from "../../src/native/repair-process.ts";
 import * as nftables from "../../src/netlink/nftables.ts";
 import * as route from "../../src/netlink/route.ts";
 import type { Request } from "../../src/netlink/socket.ts";
@@ -17,12 +17,12 @@ import { concat, message } from "../../src/netlink/wire.ts";
 import { deadlineMs } from "./deadline.ts";
 import { defaults } from "./interceptions.ts";
 
-const { fd } = startKeeper();
+const { fd } = spawnRepairProcess();
 const reader = new ReportReader();
-const heard: Report[] = [];
+const heard: RepairReport[] = [];
 
 /** The next report of a kind, or "end" when the keeper has ended. */
-function next(kind: Report["kind"]): Report | "end" {
+function next(kind: RepairReport["kind"]): RepairReport | "end" {
   const buffer = new Uint8Array(1 << 16);
   for (;;) {
     const at = heard.findIndex((report) => report.kind === kind);
@@ -44,7 +44,7 @@ function load(number: number, requests: readonly Request[]): Command {
   return { kind: "load", part: number, bytes };
 }
 
-function sealed(...instead: readonly Command[]): Report | "end" {
+function sealed(...instead: readonly Command[]): RepairReport | "end" {
   for (const command of [...partsOf(defaults, { known: new Map(), devices: [] }), ...instead])
     say(command);
   say({ kind: "seal" });
@@ -57,7 +57,7 @@ const mainRoute = route.addRoute({
   prefix: 24,
   interfaceIndex: 1,
 });
-const acts: Readonly<Record<string, () => Report | "end">> = {
+const acts: Readonly<Record<string, () => RepairReport | "end">> = {
   "as it should be": () => sealed(),
   "another table": () => sealed(load(part.held, other)),
   "a route of others": () => sealed(load(part.routing, [mainRoute])),
@@ -115,7 +115,7 @@ next("ready");
 const outcome = acts[process.argv[2] ?? ""]?.() ?? "unknown";
 console.log(answerOf(outcome));
 
-function answerOf(report: Report | "end" | "unknown"): unknown {
+function answerOf(report: RepairReport | "end" | "unknown"): unknown {
   if (typeof report === "string") return report;
   if (report.kind === "prepared") return report.outcome;
   return "errno" in report ? report.errno : report;

@@ -13,7 +13,9 @@ const { symbols: libc } = dlopen("libc.so.6", {
 const [way = "", end = ""] = process.argv.slice(2);
 const via = parseHost(way);
 const to = parseSocketAddress(end);
-const fd = native.openStream(to.family === 4 ? native.family.inet : native.family.inet6);
+const fd = native.openStream(
+  to.family === 4 ? native.addressFamily.inet : native.addressFamily.inet6,
+);
 /** Segments stand last first; IPv4's option is padded in front. IPPROTO_IPV6, IPV6_RTHDR; IPPROTO_IP, IP_OPTIONS. */
 const option =
   to.family === 6

@@ -1,6 +1,6 @@
 /** Connections from before the rules that are in cleartext where the rules would allow none: left, reset, or blocked. */
 import type { Kernel } from "../../netlink/socket.ts";
-import { endSockets, theirSockets } from "./reset.ts";
+import { resetSockets, theirSockets } from "./reset.ts";
 import type { Installed } from "../kernel/install.ts";
 import { keyOf, keysOf, type Tuple } from "../kernel/open-before.ts";
 
@@ -8,7 +8,7 @@ import { keyOf, keysOf, type Tuple } from "../kernel/open-before.ts";
 export type PreexistingMode = "leave" | "reset";
 
 /** Which way a connection goes that would be refused in cleartext now; null for one that would not. */
-export type Refused = (tuple: Tuple) => "inbound" | "outbound" | null;
+export type RefusedDirection = (tuple: Tuple) => "inbound" | "outbound" | null;
 
 export type Preexisting = {
   /** Still open in cleartext. */
@@ -36,13 +36,13 @@ export function settlePreexisting(
   if (exempt.size === 0) return nonePreexisting;
   const found = sockets().filter((one) => exempt.has(keyOf(one)) && refused(one) !== null);
   if (mode === "leave" || found.length === 0) return { ...nonePreexisting, left: found };
-  const end = endSockets(found, kernel);
+  const end = resetSockets(found, kernel);
   if (end.refused.length > 0) installed.forget(end.refused);
   return { left: [], reset: end.ended, blocked: end.refused, refusal: end.refusal };
 }
 
 /** Where others have put the rules in place nobody says which were exempt: all that were not diverted. */
-function inCleartext(all: readonly Tuple[], refused: Refused): readonly Tuple[] {
+function inCleartext(all: readonly Tuple[], refused: RefusedDirection): readonly Tuple[] {
   // What no process has accepted yet may be on its way to us.
   return all.filter((one) => one.inode !== "0" && refused(one) !== null);
 }
@@ -75,7 +75,7 @@ const packedMax = 512;
 
 type Settling = {
   readonly mode: PreexistingMode;
-  readonly refused: Refused;
+  readonly refused: RefusedDirection;
   readonly kernel?: Kernel;
   readonly sockets?: () => readonly Tuple[];
 };

@@ -1,7 +1,7 @@
 /** Which connections in cleartext today's rules would refuse if they began now. Pure. */
 import type { Fixed } from "../rules/interception.ts";
 import type { Tuple } from "../kernel/open-before.ts";
-import type { Refused } from "./preexisting.ts";
+import type { RefusedDirection } from "./preexisting.ts";
 import { isSameSocket } from "../../net/address.ts";
 import { includesPort, type Ports } from "../../net/ports.ts";
 import { isMeshDestination, modeOf, type Policy } from "../../policy/policy.ts";
@@ -19,7 +19,7 @@ export type Ends = {
  * A port on which a process listens is a server's. One that is neither listened on nor ephemeral may be either: a server
  * that no longer listens, or a client that has chosen its port. Such a connection counts only if both would be refused.
  */
-export function refusedInCleartext(policy: Policy, fixed: Fixed, ends: Ends): Refused {
+export function refusedInCleartext(policy: Policy, fixed: Fixed, ends: Ends): RefusedDirection {
   return (tuple) => {
     const port = tuple.sourcePort;
     if (ends.listening.has(port)) return isRefusedInbound(policy, fixed, tuple) ? "inbound" : null;

@@ -1,12 +1,12 @@
 /** What is logged, counted and answered about connections from before the start that are in cleartext. */
 import { boundInterfaces } from "./reset.ts";
 import type { Tuple } from "../kernel/open-before.ts";
-import type { Preexisting, Refused } from "./preexisting.ts";
+import type { Preexisting, RefusedDirection } from "./preexisting.ts";
 import { SystemCallError } from "../../native/errno.ts";
 import { formatIp } from "../../net/address.ts";
 import { findSocket, readInode } from "../../netlink/diag.ts";
 import {
-  family,
+  protocol,
   isErrno,
   kernel as ours,
   type Conversation,
@@ -16,7 +16,7 @@ import {
 /** Says once what became of them. `refused` tells which way each goes. */
 export function reportPreexisting(
   found: Preexisting,
-  refused: Refused,
+  refused: RefusedDirection,
   warn: (text: string, count: number) => void,
 ): void {
   const { left, reset, blocked, refusal } = found;
@@ -44,7 +44,7 @@ export function counted(all: readonly Tuple[]): string {
 }
 
 /** The first of them, from client to server. */
-export function listed(all: readonly Tuple[], refused: Refused): string {
+export function listed(all: readonly Tuple[], refused: RefusedDirection): string {
   const shown = all.slice(0, shownMax).map((one) => {
     const own = placeOf(one.source, one.sourcePort);
     const other = placeOf(one.destination, one.destinationPort);
@@ -95,7 +95,7 @@ export class PreexistingWatch {
     const interfaces = [0, ...boundInterfaces(this.#kernel)];
     const before = this.#open;
     try {
-      using socket = this.#kernel(family.diag);
+      using socket = this.#kernel(protocol.diag);
       const looked = before
         .slice(0, looksMax)
         .filter((one) => interfaces.some((of) => isOpen(socket, one, of)));

@@ -3,12 +3,12 @@ import { readdirSync, readlinkSync } from "node:fs";
 
 import { destroySocket } from "../../netlink/diag.ts";
 import { linkIndexOf, listLinks } from "../../netlink/route.ts";
-import { family, isErrno, kernel as ours, type Kernel } from "../../netlink/socket.ts";
+import { protocol, isErrno, kernel as ours, type Kernel } from "../../netlink/socket.ts";
 import { SystemCallError } from "../../native/errno.ts";
 import type { Connections } from "../kernel/encode.ts";
 import { keyOf, keysOf, readSockets, type Tuple } from "../kernel/open-before.ts";
 
-export type EndedClear = {
+export type CleartextReset = {
   readonly ended: number;
   /** What the kernel says where it does not end one: it has no CONFIG_INET_DIAG_DESTROY. */
   readonly refusal: string | null;
@@ -18,22 +18,22 @@ export type EndedClear = {
  * Ends by RST those of this network namespace that `fits`, but for our own sockets and those that were open before the
  * rules (`kept`).
  */
-export function endClear(
+export function resetCleartext(
   fits: () => (tuple: Tuple) => boolean,
   kept: Connections = new Map(),
   { kernel = ours, sockets = theirSockets }: Partial<Sight> = {},
-): EndedClear {
+): CleartextReset {
   const spared = keysOf(kept);
   const found = listed(() => {
     const wanted = fits();
     return sockets().filter((one) => !spared.has(keyOf(one)) && wanted(one));
   });
   if (typeof found === "string") return { ended: 0, refusal: found };
-  const { ended, refusal } = endSockets(found, kernel);
+  const { ended, refusal } = resetSockets(found, kernel);
   return { ended: ended.length, refusal };
 }
 
-export type EndedSockets = {
+export type SocketsReset = {
   readonly ended: readonly Tuple[];
   /** Those that the kernel did not end, though they are there. */
   readonly refused: readonly Tuple[];
@@ -41,7 +41,7 @@ export type EndedSockets = {
 };
 
 /** Ends these by RST. One that has gone by itself is in neither list. */
-export function endSockets(tuples: readonly Tuple[], kernel: Kernel = ours): EndedSockets {
+export function resetSockets(tuples: readonly Tuple[], kernel: Kernel = ours): SocketsReset {
   const ended: Tuple[] = [];
   const refused: Tuple[] = [];
   let refusal: string | null = null;
@@ -65,7 +65,7 @@ function endSocket(
 ): "ended" | "gone" | { readonly refusal: string } {
   for (const boundTo of [0, ...interfaces]) {
     try {
-      using socket = kernel(family.diag);
+      using socket = kernel(protocol.diag);
       socket.send([destroySocket(tuple, boundTo)]);
       return "ended";
     } catch (error) {
@@ -79,7 +79,7 @@ function endSocket(
 /** Of all interfaces here. None where the kernel does not tell. */
 export function boundInterfaces(kernel: Kernel = ours): readonly number[] {
   try {
-    using socket = kernel(family.route);
+    using socket = kernel(protocol.route);
     return socket.exchange([listLinks()]).map(({ payload }) => linkIndexOf(payload));
   } catch (error) {
     if (error instanceof SystemCallError) return [];

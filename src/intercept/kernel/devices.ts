@@ -7,7 +7,7 @@ import type { Family } from "../../net/address.ts";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 
 import * as route from "../../netlink/route.ts";
-import { family, isErrno, type Kernel, type Request } from "../../netlink/socket.ts";
+import { protocol, isErrno, type Kernel, type Request } from "../../netlink/socket.ts";
 import type { Message } from "../../netlink/wire.ts";
 import type { Plan } from "../rules/rule.ts";
 import { families } from "../rules/steps.ts";
@@ -94,7 +94,7 @@ function devicesOf(kernel: Kernel, of: Family): ReadonlySet<number> {
 /** None where the kernel does not have the family, or the table has nothing in it. */
 function answers(kernel: Kernel, request: Request): readonly Message[] {
   try {
-    using socket = kernel(family.route);
+    using socket = kernel(protocol.route);
     return socket.exchange([request]);
   } catch (error) {
     if (isErrno(error, "EAFNOSUPPORT", "EOPNOTSUPP", "ENOENT")) return [];
@@ -105,7 +105,7 @@ function answers(kernel: Kernel, request: Request): readonly Message[] {
 /** False where it is so already, or the interface has gone or is down: a notice tells when it is up again. */
 function asked(kernel: Kernel, request: Request): boolean {
   try {
-    using socket = kernel(family.route);
+    using socket = kernel(protocol.route);
     socket.send([request]);
     return true;
   } catch (error) {

@@ -18,7 +18,7 @@ import {
   protocolTcp,
   registerAt,
   tcpOnly,
-  type Known,
+  type KnownHeaders,
 } from "./headers.ts";
 import {
   otherWay,
@@ -196,11 +196,11 @@ function keyTypeOf(field: Field, family: 4 | 6): nftables.KeyType {
 }
 
 function expressionsOf(plan: Plan, rule: Rule): readonly vm.Expression[] {
-  const known: Known = { family: null, tcp: false };
+  const known: KnownHeaders = { family: null, tcp: false };
   return rule.flatMap((step) => stepExpressions(plan, step, known));
 }
 
-function stepExpressions(plan: Plan, step: Step, known: Known): readonly vm.Expression[] {
+function stepExpressions(plan: Plan, step: Step, known: KnownHeaders): readonly vm.Expression[] {
   switch (step.kind) {
     case "fwmark":
     case "connection-mark":
@@ -255,7 +255,7 @@ function stepExpressions(plan: Plan, step: Step, known: Known): readonly vm.Expr
     case "reset":
       return [vm.resetConnection()];
     case "verdict":
-      return [vm.decide(vm.verdict[step.verdict])];
+      return [vm.setVerdict(vm.verdict[step.verdict])];
     case "goto":
       return [vm.goTo(step.chain)];
   }
@@ -291,7 +291,7 @@ function notLocal(kind: "not-local-destination" | "not-local-source"): readonly 
 
 function headersExpressions(
   step: Step & { readonly kind: "no-data" | "steered" | "outside" },
-  known: Known,
+  known: KnownHeaders,
 ): readonly vm.Expression[] {
   if (step.kind === "outside") return destinationOutside(known, step.family, step.intervals);
   return step.kind === "steered"
@@ -302,7 +302,7 @@ function headersExpressions(
 function changeExpressions(
   plan: Plan,
   step: Step & { readonly kind: "forget" | "remember" },
-  known: Known,
+  known: KnownHeaders,
 ): readonly vm.Expression[] {
   const change = step.kind === "forget" ? vm.deleteFromSet : vm.addToSet;
   return [
@@ -324,7 +324,7 @@ function markExpressions(
 
 function aliasExpressions(
   { way, family }: Step & { readonly kind: "alias" },
-  known: Known,
+  known: KnownHeaders,
 ): readonly vm.Expression[] {
   const { from, offset, length } = placeOf(way, family);
   return [
@@ -338,7 +338,7 @@ function aliasExpressions(
 function keyExpressions(
   plan: Plan,
   name: string,
-  known: Known,
+  known: KnownHeaders,
   answers = false,
 ): readonly vm.Expression[] {
   const set = setOf(plan, name);
@@ -365,7 +365,7 @@ function hasBit(key: number, bit: number): readonly vm.Expression[] {
   return [vm.connection(key), vm.bitsOf(u32(bit)), vm.cmp(vm.compare.notEqual, u32(0))];
 }
 
-function keepDestination(family: 4 | 6, known: Known): readonly vm.Expression[] {
+function keepDestination(family: 4 | 6, known: KnownHeaders): readonly vm.Expression[] {
   const { from, offset, length } = placeOf("daddr", family);
   return [
     ...familyOnly(family, known),

@@ -9,11 +9,11 @@ import { planOf } from "../rules/plan.ts";
 import type { Plan } from "../rules/rule.ts";
 import { fleetingSets } from "../rules/sets.ts";
 import { hasRoutingOf, isRouted, routingSnapshot } from "./snapshot.ts";
-import type { Senses } from "./watch.ts";
+import type { KernelView } from "./watch.ts";
 import type { Interception } from "../rules/interception.ts";
 
 /** `why` says in errors why they cannot be touched. */
-export function distantRules(interception: Interception, why: string): Installed {
+export function externalRules(interception: Interception, why: string): Installed {
   const plan = planOf(interception);
   const refuse = (): never => {
     throw new ProxyError("START_FAILED", `rules: they cannot be changed: ${why}`);
@@ -40,7 +40,7 @@ export function distantRules(interception: Interception, why: string): Installed
  * of our table to a socket that was opened before tells that it was changed. Without such a socket (`handed`) nobody
  * tells.
  */
-export function distantSenses(plan: Plan, handed: Handed): Senses {
+export function externalView(plan: Plan, handed: Handed): KernelView {
   let touched = false;
   const subjects: readonly Subject[] =
     handed.rules === undefined ? ["routes"] : ["rules", "routes"];
@@ -54,7 +54,7 @@ export function distantSenses(plan: Plan, handed: Handed): Senses {
         subjects,
         handed,
       ),
-    look: (of) => (touched || !hasRoutingOf(of) ? "" : routingSnapshot(of)),
+    rulesAndRoutes: (of) => (touched || !hasRoutingOf(of) ? "" : routingSnapshot(of)),
     table: () => (touched ? "touched" : "untouched"),
     routed: isRouted,
   };

@@ -5,7 +5,7 @@ import { be16 } from "../../netlink/wire.ts";
 import type { Field } from "../rules/rule.ts";
 
 /** What a rule has already made sure of, so that it is not asked twice. */
-export type Known = { family: 4 | 6 | null; tcp: boolean };
+export type KnownHeaders = { family: 4 | 6 | null; tcp: boolean };
 
 /** Registers of four bytes are numbered from 8; those that begin sixteen bytes have their old numbers. */
 export function registerAt(word: number): number {
@@ -39,7 +39,7 @@ export function placeOf(
   }
 }
 
-export function familyOnly(family: 4 | 6, known: Known): readonly vm.Expression[] {
+export function familyOnly(family: 4 | 6, known: KnownHeaders): readonly vm.Expression[] {
   if (known.family === family) return [];
   known.family = family;
   return [
@@ -48,7 +48,7 @@ export function familyOnly(family: 4 | 6, known: Known): readonly vm.Expression[
   ];
 }
 
-export function tcpOnly(known: Known): readonly vm.Expression[] {
+export function tcpOnly(known: KnownHeaders): readonly vm.Expression[] {
   if (known.tcp) return [];
   known.tcp = true;
   return [vm.meta(vm.metaKey.l4proto), vm.cmp(vm.compare.equal, protocolTcp)];
@@ -56,7 +56,7 @@ export function tcpOnly(known: Known): readonly vm.Expression[] {
 
 /** The flags of TCP, in byte 13 of its header: RFC 9293, 3.1. */
 export function flagsAre(
-  known: Known,
+  known: KnownHeaders,
   mask: Uint8Array,
   value: Uint8Array,
   is = true,
@@ -70,7 +70,11 @@ export function flagsAre(
 }
 
 /** TCP's data offset, and IP's length, of which IPv4's counts its own header: RFC 9293, 3.1; RFC 791, 3.1; RFC 8200, 3. */
-export function headersAre(known: Known, family: 4 | 6, words: number): readonly vm.Expression[] {
+export function headersAre(
+  known: KnownHeaders,
+  family: 4 | 6,
+  words: number,
+): readonly vm.Expression[] {
   const length = 4 * words + (family === 4 ? 20 : 0);
   return [
     ...tcpOnly(known),
@@ -93,7 +97,7 @@ export const protocolTcp = Uint8Array.of(6);
  * A routing header; or options of IPv4, of which an application may set those of source routing. Security labels are not:
  * only the kernel writes CIPSO, and writes it first (RFC 791, 3.1; FIPS 188).
  */
-export function headersSteer(known: Known, family: 4 | 6): readonly vm.Expression[] {
+export function headersSteer(known: KnownHeaders, family: 4 | 6): readonly vm.Expression[] {
   const dependency = familyOnly(family, known);
   if (family === 6)
     return [...dependency, vm.hasRoutingHeader(), vm.cmp(vm.compare.equal, Uint8Array.of(1))];
@@ -109,7 +113,7 @@ export function headersSteer(known: Known, family: 4 | 6): readonly vm.Expressio
 
 /** The destination is in none of the intervals. */
 export function destinationOutside(
-  known: Known,
+  known: KnownHeaders,
   family: 4 | 6,
   intervals: readonly Interval[],
 ): readonly vm.Expression[] {

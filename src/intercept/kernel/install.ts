@@ -5,7 +5,7 @@ import { ProxyError } from "../../runtime/errors.ts";
 import * as nftables from "../../netlink/nftables.ts";
 import * as route from "../../netlink/route.ts";
 import {
-  family,
+  protocol,
   isErrno,
   kernel as ours,
   type Conversation,
@@ -128,7 +128,7 @@ function rewrite(kernel: Kernel, plan: Plan): Connections {
 /** A table that somebody has changed so much that it cannot be changed by us is written anew. */
 function changeTable(kernel: Kernel, before: Plan, after: Plan): Connections {
   try {
-    using socket = kernel(family.netfilter);
+    using socket = kernel(protocol.netfilter);
     socket.send(changeBatch(before, after, withPorts(new Map())));
     return keptConnections(socket, after);
   } catch (error) {
@@ -139,7 +139,7 @@ function changeTable(kernel: Kernel, before: Plan, after: Plan): Connections {
 
 function replaceTable(kernel: Kernel, plan: Plan, without: readonly Tuple[] = []): Connections {
   try {
-    using socket = kernel(family.netfilter);
+    using socket = kernel(protocol.netfilter);
     const kept = withoutThese(keptConnections(socket, plan), without);
     socket.send(tableBatch(plan, kept));
     return kept;
@@ -160,7 +160,7 @@ export function remove(plan: Plan, kernel: Kernel = ours): void {
   };
   for (const table of [plan.table, veilTable, traceTable])
     attempt(() => {
-      using socket = kernel(family.netfilter);
+      using socket = kernel(protocol.netfilter);
       unless(() => socket.send(nftables.batch([nftables.deleteTable(table)])), "ENOENT");
     });
   attempt(() => {
@@ -169,7 +169,7 @@ export function remove(plan: Plan, kernel: Kernel = ours): void {
   attempt(() => {
     removeDevices(kernel, plan);
   });
-  using socket = kernel(family.route);
+  using socket = kernel(protocol.route);
   for (const entry of routingOf(plan))
     attempt(() => {
       unless(() => socket.send([entry.delete]), ...absent, ...familyMissing);
@@ -183,8 +183,8 @@ function removeRules(kernel: Kernel, plan: Plan, which: (rule: route.MarkRule) =
   for (const of of [4, 6] as const) {
     for (const rule of rulesOf(kernel, of)) {
       if (rule.table !== table || rule.priority !== priority || !which(rule)) continue;
-      using socket = kernel(family.route);
-      unless(() => socket.send([route.deleteRule(rule)]), ...absent);
+      using socket = kernel(protocol.route);
+      unless(() => socket.send([route.deleteRoutingRule(rule)]), ...absent);
     }
   }
 }
@@ -194,8 +194,8 @@ function rulesOf(kernel: Kernel, of: Family): readonly route.MarkRule[] {
   const rules: route.MarkRule[] = [];
   unless(
     () => {
-      using socket = kernel(family.route);
-      for (const { payload } of socket.exchange([route.listRules(of)])) {
+      using socket = kernel(protocol.route);
+      for (const { payload } of socket.exchange([route.listRoutingRules(of)])) {
         const rule = route.readMarkRule(payload);
         if (rule !== null) rules.push(rule);
       }
@@ -208,11 +208,11 @@ function rulesOf(kernel: Kernel, of: Family): readonly route.MarkRule[] {
 /** Before the table: until something is marked, rule and route are asked by nobody. */
 function installRouting(kernel: Kernel, plan: Plan, undo: DisposableStack): void {
   for (const entry of routingOf(plan)) {
-    using socket = kernel(family.route);
+    using socket = kernel(protocol.route);
     const added = unless(() => socket.send([entry.add]), "EEXIST", ...familyMissing);
     if (!added) continue;
     undo.defer(() => {
-      using again = kernel(family.route);
+      using again = kernel(protocol.route);
       unless(() => again.send([entry.delete]), ...absent, ...familyMissing);
     });
   }
@@ -224,7 +224,7 @@ function installRouting(kernel: Kernel, plan: Plan, undo: DisposableStack): void
  * then on. A restart keeps the list that it finds: sockets that the last proxy carried are not to pass in clear.
  */
 function installTable(kernel: Kernel, plan: Plan, interception: Interception): Connections {
-  using socket = kernel(family.netfilter);
+  using socket = kernel(protocol.netfilter);
   const comment = commentOf(socket, plan);
   if (comment !== null) {
     assertNoOther(comment, interception);

@@ -13,7 +13,7 @@ export function routingOf(plan: Plan): readonly Entry[] {
     const rule = { family: of, ...plan.mark, ...plan.routing };
     const { table } = plan.routing;
     return [
-      { add: route.addRule(rule), delete: route.deleteRule(rule) },
+      { add: route.addRoutingRule(rule), delete: route.deleteRoutingRule(rule) },
       { add: route.addLocalDefault(of, table), delete: route.deleteLocalDefault(of, table) },
       {
         add: route.addLoopbackAddress(aliases[of]),

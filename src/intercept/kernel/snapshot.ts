@@ -4,7 +4,7 @@ import { existsSync, readFileSync } from "node:fs";
 
 import * as nftables from "../../netlink/nftables.ts";
 import * as route from "../../netlink/route.ts";
-import { family, isErrno, NetlinkSocket, type Request } from "../../netlink/socket.ts";
+import { protocol, isErrno, NetlinkSocket, type Request } from "../../netlink/socket.ts";
 import { aliases } from "../../net/alias.ts";
 import { readAttributes, type Message } from "../../netlink/wire.ts";
 import type { Plan } from "../rules/rule.ts";
@@ -69,18 +69,18 @@ function tableParts(plan: Plan): readonly (readonly string[])[] {
   const { table } = plan;
   const fixed = plan.sets.filter(({ name }) => !fleetingSets.includes(name));
   return [
-    ask(family.netfilter, nftables.getTable(table), { header: 4, attributes: [1, 2, 3, 6] }),
+    ask(protocol.netfilter, nftables.getTable(table), { header: 4, attributes: [1, 2, 3, 6] }),
     ...plan.chains.map(({ name }) =>
-      ask(family.netfilter, nftables.getChain(table, name), {
+      ask(protocol.netfilter, nftables.getChain(table, name), {
         header: 4,
         attributes: [1, 3, 4, 5, 7],
       }),
     ),
-    ask(family.netfilter, nftables.listRules(table), { header: 4, attributes: [1, 2, 4] }),
-    ask(family.netfilter, nftables.listSets(table), { header: 4, attributes: [1, 2, 3, 4, 5] }),
+    ask(protocol.netfilter, nftables.listRules(table), { header: 4, attributes: [1, 2, 4] }),
+    ask(protocol.netfilter, nftables.listSets(table), { header: 4, attributes: [1, 2, 3, 4, 5] }),
     // The kernel lists a hash table in an order of its own.
     ...fixed.map(({ name }) =>
-      ask(family.netfilter, nftables.listElements(table, name), {
+      ask(protocol.netfilter, nftables.listElements(table, name), {
         header: 4,
         attributes: [1, 2, 3],
       }),
@@ -100,7 +100,11 @@ function routingOf(plan: Plan, of: Family): readonly (readonly string[])[] {
     return found !== null && found.table === table && found.device === route.loopbackIndex;
   };
   return [
-    askOrNone(route.listRules(of), { header: 12, attributes: [3, 6, 10, 15, 16], keep: ours }),
+    askOrNone(route.listRoutingRules(of), {
+      header: 12,
+      attributes: [3, 6, 10, 15, 16],
+      keep: ours,
+    }),
     askOrNone(route.listRoutes(of, table), { header: 8, attributes: [1, 4, 15], keep: inTable }),
     askOrNone(route.listAddresses(of), { header: 2, attributes: [1], keep: isAlias, start: 8 }),
   ];
@@ -135,7 +139,7 @@ function ask(of: number, request: Request, view: View): readonly string[] {
 /** None where the kernel does not have the family. */
 function askOrNone(request: Request, view: View): readonly string[] {
   try {
-    return ask(family.route, request, view);
+    return ask(protocol.route, request, view);
   } catch (error) {
     // ENOENT: the routing table has nothing in it.
     if (isErrno(error, "EAFNOSUPPORT", "EOPNOTSUPP", "ENOENT")) return [];

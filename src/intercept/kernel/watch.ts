@@ -8,9 +8,9 @@ import { isRouted, snapshot, tableSnapshot } from "./snapshot.ts";
 import { families } from "../rules/steps.ts";
 
 /** The kernel's notices and its answers; a test has others. */
-export type Senses = {
+export type KernelView = {
   readonly monitor: (notice: Notice) => Monitor;
-  readonly look: (plan: Plan) => string;
+  readonly rulesAndRoutes: (plan: Plan) => string;
   /** Of the table alone, to be compared as `look`'s answer is. */
   readonly table: (plan: Plan) => string;
   /** Whether marked packets of the family are led to `lo`. */
@@ -20,7 +20,7 @@ export type Senses = {
 export class RuleWatch {
   #plan: Plan;
   readonly #changed: (intact: boolean) => void;
-  readonly #senses: Senses;
+  readonly #view: KernelView;
   /** Null: they were written, and the kernel could not tell how they stand. */
   #written: string | null;
   #table = "";
@@ -31,17 +31,17 @@ export class RuleWatch {
   #next: Deadline | null = null;
 
   /** Begins right after `plan` was installed; `changed` is called when the answer changes. Throws SystemCallError. */
-  constructor(plan: Plan, changed: (intact: boolean) => void, senses: Senses) {
+  constructor(plan: Plan, changed: (intact: boolean) => void, view: KernelView) {
     this.#plan = plan;
     this.#changed = changed;
-    this.#senses = senses;
-    this.#monitor = senses.monitor(() => {
+    this.#view = view;
+    this.#monitor = view.monitor(() => {
       this.#soon(settleMs);
     });
     try {
-      const found = senses.look(plan);
+      const found = view.rulesAndRoutes(plan);
       this.#written = found === "" ? null : found;
-      this.#table = senses.table(plan);
+      this.#table = view.table(plan);
     } catch (error) {
       this.#monitor.stop();
       throw error;
@@ -54,14 +54,14 @@ export class RuleWatch {
   }
 
   /** Whether what an application answers to a client's own address comes to the proxy, though they may be touched. */
-  leadsBack(of: Family): boolean {
+  returnsToProxy(of: Family): boolean {
     return this.#led.includes(of);
   }
 
   /** Whether they stand as they were written at this very moment; false where the kernel cannot tell. */
   looksIntact(): boolean {
     try {
-      const found = this.#senses.look(this.#plan);
+      const found = this.#view.rulesAndRoutes(this.#plan);
       return found !== "" && found === this.#written;
     } catch (error) {
       if (error instanceof ProxyError) return false;
@@ -91,17 +91,17 @@ export class RuleWatch {
   }
 
   #ledNow(): readonly Family[] {
-    if (this.#table === "" || this.#senses.table(this.#plan) !== this.#table) return [];
-    return families.filter((of) => this.#senses.routed(this.#plan, of));
+    if (this.#table === "" || this.#view.table(this.#plan) !== this.#table) return [];
+    return families.filter((of) => this.#view.routed(this.#plan, of));
   }
 
   /** A kernel that cannot answer now (no descriptor, rules that change meanwhile) is asked again. */
   #compare(): void {
     try {
-      const found = this.#senses.look(this.#plan);
+      const found = this.#view.rulesAndRoutes(this.#plan);
       if (found !== "" && this.#written === null) {
         this.#written = found;
-        this.#table = this.#senses.table(this.#plan);
+        this.#table = this.#view.table(this.#plan);
       }
       const intact = found !== "" && found === this.#written;
       const led = intact ? families : this.#ledNow();
@@ -117,9 +117,9 @@ export class RuleWatch {
 }
 
 /** Of a process with CAP_NET_ADMIN. */
-export const kernelSenses: Senses = {
+export const privilegedView: KernelView = {
   monitor: monitorRules,
-  look: snapshot,
+  rulesAndRoutes: snapshot,
   table: tableSnapshot,
   routed: isRouted,
 };

@@ -1,11 +1,11 @@
 /** What the process that restores the rules reports, as the log tells it. */
-import type { KeeperEvents } from "./link.ts";
-import type { RuleKeeper } from "./repair.ts";
+import type { RepairEvents } from "./link.ts";
+import type { RuleRepair } from "./repair.ts";
 import type { Log } from "../../runtime/log/log.ts";
 import { errnoName } from "../../native/errno.ts";
 
 /** `keeper` is asked for when something is reported: it is made later. */
-export function keeperEvents(log: Log, keeper: () => RuleKeeper): KeeperEvents {
+export function repairEvents(log: Log, keeper: () => RuleRepair): RepairEvents {
   return {
     restored: ({ kept }) => {
       keeper().restored(kept);
@@ -17,12 +17,12 @@ export function keeperEvents(log: Log, keeper: () => RuleKeeper): KeeperEvents {
       log.write("W", "rules", launcherGone);
     },
     gone: () => {
-      log.write("W", "rules", keeperGone);
+      log.write("W", "rules", repairProcessGone);
     },
   };
 }
 
 const launcherGone =
   "the launcher of the keeper has ended: policies that change the rules are refused until the proxy is restarted";
-export const keeperGone =
+export const repairProcessGone =
   "the keeper of the rules has ended: rules that other processes change are not restored until the proxy is restarted";

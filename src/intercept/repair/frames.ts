@@ -5,7 +5,7 @@ import type { Connections } from "../kernel/encode.ts";
 import { openBefore } from "../rules/sets.ts";
 
 /** Of the frames: ffi/src/keeper.zig. */
-export const keeperVersion = 2;
+export const protocolVersion = 2;
 
 export type Command =
   | { readonly kind: "load"; readonly part: number; readonly bytes: Uint8Array }
@@ -20,7 +20,7 @@ export type Command =
   /** Those that were prepared are the rules from now on. */
   | { readonly kind: "adopt" };
 
-export type Report =
+export type RepairReport =
   /** `tablePort`: its netlink port, which the kernel's notices of what it has written carry. */
   | { readonly kind: "ready"; readonly version: number; readonly tablePort: number }
   | {
@@ -44,14 +44,14 @@ export type Prepared = {
   readonly kind: "prepared";
   /** That of the request. */
   readonly number: number;
-  readonly outcome: Outcome;
+  readonly outcome: PreparedOutcome;
   /** Of what the rules that were read are made of: keeper-parts.ts. */
   readonly digest: string;
 };
 
 /** ffi/src/keeper_next.zig. */
 const outcomes = ["good", "no launcher", "busy", "not read", "not ours"] as const;
-export type Outcome = (typeof outcomes)[number];
+export type PreparedOutcome = (typeof outcomes)[number];
 
 export function encodeCommand(command: Command): Uint8Array {
   switch (command.kind) {
@@ -79,9 +79,9 @@ export class ReportReader {
   #rest: Uint8Array = nothing;
 
   /** The reports that are whole now. Throws NETLINK_INVALID for what the keeper does not say. */
-  read(bytes: Uint8Array): readonly Report[] {
+  read(bytes: Uint8Array): readonly RepairReport[] {
     this.#rest = this.#rest.length === 0 ? bytes.slice() : concat(this.#rest, bytes);
-    const reports: Report[] = [];
+    const reports: RepairReport[] = [];
     while (this.#rest.length >= headerSize) {
       const [kind, argument, length] = numbers(this.#rest, 3);
       if (length > bodyBytesMax) throw unknown();
@@ -93,7 +93,7 @@ export class ReportReader {
   }
 }
 
-function reportOf(kind: number, argument: number, body: Uint8Array): Report {
+function reportOf(kind: number, argument: number, body: Uint8Array): RepairReport {
   switch (kind) {
     case 1:
       return { kind: "ready", version: argument, tablePort: numbers(body, 1)[0] };

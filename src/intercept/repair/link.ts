@@ -10,22 +10,22 @@ import { kernel, type Conversation, type Kernel } from "../../netlink/socket.ts"
 import { concat } from "../../netlink/wire.ts";
 import {
   encodeCommand,
-  keeperVersion,
+  protocolVersion,
   ReportReader,
   type Command,
   type Prepared,
-  type Report,
+  type RepairReport,
 } from "./frames.ts";
 import { part, partsOf, type Found, type TableState } from "./parts.ts";
 import type { Connections } from "../kernel/encode.ts";
 
 /** What goes from the process that had all privileges to the one that it becomes. */
-export type KeeperHanded = native.KeeperProcess & { readonly tablePort: number };
+export type HandedRepair = native.RepairProcess & { readonly tablePort: number };
 
-type Answer = Report & { readonly kind: "done" | "destroyed" };
-type Restored = Report & { readonly kind: "restored" };
+type Answer = RepairReport & { readonly kind: "done" | "destroyed" };
+type Restored = RepairReport & { readonly kind: "restored" };
 
-export type KeeperEvents = {
+export type RepairEvents = {
   /** Another process had changed the rules, and they stand again. */
   readonly restored: (how: Restored) => void;
   /** They cannot be written; it is tried again. */
@@ -40,15 +40,15 @@ export type KeeperEvents = {
  * Says what the rules are, once and for all, right after they were installed. Throws START_FAILED where the keeper cannot
  * write them.
  */
-export function entrust(
-  process: native.KeeperProcess,
+export function entrustRules(
+  process: native.RepairProcess,
   interception: Interception,
   found: Found,
-): KeeperHanded {
+): HandedRepair {
   const conversation = new Exchange(process.fd);
   try {
     const ready = conversation.next((report) => report.kind === "ready");
-    if (ready.kind !== "ready" || ready.version !== keeperVersion)
+    if (ready.kind !== "ready" || ready.version !== protocolVersion)
       throw new ProxyError("ABI_MISMATCH", "the keeper of the rules is another version's");
     for (const command of partsOf(interception, found)) conversation.write(command);
     conversation.write({ kind: "seal" });
@@ -63,10 +63,10 @@ export function entrust(
   }
 }
 
-export class KeeperLink {
+export class RepairLink {
   readonly tablePort: number;
   readonly #exchange: Exchange;
-  readonly #events: KeeperEvents;
+  readonly #events: RepairEvents;
   #socket: Socket<null> | null = null;
   #stopped = false;
   #alive = true;
@@ -75,7 +75,7 @@ export class KeeperLink {
   #preparing: ((prepared: Prepared | null) => void) | null = null;
 
   /** `events` are never called before this returns. */
-  constructor({ fd, tablePort }: KeeperHanded, events: KeeperEvents) {
+  constructor({ fd, tablePort }: HandedRepair, events: RepairEvents) {
     this.tablePort = tablePort;
     this.#exchange = new Exchange(fd);
     this.#events = events;
@@ -150,7 +150,7 @@ export class KeeperLink {
 
   /** An answer that came too late would be taken for another one's: then the keeper is as good as gone. */
   #converse(command: Command): Answer {
-    const others: Report[] = [];
+    const others: RepairReport[] = [];
     try {
       this.#exchange.write(command);
       for (;;) {
@@ -166,14 +166,14 @@ export class KeeperLink {
   }
 
   /** Not in the middle of what asks, nor where Bun takes what is thrown for an error of the socket. */
-  #later(reports: readonly Report[]): void {
+  #later(reports: readonly RepairReport[]): void {
     if (reports.length === 0) return;
     queueMicrotask(() => {
       for (const report of reports) this.#hear(report);
     });
   }
 
-  #hear(report: Report): void {
+  #hear(report: RepairReport): void {
     if (this.#stopped) return;
     if (report.kind === "restored") this.#events.restored(report);
     if (report.kind === "prepared") this.#takePrepared(report);
@@ -230,7 +230,7 @@ class Exchange {
   readonly reader = new ReportReader();
   readonly #fd: number;
   readonly #buffer = new Uint8Array(receiveBytesMax);
-  #heard: Report[] = [];
+  #heard: RepairReport[] = [];
 
   constructor(fd: number) {
     this.#fd = fd;
@@ -241,7 +241,7 @@ class Exchange {
   }
 
   /** The next report that fits; what comes before goes to `others`. Throws SystemCallError, NETLINK_INVALID. */
-  next(fits: (report: Report) => boolean, others: Report[] = []): Report {
+  next(fits: (report: RepairReport) => boolean, others: RepairReport[] = []): RepairReport {
     for (;;) {
       const report = this.#heard.shift();
       if (report === undefined) this.#read();
@@ -250,7 +250,7 @@ class Exchange {
     }
   }
 
-  #found(report: Report, others: Report[]): Report {
+  #found(report: RepairReport, others: RepairReport[]): RepairReport {
     others.push(...this.#heard);
     this.#heard = [];
     return report;
@@ -263,7 +263,7 @@ class Exchange {
   }
 }
 
-function isAnswer(report: Report): report is Answer {
+function isAnswer(report: RepairReport): report is Answer {
   return report.kind === "done" || report.kind === "destroyed";
 }
 

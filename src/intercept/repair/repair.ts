@@ -4,9 +4,9 @@ import { ProxyError } from "../../runtime/errors.ts";
 import type { Notice } from "../../netlink/monitor.ts";
 import type { Installed } from "../kernel/install.ts";
 import type { Connections } from "../kernel/encode.ts";
-import { RuleWatch, type Senses } from "../kernel/watch.ts";
+import { RuleWatch, type KernelView } from "../kernel/watch.ts";
 
-export type Reports = {
+export type RepairObserver = {
   /** Somebody has changed them. */
   readonly changed: () => void;
   /** They were written anew; `kept` are the connections from before the rules that were still known. */
@@ -17,10 +17,10 @@ export type Reports = {
   readonly leftOut: (devices: string) => void;
 };
 
-export class RuleKeeper {
+export class RuleRepair {
   readonly watch: RuleWatch;
   readonly #rules: Installed;
-  readonly #reports: Reports;
+  readonly #reports: RepairObserver;
   #repairs = 0;
   #last = -Infinity;
   #next: Deadline | null = null;
@@ -29,7 +29,7 @@ export class RuleKeeper {
   #devices = "";
 
   /** Begins right after the rules were written. Throws SystemCallError. */
-  constructor(rules: Installed, senses: Senses, reports: Reports) {
+  constructor(rules: Installed, view: KernelView, reports: RepairObserver) {
     this.#rules = rules;
     this.#reports = reports;
     this.watch = new RuleWatch(
@@ -37,7 +37,7 @@ export class RuleKeeper {
       (intact) => {
         if (!intact) this.#changed();
       },
-      { ...senses, monitor: (notice) => senses.monitor(this.#alsoFollowing(notice)) },
+      { ...view, monitor: (notice) => view.monitor(this.#alsoFollowing(notice)) },
     );
   }
 

@@ -7,18 +7,18 @@ import { kernel } from "../../netlink/socket.ts";
 import { devicesLeftOut } from "../kernel/devices.ts";
 import { isAbout } from "../kernel/external.ts";
 import type { Installed } from "../kernel/install.ts";
-import type { KeeperLink } from "./link.ts";
+import type { RepairLink } from "./link.ts";
 import { digestOf, type TableState } from "./parts.ts";
 import type { Connections } from "../kernel/encode.ts";
 import { heldOf, planOf } from "../rules/plan.ts";
 import type { Plan } from "../rules/rule.ts";
 import { hasRoutingOf, isRouted, routingSnapshot } from "../kernel/snapshot.ts";
-import type { Senses } from "../kernel/watch.ts";
+import type { KernelView } from "../kernel/watch.ts";
 
-type Link = Pick<KeeperLink, "alive" | "use" | "prepare" | "adopt" | "sockets">;
+type Link = Pick<RepairLink, "alive" | "use" | "prepare" | "adopt" | "sockets">;
 
 /** Other rules are read from the files by a process of their own: this one can only ask for them. */
-export function keeperRules(interception: Interception, link: Link): Installed {
+export function repairedRules(interception: Interception, link: Link): Installed {
   let now = { interception, plan: planOf(interception) };
   let state: TableState = "open";
   let prepared: Interception | null = null;
@@ -107,16 +107,16 @@ function written(act: () => Connections): Connections {
  * While the keeper lives it says whether the table stands; after that the kernel's notices do, of which those of what the
  * keeper wrote do not count. Rules and routes can be looked up without any privilege.
  */
-export class KeeperSenses implements Senses {
+export class RepairView implements KernelView {
   readonly routed = isRouted;
   readonly #plan: Plan;
   readonly #handed: Handed;
-  readonly #link: KeeperLink;
+  readonly #link: RepairLink;
   #failing = false;
   #touched = false;
   #look: () => void = () => undefined;
 
-  constructor(plan: Plan, handed: Handed, link: KeeperLink) {
+  constructor(plan: Plan, handed: Handed, link: RepairLink) {
     this.#plan = plan;
     this.#handed = handed;
     this.#link = link;
@@ -129,7 +129,7 @@ export class KeeperSenses implements Senses {
     this.#look();
   }
 
-  readonly monitor: Senses["monitor"] = (notice) => {
+  readonly monitor: KernelView["monitor"] = (notice) => {
     this.#look = () => {
       notice("rules", null);
     };
@@ -143,10 +143,10 @@ export class KeeperSenses implements Senses {
     );
   };
 
-  readonly look: Senses["look"] = (of) =>
+  readonly rulesAndRoutes: KernelView["rulesAndRoutes"] = (of) =>
     this.#stands && hasRoutingOf(of) ? routingSnapshot(of) : "";
 
-  readonly table: Senses["table"] = () => (this.#stands ? "untouched" : "touched");
+  readonly table: KernelView["table"] = () => (this.#stands ? "untouched" : "touched");
 
   get #stands(): boolean {
     return !this.#failing && (this.#link.alive || !this.#touched);

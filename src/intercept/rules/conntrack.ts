@@ -4,7 +4,7 @@ import { type Interception, isByOwner } from "./interception.ts";
 import { elsewhereRules } from "./left-alone.ts";
 import type { ChainPlan, Rule, Step } from "./rule.ts";
 import { probeReplyRules } from "./probes.ts";
-import { drop, leave, leaves, notOpening, opening, type Leaving } from "./steps.ts";
+import { drop, leave, leaves, notOpening, opening, type LeavingRules } from "./steps.ts";
 
 /** Conntrack is asked only where the configuration leaves something in clear that it alone can tell apart. */
 export function usesConntrack(of: Interception): boolean {
@@ -46,7 +46,7 @@ export function leftAloneRules(of: Interception): readonly Rule[] {
  * rule of its own, which ends for packets that conntrack does not know. Not beside users, whose connections the output
  * chain knows by the same mark.
  */
-export function leavesNamed(of: Interception): Leaving {
+export function leavesNamed(of: Interception): LeavingRules {
   if (!usesConntrack(of) || isByOwner(of)) return leaves;
   return (which) => [[opening, ...which, remembered(of.mark)], ...leaves(which)];
 }

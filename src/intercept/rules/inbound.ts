@@ -18,7 +18,7 @@ import {
   opening,
   tcp,
   toProxy,
-  type Leaving,
+  type LeavingRules,
 } from "./steps.ts";
 
 /**
@@ -54,7 +54,7 @@ export function translatedRules(of: Interception): readonly Rule[] {
 }
 
 /** What is not judged; what is left over is intercepted. */
-export function leftAloneInbound(of: Interception, left: Leaving = leaves): readonly Rule[] {
+export function leftAloneInbound(of: Interception, left: LeavingRules = leaves): readonly Rule[] {
   return [
     [{ kind: "loopback", way: "iif", is: true }, leave],
     [{ kind: "tcp", is: false }, leave],
@@ -95,7 +95,7 @@ function fromOutside(of: Interception): readonly Rule[] {
   ];
 }
 
-function scopeRules(of: Interception, left: Leaving): readonly Rule[] {
+function scopeRules(of: Interception, left: LeavingRules): readonly Rule[] {
   return [
     ...left([{ kind: "in-set", set: "excluded-inbound-ports", is: true }]),
     ...inboundScope(of.inboundPorts, left),
@@ -158,7 +158,7 @@ function divert(which: Rule, port: number): readonly Rule[] {
 }
 
 /** Without any port there is no set to ask. */
-function inboundScope(ports: Interception["inboundPorts"], left: Leaving): readonly Rule[] {
+function inboundScope(ports: Interception["inboundPorts"], left: LeavingRules): readonly Rule[] {
   if (ports === "all") return [];
   return left(ports.length === 0 ? [] : [{ kind: "in-set", set: "inbound-ports", is: false }]);
 }

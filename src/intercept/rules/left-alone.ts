@@ -3,7 +3,7 @@ import type { Interception } from "./interception.ts";
 import { intervalsOf } from "../../net/cidr.ts";
 import type { Rule, Step } from "./rule.ts";
 import { seenClients } from "./sets.ts";
-import { families, familiesOf, leave, type Leaving } from "./steps.ts";
+import { families, familiesOf, leave, type LeavingRules } from "./steps.ts";
 
 /**
  * Destinations that are left alone, those that are named so by `left`. `answers`: packets that come from there. `written`: the
@@ -15,7 +15,7 @@ export function elsewhereRules(
     left,
     answers,
     written,
-  }: { readonly left: Leaving; readonly answers?: true; readonly written?: true },
+  }: { readonly left: LeavingRules; readonly answers?: true; readonly written?: true },
 ): readonly Rule[] {
   const way = answers === true ? { answers } : {};
   const isIn = (set: string): readonly Rule[] => left([{ kind: "in-set", set, is: true, ...way }]);
@@ -38,7 +38,7 @@ export function elsewhereRules(
 /** Other ports are left alone; but for what an application answers to a client that it sees by its own address. */
 function portScope(
   { outboundPorts }: Interception,
-  left: Leaving,
+  left: LeavingRules,
   answers?: true,
 ): readonly Rule[] {
   if (outboundPorts === "all") return [];

@@ -5,8 +5,8 @@ import type { Rule, Step } from "./rule.ts";
 export const families = [4, 6] as const;
 export const leave: Step = { kind: "verdict", verdict: "return" };
 /** What becomes of packets that steps match. */
-export type Leaving = (which: Rule) => readonly Rule[];
-export const leaves: Leaving = (which) => [[...which, leave]];
+export type LeavingRules = (which: Rule) => readonly Rule[];
+export const leaves: LeavingRules = (which) => [[...which, leave]];
 export const tcp: Step = { kind: "tcp", is: true };
 export const opening: Step = { kind: "opening" };
 export const notOpening: Step = { kind: "opening", is: false };

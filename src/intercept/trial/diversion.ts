@@ -3,15 +3,15 @@ import type { Mark } from "../rules/marks.ts";
 import { SystemCallError } from "../../native/errno.ts";
 import type { Cidr } from "../../net/cidr.ts";
 import * as nftables from "../../netlink/nftables.ts";
-import { family, isErrno, kernel } from "../../netlink/socket.ts";
+import { protocol, isErrno, kernel } from "../../netlink/socket.ts";
 import { removeTrace, traceDrop, type Drop } from "./trace.ts";
-import { tryConnections, type Outcome } from "./trial.ts";
+import { tryConnections, type TrialOutcome } from "./trial.ts";
 import { holds, type Target } from "./targets.ts";
 import { isVeilable, veilBatch, veilTable } from "../kernel/veil.ts";
 
-export type Failure = {
+export type DiversionFailure = {
   readonly target: Target;
-  readonly kind: Outcome["kind"];
+  readonly kind: TrialOutcome["kind"];
   /** Whose rule it was; null where no rule of nftables has dropped it, or the kernel may not be asked. */
   readonly drop: Drop | null;
 };
@@ -19,8 +19,8 @@ export type Failure = {
 export type Diversion = {
   readonly works: readonly Target[];
   /** Would fail, and work because their addresses are veiled on lo: veil.ts. */
-  readonly veiled: readonly Failure[];
-  readonly failed: readonly Failure[];
+  readonly veiled: readonly DiversionFailure[];
+  readonly failed: readonly DiversionFailure[];
   /** There is no route, so that nothing could be tried. */
   readonly unrouted: readonly Target[];
 };
@@ -57,16 +57,19 @@ export function tryDiversion(targets: readonly Target[], mark: number): Diversio
   };
 }
 
-function targetsOf(outcomes: readonly Outcome[], wanted: Outcome["kind"]): readonly Target[] {
+function targetsOf(
+  outcomes: readonly TrialOutcome[],
+  wanted: TrialOutcome["kind"],
+): readonly Target[] {
   return outcomes.filter(({ kind }) => kind === wanted).map(({ target }) => target);
 }
 
 /** False for one that no application can begin either. */
-function isFailure(kind: Outcome["kind"]): boolean {
+function isFailure(kind: TrialOutcome["kind"]): boolean {
   return kind !== "works" && kind !== "no-route";
 }
 
-function traced(failures: readonly Outcome[], mark = 0): readonly Failure[] {
+function traced(failures: readonly TrialOutcome[], mark = 0): readonly DiversionFailure[] {
   return failures.map(({ target, kind }, at) => ({
     target,
     kind,
@@ -85,8 +88,8 @@ function dropOf(target: Target, mark: number): Drop | null {
 
 /** Those that work with their ranges veiled, which then stay so. */
 function veil(
-  failures: readonly Failure[],
-  outcomes: readonly Outcome[],
+  failures: readonly DiversionFailure[],
+  outcomes: readonly TrialOutcome[],
   mark: Mark,
 ): ReadonlySet<Target> {
   const wanted = rangesOf(outcomes);
@@ -107,8 +110,8 @@ function veil(
 }
 
 /** Of what was lost, the widest ranges in which nothing else has worked; as many as can be veiled together. */
-function rangesOf(outcomes: readonly Outcome[]): readonly Cidr[] {
-  const of = (...kinds: readonly Outcome["kind"][]): readonly Cidr[] =>
+function rangesOf(outcomes: readonly TrialOutcome[]): readonly Cidr[] {
+  const of = (...kinds: readonly TrialOutcome["kind"][]): readonly Cidr[] =>
     outcomes.filter(({ kind }) => kinds.includes(kind)).map(({ target }) => target.range);
   const unproven = of("lost", "refused", "no-route");
   const widest = of("lost").map((one) =>
@@ -128,7 +131,7 @@ export function removeVeil(): void {
 }
 
 function send(requests: ReturnType<typeof veilBatch>): void {
-  using socket = kernel(family.netfilter);
+  using socket = kernel(protocol.netfilter);
   socket.send(requests);
 }
 

@@ -1,17 +1,17 @@
 /** What is said of trial connections: at the start, and by check. Pure. */
-import type { Diversion, Failure } from "./diversion.ts";
+import type { Diversion, DiversionFailure } from "./diversion.ts";
 import type { Drop } from "./trace.ts";
 import type { Target } from "./targets.ts";
 import { formatIp } from "../../net/address.ts";
 
-export type Line = { readonly severity: "I" | "W" | "E"; readonly text: string };
+export type ReportLine = { readonly severity: "I" | "W" | "E"; readonly text: string };
 
 /** `legacy`: tables of iptables-legacy, which say nothing of what they drop. */
 export function diversionLines(
   { works, veiled, failed }: Omit<Diversion, "unrouted">,
   legacy: readonly string[],
-): readonly Line[] {
-  const lines: Line[] = [];
+): readonly ReportLine[] {
+  const lines: ReportLine[] = [];
   if (works.length > 0)
     lines.push({
       severity: "I",
@@ -29,19 +29,19 @@ export function diversionLines(
   return lines;
 }
 
-export function failureText(failure: Failure, legacy: readonly string[]): string {
+export function failureText(failure: DiversionFailure, legacy: readonly string[]): string {
   const place = placeOf(failure.target);
   if (failure.kind === "not-diverted")
     return `a trial connection to ${place} was not diverted: rules of others lead it elsewhere (tls-tproxy check names them)`;
   return `${whoseText(failure, legacy)} what is diverted to ${place}: applications cannot connect there. ${remedyOf(failure.drop)}`;
 }
 
-function severityOf({ kind }: Failure): Line["severity"] {
+function severityOf({ kind }: DiversionFailure): ReportLine["severity"] {
   return kind === "not-diverted" ? "E" : "W";
 }
 
 /** "a rule of others (table ip filter, chain ts-input, rule handle 7) drops". */
-function whoseText({ drop, kind }: Failure, legacy: readonly string[]): string {
+function whoseText({ drop, kind }: DiversionFailure, legacy: readonly string[]): string {
   const act = kind === "refused" ? "refuses" : "drops";
   if (drop !== null) {
     const whose = drop.table.startsWith("inet tls-tproxy") ? "a rule of ours" : "a rule of others";

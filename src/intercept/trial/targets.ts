@@ -18,7 +18,7 @@ export type Target = {
 /** The pod's addresses with their networks. */
 export type Local = { readonly address: Uint8Array; readonly network: Cidr };
 
-export type Known = {
+export type KnownAddresses = {
   readonly locals: readonly Local[];
   /** What rules of others name: Docker has an address for each container. */
   readonly named: readonly Cidr[];
@@ -28,7 +28,7 @@ export type Known = {
 export function trialTargets(
   policy: Policy,
   { excludedDestinations }: Fixed,
-  { locals, named }: Known,
+  { locals, named }: KnownAddresses,
 ): readonly Target[] {
   const mesh = policy.outbound.mesh.value;
   const own = new Set(locals.map(({ address }) => formatIp(address)));

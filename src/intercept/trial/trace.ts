@@ -7,13 +7,13 @@ import type { SocketAddress } from "../../net/address.ts";
 import { listAllRules, readForeignRule, type ForeignRule } from "../../netlink/foreign-rules.ts";
 import * as vm from "../../netlink/expressions.ts";
 import * as nftables from "../../netlink/nftables.ts";
-import { readVerdicts, type Verdict } from "../../netlink/trace.ts";
-import { family, isErrno, kernel, type Request } from "../../netlink/socket.ts";
+import { readVerdicts, type TraceVerdict } from "../../netlink/trace.ts";
+import { protocol, isErrno, kernel, type Request } from "../../netlink/socket.ts";
 import { be16 } from "../../netlink/wire.ts";
 import { replaced, traceTable } from "../kernel/veil.ts";
 
 /** A verdict with its rule in words, as far as it is known; "" for a policy. */
-export type Drop = Verdict & { readonly text: string };
+export type Drop = TraceVerdict & { readonly text: string };
 
 /** The first drop while `act` runs; null where no rule of nftables drops. Throws SystemCallError. */
 export function traceDrop(address: SocketAddress, act: () => void): Drop | null {
@@ -35,7 +35,7 @@ export function traceDrop(address: SocketAddress, act: () => void): Drop | null 
 /** All rules here, but for ours. Empty where the kernel does not list them. */
 export function foreignRules(): readonly ForeignRule[] {
   try {
-    using socket = kernel(family.netfilter);
+    using socket = kernel(protocol.netfilter);
     return socket
       .exchange([listAllRules()])
       .map(({ payload }) => readForeignRule(payload))
@@ -47,7 +47,7 @@ export function foreignRules(): readonly ForeignRule[] {
   }
 }
 
-function textOf({ table, chain, handle }: Verdict): string {
+function textOf({ table, chain, handle }: TraceVerdict): string {
   const rule = foreignRules().find(
     (one) => one.table === table && one.chain === chain && one.handle === handle,
   );
@@ -98,14 +98,14 @@ function traced(
 }
 
 function send(requests: readonly Request[]): void {
-  using socket = kernel(family.netfilter);
+  using socket = kernel(protocol.netfilter);
   socket.send(requests);
 }
 
 /** What waits already: the kernel has said it while it acted. */
-function readAll(notices: number): readonly Verdict[] {
+function readAll(notices: number): readonly TraceVerdict[] {
   const buffer = new Uint8Array(1 << 16);
-  const verdicts: Verdict[] = [];
+  const verdicts: TraceVerdict[] = [];
   for (;;) {
     try {
       const length = receiveNetlink(notices, buffer);

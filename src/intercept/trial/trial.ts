@@ -17,9 +17,9 @@ import {
 import { parseCidr } from "../../net/cidr.ts";
 import { connectedSockets } from "../kernel/open-before.ts";
 import { foreignRules } from "./trace.ts";
-import type { Known, Local, Target } from "./targets.ts";
+import type { KnownAddresses, Local, Target } from "./targets.ts";
 
-export type Outcome = {
+export type TrialOutcome = {
   readonly target: Target;
   readonly kind:
     | "works"
@@ -34,7 +34,7 @@ export type Outcome = {
 };
 
 /** `mark`: of the trial's packets, for rules and routes of the trial's own; 0 for what an application has. */
-export function tryConnections(targets: readonly Target[], mark = 0): readonly Outcome[] {
+export function tryConnections(targets: readonly Target[], mark = 0): readonly TrialOutcome[] {
   const begun = targets.map((target) => begin(target, mark));
   const until = performance.now() + answerMsMax;
   const waits = (): boolean =>
@@ -65,7 +65,7 @@ export function whyNotTried(fixed: Fixed): string | null {
 }
 
 /** What is known of this network namespace that trials are to cover. */
-export function knownAddresses(): Known {
+export function knownAddresses(): KnownAddresses {
   const named = foreignRules().flatMap(({ ranges }) => ranges);
   return { locals: localAddresses(), named };
 }
@@ -83,12 +83,14 @@ function localAddresses(): readonly Local[] {
 type Begun = {
   readonly target: Target;
   readonly fd: number | null;
-  readonly kind: Outcome["kind"];
+  readonly kind: TrialOutcome["kind"];
 };
 
 function begin(target: Target, mark: number): Begun {
   const { address } = target;
-  const fd = native.openStream(address.family === 4 ? native.family.inet : native.family.inet6);
+  const fd = native.openStream(
+    address.family === 4 ? native.addressFamily.inet : native.addressFamily.inet6,
+  );
   try {
     if (mark !== 0) {
       native.setMark(fd, mark);
@@ -107,7 +109,9 @@ function begin(target: Target, mark: number): Begun {
 
 /** Flat address, port 0, that the kernel sends from to there: udp(7), connect(2). Throws SystemCallError. */
 function sourceFor(address: SocketAddress): Uint8Array {
-  const fd = native.openDatagram(address.family === 4 ? native.family.inet : native.family.inet6);
+  const fd = native.openDatagram(
+    address.family === 4 ? native.addressFamily.inet : native.addressFamily.inet6,
+  );
   try {
     native.beginConnect(fd, encodeSocketAddress(address));
     const source = new Uint8Array(native.addressSize);
@@ -119,7 +123,11 @@ function sourceFor(address: SocketAddress): Uint8Array {
 }
 
 /** The other end of a connection that was diverted is a socket here, with the target's address as its own. */
-function kindOf(fd: number, address: SocketAddress, here: ReadonlySet<string>): Outcome["kind"] {
+function kindOf(
+  fd: number,
+  address: SocketAddress,
+  here: ReadonlySet<string>,
+): TrialOutcome["kind"] {
   const state = native.tcpState(fd);
   if (state === "syn-sent") return "lost";
   if (state !== "established") return "refused";

@@ -5,7 +5,7 @@ export type Severity = "I" | "W" | "E" | "F";
 
 export type Fields = Readonly<Record<string, string | number | null>>;
 
-export type Line = {
+export type LogLine = {
   /** Microseconds since 1970. */
   readonly micros: number;
   readonly severity: Severity;
@@ -15,7 +15,7 @@ export type Line = {
 };
 
 /** `I0729 15:34:17.034015       1 outbound] …`: the source's name in place of file:line. Local time. */
-export function formatText({ micros, severity, source, message }: Line): string {
+export function formatText({ micros, severity, source, message }: LogLine): string {
   const time = new Date(micros / 1000);
   const date = two(time.getMonth() + 1) + two(time.getDate());
   const clock = `${two(time.getHours())}:${two(time.getMinutes())}:${two(time.getSeconds())}`;
@@ -25,7 +25,7 @@ export function formatText({ micros, severity, source, message }: Line): string 
 }
 
 /** One object a line; time in UTC, to the microsecond: RFC 3339. */
-export function formatJson({ micros, severity, source, message, fields }: Line): string {
+export function formatJson({ micros, severity, source, message, fields }: LogLine): string {
   const time = new Date(Math.floor(micros / 1000)).toISOString().replace("Z", "");
   const line = {
     time: `${time}${String(micros % 1000).padStart(3, "0")}Z`,

@@ -12,7 +12,7 @@ import * as namespaces from "../namespaces.ts";
 import * as native from "../../native/native.ts";
 import { monitorRules } from "../../netlink/monitor.ts";
 import * as route from "../../netlink/route.ts";
-import { family, kernel } from "../../netlink/socket.ts";
+import { protocol, kernel } from "../../netlink/socket.ts";
 import { bad, good, parseLines, warning, type Finding } from "./finding.ts";
 
 /** Starts `command` (this program, told to call `tryKernel`) in new namespaces and reads what it found. */
@@ -79,23 +79,23 @@ function tryRule(
 }
 
 function tryTable(plan: Plan): void {
-  using socket = kernel(family.netfilter);
+  using socket = kernel(protocol.netfilter);
   socket.send(tableBatch(plan, new Map()));
 }
 
 function tryRouting(of: 4 | 6): () => void {
   return () => {
     const { mark, routing } = planOf(interceptionOf(defaultPolicy, defaultFixed));
-    using socket = kernel(family.route);
+    using socket = kernel(protocol.route);
     socket.send([route.setUp(1)]);
-    socket.send([route.addRule({ family: of, ...mark, ...routing })]);
+    socket.send([route.addRoutingRule({ family: of, ...mark, ...routing })]);
     socket.send([route.addLocalDefault(of, routing.table)]);
   };
 }
 
 function trySocket(of: 4 | 6): () => void {
   return () => {
-    const socketFamily = of === 4 ? native.family.inet : native.family.inet6;
+    const socketFamily = of === 4 ? native.addressFamily.inet : native.addressFamily.inet6;
     const fd = native.openStream(socketFamily);
     try {
       native.setTransparent(fd, socketFamily);

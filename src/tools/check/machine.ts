@@ -20,13 +20,13 @@ import { connectionsBound } from "../../connection/admission.ts";
 import { bad, good, warning, type Finding } from "./finding.ts";
 
 /** What the check needs to know of the configuration. */
-export type Wanted = Pick<Config, "statusAddress" | "fixed" | "wirePorts"> & {
+export type CheckedLimits = Pick<Config, "statusAddress" | "fixed" | "wirePorts"> & {
   readonly connectionsMax: number;
   /** By `--memory`, null without. */
   readonly memoryBytesMax: number | null;
 };
 
-export function findPrivileges({ fixed }: Wanted): readonly Finding[] {
+export function findPrivileges({ fixed }: CheckedLimits): readonly Finding[] {
   const lowest = Math.min(fixed.tcpPort, fixed.tlsPort, fixed.inspectPort);
   const start = Number(setting("net/ipv4/ip_unprivileged_port_start") ?? "1024");
   return [
@@ -47,7 +47,7 @@ export function findPrivileges({ fixed }: Wanted): readonly Finding[] {
   ];
 }
 
-export function findLimits({ connectionsMax, memoryBytesMax }: Wanted): readonly Finding[] {
+export function findLimits({ connectionsMax, memoryBytesMax }: CheckedLimits): readonly Finding[] {
   const descriptors = descriptorsMax();
   const bound = connectionsBound(connectionsMax, descriptors, descriptorReserve);
   const text = `${descriptors}, which do for ${bound} of ${connectionsMax} connections`;
@@ -67,7 +67,7 @@ function memoryText(memoryBytesMax: number | null, connectionsMax: number): stri
 }
 
 /** A port that a proxy of ours holds is no mistake: the check may be run beside it. */
-export function findPorts({ fixed, statusAddress }: Wanted): readonly Finding[] {
+export function findPorts({ fixed, statusAddress }: CheckedLimits): readonly Finding[] {
   const { tcpPort, tlsPort, inspectPort } = fixed;
   const running = listeningProcess(tcpPort);
   if (running !== null && isProxy(running.pid))
@@ -88,7 +88,7 @@ export function findPorts({ fixed, statusAddress }: Wanted): readonly Finding[] 
 }
 
 /** Whether there are ports for connections to peers; none is bound for a look. */
-export function wirePortsFinding({ wirePorts }: Wanted): Finding {
+export function wirePortsFinding({ wirePorts }: CheckedLimits): Finding {
   const { free, reserve } = planWirePorts(wirePorts);
   const ranges = reserve === null ? free : [...free, reserve];
   const texts = ranges.map(({ first, last }) => `${first}-${last}`).join(", ");
@@ -100,7 +100,7 @@ export function wirePortsFinding({ wirePorts }: Wanted): Finding {
 
 function portFinding(flag: string, address: SocketAddress): Finding {
   const title = `${flag} ${formatSocketAddress(address)}`;
-  const family = address.family === 4 ? native.family.inet : native.family.inet6;
+  const family = address.family === 4 ? native.addressFamily.inet : native.addressFamily.inet6;
   try {
     tryListening(address, family);
     return good(title, "free");
@@ -136,7 +136,7 @@ function tryListening(address: SocketAddress, family: native.AddressFamily): voi
   }
 }
 
-export function findSettings({ fixed }: Wanted): readonly Finding[] {
+export function findSettings({ fixed }: CheckedLimits): readonly Finding[] {
   return [
     loFinding(),
     pathFilterFinding(),
@@ -152,7 +152,11 @@ function transportsFinding(): Finding {
   return good("other transports than TCP", `left alone, in cleartext: ${otherTransports}`);
 }
 
-function forwardingFinding({ forwarded, onlyUids, onlyGids }: Wanted["fixed"]): Finding | null {
+function forwardingFinding({
+  forwarded,
+  onlyUids,
+  onlyGids,
+}: CheckedLimits["fixed"]): Finding | null {
   const names = ["net/ipv4/ip_forward", "net/ipv6/conf/all/forwarding"];
   if (names.every((name) => (setting(name) ?? "0") === "0")) return null;
   if (onlyUids !== "all" || onlyGids !== "all")

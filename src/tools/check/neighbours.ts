@@ -3,11 +3,11 @@ import { legacyTables } from "../../intercept/trial/legacy-tables.ts";
 import { priorities } from "../../intercept/rules/plan.ts";
 import type { Plan } from "../../intercept/rules/rule.ts";
 import { traceTable, veilTable } from "../../intercept/kernel/veil.ts";
-import { readMarkRule, touches, type MarkRule } from "../../netlink/foreign-marks.ts";
+import { readMarkingRule, touches, type MarkingRule } from "../../netlink/foreign-marks.ts";
 import { listAllRules } from "../../netlink/foreign-rules.ts";
 import * as nftables from "../../netlink/nftables.ts";
 import * as route from "../../netlink/route.ts";
-import { family, isErrno, kernel } from "../../netlink/socket.ts";
+import { protocol, isErrno, kernel } from "../../netlink/socket.ts";
 import { good, warning, type Finding } from "./finding.ts";
 import { quoteUnlessPlain } from "../../runtime/log/escape.ts";
 
@@ -21,13 +21,13 @@ export function findNeighbours(plan: Plan): readonly Finding[] {
 function tablesFindings(plan: Plan): readonly Finding[] {
   try {
     const ours = new Set([plan.table, veilTable, traceTable].map((table) => `inet ${table}`));
-    using socket = kernel(family.netfilter);
+    using socket = kernel(protocol.netfilter);
     const chains = socket
       .exchange([nftables.listChains()])
       .map(({ payload }) => nftables.readChain(payload))
       .filter((chain) => chain !== null)
       .filter(({ table }) => !ours.has(table));
-    const rules = socket.exchange([listAllRules()]).map(({ payload }) => readMarkRule(payload));
+    const rules = socket.exchange([listAllRules()]).map(({ payload }) => readMarkingRule(payload));
     return [chainsFinding(chains), marksFinding(plan, chains, rules)];
   } catch (error) {
     if (!isErrno(error, "EPERM")) throw error;
@@ -51,7 +51,7 @@ function chainsFinding(chains: readonly nftables.BaseChain[]): Finding {
 function marksFinding(
   { mark }: Plan,
   chains: readonly nftables.BaseChain[],
-  rules: readonly MarkRule[],
+  rules: readonly MarkingRule[],
 ): Finding {
   const title = "marks that others set";
   const setters = chains
@@ -78,8 +78,8 @@ function isBetween({ hook, priority }: nftables.BaseChain): boolean {
 /** Rules of the chain and of those that it leads to. */
 function reachable(
   { table, name }: nftables.BaseChain,
-  rules: readonly MarkRule[],
-): readonly MarkRule[] {
+  rules: readonly MarkingRule[],
+): readonly MarkingRule[] {
   const ofTable = rules.filter((rule) => rule.table === table);
   const seen = new Set([name]);
   for (const chain of seen)
@@ -99,9 +99,9 @@ function routingFinding(plan: Plan): Finding {
   const { priority } = plan.routing;
   const before = ([4, 6] as const).flatMap((of) => {
     try {
-      using socket = kernel(family.route);
+      using socket = kernel(protocol.route);
       return socket
-        .exchange([route.listRules(of)])
+        .exchange([route.listRoutingRules(of)])
         .map(({ payload }) => route.priorityOf(payload))
         .filter((one) => one > 0 && one < priority)
         .map((one) => `IPv${of} rule ${one}`);

@@ -20,7 +20,7 @@ import { socketOptionsOf } from "../../net/socket-options.ts";
 import * as vm from "../../netlink/expressions.ts";
 import * as nftables from "../../netlink/nftables.ts";
 import * as route from "../../netlink/route.ts";
-import { family, isErrno, kernel, type Request } from "../../netlink/socket.ts";
+import { protocol, isErrno, kernel, type Request } from "../../netlink/socket.ts";
 import { u32 } from "../../netlink/wire.ts";
 import type { Policy } from "../../policy/policy.ts";
 import { good, warning, type Finding } from "./finding.ts";
@@ -70,7 +70,7 @@ function prepare(mark: Mark, undo: DisposableStack): void {
     undo.defer(() => {
       native.close(fd);
     });
-    const rule = route.addRule(ruleOf(mark, of));
+    const rule = route.addRoutingRule(ruleOf(mark, of));
     const routed = unless(
       () => {
         for (const request of [rule, route.addLocalDefault(of, routingTable)]) ask(request);
@@ -96,7 +96,7 @@ function toListener(mark: Mark, of: 4 | 6, port: number): readonly vm.Expression
     vm.meta(vm.metaKey.l4proto),
     vm.cmp(vm.compare.equal, Uint8Array.of(protocolTcp)),
     ...vm.tproxy(parseSocketAddress(hosts[of]).bytes, port),
-    vm.decide(vm.verdict.accept),
+    vm.setVerdict(vm.verdict.accept),
   ];
 }
 
@@ -110,7 +110,7 @@ function removeTrial(): void {
     ...absent,
   );
   for (const of of [4, 6] as const) {
-    for (const rule of trialRules(of)) unless(() => ask(route.deleteRule(rule)), ...absent);
+    for (const rule of trialRules(of)) unless(() => ask(route.deleteRoutingRule(rule)), ...absent);
     unless(() => ask(route.deleteLocalDefault(of, routingTable)), ...absent, ...familyMissing);
   }
 }
@@ -119,9 +119,9 @@ function removeTrial(): void {
 function trialRules(of: 4 | 6): readonly route.MarkRule[] {
   const rules = unless(
     () => {
-      using socket = kernel(family.route);
+      using socket = kernel(protocol.route);
       return socket
-        .exchange([route.listRules(of)])
+        .exchange([route.listRoutingRules(of)])
         .map(({ payload }) => route.readMarkRule(payload));
     },
     ...familyMissing,
@@ -132,12 +132,12 @@ function trialRules(of: 4 | 6): readonly route.MarkRule[] {
 }
 
 function send(requests: readonly Request[]): void {
-  using socket = kernel(family.netfilter);
+  using socket = kernel(protocol.netfilter);
   socket.send(nftables.batch(requests));
 }
 
 function ask(request: Request): void {
-  using socket = kernel(family.route);
+  using socket = kernel(protocol.route);
   socket.send([request]);
 }
 

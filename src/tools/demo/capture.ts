@@ -12,7 +12,7 @@ export class Capture {
   constructor(interfaceIndex: number) {
     this.#fd = packet.openPacket();
     try {
-      packet.setReceiveBuffer(this.#fd, receiveBufferBytes);
+      packet.setPacketBuffer(this.#fd, receiveBufferBytes);
       packet.bindPacket(this.#fd, interfaceIndex);
     } catch (error) {
       native.close(this.#fd);

@@ -2,10 +2,10 @@
 import type { Socket, TLSOptions } from "bun";
 
 import { Deadline } from "../../runtime/deadline.ts";
-import type { ClientCredentials, Outcome, Question } from "./messages.ts";
+import type { ClientCredentials, RequestOutcome, RequestQuestion } from "./messages.ts";
 
 /** Asks once. Never rejects: every end is an outcome. */
-export async function ask(question: Question): Promise<Outcome> {
+export async function ask(question: RequestQuestion): Promise<RequestOutcome> {
   const asking = new Asking(question);
   const deadline = new Deadline(question.msMax, () => {
     asking.settle({ kind: "silence", msMax: question.msMax });
@@ -27,17 +27,17 @@ export async function ask(question: Question): Promise<Outcome> {
 }
 
 class Asking {
-  readonly outcome: Promise<Outcome>;
+  readonly outcome: Promise<RequestOutcome>;
   readonly #request: string;
   readonly #tls: boolean;
-  readonly #resolve: (outcome: Outcome) => void;
+  readonly #resolve: (outcome: RequestOutcome) => void;
   #socket: Socket<Asking> | null = null;
   #settled = false;
   #text = "";
   #fault = "";
 
-  constructor({ path, address, tls }: Question) {
-    const { promise, resolve } = Promise.withResolvers<Outcome>();
+  constructor({ path, address, tls }: RequestQuestion) {
+    const { promise, resolve } = Promise.withResolvers<RequestOutcome>();
     this.outcome = promise;
     this.#resolve = resolve;
     this.#tls = tls !== null;
@@ -46,7 +46,7 @@ class Asking {
   }
 
   /** The first outcome counts: ending the socket is itself reported as a close. */
-  settle(outcome: Outcome): void {
+  settle(outcome: RequestOutcome): void {
     if (this.#settled) return;
     this.#settled = true;
     this.#resolve(outcome);
@@ -100,7 +100,7 @@ const handlers = {
 };
 
 /** Null unless a whole head came: a status alone is no answer. */
-function answerIn(text: string): Outcome | null {
+function answerIn(text: string): RequestOutcome | null {
   const match = /^HTTP\/1\.1 (\d{3})[^]*?\r\n\r\n([^]*)$/.exec(text);
   if (match === null) return null;
   return { kind: "answer", status: Number(match[1]), body: match[2] ?? "" };

@@ -3,9 +3,9 @@ import { writeFileSync } from "node:fs";
 
 import { issueAuthority, issueLeaf, type LeafOptions } from "../../identity/issue.ts";
 import type { ClientCredentials } from "./messages.ts";
-import { hosts, spiffeIdOf, type PodName } from "./topology.ts";
+import { hosts, podSpiffeId, type PodName } from "./topology.ts";
 
-export class Credentials {
+export class DemoCredentials {
   readonly #directory: string;
   readonly #authority = issueAuthority("demo authority");
   readonly #stranger = issueAuthority("another authority");
@@ -19,7 +19,7 @@ export class Credentials {
   /** Options of a pod's proxy: a certificate for its identity and addresses, or for others. */
   proxy(name: PodName, leaf: LeafOptions = {}): readonly string[] {
     const { ipv4, ipv6 } = hosts[name];
-    const own = { spiffeId: spiffeIdOf(name), ips: [ipv4, ipv6] };
+    const own = { spiffeId: podSpiffeId(name), ips: [ipv4, ipv6] };
     const { certificatePem, keyPem } = issueLeaf(this.#authority, { ...own, ...leaf });
     const certificate = `${this.#directory}/${name}.crt`;
     const key = `${this.#directory}/${name}.key`;
@@ -47,10 +47,10 @@ export class Credentials {
 const policies: Readonly<Record<PodName, string>> = {
   a: `outbound:
   expect:
-    - { to: ${hosts.b.ipv4}/32, allow: ["${spiffeIdOf("b")}"] }
-    - { to: "${hosts.b.ipv6}/128", allow: ["${spiffeIdOf("b")}"] }
+    - { to: ${hosts.b.ipv4}/32, allow: ["${podSpiffeId("b")}"] }
+    - { to: "${hosts.b.ipv6}/128", allow: ["${podSpiffeId("b")}"] }
 `,
   b: `inbound:
-  allow: ["${spiffeIdOf("a")}", "${spiffeIdOf("batch")}"]
+  allow: ["${podSpiffeId("a")}", "${podSpiffeId("batch")}"]
 `,
 };

@@ -1,8 +1,8 @@
 /** The demo, scene by scene: what is done, what is expected, what is seen. Runs inside the demo's namespaces. */
 import { Capture } from "./capture.ts";
-import type { Credentials } from "./credentials.ts";
+import type { DemoCredentials } from "./credentials.ts";
 import { cableIndex, layCables } from "./links.ts";
-import type { ClientCredentials, Outcome } from "./messages.ts";
+import type { ClientCredentials, RequestOutcome } from "./messages.ts";
 import { Remote } from "./remote.ts";
 import {
   answerText,
@@ -10,7 +10,7 @@ import {
   hosts,
   internet,
   requestText,
-  spiffeIdOf,
+  podSpiffeId,
   type HostName,
   type PodName,
 } from "./topology.ts";
@@ -20,7 +20,7 @@ import { readWire, type WireReport } from "./wire.ts";
 export type Stage = {
   readonly transcript: Transcript;
   readonly remotes: Readonly<Record<HostName, Remote>>;
-  readonly credentials: Credentials;
+  readonly credentials: DemoCredentials;
   /** For trying that a demo without proxies fails. */
   readonly sabotage: boolean;
 };
@@ -84,8 +84,8 @@ async function betweenPods(stage: Stage): Promise<void> {
     await expectAnswer(stage, "pod b asks pod a, IPv4", { from: "b", address: hosts.a.ipv4 });
     await expectAnswer(stage, "pod b asks pod a, IPv6", { from: "b", address: hosts.a.ipv6 });
   });
-  await expectLine(stage, "a", "who answered pod a", `peer=${spiffeIdOf("b")}`);
-  await expectLine(stage, "b", "who asked pod b", `peer=${spiffeIdOf("a")}`);
+  await expectLine(stage, "a", "who answered pod a", `peer=${podSpiffeId("b")}`);
+  await expectLine(stage, "b", "who asked pod b", `peer=${podSpiffeId("a")}`);
   stage.transcript.heading("What the wire between them showed meanwhile");
   show(
     stage,
@@ -139,19 +139,19 @@ async function outsiders(stage: Stage): Promise<void> {
   await expectRefusal(stage, "a TLS client of another authority", {
     from: "c",
     address: hosts.b.ipv4,
-    tls: credentials.client("another", spiffeIdOf("batch")),
+    tls: credentials.client("another", podSpiffeId("batch")),
   });
   await expectRefusal(stage, "one of ours that the policy does not name", {
     from: "c",
     address: hosts.b.ipv4,
-    tls: credentials.client("ours", spiffeIdOf("intruder")),
+    tls: credentials.client("ours", podSpiffeId("intruder")),
   });
-  const reason = `${spiffeIdOf("intruder")} is not one of those allowed here`;
+  const reason = `${podSpiffeId("intruder")} is not one of those allowed here`;
   await expectLine(stage, "b", "the log of pod b's proxy", reason);
   await expectAnswer(stage, "one of ours that the policy names", {
     from: "c",
     address: hosts.b.ipv4,
-    tls: credentials.client("ours", spiffeIdOf("batch")),
+    tls: credentials.client("ours", podSpiffeId("batch")),
   });
 }
 
@@ -174,9 +174,9 @@ async function outsideTheMesh(stage: Stage): Promise<void> {
 async function wrongIdentity(stage: Stage): Promise<void> {
   stage.transcript.heading("Pod b's proxy has another workload's certificate");
   await stage.remotes.b.order("endProxy", "SIGTERM");
-  await startProxy(stage, "b", stage.credentials.proxy("b", { spiffeId: spiffeIdOf("intruder") }));
+  await startProxy(stage, "b", stage.credentials.proxy("b", { spiffeId: podSpiffeId("intruder") }));
   await expectReset(stage);
-  const reason = `${spiffeIdOf("intruder")} is not one of those allowed here: ${spiffeIdOf("b")}`;
+  const reason = `${podSpiffeId("intruder")} is not one of those allowed here: ${podSpiffeId("b")}`;
   await expectLine(stage, "a", "the log of pod a's proxy", reason);
 }
 
@@ -265,7 +265,7 @@ async function expectRefusal(
   show(stage, title, code ?? "no answer", seen, refused && heard === 0);
 }
 
-async function ask(stage: Stage, { from, address, tls }: Trial): Promise<Outcome> {
+async function ask(stage: Stage, { from, address, tls }: Trial): Promise<RequestOutcome> {
   const path = requestText.slice("GET ".length);
   const question = { address, port: applicationPort, path, msMax: answerMsMax, tls: tls ?? null };
   return await stage.remotes[from].order("ask", question);
@@ -297,7 +297,7 @@ function show(stage: Stage, title: string, ...rest: readonly [string, string, bo
   stage.transcript.line({ title, expected, seen, good });
 }
 
-function wordsOf(outcome: Outcome): string {
+function wordsOf(outcome: RequestOutcome): string {
   switch (outcome.kind) {
     case "answer":
       return String(outcome.status);

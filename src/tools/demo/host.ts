@@ -5,7 +5,7 @@ import { newNamespace, unshare } from "../namespaces.ts";
 import { serveApplication, type Application } from "./application.ts";
 import { ask } from "./client.ts";
 import { configureHost } from "./links.ts";
-import { linesOf, type Order, type Report } from "./messages.ts";
+import { linesOf, type Order, type HostReport } from "./messages.ts";
 import { ProxyProcess } from "./proxy-process.ts";
 import { hosts, type HostName } from "./topology.ts";
 
@@ -28,7 +28,7 @@ class HostProcess {
     this.#self = self;
   }
 
-  async answer(line: string): Promise<Report> {
+  async answer(line: string): Promise<HostReport> {
     try {
       // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the director is this program
       const order = JSON.parse(line) as Order;
@@ -69,6 +69,6 @@ class HostProcess {
   }
 }
 
-function report(message: Report): void {
+function report(message: HostReport): void {
   process.stdout.write(`${JSON.stringify(message)}\n`);
 }

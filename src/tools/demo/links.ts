@@ -1,7 +1,7 @@
 /** The wire of the demo: a bridge, and from each host a cable to it. */
 import { parseHost } from "../../net/address.ts";
 import * as route from "../../netlink/route.ts";
-import { family, NetlinkSocket, type Request } from "../../netlink/socket.ts";
+import { protocol, NetlinkSocket, type Request } from "../../netlink/socket.ts";
 import { hosts, internet, type HostName } from "./topology.ts";
 
 /** Makes bridge and cables; each host's end lies in the network namespace of its process. */
@@ -48,12 +48,12 @@ function internetRoutes(wire: number): readonly Request[] {
 }
 
 function tell(requests: readonly Request[]): void {
-  using socket = new NetlinkSocket(family.route);
+  using socket = new NetlinkSocket(protocol.route);
   for (const request of requests) socket.send([request]);
 }
 
 function indexOf(name: string): number {
-  using socket = new NetlinkSocket(family.route);
+  using socket = new NetlinkSocket(protocol.route);
   const [answer] = socket.exchange([route.getLink(name)]);
   if (answer === undefined) throw new Error(`no interface ${name}`);
   return route.linkIndexOf(answer.payload);

@@ -1,6 +1,6 @@
 /** What the demo's director tells a host to do, and what the host reports: JSON, a line each. */
 
-export type Question = {
+export type RequestQuestion = {
   readonly address: string;
   readonly port: number;
   readonly path: string;
@@ -12,7 +12,7 @@ export type Question = {
 /** PEM texts; no certificate: none is shown to the server. */
 export type ClientCredentials = { readonly certificate?: string; readonly key?: string };
 
-export type Outcome =
+export type RequestOutcome =
   | { readonly kind: "answer"; readonly status: number; readonly body: string }
   /** `code` as in errno(3) or a TLS alert; "" for an orderly end without an answer. */
   | { readonly kind: "refused"; readonly code: string }
@@ -32,7 +32,7 @@ export type Heard = { readonly path: string; readonly from: string };
 export type Orders = {
   readonly network: { readonly takes: null; readonly gives: null };
   readonly serve: { readonly takes: { readonly port: number }; readonly gives: null };
-  readonly ask: { readonly takes: Question; readonly gives: Outcome };
+  readonly ask: { readonly takes: RequestQuestion; readonly gives: RequestOutcome };
   readonly heard: { readonly takes: null; readonly gives: readonly Heard[] };
   readonly startProxy: { readonly takes: ProxyOrder; readonly gives: Started };
   /** Resolves when the proxy is gone. */
@@ -48,7 +48,7 @@ export type Order<Name extends OrderName = OrderName> = {
 }[Name];
 
 /** The first line of a host, then one for each order. */
-export type Report =
+export type HostReport =
   | { readonly kind: "here"; readonly pid: number; readonly network: string }
   | { readonly kind: "done"; readonly gives: unknown }
   | { readonly kind: "failed"; readonly message: string };

@@ -13,7 +13,7 @@ export function bindPacket(fd: number, interfaceIndex: number): void {
 }
 
 /** Bytes of receive buffer: socket(7). The kernel doubles it and keeps it below rmem_max. */
-export function setReceiveBuffer(fd: number, bytes: number): void {
+export function setPacketBuffer(fd: number, bytes: number): void {
   check("setsockopt(SO_RCVBUF)", shim.tproxy_set_integer(fd, solSocket, soRcvbuf, bytes));
 }
 

@@ -1,6 +1,6 @@
 /** A host as the director sees it: a process that answers one order after the other. */
 import { ProxyError } from "../../runtime/errors.ts";
-import { linesOf, type OrderName, type Orders, type Report } from "./messages.ts";
+import { linesOf, type OrderName, type Orders, type HostReport } from "./messages.ts";
 import { hosts, type HostName } from "./topology.ts";
 
 export class Remote {
@@ -61,11 +61,11 @@ export class Remote {
   }
 }
 
-async function next(name: HostName, lines: AsyncGenerator<string>): Promise<Report> {
+async function next(name: HostName, lines: AsyncGenerator<string>): Promise<HostReport> {
   const { value, done } = await lines.next();
   if (done === true) throw failed(name, "ended");
   // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the host is this program
-  return JSON.parse(value) as Report;
+  return JSON.parse(value) as HostReport;
 }
 
 function failed(name: HostName, what: string): ProxyError {

@@ -34,6 +34,6 @@ export function urlOf(address: string, port: number): string {
 }
 
 /** A workload's name in the demo's trust domain. */
-export function spiffeIdOf(name: PodName | "batch" | "intruder"): string {
+export function podSpiffeId(name: PodName | "batch" | "intruder"): string {
   return `spiffe://demo.test/ns/demo/sa/${name}`;
 }

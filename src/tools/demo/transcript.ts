@@ -1,6 +1,6 @@
 /** What the demo shows: a line for each thing expected, and what was seen. */
 
-export type Line = {
+export type TranscriptLine = {
   readonly title: string;
   readonly expected: string;
   readonly seen: string;
@@ -30,7 +30,7 @@ export class Transcript {
     this.#write(`\n${this.#paint(bold, text)}\n`);
   }
 
-  line(line: Line): void {
+  line(line: TranscriptLine): void {
     if (line.good) this.#good += 1;
     else this.#bad += 1;
     const sign = line.good ? this.#paint(green, "✓") : this.#paint(red, "✗");

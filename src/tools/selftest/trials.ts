@@ -10,7 +10,7 @@ import * as native from "../../native/native.ts";
 import { abiVersionInWorker } from "../../native/worker.ts";
 import { parseSocketAddress } from "../../net/address.ts";
 import * as route from "../../netlink/route.ts";
-import { family, kernel } from "../../netlink/socket.ts";
+import { protocol, kernel } from "../../netlink/socket.ts";
 import { openListening } from "../../net/listener.ts";
 import { shakeHands } from "./handshakes.ts";
 import { trialMsMax, within } from "./within.ts";
@@ -125,8 +125,8 @@ async function tryNames(): Promise<string> {
 }
 
 async function tryNetlink(): Promise<string> {
-  using conversation = kernel(family.route);
-  const rules = conversation.exchange([route.listRules(4)]);
+  using conversation = kernel(protocol.route);
+  const rules = conversation.exchange([route.listRoutingRules(4)]);
   if (rules.length === 0) throw new Error("the kernel has no routing rules");
   return await Promise.resolve(`${rules.length} routing rules`);
 }

@@ -2,7 +2,7 @@ import { expect, test } from "bun:test";
 import fc from "fast-check";
 
 import { ProxyError } from "../../../src/runtime/errors.ts";
-import { readMarkRule } from "../../../src/netlink/foreign-marks.ts";
+import { readMarkingRule } from "../../../src/netlink/foreign-marks.ts";
 import { readElements } from "../../../src/netlink/nftables.ts";
 import {
   attribute,
@@ -45,7 +45,7 @@ test.each([
   ["messages", readMessages],
   ["attributes", readAttributes],
   ["elements", readElements],
-  ["rules of others", readMarkRule],
+  ["rules of others", readMarkingRule],
 ] as const)("arbitrary bytes are read as %s or refused", (_, read) => {
   fc.assert(
     fc.property(fc.uint8Array({ maxLength: 200 }), (bytes) => {

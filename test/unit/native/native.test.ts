@@ -9,8 +9,8 @@ import {
 import * as native from "../../../src/native/native.ts";
 
 test.each([
-  ["127.0.0.1:0", native.family.inet],
-  ["[::1]:0", native.family.inet6],
+  ["127.0.0.1:0", native.addressFamily.inet],
+  ["[::1]:0", native.addressFamily.inet6],
 ] as const)("a socket bound to %s tells its address", (text, family) => {
   const fd = native.openStream(family);
   try {
@@ -29,7 +29,7 @@ test.each([
 
 test("a failed call says which and why", () => {
   expect(() => native.close(-1)).toThrow("close: EBADF");
-  expect(() => native.setTransparent(-1, native.family.inet)).toThrow(
+  expect(() => native.setTransparent(-1, native.addressFamily.inet)).toThrow(
     "setsockopt(IP_TRANSPARENT): EBADF",
   );
 });

@@ -1,17 +1,22 @@
 /** How often who may ask for the status: a flood is bounded, and neither a kubelet nor the pod itself pays for it. */
 import { expect, test } from "bun:test";
 
-import { perSecondMax, perSourceMax, StatusGate, type Source } from "../../../src/status/gate.ts";
+import {
+  perSecondMax,
+  perSourceMax,
+  StatusGate,
+  type Requester,
+} from "../../../src/status/gate.ts";
 import { parseHost, sourceKey } from "../../../src/net/address.ts";
 
-const stranger = (host: string): Source => ({
+const stranger = (host: string): Requester => ({
   key: sourceKey({ bytes: parseHost(host) }),
   isTrusted: false,
 });
-const trusted = (host: string): Source => ({ ...stranger(host), isTrusted: true });
+const trusted = (host: string): Requester => ({ ...stranger(host), isTrusted: true });
 
 /** Of so many requests in a second, spread evenly, how many begin within it, and how many are reset. */
-function flood(gate: StatusGate, sources: readonly Source[], count: number, from = 0): Counts {
+function flood(gate: StatusGate, sources: readonly Requester[], count: number, from = 0): Counts {
   const counts = { begun: 0, reset: 0 };
   for (let index = 0; index < count; index += 1) {
     const now = from + (1000 * index) / count;

@@ -3,7 +3,7 @@ import { expect, test } from "bun:test";
 import fc from "fast-check";
 
 import { ProxyError } from "../../../../src/runtime/errors.ts";
-import { ReportReader, type Report } from "../../../../src/intercept/repair/frames.ts";
+import { ReportReader, type RepairReport } from "../../../../src/intercept/repair/frames.ts";
 import { concat, u32 } from "../../../../src/netlink/wire.ts";
 
 const restored = concat(
@@ -34,7 +34,7 @@ test("reports are the same however their bytes come", () => {
     fc.property(cuts, (at) => {
       const reader = new ReportReader();
       const ends = [...at.toSorted((a, b) => a - b), stream.length];
-      const reports: Report[] = [];
+      const reports: RepairReport[] = [];
       for (const [index, end] of ends.entries())
         reports.push(...reader.read(stream.subarray(ends[index - 1] ?? 0, end)));
       expect(reports).toEqual([...whole]);

@@ -1,7 +1,7 @@
 /** What is in cleartext from before the start, and a kernel that does not reset it. */
 import { expect, test } from "bun:test";
 
-import { distantRules } from "../../../../src/intercept/kernel/external.ts";
+import { externalRules } from "../../../../src/intercept/kernel/external.ts";
 import type { Installed } from "../../../../src/intercept/kernel/install.ts";
 import { elementOf, keyOf, type Tuple } from "../../../../src/intercept/kernel/open-before.ts";
 import {
@@ -25,7 +25,7 @@ class Rules {
 
   constructor(exempt: readonly Tuple[], isOurs = true) {
     this.installed = {
-      ...distantRules(interceptionOf(defaultPolicy, defaultFixed), "a test"),
+      ...externalRules(interceptionOf(defaultPolicy, defaultFixed), "a test"),
       isOurs,
       openBefore: new Map([["open-before4", exempt.map((one) => elementOf(one))]]),
       forget: (some) => {

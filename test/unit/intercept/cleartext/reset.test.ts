@@ -1,7 +1,7 @@
 /** Connections in clear that cannot be listed end neither the proxy nor anything else. */
 import { expect, test } from "bun:test";
 
-import { endClear } from "../../../../src/intercept/cleartext/reset.ts";
+import { resetCleartext } from "../../../../src/intercept/cleartext/reset.ts";
 import { kernel } from "../../../../src/netlink/socket.ts";
 
 const all = () => (): boolean => true;
@@ -17,10 +17,10 @@ function broken(): never {
 
 test("where no descriptor is free for the list it says so, and nothing is thrown", () => {
   const expected = { ended: 0, refusal: expect.stringContaining("EMFILE") as string };
-  expect(endClear(all, new Map(), { kernel, sockets: full })).toEqual(expected);
-  expect(endClear(full, new Map(), { kernel, sockets: () => [] })).toEqual(expected);
+  expect(resetCleartext(all, new Map(), { kernel, sockets: full })).toEqual(expected);
+  expect(resetCleartext(full, new Map(), { kernel, sockets: () => [] })).toEqual(expected);
 });
 
 test("a bug in the listing is not passed over", () => {
-  expect(() => endClear(all, new Map(), { kernel, sockets: broken })).toThrow("a bug");
+  expect(() => resetCleartext(all, new Map(), { kernel, sockets: broken })).toThrow("a bug");
 });

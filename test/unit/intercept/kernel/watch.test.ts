@@ -19,7 +19,7 @@ test("a look that fails is repeated, and ends neither the watch nor the process"
       notices.push(given);
       return { stop: () => undefined };
     },
-    look: () => {
+    rulesAndRoutes: () => {
       const answer = answers.shift() ?? "something else";
       if (typeof answer === "string") return answer;
       throw answer;
@@ -33,18 +33,18 @@ test("a look that fails is repeated, and ends neither the watch nor the process"
 
 test("a first look that fails leaves no monitor behind", () => {
   let stopped = false;
-  const senses = {
+  const view = {
     ...others,
     monitor: () => ({
       stop: () => {
         stopped = true;
       },
     }),
-    look: (): string => {
+    rulesAndRoutes: (): string => {
       throw new SystemCallError("socket", 24);
     },
   };
-  expect(() => new RuleWatch(plan, () => undefined, senses)).toThrow("EMFILE");
+  expect(() => new RuleWatch(plan, () => undefined, view)).toThrow("EMFILE");
   expect(stopped).toBe(true);
 });
 
@@ -64,7 +64,7 @@ test("a route that goes takes the answers of its family alone, and the table tho
         notices.push(given);
         return { stop: () => undefined };
       },
-      look: () => now.look,
+      rulesAndRoutes: () => now.look,
       table: () => now.table,
       routed: (_, of) => of !== now.lost,
     },
@@ -74,7 +74,7 @@ test("a route that goes takes the answers of its family alone, and the table tho
     changed = Promise.withResolvers();
     for (const notice of notices) notice("routes", null);
     await changed.promise;
-    return [watch.leadsBack(4), watch.leadsBack(6)];
+    return [watch.returnsToProxy(4), watch.returnsToProxy(6)];
   };
   expect(await become({ look: "less", table: "as written", lost: 6 })).toEqual([true, false]);
   expect(await become({ look: "less", table: "other", lost: 6 })).toEqual([false, false]);

@@ -1,9 +1,9 @@
 /** Rules of a proxy that can only ask for others: what it asks of the keeper, and what it refuses to do. */
 import { expect, test } from "bun:test";
 
-import type { Outcome, Prepared } from "../../../../src/intercept/repair/frames.ts";
+import type { PreparedOutcome, Prepared } from "../../../../src/intercept/repair/frames.ts";
 import { digestOf } from "../../../../src/intercept/repair/parts.ts";
-import { keeperRules } from "../../../../src/intercept/repair/rules.ts";
+import { repairedRules } from "../../../../src/intercept/repair/rules.ts";
 import { planOf } from "../../../../src/intercept/rules/plan.ts";
 import { kernel } from "../../../../src/netlink/socket.ts";
 import { defaults, everything } from "../../../support/interceptions.ts";
@@ -11,7 +11,7 @@ import { defaults, everything } from "../../../support/interceptions.ts";
 const none = "00".repeat(32);
 
 /** A keeper that answers so when it is to prepare rules, one answer after the other, and remembers what it was asked. */
-function keeper(answers: readonly (readonly [Outcome, string] | null)[]) {
+function keeper(answers: readonly (readonly [PreparedOutcome, string] | null)[]) {
   const asked: string[] = [];
   const left = [...answers];
   const link = {
@@ -32,7 +32,7 @@ function keeper(answers: readonly (readonly [Outcome, string] | null)[]) {
       return { kind: "prepared", number: 1, outcome, digest };
     },
   };
-  return { asked, rules: keeperRules(defaults, link) };
+  return { asked, rules: repairedRules(defaults, link) };
 }
 
 test("other rules are asked for, then held for, then adopted", async () => {

@@ -2,22 +2,26 @@
 import { expect, test } from "bun:test";
 
 import { defaultFixed, defaultPolicy } from "../../../../src/config.ts";
-import { trialTargets, type Known } from "../../../../src/intercept/trial/targets.ts";
+import { trialTargets, type KnownAddresses } from "../../../../src/intercept/trial/targets.ts";
 import { formatSocketAddress, parseHost, parseSocketAddress } from "../../../../src/net/address.ts";
 import { parseCidr } from "../../../../src/net/cidr.ts";
 import { parsePolicy } from "../../../../src/policy/document.ts";
 import { effectivePolicy } from "../../../../src/policy/effective.ts";
 
-const nothing: Known = { locals: [], named: [] };
+const nothing: KnownAddresses = { locals: [], named: [] };
 
-function targets(policy: string, known: Known = nothing, fixed = defaultFixed): readonly string[] {
+function targets(
+  policy: string,
+  known: KnownAddresses = nothing,
+  fixed = defaultFixed,
+): readonly string[] {
   const of = effectivePolicy(defaultPolicy, parsePolicy(policy, "p.yaml"));
   return trialTargets(of, fixed, known).map(
     ({ range, address }) => `${range.text} ${formatSocketAddress(address)}`,
   );
 }
 
-const local = (address: string, network: string): Known["locals"][number] => ({
+const local = (address: string, network: string): KnownAddresses["locals"][number] => ({
   address: parseHost(address),
   network: parseCidr(network),
 });
