@@ -1,4 +1,4 @@
-/** The benchmark's report is opened in a browser: every chart is drawn, and nobody is asked for anything. */
+/** Opens the benchmark's report in a browser: every chart is drawn, and no server is contacted. */
 import { writeFileSync } from "node:fs";
 
 import { expect, test } from "bun:test";
@@ -12,11 +12,14 @@ import { run, systems } from "../unit/bench/run.ts";
 type Seen = {
   readonly errors: readonly string[];
   readonly asked: number;
-  /** For each canvas the pixels that have been drawn on. */
+  /** The number of pixels drawn, for each canvas. */
   readonly drawn: readonly number[];
 };
 
-/** It runs as root, in containers, and without a display: no sandbox, no GPU, and no more shared memory than is there. */
+/**
+ * The browser runs as root, in containers and without a display: no sandbox, no GPU, and no shared memory beyond what
+ * exists.
+ */
 const options = [
   "--headless",
   "--no-sandbox",
@@ -26,7 +29,10 @@ const options = [
   "--disable-extensions",
   "--no-first-run",
 ];
-/** It takes a second; the machine may be busy. A test has a little longer, so that this is what ends. */
+/**
+ * A run takes a second, but the machine may be busy. A test's own deadline is a little longer, so this one expires
+ * first.
+ */
 const browserSecondsMax = 110;
 
 test("all charts are drawn", async () => {
@@ -37,7 +43,7 @@ test("all charts are drawn", async () => {
   expect(Math.min(...seen.drawn)).toBeGreaterThan(1000);
 });
 
-test("a page whose script fails is told", async () => {
+test("a page whose script fails is reported", async () => {
   expect((await open("<body><script>nothing.at.all</script></body>")).errors).toHaveLength(1);
 });
 
@@ -47,7 +53,7 @@ async function open(html: string): Promise<Seen> {
   writeFileSync(`${directory}/page.html`, probed);
   const profile = `--user-data-dir=${directory}/profile`;
   const command = [browser(), ...options, profile, "--dump-dom", `file://${directory}/page.html`];
-  // timeout(1) ends its children too, and says so by its code.
+  // timeout(1) ends its children too, and reports the time-out by its exit code.
   const child = Bun.spawn(["timeout", "--kill-after", "5", String(browserSecondsMax), ...command], {
     stdin: "ignore",
     stdout: "pipe",
@@ -65,7 +71,7 @@ async function open(html: string): Promise<Seen> {
   return JSON.parse(text) as Seen;
 }
 
-/** Debian's, or another that goes by the same options. */
+/** Debian's Chromium, or another one that takes the same options. */
 function browser(): string {
   const names = ["chromium", "chromium-browser", "google-chrome"];
   const found = names.map((name) => Bun.which(name)).find((path) => path !== null);

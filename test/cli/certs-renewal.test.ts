@@ -1,4 +1,4 @@
-/** `tls-tproxy certs`, run again: it renews what it made itself, and touches nothing else. */
+/** `tls-tproxy certs` run again: it renews only the files that it made itself. */
 import { X509Certificate } from "node:crypto";
 import {
   chmodSync,
@@ -34,7 +34,7 @@ function run(command: readonly string[]): Made {
   return { code: exitCode, out: stdout.toString(), error: stderr.toString() };
 }
 
-/** A folder with a CA and a certificate for `web`, as a first call makes it. */
+/** A folder with a CA and a certificate for `web`, as the first call makes it. */
 function made(...args: readonly string[]): string {
   const out = `${temporaryDirectory()}/certs`;
   const first = certs(out, "--name", "web", "--id", id, "--ip", "10.8.0.2,fd00::2", ...args);
@@ -58,7 +58,7 @@ function contents(folder: string): Record<string, string> {
   );
 }
 
-/** One line, which begins as all messages do, and names the remedy; nothing is changed by what was refused. */
+/** The command prints one line with the usual prefix and the remedy, and changes no file. */
 function expectRefusal(out: string, args: readonly string[], says: RegExp): void {
   const before = contents(out);
   const { code, out: said, error } = certs(out, ...args);
@@ -67,7 +67,7 @@ function expectRefusal(out: string, args: readonly string[], says: RegExp): void
   expect(contents(out)).toEqual(before);
 }
 
-test("a first call says in three lines what it made, and what to do next", () => {
+test("the first call says in three lines what it made and what to do next", () => {
   const out = `${temporaryDirectory()}/certs`;
   expect(certs(out, "--name", "web", "--id", id, "--dns", "web.example.org").out).toMatch(
     new RegExp(
@@ -78,7 +78,7 @@ test("a first call says in three lines what it made, and what to do next", () =>
   );
 });
 
-test("the command that it shows is one that works", () => {
+test("the command that it suggests works", () => {
   const out = made();
   const shown = /check --credentials (\S+)/.exec(certs(out, "--name", "web").out)?.[1] ?? "";
   expect(
@@ -86,7 +86,7 @@ test("the command that it shows is one that works", () => {
   ).toMatch(/✓ files: they can be read, the key fits/);
 });
 
-test("a folder with a space is quoted in the command that it shows", () => {
+test("a folder with a space is quoted in the suggested command", () => {
   const out = `${temporaryDirectory()}/a b`;
   expect(certs(out, "--dns", "a.example.org").out).toContain(
     `--credentials '${out}/a.example.org' `,
@@ -126,7 +126,7 @@ test.each([
   ).not.toThrow();
 });
 
-test("a certificate that has expired is renewed", () => {
+test("an expired certificate is renewed", () => {
   const out = made();
   const ca = caOf(out);
   const past = {
@@ -140,7 +140,7 @@ test("a certificate that has expired is renewed", () => {
   expect(Date.parse(leaf(out).validTo)).toBeGreaterThan(Date.now());
 });
 
-test("other names take the place of the old ones, and the line says which they were", () => {
+test("new names replace the old ones, and the output names the old ones", () => {
   const out = made();
   const { out: said } = certs(out, "--name", "web", "--dns", "web.example.org");
   expect(said).toContain("renewed, for web.example.org, valid until");
@@ -148,7 +148,7 @@ test("other names take the place of the old ones, and the line says which they w
   expect(leaf(out).subjectAltName).toBe("DNS:web.example.org");
 });
 
-test("a renewal keeps the kind of key, and mode and owner of the files", () => {
+test("a renewal keeps the key type and the mode and owner of the files", () => {
   const out = made("--rsa");
   for (const file of ["tls.crt", "tls.key"]) chmodSync(`${out}/web/${file}`, 0o640);
   chownSync(`${out}/web/tls.key`, 1234, 5678);
@@ -160,7 +160,7 @@ test("a renewal keeps the kind of key, and mode and owner of the files", () => {
   expect(readdirSync(`${out}/web`).toSorted()).toEqual(["ca.crt", "tls.crt", "tls.key"]);
 });
 
-test("a bundle with a second CA, and files of other names, stay as they are", () => {
+test("a bundle with a second CA, and files with other names, stay as they are", () => {
   const out = made();
   const bundle = `${readFileSync(`${out}/web/ca.crt`, "utf8")}${issueAuthority("new").certificatePem}`;
   writeFileSync(`${out}/web/ca.crt`, bundle);
@@ -170,13 +170,13 @@ test("a bundle with a second CA, and files of other names, stay as they are", ()
   expect(readFileSync(`${out}/web/notes.txt`, "utf8")).toBe("precious");
 });
 
-test("a certificate is not valid for longer than its CA, and the line says so", () => {
+test("a certificate never outlives its CA, and the output says so", () => {
   const out = made();
   expect(certs(out, "--name", "web", "--days", "3000").out).toContain("UTC, when its CA expires");
   expect(leaf(out).validTo).toBe(new X509Certificate(readFileSync(`${out}/ca.crt`)).validTo);
 });
 
-test("a CA of the release before, which had another name, is still ours", () => {
+test("a CA made by the previous release, under its old name, is still recognised", () => {
   const out = made();
   const old = issueAuthority("trial authority, not for production");
   place(out, "ca", old);
@@ -205,7 +205,7 @@ test.each([
   expectRefusal(out, ["--name", "new", "--dns", "new.example.org"], says);
 });
 
-test("an RSA CA and a certificate that is no CA are refused, whatever they are called", () => {
+test("an RSA CA and a certificate that is not a CA are refused, whatever their names", () => {
   const out = made();
   const [crt, key] = [`${out}/ca.crt`, `${out}/ca.key`];
   const made2 = "req -x509 -newkey rsa:2048 -nodes -days 9 -keyout KEY -out CRT -subj";
@@ -216,7 +216,7 @@ test("an RSA CA and a certificate that is no CA are refused, whatever they are c
   expectRefusal(out, ["--dns", "b.example.org"], /was not made by tls-tproxy certs/);
 });
 
-test("a key of another CA, and files that are no certificate and no key, are refused", () => {
+test("the key of another CA, and files that hold no certificate or key, are refused", () => {
   const out = made();
   const [crt, key] = [`${out}/ca.crt`, `${out}/ca.key`];
   const [whole, wholeKey] = [readFileSync(crt, "utf8"), readFileSync(key, "utf8")];
@@ -240,7 +240,7 @@ test("a key of another CA, and files that are no certificate and no key, are ref
   }
 });
 
-test("a folder whose CA is gone, whole or in part, is refused", () => {
+test("a folder whose CA is missing, wholly or in part, is refused", () => {
   const out = made();
   renameSync(`${out}/ca.key`, `${out}/elsewhere`);
   expectRefusal(out, ["--name", "web"], /ca\.key is missing beside ca\.crt: .*--out/);
@@ -254,12 +254,12 @@ test("a folder whose CA is gone, whole or in part, is refused", () => {
   expectRefusal(out, ["--name", "web"], /ca\.crt is missing beside ca\.key: .*--out/);
 });
 
-test("--out that is the folder of a certificate is a mistake: the message names the folder above it", () => {
+test("--out with the folder of a certificate is refused, and the message names the folder above it", () => {
   const out = made();
   expectRefusal(`${out}/web`, ["--name", "x", "--id", id], new RegExp(`--out ${out}[.\n ]`));
 });
 
-test("a certificate that another CA issued, or a key that is not its own, is not overwritten", () => {
+test("a certificate issued by another CA, or one with a key that does not match, is not overwritten", () => {
   const out = made();
   const [ca, other] = [caOf(out), issueAuthority(ours())];
   place(`${out}/web`, "tls", issueLeaf(other, { spiffeId: id }));
@@ -289,7 +289,7 @@ test.each(["tls.crt", "tls.key", "ca.crt"])(
   },
 );
 
-test("an ordinary user hears whose files they are, or that nothing can be written there", () => {
+test("an ordinary user is told who owns the files, or that the folder is not writable", () => {
   const out = made();
   const as = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"];
   const program = [...as, ...executable(), "certs", "--out"];
@@ -323,7 +323,7 @@ test("an ordinary user hears whose files they are, or that nothing can be writte
   expect(existsSync(`${open}/a.example.org`)).toBeFalse();
 });
 
-test("a read-only file system is a line with the remedy", () => {
+test("a read-only file system gives one line with the remedy", () => {
   const out = made();
   const inside = `mount --bind ${out} ${out} && mount -o remount,bind,ro ${out} && exec "$@"`;
   const { code, error } = run([

@@ -1,4 +1,4 @@
-/** `tls-tproxy certs`: what it makes is taken by openssl and by the proxy itself. */
+/** `tls-tproxy certs`: openssl and the proxy accept what it makes. */
 import {
   chmodSync,
   existsSync,
@@ -29,7 +29,7 @@ test.each([
   ["EC", []],
   ["RSA", ["--rsa"]],
 ] as const)(
-  "%s: openssl verifies the chain, the proxy takes the files, keys are 0600",
+  "%s: openssl verifies the chain, the proxy accepts the files, and keys have mode 0600",
   (kind, options) => {
     const out = `${temporaryDirectory()}/certs`;
     const made = certs(
@@ -64,7 +64,7 @@ test.each([
   },
 );
 
-test("a second call with another name has the same CA", () => {
+test("a second call with another name uses the same CA", () => {
   const out = `${temporaryDirectory()}/certs`;
   certs("--out", out, "--dns", "a.example.org");
   const before = readFileSync(`${out}/ca.crt`, "utf8");
@@ -80,14 +80,14 @@ test.each([
   [["--days", "0", "--ip", "10.0.0.1"], "a number of days"],
   [["--name", "../x", "--ip", "10.0.0.1"], "It must be a name"],
   [["--name", "web"], "--id, --ip or --dns"],
-] as const)("%j is a mistake, and the message says %s", (args, says) => {
+] as const)("%j is refused, and the message says %s", (args, says) => {
   const out = `${temporaryDirectory()}/certs`;
   const { code, error } = certs("--out", out, ...args);
   expect(existsSync(out)).toBeFalse();
   expect([code, error]).toEqual([2, expect.stringContaining(says)]);
 });
 
-/** Names below `out` with what they lead to, files with their first line. */
+/** Names below `out` with the target of each link, and the first line of each file. */
 const planted = [
   ["ca.key", "a link to a file"],
   ["ca.crt", "a link to a file"],
@@ -123,7 +123,7 @@ test.each(planted)(
   },
 );
 
-test("folders are for their owner alone, and one where others may write is refused", () => {
+test("folders are accessible by their owner only, and a folder that others can write to is refused", () => {
   const [out, open] = [`${temporaryDirectory()}/a/certs`, `${temporaryDirectory()}/open`];
   expect(certs("--out", out, "--dns", "a.example.org").code).toBe(0);
   for (const folder of [out, `${out}/a.example.org`, `${out}/..`])
@@ -145,12 +145,12 @@ test.each([
     `/tmp/${"x".repeat(300)}`,
     /^tls-tproxy: certs: \S+: its name is too long: use another --out\n$/,
   ],
-])("where nothing can be made one line says so: %s", (out, says) => {
+])("one line reports that nothing can be created: %s", (out, says) => {
   const { code, error } = certs("--out", out, "--dns", "a.example.org");
   expect([code, error]).toEqual([1, expect.stringMatching(says)]);
 });
 
-test("a name that is too long for a folder is a line, too", () => {
+test("a name too long for a folder also gives one line", () => {
   const long = `spiffe://example.org/${"x".repeat(300)}`;
   const { code, error } = certs("--out", `${temporaryDirectory()}/certs`, "--id", long);
   expect([code, error]).toEqual([

@@ -1,4 +1,4 @@
-/** The manual as people ask for it: topics, commands, words, the page for man(1), and completions in real shells. */
+/** The manual: topics, commands, search words, the man page, and completions in real shells. */
 import { describe, expect, test } from "bun:test";
 
 import { examples } from "../../src/cli/examples.ts";
@@ -21,7 +21,7 @@ test("help lists the commands and the topics", () => {
   for (const name of Object.keys(examples)) expect(out).toMatch(new RegExp(`^  ${name} `, "m"));
 });
 
-test("help of a topic is its text", () => {
+test("help TOPIC prints the topic", () => {
   expect(tproxy("help", "security")).toEqual({
     code: 0,
     out: topics.find(({ name }) => name === "security")?.text ?? "",
@@ -29,23 +29,23 @@ test("help of a topic is its text", () => {
   });
 });
 
-test("help of a topic that has a command's name leads to the command's options as well", () => {
+test("help for a topic with a command's name also refers to the command's options", () => {
   const { out } = tproxy("help", "policy");
   expect(out).toStartWith(topics.find(({ name }) => name === "policy")?.text ?? "none");
   expect(out).toEndWith("\nThe options of the command policy: tls-tproxy policy --help\n");
 });
 
-test("help of a command is that command's help", () => {
+test("help COMMAND prints the command's help", () => {
   expect(tproxy("help", "rules").out).toBe(tproxy("rules", "--help").out);
 });
 
-test("help of any other word names the sections that mention it", () => {
+test("help with any other word names the sections that mention it", () => {
   const { code, out } = tproxy("help", "close_notify");
   expect(code).toBe(0);
   expect(out).toContain("protocol: Endings");
 });
 
-test("a word that stands nowhere is a mistake, and says how to go on", () => {
+test("a word that occurs nowhere is an error that names the next step", () => {
   const { code, error } = tproxy("help", "xyzzy");
   expect([code, error]).toEqual([
     2,
@@ -59,7 +59,7 @@ test.each([
   ["chekc", "Did you mean tls-tproxy check?"],
   ["polcy", "Did you mean tls-tproxy policy?"],
   ["frobnicate", "tls-tproxy help lists the commands"],
-])("the unknown command %p is answered by %p", (name, hint) => {
+])("for the unknown command %p the answer is %p", (name, hint) => {
   const { code, error } = tproxy(name);
   expect([code, error]).toEqual([
     2,
@@ -67,7 +67,7 @@ test.each([
   ]);
 });
 
-test("every command has an example, and every example is one of its command", () => {
+test("every command has an example, and every example belongs to its command", () => {
   const names = makeProgram()
     .createHelp()
     .visibleCommands(makeProgram())
@@ -77,7 +77,7 @@ test("every command has an example, and every example is one of its command", ()
     for (const [line] of lines) expect(line).toStartWith(`tls-tproxy ${name}`);
 });
 
-test("the manual page has every option, and man formats it without a complaint", () => {
+test("the man page has every option, and man formats it without warnings", () => {
   const page = tproxy("help", "--man").out;
   for (const { long } of makeProgram().options)
     expect(page).toContain((long ?? "").replaceAll("-", String.raw`\-`));
@@ -92,7 +92,7 @@ function script(shell: string): string {
   return tproxy("completions", shell).out;
 }
 
-/** What a shell offers for the last word. */
+/** The completions that a shell offers for the last word. */
 function offered(shell: "bash" | "fish", words: readonly string[]): readonly string[] {
   const line = words.join(" ");
   const run = {
@@ -112,21 +112,21 @@ function offered(shell: "bash" | "fish", words: readonly string[]): readonly str
 }
 
 describe("completions", () => {
-  test.each(["bash", "fish"] as const)("%s offers commands, options and topics", (shell) => {
+  test.each(["bash", "fish"] as const)("%s completes commands, options and topics", (shell) => {
     expect(offered(shell, ["tls-tproxy", "che"])).toContain("check");
     expect(offered(shell, ["tls-tproxy", "rules", "--prin"])).toContain("--print");
     expect(offered(shell, ["tls-tproxy", "help", "compa"])).toEqual(["compatibility"]);
     expect(offered(shell, ["tls-tproxy", "completions", "z"])).toEqual(["zsh"]);
   });
 
-  test("zsh takes its script", () => {
+  test("zsh accepts its script", () => {
     const run =
       'autoload -U compinit && compinit -D -u; eval "$1"; print -r -- $_comps[tls-tproxy]';
     const { stdout, stderr } = Bun.spawnSync(["zsh", "-f", "-c", run, "zsh", script("zsh")]);
     expect([stdout.toString().trim(), stderr.toString()]).toEqual(["_tls_tproxy", ""]);
   });
 
-  test("another shell is a mistake that names those that there are", () => {
+  test("an unknown shell is an error that lists the known ones", () => {
     const { code, error } = tproxy("completions", "tcsh");
     expect(code).toBe(2);
     expect(error).toContain("bash, zsh, fish");

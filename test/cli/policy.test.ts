@@ -1,4 +1,4 @@
-/** policy --check, policy --print and why, as people call them; and the policies that the manual shows. */
+/** The commands policy --check, policy --print and why, and the policies in the manual. */
 import { writeFileSync } from "node:fs";
 import { expect, test } from "bun:test";
 
@@ -30,7 +30,7 @@ function tproxy(
   return { code: exitCode, out: stdout.toString(), error: stderr.toString() };
 }
 
-test("policy --check says that a file is good, or all of its mistakes", () => {
+test("policy --check accepts a valid file, and reports all mistakes of an invalid one", () => {
   const good = tproxy(["policy", "--check", file]);
   expect([good.code, good.out]).toEqual([0, expect.stringMatching(/^\S+p\.yaml: good \(/)]);
   const bad = tproxy(["policy", "--check", broken]);
@@ -55,7 +55,7 @@ function checked(
   return { code: exitCode, text: stdout.toString() + stderr.toString() };
 }
 
-test("policy --check reads standard input, judges it with the options, and names contradictions", () => {
+test("policy --check reads standard input, applies the options, and names contradictions", () => {
   const allow = 'inbound: { ports: { 80: { allow: ["spiffe://a.example/x"] } } }';
   expect(checked(allow)).toEqual({ code: 0, text: expect.stringMatching(/^standard input: good/) });
   const open = checked(allow, "--exclude-inbound-port", "80");
@@ -69,19 +69,19 @@ test("policy --check reads standard input, judges it with the options, and names
   expect(foreign.text).toContain("not of the trust domain b.example (--trust-domain)");
 });
 
-test("a bad key is named once, and mistakes in the order of lines", () => {
+test("a bad key is named once, and mistakes are listed in line order", () => {
   const text = "outbound:\n  exclud: []\n  mesh: [x]\ninbound:\n  ports:\n    abc: {}\nverfy: ip\n";
   writeFileSync(`${directory}/keys.yaml`, text);
   const { error } = tproxy(["policy", "--check", `${directory}/keys.yaml`]);
   expect(error.match(/line (\d+)/g)).toEqual(["line 2", "line 3", "line 6", "line 7"]);
 });
 
-/** A line of the printed policy. */
+/** Matches one line of the printed policy. */
 function line(start: RegExp, origin: string): RegExp {
   return new RegExp(`^${start.source} +# \\S*${origin.replaceAll(".", String.raw`\.`)}$`, "m");
 }
 
-test("policy --print names the file's line, the option, the variable or the default of each rule", () => {
+test("policy --print names the origin of each rule: file and line, option, variable or default", () => {
   const options = ["--policy", file, "--exclude-inbound-port", "22", "--verify", "ip"];
   const { code, out } = tproxy(["policy", "--print", ...options], {
     TPROXY_EXCLUDE_OUTBOUND_PORT: "53",
@@ -96,7 +96,7 @@ test("policy --print names the file's line, the option, the variable or the defa
   expect(out).toMatch(line(/ {2}excludePorts: \[53\]/, "TPROXY_EXCLUDE_OUTBOUND_PORT"));
 });
 
-test("why tells the rule, and by its exit code whether the peer would be let in", () => {
+test("why prints the matching rule, and its exit code says whether the peer is admitted", () => {
   const ask = ["why", "--inbound", "10.0.0.1:8080", "--policy", file, "--peer"];
   const yes = tproxy([...ask, "spiffe://cluster.local/web"]);
   expect([yes.code, yes.out]).toEqual([
@@ -115,12 +115,12 @@ test.each([
   [["why", "10.0.0.1:80", "--peer", "web"], "--peer"],
   [["policy"], "--check FILE or --print"],
   [["policy", "--check", "x", "--print"], "--print"],
-] as const)("%j is a mistake that names %s", (args, named) => {
+] as const)("%j is an error that names %s", (args, named) => {
   const { code, error } = tproxy(args);
   expect([code, error]).toEqual([2, expect.stringContaining(named)]);
 });
 
-test("every policy in the manual is one", () => {
+test("every policy in the manual is valid", () => {
   const policies = shownPolicies();
   expect(policies.length).toBeGreaterThan(5);
   for (const text of policies) expect(() => parsePolicy(text, "help")).not.toThrow();

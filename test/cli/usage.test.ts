@@ -1,4 +1,4 @@
-/** What the program says to those who hold it wrongly, and to those who ask. */
+/** Answers to --help and --version, and messages for wrong options and settings. */
 import { expect, test } from "bun:test";
 
 import { makeProgram } from "../../src/cli/program.ts";
@@ -22,17 +22,17 @@ test.each([["--help"], ["-help"], ["-h"]])("%s lists the commands, then every op
     expect(out.indexOf(`\n  ${flags} `)).toBeGreaterThan(out.indexOf("\nCommands:\n"));
 });
 
-test("the topic options has every option, as the program has it (scripts/reference.ts)", () => {
+test("the topic options lists every option of the program (scripts/reference.ts)", () => {
   expect(topics.find(({ name }) => name === "options")?.text).toEndWith(`\n${optionTable()}\n`);
 });
 
-test("without certificates it refuses, and says how to get them", () => {
+test("a start without certificates is refused, and the message says how to get them", () => {
   const { code, error } = tproxy(["--mesh-cidr", "10.0.0.0/8", "--inbound-port", "80"]);
   expect(code).toBe(2);
   expect(error).toMatch(/^tls-tproxy: --cert, --key, --ca-cert missing\. .*demo/);
 });
 
-test("on a host it refuses to capture everything", () => {
+test("capturing all ports on a host is refused", () => {
   const { code, error } = tproxy(["--cert", "c", "--key", "k", "--ca-cert", "a"]);
   expect(code).toBe(2);
   expect(error).toContain(
@@ -81,14 +81,14 @@ test.each([
   [["--cert="], "--cert"],
   [["rules"], "--print, --apply or --remove"],
   [["rules", "--print", "--apply"], "--print"],
-] as const)("%j is a mistake that names %s", (args, named) => {
+] as const)("%j is an error that names %s", (args, named) => {
   const { code, error } = tproxy(args);
   expect(code).toBe(2);
   expect(error).toContain(named);
   expect(error).toStartWith("tls-tproxy: ");
 });
 
-test.each(["--version", "-version", "-V"])("%s is one line", (flag) => {
+test.each(["--version", "-version", "-V"])("%s prints one line", (flag) => {
   const { code, out } = tproxy([flag]);
   expect([code, out]).toEqual([0, "tls-tproxy 0.1.0\n"]);
 });
@@ -97,7 +97,7 @@ function portOf(said: Said): string | undefined {
   return /to 127\.0\.0\.1:(\d+) accept/.exec(said.out)?.[1];
 }
 
-test("a flag goes before the environment, the environment before the default", () => {
+test("a flag overrides the environment, and the environment overrides the default", () => {
   const print = ["rules", "--print", "--inbound-port", "80"];
   const environment = { TPROXY_TCP_PORT: "1001" };
   expect(portOf(tproxy(print))).toBe("1");
@@ -105,24 +105,24 @@ test("a flag goes before the environment, the environment before the default", (
   expect(portOf(tproxy([...print, "--tcp-port", "1002"], environment))).toBe("1002");
 });
 
-test("a wrong address of the node in the environment names the variable", () => {
+test("a wrong node address in the environment is an error that names the variable", () => {
   const environment = { TPROXY_HOST_IPS: "10.0.0.7,node-7" };
   const { code, error } = tproxy(["rules", "--print", "--probe", "tcp:80"], environment);
   expect([code, error]).toEqual([2, expect.stringContaining("TPROXY_HOST_IPS")]);
 });
 
-test("an empty value in the environment is none", () => {
+test("an empty environment variable counts as unset", () => {
   const said = tproxy(["rules", "--print"], { TPROXY_EXCLUDE_CIDR: "", TPROXY_MESH_CIDR: "" });
   expect(said).toEqual(tproxy(["rules", "--print"]));
 });
 
-test("a wrong value in the environment names the variable", () => {
+test("a wrong value in the environment is an error that names the variable", () => {
   const { code, error } = tproxy(["rules", "--print"], { TPROXY_TLS_PORT: "x" });
   expect(code).toBe(2);
   expect(error).toContain("TPROXY_TLS_PORT");
 });
 
-test("one dash is as two, and an equals sign as a space", () => {
+test("-flag means --flag, and --flag=value means --flag value", () => {
   const wanted = tproxy(["rules", "--print", "--mesh-cidr", "10.8.0.0/16"]).out;
   expect(wanted).toContain("10.8.0.0/16");
   expect(tproxy(["rules", "-print", "-mesh-cidr=10.8.0.0/16"]).out).toBe(wanted);

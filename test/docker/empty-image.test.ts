@@ -1,4 +1,4 @@
-/** The image is one file: no shell, no libc, no /tmp. It runs on a read-only root and writes nothing. */
+/** The image contains one file: no shell, no libc, no /tmp. It runs on a read-only root and writes nothing. */
 import { expect, test } from "bun:test";
 
 import { Cluster, sidecarPrivileges, type Container } from "../support/containers.ts";
@@ -8,17 +8,17 @@ const cluster = await Cluster.create();
 const image = imageUnderTest();
 const strict = [...transient, "--network", "none", "--read-only"];
 
-test("one file is in it", async () => {
+test("the image contains one file", async () => {
   const id = await docker("create", "--label", `${label}=${process.pid}`, image);
   const listing = Bun.spawn(["sh", "-c", `docker export ${id} | tar -t`], { stdout: "pipe" });
   const names = (await new Response(listing.stdout).text()).split("\n");
   await docker("rm", id);
-  // What Docker itself lays under every container.
+  // Docker itself adds these to every container.
   const foreign = /^(\.dockerenv|(dev|etc|proc|sys)\/.*)?$/;
   expect(names.filter((name) => !foreign.test(name))).toEqual(["tproxy"]);
 });
 
-test("labels say what it is", async () => {
+test("the labels describe the image", async () => {
   const labels = JSON.parse(
     await docker("image", "inspect", "--format", "{{json .Config.Labels}}", image),
   ) as Record<string, string>;
@@ -29,7 +29,7 @@ test("labels say what it is", async () => {
   expect(of("revision")).toMatch(/^[0-9a-f]{12}(-dirty)?$/);
 });
 
-test.each(["0", "65532:65532"])("user %s runs it without any capability", async (user) => {
+test.each(["0", "65532:65532"])("user %s can run it without any capability", async (user) => {
   const command = [...strict, "--cap-drop", "ALL", "--user", user, image, "--version"];
   expect(await tryDocker(...command)).toEqual({
     code: 0,
@@ -38,7 +38,7 @@ test.each(["0", "65532:65532"])("user %s runs it without any capability", async 
   });
 });
 
-test.each(["0", "65532:65532"])("user %s passes its selftest", async (user) => {
+test.each(["0", "65532:65532"])("the selftest passes for user %s", async (user) => {
   const small = ["selftest", "--handshakes", "200"];
   const { code, stdout } = await tryDocker(
     ...strict,
@@ -61,8 +61,8 @@ test.each(["BUN_BE_BUN=1", "BUN_OPTIONS=--print 1", "NODE_OPTIONS=--inspect", "B
   },
 );
 
-test("the demo passes there where namespaces are allowed", async () => {
-  // Docker's seccomp profile forbids what the demo makes its pods of.
+test("the demo passes where namespaces are allowed", async () => {
+  // Docker's seccomp profile forbids the namespaces that the demo uses as pods.
   const allowed = ["--security-opt", "seccomp=unconfined", "--security-opt", "apparmor=unconfined"];
   const { code, stdout, stderr } = await tryDocker(...strict, ...allowed, image, "demo");
   expect(stderr).toBe("");
@@ -70,13 +70,13 @@ test("the demo passes there where namespaces are allowed", async () => {
   expect(code).toBe(0);
 });
 
-test("where they are not, the demo says so in one line", async () => {
+test("where namespaces are not allowed, the demo says so in one line", async () => {
   const { code, stderr } = await tryDocker(...strict, "--cap-drop", "ALL", image, "demo");
   expect(stderr).toMatch(/^tls-tproxy: no namespaces for the demo .*\n$/);
   expect(code).toBe(1);
 });
 
-test("a sidecar that has carried connections has written nothing", async () => {
+test("a sidecar that has carried connections has written no file", async () => {
   const [a, b] = await Promise.all([cluster.pod("a"), cluster.pod("b")]);
   const proxies = await Promise.all(
     [a, b].map(async (pod) => await pod.proxy({ credentials: cluster.certificate(pod) })),
@@ -85,7 +85,7 @@ test("a sidecar that has carried connections has written nothing", async () => {
   for (const proxy of proxies) expect(await written(proxy)).toEqual([]);
 });
 
-test("nor does one on a root that could be written to", async () => {
+test("on a writable root it writes no file either", async () => {
   const pod = await cluster.pod("writable");
   const privileges = sidecarPrivileges.filter((flag) => flag !== "--read-only");
   const proxy = await pod.proxy({ credentials: cluster.certificate(pod), privileges });
@@ -93,7 +93,7 @@ test("nor does one on a root that could be written to", async () => {
   expect(await written(proxy)).toEqual([]);
 });
 
-/** What stands in a container's own file system; the mount point of the certificates is Docker's. */
+/** The files in the container's own file system; Docker made the mount point of the certificates. */
 async function written(container: Container): Promise<string[]> {
   const lines = (await docker("diff", container.name)).split("\n");
   return lines.filter((line) => line !== "" && line !== "A /certs");

@@ -1,4 +1,4 @@
-/** SIGTERM, as a runtime sends it, ends a sidecar in time and with exit code 0. */
+/** SIGTERM, as a container runtime sends it, ends a sidecar in time and with exit code 0. */
 import { expect, test } from "bun:test";
 
 import { Cluster } from "../support/containers.ts";
@@ -8,7 +8,7 @@ const cluster = await Cluster.create();
 const b = await cluster.pod("b");
 await b.proxy({ credentials: cluster.certificate(b) });
 
-test("without connections it ends at once", async () => {
+test("without connections the sidecar ends at once", async () => {
   const pod = await cluster.pod("idle");
   const proxy = await pod.proxy({ credentials: cluster.certificate(pod) });
   const began = performance.now();
@@ -17,7 +17,7 @@ test("without connections it ends at once", async () => {
   await proxy.says(/SIGTERM: 0 connections/);
 });
 
-test("with a connection that goes on it ends when --drain is over, by reset", async () => {
+test("with a lasting connection the sidecar ends after --drain, and resets the connection", async () => {
   const pod = await cluster.pod("busy");
   const options = ["--drain", "2s"];
   const proxy = await pod.proxy({ credentials: cluster.certificate(pod), options });
@@ -34,7 +34,7 @@ test("with a connection that goes on it ends when --drain is over, by reset", as
   await proxy.says(/ending: the time is up/);
 });
 
-test("a connection that ends meanwhile ends as it should, and so does the sidecar, at once", async () => {
+test("when the last connection has ended in order, the sidecar ends at once", async () => {
   const pod = await cluster.pod("leaving");
   const proxy = await pod.proxy({ credentials: cluster.certificate(pod) });
   const listener = await b.agent().listen("::", 9001);

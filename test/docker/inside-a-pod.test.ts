@@ -1,11 +1,14 @@
-/** From the application in a pod: the world in clear, peers by mutual TLS, nobody else in the mesh, itself as ever. */
+/**
+ * Connections from an application in a pod: outside the mesh in cleartext, to peers by mutual TLS, to nothing else in
+ * the mesh, to the pod itself as before.
+ */
 import { expect, test } from "bun:test";
 
 import { applicationPort, Cluster } from "../support/containers.ts";
 import { docker } from "../support/docker.ts";
 
 const cluster = await Cluster.create();
-/** Not one of the private ranges that are the mesh: RFC 2544. */
+/** Outside the private ranges, which are the mesh by default: RFC 2544. */
 const internet = await Cluster.create({ range4: "198.18.%", range6: "2001:db8:%" });
 const [a, b, c, outside] = await Promise.all([
   cluster.pod("a"),
@@ -21,12 +24,12 @@ const [proxyA, proxyB] = await Promise.all([
 
 const at = (host: string, port = applicationPort): string => `http://${host}:${port}/`;
 
-test("a destination outside of the mesh is reached in clear", async () => {
+test("a destination outside the mesh is reached in cleartext", async () => {
   expect(await a.curl(at(outside.address4))).toEqual(hello("outside"));
   expect(proxyA.output).not.toContain(outside.address4);
 });
 
-test("another pod with a proxy is reached by mutual TLS, and sees who comes", async () => {
+test("a pod with a proxy is reached by mutual TLS, and its application sees the client's address", async () => {
   expect(await a.curl(at(b.address4))).toEqual(hello("b"));
   await proxyB.says(
     new RegExp(
@@ -36,7 +39,7 @@ test("another pod with a proxy is reached by mutual TLS, and sees who comes", as
   );
 });
 
-test("a plain HTTP server in the mesh is not spoken to in clear: reset, and the log says why", async () => {
+test("a connection to a plain HTTP server in the mesh is reset, and the log says why", async () => {
   expect((await a.curl(at(c.address4))).stdout).toBe("");
   expect(await a.agent().attempt(c.address4, applicationPort)).toBe("ECONNRESET");
   await proxyA.says(
@@ -46,7 +49,7 @@ test("a plain HTTP server in the mesh is not spoken to in clear: reset, and the 
   );
 });
 
-test("an HTTPS server in the mesh that is no peer: reset, and the log says why", async () => {
+test("a connection to an HTTPS server in the mesh that is no peer is reset, and the log says why", async () => {
   const made = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=c";
   const files = "-keyout /tmp/key.pem -out /tmp/cert.pem";
   expect((await c.exec("openssl", ...`${made} ${files}`.split(" "))).code).toBe(0);
@@ -63,11 +66,14 @@ test("an HTTPS server in the mesh that is no peer: reset, and the log says why",
   );
 });
 
-test.each(["127.0.0.1", "localhost", "[::1]"])("its own application on %s", async (host) => {
-  expect(await a.curl(at(host))).toEqual(hello("a"));
-});
+test.each(["127.0.0.1", "localhost", "[::1]"])(
+  "the pod reaches its own application on %s",
+  async (host) => {
+    expect(await a.curl(at(host))).toEqual(hello("a"));
+  },
+);
 
-test("its own application on the pod's own address", async () => {
+test("the pod reaches its own application on its own address", async () => {
   expect(await a.curl(at(a.address4))).toEqual(hello("a"));
 });
 

@@ -1,4 +1,4 @@
-/** IPv6 is carried and closed as IPv4 is. */
+/** IPv6 is carried and protected like IPv4. */
 import { expect, test } from "bun:test";
 
 import { Cluster } from "../support/containers.ts";
@@ -18,7 +18,7 @@ test("a peer is reached by mutual TLS", async () => {
   );
 });
 
-test("a server without a proxy is not spoken to in clear", async () => {
+test("nothing is sent in cleartext to a server without a proxy", async () => {
   expect((await a.curl(`http://[${c.address6}]:8080/`)).stdout).toBe("");
   expect(await a.agent().attempt(c.address6, 8080)).toBe("ECONNRESET");
   await proxyA?.says(/Failed to connect to original destination \S+::12\]:8080.*TLS/);
@@ -30,7 +30,7 @@ test("a plain client is refused", async () => {
   expect(stdout).toBe("");
 });
 
-test("a TLS client with a certificate of ours is served", async () => {
+test("a TLS client with a certificate of the mesh is served", async () => {
   const own = ["--cert", "/tmp/certs/tls.crt", "--key", "/tmp/certs/tls.key"];
   expect((await c.curl("-k", ...own, `https://[${b.address6}]:8080/`)).stdout).toBe(
     "hello from b\n",

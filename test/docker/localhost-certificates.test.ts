@@ -1,4 +1,4 @@
-/** With certificates that name localhost alone, known by address, nobody is reached: the seed's step 5 as it ran. */
+/** With certificates that name only localhost, no peer is reached by address: step 5 of the original instructions. */
 import { expect, test } from "bun:test";
 
 import { Cluster } from "../support/containers.ts";
@@ -13,7 +13,7 @@ const [proxyA] = await Promise.all(
   ),
 );
 
-test("a peer is refused by IPv4, and the log says whom the certificate names", async () => {
+test("a peer is refused over IPv4, and the log says which names the certificate has", async () => {
   expect((await a.curl(`http://${b.address4}:8080/clientip`)).stdout).toBe("");
   expect(await a.agent().attempt(b.address4, 8080)).toBe("ECONNRESET");
   await proxyA?.says(
@@ -24,13 +24,13 @@ test("a peer is refused by IPv4, and the log says whom the certificate names", a
   );
 });
 
-test("a peer is refused by IPv6, and the log says whom the certificate names", async () => {
+test("a peer is refused over IPv6, and the log says which names the certificate has", async () => {
   expect(await a.agent().attempt(b.address6, 8080)).toBe("ECONNRESET");
   await proxyA?.says(
     new RegExp(`certificate is valid for 127\\.0\\.0\\.1, ::1, not ${b.address6}`),
   );
 });
 
-test("the application in the same pod is reached all the same", async () => {
+test("the application in the same pod is still reached", async () => {
   expect((await a.curl("http://localhost:8080/")).stdout).toBe("hello from a\n");
 });

@@ -1,4 +1,4 @@
-/** A pod loses its network and gets it back: connections that were open go on, new ones are made, none in clear. */
+/** A pod loses its network and gets it back: open connections continue, new ones are made, none in cleartext. */
 import { expect, test } from "bun:test";
 
 import { Cluster, type Pod } from "../support/containers.ts";
@@ -19,7 +19,7 @@ async function reconnect(pod: Pod): Promise<void> {
   await docker("network", "connect", ...place, cluster.name, pod.pause.name);
 }
 
-test("what was open goes on, what is new is refused meanwhile and carried afterwards", async () => {
+test("open connections continue, and new ones are refused until the network is back", async () => {
   const b = await cluster.pod("b");
   await b.proxy({ credentials: cluster.certificate(b), options });
   const listener = await b.agent().listen("::", 9000);
@@ -49,9 +49,9 @@ test("what was open goes on, what is new is refused meanwhile and carried afterw
     expect((await b.exec("curl", "-s", "-m", "2", `http://${host}:8080/`)).stdout).toBe("");
 });
 
-test("afterwards the rules are as they were, IPv6 works in both directions, and it is ready", async () => {
+test("afterwards the rules are unchanged, IPv6 works both ways, and the proxy is ready", async () => {
   const b = await cluster.pod("b6");
-  // Whoever may write the rules mends them.
+  // With its privileges kept, the proxy repairs the rules itself.
   const kept = [...options, "--privileges", "kept"];
   await b.proxy({ credentials: cluster.certificate(b), options: kept });
   const rules = await b.rules();
@@ -60,9 +60,9 @@ test("afterwards the rules are as they were, IPv6 works in both directions, and 
   expect((await b.exec("curl", "-s", "-m", "5", `http://[${a.address6}]:8080/`)).stdout).toBe(
     "hello from a\n",
   );
-  // Docker takes IPv6 from `lo` where no network has any left, and with it the route that diverts.
-  // The interface that it gives back has another name and index, which routes by interface follow.
-  // The proxy follows each step of Docker's, and routes are written one after the other.
+  // Docker removes IPv6 from `lo` when no network has IPv6 any more, and with it the diverting route. The interface
+  // that it adds later has another name and index, which the routes by interface must follow. The proxy reacts to
+  // each step of Docker's and writes the routes one after the other.
   const until = Date.now() + deadlineMs(10_000);
   let now = "";
   do now = anyInterface(await b.rules());

@@ -1,4 +1,4 @@
-/** Who comes to a pod from outside gets mutual TLS or nothing: the seed's step 6. */
+/** Connections to a pod from outside get mutual TLS or nothing: step 6 of the original instructions. */
 import { expect, test } from "bun:test";
 
 import { Cluster } from "../support/containers.ts";
@@ -17,7 +17,7 @@ test("a plain client is refused", async () => {
   await proxy.says(/Refused connection from \S+ to \S+: .*plain HTTP/);
 });
 
-test("a plain client on the node, as the kubelet is one, is refused", async () => {
+test("a plain client on the node, such as the kubelet, is refused", async () => {
   const { code, stdout } = await cluster.node("curl", "-s", `http://${a.address4}:8080/clientip`);
   expect(code).toBeOneOf([52, 56]);
   expect(stdout).toBe("");
@@ -31,12 +31,12 @@ test("a TLS client without a certificate is refused", async () => {
   expect(stderr).toContain("certificate required");
 });
 
-test("a TLS client with a certificate of ours is served", async () => {
+test("a TLS client with a certificate of the mesh is served", async () => {
   const { code, stdout } = await c.curl("-k", ...own, `https://${a.address4}:8080/`);
   expect([code, stdout]).toEqual([0, "hello from a\n"]);
 });
 
-test("readiness is told to everybody, without a certificate", async () => {
+test("readiness is answered to any client, without a certificate", async () => {
   expect(await cluster.node("curl", "-s", `http://${a.address4}:15020/readyz`)).toEqual({
     code: 0,
     stdout: "ready\n",

@@ -1,4 +1,4 @@
-/** A sidecar that is frozen: what is open waits for it, what is new is refused in time, nothing passes in clear. */
+/** A paused sidecar: open connections wait for it, new ones are refused in time, and nothing passes in cleartext. */
 import { expect, test } from "bun:test";
 
 import { Cluster } from "../support/containers.ts";
@@ -22,7 +22,7 @@ test("docker pause and unpause of the server's sidecar", async () => {
   await server.received(6);
 
   await docker("pause", proxyB.name);
-  // More than kernel and proxies hold.
+  // More than the kernel and the proxies buffer.
   const written = client.write(bytes);
   const { code, stderr } = await a.curl(`http://${b.address4}:8080/`);
   expect(code).toBe(56);

@@ -1,4 +1,4 @@
-/** The three ways to the same traffic: privileges kept, given up once the rules stand, or never had. */
+/** Traffic is the same with privileges kept, dropped once the rules are in place, or never granted. */
 import { renameSync, writeFileSync } from "node:fs";
 import { expect, test } from "bun:test";
 
@@ -24,7 +24,7 @@ async function expectProtected(pod: Pod): Promise<void> {
   }
 }
 
-test("kept: it has what it was given", async () => {
+test("kept: the sidecar keeps the capabilities that it was given", async () => {
   const pod = await cluster.pod("kept");
   const options = ["--privileges", "kept"];
   const sidecar = await pod.proxy({ credentials: cluster.certificate(pod), options });
@@ -32,14 +32,14 @@ test("kept: it has what it was given", async () => {
   await expectProtected(pod);
 });
 
-test("dropped, which is the default: NET_RAW is left", async () => {
+test("dropped, the default: only NET_RAW remains", async () => {
   const pod = await cluster.pod("dropped");
   const sidecar = await pod.proxy({ credentials: cluster.certificate(pod) });
   expect(await capabilitiesOf(sidecar)).toBe(netRaw);
   await expectProtected(pod);
 });
 
-test("dropped, with a policy as well: process 1 of the container takes a change that the kernel has a part in", async () => {
+test("dropped, with a policy: process 1 of the container applies a change that needs new rules", async () => {
   const pod = await cluster.pod("policy");
   const credentials = cluster.certificate(pod);
   writeFileSync(`${credentials}/policy.yaml`, "{}");
@@ -56,7 +56,7 @@ test("dropped, with a policy as well: process 1 of the container takes a change 
   expect(await capabilitiesOf(sidecar)).toBe(netRaw);
 });
 
-test("external: an init container has put the rules in place, the sidecar has NET_RAW alone", async () => {
+test("external: an init container applies the rules, and the sidecar has only NET_RAW", async () => {
   const pod = await cluster.pod("external");
   await pod.once(["rules", "--apply"], sidecarPrivileges);
   const sidecar = await pod.proxy({

@@ -1,4 +1,4 @@
-/** Probes of the node, as the kubelet makes them, through the image as it ships and with the sidecar's privileges alone. */
+/** Probes from the node, as the kubelet makes them, through the image and with a sidecar's privileges only. */
 import { expect, test } from "bun:test";
 
 import { Cluster, type Pod } from "../support/containers.ts";
@@ -10,7 +10,7 @@ const cluster = await Cluster.create();
 const c = await cluster.pod("c");
 const probes = "http:8090/healthz,tcp:8090,grpc:5000,tcp:5001";
 
-/** The engine's bridge is the pod's gateway, and the node speaks from there. */
+/** The engine's bridge is the pod's gateway, and the node's probes come from its address. */
 async function served(mode: string): Promise<Pod> {
   const pod = await cluster.pod(mode);
   const options = ["--probe", probes, "--probe-source", "gateway", "--probe-mode", mode];
@@ -44,7 +44,7 @@ test.each([
   ["bypass", "address6"],
   ["inspect", "address4"],
   ["inspect", "address6"],
-] as const)("by %s the node probes over %s", async (mode, family) => {
+] as const)("with probe mode %s the node probes over %s", async (mode, family) => {
   const host = pods[mode][family];
   expect(await asked(host, http)).toBe("success: ok /healthz");
   expect(await asked(host, { kind: "tcp", port: 8090, timeoutMs })).toBe("success: ");
@@ -54,12 +54,15 @@ test.each([
   expect(await asked(host, { kind: "tcp", port: 5001, timeoutMs })).toBe("failure: ECONNREFUSED");
 });
 
-test.each(["bypass", "inspect"] as const)("by %s another pod gets nothing", async (mode) => {
-  const ask = JSON.stringify({ ...http, host: pods[mode].address4 });
-  expect(resultOf(await c.exec("bun", "/tests/kubelet.ts", ask))).toStartWith("failure: E");
-});
+test.each(["bypass", "inspect"] as const)(
+  "with probe mode %s another pod gets nothing",
+  async (mode) => {
+    const ask = JSON.stringify({ ...http, host: pods[mode].address4 });
+    expect(resultOf(await c.exec("bun", "/tests/kubelet.ts", ask))).toStartWith("failure: E");
+  },
+);
 
-test("by inspect the node gets nothing else, nor from the application's port in either way", async () => {
+test("with probe mode inspect the node gets nothing but answers to probes", async () => {
   const other = { ...http, path: "/secret" };
   expect(await asked(pods.inspect.address4, other)).toStartWith("failure: E");
   expect(await asked(pods.bypass.address4, other)).toBe("success: ok /secret");

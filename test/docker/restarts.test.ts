@@ -1,10 +1,10 @@
-/** Applications and sidecars come and go: well again each time, and closed in between. */
+/** Applications and sidecars restart: traffic works again each time, and nothing passes in between. */
 import { expect, test } from "bun:test";
 
 import { Cluster, type Container, type Pod } from "../support/containers.ts";
 
 const cluster = await Cluster.create();
-/** No proxy: what reaches it, or comes from it, is in clear. */
+/** Without a proxy: traffic to and from this pod is in cleartext. */
 const [peer, bare] = await Promise.all([cluster.pod("peer"), cluster.pod("bare")]);
 await peer.proxy({ credentials: cluster.certificate(peer) });
 
@@ -13,7 +13,7 @@ async function meshed(name: string): Promise<{ pod: Pod; proxy: Container }> {
   return { pod, proxy: await pod.proxy({ credentials: cluster.certificate(pod) }) };
 }
 
-/** What `from` gets from `to`; nothing after two seconds of silence. */
+/** What `from` gets from `to`; empty after two seconds of silence. */
 async function asked(from: Pod, to: Pod): Promise<string> {
   return (await from.exec("curl", "-s", "-m", "2", `http://${to.address4}:8080/`)).stdout;
 }
@@ -35,7 +35,7 @@ test("control: without a proxy both directions are open", async () => {
   expect(await asked(pod, bare)).toBe("hello from bare\n");
 });
 
-test("an application is started again", async () => {
+test("an application restarts", async () => {
   const { pod } = await meshed("again");
   const client = await peer.agent().connect(pod.address4, 8080);
   await client.say("GET /");
@@ -47,7 +47,7 @@ test("an application is started again", async () => {
   await expectWell(pod);
 });
 
-test("a sidecar is started again: closed in between, then well, and its rules are there once", async () => {
+test("a sidecar restarts: nothing passes in between, then traffic works, and its rules exist once", async () => {
   const { pod, proxy } = await meshed("restarted");
   await expectWell(pod);
   const before = await pod.rules();
@@ -61,7 +61,7 @@ test("a sidecar is started again: closed in between, then well, and its rules ar
   expect(await pod.rules()).toBe(before);
 });
 
-test("a sidecar is killed with -9 and started again: closed in between, then well, its rules once", async () => {
+test("a sidecar is killed and restarts: nothing passes in between, then traffic works, and its rules exist once", async () => {
   const { pod, proxy } = await meshed("killed");
   const before = await pod.rules();
   expect(await proxy.kill("KILL")).toBe(137);
@@ -73,7 +73,7 @@ test("a sidecar is killed with -9 and started again: closed in between, then wel
   expect(await pod.rules()).toBe(before);
 });
 
-test("a sidecar that is replaced by a new container takes up where the old one was", async () => {
+test("a new container that replaces the sidecar takes over its rules", async () => {
   const { pod, proxy } = await meshed("replaced");
   const before = await pod.rules();
   expect(await proxy.kill("KILL")).toBe(137);

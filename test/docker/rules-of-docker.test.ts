@@ -1,4 +1,4 @@
-/** Docker keeps rules of its own in every pod, for its name server: they stay, and it goes on answering. */
+/** Docker has rules of its own in every pod, for its name server: they stay, and names still resolve. */
 import { expect, test } from "bun:test";
 
 import { Cluster } from "../support/containers.ts";
@@ -7,7 +7,7 @@ const cluster = await Cluster.create();
 const [a, b] = await Promise.all([cluster.pod("a"), cluster.pod("b")]);
 await b.proxy({ credentials: cluster.certificate(b) });
 
-test("its table is untouched by a proxy's start, end, death and removal", async () => {
+test("Docker's table is unchanged by the proxy's start, end, death and removal", async () => {
   const table = async (): Promise<string> =>
     await a.look("nft", "-s", "list", "table", "ip", "nat");
   const before = await table();
@@ -25,7 +25,7 @@ test("its table is untouched by a proxy's start, end, death and removal", async 
   expect(await a.look("nft", "list", "tables")).not.toContain("tls-tproxy");
 });
 
-test("names are found by it, and lead to peers", async () => {
+test("names resolve through Docker's server, and lead to peers", async () => {
   const pod = await cluster.pod("asking");
   await pod.proxy({ credentials: cluster.certificate(pod) });
   expect((await pod.exec("cat", "/etc/resolv.conf")).stdout).toContain("nameserver 127.0.0.11");

@@ -1,4 +1,4 @@
-/** The sidecar's privileges flag by flag: what each is for, and what is said where it is missing. */
+/** The sidecar's privileges, one by one: what needs each, and the message when it is missing. */
 import { expect, test } from "bun:test";
 
 import { Cluster, sidecarPrivileges, type Container, type Pod } from "../support/containers.ts";
@@ -9,7 +9,7 @@ await peer.proxy({ credentials: cluster.certificate(peer) });
 
 const rest = ["--read-only", "--security-opt", "no-new-privileges"];
 const drop = ["--cap-drop", "ALL"];
-/** Where a runtime protects ports below 1024: Docker itself does not. */
+/** For runtimes that protect ports below 1024, which Docker itself does not. */
 const protectedPorts = ["--sysctl", "net.ipv4.ip_unprivileged_port_start=1024"];
 
 async function start(pod: Pod, privileges: readonly string[]): Promise<Container> {
@@ -23,7 +23,7 @@ async function expectCarried(pod: Pod): Promise<void> {
   );
 }
 
-/** It has ended, said why in one line, and left nothing. */
+/** The sidecar has ended, has named the reason in one line, and left nothing behind. */
 async function expectRefusal(pod: Pod, sidecar: Container, reason: RegExp): Promise<void> {
   expect(await sidecar.ended()).toBe(1);
   await sidecar.says(reason);
@@ -32,7 +32,7 @@ async function expectRefusal(pod: Pod, sidecar: Container, reason: RegExp): Prom
   expect(await pod.look("/bin/ip", "rule")).not.toContain("fwmark");
 }
 
-test("with exactly what the manual promises it has just that, and carries", async () => {
+test("with exactly the privileges that the manual promises it has only those, and carries traffic", async () => {
   const pod = await cluster.pod("enough");
   const sidecar = await start(pod, sidecarPrivileges);
   await sidecar.says(/\] ready/);
@@ -44,7 +44,7 @@ test("with exactly what the manual promises it has just that, and carries", asyn
   await expectCarried(pod);
 });
 
-test("without NET_ADMIN it refuses to start, and names it", async () => {
+test("without NET_ADMIN it refuses to start, and names the capability", async () => {
   const pod = await cluster.pod("noadmin");
   const sidecar = await start(pod, [...drop, "--cap-add", "NET_RAW", ...rest]);
   await expectRefusal(pod, sidecar, /NET_ADMIN/);
@@ -55,7 +55,7 @@ test("without any capability it refuses to start, and names one", async () => {
   await expectRefusal(pod, await start(pod, [...drop, ...rest]), /NET_ADMIN|NET_RAW/);
 });
 
-test("without NET_RAW it refuses to give up the rest, and names it; keeping what it has it carries", async () => {
+test("without NET_RAW it refuses to drop the rest, and names it; with privileges kept it carries traffic", async () => {
   const withoutRaw = [...drop, "--cap-add", "NET_ADMIN", ...rest];
   const refused = await cluster.pod("noraw");
   await expectRefusal(refused, await start(refused, withoutRaw), /NET_RAW/);
@@ -65,32 +65,32 @@ test("without NET_RAW it refuses to give up the rest, and names it; keeping what
   await expectCarried(pod);
 });
 
-test("where ports are protected it wants NET_BIND_SERVICE, and says so", async () => {
+test("where low ports are protected it refuses to start without NET_BIND_SERVICE, and says so", async () => {
   const pod = await cluster.pod("nobind", protectedPorts);
   await expectRefusal(pod, await start(pod, sidecarPrivileges), /NET_BIND_SERVICE/);
 });
 
-test("where ports are protected NET_BIND_SERVICE is enough", async () => {
+test("where low ports are protected, NET_BIND_SERVICE is enough", async () => {
   const pod = await cluster.pod("bind", protectedPorts);
   const sidecar = await start(pod, [...sidecarPrivileges, "--cap-add", "NET_BIND_SERVICE"]);
   await sidecar.says(/\] ready/);
   await expectCarried(pod);
 });
 
-test("where ports are protected other ports do without it", async () => {
+test("where low ports are protected, higher ports need no capability", async () => {
   const pod = await cluster.pod("high", protectedPorts);
   const options = ["--tcp-port", "15001", "--tls-port", "15006", "--inspect-port", "15007"];
   await pod.proxy({ credentials: cluster.certificate(pod), options });
   await expectCarried(pod);
 });
 
-test("as another user than root it refuses to start, and says why", async () => {
+test("as a user other than root it refuses to start, and says why", async () => {
   const pod = await cluster.pod("nonroot");
   const sidecar = await start(pod, [...sidecarPrivileges, "--user", "65532:65532"]);
   await expectRefusal(pod, sidecar, /NET_ADMIN.*root/);
 });
 
-test("without the read-only root and no-new-privileges it carries just so", async () => {
+test("without a read-only root and no-new-privileges it carries traffic too", async () => {
   const pod = await cluster.pod("loose");
   const sidecar = await start(pod, [...drop, "--cap-add", "NET_ADMIN", "--cap-add", "NET_RAW"]);
   await sidecar.says(/\] ready/);
@@ -103,12 +103,12 @@ test("an application without NET_RAW can neither set the proxy's mark nor send r
   expect((await pod.exec("bun", "-e", evasion)).stdout).toBe("mark refused, raw refused\n");
 });
 
-test("control: with what Docker grants by default it can", async () => {
+test("control: with Docker's default capabilities it can", async () => {
   const pod = await cluster.pod("raw");
   expect(await pod.look("bun", "-e", evasion)).toBe("mark set, raw open");
 });
 
-/** setsockopt(SO_MARK) on a TCP socket; a socket of IPPROTO_RAW. */
+/** setsockopt(SO_MARK) on a TCP socket, and a socket of IPPROTO_RAW. */
 const evasion = `
   const { dlopen, ptr } = require("bun:ffi");
   const { symbols: c } = dlopen("libc.so.6", {

@@ -1,4 +1,4 @@
-/** In containers, with the privileges that a sidecar gets: the application sees its client's address and port. */
+/** In containers with a sidecar's privileges, the application sees its client's address and port. */
 import { expect, test } from "bun:test";
 
 import { Cluster, type Pod } from "../support/containers.ts";
@@ -25,7 +25,7 @@ test.each([
   ["IPv4", b.address4, "9100"],
   ["IPv6", b.address6, "9100"],
   ["IPv4, listening on the pod's address alone", b.address4, "9101"],
-])("a pod with a proxy is seen by address and port: %s", async (_, host, port) => {
+])("a pod with a proxy is seen by its own address and port: %s", async (_, host, port) => {
   const { own, seen, at, error } = await sight(a, "/tests/mirror.ts", "ask", host, port);
   expect([error, seen]).toEqual(["", own]);
   expect(at).toBe(host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`);
@@ -35,7 +35,7 @@ test.each([
   ["IPv4", b.address4, "169.254.77.1:9100"],
   ["IPv6", b.address6, "[fd74:7072:6f78:7931::1]:9100"],
 ])(
-  "a TLS client without a proxy is seen by address and port, at the alias: %s",
+  "a TLS client without a proxy is seen by its own address and port, at the alias: %s",
   async (_, host, alias) => {
     await c.copy(cluster.certificate(c), "/tmp/certs");
     const files = ["/tmp/certs/tls.crt", "/tmp/certs/tls.key"];
@@ -44,7 +44,7 @@ test.each([
   },
 );
 
-test("the sidecar has given up the right to change rules, and does it all the same", async () => {
+test("this works although the sidecar has dropped the right to change rules", async () => {
   const status = await cluster.status(sidecar);
   // CAP_NET_RAW is bit 13.
   expect(status.get("CapEff")).toBe("0000000000002000");

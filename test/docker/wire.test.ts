@@ -1,4 +1,4 @@
-/** What passes the bridge between pods: TLS 1.3 and nothing else. */
+/** The bridge between pods carries TLS 1.3 and nothing else. */
 import { expect, test } from "bun:test";
 
 import { readWire } from "../../src/tools/demo/wire.ts";
@@ -11,7 +11,7 @@ await Promise.all(
 );
 const texts = ["hello from", "GET /", "SECRET"];
 
-test("between pods with proxies there is TLS only, by IPv4 and IPv6, in both directions", async () => {
+test("between pods with proxies only TLS passes, over IPv4 and IPv6, in both directions", async () => {
   const capture = await cluster.capture();
   for (const [from, to] of [
     [a, b],
@@ -34,7 +34,7 @@ test("between pods with proxies there is TLS only, by IPv4 and IPv6, in both dir
   expect([...wire.texts.values()]).toEqual([0, 0, 0]);
 });
 
-test("control: a pod without a proxy is heard in clear", async () => {
+test("control: the cleartext of a pod without a proxy is captured", async () => {
   const capture = await cluster.capture();
   const bare = await cluster.pod("bare");
   expect((await c.curl(`http://${bare.address4}:8080/SECRET`)).stdout).toBe("hello from bare\n");
@@ -44,7 +44,7 @@ test("control: a pod without a proxy is heard in clear", async () => {
   expect([...wire.texts.values()]).not.toContain(0);
 });
 
-test("a pod whose server has no proxy sends it no word", async () => {
+test("a pod sends nothing in cleartext to a server without a proxy", async () => {
   const capture = await cluster.capture();
   expect((await a.curl(`http://${c.address4}:8080/SECRET`)).code).toBeOneOf([...resetCodes]);
   await mark();
@@ -59,7 +59,7 @@ test("a pod whose server has no proxy sends it no word", async () => {
 
 const marker = "the last packet of this capture";
 
-/** UDP is not the proxy's: what c says to the pods' gateway passes the bridge after all before it. */
+/** UDP is not the proxy's: a datagram from c to the gateway passes the bridge after everything sent before it. */
 async function mark(): Promise<void> {
   const script =
     `const socket = await Bun.udpSocket({});` +

@@ -1,4 +1,4 @@
-/** A server that insists on a protocol of its own by ALPN, as Go's and Node's do, is reached all the same. */
+/** A server that insists on its own ALPN protocol, as Go's and Node's servers do, is reached all the same. */
 import { readFileSync } from "node:fs";
 import { expect, test } from "bun:test";
 
@@ -8,7 +8,7 @@ import { PolicyFile } from "../support/policy.ts";
 import { curl } from "../support/programs.ts";
 import { askOnce, serveMirror } from "../support/sights.ts";
 
-test("a server that refuses our protocol is asked again without one", async () => {
+test("a server that refuses our protocol gets a second handshake without it", async () => {
   const mesh = Mesh.create();
   mesh.proxies.push(await mesh.proxy(mesh.a));
   const { certificate, key, authority } = mesh.credentials(mesh.c);
@@ -26,7 +26,7 @@ test("a server that refuses our protocol is asked again without one", async () =
   await server.says(/refused ERR_SSL_NO_APPLICATION_PROTOCOL|refused \w+/);
 });
 
-/** Texts of a pod's files, for a script of Node's. */
+/** A pod's certificate files as options for a Node script. */
 function optionsOf(mesh: Mesh, pod: Pod): string {
   const { certificate, key, authority } = mesh.credentials(pod);
   const [cert, privateKey, ca] = [certificate, key, authority].map((path) =>
@@ -37,7 +37,7 @@ function optionsOf(mesh: Mesh, pod: Pod): string {
 
 const answer = `(stream) => { stream.respond({ ":status": 200 }); stream.end("over HTTP/2"); }`;
 
-/** A client that insists on HTTP/2, by ALPN where it has TLS of its own. */
+/** A client that insists on HTTP/2, by ALPN where it speaks TLS itself. */
 function requesting(address: string, options: string): string {
   return `
     const session = require("node:http2").connect("${address}", ${options});
@@ -52,7 +52,7 @@ function requesting(address: string, options: string): string {
     stream.on("close", () => { console.log("got", JSON.stringify(text)); session.close(); });`;
 }
 
-test("a client of HTTP/2 with TLS of its own reaches the application where the policy says what that speaks", async () => {
+test("an HTTP/2 client with its own TLS reaches the application when the policy names the protocol", async () => {
   const mesh = Mesh.create();
   const policy = new PolicyFile("inbound: { ports: { 9000: { alpn: [h2] } } }");
   const proxy = await mesh.proxy(mesh.b, policy.flags);
@@ -80,7 +80,7 @@ test("a client of HTTP/2 with TLS of its own reaches the application where the p
   expect(await ask(9001)).toContain('got "over HTTP/2"');
 });
 
-test("a server of HTTP/2 with TLS of its own is reached where the policy says what to offer", async () => {
+test("an HTTP/2 server with its own TLS is reached when the policy names the protocol to offer", async () => {
   const mesh = Mesh.create();
   const ranges = `${mesh.c.address4}/32`;
   const policy = new PolicyFile("{}");
@@ -105,7 +105,7 @@ test("a server of HTTP/2 with TLS of its own is reached where the policy says wh
   expect(server.output).toContain("spoken h2");
 });
 
-test("two proxies go on speaking their own protocol where the policy names others", async () => {
+test("two proxies keep using their own protocol when the policy names others", async () => {
   const mesh = Mesh.create();
   const ranges = `${mesh.b.address4}/32`;
   await mesh.proxy(
@@ -115,6 +115,6 @@ test("two proxies go on speaking their own protocol where the policy names other
   await mesh.proxy(mesh.b, new PolicyFile("inbound: { ports: { 8080: { alpn: [h2] } } }").flags);
   await serveMirror(mesh.b, 8080);
   const { own, seen } = await askOnce(mesh.a, { host: mesh.b.address4, port: 8080 });
-  // The port comes by tproxy/2 alone.
+  // Only tproxy/2 transmits the client's port.
   expect(seen).toBe(own);
 });

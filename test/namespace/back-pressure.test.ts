@@ -1,4 +1,4 @@
-/** What a reader does not take is not read: buffers stay small, nothing is lost, nothing stands still. */
+/** The proxy reads no more than the receiver takes: buffers stay small, nothing is lost, nothing stalls for good. */
 import { beforeAll, expect, test } from "bun:test";
 
 import { Mesh } from "../support/mesh.ts";
@@ -11,7 +11,7 @@ beforeAll(async () => {
   await mesh.startProxies();
 });
 
-test("one gigabyte each way arrives whole", async () => {
+test("one gigabyte each way arrives complete", async () => {
   for (const way of ["there", "back"] as const) {
     const { client, server } = await mesh.connection();
     const [from, to] = way === "there" ? [client, server] : [server, client];
@@ -36,7 +36,7 @@ test("full duplex with both buffers full loses nothing", async () => {
   expect([back.sha256, there.sha256]).toEqual([patternDigest(bytes), patternDigest(bytes)]);
 });
 
-test("a reader that stops bounds what the proxies hold", async () => {
+test("a reader that stops limits what the proxies buffer", async () => {
   const { client, server } = await mesh.connection();
   await server.pause();
   const before = mesh.anonymousMemory();
@@ -48,18 +48,18 @@ test("a reader that stops bounds what the proxies hold", async () => {
   await client.end();
   expect((await server.finish()).sha256).toBe(patternDigest(200_000_000));
   await server.end();
-  // 200 MB were on offer; the kernel's socket buffers are not process memory.
+  // The client offered 200 MB; the kernel's socket buffers are not process memory.
   expect(after - before).toBeLessThan(32_000_000);
 });
 
-test("an RST that the proxy's own write meets while it has stopped reading ends both sides", async () => {
+test("an RST found by the proxy's own write, after it stopped reading, ends both sides", async () => {
   const own = Mesh.create();
   await own.startProxies();
   const { client, server } = await own.connection();
   await server.pause();
   const writing = client.write(200_000_000).catch(() => undefined);
   await own.standstill();
-  // While it is stopped both come: something to write to the client, and then the client's RST.
+  // While the proxy is stopped, data for the client arrives and then the client's RST.
   const [proxy] = own.proxies;
   proxy?.child.kill("SIGSTOP");
   await server.say("too late");

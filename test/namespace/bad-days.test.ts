@@ -1,4 +1,7 @@
-/** What breaks beside the proxy: the other proxy, the wire, readers that never read. Bytes arrive or the cut is seen. */
+/**
+ * Failures beside the proxy: the other proxy, the network, readers that never read. Bytes arrive, or the application
+ * sees the cut.
+ */
 import { expect, test } from "bun:test";
 
 import { heldBytesMax } from "../../src/config.ts";
@@ -21,7 +24,7 @@ test.each(["there", "back"] as const)(
   },
 );
 
-test("the peer's proxy killed while nothing moves: a reset, not an end", async () => {
+test("the peer's proxy killed while idle: the application sees a reset, not an end", async () => {
   const mesh = Mesh.create();
   await mesh.startProxies();
   const { client, server } = await mesh.connection();
@@ -32,12 +35,12 @@ test("the peer's proxy killed while nothing moves: a reset, not an end", async (
   expect((await server.finish()).ending).toBe("ECONNRESET");
 });
 
-test("the proxy killed before it has reached the peer: a reset, not an end", async () => {
+test("the proxy killed before it has reached the peer: the application sees a reset, not an end", async () => {
   const mesh = Mesh.create();
   const proxy = await mesh.proxy(mesh.a);
   await mesh.c.agent.listen("::", 8080);
   const client = await mesh.a.agent.connect(mesh.c.address4, 8080);
-  // Its peer never answers the ClientHello: the connection is in the middle of its set-up.
+  // The peer never answers the ClientHello: the handshake is still pending.
   await metricOnce(
     mesh.a,
     'tproxy_tcp_open_connections{direction="outbound"}',
@@ -47,7 +50,7 @@ test("the proxy killed before it has reached the peer: a reset, not an end", asy
   expect((await client.finish()).ending).toBe("ECONNRESET");
 });
 
-test("an end that was sent before the kill stays an end", async () => {
+test("a FIN sent before the kill still arrives as an end", async () => {
   const mesh = Mesh.create();
   await mesh.startProxies();
   const { client, server } = await mesh.connection();
@@ -58,7 +61,7 @@ test("an end that was sent before the kill stays an end", async () => {
   expect((await server.finish()).ending).toBe("end");
 });
 
-test("a wire that is cut and comes back costs time, not bytes", async () => {
+test("a network that is cut and restored costs time but no bytes", async () => {
   const mesh = Mesh.create();
   await mesh.startProxies();
   const { client, server } = await mesh.connection();
@@ -72,7 +75,7 @@ test("a wire that is cut and comes back costs time, not bytes", async () => {
   expect((await server.finish()).sha256).toBe(patternDigest(bytes));
 });
 
-test("64 writers against readers that never read cost 64 times the named limit at most", async () => {
+test("64 writers to readers that never read cost at most 64 times the limit for one connection", async () => {
   const mesh = Mesh.create();
   await mesh.startProxies();
   const before = mesh.anonymousMemory();
@@ -82,6 +85,6 @@ test("64 writers against readers that never read cost 64 times the named limit a
     client.chatter("more and more ");
   }
   await mesh.standstill();
-  // Both proxies stall, each with one connection's share.
+  // Both proxies stall, each with one connection's limit.
   expect(mesh.anonymousMemory() - before).toBeLessThan(2 * 64 * heldBytesMax);
 });

@@ -1,4 +1,4 @@
-/** Applications that bind their sockets to an interface (SO_BINDTODEVICE, curl --interface): carried like all others. */
+/** Applications that bind sockets to an interface (SO_BINDTODEVICE, curl --interface) are carried like all others. */
 import { expect, test } from "bun:test";
 
 import { serveHttp } from "../support/http.ts";
@@ -22,14 +22,17 @@ test.each([
   ["a pod, privileges dropped", ["--privileges", "dropped"]],
   ["a pod, privileges kept", ["--privileges", "kept"]],
   ["a host", ["--host", "--mesh-cidr", "10.77.0.0/24,fd77::/64", "--inbound-port", "9000"]],
-] as const)("%s: to a peer by mutual TLS, to a stranger not at all", async (_, options) => {
-  const mesh = await pods(...options);
-  for (const family of [4, 6] as const) {
-    expect(await askOdd(mesh.a, at(mesh.b, family), "6f", boundTo("eth0"))).toBe("6f");
-    expect(await askOdd(mesh.a, at(mesh.c, family), "6f", boundTo("eth0"))).not.toBe("6f");
-    expect(await askOdd(mesh.a, at(mesh.b, family), "6f")).toBe("6f");
-  }
-});
+] as const)(
+  "%s: a peer is reached by mutual TLS, a stranger is not reached",
+  async (_, options) => {
+    const mesh = await pods(...options);
+    for (const family of [4, 6] as const) {
+      expect(await askOdd(mesh.a, at(mesh.b, family), "6f", boundTo("eth0"))).toBe("6f");
+      expect(await askOdd(mesh.a, at(mesh.c, family), "6f", boundTo("eth0"))).not.toBe("6f");
+      expect(await askOdd(mesh.a, at(mesh.b, family), "6f")).toBe("6f");
+    }
+  },
+);
 
 test("a server whose sockets are bound to an interface is reached", async () => {
   const mesh = await pods();
@@ -37,7 +40,7 @@ test("a server whose sockets are bound to an interface is reached", async () => 
   expect(await askOdd(mesh.a, { host: mesh.b.address4, port: 9001 }, "6f")).toBe("6f");
 });
 
-test("an interface that comes later, and one that was down, are known where privileges are kept", async () => {
+test("with privileges kept, new interfaces and interfaces that come up are covered", async () => {
   const mesh = await pods("--privileges", "kept");
   for (const command of [
     "ip link add later type veth peer name other",
@@ -57,7 +60,7 @@ test("an interface that comes later, and one that was down, are known where priv
     expect(await askOdd(mesh.a, at(mesh.b, 4), "6f", boundTo(device))).toBe("6f");
 });
 
-test("where privileges are dropped the log names an interface that comes later", async () => {
+test("with privileges dropped, the log names an interface that appears later", async () => {
   const mesh = Mesh.create();
   const proxy = await mesh.proxy(mesh.a, ["--privileges", "dropped"]);
   for (const command of [
@@ -69,7 +72,7 @@ test("where privileges are dropped the log names an interface that comes later",
   await proxy.says(/W\S+ .*rules\] sockets bound to later \(SO_BINDTODEVICE\) connect to nobody/);
 });
 
-test("the rules leave no route behind, and rules of others do not count it as a change", async () => {
+test("the rules leave no route behind, and other rules do not count it as a change", async () => {
   const mesh = Mesh.create();
   const before = await kernelState(mesh.a);
   const proxy = await mesh.proxy(mesh.a, ["--remove-rules-on-exit"]);
@@ -81,7 +84,7 @@ test("the rules leave no route behind, and rules of others do not count it as a 
   expect(await kernelState(mesh.a)).toBe(before);
 });
 
-test("of a dead proxy nothing goes in cleartext", async () => {
+test("nothing passes in cleartext after the proxy has died", async () => {
   const mesh = await pods();
   await serveHttp(mesh.c, 8080, "in cleartext");
   await mesh.proxies[0]?.end("SIGKILL");
@@ -89,7 +92,7 @@ test("of a dead proxy nothing goes in cleartext", async () => {
     expect(await askOdd(mesh.a, at(mesh.c, family), "6f", boundTo("eth0"))).toBe("silent");
 });
 
-test("what an application marks is carried, unless the mark is the one for what is diverted", async () => {
+test("packets that an application marks are carried, unless the mark is the one for diverted packets", async () => {
   const mesh = await pods();
   for (const family of [4, 6] as const)
     for (const mark of [0x100, 0x1])
@@ -97,7 +100,7 @@ test("what an application marks is carried, unless the mark is the one for what 
   expect(await askOdd(mesh.a, at(mesh.b, 4), "6f", marked(0xa))).toBe("refused");
 });
 
-test("why tells of sockets that are bound to an interface", async () => {
+test("why explains sockets that are bound to an interface", async () => {
   const { stdout } = await Mesh.create().a.run([...executable(), "why", "10.77.0.2:80"]);
   expect(stdout).toContain("SO_BINDTODEVICE");
 });

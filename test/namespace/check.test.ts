@@ -1,4 +1,4 @@
-/** `tproxy check` finds what would stop a start or break traffic, says what to do, and changes nothing. */
+/** `tls-tproxy check` finds what would prevent a start or break traffic, names the remedy, and changes nothing. */
 import { expect, test } from "bun:test";
 
 import { addChain, runScript, type Chain } from "../support/foreign.ts";
@@ -25,7 +25,7 @@ async function check(
   return { code, report, levelOf };
 }
 
-test("where all is well it says so, and nothing has changed", async () => {
+test("in a sound environment it reports no problem and changes nothing", async () => {
   const pod = mesh.extraPod();
   const before = await kernelState(pod);
   const { code, report } = await check(pod, flagsOf(mesh.credentials(pod)));
@@ -35,7 +35,7 @@ test("where all is well it says so, and nothing has changed", async () => {
   expect(await kernelState(pod)).toBe(before);
 });
 
-test("probes are named with the addresses that the pod's routes give them", async () => {
+test("probes are listed with the addresses from the pod's routes", async () => {
   const pod = mesh.extraPod();
   await pod.run(["ip", "route", "add", "default", "via", mesh.a.address4]);
   const probes = ["--probe", "tcp:80", "--probe-source", "gateway"];
@@ -43,7 +43,7 @@ test("probes are named with the addresses that the pod's routes give them", asyn
   expect(stdout).toContain(`  ✓ probes: bypass: tcp:80 from ${mesh.a.address4}/32\n`);
 });
 
-test("people get signs and a summary", async () => {
+test("the text output has symbols and a summary", async () => {
   const pod = mesh.extraPod();
   const { stdout } = await pod.run([...executable(), "check"]);
   expect(stdout).toMatch(/\nKernel\n {2}✓ nftables\n/);
@@ -54,7 +54,7 @@ test.each([
   ["an expired certificate", { expired: true }, "files"],
   ["an authority's certificate", { isAuthority: true }, "purposes"],
   ["a certificate for clients only", { usages: ["clientAuth"] }, "purposes"],
-] as const)("%s is bad", async (_, defect, title) => {
+] as const)("%s is reported as bad", async (_, defect, title) => {
   const pod = mesh.extraPod();
   const { code, levelOf } = await check(pod, flagsOf(mesh.credentials(pod, defect)));
   expect([code, levelOf(title)]).toEqual([1, "bad"]);
@@ -80,27 +80,27 @@ test("missing capabilities and too few descriptors are bad", async () => {
   expect(titles.map(levelOf)).toEqual(["bad", "bad", "bad"]);
 });
 
-test("what the memory comes to is said", async () => {
+test("the effect of the available memory is printed", async () => {
   const { stdout } = await mesh.extraPod().run([...executable(), "check", "--memory", "256MiB"]);
   expect(stdout).toMatch(
     /✓ memory: \d+ connections at most: .* from 256 MiB of memory \(--memory\)/,
   );
 });
 
-test("what a start would refuse on a host is bad", async () => {
+test("on a host, what would prevent a start is bad", async () => {
   const pod = mesh.extraPod();
   expect((await check(pod, ["--host"])).levelOf("scope")).toBe("bad");
   const scoped = ["--host", "--mesh-cidr", "10.0.0.0/8", "--inbound-port", "8080"];
   expect((await check(pod, scoped)).levelOf("scope")).toBe("good");
 });
 
-test("a port in use is bad, a proxy that runs is a warning", async () => {
+test("a port in use is bad, a running proxy is a warning", async () => {
   const pod = mesh.extraPod();
   await pod.agent.listen("127.0.0.1", 2);
   expect((await check(pod, [])).levelOf("--tls-port")).toBe("bad");
   const { stdout } = await pod.run([...executable(), "check"]);
   expect(stdout).toContain(`: process ${pod.agent.pid} (bun) listens there\n      End it, or`);
-  // Another program at the proxy's own port is no proxy.
+  // Another program at the proxy's own port is not a proxy.
   const taken = mesh.extraPod();
   await taken.agent.listen("::", 1);
   expect((await check(taken, [])).levelOf("--tcp-port")).toBe("bad");
@@ -109,7 +109,7 @@ test("a port in use is bad, a proxy that runs is a warning", async () => {
   expect((await check(other, [])).levelOf("ports")).toBe("warning");
 });
 
-test("lo down is bad; others' rules are named, and warned of where they rewrite or drop", async () => {
+test("lo down is bad; other tables are listed, with a warning if they rewrite or drop packets", async () => {
   const pod = mesh.extraPod();
   await makeForeign(pod);
   expect((await check(pod, [])).levelOf("nftables of others")).toBe("good");
@@ -123,7 +123,7 @@ test("lo down is bad; others' rules are named, and warned of where they rewrite 
   expect((await check(pod, [])).levelOf("interface lo")).toBe("bad");
 });
 
-test("beside a proxy the proxy's own rules are not others'", async () => {
+test("beside a running proxy, the proxy's own rules are not listed as other rules", async () => {
   const pod = mesh.extraPod();
   const options = ["--host", "--mesh-cidr", "10.77.0.0/24", "--inbound-port", "8080"];
   await mesh.proxy(pod, options);
@@ -132,7 +132,7 @@ test("beside a proxy the proxy's own rules are not others'", async () => {
   expect(others).toEqual([expect.objectContaining({ level: "good", detail: "none" })]);
 });
 
-test("where applications are given all ports, or users decide, it warns of what applications see", async () => {
+test("where all ports are intercepted, or users are selected, a warning says what applications see", async () => {
   const pod = mesh.extraPod();
   await pod.run(["sysctl", "-qw", "net.ipv4.ip_local_port_range=1024 65535"]);
   const flags = [...flagsOf(mesh.credentials(pod)), "--exclude-uid", "4242"];
@@ -161,7 +161,7 @@ const harmless: readonly (readonly [string, Chain["hook"], number, string])[] = 
 test.each([
   ["warning", setters],
   ["good", harmless],
-] as const)("it is a %s where others touch marks like this", async (level, all) => {
+] as const)("a %s is reported when other rules change marks like this", async (level, all) => {
   for (const [how, hook, priority, rules] of all) {
     const pod = mesh.extraPod();
     await addChain(pod, { hook, priority, rules });
@@ -169,7 +169,7 @@ test.each([
   }
 });
 
-test("marks are found where a chain leads to, and as iptables sets them", async () => {
+test("marks are found in chains that others jump to, and in the form that iptables writes", async () => {
   const pod = mesh.extraPod();
   await runScript(
     pod,

@@ -1,10 +1,10 @@
-/** What the proxy tells a peer before it knows who that is: as little as possible. */
+/** The proxy discloses as little as possible to a peer that is not yet authenticated. */
 import { expect, test } from "bun:test";
 
 import { Mesh } from "../support/mesh.ts";
 import { curl } from "../support/programs.ts";
 
-test("no server name is sent for an address, and nothing older than TLS 1.3 offered", async () => {
+test("no server name is sent for an IP address, and TLS 1.3 is the only version offered", async () => {
   const mesh = Mesh.create();
   await mesh.proxy(mesh.a);
   const { certificate, key, authority } = mesh.credentials(mesh.c);

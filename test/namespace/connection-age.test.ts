@@ -1,4 +1,7 @@
-/** Connections end with the certificates they were made with, or at --connection-max-age; a rotation does not end them. */
+/**
+ * Connections end when the certificates that authenticated them expire, or at --connection-max-age; a rotation does
+ * not end them.
+ */
 import { readFileSync, renameSync, writeFileSync } from "node:fs";
 import { expect, test } from "bun:test";
 
@@ -12,7 +15,7 @@ import { metricOnce, readyzOnce } from "../support/status.ts";
 const aged = (direction: string): string =>
   `tproxy_tcp_close_total{direction="${direction}",how="aged"}`;
 
-test("--connection-max-age ends idle and busy connections by reset, and counts them; new ones begin", async () => {
+test("--connection-max-age resets idle and busy connections and counts them; new ones are accepted", async () => {
   const mesh = Mesh.create();
   mesh.proxies.push(
     await mesh.proxy(mesh.a),
@@ -31,7 +34,7 @@ test("--connection-max-age ends idle and busy connections by reset, and counts t
   expect((await server.received(3)).text).toBe("new");
 });
 
-test("a connection ends when the certificate that it was made with expires, renewed meanwhile or not", async () => {
+test("a connection ends when the certificate it was made with expires, even if that was renewed", async () => {
   const mesh = Mesh.create();
   const { b } = mesh;
   const paths = credentialsFor([b.address4, b.address6], { lastsMs: deadlineMs(6000) });
@@ -61,7 +64,7 @@ test("a connection ends when the certificate that it was made with expires, rene
   expect((await young.server.received(5)).text).toBe("young");
 });
 
-test("a certificate that is not renewed is warned of, then expires: not ready, and peers are told why", async () => {
+test("an expiring certificate is warned of, then makes the proxy not ready, and peers are told why", async () => {
   const mesh = Mesh.create();
   const { b } = mesh;
   const paths = credentialsFor([b.address4, b.address6], { lastsMs: deadlineMs(4000) });

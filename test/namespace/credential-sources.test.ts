@@ -1,4 +1,4 @@
-/** Running proxies whose credentials come from different platforms, in different forms, are peers of each other. */
+/** Proxies whose credentials come from different platforms, in different formats, accept each other as peers. */
 import { writeFileSync } from "node:fs";
 import { beforeAll, expect, test } from "bun:test";
 
@@ -55,7 +55,7 @@ beforeAll(async () => {
 });
 
 test.each(sources.map(([name, kind], index) => [name, kind, index] as const))(
-  "with %s: a client and a server for all others",
+  "with %s the proxy is client and server of all others",
   async (_, kind, index) => {
     const me = members[index];
     for (const other of members) {
@@ -71,7 +71,7 @@ test.each(sources.map(([name, kind], index) => [name, kind, index] as const))(
 );
 
 test.each(["PKCS#8", "traditional"] as const)(
-  "a key encrypted the %s way stops the start, and the message names its option",
+  "a key encrypted the %s way prevents the start, and the message names the option",
   async (form) => {
     const pod = network.pod();
     const texts = platform.texts("P-256", "PKCS#8");

@@ -1,4 +1,4 @@
-/** The original program's defects, by their numbers: none of them here. */
+/** The original program's defects, by number: none exists here. */
 import { beforeAll, expect, test } from "bun:test";
 
 import { kernelState } from "../support/kernel-state.ts";
@@ -14,14 +14,14 @@ beforeAll(async () => {
   await serveHttp(mesh.b, 8000, "hello from b");
 });
 
-test("B1: --ca-cert alone is what servers are verified with", async () => {
+test("B1: servers are verified with --ca-cert alone", async () => {
   expect(await curl(mesh.a, `http://${mesh.b.address4}:8000/`)).toEqual({
     code: 0,
     output: "hello from b",
   });
 });
 
-test("B2: a client that half-closes gets its answer, one whose server closes first its end", async () => {
+test("B2: a client that half-closes gets its answer, and one whose server closes first gets the end", async () => {
   const { client, server } = await mesh.connection();
   await client.say("request");
   await client.end();
@@ -86,7 +86,7 @@ test.each(["SIGTERM", "SIGINT"] as const)("B8: %s ends the proxy cleanly", async
   expect(await kernelState(pod)).toBe(before);
 });
 
-test("B10: starting again and again makes no second ip rule", async () => {
+test("B10: repeated starts do not add a second ip rule", async () => {
   const pod = mesh.extraPod();
   await (await mesh.proxy(pod)).end();
   const once = await kernelState(pod);
@@ -96,7 +96,7 @@ test("B10: starting again and again makes no second ip rule", async () => {
   expect(once.match(/fwmark/g)).toHaveLength(2);
 });
 
-test("B11: a port in use stops the start, says which flag, and leaves nothing", async () => {
+test("B11: a port in use prevents the start; the message names the flag, and nothing is left behind", async () => {
   const pod = mesh.extraPod();
   await pod.agent.listen("127.0.0.1", 1);
   const before = await kernelState(pod);
@@ -107,7 +107,7 @@ test("B11: a port in use stops the start, says which flag, and leaves nothing", 
   expect(await kernelState(pod)).toBe(before);
 });
 
-test("B15: an authority that is no certificate stops the start and names its flag", async () => {
+test("B15: a CA file without a certificate prevents the start, and the message names the flag", async () => {
   const pod = mesh.extraPod();
   const paths = mesh.credentials(pod);
   const command = [...executable(), ...flagsOf({ ...paths, authority: "/dev/null" })];
@@ -116,7 +116,7 @@ test("B15: an authority that is no certificate stops the start and names its fla
   expect(stderr).toContain("--ca-cert");
 });
 
-test("B16: listeners stand before the first rule: without them no rule is ever made", async () => {
+test("B16: the listeners exist before the first rule, and without them no rule is made", async () => {
   const pod = mesh.extraPod();
   const monitor = await monitorOf(pod);
   await pod.agent.listen("::1", 2);
@@ -127,14 +127,16 @@ test("B16: listeners stand before the first rule: without them no rule is ever m
   expect(monitor.output).not.toContain("tls-tproxy");
 });
 
-test("control: a good start is seen by the same monitor", async () => {
+test("control: the same monitor sees a successful start", async () => {
   const pod = mesh.extraPod();
   const monitor = await monitorOf(pod);
   await mesh.proxy(pod);
   await monitor.says(/add table inet tls-tproxy/);
 });
 
-/** A running `nft monitor`. It does not say when it listens: a table comes and goes until it has seen one. */
+/**
+ * A running `nft monitor`. It does not print when it is ready, so a table is added and removed until it reports one.
+ */
 async function monitorOf(pod: Pod): Promise<Running> {
   const monitor = pod.start(["nft", "monitor"]);
   while (!monitor.output.includes("add table inet hello"))

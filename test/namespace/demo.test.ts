@@ -1,4 +1,4 @@
-/** The demo as people run it: compiled, as root and as an ordinary user, with nothing else on the machine. */
+/** The demo as users run it: compiled, as root and as an ordinary user, with no other dependency on the machine. */
 import { chmodSync, copyFileSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { expect, test } from "bun:test";
 
@@ -7,7 +7,7 @@ import { temporaryDirectory } from "../support/temporary.ts";
 
 requirePods();
 
-/** A copy of its own: nobody may read the original's folder, and its processes are known by it. */
+/** A copy: the original's folder may not be readable to others, and the path identifies the demo's processes. */
 const directory = temporaryDirectory();
 const executable = `${directory}/tproxy`;
 chmodSync(directory, 0o755);
@@ -21,7 +21,7 @@ function start(...command: readonly string[]): Running {
   return new Running(Bun.spawn([...command], options));
 }
 
-/** Processes of the demo, in whatever namespaces. */
+/** The demo's processes in all namespaces. */
 function running(): readonly string[] {
   return readdirSync("/proc").filter(
     (name) => /^\d+$/.test(name) && programOf(name) === executable,
@@ -36,7 +36,7 @@ function programOf(pid: string): string {
   }
 }
 
-/** What a demo could leave on the machine besides processes. */
+/** Everything but processes that a demo could leave on the machine. */
 function traces(): unknown {
   const devices = readFileSync("/proc/self/net/dev", "latin1").match(/^ *(cable|br)[^:\s]*:/gm);
   const mounts = readFileSync("/proc/self/mountinfo", "latin1").match(/^.* tmpfs .*$/gm);
@@ -47,7 +47,7 @@ function traces(): unknown {
 test.each([
   ["root", []],
   ["an ordinary user", nobody],
-] as const)("every line is as expected for %s", async (_, prefix) => {
+] as const)("for %s every line is as expected", async (_, prefix) => {
   const before = traces();
   const demo = start(...prefix, executable, "demo");
   const code = await demo.child.exited;
@@ -59,7 +59,7 @@ test.each([
   expect(traces()).toEqual(before);
 });
 
-test("without proxies it fails, and says which lines", async () => {
+test("without proxies the demo fails and names the lines that differ", async () => {
   const demo = start(executable, "demo", "--sabotage");
   expect(await demo.child.exited).toBe(1);
   await demo.says(/Not everything was as expected/);
@@ -72,7 +72,7 @@ test.each([
   ["its proxies are ready", /pod b: GET/],
   ["its capture", /frames captured/],
   ["its last proxy is killed", /is killed/],
-] as const)("killed after %s nothing of it is left", async (_, moment) => {
+] as const)("killed after %s, the demo leaves nothing behind", async (_, moment) => {
   const before = traces();
   const demo = start(executable, "demo");
   await demo.says(moment);

@@ -1,4 +1,7 @@
-/** TCP to the proxy's own name servers is left alone, exactly that, and read again when resolv.conf changes. */
+/**
+ * TCP port 53 of the pod's own name servers, and nothing else, is left alone; resolv.conf is read again when it
+ * changes.
+ */
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 
@@ -20,7 +23,7 @@ afterAll(() => {
   for (const folder of made) rmSync(folder, { recursive: true });
 });
 
-/** ip-netns(8) shows a namespace's own file as /etc/resolv.conf; it is written in place, as the kubelet does. */
+/** ip-netns(8) mounts a namespace's own file as /etc/resolv.conf; it is written in place, as the kubelet does. */
 function nameServers(pod: Pod, ...addresses: readonly string[]): void {
   const folder = `/etc/netns/${pod.namespace}`;
   if (!made.includes(folder)) made.push(folder);
@@ -35,7 +38,7 @@ function podAsking(...addresses: readonly string[]): Pod {
   return pod;
 }
 
-/** Servers that answer in cleartext at this port. */
+/** The servers that answer in cleartext at this port. */
 async function answering(pod: Pod, port: number): Promise<readonly string[]> {
   const asked = servers.map(async (host) => {
     const url = `http://${host.includes(":") ? `[${host}]` : host}:${port}/`;
@@ -45,7 +48,7 @@ async function answering(pod: Pod, port: number): Promise<readonly string[]> {
   return (await Promise.all(asked)).flat();
 }
 
-test("port 53 of the name servers is left alone, and nothing else; the start says so", async () => {
+test("port 53 of the name servers, and nothing else, is left alone; the start says so", async () => {
   const pod = podAsking(c.address4, c.address6, "127.0.0.53", "8.8.8.8");
   const proxy = await mesh.proxy(pod);
   await proxy.says(
@@ -55,7 +58,7 @@ test("port 53 of the name servers is left alone, and nothing else; the start say
   expect(await answering(pod, 8053)).toEqual([]);
 });
 
-test("--dns-tcp intercept, and rules that name the address, take it into the mesh", async () => {
+test("--dns-tcp intercept, and rules that name the address, take this traffic into the mesh", async () => {
   const policy = new PolicyFile(`outbound: { expect: [{ to: ${c.address4}, verify: ip }] }`);
   const [intercepting, expecting] = [podAsking(c.address4), podAsking(c.address4, c.address6)];
   const proxy = await mesh.proxy(intercepting, ["--dns-tcp", "intercept"]);
@@ -66,7 +69,7 @@ test("--dns-tcp intercept, and rules that name the address, take it into the mes
 });
 
 test.each(["kept", "dropped"])(
-  "privileges %s, other name servers: the former ones are intercepted from then on, the new ones left alone",
+  "privileges %s: after a change of name servers the old ones are intercepted and the new ones left alone",
   async (privileges) => {
     const pod = podAsking(c.address4, c.address6);
     const proxy = await mesh.proxy(pod, ["--privileges", privileges]);
@@ -78,7 +81,7 @@ test.each(["kept", "dropped"])(
   },
 );
 
-test("rules that are not the proxy's to change stay, and the log says what to do", async () => {
+test("external rules stay, and the log says what to do", async () => {
   const pod = podAsking(c.address4);
   await pod.run([...executable(), "rules", "--apply"]);
   const proxy = await mesh.proxy(pod, ["--rules", "external"]);

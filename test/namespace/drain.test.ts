@@ -1,4 +1,7 @@
-/** The end of a proxy: connections are served to their end, then reset; never swallowed, never in clear. */
+/**
+ * Shutdown of a proxy: connections are served to their end, or reset; none is dropped silently or passes in
+ * cleartext.
+ */
 import { expect, test } from "bun:test";
 
 import { serveHttp } from "../support/http.ts";
@@ -25,7 +28,7 @@ test("after SIGTERM live and new connections are served until the last has ended
   await proxy?.says(/ending: all connections have ended/);
 });
 
-test("after SIGTERM the application may still connect outward", async () => {
+test("after SIGTERM the application can still connect outward", async () => {
   const mesh = Mesh.create();
   await mesh.startProxies();
   await serveHttp(mesh.b, 8000, "good-bye");
@@ -37,7 +40,7 @@ test("after SIGTERM the application may still connect outward", async () => {
   expect(await mesh.proxies[0]?.child.exited).toBe(0);
 });
 
-test("at the end of --drain what is live is reset, and the exit code is 0", async () => {
+test("after --drain live connections are reset, and the exit code is 0", async () => {
   const mesh = Mesh.create();
   await mesh.startProxies("--drain", "200ms");
   const { client, server } = await mesh.connection();
@@ -48,7 +51,7 @@ test("at the end of --drain what is live is reset, and the exit code is 0", asyn
   await proxy?.says(/ending: the time is up/);
 });
 
-test("a second signal ends it at once", async () => {
+test("a second signal ends the proxy at once", async () => {
   const mesh = Mesh.create();
   await mesh.startProxies("--drain", "1h");
   const { client } = await mesh.connection();
@@ -61,7 +64,7 @@ test("a second signal ends it at once", async () => {
 });
 
 test.each(["IPv4", "IPv6"] as const)(
-  "where the rules stay, what comes after the end is reset in both directions, %s",
+  "where the rules stay, connections after the end are reset in both directions, %s",
   async (family) => {
     const mesh = Mesh.create();
     await mesh.startProxies("--privileges", "kept");
@@ -76,14 +79,14 @@ test.each(["IPv4", "IPv6"] as const)(
   },
 );
 
-test("killed and started again: the same rules once, and traffic goes on", async () => {
+test("killed and restarted: the rules exist once, and traffic flows again", async () => {
   const mesh = Mesh.create();
   await mesh.startProxies();
   await serveHttp(mesh.b, 8000, "again");
   const before = await kernelState(mesh.b);
   await mesh.proxies[1]?.end("SIGKILL");
   const [{ output }] = await Promise.all([
-    // Its SYN is dropped, not reset, while nobody listens: it is sent again.
+    // Without a listener the SYN is dropped, not reset, so the client retransmits it.
     curl(mesh.a, `http://${mesh.b.address4}:8000/`),
     mesh.proxy(mesh.b),
   ]);

@@ -1,4 +1,4 @@
-/** The executable without the static link, on a root that has glibc and nothing else: scripts/build.sh --dynamic. */
+/** The executable without the static link (scripts/build.sh --dynamic), on a root with glibc and nothing else. */
 import { expect, test } from "bun:test";
 
 import { EmptyRoot } from "../support/empty-root.ts";
@@ -8,10 +8,10 @@ const built = Bun.spawnSync(["scripts/build.sh", "--dynamic"], { cwd: root });
 if (built.exitCode !== 0) throw new Error(built.stderr.toString());
 
 const dockerfile = await Bun.file(`${root}/Dockerfile`).text();
-/** What the stage `distroless` copies. */
+/** The libraries that the Dockerfile's stage `distroless` copies. */
 const glibc = dockerfile.match(/\/lib\S*\.so\.\d+/g) ?? [];
 
-test("selftest passes beside the libraries of the distroless image alone, and leaves nothing", async () => {
+test("selftest passes with only the libraries of the distroless image, and leaves nothing behind", async () => {
   const emptyRoot = new EmptyRoot(`${root}/bin/tproxy-dynamic`);
   const selftest = ["selftest", "--handshakes", "100"];
   const { code, stdout, stderr, before, after } = await emptyRoot.run(selftest, {

@@ -1,4 +1,4 @@
-/** The executable alone on a machine: nothing it needs is missing, and nothing of it is left. */
+/** The executable alone on a machine: it needs no other file, and leaves nothing behind. */
 import { chmodSync, copyFileSync } from "node:fs";
 import { expect, test } from "bun:test";
 
@@ -6,7 +6,7 @@ import { EmptyRoot } from "../support/empty-root.ts";
 import { builtExecutable } from "../support/pods.ts";
 import { temporaryDirectory } from "../support/temporary.ts";
 
-/** A copy of its own: others may not be allowed to run the original. */
+/** A copy: other users may not be allowed to run the original. */
 const executable = `${temporaryDirectory()}/tproxy`;
 copyFileSync(builtExecutable(), executable);
 chmodSync(executable, 0o755);
@@ -27,7 +27,7 @@ test.each([
   ["root", ["chroot"]],
   ["root with the capabilities of its own entry alone", withoutCapabilities],
   ["user 65532 without any capability", [...withoutCapabilities, "--userspec=65532:65532"]],
-] as const)("selftest is well in an empty, read-only root as %s", async (_, chroot) => {
+] as const)("selftest passes in an empty, read-only root as %s", async (_, chroot) => {
   const { code, stdout, stderr, before, after } = await root.run(selftest, { chroot });
   expect(stderr).toBe("");
   expect(stdout).toContain("9 good, 0 warnings, 0 bad. This executable works on this machine.");
@@ -41,7 +41,7 @@ test.each([
 test.each([
   ["has no address", ["ip", "addr", "flush", "dev", "lo"]],
   ["swallows what is sent", ["ip", "link", "set", "lo", "down"]],
-])("selftest says what is amiss where lo %s, and that soon", async (_, before) => {
+])("selftest soon reports the defect where lo %s", async (_, before) => {
   const { code, stdout } = await root.run(selftest, { before });
   expect(stdout).toContain("✗ TCP over loopback");
   expect(stdout).toContain("✗ mutual TLS, and memory");
@@ -52,7 +52,7 @@ test.each([
 test.each([
   ["root", ["chroot"]],
   ["user 65532", ["chroot", "--userspec=65532:65532"]],
-] as const)("the demo is as expected in an empty, read-only root as %s", async (_, chroot) => {
+] as const)("the demo passes in an empty, read-only root as %s", async (_, chroot) => {
   const { code, stdout, stderr, before, after } = await root.run(["demo"], { chroot });
   expect(stderr).toBe("");
   expect(stdout).not.toContain("✗");

@@ -1,4 +1,4 @@
-/** What is left alone goes in clear, as without a proxy; each case with its control beside it. */
+/** Excluded connections pass in cleartext, as without a proxy; each case has its control. */
 import { beforeAll, expect, test } from "bun:test";
 
 import { serveHttp } from "../support/http.ts";
@@ -24,7 +24,7 @@ async function podWith(
   return pod;
 }
 
-/** What is answered, "" for no answer. */
+/** The answer; "" if there is none. */
 async function asked(pod: Pod, url: string, prefix: readonly string[] = []): Promise<string> {
   const command = ["curl", "--silent", "--max-time", "5", url];
   return (await pod.run([...prefix, ...command])).stdout;
@@ -33,22 +33,22 @@ async function asked(pod: Pod, url: string, prefix: readonly string[] = []): Pro
 const v4 = `http://${c.address4}:8080/`;
 const v6 = `http://[${c.address6}]:8080/`;
 
-test("control: where nothing is excluded a peer without a proxy is not reached", async () => {
+test("control: without exclusions a peer without a proxy is not reached", async () => {
   const pod = await podWith([]);
   expect([await asked(pod, v4), await asked(pod, v6)]).toEqual(["", ""]);
 });
 
-test("--exclude-cidr leaves these destinations alone and no others", async () => {
+test("--exclude-cidr leaves only these destinations alone", async () => {
   const pod = await podWith(["--exclude-cidr", `${c.address4}/32`]);
   expect([await asked(pod, v4), await asked(pod, v6)]).toEqual(["in clear", ""]);
 });
 
-test("--mesh-cidr takes the place of the private ranges", async () => {
+test("--mesh-cidr replaces the private ranges", async () => {
   const pod = await podWith(["--mesh-cidr", "fd00::/8", "--exclude-cidr", "0.0.0.0/0"]);
   expect([await asked(pod, v4), await asked(pod, v6)]).toEqual(["in clear", ""]);
 });
 
-test("--exclude-outbound-port leaves this port alone and no other", async () => {
+test("--exclude-outbound-port leaves only this port alone", async () => {
   const pod = await podWith(["--exclude-outbound-port", "8081"]);
   expect([await asked(pod, v4), await asked(pod, v4.replace("8080", "8081"))]).toEqual([
     "",
@@ -56,13 +56,13 @@ test("--exclude-outbound-port leaves this port alone and no other", async () => 
   ]);
 });
 
-test("--exclude-uid leaves this user alone and no other", async () => {
+test("--exclude-uid leaves only this user alone", async () => {
   const pod = await podWith(["--exclude-uid", "4242"]);
   expect(await asked(pod, v4, ["setpriv", "--reuid=4242", "--clear-groups"])).toBe("in clear");
   expect(await asked(pod, v4, ["setpriv", "--reuid=4243", "--clear-groups"])).toBe("");
 });
 
-test("the environment's API server is left alone, its address's other ports are not", async () => {
+test("the API server from the environment is left alone, other ports of its address are not", async () => {
   const environment = [`KUBERNETES_SERVICE_HOST=${c.address4}`, "KUBERNETES_SERVICE_PORT=8081"];
   const pod = await podWith([], environment);
   expect([await asked(pod, v4), await asked(pod, v4.replace("8080", "8081"))]).toEqual([
@@ -71,7 +71,7 @@ test("the environment's API server is left alone, its address's other ports are 
   ]);
 });
 
-test("link-local destinations are left alone even where the mesh is everything", async () => {
+test("link-local destinations are left alone even if the mesh is every address", async () => {
   const pod = await podWith(["--mesh-cidr", "0.0.0.0/0,::/0"]);
   await pod.run(["ip", "addr", "add", "169.254.77.9/24", "dev", "eth0"]);
   expect(await asked(pod, `http://${outside}:8080/`)).toBe("in clear");
@@ -85,7 +85,7 @@ test("loopback and the pod's own addresses are left alone", async () => {
     expect(await asked(pod, `http://${host}:8080/`)).toBe("mine");
 });
 
-test("--exclude-inbound-port opens this port in clear and no other", async () => {
+test("--exclude-inbound-port opens only this port in cleartext", async () => {
   const pod = await podWith(["--exclude-inbound-port", "8081"]);
   await serveHttp(pod, 8080, "mine");
   await serveHttp(pod, 8081, "mine");
@@ -95,7 +95,7 @@ test("--exclude-inbound-port opens this port in clear and no other", async () =>
   }
 });
 
-test("--inbound-port leaves all other ports in clear", async () => {
+test("--inbound-port leaves all other ports in cleartext", async () => {
   const pod = await podWith(["--inbound-port", "8081"]);
   await serveHttp(pod, 8080, "mine");
   await serveHttp(pod, 8081, "mine");
@@ -110,6 +110,6 @@ test("UDP and ICMP pass", async () => {
   const say = (port: number): string =>
     `exec 3<>/dev/udp/${c.address4}/${port}; echo hello >&3; timeout 4 head -n 1 <&3`;
   expect((await pod.run(["bash", "-c", say(5353)])).stdout).toBe("hello\n");
-  // Nobody is at this port, and it is ICMP that says so.
+  // The port has no listener, and ICMP reports that.
   expect((await pod.run(["bash", "-c", say(5354)])).stderr).toContain("Connection refused");
 });

@@ -1,4 +1,4 @@
-/** A start that fails ends with one line that says why, and leaves the kernel as it found it. */
+/** A start that fails prints one line with the reason, and leaves the kernel as it found it. */
 import { chmodSync, copyFileSync, rmSync, writeFileSync } from "node:fs";
 import { expect, test } from "bun:test";
 
@@ -16,7 +16,7 @@ import { curl } from "../support/programs.ts";
 
 const mesh = Mesh.create();
 
-test("where lo is down it says so", async () => {
+test("with lo down the start fails and says so", async () => {
   const pod = mesh.extraPod();
   await pod.run(["ip", "link", "set", "lo", "down"]);
   const before = await kernelState(pod);
@@ -29,7 +29,7 @@ test("where lo is down it says so", async () => {
 const noNetAdmin = ["setpriv", "--bounding-set=-net_admin", "--inh-caps=-net_admin"];
 const nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"];
 
-/** What stands in the way, in the pod or in the files, and what the one line has to name. */
+/** What prevents the start, in the pod or in the files, and what the one line must name. */
 const causes: readonly Cause[] = [
   {
     name: "the TCP port is in use",
@@ -103,12 +103,12 @@ type Cause = {
   readonly prefix?: readonly string[];
   readonly defect?: Defect;
   readonly spoil?: (paths: CredentialPaths) => void;
-  /** Certificates may be read by everybody. */
+  /** Makes the certificates readable by all users. */
   readonly open?: boolean;
 };
 
 test.each(causes.map((cause) => [cause.name, cause] as const))(
-  "when %s it says so in one line, and nothing is left",
+  "when %s, one line says so and nothing is left behind",
   async (_, cause) => {
     const pod = mesh.extraPod();
     const paths = mesh.credentials(pod, cause.defect ?? {});
@@ -135,7 +135,7 @@ test.each([
     /another proxy \(--tcp-port 1, --tls-port 2\) serves this network namespace/,
   ],
 ] as const)(
-  "beside a proxy that runs none starts, on %s, and that one goes on",
+  "a second proxy does not start beside a running one, on %s, and the first continues",
   async (_, ports, says) => {
     const pod = mesh.extraPod();
     await mesh.proxy(pod);

@@ -1,4 +1,7 @@
-/** A watched file that is replaced by what is no file changes nothing: one line says why, and traffic goes on. */
+/**
+ * A watched file replaced by something that is not a regular file changes nothing: one line says why, and traffic
+ * continues.
+ */
 import {
   mkdirSync,
   readFileSync,
@@ -18,7 +21,7 @@ import { temporaryDirectory } from "../support/temporary.ts";
 const folder = temporaryDirectory();
 let made = 0;
 
-/** Makes it under a name of its own, to stand in the file's place. */
+/** Creates it under another name, to be renamed over the file. */
 type Make = (path: string, file: string) => void;
 
 const kinds: Readonly<Record<string, Make>> = {
@@ -40,7 +43,7 @@ const kinds: Readonly<Record<string, Make>> = {
   },
 };
 
-/** Puts one of a kind in a file's place, and gives back what undoes it. */
+/** Replaces the file, and returns a function that restores it. */
 function replace(file: string, make: Make): () => void {
   made += 1;
   const [own, text] = [`${folder}/${made}`, readFileSync(file)];
@@ -54,7 +57,7 @@ function replace(file: string, make: Make): () => void {
   };
 }
 
-test("policy, certificate, key and CA bundle replaced while the proxy runs: it serves on and names each", async () => {
+test("policy, certificate, key and CA bundle replaced at runtime: the proxy keeps serving and names each file", async () => {
   const mesh = Mesh.create();
   const policy = new PolicyFile("{}");
   const files = mesh.credentials(mesh.b);

@@ -1,4 +1,4 @@
-/** Peers that this project did not write: openssl, curl and HAProxy, as client and as server. */
+/** Peers from other projects: openssl, curl and HAProxy, as client and as server. */
 import { writeFileSync } from "node:fs";
 import { beforeAll, expect, test } from "bun:test";
 
@@ -35,7 +35,7 @@ test("openssl s_server is reached through the proxy and sees our certificate", a
   await server.end();
 });
 
-test("HAProxy terminates what the proxy originates, and originates what the proxy terminates", async () => {
+test("HAProxy is reached by the proxy as a server, and reaches it as a client", async () => {
   const paths = mesh.credentials(mesh.c);
   const both = `${paths.directory}/both.pem`;
   writeFileSync(both, await joined(paths.certificate, paths.key));

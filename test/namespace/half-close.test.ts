@@ -1,4 +1,7 @@
-/** A half-close on one side is a half-close on the other: all bytes, then the end, and the way back stays open. */
+/**
+ * A half-close on one side is a half-close on the other: all bytes arrive, then the end, and the other direction
+ * stays open.
+ */
 import { beforeAll, describe, expect, test } from "bun:test";
 
 import { Mesh } from "../support/mesh.ts";
@@ -12,7 +15,7 @@ beforeAll(async () => {
 });
 
 describe.each(sizes)("%i bytes", (bytes) => {
-  test("outbound half-close keeps return traffic", async () => {
+  test("a half-close by the client keeps the server's direction open", async () => {
     const { client, server } = await mesh.connection();
     await client.write(bytes);
     await client.end();
@@ -24,7 +27,7 @@ describe.each(sizes)("%i bytes", (bytes) => {
     expect([back.ending, back.bytes, back.sha256]).toEqual(["end", bytes, patternDigest(bytes)]);
   });
 
-  test("half-close by the server first keeps the client's traffic", async () => {
+  test("a half-close by the server keeps the client's direction open", async () => {
     const { client, server } = await mesh.connection();
     await server.write(bytes);
     await server.end();
@@ -36,7 +39,7 @@ describe.each(sizes)("%i bytes", (bytes) => {
     expect([there.ending, there.bytes, there.sha256]).toEqual(["end", bytes, patternDigest(bytes)]);
   });
 
-  test("both ends at once lose nothing", async () => {
+  test("a simultaneous end from both sides loses nothing", async () => {
     const { client, server } = await mesh.connection();
     await Promise.all([client.write(bytes), server.write(bytes)]);
     await Promise.all([client.end(), server.end()]);
@@ -51,7 +54,7 @@ test("no socket is left on any of the four legs", async () => {
 });
 
 test.each([3, 7])(
-  "%d MB that both sides have ended and a slow reader has not read outlive --linger",
+  "%d MB that a slow reader has not read, after both sides have ended, outlive --linger",
   async (megabytes) => {
     const own = Mesh.create();
     await own.startProxies("--linger", "200ms");
@@ -60,7 +63,7 @@ test.each([3, 7])(
     await client.end();
     expect((await server.finish()).ending).toBe("end");
     const sent = server.write(megabytes * 1e6).then(async () => server.end());
-    // Some of it waits in the kernel's buffers of every leg, for longer than the linger.
+    // Part of it waits in the kernel's buffers of every leg for longer than the linger time.
     await own.standstill();
     await Bun.sleep(500);
     await client.resume();

@@ -1,4 +1,4 @@
-/** Peers that mean ill or are broken: each is cut, counted by its reason, and keeps nobody else waiting. */
+/** Hostile or broken peers: each is cut off, counted by its reason, and does not delay others. */
 import { writeFileSync } from "node:fs";
 import { beforeAll, expect, test } from "bun:test";
 
@@ -34,14 +34,14 @@ test.each([
   ["half-hello", "timeout"],
   ["drip", "timeout"],
 ] as const)(
-  "%s: cut without an answer, counted as %s, others are served meanwhile",
+  "%s: cut off without an answer and counted as %s, while others are served",
   async (kind, reason) => {
     const before = await failuresOf(reason);
     const crowd = mesh.c.crowd(kind, 30, 30, mesh.b.address4, "8000");
     await crowd.standing();
     await expectServed();
     const { bytes, endings } = await crowd.end();
-    // An alert of TLS is seven bytes.
+    // A TLS alert has seven bytes.
     expect(bytes).toBeLessThanOrEqual(30 * 7);
     const cut = ["ECONNRESET", "EPIPE", "end"].map((how) => endings[how] ?? 0);
     expect(cut.reduce((sum, count) => sum + count, 0)).toBe(30);
@@ -50,14 +50,14 @@ test.each([
   },
 );
 
-test("300 silent clients are all cut at the deadline, and others are served meanwhile", async () => {
+test("300 silent clients are all cut off at the deadline, while others are served", async () => {
   const crowd = mesh.c.crowd("silent", 300, 300, mesh.b.address6, "8000");
   await crowd.standing();
   for (let turn = 0; turn < 20; turn += 1) await expectServed();
   expect((await crowd.end()).endings).toEqual({ ECONNRESET: 300 });
 });
 
-test("a client that shakes hands and is silent then is a connection like others", async () => {
+test("a client that is silent after its handshake is an ordinary connection", async () => {
   const { certificate, key } = mesh.credentials(mesh.c);
   const crowd = mesh.c.crowd("handshake", 20, 20, mesh.b.address4, "8000", certificate, key);
   await crowd.standing();
@@ -68,7 +68,7 @@ test("a client that shakes hands and is silent then is a connection like others"
   await metricOnce(mesh.b, open, (count) => count === 0);
 });
 
-test("2,000 handshakes at once: every one is served", async () => {
+test("2,000 simultaneous handshakes all succeed", async () => {
   const own = Mesh.create();
   await own.proxy(own.b, ["--handshake-timeout", "60s"]);
   await serveHttp(own.b, 8000, "served");
@@ -77,7 +77,7 @@ test("2,000 handshakes at once: every one is served", async () => {
   expect((await crowd.end()).endings).toEqual({ answered: 2000 });
 });
 
-test("10,000 that connect and vanish leave neither sockets nor memory", async () => {
+test("10,000 clients that connect and vanish leave neither sockets nor memory", async () => {
   const own = Mesh.create();
   await own.startProxies();
   await serveHttp(own.b, 8000, "served");
@@ -123,7 +123,7 @@ test("a self-signed certificate is refused", async () => {
   expect(await failuresOf("untrusted-chain")).toBe(before + 1);
 });
 
-test("a chain of a thousand certificates is refused, and costs nothing lasting", async () => {
+test("a chain of a thousand certificates is refused, and no memory stays allocated", async () => {
   const { certificate, key } = mesh.credentials(mesh.c);
   const padding = issueAuthority("padding");
   const chain = `${temporaryDirectory()}/chain.pem`;

@@ -1,4 +1,7 @@
-/** Certificates with wrong claims: each is refused with a reason of its own, as client and as server, and good ones are not. */
+/**
+ * Certificates with wrong claims: each is refused with its own reason, as client and as server; valid ones are
+ * accepted.
+ */
 import { beforeAll, expect, test } from "bun:test";
 
 import type { AgentSocket } from "../support/application.ts";
@@ -38,7 +41,7 @@ test.each(wrong)("a client whose certificate %s is refused", async (_, make, rea
   const first = listener.accept();
   await Promise.race([speak(port, shownBy(make("client")), "from a bad one!"), first]);
   expect(await failures(mesh.b, "inbound")).toEqual(more(before, reason));
-  // The first that the application hears of at all is a good one.
+  // The first data that reaches the application comes from a valid client.
   const speaking = speak(port, good, "from a good one");
   expect(await heardBy(await first)).toBe("from a good one");
   await speaking;
@@ -74,7 +77,7 @@ test.each(wrong)("a server whose certificate %s is refused", async (_, make, rea
   );
   expect(line).toContain(says.replace("ROLE", "server"));
   expect(await failures(mesh.a, "outbound")).toEqual(more(before, reason));
-  // Another time: of a reset Bun tells nothing to who writes after it.
+  // A new connection: Bun reports no reset to a socket that writes after it.
   const again = nextPort();
   await serve(again, shown);
   expect(await mesh.a.agent.attempt(mesh.c.address4, again)).toBe("ECONNRESET");
@@ -90,7 +93,7 @@ test.each(unusual)("a server whose certificate %s is reached", async (_, make) =
   await server.child.exited;
 });
 
-/** What an application hears first; it ends the connection then. Null for no connection. */
+/** The first data that an application receives, after which it ends the connection; null if no connection came. */
 async function heardBy(application: AgentSocket | void): Promise<string | null> {
   if (application === undefined) return null;
   const { text } = await application.received(15);
@@ -98,24 +101,27 @@ async function heardBy(application: AgentSocket | void): Promise<string | null> 
   return text;
 }
 
-/** openssl s_client in pod c: says the text, and goes when the other side does. */
+/** openssl s_client in pod c: sends the text, and ends when the server does. */
 async function speak(port: number, shown: Shown, text: string): Promise<void> {
   const connect = ["openssl", "s_client", "-connect", `${mesh.b.address4}:${port}`, "-quiet"];
   await mesh.c.run(["timeout", "10", ...connect, ...flagsFor(shown)], text);
 }
 
-/** The application in pod a says what is for a good server only, and waits for the end, whichever. */
+/** The application in pod a sends a secret that only a valid server may receive, and waits for either kind of end. */
 async function confide(port: number): Promise<void> {
   try {
     const client = await mesh.a.agent.connect(mesh.c.address4, port);
     await client.say("for a good one\n");
     await client.finish();
   } catch {
-    // Reset before it could say anything.
+    // Reset before it could send anything.
   }
 }
 
-/** openssl s_server in pod c for one connection: writes out what it hears. A stdin that is at its end would end it. */
+/**
+ * openssl s_server in pod c for one connection: prints what it receives. Its stdin stays open, because EOF would end
+ * it.
+ */
 async function serve(port: number, shown: Shown): Promise<Running> {
   const accept = ["openssl", "s_server", "-accept", `${port}`, "-naccept", "1"];
   const verify = ["-CAfile", authority, "-Verify", "3", "-verify_return_error"];
@@ -132,7 +138,7 @@ function flagsFor({ certificate, key, chain }: Shown): readonly string[] {
   return ["-cert", certificate, "-key", key, ...above];
 }
 
-/** Handshakes that failed, by reason. */
+/** Failed handshakes by reason. */
 async function failures(
   pod: Pod,
   direction: "inbound" | "outbound",

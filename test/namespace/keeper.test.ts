@@ -1,4 +1,4 @@
-/** The process that restores the rules of a proxy that has given up its privileges. */
+/** The repair process: it restores the rules of a proxy that has dropped its privileges. */
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { expect, test } from "bun:test";
 
@@ -10,7 +10,7 @@ import { metricOnce, metrics, readyz } from "../support/status.ts";
 const mesh = Mesh.create();
 const dropped = ["--privileges", "dropped"];
 
-test("it holds NET_ADMIN, sockets and a tenth of a megabyte, and nothing that the proxy was started with", async () => {
+test("the repair process holds NET_ADMIN, its sockets and a tenth of a megabyte, and no secret", async () => {
   const proxy = await mesh.proxy(mesh.extraPod(), dropped);
   const keeper = keeperOf(proxy);
   for (const field of ["CapEff", "CapPrm", "CapInh", "CapAmb"])
@@ -25,10 +25,10 @@ test("it holds NET_ADMIN, sockets and a tenth of a megabyte, and nothing that th
   expect(readFileSync(`/proc/${keeper}/cmdline`, "latin1")).toBe("tls-tproxy-keeper\0");
 });
 
-test("the proxy, which has the same user, can neither trace it nor read its memory", async () => {
+test("the proxy, although of the same user, can neither trace the repair process nor read its memory", async () => {
   const proxy = await mesh.proxy(mesh.extraPod(), dropped);
   const keeper = keeperOf(proxy);
-  // As the proxy is: root without a capability but NET_RAW.
+  // Like the proxy: root with NET_RAW as the only capability.
   const as = ["setpriv", "--inh-caps=-all,+net_raw", "--bounding-set=-all,+net_raw"];
   for (const file of ["mem", "environ", "maps"]) {
     const { code, stderr } = await mesh.c.run([...as, "cat", `/proc/${keeper}/${file}`]);
@@ -36,7 +36,7 @@ test("the proxy, which has the same user, can neither trace it nor read its memo
   }
 });
 
-test("connections from before the rules that are still known go on after others have changed them", async () => {
+test("connections open before the start continue after others have changed the rules", async () => {
   const own = Mesh.create();
   const listener = await own.c.agent.listen("0.0.0.0", 8080);
   const client = await own.a.agent.connect(own.c.address4, 8080);
@@ -50,11 +50,11 @@ test("connections from before the rules that are still known go on after others 
   expect((await server.received(10)).text).toBe("still here");
 });
 
-test("what began in cleartext while the rules were away is reset", async () => {
+test("cleartext connections that began while the rules were missing are reset", async () => {
   const own = Mesh.create();
   const proxy = await own.proxy(own.a, dropped);
   const listener = await own.c.agent.listen("0.0.0.0", 8080);
-  // Stopped, it cannot restore them meanwhile.
+  // A stopped repair process cannot restore the rules meanwhile.
   const keeper = keeperOf(proxy);
   process.kill(keeper, "SIGSTOP");
   await own.a.run(["nft", "flush", "ruleset"]);
@@ -65,7 +65,7 @@ test("what began in cleartext while the rules were away is reset", async () => {
   await proxy.says(/and 1 connections that had begun in (clear|cleartext) were reset/);
 });
 
-test("a connection through the mesh goes on over twenty flushes", async () => {
+test("a connection through the mesh survives twenty flushes", async () => {
   const own = Mesh.create();
   await own.startProxies(...dropped);
   const { client, server } = await own.connection();
@@ -77,7 +77,7 @@ test("a connection through the mesh goes on over twenty flushes", async () => {
   }
 });
 
-test("signals to all processes are the proxy's to answer; then the keeper ends, and what is diverted is reset", async () => {
+test("a signal to all processes reaches only the proxy; then the repair process resets what is diverted", async () => {
   const own = Mesh.create();
   const proxy = await own.proxy(own.a, dropped);
   await own.c.agent.listen("0.0.0.0", 8080);
@@ -88,11 +88,11 @@ test("signals to all processes are the proxy's to answer; then the keeper ends, 
   expect(await proxy.end()).toBe(0);
   while (existsNow(keeper)) await Bun.sleep(1);
   const { code } = await own.a.run(["curl", "--silent", `http://${own.c.address4}:8080/`]);
-  // CURLE_COULDNT_CONNECT, at once: dropped, it would wait.
+  // CURLE_COULDNT_CONNECT at once: a dropped packet would make curl wait.
   expect(code).toBe(7);
 });
 
-test("a proxy that is killed takes the keeper with it, and the rules stay", async () => {
+test("killing the proxy also ends the repair process, and the rules stay", async () => {
   const pod = mesh.extraPod();
   const proxy = await mesh.proxy(pod, dropped);
   const keeper = keeperOf(proxy);
@@ -102,7 +102,7 @@ test("a proxy that is killed takes the keeper with it, and the rules stay", asyn
   expect(await kernelState(pod)).toBe(before);
 });
 
-test("a keeper that is killed leaves no zombie, and the proxy carries on", async () => {
+test("a killed repair process leaves no zombie, and the proxy continues", async () => {
   const own = Mesh.create();
   await own.startProxies(...dropped);
   const [proxy] = own.proxies;
@@ -133,7 +133,7 @@ test.each([
   ["to prepare, without a launcher", "no launcher"],
   ["what only a launcher says", "end"],
   ["to adopt before sealing", "end"],
-])("told %s it answers %s, and touches nothing of others", async (what, answer) => {
+])("given %s, it answers %s and leaves other rules alone", async (what, answer) => {
   const pod = mesh.extraPod();
   await pod.run(["nft", "add", "table", "inet", "other"]);
   const script = `${import.meta.dir}/../support/keeper-teller.ts`;
@@ -145,7 +145,7 @@ test.each([
 
 function existsNow(pid: number): boolean {
   try {
-    // One that is dead and not yet waited for by its new parent is gone.
+    // A zombie that its new parent has not reaped yet counts as gone.
     return !/^\d+ \(.*\) Z/.test(readFileSync(`/proc/${pid}/stat`, "latin1"));
   } catch {
     return false;

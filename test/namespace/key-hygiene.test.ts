@@ -1,4 +1,4 @@
-/** The process that holds the key: no core file, and no look into its memory by another process of its user. */
+/** The process with the key writes no core file, and other processes of its user cannot read its memory. */
 import { readFileSync } from "node:fs";
 import { expect, test } from "bun:test";
 
@@ -8,12 +8,12 @@ import { executable } from "../support/pods.ts";
 import { curl } from "../support/programs.ts";
 import { metrics } from "../support/status.ts";
 
-/** As root with what Docker leaves it: no right to trace others, nor to watch their performance. */
+/** Root with Docker's capabilities: it may not trace other processes or use perf events on them. */
 const lost = "-sys_ptrace,-sys_admin,-perfmon";
 const plainRoot = ["setpriv", "--bounding-set", lost, "--inh-caps", lost];
 
 test.each(["kept", "dropped"])(
-  "with privileges %s nobody of its user reads its memory",
+  "with privileges %s no process of the same user can read its memory",
   async (privileges) => {
     const mesh = Mesh.create();
     await serveHttp(mesh.b, 8000, "served");
@@ -28,12 +28,12 @@ test.each(["kept", "dropped"])(
     done`;
     const look = async (of: string): Promise<string> =>
       (await mesh.b.run([...plainRoot, "sh", "-c", script, "-", of])).stdout;
-    // Control: it reads what a process of its user without a key has.
+    // Control: the memory of a process of the same user without a key can be read.
     const other = mesh.b.start([...plainRoot, "sleep", "1000"]);
     expect(await look(String(other.pid))).toContain("read maps");
     for (const name of ["mem", "maps", "environ", "auxv"])
       expect(await look(pid)).toContain(`refused ${name}`);
-    // What the proxy reads of itself is still there.
+    // The proxy's readings of itself still work.
     expect((await metrics(mesh.b)).get("process_open_fds")).toBeGreaterThan(0);
     expect((await curl(mesh.a, `http://${mesh.b.address4}:8000/`)).output).toBe("served");
   },

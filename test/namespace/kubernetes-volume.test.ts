@@ -1,4 +1,7 @@
-/** Credentials in a volume that kubelet keeps: swaps are noticed, authorities are rolled, and what is broken changes nothing. */
+/**
+ * Credentials in a volume that kubelet maintains: swaps are detected, CAs can be rolled, and broken files change
+ * nothing.
+ */
 import { writeFileSync } from "node:fs";
 import { beforeAll, expect, test } from "bun:test";
 
@@ -15,7 +18,7 @@ type Files = Readonly<Record<"tls.crt" | "tls.key" | "ca.crt", string>>;
 
 const network = Network.create();
 const client = network.pod();
-/** It has no proxy. */
+/** A pod without a proxy. */
 const outside = network.pod();
 const old = issueAuthority("old");
 const young = issueAuthority("young");
@@ -28,7 +31,7 @@ beforeAll(async () => {
   await client.proxy(["--credentials", clients.directory]);
 });
 
-test("a swap is noticed: the next handshake shows the new certificate", async () => {
+test("a swap is detected: the next handshake shows the new certificate", async () => {
   const { pod, volume } = await member(filesOf(old, [old]));
   for (const turn of [1, 2, 3]) {
     const files = filesOf(old, [old]);
@@ -40,7 +43,7 @@ test("a swap is noticed: the next handshake shows the new certificate", async ()
   expect((await metrics(pod)).get(kept)).toBe(0);
 });
 
-test("the authority is rolled under traffic, and not a connection fails", async () => {
+test("a CA roll-over under traffic fails no connection", async () => {
   const members = [await member(filesOf(old, [old])), await member(filesOf(old, [old]))] as const;
   const [a, b] = members;
   const roll = { over: false, served: 0 };
@@ -69,7 +72,7 @@ test("the authority is rolled under traffic, and not a connection fails", async 
   }
   roll.over = true;
   await Promise.all(asking);
-  // The old authority is a stranger now.
+  // The old CA is now unknown.
   const stranger = 'tproxy_handshake_failures_total{direction="inbound",reason="untrusted-chain"}';
   expect((await metrics(a.pod)).get(stranger)).toBe(0);
   await shownBy(a.pod);
@@ -95,7 +98,7 @@ test.each([
     (good: Files) => ({ ...good, "tls.key": good["tls.key"].replace("MIG", "GIM") }),
   ],
 ] as const)(
-  "%s, written in place: counted as kept, changes nothing, and is taken when it is whole",
+  "%s, written in place: counted as kept, changes nothing, and is loaded when complete",
   async (_, spoil) => {
     const directory = temporaryDirectory();
     const before = filesOf(old, [old]);
@@ -116,7 +119,7 @@ test.each([
   },
 );
 
-test("a bundle of which the end is not written yet drops no authority", async () => {
+test("a bundle that is not yet completely written drops no CA", async () => {
   const directory = temporaryDirectory();
   write(directory, filesOf(old, [young, old]));
   const pod = network.pod();
@@ -128,7 +131,7 @@ test("a bundle of which the end is not written yet drops no authority", async ()
   expect((await curl(client, `http://${pod.address4}:8000/`)).output).toBe("served");
 });
 
-test("the directory goes, and what it holds when it is back is taken, then and later", async () => {
+test("the directory disappears; its contents are loaded when it is back, and after later changes", async () => {
   const { pod, proxy, volume } = await member(filesOf(old, [old]));
   volume.remove();
   await proxy.says(/the old ones stay in use: --cert \S+: there is no such file/);
@@ -143,7 +146,7 @@ test("the directory goes, and what it holds when it is back is taken, then and l
 
 type Member = { readonly pod: Pod; readonly proxy: Running; readonly volume: AtomicVolume };
 
-/** A pod with an application, and a proxy whose credentials are a volume's. */
+/** A pod with an application, and a proxy with its credentials in a volume. */
 async function member(files: Files): Promise<Member> {
   const volume = new AtomicVolume(files);
   const pod = network.pod();
@@ -151,7 +154,7 @@ async function member(files: Files): Promise<Member> {
   return { pod, volume, proxy: await pod.proxy(["--credentials", volume.directory]) };
 }
 
-/** How often the proxy has read other files, once it has at all. */
+/** The proxy's reload counts, once the metrics exist. */
 async function reloaded(pod: Pod): Promise<{ readonly kept: number; readonly replaced: number }> {
   for (;;) {
     const all = await metrics(pod);
@@ -160,7 +163,7 @@ async function reloaded(pod: Pod): Promise<{ readonly kept: number; readonly rep
   }
 }
 
-/** A new certificate of `issuer`, and the authorities that are believed. */
+/** A new certificate from `issuer`, and the trusted CAs. */
 function filesOf(issuer: Authority, bundle: readonly Authority[]): Files {
   const leaf = issueLeaf(issuer, { spiffeId: "spiffe://test.example/member" });
   return {
@@ -170,12 +173,12 @@ function filesOf(issuer: Authority, bundle: readonly Authority[]): Files {
   };
 }
 
-/** In place, as who knows no better. */
+/** Writes in place, as careless tools do. */
 function write(directory: string, files: Files): void {
   for (const [name, text] of Object.entries(files)) writeFileSync(`${directory}/${name}`, text);
 }
 
-/** The certificate that a peer is shown. */
+/** The certificate that a peer receives. */
 async function shownBy(pod: Pod): Promise<string> {
   const { certificate, key } = written(issueLeaf(old, { spiffeId: "spiffe://test.example/c" }));
   const connect = ["openssl", "s_client", "-connect", `${pod.address4}:8000`];

@@ -1,4 +1,4 @@
-/** Every wait has an end and every number a bound: what is beyond is reset, counted, and named in the log. */
+/** Every wait has a deadline and every count a limit: what exceeds it is reset, counted, and named in the log. */
 import { expect, test } from "bun:test";
 
 import { serveHttp } from "../support/http.ts";
@@ -15,7 +15,7 @@ async function pair(...options: readonly string[]): Promise<readonly [Pod, Pod]>
   return [from, to];
 }
 
-test("one connection more than --connections is reset and counted; those before live", async () => {
+test("a connection beyond --connections is reset and counted; earlier ones continue", async () => {
   const [from, to] = [mesh.extraPod(), mesh.extraPod()];
   await Promise.all([mesh.proxy(from, ["--connections", "2"]), mesh.proxy(to)]);
   const listener = await to.agent.listen("::", 8080);
@@ -35,7 +35,7 @@ test("one connection more than --connections is reset and counted; those before 
   await listener.accept();
 });
 
-test("strangers take half of the places, and beyond the oldest makes room for the newest", async () => {
+test("unauthenticated clients get half of the places; beyond that the oldest is replaced by the newest", async () => {
   const pod = mesh.extraPod();
   await mesh.proxy(pod, ["--connections", "4"]);
   await serveHttp(pod, 8000, "served");
@@ -45,7 +45,7 @@ test("strangers take half of the places, and beyond the oldest makes room for th
   await mesh.c.agent.connect(pod.address4, 8000);
   await metricOnce(pod, open, (count) => count === 2);
   const gone = oldest.finish();
-  // Until it has had some time, it is the newest that is reset.
+  // While the oldest is still young, the newest is reset.
   const next = async (): Promise<string> => {
     for (;;) {
       const refused = mesh.c.agent.attempt(pod.address4, 8000).then(() => "refused");
@@ -61,7 +61,7 @@ test("strangers take half of the places, and beyond the oldest makes room for th
   expect(counted.get('tproxy_tcp_close_total{direction="inbound",how="limit"}')).toBe(refusals);
 });
 
-test("descriptors that do not do for --connections bound it, and the log says so", async () => {
+test("too few descriptors for --connections lower the limit, and the log says so", async () => {
   const pod = mesh.extraPod();
   const proxy = await pod.proxy(flagsOf(mesh.credentials(pod)), ["prlimit", "--nofile=200:200"]);
   await proxy.says(/I\S+ .* 36 connections at most, not 10000 \(--connections\): 200 descriptors/);
@@ -77,7 +77,7 @@ test("descriptors that do not do for --connections bound it, and the log says so
   expect(open).toBeLessThan(200);
 });
 
-test("all four legs are probed by TCP keep-alive, after the time that was asked for", async () => {
+test("all four legs use TCP keep-alive with the configured time", async () => {
   const [from, to] = await pair("--tcp-keepalive", "100s");
   const listener = await to.agent.listen("::", 8080);
   await from.agent.connect(to.address4, 8080);
@@ -92,7 +92,7 @@ test("all four legs are probed by TCP keep-alive, after the time that was asked 
   }
 });
 
-test("a peer that has vanished is noticed by keep-alive, and the application hears of it", async () => {
+test("keep-alive detects a vanished peer, and the application's connection is reset", async () => {
   const [from, to] = await pair("--tcp-keepalive", "1s", "--tcp-user-timeout", "2s");
   const listener = await to.agent.listen("::", 8080);
   const client = await from.agent.connect(to.address4, 8080);
@@ -118,7 +118,7 @@ test("a destination that never answers is given up after --connect-timeout", asy
   await proxy.says(/Failed to connect .*: connection timed out/);
 });
 
-test("a peer that accepts and is silent is given up after --handshake-timeout", async () => {
+test("a peer that accepts and stays silent is given up after --handshake-timeout", async () => {
   const [from, silent] = [mesh.extraPod(), mesh.extraPod()];
   await silent.agent.listen("::", 8080);
   const proxy = await mesh.proxy(from, ["--handshake-timeout", "200ms"]);
@@ -128,7 +128,7 @@ test("a peer that accepts and is silent is given up after --handshake-timeout", 
   expect((await metrics(from)).get(failures)).toBe(1);
 });
 
-test("silent connections to the status address keep nobody from asking", async () => {
+test("silent connections to the status address do not block other requests", async () => {
   const pod = mesh.extraPod();
   await mesh.proxy(pod);
   for (let turn = 0; turn < 200; turn += 1)
@@ -136,7 +136,7 @@ test("silent connections to the status address keep nobody from asking", async (
   const ask = async (from: Pod): Promise<string> =>
     (await curl(from, `http://${pod.address4}:15020/readyz`)).output;
   expect(await ask(mesh.extraPod())).toBe("ready\n");
-  // Who has just opened two hundred has used up its own rate, for a second or so.
+  // A client that has just opened two hundred connections has exhausted its rate for a second or so.
   let own = await ask(mesh.c);
   while (own !== "ready\n") own = await ask(mesh.c);
   expect((await metrics(pod)).get("process_open_fds")).toBeLessThan(128);

@@ -1,4 +1,4 @@
-/** One line for each connection when it ends, in klog's form; more of them with -v. */
+/** One line for each connection when it ends, in klog's format; -v adds more. */
 import { expect, test } from "bun:test";
 
 import { flagsOf, Mesh } from "../support/mesh.ts";
@@ -16,7 +16,7 @@ function escaped(text: string): string {
 const head = String.raw`^[IWE]\d{4} \d\d:\d\d:\d\d\.\d{6} +\d+ `;
 
 test.each(["IPv4", "IPv6"])(
-  "both proxies tell who spoke to whom, how much and how it ended, %s",
+  "both proxies log who spoke to whom, how much, and how it ended, %s",
   async (family) => {
     const [from, to] = [mesh.extraPod(), mesh.extraPod()];
     await serveHttp(to, 8080, "hello");
@@ -39,13 +39,13 @@ test.each(["IPv4", "IPv6"])(
       expect(proxy.output).toMatch(new RegExp(accepting, "m"));
       expect(proxy.output.match(/Closed connection/g)).toHaveLength(1);
     }
-    // The same client in both: by its own port there, as its proxy has told it here.
+    // The client's port is the same in both logs, because its proxy transmits it.
     const [, client = "none"] = /Closed connection from (\S+) to/.exec(outbound.output) ?? [];
     expect(inbound.output).toContain(` as=${client} `);
   },
 );
 
-test("without -v nothing is said before the end", async () => {
+test("without -v nothing is logged before the end", async () => {
   const pod = mesh.extraPod();
   const proxy = await pod.proxy(flagsOf(mesh.credentials(pod)));
   expect((await curl(pod, `http://${mesh.c.address4}:8080/`)).code).not.toBe(0);
@@ -53,7 +53,7 @@ test("without -v nothing is said before the end", async () => {
   expect(proxy.output).not.toContain("Accepting");
 });
 
-test("--log-format json: one object a line, with a field for everything", async () => {
+test("--log-format json prints one object a line, with a field for every item", async () => {
   const pod = mesh.extraPod();
   const proxy = await pod.proxy(
     [...flagsOf(mesh.credentials(pod)), "--log-format", "json"],
@@ -75,30 +75,27 @@ test("--log-format json: one object a line, with a field for everything", async 
   });
 });
 
-test.each(["text", "json"])(
-  "a peer's name is quoted and escaped once, whatever stands in it, %s",
-  async (format) => {
-    const [from, to] = [mesh.extraPod(), mesh.extraPod()];
-    const name = '\u202Espiffe://a/b" end="clean"\n\u001B[2J\u200B\\';
-    await serveHttp(to, 8080, "hello");
-    await mesh.proxy(from, ["--verify", "ip"], { commonName: name });
-    const options = [...flagsOf(mesh.credentials(to)), "--verify", "ip", "--log-format", format];
-    const inbound = await to.proxy(options, [], /ready/);
-    expect((await curl(from, `http://${to.address4}:8080/`)).output).toBe("hello");
-    await inbound.says(/Closed connection/);
-    await inbound.end();
-    // oxlint-disable-next-line no-control-regex -- control characters are what is looked for
-    expect(inbound.output).not.toMatch(/[\u0000-\u0009\u000B-\u001F\u007F-\u009F\u200B\u202E]/);
-    const line = inbound.output.split("\n").find((one) => one.includes("Closed connection")) ?? "";
-    if (format === "json") expect(JSON.parse(line)).toMatchObject({ peer: `CN=${name}` });
-    else
-      expect(line).toContain(
-        String.raw`peer="\u202espiffe://a/b\" end=\"clean\"\n\u001b[2J\u200b\\" as=`,
-      );
-  },
-);
+test.each(["text", "json"])("any peer name is quoted and escaped once, %s", async (format) => {
+  const [from, to] = [mesh.extraPod(), mesh.extraPod()];
+  const name = '\u202Espiffe://a/b" end="clean"\n\u001B[2J\u200B\\';
+  await serveHttp(to, 8080, "hello");
+  await mesh.proxy(from, ["--verify", "ip"], { commonName: name });
+  const options = [...flagsOf(mesh.credentials(to)), "--verify", "ip", "--log-format", format];
+  const inbound = await to.proxy(options, [], /ready/);
+  expect((await curl(from, `http://${to.address4}:8080/`)).output).toBe("hello");
+  await inbound.says(/Closed connection/);
+  await inbound.end();
+  // oxlint-disable-next-line no-control-regex -- control characters are what is looked for
+  expect(inbound.output).not.toMatch(/[\u0000-\u0009\u000B-\u001F\u007F-\u009F\u200B\u202E]/);
+  const line = inbound.output.split("\n").find((one) => one.includes("Closed connection")) ?? "";
+  if (format === "json") expect(JSON.parse(line)).toMatchObject({ peer: `CN=${name}` });
+  else
+    expect(line).toContain(
+      String.raw`peer="\u202espiffe://a/b\" end=\"clean\"\n\u001b[2J\u200b\\" as=`,
+    );
+});
 
-test("a flood is sampled, and the log says how much was left out", async () => {
+test("a flood is sampled, and the log gives the number of omitted lines", async () => {
   const pod = mesh.extraPod();
   const proxy = await pod.proxy([...flagsOf(mesh.credentials(pod)), "--log-lines", "5"]);
   for (let turn = 0; turn < 50; turn += 1) {
@@ -113,13 +110,13 @@ test("a flood is sampled, and the log says how much was left out", async () => {
   expect(written + leftOut.reduce((sum, [, lines]) => sum + Number(lines), 0)).toBe(50);
 });
 
-test("expected endings are no warnings", async () => {
+test("expected endings cause no warnings", async () => {
   const own = Mesh.create();
   await own.startProxies();
   const { client } = await own.connection();
   await client.reset();
   const early = await own.c.agent.connect(own.b.address4, 8080);
-  // One that has gone before it was accepted leaves no line.
+  // A client that leaves before it is accepted causes no line.
   await metricOnce(own.b, 'tproxy_tcp_open_total{direction="inbound"}', (count) => count === 2);
   await early.reset();
   const [outbound, inbound] = own.proxies;
@@ -128,7 +125,7 @@ test("expected endings are no warnings", async () => {
   expect((outbound?.output ?? "") + (inbound?.output ?? "")).not.toMatch(/^[WEF]\d/m);
 });
 
-test("when nobody reads stderr any more it serves on, drains, and takes its rules away", async () => {
+test("with the reader of stderr gone, the proxy still serves, drains and removes its rules", async () => {
   const pod = mesh.extraPod();
   await serveHttp(pod, 8000, "served");
   const flags = [
@@ -138,7 +135,7 @@ test("when nobody reads stderr any more it serves on, drains, and takes its rule
     "--remove-rules-on-exit",
   ];
   const command = [...executable(), ...flags].map((word) => `'${word}'`).join(" ");
-  // The reader ends with the line that it waits for, and the shell becomes the proxy.
+  // The reader ends after the line that it waits for, and the proxy replaces the shell.
   const proxy = pod.start(["bash", "-c", `exec ${command} 2> >(grep -m1 '] ready')`]);
   await proxy.says(/\] ready/);
   for (let turn = 0; turn < 3; turn += 1)

@@ -1,4 +1,7 @@
-/** What strangers and stalled readers cost is bounded by the memory that there is, and others are served meanwhile. */
+/**
+ * The cost of unauthenticated clients and stalled readers is limited by the available memory, and others are served
+ * meanwhile.
+ */
 import { readFileSync, writeFileSync } from "node:fs";
 import { expect, test } from "bun:test";
 
@@ -12,7 +15,7 @@ import { temporaryDirectory } from "../support/temporary.ts";
 
 const mebibyte = 2 ** 20;
 
-/** Pod a with a proxy, pod b with one that plans with 64 MiB, and an application there. */
+/** Pod a with a proxy; pod b with a proxy that plans for 64 MiB, and an application. */
 async function start(...options: readonly string[]): Promise<{ mesh: Mesh; proxy: Running }> {
   const mesh = Mesh.create();
   const [, proxy] = await Promise.all([
@@ -34,7 +37,7 @@ function anonymous({ pid }: Running): number {
   return Number(kilobytes) * 1024;
 }
 
-/** The most memory that the proxy has while it comes to `count` refusals by the limit. */
+/** The proxy's peak memory until `count` connections have been refused by the limit. */
 async function mostUntil(
   mesh: Mesh,
   proxy: Running,
@@ -49,7 +52,7 @@ async function mostUntil(
   return most;
 }
 
-/** A chain of nearly 100 KB that nobody has signed, and its key. */
+/** An unsigned chain of nearly 100 KB, and its key. */
 function hugeChain(): readonly [chain: string, key: string] {
   const directory = temporaryDirectory();
   const ips = Array.from({ length: 1000 }, (_, index) => `10.${index >> 8}.${index & 255}.1`);
@@ -61,7 +64,7 @@ function hugeChain(): readonly [chain: string, key: string] {
 }
 
 test.each(["address4", "address6"] as const)(
-  "600 half certificates do not fill memory, and a peer is served meanwhile, over %s",
+  "600 incomplete certificates do not exhaust memory, and a peer is served meanwhile, over %s",
   async (address) => {
     const { mesh, proxy } = await start();
     await expectServed(mesh);
@@ -90,7 +93,7 @@ test.each(["silent", "half-hello", "drip"])(
   },
 );
 
-test("a client that has begun its handshake has half of --handshake-timeout for the rest", async () => {
+test("a client has half of --handshake-timeout to finish a handshake that it has begun", async () => {
   const { mesh, proxy } = await start("--handshake-timeout", "2s");
   const crowd = mesh.c.crowd("half-certificate", 1, 1, mesh.b.address4, "8000", ...hugeChain());
   expect((await crowd.end()).endings).toEqual({ ECONNRESET: 1 });
@@ -100,7 +103,7 @@ test("a client that has begun its handshake has half of --handshake-timeout for 
   expect(took).toBeGreaterThanOrEqual(1000);
 });
 
-test("handshakes that stop for others go on where they were: every one is served", async () => {
+test("paused handshakes continue where they stopped, and all are served", async () => {
   const { mesh } = await start();
   const { certificate, key } = mesh.credentials(mesh.c);
   const args = [mesh.b.address4, "8000", certificate, key];
@@ -112,7 +115,7 @@ test.each([
   ["stalled-reader", "pour"],
   ["stalled-writer", "ignore"],
 ] as const)(
-  "400 connections of a peer, %s, hold no more than memory has room for",
+  "400 connections of a peer, %s, buffer no more than memory allows",
   async (kind, application) => {
     const { mesh, proxy } = await start();
     await mesh.b
@@ -133,7 +136,7 @@ test.each([
   },
 );
 
-test("the peer that has most held loses connections, one with little keeps its own", async () => {
+test("the peer with the most buffered data loses connections; one with little keeps its own", async () => {
   const { mesh } = await start();
   await mesh.b
     .start(["bun", `${import.meta.dir}/../support/stalling.ts`, "pour", "8081"])
@@ -155,7 +158,7 @@ test("the peer that has most held loses connections, one with little keeps its o
   await modest.reset();
 });
 
-test("a foreign server's half certificate is bounded as well, and other destinations are reached", async () => {
+test("incomplete certificates of foreign servers are limited too, and other destinations are reached", async () => {
   const mesh = Mesh.create();
   await Promise.all([mesh.proxy(mesh.a, ["--memory", "64MiB"]), mesh.proxy(mesh.b)]);
   await serveHttp(mesh.b, 8000, "served");
@@ -173,7 +176,7 @@ async function halfServer(pod: Pod): Promise<void> {
   await pod.start(["bun", program, "8443", chain, key]).says(/listening/);
 }
 
-test("what follows from memory is said at the start", async () => {
+test("the limits derived from memory are logged at the start", async () => {
   const mesh = Mesh.create();
   const proxy = await mesh.proxy(mesh.b, ["--memory", "256MiB"]);
   await proxy.says(

@@ -1,4 +1,4 @@
-/** A pod whose own address is in no mesh range has no protection: the proxy says so in place of starting. */
+/** A pod whose own address is in no mesh range would be unprotected: the proxy refuses to start, and says so. */
 import { beforeAll, expect, test } from "bun:test";
 
 import { serveHttp } from "../support/http.ts";
@@ -10,7 +10,7 @@ import { metricOnce } from "../support/status.ts";
 
 const mesh = Mesh.create();
 const { c } = mesh;
-/** RFC 3849, and a host beside them outside of the private ranges: RFC 5737. */
+/** RFC 3849, and an IPv4 host outside the private ranges: RFC 5737. */
 const public6 = "2001:db8:77::3";
 const public4 = "203.0.113.3";
 
@@ -21,12 +21,12 @@ beforeAll(async () => {
   await serveHttp(c, 8081, "in clear");
 });
 
-/** With a public address of IPv6, or of IPv4, in place of the private one. */
+/** A pod with a public IPv6 or IPv4 address instead of the private one. */
 async function podOf(family: 4 | 6): Promise<Pod> {
   const pod = mesh.extraPod();
   const [, host = ""] = /(\d+)$/.exec(pod.address4) ?? [];
   const old = family === 4 ? `${pod.address4}/24` : `${pod.address6}/64`;
-  // As a pod of a cloud has it: nothing but its own address, and a route.
+  // As clouds configure pods: only the pod's own address, and a route.
   const address = family === 4 ? `203.0.113.${host}/32` : `2001:db8:77::${host}/128`;
   const route = family === 4 ? "203.0.113.0/24" : "2001:db8:77::/64";
   await pod.run(["ip", "addr", "del", old, "dev", "eth0"]);
@@ -48,7 +48,7 @@ test.each([
   [6, public6, "--mesh-cidr default,2001:db8:77::/48"],
   [4, public4, "--mesh-cidr default,203.0.0.0/16"],
 ] as const)(
-  "a pod with a public IPv%d address: refused, nothing touched; with the option that is printed it is protected",
+  "a pod with a public IPv%d address: refused without changes; protected with the option that is printed",
   async (family, peer, option) => {
     const pod = await podOf(family);
     const before = await kernelState(pod);
@@ -61,7 +61,7 @@ test.each([
   },
 );
 
-test("check says the same, and rules --apply puts nothing in place", async () => {
+test("check says the same, and rules --apply changes nothing", async () => {
   const pod = await podOf(6);
   const before = await kernelState(pod);
   const check = await pod.run([...executable(), "check"]);
@@ -72,7 +72,7 @@ test("check says the same, and rules --apply puts nothing in place", async () =>
   expect(await kernelState(pod)).toBe(before);
 });
 
-test("a range that replaces the private ones loses the other family: refused", async () => {
+test("a range that replaces the private ones and so omits the other family is refused", async () => {
   const pod = await podOf(6);
   const { code, stderr } = await start(pod, "--mesh-cidr", "2001:db8::/32");
   expect([code, stderr]).toEqual([
@@ -83,7 +83,7 @@ test("a range that replaces the private ones loses the other family: refused", a
   expect([await asked(pod, public6), await asked(pod, c.address4)]).toEqual(["", "in clear"]);
 });
 
-test("an address beside the pod's own private one is told of, and stops nothing", async () => {
+test("an unprotected address beside the private one is reported, and does not prevent the start", async () => {
   const pod = mesh.extraPod();
   await pod.run(["ip", "addr", "add", "203.0.113.99/24", "dev", "eth0"]);
   const proxy = await mesh.proxy(pod);
@@ -92,14 +92,14 @@ test("an address beside the pod's own private one is told of, and stops nothing"
   expect([check.code, check.stdout]).toEqual([0, expect.stringContaining("! mesh: no mesh range")]);
 });
 
-test("on a host the ranges that were asked for are enough", async () => {
+test("on a host the configured ranges are enough", async () => {
   const pod = await podOf(6);
   const scope = ["--host", "--mesh-cidr", "10.88.0.0/16", "--inbound-port", "none"];
   const proxy = await mesh.proxy(pod, scope);
   expect(proxy.output).not.toContain("no mesh range");
 });
 
-test("a policy that leaves the pod's own address out is not taken", async () => {
+test("a policy that excludes the pod's own address is refused", async () => {
   const pod = mesh.extraPod();
   const policy = new PolicyFile('outbound: { mesh: [10.0.0.0/8, "fd00::/8"] }');
   const proxy = await mesh.proxy(pod, policy.flags);
@@ -112,14 +112,14 @@ test("a policy that leaves the pod's own address out is not taken", async () => 
   expect([await asked(pod, c.address6), await asked(pod, c.address4)]).toEqual(["", ""]);
 });
 
-test("--api-server leaves these addresses alone at their port, of both families", async () => {
+test("--api-server leaves these addresses alone at their port, for both families", async () => {
   const pod = mesh.extraPod();
   await mesh.proxy(pod, ["--api-server", `${c.address4}:8081,[${c.address6}]:8081`]);
   for (const host of [c.address4, c.address6])
     expect([await asked(pod, host), await asked(pod, host, 8081)]).toEqual(["", "in clear"]);
 });
 
-test("an API server that the environment knows by name is told of", async () => {
+test("an API server that the environment gives as a name is reported", async () => {
   const pod = mesh.extraPod();
   const environment = [
     "env",

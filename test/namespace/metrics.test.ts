@@ -1,4 +1,4 @@
-/** /metrics tells what happened, in Prometheus' text, with labels from closed lists. */
+/** /metrics reports what happened, in Prometheus' text format, with labels from closed lists. */
 import { expect, test } from "bun:test";
 
 import { refusals } from "../../src/probe/judge.ts";
@@ -9,7 +9,7 @@ import { curl } from "../support/programs.ts";
 import { metricOnce, metrics } from "../support/status.ts";
 import { namedRows, topicText } from "../support/topics.ts";
 
-test("a connection is counted where it passes, with its bytes", async () => {
+test("a connection and its bytes are counted by both proxies", async () => {
   const mesh = Mesh.create();
   await mesh.startProxies();
   const { client, server } = await mesh.connection();
@@ -63,7 +63,7 @@ test("failed handshakes are counted by reason, on both sides", async () => {
   await metricOnce(mesh.a, untrusted, (count) => count === 1);
 });
 
-test("the process and its event loop are measured, and every label is one of ours", async () => {
+test("process and event loop are measured, and every label belongs to a closed list", async () => {
   const mesh = Mesh.create();
   await mesh.proxy(mesh.a);
   const all = await metrics(mesh.a);
@@ -94,7 +94,7 @@ test("the process and its event loop are measured, and every label is one of our
   ]);
 });
 
-test("Prometheus' own type and HELP lines come with it, and HEAD and rubbish are answered", async () => {
+test("TYPE and HELP lines are present, HEAD is answered, and malformed requests are refused", async () => {
   const mesh = Mesh.create();
   await mesh.proxy(mesh.a);
   const url = "http://127.0.0.1:15020/metrics";
@@ -107,7 +107,7 @@ test("Prometheus' own type and HELP lines come with it, and HEAD and rubbish are
   expect((await rubbish.finish()).text).toMatch(/^HTTP\/1\.1 400/);
 });
 
-test("the topic metrics names every metric, and no other", async () => {
+test("the topic metrics names all metrics and only these", async () => {
   const mesh = Mesh.create();
   await mesh.proxy(mesh.a);
   const { output } = await curl(mesh.a, "http://127.0.0.1:15020/metrics");
@@ -119,7 +119,7 @@ test("the topic metrics names every metric, and no other", async () => {
   expect(told.toSorted()).toEqual(served.toSorted());
 });
 
-test("every name has the prefix, and with --metrics-names old the one that it had before", async () => {
+test("every name has the prefix, or its former name with --metrics-names old", async () => {
   const mesh = Mesh.create();
   const options = ["--metrics-names", "old"];
   await Promise.all([mesh.proxy(mesh.a), mesh.proxy(mesh.b, options)]);
@@ -133,7 +133,7 @@ test("every name has the prefix, and with --metrics-names old the one that it ha
     expect(oldNames).toContain(name);
 });
 
-test("the build is a metric whose value is 1", async () => {
+test("the build is a metric with the value 1", async () => {
   const mesh = Mesh.create();
   await mesh.proxy(mesh.a);
   const all = await metrics(mesh.a);
@@ -142,7 +142,7 @@ test("the build is a metric whose value is 1", async () => {
   expect(sample?.[1]).toBe(1);
 });
 
-test("the topics name every reason that a handshake fails for, or a probe", () => {
+test("the topics name every reason for which a handshake or a probe fails", () => {
   expect(namedRows("metrics")).toEqual(expect.arrayContaining([...handshakeFailures]));
   expect(namedRows("probes")).toEqual(expect.arrayContaining([...refusals]));
 });

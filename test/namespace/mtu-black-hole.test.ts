@@ -1,10 +1,12 @@
-/** Where TCP connects and large packets are lost, the log names the MTU as a possible cause and how to see it. */
+/**
+ * Where TCP connects but large packets are lost, the log names the MTU as a possible cause and says how to check it.
+ */
 import { expect, test } from "bun:test";
 
 import { Mesh } from "../support/mesh.ts";
 import type { Pod } from "../support/pods.ts";
 
-/** Packets over 1,000 bytes that come from this pod are lost on the bridge, and no ICMP message says so. */
+/** The bridge drops packets over 1,000 bytes from this pod, without any ICMP message. */
 async function loseLargePackets(mesh: Mesh, from: Pod): Promise<void> {
   const link = from === mesh.a ? "p1" : "p2";
   const chain = "type filter hook forward priority 0;";
@@ -28,7 +30,7 @@ async function meshThatLosesFrom(
   return mesh;
 }
 
-/** By the MTU of the pods: a ClientHello takes two packets, and the second one passes. */
+/** With the pods' MTU, a ClientHello takes two packets, and the second one passes. */
 const ping = (host: string): string =>
   `"ping -M do -s ${host.includes(":") ? 1352 : 1372} ${host}"`;
 
@@ -46,14 +48,14 @@ test.each(["IPv4", "IPv6"])(
   },
 );
 
-test("the client's packets are lost: the server's log says that only part of a ClientHello came", async () => {
+test("the client's packets are lost: the server's log says that only part of a ClientHello arrived", async () => {
   const mesh = await meshThatLosesFrom("a", ["60s", "2s"]);
   const attempt = mesh.a.agent.attempt(mesh.b.address4, 8080);
   const line = await mesh.proxies[1]?.says(/Refused connection.*timed out.*\n/);
   expect(line).toContain("only part of the client's handshake came");
   expect(line).toContain(ping(mesh.a.address4));
   expect(await attempt).toBe("ECONNRESET");
-  // The server's reset came first: the client's log has to say as much.
+  // The server's reset came first, and the client's log must say so.
   const reset = await mesh.proxies[0]?.says(/Failed to connect.*reset by peer.*\n/);
   expect(reset).toMatch(/reset by peer \d+\.\d s into the TLS handshake\. .*\(MTU\)/);
   expect(reset).toContain(`"ping -M do -s 1472 ${mesh.b.address4}"`);
@@ -68,7 +70,7 @@ test("the server's packets are lost: both logs say so", async () => {
   expect(await mesh.proxies[0]?.says(/Failed to connect.*\n/)).toContain("(MTU)");
 });
 
-test("a server that says nothing may be no TLS server, a client that says nothing is just that", async () => {
+test("a silent server may not be a TLS server, and a silent client is reported as just that", async () => {
   const mesh = Mesh.create();
   await mesh.startProxies("--handshake-timeout", "1s");
   await mesh.c.agent.listen("::", 8081);

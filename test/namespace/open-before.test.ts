@@ -1,11 +1,11 @@
-/** Connections that were open before the proxy go on in cleartext with --preexisting leave, and no others. */
+/** With --preexisting leave, only connections that were open before the proxy started continue in cleartext. */
 import { expect, test } from "bun:test";
 
 import { Mesh } from "../support/mesh.ts";
 import { metrics } from "../support/status.ts";
 
 test.each(["IPv4", "IPv6"])(
-  "a connection from before goes on over start and restart, %s",
+  "a preexisting connection survives start and restart, %s",
   async (family) => {
     const mesh = Mesh.create();
     const address = family === "IPv4" ? mesh.b.address4 : mesh.b.address6;

@@ -1,4 +1,4 @@
-/** Who is not of the mesh gets nothing from the application; each refusal has its control without the rules. */
+/** Clients outside the mesh get nothing from the application; each refusal has its control without the rules. */
 import { beforeAll, describe, expect, test } from "bun:test";
 
 import { Mesh } from "../support/mesh.ts";
@@ -55,7 +55,7 @@ test("control: with a good certificate the same client is served", async () => {
   const address = `${mesh.b.address4}:8000`;
   const { output } = await opensslClient(mesh.c, address, mesh.credentials(mesh.c), request);
   expect(output).toContain("hello from b");
-  // It may be told after the client has ended: no other test is to take it for its own.
+  // The log line may come after the client has ended: no other test may take it for its own.
   await mesh.proxies[1]?.says(/Closed connection from 10\.77\.0\.3/);
 });
 

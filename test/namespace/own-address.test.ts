@@ -1,4 +1,4 @@
-/** What getsockname(2) tells an application is for its clients to use: it names that address to them (FTP, SIP, Redis). */
+/** Some protocols (FTP, SIP, Redis) send clients the address that getsockname(2) returns. */
 import { expect, test } from "bun:test";
 
 import { Mesh } from "../support/mesh.ts";
@@ -22,7 +22,7 @@ const hosts = [
 ] as const;
 
 test.each(hosts)(
-  "a plain client's address is kept, and the application's own, %s",
+  "a plain client's address and the application's own address are preserved, %s",
   async (...of) => {
     const [, host, text] = of;
     for (const port of [8080, 8081]) {
@@ -33,7 +33,7 @@ test.each(hosts)(
   },
 );
 
-test("somebody who has asked for the port gets it, by another address of the application's", async () => {
+test("a policy that asks for the client's port gets it, with another address of the application", async () => {
   const { own, seen, at } = await askOnce(mesh.c, { host: mesh.b.address4, port: 8082 });
   expect([seen, at]).toEqual([own, "169.254.77.1:8082"]);
 });

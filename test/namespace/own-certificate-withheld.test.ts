@@ -1,4 +1,4 @@
-/** A server that is not verified does not see our certificate: whose we are is not for strangers. */
+/** A server that fails verification does not see our certificate, because our identity is not for strangers. */
 import { expect, test } from "bun:test";
 
 import { credentialsFor, type Defect } from "../support/credentials.ts";
@@ -14,7 +14,7 @@ const received = /<<< TLS 1\.3, Handshake \[length [0-9a-f]+\], (Certificate|Fin
 
 let port = 9000;
 
-/** openssl as the server, which says all that it gets. */
+/** openssl as the server, which prints all that it receives. */
 async function asked(defect: Defect): Promise<string> {
   port += 1;
   const { certificate, key } = credentialsFor([mesh.c.address4], defect);
@@ -28,7 +28,7 @@ async function asked(defect: Defect): Promise<string> {
   return server.output;
 }
 
-test("control: one that is expected sees it", async () => {
+test("control: the expected server sees our certificate", async () => {
   expect(await asked({ spiffeId: "spiffe://test.example/host/server" })).toMatch(received);
 });
 
@@ -40,7 +40,7 @@ test.each([
   ["that the policy does not expect there", { spiffeId: "spiffe://test.example/host/other" }],
   ["without a SPIFFE ID", { spiffeId: null }],
 ] as const satisfies readonly (readonly [string, Defect])[])(
-  "a server with a certificate %s does not",
+  "a server with a certificate %s does not see it",
   async (_, defect) => {
     expect(await asked(defect)).not.toMatch(received);
   },

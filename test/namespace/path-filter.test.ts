@@ -1,4 +1,4 @@
-/** The kernel's path filter, in all its settings, is not in the way: `tproxy check` says so on this ground. */
+/** The kernel's reverse-path filter does not interfere in any setting; `tls-tproxy check` relies on this. */
 import { expect, test } from "bun:test";
 
 import { serveHttp } from "../support/http.ts";

@@ -1,4 +1,4 @@
-/** What is carried over a permissive port is carried as over a strict one: all bytes, each end, every reset. */
+/** A permissive port relays like a strict one: all bytes, each end, every reset. */
 import { beforeAll, describe, expect, test } from "bun:test";
 
 import { Mesh } from "../support/mesh.ts";
@@ -30,7 +30,7 @@ describe.each(["mutual TLS", "plain text"])("%s", (kind) => {
     expect([back.ending, back.bytes, back.sha256]).toEqual(["end", bytes, patternDigest(bytes)]);
   });
 
-  test("both at once, with a reader that pauses", async () => {
+  test("both directions at once, with a reader that pauses", async () => {
     const bytes = 50_000_000;
     const { client, server } = await connection();
     await server.pause();
@@ -43,7 +43,7 @@ describe.each(["mutual TLS", "plain text"])("%s", (kind) => {
     expect((await client.finish()).sha256).toBe(patternDigest(bytes));
   });
 
-  test.each(["client", "server"] as const)("a reset by the %s is a reset", async (side) => {
+  test.each(["client", "server"] as const)("a reset by the %s arrives as a reset", async (side) => {
     const pair = await connection();
     await pair.client.say("hello");
     await pair.server.received(5);

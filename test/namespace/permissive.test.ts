@@ -1,4 +1,7 @@
-/** A permissive port takes our mutual TLS and everything else, each for what it is; a strict one takes nothing else. */
+/**
+ * A permissive port accepts our mutual TLS and relays everything else unchanged; a strict port accepts only mutual
+ * TLS.
+ */
 import { beforeAll, expect, test } from "bun:test";
 
 import { serveHttp } from "../support/http.ts";
@@ -32,7 +35,7 @@ async function plaintext(): Promise<number> {
   return (await metrics(mesh.b)).get(permissive) ?? Number.NaN;
 }
 
-test.each(["IPv4", "IPv6"])("curl in plain text is served and counted, over %s", async (family) => {
+test.each(["IPv4", "IPv6"])("curl in cleartext is served and counted, over %s", async (family) => {
   const before = await plaintext();
   const host = family === "IPv4" ? mesh.b.address4 : `[${mesh.b.address6}]`;
   expect((await curl(mesh.c, `http://${host}:8000/`)).output).toBe("hello from 8000");
@@ -42,7 +45,7 @@ test.each(["IPv4", "IPv6"])("curl in plain text is served and counted, over %s",
   );
 });
 
-test("our own proxy's connection to the same port is mutual TLS, with its identity", async () => {
+test("our own proxy's connection to the same port uses mutual TLS, with its identity", async () => {
   const before = await plaintext();
   const { output } = await curl(mesh.a, `http://${mesh.b.address4}:8000/`);
   expect(output).toBe("hello from 8000");
@@ -52,7 +55,7 @@ test("our own proxy's connection to the same port is mutual TLS, with its identi
   expect(await plaintext()).toBe(before);
 });
 
-test("the application's own TLS goes through untouched, to the application's own certificate", async () => {
+test("the application's own TLS passes unchanged, with the application's own certificate", async () => {
   const own = mesh.credentials(mesh.b, { spiffeId: "spiffe://test.example/the/application" });
   await opensslServer(mesh.b, 8443, own);
   const { certificate, key } = mesh.credentials(mesh.c);
@@ -77,7 +80,7 @@ test("the application's own TLS goes through untouched, to the application's own
   expect(await Bun.file(own.certificate).text()).toContain(leaf);
 });
 
-test("a client that waits for the server hears it after the time-out, and is served on", async () => {
+test("a client that waits for the server to speak gets its greeting after the time-out, and is served", async () => {
   const listener = await mesh.b.agent.listen("::", 8025);
   const client = await mesh.c.agent.connect(mesh.b.address4, 8025);
   const server = await listener.accept();
@@ -90,7 +93,7 @@ test("a client that waits for the server hears it after the time-out, and is ser
   await server.end();
 });
 
-/** openssl with our ALPN through something that cuts its first bytes into segments of one. */
+/** openssl with our ALPN, through a relay that sends its first bytes one by one. */
 async function dribbled(port: number, own: readonly string[]): Promise<string> {
   const script = `${import.meta.dir}/../support/dribble.ts`;
   const relay = mesh.c.start(["bun", script, mesh.b.address4, String(port), "700"]);
@@ -102,7 +105,7 @@ async function dribbled(port: number, own: readonly string[]): Promise<string> {
   return stdout;
 }
 
-test("a ClientHello of ours in segments of one byte is ours", async () => {
+test("a ClientHello of a proxy in segments of one byte is detected", async () => {
   const { certificate, key } = mesh.credentials(mesh.c);
   const before = await plaintext();
   const output = await dribbled(8000, ["-cert", certificate, "-key", key]);
@@ -111,7 +114,7 @@ test("a ClientHello of ours in segments of one byte is ours", async () => {
   expect(await plaintext()).toBe(before);
 });
 
-test("a ClientHello of ours without a certificate is refused, not passed on", async () => {
+test("a ClientHello of a proxy without a certificate is refused, not passed on", async () => {
   const before = await metrics(mesh.b);
   const reason = 'tproxy_handshake_failures_total{direction="inbound",reason="no-certificate"}';
   expect(await dribbled(8000, [])).not.toContain("hello");
@@ -133,14 +136,14 @@ test("a peer whose certificate is bad is refused on a permissive port as on a st
 test.each([
   ["the beginning of a record", "\u0016\u0003\u0001\u0002\u0000"],
   ["half a ClientHello", `\u0016\u0003\u0001\u0001\u0000\u0001\u0000\u0000\u007C\u0003\u0003`],
-])("%s and then silence is the application's to judge", async (_, bytes) => {
+])("%s and then silence is passed to the application", async (_, bytes) => {
   const { client, server } = await mesh.connection(mesh.b.address4, mesh.c, bytes);
   expect((await server.received(5)).text.slice(0, 2)).toBe("\u0016\u0003");
   await server.reset();
   expect((await client.finish()).ending).toBe("ECONNRESET");
 });
 
-test("an audit port lets plain text in, says from whom, and counts it", async () => {
+test("an audit port admits cleartext, logs the client, and counts it", async () => {
   expect((await curl(mesh.c, `http://${mesh.b.address4}:9000/`)).output).toBe("hello from 9000");
   const audit = 'tproxy_plaintext_connections_total{mode="audit"}';
   await metricOnce(mesh.b, audit, (count) => count === 1);
@@ -149,7 +152,7 @@ test("an audit port lets plain text in, says from whom, and counts it", async ()
   );
 });
 
-test("never a downgrade: a strict port beside them takes no plain text and no foreign hello", async () => {
+test("no downgrade: a strict port beside them refuses cleartext and foreign ClientHellos", async () => {
   expect((await curl(mesh.c, `http://${mesh.b.address4}:8001/`)).output).not.toContain("hello");
   expect(await dribbled(8001, [])).not.toContain("hello");
   const { certificate, key } = mesh.credentials(mesh.c);

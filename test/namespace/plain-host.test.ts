@@ -1,4 +1,4 @@
-/** On a plain host nothing is taken that was not asked for, and what was taken by mistake comes back. */
+/** On a plain host only the configured ports are captured, and a capture by mistake is undone. */
 import { beforeAll, expect, test } from "bun:test";
 
 import { serveHttp } from "../support/http.ts";
@@ -16,7 +16,7 @@ beforeAll(async () => {
   await serveHttp(c, 8080, "in clear");
 });
 
-/** A namespace that plays the host: an ssh server's port, an application's, and nobody else's rules. */
+/** A namespace that stands for the host: ssh's port, an application's port, and no other rules. */
 async function host(): Promise<Pod> {
   const pod = mesh.extraPod();
   await serveHttp(pod, 22, "ssh");
@@ -52,7 +52,7 @@ test.each([
   ["no inbound port", range, /lock everybody out/],
   ["no range", ["--inbound-port", "8080"], /lock everybody out/],
   ["ssh's port", [...range, "--inbound-port", "22"], /would close ssh.*--confirm 60s/],
-] as const)("with %s it refuses, and touches nothing", async (_, options, says) => {
+] as const)("with %s it refuses to start, and changes nothing", async (_, options, says) => {
   const pod = mesh.extraPod();
   const before = await kernelState(pod);
   const { code, stderr } = await start(pod, ...options);
@@ -60,7 +60,7 @@ test.each([
   expect(await kernelState(pod)).toBe(before);
 });
 
-test("the port that you are logged in by is known from the environment", async () => {
+test("the port of the login session is known from the environment", async () => {
   const pod = mesh.extraPod();
   const session = ["env", "SSH_CONNECTION=10.0.0.9 5022 10.0.0.1 2222"];
   const flags = [...flagsOf(mesh.credentials(pod)), "--host", ...range, "--inbound-port", "2222"];
@@ -71,7 +71,7 @@ test("the port that you are logged in by is known from the environment", async (
   ]);
 });
 
-test("what was asked for is protected, all else stays as it was, and at the end too", async () => {
+test("the configured port is protected; everything else is unchanged, before and after the end", async () => {
   const pod = await host();
   const before = await kernelState(pod);
   const proxy = await mesh.proxy(pod, ["--host", ...scope]);
@@ -86,14 +86,14 @@ test("what was asked for is protected, all else stays as it was, and at the end 
   expect(await asked(c, pod, 8080)).toBe("application");
 });
 
-test("--inbound-port none: outward only", async () => {
+test("--inbound-port none: outbound only", async () => {
   const pod = await host();
   await mesh.proxy(pod, ["--host", ...range, "--inbound-port", "none"]);
   expect([await asked(c, pod, 22), await asked(c, pod, 8080)]).toEqual(["ssh", "application"]);
   expect(await asked(pod, c, 8080)).toBe("");
 });
 
-test("--only-uid: this user's connections are diverted, nobody else's", async () => {
+test("--only-uid: only this user's connections are diverted", async () => {
   const pod = await host();
   await mesh.proxy(pod, ["--host", "--only-uid", "4242", "--inbound-port", "none"]);
   expect(await asked(pod, c, 8080, as(4242))).toBe("");
@@ -102,7 +102,7 @@ test("--only-uid: this user's connections are diverted, nobody else's", async ()
   expect(await asked(c, pod, 22)).toBe("ssh");
 });
 
-test("--only-uid: the user reaches a peer that has a proxy, others do not", async () => {
+test("--only-uid: this user reaches a peer that has a proxy, others do not", async () => {
   const [pod, peer] = [await host(), mesh.extraPod()];
   await mesh.proxy(peer);
   await serveHttp(peer, 8080, "by mutual TLS");
@@ -111,7 +111,7 @@ test("--only-uid: the user reaches a peer that has a proxy, others do not", asyn
   expect(await asked(pod, peer, 8080)).toBe("");
 });
 
-test("--confirm: unless somebody confirms, the rules go and the proxy ends", async () => {
+test("--confirm: without confirmation the rules are removed and the proxy ends", async () => {
   const pod = await host();
   const before = await kernelState(pod);
   const trial = [...range, "--inbound-port", "22", "--confirm", "500ms"];
@@ -122,7 +122,7 @@ test("--confirm: unless somebody confirms, the rules go and the proxy ends", asy
   expect(await asked(c, pod, 22)).toBe("ssh");
 });
 
-test("--confirm: confirmed, they stay; confirming again, or what needs none, is an error or nothing", async () => {
+test("--confirm: after confirmation the rules stay; a second one changes nothing, a late one fails", async () => {
   const pod = await host();
   const trial = [...range, "--inbound-port", "22", "--confirm", "1h"];
   const proxy = await mesh.proxy(pod, ["--host", ...trial]);
@@ -146,7 +146,7 @@ test("confirm does not kill a proxy that waits for no confirmation", async () =>
   expect(proxy.child.exitCode).toBeNull();
 });
 
-test("once a trial is over, a policy that would close ssh is refused as without one", async () => {
+test("after a trial, a policy that would close ssh is refused like one without a trial", async () => {
   const pod = await host();
   const policy = new PolicyFile(text("mode: passthrough, ports: { 8080: { mode: strict } }"));
   const flags = [...flagsOf(mesh.credentials(pod)), "--host", ...policy.flags];
@@ -157,7 +157,7 @@ test("once a trial is over, a policy that would close ssh is refused as without 
   expect(await asked(c, pod, 22)).toBe("ssh");
 });
 
-test("a policy file is a scope as well, and one that would close ssh is refused, at start and later", async () => {
+test("a policy file is also a scope, and one that would close ssh is refused at start and at reload", async () => {
   const pod = await host();
   const policy = new PolicyFile(text("mode: strict"));
   const refused = await start(pod, ...policy.flags);
@@ -184,7 +184,7 @@ const asService = [
   "--bounding-set=-all,+net_admin,+net_raw,+net_bind_service",
 ];
 
-test("as a service of an ordinary user with ambient capabilities it does the same, and leaves as little", async () => {
+test("as a service of an ordinary user with ambient capabilities it works the same", async () => {
   const pod = await host();
   const before = await kernelState(pod);
   const peer = mesh.extraPod();
@@ -201,7 +201,7 @@ test("as a service of an ordinary user with ambient capabilities it does the sam
   expect(await kernelState(pod)).toBe(before);
 });
 
-test("with --inbound-port a mode in the file is that of these ports, and the others stay open", async () => {
+test("with --inbound-port a mode in the file applies to these ports, and the others stay open", async () => {
   const pod = await host();
   const policy = new PolicyFile("inbound: { mode: audit }");
   const proxy = await mesh.proxy(pod, ["--host", ...scope, ...policy.flags]);
@@ -213,7 +213,7 @@ test("with --inbound-port a mode in the file is that of these ports, and the oth
   expect([await asked(c, pod, 22), await asked(c, pod, 8080)]).toEqual(["ssh", ""]);
 });
 
-test("a Service named tproxy-tcp stops no start, and a setting that is none is told of", async () => {
+test("a Service named tproxy-tcp does not prevent the start, and an unknown setting is reported", async () => {
   const pod = await host();
   const environment = ["TPROXY_TCP_PORT=tcp://10.96.3.4:8080", "TPROXY_MESH_CIDRS=10.0.0.0/8"];
   const flags = [...flagsOf(mesh.credentials(pod)), "--host", ...scope];
@@ -222,7 +222,7 @@ test("a Service named tproxy-tcp stops no start, and a setting that is none is t
   await proxy.says(/W\S+ .*configuration\] TPROXY_TCP_PORT is ignored.*enableServiceLinks: false/);
 });
 
-test("check refuses on a host what a start refuses: ssh's port without --confirm", async () => {
+test("on a host check refuses what the start refuses: ssh's port without --confirm", async () => {
   const pod = mesh.extraPod();
   const options = ["--host", ...range, "--inbound-port", "22"];
   const { code, stdout } = await pod.run([...executable(), "check", ...options]);

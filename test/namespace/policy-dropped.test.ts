@@ -1,4 +1,4 @@
-/** A policy whose change the kernel has a part in, where the proxy has given up its privileges. */
+/** A policy change that needs new rules, after the proxy has dropped its privileges. */
 import { readFileSync } from "node:fs";
 import { expect, test } from "bun:test";
 
@@ -13,7 +13,7 @@ import { metricOnce } from "../support/status.ts";
 const replaced = 'tproxy_policy_reloads_total{result="replaced"}';
 const kept = 'tproxy_policy_reloads_total{result="kept"}';
 
-/** Pod b serves, with a policy; c has no proxy. */
+/** Pod b serves with a policy; c has no proxy. */
 async function stage(): Promise<{ mesh: Mesh; policy: PolicyFile; proxy: Running }> {
   const mesh = Mesh.create();
   const policy = new PolicyFile("{}");
@@ -27,7 +27,7 @@ async function ask(from: Pod, to: Pod): Promise<string> {
   return (await curl(from, "--max-time", "3", `http://${to.address4}:8000/`)).output;
 }
 
-test("modes change: from strict to permissive, to passthrough and back", async () => {
+test("modes change from strict to permissive, to passthrough, and back", async () => {
   const { mesh, policy } = await stage();
   expect(await ask(mesh.c, mesh.b)).not.toContain("served");
   policy.write("inbound: { mode: permissive }");
@@ -39,7 +39,7 @@ test("modes change: from strict to permissive, to passthrough and back", async (
   policy.write("{}");
   await metricOnce(mesh.b, replaced, (count) => count === 3);
   expect(await ask(mesh.c, mesh.b)).not.toContain("served");
-  // Others' changes are answered with the rules of now.
+  // Changes by others are repaired with the current rules.
   await mesh.b.run(["nft", "flush", "ruleset"]);
   await metricOnce(mesh.b, "tproxy_rules_repairs_total", (count) => count === 1);
   expect(await ask(mesh.c, mesh.b)).not.toContain("served");
@@ -63,7 +63,7 @@ test("without its launcher the old policy stays, and the log says why", async ()
   await metricOnce(mesh.b, replaced, (count) => count === 1);
 });
 
-test("a process that reads the rules leaves none of itself behind", async () => {
+test("a process that reads the rules leaves nothing of itself behind", async () => {
   const { mesh, policy, proxy } = await stage();
   const launcher = launcherOf(proxy);
   policy.write("inbound: { mode: permissive }");
@@ -74,7 +74,7 @@ test("a process that reads the rules leaves none of itself behind", async () => 
   expect(Number(statusOf(launcher, "RssAnon"))).toBeLessThan(256);
 });
 
-test("while its launcher stands still the old policy stays; what is in the file is taken when it goes on", async () => {
+test("while its launcher is stopped the old policy stays; the new one is applied when it continues", async () => {
   const { mesh, policy, proxy } = await stage();
   const launcher = launcherOf(proxy);
   process.kill(launcher, "SIGSTOP");
@@ -86,10 +86,10 @@ test("while its launcher stands still the old policy stays; what is in the file 
   expect(await ask(mesh.c, mesh.b)).toBe("served");
 });
 
-/** As root with no capability but the proxy's. */
+/** Root with the proxy's only capability. */
 const likeProxy = "setpriv --bounding-set -all,+net_raw --inh-caps -all,+net_raw".split(" ");
 
-/** What the launcher has just started, as soon as it is a program of its own, and stopped there. */
+/** The process that the launcher has just started, stopped as soon as it has executed its own program. */
 function stoppedReader(launcher: number): number {
   for (;;) {
     const [reader] = childrenOf(launcher);
@@ -103,7 +103,7 @@ function commandOf(pid: number): string {
   return readFileSync(`/proc/${pid}/cmdline`, "latin1").split("\0")[0] ?? "";
 }
 
-test("neither the launcher nor what it starts can be traced by others of the proxy's user", async () => {
+test("other processes of the proxy's user can trace neither the launcher nor what it starts", async () => {
   const { mesh, policy, proxy } = await stage();
   const look = async (pid: number): Promise<string> => {
     const script = "for name in mem maps environ; do head -c 0 /proc/$1/$name && echo $name; done";
@@ -112,7 +112,7 @@ test("neither the launcher nor what it starts can be traced by others of the pro
   const launcher = launcherOf(proxy);
   policy.write("inbound: { mode: permissive }");
   const reader = stoppedReader(launcher);
-  // Control: what has no more than it.
+  // Control: a process with no more capabilities than the proxy.
   const other = mesh.b.start([...likeProxy, "sleep", "1000"]);
   expect((await look(other.pid)).split("\n")).toContain("mem");
   for (const pid of [launcher, reader]) expect([pid, await look(pid)]).toEqual([pid, ""]);

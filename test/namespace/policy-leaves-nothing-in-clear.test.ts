@@ -1,4 +1,4 @@
-/** A policy that leaves more alone: not a byte of a connection that was diverted before is sent in clear after it. */
+/** When a new policy excludes more, no byte of a formerly diverted connection is sent in cleartext. */
 import { expect, test } from "bun:test";
 
 import type { AgentSocket } from "../support/application.ts";
@@ -14,7 +14,7 @@ const replaced = 'tproxy_policy_reloads_total{result="replaced"}';
 
 const both = ["kept", "dropped"];
 
-/** Pod a's policy changes; pod b takes whatever comes. */
+/** Pod a's policy changes; pod b accepts any connection. */
 async function stage(
   privileges: string,
 ): Promise<{ mesh: Mesh; policy: PolicyFile; excluding: string }> {
@@ -29,7 +29,7 @@ async function stage(
 }
 
 test.each(both)(
-  "privileges %s: live connections of an excluded destination are reset before the kernel lets it go",
+  "privileges %s: live connections to an excluded destination are reset before the rules exclude it",
   async (privileges) => {
     const { mesh, policy, excluding } = await stage(privileges);
     const clients: AgentSocket[] = [];
@@ -51,7 +51,7 @@ test.each(both)(
 );
 
 test.each(both)(
-  "privileges %s: nor one of those that begin at full rate meanwhile",
+  "privileges %s: connections that begin at full rate meanwhile leak nothing either",
   async (privileges) => {
     const { mesh, policy, excluding } = await stage(privileges);
     const script = `${import.meta.dir}/../support/load.ts`;
@@ -65,7 +65,7 @@ test.each(both)(
       }
       await load.end("SIGKILL");
     });
-    // Each of them has three packets at least that begin it.
+    // Each of them begins with at least three packets.
     expect(lines.length).toBeGreaterThan(12 * 3 * connectionsATurn);
     expect(strayData(lines, mesh.a.address4)).toEqual([]);
   },
@@ -81,7 +81,7 @@ const answering = both.flatMap((privileges) =>
 );
 
 test.each(answering)(
-  "privileges %s: what an application answers on a connection %s is not in clear either",
+  "privileges %s: an application's answer on a connection %s is not sent in cleartext either",
   async (privileges, _, change) => {
     const mesh = Mesh.create();
     const policy = new PolicyFile("{}");

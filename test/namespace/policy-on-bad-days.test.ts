@@ -1,4 +1,4 @@
-/** A policy that changes while something else is not as it should be: rules that others changed, half a file, old connections. */
+/** A policy that changes in a bad state: rules changed by others, a half-written file, old connections. */
 import { appendFileSync, renameSync, readFileSync, writeFileSync } from "node:fs";
 import { expect, test } from "bun:test";
 
@@ -25,22 +25,19 @@ test.each([
   ],
   ["the routing rule is gone", ["ip", "rule", "del", "priority", "100"]],
   ["the table is gone", ["nft", "delete", "table", "inet", "tls-tproxy"]],
-])(
-  "where %s, a change writes everything anew before it says that all is well",
-  async (_, spoil) => {
-    const mesh = Mesh.create();
-    const policy = new PolicyFile("{}");
-    await mesh.proxy(mesh.a, policy.flags);
-    await serveHttp(mesh.b, 8000, "in clear");
-    expect((await mesh.a.run(spoil)).code).toBe(0);
-    policy.write("inbound: { allow: [] }");
-    await metricOnce(mesh.a, replaced, (count) => count === 1);
-    expect((await readyz(mesh.a)).status).toBe(200);
-    expect(await ask(mesh.a, mesh.b)).not.toContain("in clear");
-  },
-);
+])("where %s, a change rewrites all rules before it reports success", async (_, spoil) => {
+  const mesh = Mesh.create();
+  const policy = new PolicyFile("{}");
+  await mesh.proxy(mesh.a, policy.flags);
+  await serveHttp(mesh.b, 8000, "in clear");
+  expect((await mesh.a.run(spoil)).code).toBe(0);
+  policy.write("inbound: { allow: [] }");
+  await metricOnce(mesh.a, replaced, (count) => count === 1);
+  expect((await readyz(mesh.a)).status).toBe(200);
+  expect(await ask(mesh.a, mesh.b)).not.toContain("in clear");
+});
 
-test("a port that is passed through from now on takes no diverted connection with it, by its own port", async () => {
+test("a port that becomes passthrough does not affect diverted connections that use it as their own port", async () => {
   const mesh = Mesh.create();
   const policy = new PolicyFile("{}");
   const own = 50_051;
@@ -60,7 +57,7 @@ test("a port that is passed through from now on takes no diverted connection wit
 });
 
 test.each(["mesh", "elsewhere"])(
-  "a port that is no longer passed through ends the clear connections that it had, of clients in the %s",
+  "a port that stops being passthrough resets its cleartext connections from clients in the %s",
   async (where) => {
     const mesh = Mesh.create();
     const range = where === "mesh" ? "10.77.0.0/24" : "10.99.0.0/24";
@@ -77,7 +74,7 @@ test.each(["mesh", "elsewhere"])(
   },
 );
 
-test("a destination that the mesh takes in ends the clear connections to it", async () => {
+test("a destination that joins the mesh ends the cleartext connections to it", async () => {
   const mesh = Mesh.create();
   const policy = new PolicyFile('outbound: { mesh: [10.99.0.0/24], exclude: [10.77.0.1, "::/0"] }');
   await mesh.proxy(mesh.a, policy.flags);
@@ -89,12 +86,13 @@ test("a destination that the mesh takes in ends the clear connections to it", as
   await metricOnce(mesh.a, "tproxy_cleartext_connections_reset_total", (count) => count === 1);
 });
 
-test("a file that is written in place is read when it is whole, not before", async () => {
+test("a file written in place is read only when it is complete", async () => {
   const mesh = Mesh.create();
   const policy = new PolicyFile("inbound: { allow: [] }");
   mesh.proxies.push(await mesh.proxy(mesh.a), await mesh.proxy(mesh.b, policy.flags));
   await serveHttp(mesh.b, 8000, "served");
-  // Half of it would let everybody in. Its writer goes on while it is asked, however long that takes.
+  // Half of the file would admit every client. The writer continues while the proxy reads it, however long that
+  // takes.
   writeFileSync(policy.path, "inbound:\n  mode: strict\n");
   const goOn = (): void => {
     appendFileSync(policy.path, "#\n");
@@ -108,7 +106,7 @@ test("a file that is written in place is read when it is whole, not before", asy
   expect(await ask(mesh.a, mesh.b)).not.toContain("served");
 });
 
-test("a comment more changes where rules stand, and nothing else: no connection waits, no ticket ends", async () => {
+test("a changed comment moves line numbers only: no connection waits, no ticket is dropped", async () => {
   const mesh = Mesh.create();
   const text = `inbound: { allow: ["spiffe://test.example/nobody"] }`;
   const policy = new PolicyFile(text);
@@ -122,7 +120,7 @@ test("a comment more changes where rules stand, and nothing else: no connection 
   expect((await metrics(mesh.b)).get(replaced)).toBe(0);
 });
 
-test("the same mistake is told again to whom asks again: SIGHUP", async () => {
+test("SIGHUP reports the same mistake again", async () => {
   const mesh = Mesh.create();
   const policy = new PolicyFile("{}");
   const proxy = await mesh.proxy(mesh.b, policy.flags);
@@ -132,7 +130,7 @@ test("the same mistake is told again to whom asks again: SIGHUP", async () => {
   await metricOnce(mesh.b, kept, (count) => count === 2);
 });
 
-test("a certificate without the SPIFFE ID that said who is a peer is refused, and the old one stays", async () => {
+test("a new certificate without the SPIFFE ID that defines the peers is refused, and the old one stays", async () => {
   const mesh = Mesh.create();
   const paths = credentialsFor([mesh.b.address4]);
   const proxy = await mesh.b.proxy(flagsOf(paths));
@@ -148,7 +146,7 @@ test("a certificate without the SPIFFE ID that said who is a peer is refused, an
   expect(await ask(mesh.a, mesh.b)).not.toContain("served");
 });
 
-test("plain text that was let in takes half of the places at most", async () => {
+test("admitted cleartext takes at most half of the places", async () => {
   const mesh = Mesh.create();
   const policy = new PolicyFile("inbound: { ports: { 8080: { mode: permissive } } }");
   mesh.proxies.push(

@@ -1,4 +1,6 @@
-/** A changed policy is in force at once, for the kernel, for new connections and for live ones; a bad one changes nothing. */
+/**
+ * A changed policy applies at once to the rules, to new connections and to live ones; an invalid one changes nothing.
+ */
 import { expect, test } from "bun:test";
 
 import { hungMs } from "../support/deadline.ts";
@@ -15,7 +17,7 @@ const revoked = (direction: string): string =>
   `tproxy_tcp_close_total{direction="${direction}",how="revoked"}`;
 const idOf = (pod: Pod): string => `spiffe://test.example/host/${pod.address4}`;
 
-/** A mesh whose pod b has a policy. */
+/** A mesh with a policy for pod b. */
 async function meshWith(text: string): Promise<{ mesh: Mesh; policy: PolicyFile }> {
   const mesh = Mesh.create();
   const policy = new PolicyFile(text);
@@ -28,7 +30,7 @@ async function ask(from: Pod, to: Pod, port = 8000): Promise<string> {
   return (await curl(from, "--max-time", "3", `http://${to.address4}:${port}/`)).output;
 }
 
-test("who is no longer allowed is refused from now on, and live connections of theirs are reset and counted", async () => {
+test("a peer that is no longer allowed is refused, and its live connections are reset and counted", async () => {
   const { mesh, policy } = await meshWith("{}");
   const other = mesh.extraPod();
   await mesh.proxy(other);
@@ -48,7 +50,7 @@ test("who is no longer allowed is refused from now on, and live connections of t
   expect((await stays.server.received(5)).text).toBe("still");
 });
 
-test("a port's own list goes over the general one, and back", async () => {
+test("a port's own list overrides the general one, which applies to all other ports", async () => {
   const { mesh, policy } = await meshWith(`
 inbound:
   allow: []
@@ -103,12 +105,12 @@ test("modes change from one to the next, in the kernel as well", async () => {
     expect(all.get("tproxy_rules_intact")).toBe(1);
     const output = await ask(mesh.c, mesh.b);
     expect([mode, output.includes("served")]).toEqual([mode, answer === "served"]);
-    // Pod a's proxy speaks TLS, which the application behind a passthrough port does not.
+    // Pod a's proxy speaks TLS, which the application behind a passthrough port does not understand.
     if (mode !== "passthrough") expect(await ask(mesh.a, mesh.b)).toBe("served");
   }
 });
 
-test("a port that becomes strict resets the plain connections that it has let in", async () => {
+test("a port that becomes strict resets the cleartext connections that it has admitted", async () => {
   const { mesh, policy } = await meshWith("inbound: { mode: permissive }");
   const { client, server } = await mesh.connection(mesh.b.address4, mesh.c, "hello");
   await server.received(5);
@@ -118,7 +120,7 @@ test("a port that becomes strict resets the plain connections that it has let in
   await metricOnce(mesh.b, revoked("inbound"), (count) => count === 1);
 });
 
-test("an address whose server is not the one expected any more loses its connections", async () => {
+test("connections to an address are reset when its server is no longer the expected one", async () => {
   const mesh = Mesh.create();
   const policy = new PolicyFile("{}");
   mesh.proxies.push(await mesh.proxy(mesh.a, policy.flags), await mesh.proxy(mesh.b));
@@ -133,7 +135,7 @@ test("an address whose server is not the one expected any more loses its connect
   expect(await ask(mesh.a, mesh.b)).toBe("served");
 });
 
-/** Each leaves sets out that another one has, or has other elements in them. */
+/** Each omits sets that another has, or has other elements in them. */
 const policies = [
   "{}",
   "inbound: { mode: permissive, ports: { 22: { mode: strict }, 80: { mode: passthrough } } }",
@@ -144,7 +146,7 @@ const policies = [
 ];
 
 test.each(["kept", "dropped"])(
-  "privileges %s: whatever the policy was before, the kernel's state is that of a start with the new one",
+  "privileges %s: whatever the previous policy, the kernel's state equals that of a start with the new one",
   async (privileges) => {
     const mesh = Mesh.create();
     const { a: changed, b: started } = mesh;
@@ -164,7 +166,7 @@ test.each(["kept", "dropped"])(
   hungMs,
 );
 
-/** A walk over all pairs, from each to each other one once; it begins and ends at the first. */
+/** A walk over all ordered pairs, each once; it begins and ends at the first element. */
 function inAllOrders(all: readonly string[]): readonly string[] {
   const left = new Map(all.map((one) => [one, all.filter((other) => other !== one)]));
   const walk: string[] = [];
@@ -175,7 +177,7 @@ function inAllOrders(all: readonly string[]): readonly string[] {
   }
 }
 
-/** Sets in the order of their names: nft lists them in that of their making. */
+/** Sets sorted by name: nft lists them in order of creation. */
 async function tableOf(pod: Pod): Promise<string> {
   const { stdout } = await pod.run(["nft", "list", "table", "inet", "tls-tproxy"]);
   const blocks = stdout

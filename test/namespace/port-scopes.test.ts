@@ -1,4 +1,4 @@
-/** --outbound-port, ranges of ports, and groups: what is diverted and what is left alone, of both families. */
+/** --outbound-port, port ranges and groups: what is diverted and what is left alone, for both families. */
 import { beforeAll, describe, expect, test } from "bun:test";
 
 import { serveHttpOn } from "../support/http.ts";
@@ -23,7 +23,7 @@ async function podWith(...options: readonly string[]): Promise<Pod> {
   return pod;
 }
 
-/** Ports of a host that answer in cleartext. */
+/** The host's ports that answer in cleartext. */
 async function answering(
   from: Pod,
   host: string,
@@ -41,7 +41,7 @@ function as(...ids: readonly string[]): readonly string[] {
   return ["setpriv", ...ids, "--clear-groups"];
 }
 
-describe("outward", () => {
+describe("outbound", () => {
   test.each([
     ["control: no scope", [], []],
     ["one port", ["--outbound-port", "8080"], [8079, 8085, 8090, 8091]],
@@ -58,7 +58,7 @@ describe("outward", () => {
     for (const host of both) expect(await answering(pod, host)).toEqual([...clear]);
   });
 
-  test("a scope in the policy takes the place of the option's, and what was in clear is reset", async () => {
+  test("a scope in the policy replaces the option's, and cleartext connections in it are reset", async () => {
     const policy = new PolicyFile("outbound: { ports: [9000] }");
     const pod = await podWith("--outbound-port", "8080", ...policy.flags);
     for (const host of both) expect(await answering(pod, host)).toEqual([...ports]);
@@ -72,7 +72,7 @@ describe("outward", () => {
     for (const host of both) expect(await answering(pod, host)).toEqual([8079]);
   });
 
-  test("a group that is excluded, or the only one", async () => {
+  test("an excluded group, and the only selected group", async () => {
     const [excluding, only] = [
       await podWith("--exclude-gid", "4242"),
       await podWith("--only-gid", "4242", "--only-uid", "4343"),
@@ -86,7 +86,7 @@ describe("outward", () => {
     }
   });
 
-  test("check says that the other ports of the mesh are in cleartext", async () => {
+  test("check reports that the other ports of the mesh are in cleartext", async () => {
     const { stdout } = await mesh
       .extraPod()
       .run([...executable(), "check", "--outbound-port", "80-90"]);
@@ -95,7 +95,7 @@ describe("outward", () => {
     );
   });
 
-  test("why says which port is in the scope", async () => {
+  test("why says which ports are in the scope", async () => {
     const pod = mesh.extraPod();
     const why = async (port: number): Promise<string> =>
       (
@@ -112,7 +112,7 @@ describe("outward", () => {
   });
 });
 
-test("inward: ranges that are open, and ranges that are the only ones", async () => {
+test("inbound: excluded ranges, and ranges as the whole scope", async () => {
   const [open, only] = [
     await podWith("--exclude-inbound-port", "8080-8090"),
     await podWith("--inbound-port", "8080-8090"),
@@ -124,7 +124,7 @@ test("inward: ranges that are open, and ranges that are the only ones", async ()
     expect(await answering(c, host)).toEqual([8079, 8091]);
 });
 
-test("with a scope outward the application still sees its clients, whose ports are outside of it", async () => {
+test("with an outbound scope the application still sees clients whose ports are outside it", async () => {
   const pod = await podWith("--outbound-port", "443", "--inbound-port", "8080-8090");
   const client = await podWith();
   await serveMirror(pod, 8085);

@@ -1,4 +1,6 @@
-/** Connections in cleartext from before the start: in a pod those that would be refused now are reset, and no others. */
+/**
+ * Cleartext connections open before the start: in a pod, those that would now be refused, and only those, are reset.
+ */
 import { expect, test } from "bun:test";
 
 import type { AgentSocket } from "../support/application.ts";
@@ -29,7 +31,7 @@ test.each([
   ["IPv4", "dropped"],
   ["IPv6", "kept"],
 ] as const)(
-  "both directions are reset and named, %s, privileges %s",
+  "connections in both directions are reset and named, %s, privileges %s",
   async (family, privileges) => {
     const mesh = Mesh.create();
     const { b, c } = mesh;
@@ -42,7 +44,7 @@ test.each([
         async (one) => (await one.finish()).ending,
       ),
     );
-    // The owner of a socket that is destroyed gets ECONNABORTED, the other end RST.
+    // The owner of a destroyed socket gets ECONNABORTED, the other end RST.
     expect(endings).toEqual(["ECONNABORTED", "ECONNRESET", "ECONNABORTED", "ECONNRESET"]);
     const line = await proxy.says(warned);
     expect(line).toContain(
@@ -67,7 +69,7 @@ test("a socket that is bound to an interface is reset as well", async () => {
   await bound.child.exited;
 });
 
-test("what the rules leave alone lives on, over the start and a restart after SIGKILL", async () => {
+test("connections that the rules exempt survive the start, and a restart after SIGKILL", async () => {
   const mesh = Mesh.create();
   const { b, c } = mesh;
   await b.run(["ip", "addr", "add", "203.0.113.2/24", "dev", "eth0"]);
@@ -113,7 +115,7 @@ test("what the rules leave alone lives on, over the start and a restart after SI
   }
 });
 
-test("--preexisting leave names them, counts them while they live, and is ready", async () => {
+test("--preexisting leave names them, counts them while they last, and is ready", async () => {
   const mesh = Mesh.create();
   const { b, c } = mesh;
   const inward = await pair(c, b, b.address4, 8080);
@@ -137,7 +139,7 @@ test("--preexisting leave names them, counts them while they live, and is ready"
   await isAlive(outward, "still on ");
   expect((await readyz(b)).text).toContain("1 connection from before the start is still");
 
-  // A restart names again what is left of them, and with the other choice resets it.
+  // A restart names those that remain, and resets them with the other setting.
   await proxy.end("SIGKILL");
   const again = await mesh.proxy(b, options);
   expect(await again.says(warned)).toContain("1 connection from before the start: left");
@@ -146,7 +148,7 @@ test("--preexisting leave names them, counts them while they live, and is ready"
   expect((await outward.server.finish()).ending).toBe("ECONNRESET");
 });
 
-test("what a proxy of before has carried is none of them", async () => {
+test("connections that a former proxy carried do not count as preexisting", async () => {
   const mesh = Mesh.create();
   await mesh.startProxies();
   await mesh.connection();
@@ -158,7 +160,7 @@ test("what a proxy of before has carried is none of them", async () => {
   await mesh.connection();
 });
 
-test("on a host they are left, and rules --apply has the same choice", async () => {
+test("on a host they are left, and rules --apply offers the same choice", async () => {
   const mesh = Mesh.create();
   const { b, c } = mesh;
   const { client, server } = await pair(c, b, b.address4, 8080);
@@ -176,7 +178,7 @@ test("on a host they are left, and rules --apply has the same choice", async () 
   expect((await client.finish()).ending).toBe("ECONNRESET");
 });
 
-test("plain check names them with what a start would do, and touches nothing", async () => {
+test("plain check names them and what a start would do, and changes nothing", async () => {
   const mesh = Mesh.create();
   const { b, c } = mesh;
   const each = await pair(c, b, b.address4, 8080);

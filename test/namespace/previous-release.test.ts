@@ -1,4 +1,6 @@
-/** The previous release and this one carry each other's connections: two pods are never updated in the same moment. */
+/**
+ * The previous release and this one carry each other's connections: two pods are never updated at the same moment.
+ */
 import { existsSync } from "node:fs";
 import { describe, expect, test } from "bun:test";
 
@@ -21,7 +23,7 @@ describe.each([
   const started = start(mesh, clientIsPrevious);
 
   test.each(["address4", "address6"] as const)(
-    "%s: bytes both ways, and half-close",
+    "%s: bytes both ways, and a half-close",
     async (of) => {
       await started;
       const { client, server } = await mesh.connection(mesh.b[of]);
@@ -38,7 +40,7 @@ describe.each([
     },
   );
 
-  test("a reset is passed on as a reset", async () => {
+  test("a reset arrives as a reset", async () => {
     await started;
     const { client, server } = await mesh.connection(mesh.b.address4, mesh.a, "x");
     await server.received(1);
@@ -61,14 +63,14 @@ describe.each([
     for (let turn = 0; turn < 3; turn += 1)
       await askOnce(mesh.a, { host: mesh.b.address4, port: 8091 });
     expect(client.child.exitCode).toBeNull();
-    // The previous release has metrics without the prefix.
+    // The previous release's metrics have no prefix.
     const prefix = clientIsPrevious ? "" : "tproxy_";
     const resumed = `${prefix}handshake_resumptions_total{direction="outbound"}`;
     await metricOnce(mesh.a, resumed, (count) => count > 0);
   });
 });
 
-/** Both proxies, once they are ready: pod a's first. */
+/** Both proxies, once ready: pod a's first. */
 async function start(mesh: Mesh, clientIsPrevious: boolean): Promise<readonly [Running, Running]> {
   const run = async (pod: Pod, isPrevious: boolean): Promise<Running> => {
     if (!isPrevious) return await mesh.proxy(pod);

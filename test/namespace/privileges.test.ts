@@ -1,4 +1,6 @@
-/** What a proxy may do once its rules stand: everything it began with, what relaying needs, or what it was given. */
+/**
+ * What a proxy may do once its rules are in place: all it started with, what relaying needs, or what it was given.
+ */
 import { readFileSync } from "node:fs";
 import { expect, test } from "bun:test";
 
@@ -15,7 +17,7 @@ const netRaw = 1n << 13n;
 const netAdmin = 1n << 12n;
 const netBindService = 1n << 10n;
 
-/** A field of /proc/<pid>/status, of every thread. */
+/** A field of /proc/<pid>/status, for every thread. */
 function statusOf({ pid }: Running, field: string): bigint {
   const text = readFileSync(`/proc/${pid}/status`, "utf8");
   const value = new RegExp(`^${field}:\\s+(\\S+)`, "m").exec(text)?.[1] ?? "";
@@ -26,7 +28,7 @@ async function asked(from: Pod, to: Pod): Promise<string> {
   return (await curl(from, "--max-time", "3", `http://${to.address4}:8000/`)).output;
 }
 
-/** Starts both with these options and says what a and b carry. */
+/** Starts both proxies with these options, and checks that a and b reach each other. */
 async function pair(...options: readonly string[]): Promise<Mesh> {
   const mesh = Mesh.create();
   await mesh.startProxies(...options);
@@ -35,7 +37,7 @@ async function pair(...options: readonly string[]): Promise<Mesh> {
   return mesh;
 }
 
-test("dropped: what is left is NET_RAW, and the right to reserved ports where there are any, for good", async () => {
+test("dropped: only NET_RAW, and the right to reserved ports where they exist, remain for good", async () => {
   const mesh = Mesh.create();
   await mesh.a.run(["sysctl", "-qw", "net.ipv4.ip_unprivileged_port_start=0"]);
   await mesh.b.run(["sysctl", "-qw", "net.ipv4.ip_unprivileged_port_start=1024"]);
@@ -55,7 +57,7 @@ test("dropped: what is left is NET_RAW, and the right to reserved ports where th
   expect(await asked(mesh.c, mesh.b)).not.toContain("from b");
 });
 
-test("dropped: changes of the rules are told all the same without a keeper, and others' tables do not matter", async () => {
+test("dropped: without the repair process, changes to the rules are still reported; other tables do not matter", async () => {
   const mesh = await pair("--privileges", "dropped");
   for (const proxy of mesh.proxies) process.kill(keeperOf(proxy), "SIGKILL");
   for (const proxy of mesh.proxies) await proxy.says(/the keeper of the rules has ended/);
@@ -71,7 +73,7 @@ test("dropped: changes of the rules are told all the same without a keeper, and 
   await readyzOnce(mesh.b, 503);
 });
 
-test("dropped: a policy changes, whether the kernel has a part in it or not", async () => {
+test("dropped: the policy can change, with and without a change to the rules", async () => {
   const mesh = Mesh.create();
   const policy = new PolicyFile("{}");
   const options = [...policy.flags, "--privileges", "dropped"];
@@ -101,7 +103,7 @@ test("dropped: a policy changes, whether the kernel has a part in it or not", as
   expect(await asked(mesh.a, mesh.b)).toBe("from b");
 });
 
-test("dropped: a policy that is refused does not make rules that were taken away look whole", async () => {
+test("dropped: a refused policy does not make missing rules look intact", async () => {
   const mesh = Mesh.create();
   const policy = new PolicyFile("{}");
   const proxy = await mesh.proxy(mesh.b, [...policy.flags, "--privileges", "dropped"]);
@@ -114,7 +116,7 @@ test("dropped: a policy that is refused does not make rules that were taken away
   expect((await readyz(mesh.b)).status).toBe(503);
 });
 
-test("dropped: an environment of thousands of variables comes along", async () => {
+test("dropped: an environment of thousands of variables is preserved", async () => {
   const mesh = Mesh.create();
   const many = Array.from({ length: 3000 }, (_, at) => `SERVICE_${at}_PORT=${at}`);
   const proxy = await mesh.b.proxy(
@@ -125,7 +127,7 @@ test("dropped: an environment of thousands of variables comes along", async () =
   expect(environment.filter((one) => one.startsWith("SERVICE_"))).toEqual(many);
 });
 
-test("dropped: at the end the rules stay and nothing passes in clear; another start takes them over", async () => {
+test("dropped: after the end the rules stay and nothing passes in cleartext; the next start takes them over", async () => {
   const mesh = await pair("--privileges", "dropped");
   expect(await mesh.proxies[1]?.end()).toBe(0);
   expect(await asked(mesh.c, mesh.b)).not.toContain("from b");
@@ -133,7 +135,7 @@ test("dropped: at the end the rules stay and nothing passes in clear; another st
   expect(await asked(mesh.a, mesh.b)).toBe("from b");
 });
 
-test("dropped: connections that come while the process becomes another are served", async () => {
+test("dropped: connections that arrive during the re-execution are served", async () => {
   const mesh = Mesh.create();
   await mesh.proxy(mesh.a);
   await serveHttp(mesh.b, 8000, "from b");
@@ -142,7 +144,7 @@ test("dropped: connections that come while the process becomes another are serve
   const answers: string[] = [];
   while (!proxy.output.includes("] ready")) answers.push(await asked(mesh.a, mesh.b));
   answers.push(await asked(mesh.a, mesh.b));
-  // Before its rules stand nobody speaks TLS there; from the first answer on all are answered.
+  // Before the rules are in place no listener speaks TLS there; from the first answer on, all are answered.
   const first = answers.indexOf("from b");
   expect(answers.slice(first).every((answer) => answer === "from b")).toBe(true);
 });
@@ -156,14 +158,14 @@ test.each([
   [["--rules", "external", "--confirm", "5s"], /--confirm does not go with --rules external/],
   [["--rules", "external", "--privileges", "dropped"], /give the container NET_RAW alone/],
   [["--privileges", "some"], /kept or dropped/],
-] as const)("%j is a mistake that is told", async (options, says) => {
+] as const)("%j is an error with a message", async (options, says) => {
   const mesh = Mesh.create();
   const flags = flagsOf(mesh.credentials(mesh.a));
   const { code, stderr } = await mesh.a.run([...executable(), ...flags, ...options]);
   expect([code, stderr]).toEqual([2, expect.stringMatching(says)]);
 });
 
-test("dropped: a start that fails leaves nothing behind", async () => {
+test("dropped: a failed start leaves nothing behind", async () => {
   const mesh = Mesh.create();
   await mesh.a.agent.listen("127.0.0.1", 15_020);
   const flags = [...flagsOf(mesh.credentials(mesh.a)), "--privileges", "dropped"];
@@ -177,7 +179,7 @@ test("dropped: a start that fails leaves nothing behind", async () => {
   expect((await mesh.a.run(["nft", "list", "ruleset"])).stdout).toBe("");
 });
 
-/** As a container of an ordinary user with this one capability would be. */
+/** Like a container of an ordinary user with this one capability. */
 const netRawOnly = [
   "setpriv",
   "--reuid=65532",
@@ -187,7 +189,7 @@ const netRawOnly = [
   "--bounding-set=-all,+net_raw,+net_bind_service",
 ];
 
-test("external: rules of an init container, and a proxy that may not touch them", async () => {
+test("external: the rules come from an init container, and the proxy may not change them", async () => {
   const mesh = Mesh.create();
   await mesh.proxy(mesh.a);
   await serveHttp(mesh.b, 8000, "from b");
@@ -206,7 +208,7 @@ test("external: rules of an init container, and a proxy that may not touch them"
   expect(await proxy.end()).toBe(0);
 });
 
-test("external: without rules it refuses, and says who puts them in place", async () => {
+test("external: without rules it refuses to start, and says who must apply them", async () => {
   const mesh = Mesh.create();
   const flags = [...flagsOf(mesh.credentials(mesh.a)), "--rules", "external"];
   const { code, stderr } = await mesh.a.run([...executable(), ...flags]);

@@ -1,4 +1,4 @@
-/** --probe-mode bypass: the node's own addresses reach declared ports in clear, as without the proxy; nobody else does. */
+/** --probe-mode bypass: only the node's own addresses reach declared ports in cleartext, as without the proxy. */
 import { beforeAll, describe, expect, test } from "bun:test";
 
 import { deadlineMs } from "../support/deadline.ts";
@@ -33,14 +33,14 @@ describe.each(["address4", "address6"] as const)("over %s", (family) => {
   const asked = async (question: Question, from = node): Promise<string> =>
     await probe(from, { ...question, host });
 
-  test("an HTTP probe is answered by the application, its failures too", async () => {
+  test("the application answers HTTP probes, with its failures too", async () => {
     expect(await asked({ ...http, path: "/healthz?full=1" })).toBe("success: ok /healthz?full=1");
     expect(await asked({ ...http, path: "/moved" })).toBe("success: ok /healthz");
     expect(await asked({ ...http, path: "/away" })).toBe("warning: redirect to another host");
     expect(await asked({ ...http, path: "/broken" })).toBe("failure: status 500");
   });
 
-  test("an application that hangs is a time-out, no success", async () => {
+  test("an application that hangs gives a time-out, not a success", async () => {
     expect(await asked({ ...http, path: "/hang", timeoutMs: 500 })).toBe("failure: timeout");
     expect(await asked({ ...grpc, service: "hung", timeoutMs: 500 })).toBe("failure: timeout");
   });
@@ -50,38 +50,38 @@ describe.each(["address4", "address6"] as const)("over %s", (family) => {
     expect(await asked({ ...tcp, port: 5433 })).toBe("failure: ECONNREFUSED");
   });
 
-  test("a gRPC probe is the application's to answer", async () => {
+  test("the application answers gRPC probes", async () => {
     expect(await asked({ ...grpc, service: "" })).toBe("success: SERVING");
     expect(await asked({ ...grpc, service: "unknown" })).toBe("failure: grpc-status 5");
   });
 
-  test("another host that asks for the probe's path gets nothing", async () => {
+  test("another host that requests the probe's path gets nothing", async () => {
     expect(await asked({ ...http, path: "/healthz" }, c)).toBe("failure: EOF");
     expect(await asked({ ...grpc, service: "" }, c)).toStartWith("failure: ");
   });
 
-  test("the node gets nothing from a port that is not declared", async () => {
+  test("the node gets nothing from an undeclared port", async () => {
     expect(await asked({ ...http, port: 8081, path: "/healthz" })).toBe("failure: EOF");
   });
 
-  test("peers go on with mutual TLS on the same port", async () => {
+  test("peers still use mutual TLS on the same port", async () => {
     const url = `http://${family === "address4" ? host : `[${host}]`}:8080/peer`;
     expect((await curl(a, url)).output).toBe("ok /peer");
     await mesh.proxies[1]?.says(/peer=spiffe:\/\/test\.example\/host\/10\.77\.0\.1/);
   });
 
-  test("what the application has to say to the node of its own accord is diverted", async () => {
+  test("connections from the application to the node are diverted", async () => {
     const [port, from] = family === "address4" ? [7004, "5433"] : [7006, "5434"];
     await serveHttp(node, port, "in clear");
     const url = `http://${family === "address4" ? node.address4 : `[${node.address6}]`}:${port}/`;
     expect((await curl(c, url)).output).toBe("in clear");
     expect((await curl(b, url)).output).not.toContain("clear");
-    // From a declared port, where an answer to a probe would come from.
+    // From a declared port, like the answer to a probe.
     expect((await curl(b, "--local-port", from, url)).output).not.toContain("clear");
   });
 });
 
-test("a probe that is under way outlives that the rules are written anew", async () => {
+test("a probe in progress survives a rewrite of the rules", async () => {
   const client = await node.agent.connect(b.address4, 5432);
   await b.run(["nft", "delete", "table", "inet", "tls-tproxy"]);
   expect(await mesh.proxies[1]?.says(/written anew.*/)).not.toContain("reset");
@@ -111,13 +111,13 @@ async function reaches(from: Pod, pod: Pod): Promise<readonly boolean[]> {
   return found;
 }
 
-test("gateway stands for the pod's default routes", async () => {
+test("gateway stands for the gateways of the pod's default routes", async () => {
   const { pod } = await podWith(["--probe-source", "gateway"]);
   expect(await reaches(node, pod)).toEqual([true, true]);
   expect(await reaches(c, pod)).toEqual([false, false]);
 });
 
-test("TPROXY_HOST_IPS names the node where no option does", async () => {
+test("TPROXY_HOST_IPS names the node if no option does", async () => {
   const { pod } = await podWith([], [`TPROXY_HOST_IPS=${node.address4},${node.address6}`]);
   expect(await reaches(node, pod)).toEqual([true, true]);
   expect(await reaches(c, pod)).toEqual([false, false]);
@@ -129,7 +129,7 @@ test("TPROXY_HOST_IPS names the node where no option does", async () => {
   expect(await reaches(c, other)).toEqual([true, false]);
 });
 
-test("probes from nowhere are no reason to open a port: it does not start", async () => {
+test("with probes but no source for them, the proxy does not start", async () => {
   const pod = mesh.extraPod();
   const flags = [...flagsOf(mesh.credentials(pod)), "--probe", "http:8080/healthz"];
   for (const more of [[], ["--probe-source", "gateway"]]) {
@@ -139,7 +139,7 @@ test("probes from nowhere are no reason to open a port: it does not start", asyn
   }
 });
 
-test("a proxy that has ended leaves probes as they were", async () => {
+test("probes work unchanged after the proxy has ended", async () => {
   const { pod, proxy } = await podWith(["--probe-source", "gateway", "--privileges", "kept"]);
   await proxy.end();
   expect(await reaches(node, pod)).toEqual([true, true]);

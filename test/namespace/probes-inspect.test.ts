@@ -1,4 +1,4 @@
-/** --probe-mode inspect: from the node's own addresses declared probes pass and nothing else does. */
+/** --probe-mode inspect: only declared probes pass from the node's own addresses. */
 import { beforeAll, describe, expect, test } from "bun:test";
 
 import {
@@ -28,7 +28,7 @@ const probes = [
   ...paths.map((path) => `http:8080/${path}`),
   "http:8081/healthz,tcp:5432,tcp:5433,tcp:5434,tcp:5435",
   "grpc:9000,grpc:9000/shop,grpc:9000/hung,tcp:9000,grpc:9001",
-  // Of two kinds, with an application and without.
+  // Two kinds, with an application and without.
   "http:8082/healthz,tcp:8082,http:8083/healthz,tcp:8083,http:8084/healthz,grpc:8084",
 ].join(",");
 const options = ["--probe", probes, "--probe-source", sources, "--probe-mode", "inspect"];
@@ -53,13 +53,13 @@ function counted(kind: string, outcome: string, reason: string): string {
   return `tproxy_probes_total{kind="${kind}",outcome="${outcome}",reason="${reason}"}`;
 }
 
-/** Whether the node's TCP has the options of every packet, or headers of five words. */
+/** Switches TCP timestamps on or off: with them every header has options, without them it has five words. */
 async function setOptions(on: string): Promise<void> {
   const names = ["timestamps", "sack"].map((name) => `net.ipv4.tcp_${name}=${on}`);
   await node.run(["sysctl", "-w", ...names]);
 }
 
-/** Does something, and waits until this is one more. */
+/** Runs `act`, and waits until the sample has grown by one. */
 async function oneMore(sample: string, act: () => Promise<void>): Promise<void> {
   const before = (await metrics(b)).get(sample) ?? Number.NaN;
   await act();
@@ -71,7 +71,7 @@ describe.each(["address4", "address6"] as const)("over %s", (family) => {
   const asked = async (question: Question, from = node): Promise<string> =>
     await probe(from, { ...question, host });
 
-  /** Says something from the node's address, and what comes of it. */
+  /** Sends something from the node's address, and returns the result. */
   async function said(what: string | Uint8Array, port = 8080): Promise<string> {
     const client = await node.agent.connect(host, port);
     await client.sayBytes(Buffer.from(what));
@@ -88,27 +88,27 @@ describe.each(["address4", "address6"] as const)("over %s", (family) => {
       await mesh.proxies[1]?.says(/Closed connection from \S+ to \S+:8080\]?: peer=probe \(http\)/);
     });
 
-    test("fails as the application does", async () => {
+    test("fails if the application fails", async () => {
       expect(await asked({ ...http, path: "/broken" })).toBe("failure: status 500");
     });
 
-    test("is a time-out where the application hangs", async () => {
+    test("times out if the application hangs", async () => {
       const hung = { ...http, path: "/hang", timeoutMs: 500 };
       expect(await asked(hung)).toBe("failure: timeout");
     });
 
-    test("of a slow application is a success or a time-out by the kubelet's own patience", async () => {
+    test("of a slow application succeeds or times out according to the kubelet's own limit", async () => {
       expect(await asked({ ...http, path: "/slow" })).toBe("success: ok at last");
       expect(await asked({ ...http, path: "/slow", timeoutMs: 200 })).toBe("failure: timeout");
     });
 
-    test("fails where the application is dead, and counts as unreached", async () => {
+    test("fails if the application is dead, and is counted as unreached", async () => {
       await oneMore(counted("http", "refused", "unreached"), async () => {
         expect(await asked({ ...http, port: 8081, path: "/healthz" })).toStartWith("failure: E");
       });
     });
 
-    test("follows a redirect to a declared path of the same host", async () => {
+    test("follows a redirect to a declared path on the same host", async () => {
       expect(await asked({ ...http, path: "/moved" })).toBe("success: ok /healthz");
       expect(await asked({ ...http, path: "/away" })).toBe("warning: redirect to another host");
     });
@@ -131,11 +131,11 @@ describe.each(["address4", "address6"] as const)("over %s", (family) => {
       expect(await asked({ ...tcp, port: 5432 })).toBe("success: ");
     });
 
-    test("fails where nobody listens", async () => {
+    test("fails without a listener", async () => {
       expect(await asked({ ...tcp, port: 5433 })).toBe("failure: ECONNREFUSED");
     });
 
-    test("fails where the application has stopped accepting", async () => {
+    test("fails if the application has stopped accepting", async () => {
       const port = family === "address4" ? 5434 : 5435;
       const answers: string[] = [];
       for (let turn = 0; turn < 4; turn += 1)
@@ -151,7 +151,7 @@ describe.each(["address4", "address6"] as const)("over %s", (family) => {
       expect(database.output).not.toContain("data");
     });
 
-    test("of another host does not reach the application", async () => {
+    test("from another host does not reach the application", async () => {
       const before = database.output;
       const client = await c.agent.connect(host, 5432);
       await client.say("SELECT 1");
@@ -164,7 +164,7 @@ describe.each(["address4", "address6"] as const)("over %s", (family) => {
     const grpc = { kind: "grpc", port: 9000, timeoutMs: deadlineMs(4000) } as const;
 
     test.each(["", "shop"])(
-      "of the declared service %j is answered by the application",
+      "for the declared service %j is answered by the application",
       async (service) => {
         await oneMore(counted("grpc", "passed", "declared"), async () => {
           expect(await asked({ ...grpc, service })).toBe("success: SERVING");
@@ -175,7 +175,7 @@ describe.each(["address4", "address6"] as const)("over %s", (family) => {
       },
     );
 
-    test("waits for the application's settings before it asks, as Go's does", async () => {
+    test("waits for the application's settings before the request, as Go's client does", async () => {
       await oneMore(counted("grpc", "passed", "declared"), async () => {
         const client = await node.agent.connect(host, 9000);
         await client.sayBytes(Buffer.concat([preface, settings]));
@@ -199,17 +199,17 @@ describe.each(["address4", "address6"] as const)("over %s", (family) => {
       expect(health.output).not.toContain("second");
     });
 
-    test("is a time-out where the application hangs", async () => {
+    test("times out if the application hangs", async () => {
       expect(await asked({ ...grpc, service: "hung", timeoutMs: 500 })).toBe("failure: timeout");
     });
 
-    test("fails where the application is dead", async () => {
+    test("fails if the application is dead", async () => {
       await oneMore(counted("grpc", "refused", "unreached"), async () => {
         expect(await asked({ ...grpc, port: 9001, service: "" })).toStartWith("failure: ");
       });
     });
 
-    test("of another service does not reach the application, and the log says which", async () => {
+    test("for another service does not reach the application, and the log names the service", async () => {
       await oneMore(counted("grpc", "refused", "service"), async () => {
         expect(await asked({ ...grpc, service: "cart" })).toStartWith("failure: ");
       });
@@ -225,7 +225,7 @@ describe.each(["address4", "address6"] as const)("over %s", (family) => {
       ["malformed", [preface, headers()]],
       ["malformed", [Buffer.from("GET / HTTP/1.1\r\n\r\n")]],
       ["timeout", [preface, settings]],
-    ] as const)("what is none is reset and counted: %s", async (reason, frames) => {
+    ] as const)("anything but a probe is reset and counted: %s", async (reason, frames) => {
       const calls = health.output.split("call").length;
       await oneMore(counted("grpc", "refused", reason), async () => {
         expect(await said(Buffer.concat(frames), 9000)).toEndWith("ECONNRESET");
@@ -245,13 +245,13 @@ describe.each(["address4", "address6"] as const)("over %s", (family) => {
       expect(health.output).not.toContain("/second");
     });
 
-    test("of another host gets nothing", async () => {
+    test("from another host gets nothing", async () => {
       const before = health.output;
       expect(await asked({ ...grpc, service: "" }, c)).toStartWith("failure: ");
       expect(health.output).toBe(before);
     });
 
-    test("and one of TCP share a port, as do one of HTTP and one of gRPC", async () => {
+    test("and a TCP probe share a port, and so do HTTP and gRPC probes", async () => {
       await oneMore(counted("tcp", "passed", "declared"), async () => {
         expect(await asked({ kind: "tcp", port: 9000, timeoutMs: deadlineMs(4000) })).toBe(
           "success: ",
@@ -266,10 +266,10 @@ describe.each(["address4", "address6"] as const)("over %s", (family) => {
     });
   });
 
-  describe("a port with probes of TCP and of HTTP", () => {
+  describe("a port with TCP and HTTP probes", () => {
     const both = { timeoutMs: deadlineMs(4000), port: 8082 } as const;
 
-    test("answers either", async () => {
+    test("answers both", async () => {
       await oneMore(counted("tcp", "passed", "declared"), async () => {
         expect(await asked({ ...both, kind: "tcp" })).toBe("success: ");
       });
@@ -283,7 +283,7 @@ describe.each(["address4", "address6"] as const)("over %s", (family) => {
       });
     });
 
-    test("fails either where nobody listens", async () => {
+    test("fails both without a listener", async () => {
       const dead = { ...both, port: 8083 };
       expect(await asked({ ...dead, kind: "tcp" })).toBe("failure: ECONNREFUSED");
       const answer = await asked({ ...dead, kind: "http", path: "/healthz" });
@@ -299,7 +299,7 @@ describe.each(["address4", "address6"] as const)("over %s", (family) => {
     ["more", "GET /healthz HTTP/1.0\r\n\r\nGET /undeclared HTTP/1.0\r\n\r\n"],
     ["too-long", `GET /healthz HTTP/1.1\r\nHost: b\r\nX: ${"x".repeat(100_000)}\r\n\r\n`],
     ["timeout", "GET /healthz HTTP/1.1\r\nHost: b\r\n"],
-  ])("what is no probe is reset and counted: %s", async (reason, text) => {
+  ])("anything but a probe is reset and counted: %s", async (reason, text) => {
     const before = web.output;
     await oneMore(counted("http", "refused", reason), async () => {
       expect(await said(text)).toBe("ECONNRESET");
@@ -307,7 +307,7 @@ describe.each(["address4", "address6"] as const)("over %s", (family) => {
     expect(web.output).toBe(before);
   });
 
-  test("a client that says nothing, or ends before it has asked, is reset", async () => {
+  test("a client that is silent, or ends before its request, is reset", async () => {
     await oneMore(counted("http", "refused", "silent"), async () => {
       expect(await node.agent.attempt(host, 8080)).toBe("ECONNRESET");
     });
@@ -318,7 +318,7 @@ describe.each(["address4", "address6"] as const)("over %s", (family) => {
     });
   });
 
-  test("a second request after the answer's beginning ends the connection", async () => {
+  test("a second request after the start of the answer ends the connection", async () => {
     await oneMore(counted("http", "refused", "more"), async () => {
       const client = await node.agent.connect(host, 8080);
       await client.say("GET /healthz HTTP/1.1\r\nHost: b\r\n\r\n");
@@ -330,7 +330,7 @@ describe.each(["address4", "address6"] as const)("over %s", (family) => {
     expect(web.output).not.toContain("undeclared");
   });
 
-  test("a slow client whose request comes in pieces is a probe", async () => {
+  test("a slow client whose request arrives in pieces is answered as a probe", async () => {
     const client = await node.agent.connect(host, 8080);
     for (const piece of ["G", "ET /hea", "lthz HTTP/1.1\r", "\nHost: b\r\n\r", "\n"])
       await client.say(piece);
@@ -338,17 +338,17 @@ describe.each(["address4", "address6"] as const)("over %s", (family) => {
     await client.reset();
   });
 
-  test("another host that asks for the probe's path gets nothing", async () => {
+  test("another host that requests the probe's path gets nothing", async () => {
     expect(await asked({ ...http, path: "/healthz" }, c)).toStartWith("failure: E");
   });
 
-  test("peers go on with mutual TLS on the same port", async () => {
+  test("peers still use mutual TLS on the same port", async () => {
     const url = `http://${family === "address4" ? host : `[${host}]`}:8080/peer`;
     expect((await curl(a, url)).output).toBe("ok /peer");
   });
 });
 
-test("a peer on the node itself is one by mutual TLS", async () => {
+test("a peer on the node itself is reached by mutual TLS", async () => {
   const own = mesh.credentials(node);
   const files = `-cert ${own.certificate} -key ${own.key}`;
   const command = `timeout 10 openssl s_client -connect ${b.address4}:8080 ${files} -alpn tproxy/1 -ign_eof`;
@@ -356,7 +356,7 @@ test("a peer on the node itself is one by mutual TLS", async () => {
   expect(stdout).toContain("ok /peer");
 });
 
-test("no socket is left on any leg that the proxy has carried", async () => {
-  // Of connections that the kernel has reset toward their clients alone applications do not hear.
+test("no socket is left on any leg that the proxy carried", async () => {
+  // When the kernel resets a connection toward the client only, the application is not notified.
   expect(await mesh.socketsLeft(/:543[2-5] /)).toEqual([]);
 });

@@ -1,4 +1,4 @@
-/** Probes are the node's alone: who asks as the kubelet does, or fakes the node's address, gets nothing. */
+/** Only the node may probe: other hosts, also with a forged source address of the node, get nothing. */
 import { beforeAll, describe, expect, test } from "bun:test";
 
 import { deadlineMs } from "../support/deadline.ts";
@@ -27,7 +27,7 @@ async function serve(mode: string, ...more: readonly string[]): Promise<Served> 
   };
 }
 
-/** Resets that the node has sent: to answers that it did not ask for, too. */
+/** Number of resets the node has sent, including those to answers that it did not ask for. */
 async function resetsOfNode(): Promise<number> {
   const { stdout } = await node.run(["cat", "/proc/net/snmp"]);
   const [names, values] = stdout.split("\n").filter((line) => line.startsWith("Tcp:"));
@@ -44,7 +44,7 @@ async function impostor(from: Pod, source: string, destination: string): Promise
   return (await from.run(["bun", script, source, destination])).stdout.trim();
 }
 
-describe.each(["bypass", "inspect"])("by %s", (mode) => {
+describe.each(["bypass", "inspect"])("with probe mode %s", (mode) => {
   let served: Served;
 
   beforeAll(async () => {
@@ -64,9 +64,9 @@ describe.each(["bypass", "inspect"])("by %s", (mode) => {
   );
 
   test.each(["address4", "address6"] as const)(
-    "a faked address gets nothing over %s",
+    "a forged address gets nothing over %s",
     async (family) => {
-      // From then on the wire knows who is where.
+      // This fills the neighbour and bridge tables.
       const ask = {
         kind: "tcp",
         port: 8080,
@@ -79,18 +79,18 @@ describe.each(["bypass", "inspect"])("by %s", (mode) => {
         const resets = await resetsOfNode();
         const to = `${shown(served.pod[family])}:${port}`;
         expect(await impostor(c, `${shown(node[family])}:40000`, to)).not.toBe("established");
-        // It did go out, and the answer went to whom it named.
+        // The segment was sent, and the answer went to the forged address.
         expect(await resetsOfNode()).toBeGreaterThan(resets);
       }
       expect([served.web.output, served.database.output]).toEqual(before);
-      // Control: the same program where the address is its own.
+      // Control: the same program with its own address.
       const to = `${shown(served.pod[family])}:5432`;
       expect(await impostor(node, `${shown(node[family])}:40000`, to)).toBe("established");
     },
   );
 });
 
-test("a port that lets plain text in is as it was, and probes outlive a change of the policy", async () => {
+test("a port that admits cleartext is unchanged, and probes survive a policy change", async () => {
   const policy = new PolicyFile("inbound: { ports: { 8080: { mode: audit } } }");
   const { pod, web } = await serve("inspect", ...policy.flags);
   const ask = {

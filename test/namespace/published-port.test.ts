@@ -1,4 +1,4 @@
-/** A container's port that the host publishes by translating addresses, as Docker does: peers reach it, nobody else. */
+/** A container's port that the host publishes by address translation, as Docker does: only peers reach it. */
 import { expect, test } from "bun:test";
 
 import { serveHttp } from "../support/http.ts";
@@ -9,7 +9,7 @@ import { sourcesCounted } from "../support/sights.ts";
 
 const container = { 4: "172.17.0.2", 6: "fd17::2" } as const;
 
-/** A bridge with a container on it, whose port 80 is the host's port 8080 for everybody: Docker's own rules. */
+/** A bridge with a container on it, whose port 80 is published as the host's port 8080, by Docker's own rules. */
 async function publish(host: Pod, inside: string): Promise<void> {
   const commands = [
     `ip -n ${inside} link del eth0`,
@@ -83,7 +83,7 @@ test.each([
   },
 );
 
-test("where the container is in the mesh nothing goes there in cleartext: it is refused at once", async () => {
+test("if the container is in the mesh, connections to it are refused at once, never made in cleartext", async () => {
   const mesh = await published();
   await mesh.proxy(mesh.a);
   const proxy = await mesh.proxy(mesh.b, [
@@ -100,7 +100,7 @@ test("where the container is in the mesh nothing goes there in cleartext: it is 
   );
 });
 
-/** Pod b is the host. */
+/** Pod b acts as the host. */
 async function published(): Promise<Mesh> {
   const mesh = Mesh.create();
   const inside = mesh.extraPod();

@@ -1,4 +1,4 @@
-/** What is not as it should be is told, mended where that may be done, and makes /readyz false where not. */
+/** A defect is logged, repaired if the privileges allow it, and makes /readyz fail if not. */
 import { expect, test } from "bun:test";
 
 import { deadlineMs } from "../support/deadline.ts";
@@ -8,7 +8,7 @@ import { Mesh } from "../support/mesh.ts";
 import { metricOnce, metrics, readyz, readyzOnce } from "../support/status.ts";
 
 const mesh = Mesh.create();
-/** Whoever may write the rules mends them: the proxy, or a process beside it. */
+/** With its privileges kept the proxy repairs the rules, otherwise the repair process does. */
 const kept = ["--privileges", "kept"];
 const both = ["kept", "dropped"] as const;
 
@@ -28,7 +28,7 @@ test.each(
   (["kept", "dropped"] as const).flatMap((privileges) =>
     damages.map(([what, command]) => [privileges, what, command] as const),
   ),
-)("%s: when %s it is told, and the rules are written anew", async (privileges, _, command) => {
+)("%s: when %s, this is logged and the rules are rewritten", async (privileges, _, command) => {
   const pod = mesh.extraPod();
   const proxy = await mesh.proxy(pod, ["--privileges", privileges]);
   const before = await kernelState(pod);
@@ -43,7 +43,7 @@ test.each(
   expect((await readyz(pod)).status).toBe(200);
 });
 
-test("one that may not write them, and whose keeper is gone, says so and is not ready", async () => {
+test("without write access to the rules or a repair process, the proxy says so and is not ready", async () => {
   const pod = mesh.extraPod();
   const proxy = await mesh.proxy(pod, ["--privileges", "dropped"]);
   process.kill(keeperOf(proxy), "SIGKILL");
@@ -59,7 +59,7 @@ test("one that may not write them, and whose keeper is gone, says so and is not 
   expect((await metrics(pod)).get("tproxy_rules_intact")).toBe(0);
 });
 
-test("somebody who takes them away again and again is answered once a second", async () => {
+test("repeated removal of the rules is answered once a second", async () => {
   const pod = mesh.extraPod();
   const proxy = await mesh.proxy(pod, kept);
   for (let turn = 1; turn <= 3; turn += 1) {
@@ -70,7 +70,7 @@ test("somebody who takes them away again and again is answered once a second", a
   expect(proxy.output.match(/written anew/g)).toHaveLength(3);
 });
 
-test("what began in clear while they were away is reset when they are back, though nobody speaks", async () => {
+test("cleartext connections that began without the rules are reset after the repair, even idle ones", async () => {
   const own = Mesh.create();
   const proxy = await own.proxy(own.b, [
     ...kept,
@@ -79,12 +79,12 @@ test("what began in clear while they were away is reset when they are back, thou
     "--exclude-cidr",
     "10.77.0.0/24,::/0",
   ]);
-  // Programs that start only now would come after the repair.
+  // A program started only now would come after the repair.
   await Promise.all([own.b.agent.listen("::", 9), own.c.agent.listen("::", 9)]);
   const take = ["nft", "delete", "table", "inet", "tls-tproxy"];
   await own.b.run(take);
   await metricOnce(own.b, "tproxy_rules_repairs_total", (count) => count === 1);
-  // The second time they come back a second later.
+  // The second repair comes a second later.
   await own.b.run(take);
   const { client, server } = await own.connection(own.b.address4, own.c);
   expect((await client.finish()).ending).toBe("ECONNRESET");
@@ -92,28 +92,25 @@ test("what began in clear while they were away is reset when they are back, thou
   await proxy.says(/written anew, and 1 connections that had begun in clear were reset/);
 });
 
-test.each(both)(
-  "%s: what others do with their own rules is none of its business",
-  async (privileges) => {
-    const pod = mesh.extraPod();
-    const proxy = await mesh.proxy(pod, ["--privileges", privileges]);
-    for (const command of [
-      "nft add table inet other",
-      "nft add chain inet other output { type filter hook output priority 0 ; }",
-      "ip rule add fwmark 77 table 77",
-      "ip route add 192.0.2.0/24 dev eth0",
-    ])
-      expect((await pod.run(command.split(" "))).code).toBe(0);
-    // A change of ours comes after theirs: what the proxy says last covers them.
-    await pod.run(["nft", "add", "chain", "inet", "tls-tproxy", "other"]);
-    await proxy.says(/written anew/);
-    expect(proxy.output.match(/no longer as they were written/g)).toHaveLength(1);
-    expect((await pod.run(["nft", "list", "tables"])).stdout).toContain("table inet other");
-  },
-);
+test.each(both)("%s: changes to other tables are ignored", async (privileges) => {
+  const pod = mesh.extraPod();
+  const proxy = await mesh.proxy(pod, ["--privileges", privileges]);
+  for (const command of [
+    "nft add table inet other",
+    "nft add chain inet other output { type filter hook output priority 0 ; }",
+    "ip rule add fwmark 77 table 77",
+    "ip route add 192.0.2.0/24 dev eth0",
+  ])
+    expect((await pod.run(command.split(" "))).code).toBe(0);
+  // A change to our table follows: what the proxy logs last covers both.
+  await pod.run(["nft", "add", "chain", "inet", "tls-tproxy", "other"]);
+  await proxy.says(/written anew/);
+  expect(proxy.output.match(/no longer as they were written/g)).toHaveLength(1);
+  expect((await pod.run(["nft", "list", "tables"])).stdout).toContain("table inet other");
+});
 
 test.each(both)(
-  "%s: IPv6 that is turned off on lo and on again, as Docker does it, has its route back",
+  "%s: IPv6 switched off and on again on lo, as Docker does, gets its route back",
   async (privileges) => {
     const pod = mesh.extraPod();
     const proxy = await mesh.proxy(pod, ["--privileges", privileges]);
@@ -122,7 +119,7 @@ test.each(both)(
     expect((await pod.run(["sh", "-c", `echo 1 > ${setting}`])).code).toBe(0);
     await proxy.says(/written anew/);
     expect((await pod.run(["sh", "-c", `echo 0 > ${setting}`])).code).toBe(0);
-    // The kernel says nothing of the setting itself, but of the routes that come back with it.
+    // The kernel does not announce the setting itself, but the routes that return with it.
     await pod.run(["ip", "-6", "route", "add", "fd99::/64", "dev", "eth0"]);
     await metricOnce(pod, "tproxy_rules_repairs_total", (count) => count >= 2);
     await pod.run(["ip", "-6", "route", "del", "fd99::/64", "dev", "eth0"]);
@@ -130,7 +127,7 @@ test.each(both)(
   },
 );
 
-test("when the certificate expires", async () => {
+test("/readyz fails when the certificate expires", async () => {
   const pod = mesh.extraPod();
   // Long enough for a start.
   await mesh.proxy(pod, [], { lastsMs: deadlineMs(3000) });
@@ -142,10 +139,10 @@ test("when the certificate expires", async () => {
   expect(until).toBeLessThan(Date.now() / 1000);
 });
 
-test("when a listener is gone", async () => {
+test("/readyz fails when a listener is gone", async () => {
   const pod = mesh.extraPod();
   await mesh.proxy(pod);
-  // INET_DIAG_DESTROY, as an administrator's mistake would have it.
+  // INET_DIAG_DESTROY, as by an administrator's mistake.
   const { code } = await pod.run(["ss", "-K", "-ltn", "src", "127.0.0.1:2"]);
   expect(code).toBe(0);
   expect((await readyzOnce(pod, 503)).text).toBe("a listener is gone");

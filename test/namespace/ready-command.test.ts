@@ -1,4 +1,4 @@
-/** `tls-tproxy ready` says what /readyz says, for health checks in an image without any other program. */
+/** `tls-tproxy ready` repeats the answer of /readyz, for health checks in an image without other programs. */
 import { expect, test } from "bun:test";
 
 import { keeperOf } from "../support/keeper.ts";
@@ -15,7 +15,7 @@ test("it waits for a proxy that is starting", async () => {
   await waiting.says(/^ready\n$/);
 });
 
-test("without a proxy, and where the proxy is not ready, its exit code is 1", async () => {
+test("its exit code is 1 without a proxy, and while the proxy is not ready", async () => {
   const pod = mesh.extraPod();
   const ready = [...executable(), "ready"];
   const none = await pod.run(ready);
@@ -23,7 +23,7 @@ test("without a proxy, and where the proxy is not ready, its exit code is 1", as
   const proxy = await mesh.proxy(pod, ["--status-address", "[::1]:15021"]);
   const there = [...ready, "--status-address", "[::1]:15021"];
   expect((await pod.run(there)).code).toBe(0);
-  process.kill(keeperOf(proxy), "SIGKILL"); // It would write the rules again.
+  process.kill(keeperOf(proxy), "SIGKILL"); // It would restore the rules.
   await proxy.says(/keeper of the rules/);
   await pod.run(["nft", "delete", "table", "inet", "tls-tproxy"]);
   let last = await pod.run([...there, "--wait", "1ms"]);
@@ -34,7 +34,7 @@ test("without a proxy, and where the proxy is not ready, its exit code is 1", as
   ]);
 });
 
-test("an answer that never comes, or is no answer, is none", async () => {
+test("a missing or malformed answer gives exit code 1", async () => {
   const pod = mesh.extraPod();
   await pod.agent.listen("127.0.0.1", 15_020);
   const { code, stdout } = await pod.run([...executable(), "ready"]);

@@ -1,4 +1,6 @@
-/** A server that refuses our certificate: its log says why, ours says what it can know, and the application sees a reset. */
+/**
+ * A server refuses our certificate: its log says why, ours says what it can know, and the application sees a reset.
+ */
 import { appendFileSync } from "node:fs";
 import { expect, test } from "bun:test";
 
@@ -26,7 +28,7 @@ test.each([
     const allow = new PolicyFile(`inbound: { allow: ["spiffe://test.example/host/expected"] }`);
     const server = await mesh.proxy(mesh.b, allow.flags);
     const own = mesh.credentials(mesh.a, defect);
-    // It knows both CAs, so that it goes as far as the server lets it.
+    // The client trusts both CAs, so that the handshake goes as far as the server allows.
     for (const { authority } of [strangers, mesh.credentials(mesh.b)])
       appendFileSync(own.authority, await Bun.file(authority).text());
     const client = await mesh.a.proxy(flagsOf(own));

@@ -1,4 +1,7 @@
-/** A renewal that peers would refuse is not taken, is told as what it is, and is looked at again until it is good. */
+/**
+ * A renewed certificate that peers would refuse is not used, is reported with the reason, and is checked again until
+ * it is valid.
+ */
 import { copyFileSync } from "node:fs";
 import { expect, test } from "bun:test";
 
@@ -33,7 +36,7 @@ test.each([
   ["of tomorrow", { early: true }, /it is not valid before/],
   ["that has expired", { expired: true }, /it has expired at/],
 ] as const satisfies readonly (readonly [string, Defect, RegExp])[])(
-  "a renewal %s leaves the old one in use, and check refuses it as well",
+  "a renewal %s leaves the old certificate in use, and check refuses it too",
   async (_, defect, says) => {
     const mesh = Mesh.create();
     const side = await rotatable(mesh.b);
@@ -56,7 +59,7 @@ test.each([
   },
 );
 
-test("a renewal that is valid in some seconds is taken then, without another change of the files", async () => {
+test("a renewal that becomes valid in some seconds is used then, without another change to the files", async () => {
   const mesh = Mesh.create();
   const side = await rotatable(mesh.b);
   put(credentialsFor([mesh.b.address4], { beginsInMs: 4000 }), side.paths);

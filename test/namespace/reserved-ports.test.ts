@@ -1,10 +1,10 @@
-/** Clients whose source port below 1024 says that root speaks (NFS, rsh, LPD): applications see such a port. */
+/** Clients with a source port below 1024 as proof of root (NFS, rsh, LPD): applications see such a port. */
 import { expect, test } from "bun:test";
 
 import { Mesh } from "../support/mesh.ts";
 import { askOnce, serveMirror, sourcesCounted } from "../support/sights.ts";
 
-/** As where hosts and older runtimes leave it. */
+/** With reserved ports, as hosts and older runtimes have them. */
 async function pods(): Promise<Mesh> {
   const mesh = Mesh.create();
   for (const pod of [mesh.a, mesh.b])
@@ -17,22 +17,25 @@ async function pods(): Promise<Mesh> {
 const without = ["setpriv", "--bounding-set=-net_bind_service", "--inh-caps=-net_bind_service"];
 const highPorts = ["--tcp-port", "15001", "--tls-port", "15002", "--inspect-port", "15003"];
 
-test.each(["dropped", "kept"])("--privileges %s: the port is the client's", async (privileges) => {
-  const mesh = await pods();
-  await mesh.startProxies("--privileges", privileges);
-  const [four, six] = [mesh.b.address4, mesh.b.address6];
-  for (const [host, port, from] of [
-    [four, 2049, 701],
-    [six, 2049, 702],
-    [four, 2050, 703],
-  ] as const) {
-    const { own, seen, error } = await askOnce(mesh.a, { host, port, from });
-    expect([error, seen]).toEqual(["", own]);
-    expect(seen).toEndWith(`:${from}`);
-  }
-});
+test.each(["dropped", "kept"])(
+  "--privileges %s: the application sees the client's own port",
+  async (privileges) => {
+    const mesh = await pods();
+    await mesh.startProxies("--privileges", privileges);
+    const [four, six] = [mesh.b.address4, mesh.b.address6];
+    for (const [host, port, from] of [
+      [four, 2049, 701],
+      [six, 2049, 702],
+      [four, 2050, 703],
+    ] as const) {
+      const { own, seen, error } = await askOnce(mesh.a, { host, port, from });
+      expect([error, seen]).toEqual(["", own]);
+      expect(seen).toEndWith(`:${from}`);
+    }
+  },
+);
 
-test("without CAP_NET_BIND_SERVICE it works by another port, and the log says what is missing", async () => {
+test("without CAP_NET_BIND_SERVICE another port is used, and the log names the missing capability", async () => {
   const mesh = await pods();
   await mesh.proxy(mesh.a);
   const flags = [...highPorts, "--privileges", "dropped"];

@@ -9,7 +9,7 @@ beforeAll(async () => {
   await mesh.startProxies();
 });
 
-test("reset by the client reaches the server as a reset", async () => {
+test("a reset by the client reaches the server as a reset", async () => {
   const { client, server } = await mesh.connection();
   await client.say("x");
   await server.received(1);
@@ -17,7 +17,7 @@ test("reset by the client reaches the server as a reset", async () => {
   expect((await server.finish()).ending).toBe("ECONNRESET");
 });
 
-test("reset by the server reaches the client as a reset", async () => {
+test("a reset by the server reaches the client as a reset", async () => {
   const { client, server } = await mesh.connection();
   await client.say("x");
   await server.received(1);
@@ -25,7 +25,7 @@ test("reset by the server reaches the client as a reset", async () => {
   expect((await client.finish()).ending).toBe("ECONNRESET");
 });
 
-test("reset after the other direction has ended is still a reset", async () => {
+test("a reset after the end of the other direction is still a reset", async () => {
   const { client, server } = await mesh.connection();
   await client.end();
   await server.finish();
@@ -35,8 +35,8 @@ test("reset after the other direction has ended is still a reset", async () => {
   expect((await client.finish()).ending).toBe("ECONNRESET");
 });
 
-test("a client that resets before the dial is over leaves nothing", async () => {
-  // The other tests' listener would hand them this connection, if it has come so far.
+test("a client that resets before the outbound connection stands leaves nothing", async () => {
+  // The other tests' listener might accept this connection.
   await mesh.b.agent.listen("::", 8081);
   const client = await mesh.a.agent.connect(mesh.b.address4, 8081);
   await client.reset();

@@ -1,4 +1,4 @@
-/** Credentials that change under load: no connection fails, no byte is lost, and bad ones change nothing. */
+/** Credentials change under load: no connection fails, no byte is lost, and invalid files change nothing. */
 import { writeFileSync, readFileSync } from "node:fs";
 import { expect, test } from "bun:test";
 
@@ -12,13 +12,13 @@ import { metricOnce, metrics } from "../support/status.ts";
 const replaced = 'tproxy_credential_reloads_total{result="replaced"}';
 const kept = 'tproxy_credential_reloads_total{result="kept"}';
 
-test("20 rotations on both sides, under transfers and new connections at full rate: nothing fails", async () => {
+test("20 rotations on both sides, with transfers and new connections at full rate: nothing fails", async () => {
   const { connections, failed, intact, useMs } = await rotateUnderLoad(20, 400_000_000);
   expect([failed, intact, useMs.length]).toEqual([0, true, 40]);
-  expect(connections).toBeGreaterThanOrEqual(500); // One batch is always whole.
+  expect(connections).toBeGreaterThanOrEqual(500); // A batch always runs to its end.
 });
 
-test("a new certificate is what the next peer sees, and the expiry that is told", async () => {
+test("the next peer sees a new certificate, and the metric has its expiry", async () => {
   const mesh = Mesh.create();
   const side = await rotatable(mesh.b);
   const shown = async (): Promise<string> => {
@@ -59,7 +59,7 @@ test.each([
   ],
   ["a key that TLS does not use", writeUnusable, /--key .*the TLS library does not take them/],
 ] as const)(
-  "%s changes nothing but a log line and a counter, and SIGHUP reads good ones at once",
+  "%s changes nothing but a log line and a counter, and SIGHUP loads valid files at once",
   async (_, spoil, says) => {
     const mesh = Mesh.create();
     const side = await rotatable(mesh.b);

@@ -1,4 +1,4 @@
-/** Rules are put in place once, taken away whole, and what is not ours is never touched. */
+/** Rules are applied once, removed completely, and never touch what belongs to others. */
 import { expect, test } from "bun:test";
 
 import { kernelState, makeForeign, rules } from "../support/kernel-state.ts";
@@ -22,7 +22,7 @@ test.each([
   ["probes that the kernel leaves alone", [...probes, "bypass"]],
   ["probes that are read", [...probes, "inspect"]],
   ["probes beside every option", [...everyOption, ...probes, "inspect"]],
-] as const)("with %s the printed text does what --apply does", async (_, options) => {
+] as const)("with %s the printed text has the same effect as --apply", async (_, options) => {
   const pod = network.pod();
   await rules(pod, "--apply", ...options);
   const applied = await kernelState(pod);
@@ -40,7 +40,7 @@ test("--print changes nothing", async () => {
   expect(await kernelState(pod)).toBe(before);
 });
 
-test("twice is once", async () => {
+test("--apply twice has the effect of once", async () => {
   const pod = network.pod();
   const before = await kernelState(pod);
   await rules(pod, "--apply");
@@ -50,7 +50,7 @@ test("twice is once", async () => {
   expect(once).not.toBe(before);
 });
 
-test("other options take the place of the first ones, and need not be said again to remove them", async () => {
+test("other options replace the first ones, and need not be repeated for the removal", async () => {
   const [one, other] = [network.pod(), network.pod()];
   await makeForeign(one);
   const before = await kernelState(one);
@@ -72,7 +72,7 @@ test.each([
   ["every option", everyOption],
   ["probes", [...probes, "inspect"]],
 ] as const)(
-  "--remove after %s restores everything byte for byte and leaves what is foreign",
+  "--remove after %s restores everything byte for byte and leaves other rules alone",
   async (_, options) => {
     const pod = network.pod();
     await makeForeign(pod);
@@ -84,7 +84,7 @@ test.each([
   },
 );
 
-test("where IPv6 is switched off rules are put in place for IPv4, and taken away", async () => {
+test("with IPv6 switched off, the IPv4 rules are applied and removed", async () => {
   const pod = network.pod();
   await pod.run(["sh", "-c", "echo 1 > /proc/sys/net/ipv6/conf/all/disable_ipv6"]);
   const before = await kernelState(pod);
@@ -94,7 +94,7 @@ test("where IPv6 is switched off rules are put in place for IPv4, and taken away
   expect(await kernelState(pod)).toBe(before);
 });
 
-test("--remove where there is nothing is no error", async () => {
+test("--remove without rules is no error", async () => {
   const pod = network.pod();
   const before = await kernelState(pod);
   await rules(pod, "--remove");

@@ -1,4 +1,4 @@
-/** What containers in a pod send works to other places, and never goes to the mesh in cleartext. */
+/** Containers inside a pod reach destinations outside the mesh, and never the mesh in cleartext. */
 import { beforeAll, expect, test } from "bun:test";
 
 import { hungMs } from "../support/deadline.ts";
@@ -9,7 +9,7 @@ import type { Pod } from "../support/pods.ts";
 
 const mesh = Mesh.create();
 const { b, c } = mesh;
-/** Addresses of c's outside of the mesh. */
+/** Addresses of c outside the mesh. */
 const outside = { 4: "198.51.100.9", 6: "2001:db8::9" } as const;
 const inner = { 4: "172.17.0", 6: "fd17:" } as const;
 
@@ -27,7 +27,7 @@ async function asked(from: Pod, host: string, port = 8080): Promise<string> {
 
 type Docker = { readonly pod: Pod; readonly containers: readonly [Pod, Pod] };
 
-/** A pod with two containers of its own on a bridge, as Docker makes it, port 8081 published; and with a proxy. */
+/** A pod with a proxy and, as with Docker, a bridge with two containers; port 8081 is published. */
 async function docker(options: readonly string[] | null): Promise<Docker> {
   const pod = mesh.extraPod();
   const containers = [mesh.extraPod(), mesh.extraPod()] as const;
@@ -75,7 +75,7 @@ const toMesh = [c.address4, `[${c.address6}]`, b.address4];
 const toOthers = [outside[4], `[${outside[6]}]`];
 
 test(
-  "control: without a proxy containers reach all, and are reached",
+  "control: without a proxy the containers reach every destination, and are reached",
   async () => {
     const { pod, containers } = await docker(null);
     for (const host of [...toMesh.slice(0, 2), ...toOthers])
@@ -93,7 +93,7 @@ test.each([
   [["--exclude-inbound-port", "9"]],
   [["--exclude-uid", "9"]],
 ])(
-  "containers reach other places, each other, and nothing of the mesh: %p",
+  "containers reach each other and destinations outside the mesh, but nothing in the mesh: %p",
   async (options) => {
     const { containers } = await docker(options);
     const [first] = containers;
@@ -106,7 +106,7 @@ test.each([
 );
 
 test(
-  "what NAT leads into the mesh from outside of it does not begin either",
+  "NAT from an outside address into the mesh does not begin a connection either",
   async () => {
     const { pod, containers } = await docker([]);
     await addChain(pod, {
@@ -122,7 +122,7 @@ test(
 );
 
 test(
-  "a port that is published to a container is open where it is excluded, and shut where it is strict",
+  "a port published to a container is open if excluded, and closed if strict",
   async () => {
     for (const [options, answer] of [
       [[], ""],
@@ -142,7 +142,7 @@ test.each([
   [["--only-uid", "9"], "from c"],
   [["--mesh-cidr", "10.1.0.0/16", "--mesh-cidr", "fd01::/64", "--host"], "from c"],
 ])(
-  "what is forwarded is left alone where that was asked for: %p",
+  "forwarded traffic is left alone if configured: %p",
   async (options, answer) => {
     const scope = options.includes("--host") ? ["--inbound-port", "none"] : [];
     const { containers } = await docker([...options, ...scope]);

@@ -1,4 +1,4 @@
-/** With a part of the rules gone, captured connections are dropped: never sent in clear. */
+/** With a part of the rules missing, captured connections are dropped, never sent in cleartext. */
 import { beforeAll, expect, test } from "bun:test";
 
 import { serveHttp } from "../support/http.ts";
@@ -26,10 +26,10 @@ test.each([
     "the ranges of the mesh",
     "nft flush set inet tls-tproxy mesh4; nft flush set inet tls-tproxy mesh6",
   ],
-])("without %s nothing leaves in clear", async (_, damage) => {
+])("without %s nothing leaves in cleartext", async (_, damage) => {
   const pod = mesh.extraPod();
   const proxy = await mesh.proxy(pod);
-  // What stands where nobody puts it back.
+  // Without the repair process the damage stays.
   process.kill(keeperOf(proxy), "SIGKILL");
   await proxy.says(/the keeper of the rules has ended/);
   expect((await pod.run(["sh", "-ec", damage])).stderr).toBe("");
@@ -40,7 +40,7 @@ test.each([
   expect(await asked(pod, `[${mesh.c.address6}]`)).toBe("in clear");
 });
 
-test("a proxy killed with -9 leaves both directions shut until the rules are removed", async () => {
+test("a proxy killed by SIGKILL leaves both directions closed until the rules are removed", async () => {
   const pod = mesh.extraPod();
   await serveHttp(pod, 8080, "mine");
   const proxy = await mesh.proxy(pod);

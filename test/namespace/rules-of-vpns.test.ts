@@ -1,4 +1,7 @@
-/** Rules of VPNs and Docker that drop what comes by lo with an address of theirs: found by trial, named, and satisfied. */
+/**
+ * Rules of VPNs and Docker that drop packets on lo with certain source addresses: found by trial, named, and
+ * satisfied.
+ */
 import { expect, test } from "bun:test";
 
 import { kernelState } from "../support/kernel-state.ts";
@@ -11,7 +14,7 @@ async function nft(pod: Pod, rules: string): Promise<void> {
   expect([code, stderr]).toEqual([0, ""]);
 }
 
-/** As Tailscale's: what has an address of the VPN has to come by its interface, but for the pod's own on lo. */
+/** Like Tailscale's: packets with a VPN address must arrive on its interface, except for the pod's own on lo. */
 async function guard(pod: Pod): Promise<void> {
   await nft(
     pod,
@@ -61,13 +64,13 @@ test.each([
     const both = ["10.77.0.0/24", "fd77::/64"];
     expect(rangesNamed(a)).toEqual(where.includes("client") ? both : []);
     expect(rangesNamed(b)).toEqual(where.includes("server") ? both : []);
-    // Nobody was dialed for the trials' sake.
+    // The trials have dialled no destination.
     expect((await metrics(mesh.a)).get('tproxy_tcp_open_total{direction="outbound"}')).toBe(2);
   },
 );
 
 test.each(["client", "server", "client and server"])(
-  "rules as wg-quick's, for the pod's own address, at %s",
+  "rules like wg-quick's, for the pod's own address, at %s",
   async (where) => {
     const mesh = Mesh.create();
     for (const [name, pod] of [
@@ -98,7 +101,7 @@ test.each(["client", "server", "client and server"])(
   },
 );
 
-test("rules as Docker's in raw PREROUTING are satisfied as well", async () => {
+test("rules like Docker's in raw PREROUTING are satisfied too", async () => {
   const mesh = Mesh.create();
   await nft(
     mesh.a,
@@ -125,7 +128,7 @@ test.each([
     /rule handle \d+: iifname "lo" meta mark .* drop\)/,
   ],
   ["a chain's policy", 'iifname "eth0" accept', "policy drop", /by its policy/],
-] as const)("what cannot be satisfied is named: %s", async (_, rule, policy, how) => {
+] as const)("a rule that cannot be satisfied is named: %s", async (_, rule, policy, how) => {
   const mesh = Mesh.create();
   await nft(
     mesh.a,
@@ -147,7 +150,7 @@ test.each([
   expect((await mesh.a.run(["nft", "list", "tables"])).stdout).not.toMatch(/veil|trace/);
 });
 
-test("where nothing is in the way the start says so in one line", async () => {
+test("without interfering rules the start says so in one line", async () => {
   const mesh = Mesh.create();
   const { output } = await mesh.proxy(mesh.a);
   expect(output).toMatch(
@@ -157,7 +160,7 @@ test("where nothing is in the way the start says so in one line", async () => {
   expect((await mesh.a.run(["nft", "list", "tables"])).stdout).toBe("table inet tls-tproxy\n");
 });
 
-test("a start without the VPN takes the other addresses away again, and so does the removal of the rules", async () => {
+test("a start without the VPN removes the other addresses again, and so does removing the rules", async () => {
   const mesh = Mesh.create();
   const tables = async (): Promise<string> => (await mesh.a.run(["nft", "list", "tables"])).stdout;
   await guard(mesh.a);
@@ -174,7 +177,7 @@ test("a start without the VPN takes the other addresses away again, and so does 
   expect(await tables()).toBe("table inet tls-tproxy\n");
 });
 
-test("check --trial names the rule and leaves nothing behind, without a proxy and beside one", async () => {
+test("check --trial names the rule and leaves nothing behind, with and without a running proxy", async () => {
   const mesh = Mesh.create();
   const pod = mesh.a;
   const check = [...executable(), "check", "--trial"];
@@ -208,7 +211,7 @@ test("check --trial names the rule and leaves nothing behind, without a proxy an
   expect((await server.received(5)).text).toBe("hello");
 });
 
-test("what a check left that was killed goes with the next one", async () => {
+test("the next check removes what a killed one left behind", async () => {
   const mesh = Mesh.create();
   const clean = await kernelState(mesh.a);
   const leave = async (): Promise<void> => {
@@ -236,7 +239,7 @@ test("what a check left that was killed goes with the next one", async () => {
   expect(await kernelState(mesh.a)).toBe(clean);
 });
 
-test("rules that are written again after a flush find the VPN's rules again", async () => {
+test("rules that are rewritten after a flush take the VPN's rules into account again", async () => {
   const mesh = Mesh.create();
   await guard(mesh.a);
   await mesh.startProxies("--privileges", "kept");

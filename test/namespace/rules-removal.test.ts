@@ -1,4 +1,4 @@
-/** Rules go last: not a byte of a connection that was diverted is sent in clear when the proxy ends. */
+/** Rules are removed last: when the proxy ends, no byte of a diverted connection is sent in cleartext. */
 import { expect, test } from "bun:test";
 
 import { capture } from "../support/capture.ts";
@@ -9,12 +9,12 @@ import type { Pod } from "../support/pods.ts";
 const marker = "not in clear ";
 const writers = 10;
 
-/** Captures what passes the pod's interface while `act` goes on; true if the marker was among it. */
+/** Captures on the pod's interface while `act` runs; true if the marker was seen. */
 async function showsMarker(pod: Pod, act: () => Promise<void>): Promise<boolean> {
   return (await capture(pod, act)).bytes.includes(marker);
 }
 
-/** Connections whose writers have always more to say, and are at it. */
+/** Connections whose writers write without pause. */
 async function chatting(mesh: Mesh): Promise<readonly Connection[]> {
   const connections: Connection[] = [];
   for (let turn = 0; turn < writers; turn += 1) connections.push(await mesh.connection());
@@ -29,7 +29,7 @@ test("control: without proxies the same capture shows the text", async () => {
 });
 
 test.each(["SIGTERM", "SIGINT"] as const)(
-  "%s with rule removal resets first, then removes",
+  "%s with rule removal resets connections first, then removes the rules",
   async (signal) => {
     const mesh = Mesh.create();
     await mesh.startProxies("--remove-rules-on-exit", "--drain", "1ms");
@@ -42,7 +42,7 @@ test.each(["SIGTERM", "SIGINT"] as const)(
   },
 );
 
-test("rules --remove refuses beside a running proxy, and says how to go on", async () => {
+test("rules --remove refuses beside a running proxy, and names the next step", async () => {
   const mesh = Mesh.create();
   await mesh.startProxies();
   const { client, server } = await mesh.connection();

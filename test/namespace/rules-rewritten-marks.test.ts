@@ -1,4 +1,4 @@
-/** Whatever other tables make of marks, destinations and headers, nothing to the mesh leaves in clear. */
+/** Whatever other tables do to marks, destinations and headers, nothing leaves for the mesh in cleartext. */
 import { beforeAll, expect, test } from "bun:test";
 
 import { capture } from "../support/capture.ts";
@@ -11,7 +11,7 @@ import { addChain, runScript, type Chain } from "../support/foreign.ts";
 
 const mesh = Mesh.create();
 const { c } = mesh;
-/** Addresses of c's outside of the mesh. */
+/** Addresses of c outside the mesh. */
 const outside = { 4: "198.51.100.9", 6: "2001:db8::9" } as const;
 
 beforeAll(async () => {
@@ -24,7 +24,7 @@ async function asked(from: Pod, host: string, ...more: readonly string[]): Promi
   return (await from.run(command)).stdout;
 }
 
-/** A pod that reaches c's addresses outside of the mesh, with a proxy. */
+/** A pod with a proxy that also reaches c's addresses outside the mesh. */
 async function podWith(...options: readonly string[]): Promise<Pod> {
   return (await podAndProxy(...options)).pod;
 }
@@ -87,7 +87,7 @@ const rewriters: readonly (readonly [string, readonly Chain[]])[] = [
 ];
 
 test.each(rewriters)(
-  "where marks are %s nothing leaves in clear",
+  "where marks are %s nothing leaves in cleartext",
   async (_, chains) => {
     for (const options of [[], ["--exclude-uid", "9"]]) {
       const pod = await podWith(...options);
@@ -104,7 +104,7 @@ test.each(rewriters)(
 );
 
 test(
-  "what the proxy's own mark on others' packets does not concern is left alone",
+  "excluded packets and packets out of the mesh with the proxy's own mark are left alone",
   async () => {
     for (const priority of [-151, -149]) {
       const pod = await podWith("--exclude-outbound-port", "8080");
@@ -118,13 +118,13 @@ test(
 );
 
 test(
-  "a connection that is carried already does not go on in clear when marks begin to be rewritten",
+  "a carried connection does not continue in cleartext when marks start to be rewritten",
   async () => {
     const { a, b } = mesh;
     await mesh.startProxies();
     for (const rewriting of [
       output(-149, "meta mark set 0"),
-      // The proxy's own.
+      // The proxy's own mark.
       output(-149, "meta mark set 5"),
       output(300, "meta mark set 5"),
     ])
@@ -134,13 +134,13 @@ test(
         const { bytes } = await capture(a, async () => {
           await addChain(a, rewriting);
           await client.say("in-clear-or-never");
-          // The kernel sends it again and again.
+          // The kernel retransmits it again and again.
           expect(await asked(a, c.address4)).toBe("");
           await runScript(a, "nft delete table inet otheroutput");
         });
         expect(bytes.includes("in-clear-or-never")).toBe(false);
       }
-    // Before ours: it is carried all the same.
+    // A rewrite ahead of our chain: the connection is carried all the same.
     for (const address of [b.address4, b.address6]) {
       const { client, server } = await mesh.connection(address);
       const { bytes } = await capture(a, async () => {
@@ -156,7 +156,7 @@ test(
 );
 
 test(
-  "what is left alone is left alone where marks are rewritten",
+  "what is left alone stays so where marks are rewritten",
   async () => {
     const rewriting = output(-149, "meta mark set 0");
     const excluded = [
@@ -186,7 +186,7 @@ test(
 );
 
 test(
-  "a connection from before the rules goes on where marks are rewritten",
+  "a preexisting connection continues where marks are rewritten",
   async () => {
     const pod = mesh.extraPod();
     const listener = await c.agent.listen("::", 7000);
@@ -219,7 +219,7 @@ test(
 );
 
 test.each(["", "--inbound-port=none"])(
-  "what NAT leads into the mesh from outside of it does not begin in clear (%s)",
+  "connections that NAT redirects into the mesh do not begin in cleartext (%s)",
   async (option) => {
     const pod = await podWith(...(option === "" ? [] : [option]));
     expect(await asked(pod, outside[4])).toBe("in clear");
@@ -233,7 +233,7 @@ test.each(["", "--inbound-port=none"])(
 );
 
 test(
-  "what NAT leads into the mesh is left alone where it was excluded, or open before",
+  "connections that NAT redirects into the mesh are left alone if excluded or preexisting",
   async () => {
     const pod = mesh.extraPod();
     await runScript(pod, `ip route add ${outside[4]} via ${c.address4}`);
@@ -253,7 +253,7 @@ test(
 );
 
 test(
-  "headers that name another end do not lead around the rules",
+  "routing headers with another final destination do not bypass the rules",
   async () => {
     const script = `${import.meta.dir}/../support/steered.ts`;
     for (const [way, end] of [
@@ -265,7 +265,7 @@ test(
       await listening.says(/listening on/);
       expect((await pod.run(["bun", script, way, end])).stdout).toBe("syn-sent\n");
       expect(listening.output).not.toMatch(/Flags|RT6/);
-      // Without the last look it arrives, once the keeper no longer writes it again.
+      // Without the final check the packet arrives, once the repair process no longer restores the rule.
       process.kill(keeperOf(proxy), "SIGKILL");
       await proxy.says(/keeper of the rules/);
       await runScript(pod, "nft flush chain inet tls-tproxy postrouting");

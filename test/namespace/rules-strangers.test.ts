@@ -1,4 +1,7 @@
-/** What arrives from outside and is not the proxy's reaches no application, whatever its flags and whether the proxy lives. */
+/**
+ * Packets from outside that do not belong to the proxy reach no application, whatever their flags and whether or not
+ * the proxy is alive.
+ */
 import { beforeAll, expect, test } from "bun:test";
 
 import { hungMs } from "../support/deadline.ts";
@@ -8,13 +11,13 @@ import type { Pod } from "../support/pods.ts";
 
 const mesh = Mesh.create();
 const { a, c } = mesh;
-/** Addresses of c's outside of the mesh. */
+/** Addresses of c outside the mesh. */
 const outside = { 4: "198.51.100.9", 6: "2001:db8::9" } as const;
 const injector = `${import.meta.dir}/../support/injector.ts`;
 const syn = "0x02";
 
 beforeAll(async () => {
-  // c's kernel is not to answer what it knows nothing of.
+  // c's kernel must not answer packets of connections that it does not know.
   await runScript(
     c,
     `nft 'table inet quiet { chain c { type filter hook output priority 0; tcp flags & rst == rst drop; }; }'
@@ -25,7 +28,7 @@ beforeAll(async () => {
 
 type Stranger = { readonly from: string; readonly to: string };
 
-/** Of c, from each of its addresses to each of the pod's listeners: on all addresses, and on one. */
+/** Pairs of an address of c and a listener of the pod, on all addresses and on one. */
 function strangersOf(pod: Pod): readonly Stranger[] {
   return [
     [c.address4, `${pod.address4}:8080`],
@@ -39,7 +42,7 @@ function strangersOf(pod: Pod): readonly Stranger[] {
   ].map(([address, to = ""], at) => ({ from: `${address}:${40_400 + at}`, to }));
 }
 
-/** Begins a handshake by a raw socket; the segment that would end it, and carries data. */
+/** Starts a handshake by a raw socket; returns the segment that would complete it, and carries data. */
 async function begin({ from, to }: Stranger): Promise<readonly string[]> {
   const port = from.slice(from.lastIndexOf(":") + 1);
   const how = ["-nSl", "--immediate-mode", "-i", "any"];
@@ -52,7 +55,7 @@ async function begin({ from, to }: Stranger): Promise<readonly string[]> {
   return [from, to, "1001", String((answered + 1) % 2 ** 32), "from nobody at all"];
 }
 
-/** Connections that the pod's application has from such strangers. */
+/** Connections that the pod's application has with such clients. */
 async function reached(pod: Pod): Promise<readonly string[]> {
   const { stdout } = await pod.run(["ss", "-Htanp", "state", "established"]);
   return stdout
@@ -60,7 +63,7 @@ async function reached(pod: Pod): Promise<readonly string[]> {
     .filter((line) => line.includes(`pid=${pod.agent.pid},`) && /:404\d\d\b/.test(line));
 }
 
-/** SYNs from the ports that applications listen on, to another port outside of the mesh: nobody answers. */
+/** Sends SYNs from the ports that applications listen on to a port outside the mesh, which never answers. */
 async function dialFrom(pod: Pod): Promise<void> {
   for (const [from, port, to] of [
     [pod.address4, 8080, outside[4]],
@@ -72,7 +75,7 @@ async function dialFrom(pod: Pod): Promise<void> {
 }
 
 test.each(["SIGKILL", "SIGTERM", "restart"] as const)(
-  "a SYN cookie opens no application when the proxy has ended: %s",
+  "a SYN cookie reaches no application after the proxy has ended: %s",
   async (end) => {
     const pod = mesh.extraPod();
     await runScript(
@@ -87,9 +90,9 @@ test.each(["SIGKILL", "SIGTERM", "restart"] as const)(
     ];
     const options = [...flagsOf(mesh.credentials(pod)), "--privileges", "kept"];
     const proxy = await pod.proxy(options);
-    // Ports that something has dialled from, and dials from again below, are no less closed.
+    // Ports that were dialled from earlier, and are dialled from again below, must be just as closed.
     await dialFrom(pod);
-    // The applications' listeners give cookies to the proxy, and take cookies from then on.
+    // The applications' listeners send cookies to the proxy, and accept cookies from then on.
     for (const [at, address] of [pod.address4, pod.address4, pod.address6].entries()) {
       const client = await a.agent.connect(address, [8080, 8084, 8086][at] ?? 0);
       await client.say("peer");
@@ -111,7 +114,7 @@ test.each(["SIGKILL", "SIGTERM", "restart"] as const)(
   hungMs,
 );
 
-/** What tcpdump has seen last on lo of a connection's answers: the next number, and what was acknowledged. */
+/** The last answer of a connection that tcpdump has seen on lo: the next sequence number, and the acknowledgement. */
 const answers = /Flags \[P\.\], seq \d+:(\d+), ack (\d+).*length 5\b/;
 
 test.each([[[]], [["--exclude-inbound-port", "9"]], [["--inbound-port", "none"]]] as const)(
@@ -136,7 +139,7 @@ test.each([[[]], [["--exclude-inbound-port", "9"]], [["--inbound-port", "none"]]
       const [, port = ""] = /:(\d+)$/.exec(await localOf(pod, theirs)) ?? [];
       const segment = [`${theirs}:8080`, `${own}:${port}`, seen[1] ?? "", seen[2] ?? ""];
       await c.run(["bun", injector, ...segment, "injected"]);
-      // What comes after it is where it would have been.
+      // The next data continues at the same sequence number.
       await server.say(" and this");
       expect((await client.received(14)).text).toBe("hello and this");
     }
@@ -144,7 +147,7 @@ test.each([[[]], [["--exclude-inbound-port", "9"]], [["--inbound-port", "none"]]
   hungMs,
 );
 
-/** The application's side of its connection. */
+/** The application's end of its connection. */
 async function localOf(pod: Pod, peer: string): Promise<string> {
   const { stdout } = await pod.run(["ss", "-Htanp", "state", "established", "dst", `${peer}:8080`]);
   const line = stdout.split("\n").find((one) => one.includes(`pid=${pod.agent.pid},`)) ?? "";
@@ -152,7 +155,7 @@ async function localOf(pod: Pod, peer: string): Promise<string> {
 }
 
 test(
-  "connections to places outside of the mesh are answered, over a restart and while the proxy is dead",
+  "connections to destinations outside the mesh are answered, over a restart and while the proxy is dead",
   async () => {
     const pod = mesh.extraPod();
     await runScript(
@@ -189,21 +192,21 @@ test(
   hungMs,
 );
 
-/** A handshake has begun with one of the pod's own listeners at port 8080. */
+/** True once a handshake has begun with one of the pod's own listeners at port 8080. */
 async function hasBegun(pod: Pod): Promise<boolean> {
   const { stdout } = await pod.run(["ss", "-Htan", "state", "syn-recv", "sport", "= :8080"]);
   return stdout.trim() !== "";
 }
 
 test(
-  "what is left of the killed proxy's connections does not lead new ones to the application",
+  "remains of the killed proxy's connections do not lead new ones to the application",
   async () => {
     const pod = mesh.extraPod();
     await pod.agent.listen("::", 8080);
     const proxy = await pod.proxy([...flagsOf(mesh.credentials(pod)), "--privileges", "kept"]);
     const ends: { readonly at: Pod; readonly from: string; readonly to: string }[] = [];
     const closing: (() => Promise<unknown>)[] = [];
-    // Strangers' connections to the application, and the application's own to a place in the mesh.
+    // Connections from strangers to the application, and from the application to a destination in the mesh.
     for (const [at, own, address, to] of [
       [c, c.address4, pod.address4, `${pod.address4}:8080`],
       [c, `[${c.address6}]`, pod.address6, `[${pod.address6}]:8080`],
@@ -220,7 +223,7 @@ test(
     }
     await proxy.end("SIGKILL");
     for (const close of closing) await close();
-    // Later numbers than any before: what begins anew.
+    // A new connection starts at a higher sequence number than any before.
     const again = async ({ at, from, to }: (typeof ends)[number]): Promise<void> => {
       await at.run(["bun", injector, from, to, "1", "0", "", syn]);
       await at.run(["bun", injector, from, to, String(2 ** 31), "0", "", syn]);

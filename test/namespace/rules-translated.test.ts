@@ -1,4 +1,4 @@
-/** What NAT translates to an address of the pod is judged by what it has become. */
+/** Connections that NAT translates to an address of the pod are judged by their translated destination. */
 import { beforeAll, expect, test } from "bun:test";
 
 import { aliasTexts } from "../../src/net/alias.ts";
@@ -11,7 +11,7 @@ import type { Pod, Running } from "../support/pods.ts";
 const mesh = Mesh.create();
 const { a, c } = mesh;
 const proxies = new Map<Pod, Running>();
-/** In the mesh's ranges, routed to the pods by way of all others, and no address of theirs. */
+/** Addresses in the mesh's ranges that all others route to the pods, and that belong to no pod. */
 const service = { 4: "10.99.0.9", 6: "fd99::9" } as const;
 
 beforeAll(async () => {
@@ -23,7 +23,7 @@ async function asked(from: Pod, host: string, port: number): Promise<string> {
   return (await from.run(command)).stdout;
 }
 
-/** A pod with a proxy and an application, to which the service's addresses are led and translated. */
+/** A pod with a proxy and an application, to which the service's addresses are routed and translated. */
 async function translating(pod: Pod, options: readonly string[], rules: string): Promise<void> {
   proxies.set(pod, await mesh.proxy(pod, options));
   for (const port of [8080, 9000]) await serveHttp(pod, port, `at ${port}`);
@@ -49,7 +49,7 @@ test.each([[["--exclude-inbound-port", "9000"]], [["--inbound-port", "8080"]]])(
     for (const host of [service[4], `[${service[6]}]`]) {
       expect(await asked(c, host, 80)).toBe("");
       expect(await asked(a, host, 80)).toBe("at 8080");
-      // It is the port that decides.
+      // The port alone decides.
       expect(await asked(c, host, 81)).toBe("at 9000");
     }
   },
@@ -57,7 +57,7 @@ test.each([[["--exclude-inbound-port", "9000"]], [["--inbound-port", "8080"]]])(
 );
 
 test(
-  "a port that is open does not lead to one that is strict",
+  "an open port does not lead to a strict one",
   async () => {
     const pod = mesh.extraPod();
     const rules = "tcp dport 9000 redirect to :8080";
@@ -69,7 +69,7 @@ test(
 );
 
 test(
-  "neither loopback nor the pod's own name for itself is opened to strangers",
+  "neither loopback nor the pod's own address becomes open to strangers",
   async () => {
     const pod = mesh.extraPod();
     await runScript(pod, "sysctl -qw net.ipv4.conf.all.route_localnet=1");

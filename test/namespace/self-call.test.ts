@@ -1,4 +1,4 @@
-/** The proxy's own ports lead nowhere: not for the pod's applications, not for an authenticated peer. */
+/** The proxy's own ports lead nowhere, neither for the pod's applications nor for an authenticated peer. */
 import { beforeAll, expect, test } from "bun:test";
 
 import { Mesh } from "../support/mesh.ts";
@@ -11,10 +11,10 @@ beforeAll(async () => {
 });
 
 test.each([1, 2])(
-  "127.0.0.1:%i from inside is ended, once, and the proxy lives on",
+  "a connection from inside to 127.0.0.1:%i is ended, once, and the proxy survives",
   async (port) => {
     for (const host of ["127.0.0.1", "::1"]) {
-      // A TLS socket that ends before its handshake sends a FIN in place of a reset.
+      // A TLS socket that ends before its handshake sends a FIN instead of a reset.
       expect(await mesh.b.agent.attempt(host, port)).toBe("ECONNRESET");
     }
     await mesh.proxies[1]?.says(
@@ -24,14 +24,17 @@ test.each([1, 2])(
   },
 );
 
-test.each([1, 2])("the pod's own address with port %i is refused from inside", async (port) => {
-  const outcome = await mesh.b.agent
-    .connect(mesh.b.address4, port)
-    .catch((error: Error) => error.message);
-  expect(outcome).toBe("ECONNREFUSED");
-});
+test.each([1, 2])(
+  "a connection from inside to the pod's own address with port %i is refused",
+  async (port) => {
+    const outcome = await mesh.b.agent
+      .connect(mesh.b.address4, port)
+      .catch((error: Error) => error.message);
+    expect(outcome).toBe("ECONNREFUSED");
+  },
+);
 
-test.each([1, 2])("an authenticated peer that asks for port %i gets no further", async (port) => {
+test.each([1, 2])("an authenticated peer that asks for port %i is refused", async (port) => {
   const peer = mesh.credentials(mesh.c);
   const { output } = await opensslClient(mesh.c, `${mesh.b.address4}:${port}`, peer, "hello\n");
   expect(output).not.toContain("hello");
@@ -43,14 +46,14 @@ test.each([1, 2])("an authenticated peer that asks for port %i gets no further",
   await works();
 });
 
-test("what listens on 127.0.0.1 only is not shown to an authenticated peer", async () => {
+test("an authenticated peer does not reach a listener on 127.0.0.1 only", async () => {
   await mesh.b.agent.listen("127.0.0.1", 9901);
   expect(await mesh.a.agent.attempt(mesh.b.address4, 9901)).toBe("ECONNRESET");
   const inside = await mesh.b.agent.connect("127.0.0.1", 9901);
   await inside.reset();
 });
 
-test("what listens on the pod's address only is reachable", async () => {
+test("a listener on the pod's address only is reachable", async () => {
   const listener = await mesh.b.agent.listen(mesh.b.address4, 9902);
   const [client, server] = await Promise.all([
     mesh.a.agent.connect(mesh.b.address4, 9902),

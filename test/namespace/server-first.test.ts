@@ -1,4 +1,6 @@
-/** Nothing is sniffed: a server that speaks first is heard before the client has said a word. */
+/**
+ * The client's protocol is not detected: a server that speaks first is relayed before the client has sent anything.
+ */
 import { beforeAll, expect, test } from "bun:test";
 
 import { Mesh } from "../support/mesh.ts";

@@ -1,4 +1,6 @@
-/** --verify ip: a server is who its certificate says, for the address that the application meant, or the client gets RST. */
+/**
+ * --verify ip: the server's certificate must name the address that the application dialled, or the client gets RST.
+ */
 import { beforeAll, expect, test } from "bun:test";
 
 import { Mesh } from "../support/mesh.ts";

@@ -1,4 +1,4 @@
-/** What servers of others make of session tickets: they may fail with one, or show by one a certificate of yesterday. */
+/** Foreign servers may fail when offered a session ticket, or resume with a certificate that has expired since. */
 import { X509Certificate } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { expect, test } from "bun:test";
@@ -23,26 +23,26 @@ async function ask({ a, c }: Mesh): Promise<string> {
   return (await curl(a, `http://${c.address4}:8443/`)).output;
 }
 
-test("OpenSSL's server is resumed over TLS 1.3", async () => {
+test("OpenSSL's server resumes over TLS 1.3", async () => {
   const mesh = await meshWith();
   await opensslServer(mesh.c, 8443, mesh.credentials(mesh.c));
   expect(await ask(mesh)).toContain("New, TLSv1.3");
   for (let turn = 0; turn < 4; turn += 1) expect(await ask(mesh)).toContain("Reused, TLSv1.3");
 });
 
-test("over TLS 1.2, where it would cost forward secrecy, it is not", async () => {
+test("over TLS 1.2, where it would cost forward secrecy, sessions are not resumed", async () => {
   const mesh = await meshWith("--tls-min", "1.2");
   await opensslServer(mesh.c, 8443, mesh.credentials(mesh.c), "-tls1_2");
   for (let turn = 0; turn < 3; turn += 1) expect(await ask(mesh)).toContain("New, TLSv1.2");
 });
 
-test("one that wants a protocol of its own, and is asked again without ours, is not resumed", async () => {
+test("a server with its own protocol, which gets a second handshake without ours, is not resumed", async () => {
   const mesh = await meshWith();
   await opensslServer(mesh.c, 8443, mesh.credentials(mesh.c), "-alpn", "http/1.1");
   for (let turn = 0; turn < 3; turn += 1) expect(await ask(mesh)).toContain("New, TLSv1.3");
 });
 
-/** Fails when it is shown a ticket. */
+/** A server that fails when it is offered a ticket. */
 async function refuserOfTickets(mesh: Mesh, how: "alert" | "reset"): Promise<Running> {
   const { certificate, key, authority } = mesh.credentials(mesh.c);
   const script = `${import.meta.dir}/../support/ticket-refuser.ts`;
@@ -51,7 +51,7 @@ async function refuserOfTickets(mesh: Mesh, how: "alert" | "reset"): Promise<Run
   return server;
 }
 
-test("one that resets when it is shown a ticket does so once", async () => {
+test("a server that resets when offered a ticket does so only once", async () => {
   const mesh = await meshWith();
   const server = await refuserOfTickets(mesh, "reset");
   const answers: string[] = [];
@@ -61,7 +61,7 @@ test("one that resets when it is shown a ticket does so once", async () => {
   expect(server.output.match(/refused/g)).toHaveLength(1);
 });
 
-test("one that fails when it is shown a ticket is asked without, and from then on at once", async () => {
+test("a server that fails when offered a ticket is tried without one, and from then on at once", async () => {
   const mesh = await meshWith();
   const server = await refuserOfTickets(mesh, "alert");
   for (let turn = 0; turn < 4; turn += 1) expect(await ask(mesh)).toBe("served");
@@ -71,7 +71,10 @@ test("one that fails when it is shown a ticket is asked without, and from then o
   expect(all.get(resumptions)).toBe(0);
 });
 
-/** Says of each connection that it has come. Its tickets outlive its certificate: after a request it has the second one. */
+/**
+ * A server that prints a line per connection. Its tickets outlive its certificate: after a request it uses the second
+ * one.
+ */
 async function keeperOfTickets(pod: Pod, two: readonly CredentialPaths[]): Promise<Running> {
   const texts = two.map(({ certificate, key, authority }) => ({
     cert: readFileSync(certificate, "utf8"),
@@ -99,7 +102,7 @@ async function expired({ certificate }: CredentialPaths, pod: Pod): Promise<void
   while (Date.parse(validTo) >= Date.now()) await pod.run(["true"]);
 }
 
-test("one that takes the tickets of a certificate that has expired is asked for that of today", async () => {
+test("a server that resumes although its certificate has expired gets a full handshake instead", async () => {
   const mesh = await meshWith();
   const { c } = mesh;
   const short = mesh.credentials(c, { lastsMs: deadlineMs(8000) });
@@ -107,18 +110,18 @@ test("one that takes the tickets of a certificate that has expired is asked for 
   expect(await ask(mesh)).toBe("served");
   await expired(short, c);
   expect(await ask(mesh)).toBe("served");
-  // Once, then with a ticket, then without.
+  // First without a ticket, then with one, then without.
   await server.says(/(?:asked\s+){3}/);
 });
 
-test("one that has nothing but a certificate that has expired is refused, with tickets as without", async () => {
+test("a server with only an expired certificate is refused, with and without tickets", async () => {
   const mesh = await meshWith();
   const short = mesh.credentials(mesh.c, { lastsMs: deadlineMs(8000) });
   const server = await keeperOfTickets(mesh.c, [short, short]);
   expect(await ask(mesh)).toBe("served");
   await expired(short, mesh.c);
   expect(await ask(mesh)).not.toContain("served");
-  // Once, then with a ticket, then without.
+  // First without a ticket, then with one, then without.
   await server.says(/(?:asked\s+){3}/);
   await mesh.proxies[0]?.says(/certificate has expired/);
 });

@@ -1,4 +1,4 @@
-/** Proxies resume their sessions with each other, and no session outlives what it was made under. */
+/** Proxies resume sessions with each other, and no session outlives the conditions under which it was made. */
 import { expect, test } from "bun:test";
 
 import { serveHttp } from "../support/http.ts";
@@ -8,7 +8,7 @@ import { curl } from "../support/programs.ts";
 import { rotatable, rotate, type Rotated } from "../support/rotation.ts";
 import { metricOnce } from "../support/status.ts";
 
-/** Of one side's handshakes, those that have resumed a session. */
+/** One side's handshakes, and how many of them resumed a session. */
 type Counts = { readonly handshakes: number; readonly resumed: number };
 
 type Side = "client" | "server";
@@ -40,18 +40,18 @@ class Stage {
     return side;
   }
 
-  /** A new connection, and what comes of it. */
+  /** Opens a new connection, and returns its result. */
   async ask(host = this.mesh.b.address4): Promise<string> {
     this.#asked += 1;
     return (await curl(this.mesh.a, `http://${host}:8000/`)).output;
   }
 
-  /** So many connections that are served, one after the other. */
+  /** Makes `count` connections one after the other, each of which is served. */
   async served(count: number): Promise<void> {
     for (let turn = 0; turn < count; turn += 1) expect(await this.ask()).toBe("served");
   }
 
-  /** Of all connections, once the last one is counted. */
+  /** The counts over all connections, once the last one is included. */
   async counts(of: Side = "client"): Promise<Counts> {
     const labels = `{direction="${of === "client" ? "outbound" : "inbound"}"}`;
     const name = `tproxy_handshake_seconds_count${labels}`;
@@ -65,12 +65,12 @@ class Stage {
     await metricOnce(this.side(of).pod, name, (count) => count === times);
   }
 
-  /** Its policy, with this in it. */
+  /** Writes this side's policy, with this text in it. */
   write(of: Side, text: string): void {
     this.policies[of].write(`inbound: { mode: ${this.#mode}, ${text} }`);
   }
 
-  /** Ends the server's proxy, and starts another one by the same files. */
+  /** Ends the server's proxy, and starts another one with the same files. */
   async restart(): Promise<void> {
     const { pod, paths, proxy } = this.side("server");
     await proxy.end();
@@ -83,7 +83,7 @@ class Stage {
 }
 
 test.each(["strict", "permissive"])(
-  "connections to a %s port resume the session of the first one, as both sides see it",
+  "connections to a %s port resume the first one's session, and both sides count it",
   async (mode) => {
     const stage = await Stage.create(mode);
     await stage.served(6);
@@ -97,20 +97,23 @@ test.each([
   ["the client's policy changes", "client", "policy"],
   ["the server's credentials are replaced", "server", "credential"],
   ["the server's policy changes", "server", "policy"],
-] as const)("when %s the next handshake is whole, and nobody notices", async (_, of, what) => {
-  const stage = await Stage.create();
-  await stage.served(3);
-  expect(await stage.counts()).toEqual({ handshakes: 3, resumed: 2 });
-  if (what === "policy") stage.write(of, "ports: { 9: { mode: audit } }");
-  else rotate(stage.side(of));
-  await stage.replaced(of, what);
-  await stage.served(1);
-  expect(await stage.counts()).toEqual({ handshakes: 4, resumed: 2 });
-  await stage.served(1);
-  expect(await stage.counts()).toEqual({ handshakes: 5, resumed: 3 });
-});
+] as const)(
+  "when %s the next handshake is a full one, and the application notices nothing",
+  async (_, of, what) => {
+    const stage = await Stage.create();
+    await stage.served(3);
+    expect(await stage.counts()).toEqual({ handshakes: 3, resumed: 2 });
+    if (what === "policy") stage.write(of, "ports: { 9: { mode: audit } }");
+    else rotate(stage.side(of));
+    await stage.replaced(of, what);
+    await stage.served(1);
+    expect(await stage.counts()).toEqual({ handshakes: 4, resumed: 2 });
+    await stage.served(1);
+    expect(await stage.counts()).toEqual({ handshakes: 5, resumed: 3 });
+  },
+);
 
-test("a server's proxy that was started anew knows none of the tickets, and nobody notices", async () => {
+test("a restarted server's proxy knows none of the tickets, and the application notices nothing", async () => {
   const stage = await Stage.create();
   await stage.served(3);
   await stage.restart();
@@ -120,7 +123,7 @@ test("a server's proxy that was started anew knows none of the tickets, and nobo
   expect(output).not.toContain("Failed to connect");
 });
 
-test("a server that the client's policy no longer allows is refused in spite of its tickets", async () => {
+test("a server that the client's policy no longer allows is refused despite its tickets", async () => {
   const stage = await Stage.create();
   const { b, c } = stage.mesh;
   await stage.served(2);
@@ -135,7 +138,7 @@ test("a server that the client's policy no longer allows is refused in spite of 
   await stage.served(1);
 });
 
-test("a client that the server's policy no longer allows is refused in spite of its tickets", async () => {
+test("a client that the server's policy no longer allows is refused despite its tickets", async () => {
   const stage = await Stage.create();
   await stage.served(2);
   stage.write("server", "allow: []");
@@ -147,7 +150,7 @@ test("a client that the server's policy no longer allows is refused in spite of 
   await stage.served(1);
 });
 
-test("over IPv6 as well", async () => {
+test("sessions are resumed over IPv6 too", async () => {
   const stage = await Stage.create();
   const host = `[${stage.mesh.b.address6}]`;
   for (let turn = 0; turn < 3; turn += 1) expect(await stage.ask(host)).toBe("served");

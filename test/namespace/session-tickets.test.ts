@@ -1,4 +1,4 @@
-/** A resumed session is authorised as any other, and no ticket outlives the credentials or the policy it was made under. */
+/** A resumed session is authorized like any other, and no ticket outlives its credentials or its policy. */
 import { readFileSync, renameSync, writeFileSync } from "node:fs";
 import { expect, test } from "bun:test";
 
@@ -19,7 +19,7 @@ class Stage {
   readonly #ticket = `${temporaryDirectory()}/ticket`;
   readonly #own: readonly string[];
 
-  /** `inspected`: the port takes plain text as well, and TLS begins when the first bytes were seen. */
+  /** `inspected`: the port also accepts cleartext, so TLS starts only after the first bytes have been detected. */
   constructor(inspected: boolean) {
     const { b, c } = this.mesh;
     this.#inspected = inspected;
@@ -44,7 +44,7 @@ class Stage {
     return (await c.run(["timeout", "10", ...command, ...options, "-ign_eof"], request)).stdout;
   }
 
-  /** Who may come, in the port's mode. */
+  /** Sets who is allowed, in the port's mode. */
   allow(list: string): void {
     this.policy.write(this.#text(`{ allow: ${list} }`));
   }
@@ -54,7 +54,7 @@ class Stage {
     return `inbound: { mode: ${mode}, ports: { 8000: ${port} } }`;
   }
 
-  /** A full handshake that leaves a ticket behind. */
+  /** Makes a full handshake that yields a ticket. */
   async first(): Promise<string> {
     return await this.say("-sess_out", this.#ticket);
   }
@@ -64,7 +64,7 @@ class Stage {
   }
 }
 
-test("a session is resumed, and served to the identity that it was made by", async () => {
+test("a session is resumed, and served to the identity that made it", async () => {
   const stage = await Stage.create();
   const first = await stage.first();
   const again = await stage.again();
@@ -81,7 +81,7 @@ test.each([
   ["strict", false],
   ["permissive", true],
 ] as const)(
-  "a policy that changes ends the tickets of a %s port, and refuses the identity that it names no more",
+  "a policy change ends the tickets of a %s port, and refuses an identity that it no longer names",
   async (_, inspected) => {
     const stage = await Stage.create(inspected);
     await stage.first();
@@ -110,7 +110,7 @@ test.each([
   },
 );
 
-test("credentials that are replaced end the tickets", async () => {
+test("replaced credentials end the tickets", async () => {
   const stage = await Stage.create();
   await stage.first();
   const { b } = stage.mesh;
@@ -130,7 +130,7 @@ test("credentials that are replaced end the tickets", async () => {
   ]);
 });
 
-test("early data (0-RTT) is not taken", async () => {
+test("early data (0-RTT) is refused", async () => {
   const stage = await Stage.create();
   await stage.first();
   const file = `${temporaryDirectory()}/request`;

@@ -1,4 +1,4 @@
-/** Whoever holds however many connections: others come in, and the pod's own application goes out. */
+/** However many connections one client holds, other clients can connect, and so can the pod's own application. */
 import { expect, test } from "bun:test";
 
 import { serveHttp } from "../support/http.ts";
@@ -20,7 +20,7 @@ async function start(connections: number): Promise<{ mesh: Mesh; proxy: Running 
   return { mesh, proxy };
 }
 
-/** Connections of a pod's peer to pod b that stay, `count` of them; each that ends is made again. */
+/** `count` lasting connections from a pod's peer to pod b; each one that ends is replaced. */
 function hold(mesh: Mesh, count: number, from = mesh.c, to = mesh.b.address4): Crowd {
   const { certificate, key } = mesh.credentials(from);
   return from.crowd("handshake", 200 * count, count, to, "8000", certificate, key);
@@ -32,12 +32,12 @@ async function expectServed(from: Pod, address: string): Promise<void> {
 }
 
 test.each(["address4", "address6"] as const)(
-  "one peer that takes all it can leaves places for another one and for the pod itself, over %s",
+  "a peer that takes all it can leaves places for another peer and for the pod itself, over %s",
   async (family) => {
     const { mesh, proxy } = await start(80);
     const crowd = hold(mesh, 80, mesh.c, mesh.b[family]);
     await metricOnce(mesh.b, refusedShare, (count) => count >= 10);
-    // 80 less the eighth that is for outbound connections; eight ninths of that, and its last handshakes.
+    // 80 less one eighth for outbound connections; eight ninths of the rest, and the handshakes in progress.
     await metricOnce(mesh.b, openInbound, (count) => count >= 62 && count <= 69);
     await expectServed(mesh.a, mesh.b[family]);
     await expectServed(mesh.b, mesh.a[family]);
@@ -46,7 +46,7 @@ test.each(["address4", "address6"] as const)(
   },
 );
 
-test("where inbound connections have all they may, outbound ones have the rest", async () => {
+test("with all inbound places taken, outbound connections get the rest", async () => {
   const { mesh } = await start(16);
   const crowds = [hold(mesh, 40), hold(mesh, 40, mesh.extraPod())];
   const refused = 'tproxy_tcp_close_total{direction="inbound",how="limit"}';
@@ -56,7 +56,7 @@ test("where inbound connections have all they may, outbound ones have the rest",
   for (const { running } of crowds) running.child.kill("SIGKILL");
 });
 
-test("500 clients behind one address all connect", async () => {
+test("500 clients behind one address can all connect", async () => {
   const { mesh } = await start(1000);
   const crowd = hold(mesh, 500);
   await crowd.standing();
@@ -67,7 +67,7 @@ test("500 clients behind one address all connect", async () => {
   crowd.running.child.kill("SIGKILL");
 });
 
-test("places that a peer gives back are there for others at once", async () => {
+test("places that a peer releases are available to others at once", async () => {
   const { mesh } = await start(20);
   const crowd = hold(mesh, 40);
   await metricOnce(mesh.b, refusedShare, (count) => count >= 10);

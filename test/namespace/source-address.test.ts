@@ -1,4 +1,4 @@
-/** The application's accept(2) gives what the client application's getsockname(2) gives. */
+/** The server's accept(2) returns the address that the client's getsockname(2) returns. */
 import { describe, expect, test } from "bun:test";
 
 import { Mesh } from "../support/mesh.ts";
@@ -25,7 +25,7 @@ describe("the application sees the client's address and port", () => {
     expect(at).toBe(host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`);
   });
 
-  test("on many connections at once", async () => {
+  test("on many simultaneous connections", async () => {
     const { sights, running } = await ask(mesh.a, {
       host: mesh.b.address4,
       port: 8080,
@@ -36,7 +36,7 @@ describe("the application sees the client's address and port", () => {
   });
 });
 
-test("it is counted", async () => {
+test("the metric counts it", async () => {
   const before = (await sourcesCounted(mesh.b))["ip-port/as-asked"] ?? 0;
   await askOnce(mesh.a, { host: mesh.b.address4, port: 8080 });
   expect((await sourcesCounted(mesh.b))["ip-port/as-asked"]).toBe(before + 1);

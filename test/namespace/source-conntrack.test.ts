@@ -1,4 +1,4 @@
-/** What connections cost in the kernel's table of tracked ones: nothing, or two entries where an option needs it. */
+/** The entries a connection takes in the kernel's conntrack table: none, or two if an option needs them. */
 import { expect, test } from "bun:test";
 
 import { Mesh } from "../support/mesh.ts";
@@ -11,7 +11,7 @@ const connections = 20;
 async function entries(pod: Pod): Promise<number> {
   const count = (await metrics(pod)).get("tproxy_conntrack_entries") ?? Number.NaN;
   const { stdout } = await pod.run(["cat", "/proc/sys/net/netfilter/nf_conntrack_count"]);
-  // The asking itself may be tracked.
+  // The query itself may be tracked.
   expect(Math.abs(count - Number(stdout))).toBeLessThanOrEqual(2);
   return count;
 }
@@ -32,7 +32,7 @@ test.each([
   expect(sights.filter(({ own, seen }) => own !== seen)).toEqual([]);
   for (const [at, pod] of [mesh.a, mesh.b].entries()) {
     const grown = (await entries(pod)) - (before[at] ?? 0);
-    // What asks for the metrics is a connection, too, and so is its answer's end.
+    // The request for metrics is also a connection.
     expect(Math.abs(grown - connections * each)).toBeLessThanOrEqual(each === 0 ? 0 : 4);
   }
   expect((await metrics(mesh.b)).get("tproxy_conntrack_entries_max")).toBeGreaterThan(0);

@@ -1,4 +1,4 @@
-/** Many clients' addresses and ports at once, and the same one again and again. */
+/** Many client addresses and ports at once, and the same one repeatedly. */
 import { beforeAll, expect, test } from "bun:test";
 
 import { Mesh } from "../support/mesh.ts";
@@ -13,7 +13,7 @@ beforeAll(async () => {
   await serveMirror(mesh.b, 8090, "::", "hang-up");
 });
 
-test("a port that is used again at once is seen each time", async () => {
+test("a port that is reused at once is seen each time", async () => {
   for (let turn = 0; turn < 3; turn += 1) {
     const question = { host: mesh.b.address4, port: 8090, from: 9900, hearsOut: true };
     const { own, seen, error } = await askOnce(mesh.a, question);
@@ -21,14 +21,14 @@ test("a port that is used again at once is seen each time", async () => {
   }
 });
 
-test("five thousand connections at once to one port are all seen by address and port", async () => {
+test("five thousand simultaneous connections to one port are all seen by address and port", async () => {
   const question = { host: mesh.b.address4, port: 8080, count: many };
   const { sights, running } = await ask(mesh.a, question);
   expect(sights.filter(({ error }) => error !== "")).toEqual([]);
   expect(sights.filter(({ own, seen }) => own !== seen)).toEqual([]);
   expect(new Set(sights.map(({ seen }) => seen)).size).toBe(many);
   expect((await sourcesCounted(mesh.b))["ip-port/as-asked"]).toBeGreaterThanOrEqual(many);
-  // Their ports are still the application's own: it begins connections as ever.
+  // The application can still use these ports for its own connections.
   const back = await mesh.b.agent.attempt(mesh.c.address4, 9);
   expect(back).toBe("ECONNRESET");
   await running.end();

@@ -1,4 +1,4 @@
-/** Where a client's port cannot be kept its address is, nothing hangs, and the metric says why. */
+/** If the client's port cannot be preserved, its address is; nothing hangs, and the metric gives the reason. */
 import { expect, test } from "bun:test";
 
 import { parseSocketAddress } from "../../src/net/address.ts";
@@ -22,7 +22,7 @@ await serveMirror(mesh.b, 8083, mesh.b.address6);
 const paths = mesh.credentials(mesh.c);
 const original = parseSocketAddress(`${mesh.b.address4}:8080`);
 
-/** What the metric has counted while `act` went on. */
+/** What the metric counted while `act` ran. */
 async function counted(act: () => Promise<void>): Promise<Readonly<Record<string, number>>> {
   const before = await sourcesCounted(mesh.b);
   await act();
@@ -45,7 +45,7 @@ function told(source: string, apart: boolean): Partial<Telling> {
 
 const to = { host: mesh.b.address4, port: 8080, paths };
 
-test("a client that is no proxy of ours is seen by address and port, and the application at an alias", async () => {
+test("a client without a proxy is seen by address and port, at an alias of the application", async () => {
   const counts = await counted(async () => {
     for (const host of [mesh.b.address4, mesh.b.address6]) {
       const { sight, running } = await tellAndAsk(mesh.c, { ...to, host });
@@ -59,7 +59,7 @@ test("a client that is no proxy of ours is seen by address and port, and the app
   expect(counts).toEqual({ "ip-port/alias": 2 });
 });
 
-test("where the application listens on one address a client that is no proxy is seen by its address", async () => {
+test("if the application listens on one address, a client without a proxy is seen by its address", async () => {
   const counts = await counted(async () => {
     for (const [host, port] of [
       [mesh.b.address4, 8081],
@@ -75,7 +75,7 @@ test("where the application listens on one address a client that is no proxy is 
   expect(counts).toEqual({ "ip/one-address": 2 });
 });
 
-test("a client that tells its port as our proxies do is seen by that one", async () => {
+test("a client that sends its port like a proxy is seen by that port", async () => {
   const { sight, running } = await tellAndAsk(mesh.c, {
     ...to,
     ...told(`${mesh.c.address4}:45678`, true),
@@ -84,7 +84,7 @@ test("a client that tells its port as our proxies do is seen by that one", async
   await running.end();
 });
 
-test("a port that other connections of its proxy may come from is not kept, and the application's address is", async () => {
+test("a port that other connections of its proxy may use is not preserved; the application's address is", async () => {
   const unsure = told(`${mesh.c.address4}:45678`, false);
   const counts = await counted(async () => {
     for (const port of [8080, 8081]) {
@@ -97,7 +97,7 @@ test("a port that other connections of its proxy may come from is not kept, and 
   expect(counts).toEqual({ "ip/wire-port": 2 });
 });
 
-test("another's address is not believed: the one on the wire is seen", async () => {
+test("a forged address is ignored: the one on the wire is used", async () => {
   const counts = await counted(async () => {
     const telling = { ...to, ...told(`${mesh.a.address4}:45678`, true) };
     const { sight, running } = await tellAndAsk(mesh.c, telling);
@@ -107,7 +107,7 @@ test("another's address is not believed: the one on the wire is seen", async () 
   expect(counts).toEqual({ "ip/address-differs": 1 });
 });
 
-test("a port that is its own on the wire is not taken for the application's: both would be cut", async () => {
+test("a port that equals the wire's own is not used for the application, because both would be cut", async () => {
   const counts = await counted(async () => {
     const telling = { ...to, ...told(`${mesh.c.address4}:23456`, true), from: 23_456 };
     const { sight, running } = await tellAndAsk(mesh.c, telling);
@@ -118,7 +118,7 @@ test("a port that is its own on the wire is not taken for the application's: bot
   expect(counts).toEqual({ "ip-port/alias": 1 });
 });
 
-test("a port by which another connection on the wire is open is kept at the alias alone", async () => {
+test("a port with another open connection on the wire is preserved at the alias only", async () => {
   const first = await tellAndAsk(mesh.c, { ...to, from: 23_457, port: 8081 });
   const second = await tellAndAsk(mesh.c, {
     ...to,
@@ -130,7 +130,7 @@ test("a port by which another connection on the wire is open is kept at the alia
   for (const { running } of [first, second]) await running.end();
 });
 
-test("a port that others are seen by is given again at the alias, and then not any more", async () => {
+test("a port that others are seen by is used a second time at the alias, but not a third time", async () => {
   const telling = { ...to, ...told(`${mesh.c.address4}:45679`, true) };
   const all = [];
   for (let turn = 0; turn < 3; turn += 1) all.push(await tellAndAsk(mesh.c, telling));
@@ -146,7 +146,7 @@ test("a port that others are seen by is given again at the alias, and then not a
   for (const { running } of all) await running.end();
 });
 
-test("who does not begin as agreed is refused, and it is counted", async () => {
+test("a client that breaks the protocol is refused and counted", async () => {
   const telling = {
     ...to,
     protocols: "tproxy/2",
@@ -159,7 +159,7 @@ test("who does not begin as agreed is refused, and it is counted", async () => {
   await running.end();
 });
 
-test("a client that offers protocols of its own is served as before", async () => {
+test("a client that offers its own protocols is served as before", async () => {
   const own = ["--cert", paths.certificate, "--key", paths.key, "--cacert", paths.authority];
   const { output } = await curl(
     mesh.c,
@@ -174,7 +174,7 @@ test("a client that offers protocols of its own is served as before", async () =
   expect(output).toContain(`${mesh.c.address4}:`);
 });
 
-test("the sample that was told last is still exact", async () => {
+test("the last connection still has its exact address and port", async () => {
   const { own, seen } = await askOnce(mesh.a, { host: mesh.b.address4, port: 8080 });
   expect(seen).toBe(own);
 });

@@ -1,4 +1,4 @@
-/** That an application sees its client by the client's own address opens no way in, and none out in clear. */
+/** Presenting the client's own address to the application opens no way in, and no cleartext way out. */
 import { expect, test } from "bun:test";
 
 import { capture, strayData } from "../support/capture.ts";
@@ -13,7 +13,7 @@ import { metricGrows, metricOnce } from "../support/status.ts";
 const opened = 'tproxy_tcp_open_total{direction="outbound"}';
 const connectionsATurn = 20;
 
-test("a stranger who sends in the client's name does not reach the application", async () => {
+test("a stranger who forges the client's address does not reach the application", async () => {
   const mesh = Mesh.create();
   await mesh.startProxies();
   const watching = mesh.b.start(["tcpdump", "-i", "lo", "-nSl", "--immediate-mode", "tcp"]);
@@ -26,25 +26,25 @@ test("a stranger who sends in the client's name does not reach the application",
   const script = `${import.meta.dir}/../support/injector.ts`;
   const { stdout, stderr } = await mesh.c.run(["bun", script, ...segment]);
   expect([stdout.trim(), stderr]).toEqual(["56", ""]);
-  // What comes after it is where it would have been.
+  // The next data continues at the same sequence number.
   await client.say("and this");
   expect((await server.received(23)).text).toBe("from the clientand this");
 });
 
-/** From tcpdump's "10.0.0.1.80". */
+/** Converts tcpdump's "10.0.0.1.80". */
 function withColon(address: string): string {
   return address.replace(/\.(\d+)$/, ":$1");
 }
 
-/** Ends, next sequence number and acknowledgement of what tcpdump tells of the client's first data on b's lo. */
+/** Endpoints, next sequence number and acknowledgement of the client's first data, as tcpdump prints it on b's lo. */
 async function said(watching: Running, { a, b }: Mesh): Promise<readonly string[]> {
   const head = `IP (${a.address4}\\.\\d+) > (${b.address4}\\.8080): Flags \\[P?\\.\\]`;
   const data = new RegExp(`${head}, seq \\d+:(\\d+), ack (\\d+),.*\n`);
-  // It tells of a segment after the application has read it, and a line may come in two parts.
+  // tcpdump may print a segment after the application has read it, and a line in two parts.
   return data.exec(await watching.says(data)) ?? [];
 }
 
-test("rules that others delete end connections whose answers depended on them", async () => {
+test("when others delete the rules, connections whose answers depended on them end", async () => {
   const mesh = Mesh.create();
   await mesh.startProxies();
   const { client, server } = await mesh.connection();
@@ -52,7 +52,7 @@ test("rules that others delete end connections whose answers depended on them", 
   await client.received(100_000);
   const proxy = mesh.proxies[1];
   if (proxy === undefined) throw new Error("no proxy");
-  process.kill(keeperOf(proxy), "SIGKILL"); // It would write the rules again, and the answers be led back.
+  process.kill(keeperOf(proxy), "SIGKILL"); // It would restore the rules, and with them the return path.
   await proxy.says(/keeper of the rules/);
   await mesh.b.run(["nft", "delete", "table", "inet", "tls-tproxy"]);
   expect((await server.finish()).ending).toBe("ECONNRESET");
@@ -60,7 +60,7 @@ test("rules that others delete end connections whose answers depended on them", 
   await proxy.says(/1 inbound connections that depend on them were reset/);
 });
 
-test("connections that begin while the policy lets their clients go are not answered in clear", async () => {
+test("connections that begin while the policy exempts their clients are not answered in cleartext", async () => {
   const mesh = Mesh.create();
   const policy = new PolicyFile("{}");
   mesh.proxies.push(await mesh.proxy(mesh.a), await mesh.proxy(mesh.b, policy.flags));
@@ -77,12 +77,12 @@ test("connections that begin while the policy lets their clients go are not answ
     }
     await load.end("SIGKILL");
   });
-  // Each of them has three packets at least that begin it.
+  // Each of them begins with at least three packets.
   expect(lines.length).toBeGreaterThan(12 * 3 * connectionsATurn);
   expect(strayData(lines, mesh.b.address4)).toEqual([]);
 });
 
-test("a policy that changes something else leaves connections at the alias alone", async () => {
+test("an unrelated policy change leaves connections at the alias alone", async () => {
   const mesh = Mesh.create();
   const outside = `outbound: { exclude: [${mesh.c.address4}] }`;
   const policy = new PolicyFile(outside);
@@ -102,7 +102,7 @@ test("a policy that changes something else leaves connections at the alias alone
   await running.end();
 });
 
-test("nobody outside reaches the alias, and the application reaches itself by it", async () => {
+test("no client outside reaches the alias, and the application reaches itself by it", async () => {
   const mesh = Mesh.create();
   await serveMirror(mesh.b, 8080);
   await mesh.c.run(["ip", "route", "add", "169.254.77.1/32", "via", mesh.b.address4]);
@@ -112,14 +112,14 @@ test("nobody outside reaches the alias, and the application reaches itself by it
   expect((await askOnce(mesh.c, { host: "169.254.77.1", port: 8080 })).error).toBe(""); // As it would be.
   await mesh.b.run(["ip", "addr", "del", ...alias]);
   await mesh.proxy(mesh.b);
-  // Not even its SYN is answered.
+  // Not even the SYN is answered.
   expect(await attempted(mesh.c, "169.254.77.1:8080")).toBe("ETIMEDOUT at connect");
   const question = { host: "169.254.77.1", port: 8080 };
   const { own, seen, error } = await askOnce(mesh.b, question);
   expect([error, seen]).toEqual(["", own]);
 });
 
-test("an alias that others take away is noticed, and put back where that is allowed", async () => {
+test("an alias that others remove is noticed, and restored if the privileges allow it", async () => {
   const mesh = Mesh.create();
   const proxy = await mesh.proxy(mesh.b, ["--privileges", "kept"]);
   await mesh.b.run(["ip", "addr", "del", "169.254.77.1/32", "dev", "lo"]);
@@ -128,11 +128,11 @@ test("an alias that others take away is noticed, and put back where that is allo
   expect((await mesh.b.run(["ip", "-br", "addr", "show", "lo"])).stdout).toContain("169.254.77.1");
 });
 
-test("five clients of one pod are held apart from the next one's trouble", async () => {
+test("five clients of one pod are not affected by the next one's conflict", async () => {
   const mesh = Mesh.create();
   await mesh.startProxies();
   await serveMirror(mesh.b, 8081, mesh.b.address4);
-  // Another client's connection comes from a port that would be its own spare one.
+  // The other client's connection comes from a port that would be this one's own spare port.
   const paths = mesh.credentials(mesh.c);
   const strange = await tellAndAsk(mesh.c, {
     host: mesh.b.address4,

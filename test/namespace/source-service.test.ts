@@ -1,4 +1,4 @@
-/** Where somebody between changes addresses: that of a service, that of its client; and a pod that reaches itself. */
+/** With address translation in between: of a service, of the client; and a pod that connects to itself. */
 import { beforeAll, expect, test } from "bun:test";
 
 import { Mesh } from "../support/mesh.ts";
@@ -9,7 +9,7 @@ const node = "10.77.0.254";
 const service = "10.96.0.10";
 const masked = "10.96.0.11";
 
-/** The pods reach each other over the node only, which rewrites the service's address as kube-proxy does. */
+/** The pods are connected only through the node, which rewrites the service's address as kube-proxy does. */
 beforeAll(async () => {
   const to = `${mesh.b.address4}:8080`;
   const rules = `table ip service {
@@ -39,13 +39,13 @@ beforeAll(async () => {
   await serveMirror(mesh.b, 8080);
 });
 
-test("the client of a service is seen by its own address and port", async () => {
+test("a service's client is seen by its own address and port", async () => {
   const { own, seen, at } = await askOnce(mesh.a, { host: service, port: 80 });
   expect(own).toMatch(new RegExp(`^${mesh.a.address4}:`));
   expect([seen, at]).toEqual([own, `${mesh.b.address4}:8080`]);
 });
 
-test("the same port of the client's by the service and straight: both work, and both are seen", async () => {
+test("the same client port through the service and directly: both connections work, and both are seen", async () => {
   const first = await ask(mesh.a, { host: service, port: 80, from: 40_001 });
   const second = await ask(mesh.a, { host: mesh.b.address4, port: 8080, from: 40_001 });
   const seen = [first, second].map(({ sights: [sight] }) => [sight?.seen, sight?.at]);
@@ -56,14 +56,14 @@ test("the same port of the client's by the service and straight: both work, and 
   for (const { running } of [first, second]) await running.end();
 });
 
-test("where the node puts its own address in the client's place that one is seen", async () => {
+test("if the node replaces the client's address with its own, that one is seen", async () => {
   const { seen, error } = await askOnce(mesh.a, { host: masked, port: 80 });
   expect(error).toBe("");
   expect(seen).toMatch(new RegExp(`^${node}:`));
   expect((await sourcesCounted(mesh.b))["ip/address-differs"]).toBe(1);
 });
 
-test("a pod that reaches itself by its own address is left alone", async () => {
+test("a pod that connects to its own address is left alone", async () => {
   const { own, seen, at } = await askOnce(mesh.b, { host: mesh.b.address4, port: 8080 });
   expect([seen, at]).toEqual([own, `${mesh.b.address4}:8080`]);
 });

@@ -1,4 +1,4 @@
-/** Client's addresses under all settings that pods have: of the kernel, of the proxy. */
+/** Client addresses under all settings that pods have, of the kernel and of the proxy. */
 import { beforeAll, describe, expect, test } from "bun:test";
 
 import { credentialsFor } from "../support/credentials.ts";
@@ -12,7 +12,7 @@ async function settings(pod: Pod): Promise<string> {
   return stdout.replaceAll(/^net\.netfilter\.nf_conntrack_count.*\n/gm, "");
 }
 
-describe("reverse-path filters and marks' part in them", () => {
+describe("reverse-path filters, and whether they consider marks", () => {
   const mesh = Mesh.create();
   let before = "";
 
@@ -23,7 +23,7 @@ describe("reverse-path filters and marks' part in them", () => {
     await serveMirror(mesh.b, 8080);
   });
 
-  test("the proxy writes no setting of the kernel", async () => {
+  test("the proxy writes no kernel setting", async () => {
     const asked = { host: mesh.b.address4, port: 8080 };
     const now = await settings(mesh.b);
     await askOnce(mesh.a, asked);
@@ -59,50 +59,47 @@ describe.each([
   ["by itself", [], ""],
   ["by --wire-ports", ["--wire-ports", "20000-20099"], ""],
   ["by --wire-ports and reserved", ["--wire-ports", "20000-20099"], "20000-20099"],
-] as const)(
-  "where applications are given all ports some are reserved, %s",
-  (_, options, reserved) => {
-    const mesh = Mesh.create();
+] as const)("if applications may use all ports, some are reserved, %s", (_, options, reserved) => {
+  const mesh = Mesh.create();
 
-    beforeAll(async () => {
-      for (const pod of [mesh.a, mesh.b]) {
-        await pod.run(["sysctl", "-qw", "net.ipv4.ip_local_port_range=1024 65535"]);
-        await pod.run(["sysctl", "-qw", `net.ipv4.ip_local_reserved_ports=${reserved}`]);
-      }
-      await mesh.startProxies(...options);
-      await serveMirror(mesh.b, 8080);
-      await serveMirror(mesh.b, 8081, mesh.b.address4);
-    });
+  beforeAll(async () => {
+    for (const pod of [mesh.a, mesh.b]) {
+      await pod.run(["sysctl", "-qw", "net.ipv4.ip_local_port_range=1024 65535"]);
+      await pod.run(["sysctl", "-qw", `net.ipv4.ip_local_reserved_ports=${reserved}`]);
+    }
+    await mesh.startProxies(...options);
+    await serveMirror(mesh.b, 8080);
+    await serveMirror(mesh.b, 8081, mesh.b.address4);
+  });
 
-    test.each([8080, 8081])(
-      "port %d: client's and application's addresses are their own",
-      async (port) => {
-        const hosts = port === 8080 ? [mesh.b.address4, mesh.b.address6] : [mesh.b.address4];
-        for (const host of hosts) {
-          const { sights, running } = await ask(mesh.a, { host, port, count: 40 });
-          for (const { own, seen, at, error } of sights) {
-            expect([error, seen]).toEqual(["", own]);
-            expect(at).toBe(host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`);
-          }
-          await running.end();
+  test.each([8080, 8081])(
+    "port %d: the client's and the application's addresses are their own",
+    async (port) => {
+      const hosts = port === 8080 ? [mesh.b.address4, mesh.b.address6] : [mesh.b.address4];
+      for (const host of hosts) {
+        const { sights, running } = await ask(mesh.a, { host, port, count: 40 });
+        for (const { own, seen, at, error } of sights) {
+          expect([error, seen]).toEqual(["", own]);
+          expect(at).toBe(host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`);
         }
-        const [kept] = Object.keys(await sourcesCounted(mesh.b));
-        expect([kept]).toEqual(["ip-port/as-asked"]);
-      },
-    );
+        await running.end();
+      }
+      const [kept] = Object.keys(await sourcesCounted(mesh.b));
+      expect([kept]).toEqual(["ip-port/as-asked"]);
+    },
+  );
 
-    test("no application is given one of them", async () => {
-      const first = options.length === 0 ? 22_976 : 20_000;
-      const narrow = `net.ipv4.ip_local_port_range=${first} ${first + 63}`;
-      await mesh.a.run(["sysctl", "-qw", narrow]);
-      const { error } = await askOnce(mesh.a, { host: mesh.b.address4, port: 8080 });
-      await mesh.a.run(["sysctl", "-qw", "net.ipv4.ip_local_port_range=1024 65535"]);
-      expect(error).toBe("EADDRNOTAVAIL");
-    });
-  },
-);
+  test("no application gets a reserved port", async () => {
+    const first = options.length === 0 ? 22_976 : 20_000;
+    const narrow = `net.ipv4.ip_local_port_range=${first} ${first + 63}`;
+    await mesh.a.run(["sysctl", "-qw", narrow]);
+    const { error } = await askOnce(mesh.a, { host: mesh.b.address4, port: 8080 });
+    await mesh.a.run(["sysctl", "-qw", "net.ipv4.ip_local_port_range=1024 65535"]);
+    expect(error).toBe("EADDRNOTAVAIL");
+  });
+});
 
-test("when all of them are in use the next client keeps its address, and the application its own", async () => {
+test("with all of them in use, the next client keeps its address, and the application its own", async () => {
   const mesh = Mesh.create();
   for (const pod of [mesh.a, mesh.b])
     await pod.run(["sysctl", "-qw", "net.ipv4.ip_local_port_range=1024 65535"]);
@@ -118,7 +115,7 @@ test("when all of them are in use the next client keeps its address, and the app
   expect(await sourcesCounted(mesh.b)).toEqual({ "ip-port/as-asked": 4, "ip/wire-port": 4 });
 });
 
-test("where not one is left the log says so", async () => {
+test("with none available the log says so", async () => {
   const pod = Mesh.create().a;
   await pod.run(["sysctl", "-qw", "net.ipv4.ip_local_port_range=1024 65535"]);
   await serveMirror(pod, 20_000);
@@ -144,13 +141,13 @@ describe("--preserve-source and the policy's preserveSource", () => {
     return [own, seen];
   };
 
-  test("ip: the address, by another port", async () => {
+  test("ip: the address, with another port", async () => {
     const [own = "", seen = ""] = await asked(8080);
     expect(seen).not.toBe(own);
     expect(seen.split(":")[0]).toBe(mesh.a.address4);
   });
 
-  test("off: as the pod itself", async () => {
+  test("off: the pod's own address", async () => {
     expect((await asked(8081))[1]?.split(":")[0]).toBe(mesh.b.address4);
   });
 
@@ -160,7 +157,7 @@ describe("--preserve-source and the policy's preserveSource", () => {
   });
 });
 
-test("a changed policy holds for the next connection", async () => {
+test("a changed policy applies to the next connection", async () => {
   const mesh = Mesh.create();
   const policy = new PolicyFile("inbound: { preserveSource: ip }");
   mesh.proxies.push(await mesh.proxy(mesh.a), await mesh.proxy(mesh.b, policy.flags));
@@ -172,7 +169,7 @@ test("a changed policy holds for the next connection", async () => {
   while ((await seen()) !== mesh.b.address4);
 });
 
-test("off on the client's side tells nothing, and takes no port of its own for the wire", async () => {
+test("off on the client's side sends no address, and uses no port of its own on the wire", async () => {
   const mesh = Mesh.create();
   mesh.proxies.push(
     await mesh.proxy(mesh.a, ["--preserve-source", "off"]),
@@ -184,7 +181,7 @@ test("off on the client's side tells nothing, and takes no port of its own for t
   expect(await sourcesCounted(mesh.b)).toEqual({ "ip-port/alias": 1 });
 });
 
-test("a client outside of the mesh, and one whose application's user is excluded, are seen at the alias", async () => {
+test("a client outside the mesh, and one with an excluded user, are seen at the alias", async () => {
   const mesh = Mesh.create();
   const options = [
     ["--exclude-cidr", `${mesh.a.address4}/32`],

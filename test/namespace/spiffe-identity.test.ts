@@ -1,4 +1,6 @@
-/** --verify spiffe: a peer is a workload of the trust domain, whatever its address; others are refused with a reason. */
+/**
+ * --verify spiffe: a peer is a workload of the trust domain, whatever its address; others are refused with a reason.
+ */
 import { readFileSync, writeFileSync } from "node:fs";
 import { beforeAll, expect, test } from "bun:test";
 
@@ -14,12 +16,12 @@ const mesh = Mesh.create();
 beforeAll(async () => {
   await serveHttp(mesh.b, 8000, "hello from b");
   for (const pod of [mesh.a, mesh.b]) {
-    // No address is named: the SPIFFE ID alone says who it is.
+    // No address is named: the SPIFFE ID alone identifies the pod.
     mesh.proxies.push(await mesh.proxy(pod, ["--verify", "spiffe"], { ips: [] }));
   }
 });
 
-test("two workloads of a trust domain find each other without any address in their certificates", async () => {
+test("two workloads of a trust domain authenticate without any address in their certificates", async () => {
   const { output } = await curl(mesh.a, `http://${mesh.b.address4}:8000/`);
   expect(output).toBe("hello from b");
   await mesh.proxies[1]?.says(
@@ -54,7 +56,7 @@ test.each([
   await server.end();
 });
 
-test("without an ID of its own the proxy wants to be told the trust domain", async () => {
+test("without a SPIFFE ID of its own the proxy requires the trust domain as an option", async () => {
   const pod = mesh.extraPod();
   const paths = mesh.credentials(pod, { spiffeId: null });
   const flags = [...flagsOf(paths), "--verify", "spiffe"];
@@ -63,7 +65,7 @@ test("without an ID of its own the proxy wants to be told the trust domain", asy
   await pod.proxy([...flags, "--trust-domain", "test.example"]);
 });
 
-test("--credentials: what tls-tproxy certs has made is taken as it lies there, and a bundle in one file", async () => {
+test("--credentials reads the files of tls-tproxy certs, and a bundle in one file", async () => {
   const pod = mesh.extraPod();
   const out = `${temporaryDirectory()}/certs`;
   const make = ["certs", "--out", out, "--id", "spiffe://test.example/web", "--ip", pod.address4];
@@ -83,7 +85,7 @@ test("--credentials: what tls-tproxy certs has made is taken as it lies there, a
   expect(output).toBe("hello from b");
 });
 
-test("--credentials without credentials says what it looks for", async () => {
+test("--credentials without credentials names the files that it looks for", async () => {
   const pod = mesh.extraPod();
   const { code, stderr } = await pod.run([...executable(), "--credentials", "/nonexistent"]);
   expect([code, stderr]).toEqual([2, expect.stringContaining("tls.crt + tls.key + ca.crt")]);

@@ -1,4 +1,7 @@
-/** HAProxy and openssl with SPIFFE certificates, no address in them: let in and reached as the policy says, by identity. */
+/**
+ * HAProxy and openssl with SPIFFE certificates, without any address: admitted and reached by identity, as the policy
+ * says.
+ */
 import { readFileSync, writeFileSync } from "node:fs";
 import { beforeAll, expect, test } from "bun:test";
 
@@ -45,7 +48,7 @@ const clients: readonly (readonly [string, Client])[] = [
   ["curl", curlClient],
 ];
 
-test.each(servers)("%s is reached, as who it is meant to be", async (_, start, answer) => {
+test.each(servers)("%s is reached if it has the expected identity", async (_, start, answer) => {
   const port = nextPort();
   const server = await start(port, paths(meant));
   const { code, output } = await curl(mesh.a, "--include", `http://${mesh.c.address4}:${port}/`);
@@ -57,24 +60,27 @@ test.each(servers)("%s is reached, as who it is meant to be", async (_, start, a
   await server.end();
 });
 
-test.each(servers)("%s is not, as another workload of the trust domain", async (_, start) => {
-  const port = nextPort();
-  const server = await start(port, paths(other));
-  const before = await notAllowed(mesh.a, "outbound");
-  expect(await mesh.a.agent.attempt(mesh.c.address4, port)).toBe("ECONNRESET");
-  const refusal = `${other} is not one of those allowed here: ${meant} \\(\\S+policy.yaml`;
-  await saidBy(mesh.a, `Failed to connect .*\\[${mesh.c.address4}:${port}\\]: ${refusal}`);
-  expect(await notAllowed(mesh.a, "outbound")).toBe(before + 1);
-  await server.end();
-});
+test.each(servers)(
+  "%s is not reached as another workload of the trust domain",
+  async (_, start) => {
+    const port = nextPort();
+    const server = await start(port, paths(other));
+    const before = await notAllowed(mesh.a, "outbound");
+    expect(await mesh.a.agent.attempt(mesh.c.address4, port)).toBe("ECONNRESET");
+    const refusal = `${other} is not one of those allowed here: ${meant} \\(\\S+policy.yaml`;
+    await saidBy(mesh.a, `Failed to connect .*\\[${mesh.c.address4}:${port}\\]: ${refusal}`);
+    expect(await notAllowed(mesh.a, "outbound")).toBe(before + 1);
+    await server.end();
+  },
+);
 
-test.each(clients)("%s is let in, as who is allowed", async (_, ask) => {
+test.each(clients)("%s is admitted if it has an allowed identity", async (_, ask) => {
   const before = outputOf(mesh.b).length;
   expect(await ask(paths(meant))).toContain("hello from b");
   await saidBy(mesh.b, `Closed connection from ${mesh.c.address4}:.* peer=${meant} `, before);
 });
 
-test.each(clients)("%s is not, as another workload of the trust domain", async (_, ask) => {
+test.each(clients)("%s is refused as another workload of the trust domain", async (_, ask) => {
   const before = outputOf(mesh.b).length;
   const count = await notAllowed(mesh.b, "inbound");
   expect(await ask(paths(other))).not.toContain("hello");
@@ -83,21 +89,21 @@ test.each(clients)("%s is not, as another workload of the trust domain", async (
   expect(await notAllowed(mesh.b, "inbound")).toBeGreaterThan(count);
 });
 
-test("the proxy of pod a is not let in either: it is not who is allowed", async () => {
+test("the proxy of pod a is refused too, because its identity is not allowed", async () => {
   const before = outputOf(mesh.b).length;
   expect(await mesh.a.agent.attempt(mesh.b.address4, 8000)).toBe("ECONNRESET");
   const own = `spiffe://test.example/host/${mesh.a.address4}`;
   await saidBy(mesh.b, `Refused connection from ${mesh.a.address4}:.* ${own} is not one`, before);
 });
 
-/** Mutual TLS outside, the application's clear text inside. */
+/** HAProxy as a server: mutual TLS outside, the application's cleartext inside. */
 async function haproxyServer(port: number, own: CredentialPaths): Promise<Running> {
   const listen = `bind :${port} ssl crt ${joined(own)} ca-file ${own.authority} verify required
  server application 127.0.0.1:8000`;
   return await haproxy(port, listen, own);
 }
 
-/** The other way round. */
+/** HAProxy as a client. */
 async function haproxyClient(own: CredentialPaths): Promise<string> {
   const port = nextPort();
   const listen = `bind 127.0.0.1:${port}
@@ -122,18 +128,18 @@ async function sClient(own: CredentialPaths): Promise<string> {
   return (await opensslClient(mesh.c, `${mesh.b.address4}:8000`, own, request)).output;
 }
 
-/** It wants an address in the server's certificate, which a workload's does not have. */
+/** curl requires an address in the server's certificate, which a workload's does not have. */
 async function curlClient({ certificate, key }: CredentialPaths): Promise<string> {
   const own = ["-k", "--cert", certificate, "--key", key];
   return (await curl(mesh.c, ...own, `https://${mesh.b.address4}:8000/`)).output;
 }
 
-/** No address in it. */
+/** Credentials without any address. */
 function paths(spiffeId: string): CredentialPaths {
   return mesh.credentials(mesh.c, { spiffeId, ips: [] });
 }
 
-/** Certificate and key in one file, as HAProxy wants them. */
+/** Certificate and key in one file, as HAProxy requires. */
 function joined({ directory, certificate, key }: CredentialPaths): string {
   const both = [certificate, key].map((path) => readFileSync(path, "utf8")).join("\n");
   writeFileSync(`${directory}/both.pem`, both);
@@ -150,7 +156,7 @@ function outputOf(pod: Pod): string {
   return proxyOf(pod).output;
 }
 
-/** Waits for a line after the first `from` characters. */
+/** Waits for a line after the first `from` characters of the output. */
 async function saidBy(pod: Pod, line: string, from = 0): Promise<void> {
   await proxyOf(pod).says(new RegExp(`(?<=^[^]{${from},})${line}`));
 }

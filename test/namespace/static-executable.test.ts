@@ -1,4 +1,4 @@
-/** bin/tproxy is one static file, and nothing around it makes another program of it. */
+/** bin/tproxy is one static file, and its environment does not change what it runs. */
 import { readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { expect, test } from "bun:test";
 
@@ -22,14 +22,14 @@ const version: Said = {
   error: "",
 };
 
-test("it wants no loader, and has no dynamic section", () => {
+test("it needs no loader, and has no dynamic section", () => {
   const elf = new Elf(readFileSync(executable), executable);
   expect(elf.find(segmentType.interpreter)).toBeNull();
   expect(elf.find(segmentType.dynamic)).toBeNull();
   expect(elf.loads.length).toBeGreaterThan(0);
 });
 
-test("no segment of it is writable and executable", () => {
+test("no segment is writable and executable", () => {
   const elf = new Elf(readFileSync(executable), executable);
   const [execute, write] = [1, 2];
   const both = elf.segments.filter(({ flags }) => (flags & execute) > 0 && (flags & write) > 0);
@@ -40,11 +40,11 @@ test("it is no larger than 110 MB", () => {
   expect(statSync(executable).size).toBeLessThanOrEqual(bytesMax);
 });
 
-test("it says its version without any environment", () => {
+test("it prints its version without any environment", () => {
   expect(tproxy(["--version"])).toEqual(version);
 });
 
-test("it says how it was built", () => {
+test("it prints how it was built", () => {
   const { code, out } = tproxy(["version"]);
   const facts = Object.fromEntries(out.split("\n").map((line) => line.split(/ +/)));
   expect(code).toBe(0);
@@ -70,7 +70,7 @@ test.each([
   expect(tproxy(["--version"], { [name]: value })).toEqual(version);
 });
 
-test("all of them at once, between others that stay, change nothing", () => {
+test("all of them at once, among others that stay, change nothing", () => {
   const settings = { BUN_BE_BUN: "1", NODE_OPTIONS: "--no-such-option", BUN_JSC_useJIT: "perhaps" };
   const env = { TPROXY_TCP_PORT: "7", ...settings, TPROXY_TLS_PORT: "8" };
   const printed = tproxy(print, env);
@@ -88,7 +88,7 @@ test("a .env in the working directory changes nothing", () => {
   expect(tproxy(print, {}, directory)).toEqual(plain);
 });
 
-test("a bunfig.toml in the working directory changes nothing, and preloads nothing", () => {
+test("a bunfig.toml in the working directory changes nothing, and loads no module", () => {
   const directory = temporaryDirectory();
   const preload = 'import { writeFileSync } from "node:fs"; writeFileSync("preloaded", "");';
   writeFileSync(`${directory}/preload.ts`, preload);
@@ -106,5 +106,5 @@ test("a bunfig.toml in the working directory changes nothing, and preloads nothi
   ]);
 });
 
-/** What of the environment can be seen without changing anything. */
+/** A command that shows the environment's effect without changing anything. */
 const print = ["rules", "--print", "--mesh-cidr", "10.0.0.0/8", "--inbound-port", "80"];

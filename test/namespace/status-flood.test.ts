@@ -1,4 +1,4 @@
-/** Whatever strangers do with the status port, probes are answered, and what relays is not kept from its work. */
+/** Whatever strangers do to the status port, probes are answered and relaying is not delayed. */
 import { beforeAll, expect, test } from "bun:test";
 
 import type { AgentSocket } from "../support/application.ts";
@@ -21,7 +21,7 @@ async function asked(from: Pod, path: string, host = b.address4): Promise<string
   return output;
 }
 
-/** Opens connections that say something and no more; those that are reset at once are gone. */
+/** Opens connections that send this text and no more; those reset at once do not count. */
 async function holding(count: number, said: string): Promise<readonly AgentSocket[]> {
   const sockets: AgentSocket[] = [];
   for (let index = 0; index < count; index += 1) {
@@ -40,7 +40,7 @@ test.each([
   ["nothing", ""],
   ["half a request", "GET /healthz HTTP/1.1\r\nHost: a"],
   ["a request, and read no answer", "GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n"],
-])("200 connections of one client that say %s: probes are answered", async (_, said) => {
+])("200 connections of one client that send %s: probes are answered", async (_, said) => {
   const sockets = await holding(200, said);
   for (const host of [b.address4, `[${b.address6}]`])
     expect(await asked(kubelet, "/readyz", host)).toBe("ready\n");
@@ -51,14 +51,14 @@ test.each([
 test.each([
   ["byte by byte", Array.from({ length: 200 }, () => "G")],
   ["with a header that never ends", Array.from({ length: 12 }, () => `x: ${"y".repeat(1000)}\r\n`)],
-])("a request %s ends with 400, and no more of it is kept", async (_, parts) => {
+])("a request %s ends with 400, and the rest of it is not buffered", async (_, parts) => {
   const socket = await c.agent.connect(b.address4, port);
   await socket.say("GET /healthz HTTP/1.1\r\n");
   for (const part of parts) await socket.say(part);
   expect((await socket.finish()).text).toMatch(/^HTTP\/1\.1 400|^$/);
 });
 
-test("of several requests in one go the first is answered, and the connection ends", async () => {
+test("of several requests sent together the first is answered, and the connection ends", async () => {
   const one = "GET /healthz HTTP/1.1\r\nHost: a\r\nConnection: keep-alive\r\n\r\n";
   const socket = await c.agent.connect(b.address4, port);
   await socket.say(one.repeat(20));
@@ -67,12 +67,12 @@ test("of several requests in one go the first is answered, and the connection en
   expect(text).toContain("connection: close");
 });
 
-test("other pods share what is rendered once a second; this pod sees what is new", async () => {
+test("other pods get metrics rendered once a second, this pod gets current ones", async () => {
   const opened = /^tproxy_tcp_open_total\{direction="inbound"\} (\d+)$/m;
   const count = async (from: Pod, host: string): Promise<number> =>
     Number(opened.exec(await asked(from, "/metrics", host))?.[1] ?? Number.NaN);
   const before = await count(b, "127.0.0.1");
-  // Its end is the proxy's: a client that resets at once may be gone before the proxy has accepted it, and then does not count.
+  // The proxy must end it: a client that resets at once may be gone before accept, and then is not counted.
   const stranger = await c.agent.connect(b.address4, 8080);
   await stranger.say("GET / HTTP/1.0\r\n\r\n");
   await stranger.finish();
@@ -80,7 +80,7 @@ test("other pods share what is rendered once a second; this pod sees what is new
   while ((await count(kubelet, b.address4)) === before);
 });
 
-test("a flood is bounded: what is too much is reset, one line says so, and a probe is answered at once", async () => {
+test("a flood is limited: the excess is reset, one line says so, and a probe is answered at once", async () => {
   const flood = `
     const net = require("node:net");
     let done = 0, lost = 0;

@@ -1,4 +1,4 @@
-/** The status address says whether the proxy is alive and ready, in clear, to whoever asks. */
+/** The status address reports liveness and readiness in cleartext to any client. */
 import { beforeAll, expect, test } from "bun:test";
 
 import { flagsOf, Mesh } from "../support/mesh.ts";
@@ -11,20 +11,20 @@ beforeAll(async () => {
   await mesh.startProxies();
 });
 
-test.each(["IPv4", "IPv6"])("/readyz is 200 from another pod over %s", async (family) => {
+test.each(["IPv4", "IPv6"])("/readyz answers 200 to another pod over %s", async (family) => {
   const host = family === "IPv4" ? mesh.b.address4 : `[${mesh.b.address6}]`;
   const { output } = await curl(mesh.c, "-w", "%{http_code}", `http://${host}:15020/readyz`);
   expect(output).toBe("ready\n200");
 });
 
-test("a pod with a proxy may ask another by --exclude-outbound-port", async () => {
+test("a pod with a proxy can query another pod's status with --exclude-outbound-port", async () => {
   const pod = mesh.extraPod();
   await pod.proxy([...flagsOf(mesh.credentials(pod)), "--exclude-outbound-port", "15020"]);
   const { output } = await curl(pod, `http://${mesh.b.address4}:15020/readyz`);
   expect(output).toBe("ready\n");
 });
 
-test("/healthz is 200, other paths 404, other methods 405, and nothing changes", async () => {
+test("/healthz answers 200, other paths 404, other methods 405, and nothing changes", async () => {
   const url = `http://127.0.0.1:15020`;
   const codes: string[] = [];
   for (const request of [["/healthz"], ["/"], ["/readyz", "-X", "POST"]]) {
@@ -35,7 +35,7 @@ test("/healthz is 200, other paths 404, other methods 405, and nothing changes",
   expect(codes).toEqual(["200", "404", "405"]);
 });
 
-test("the address can be moved, and the old port is intercepted then", async () => {
+test("the address can be changed, and the old port is then intercepted", async () => {
   const pod = mesh.extraPod();
   await pod.proxy([...flagsOf(mesh.credentials(pod)), "--status-address", "127.0.0.1:9000"]);
   expect((await curl(pod, "http://127.0.0.1:9000/readyz")).output).toBe("ready\n");

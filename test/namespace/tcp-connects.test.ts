@@ -1,4 +1,7 @@
-/** What a client sees where nobody can be reached: without a proxy and through both. It always connects to the proxy first. */
+/**
+ * What a client sees if the destination is unreachable: without a proxy and through both. A client always connects to
+ * its proxy first.
+ */
 import { beforeAll, describe, expect, test } from "bun:test";
 
 import { alike, attempted, must, Stage, ways, type Sight } from "../support/endings.ts";
@@ -9,11 +12,11 @@ type Attempt = {
   readonly event: string;
   readonly to: (mesh: Mesh) => string;
   readonly sight: Sight;
-  /** Who tells why in its log, and how: the client cannot be told. */
+  /** Which proxy logs the reason, and in which words: the client cannot be told. */
   readonly log?: readonly [proxy: "client's" | "server's", words: string];
 };
 
-/** The proxy has taken the connection before it can know: an RST is all that is left to say. */
+/** The proxy has accepted the connection before it can know: all that it can send is an RST. */
 function resetFor(code: string): Sight {
   return {
     "without a proxy": `${code} at connect`,
@@ -89,7 +92,7 @@ const attempts: readonly Attempt[] = [
   },
 ];
 
-/** What the rows meet. The kernel's patience is cut short: two SYNs, and 200 ms between its questions for an address. */
+/** Prepares the rows' obstacles. The kernel gives up sooner: two SYNs, and 200 ms between neighbour solicitations. */
 async function hinder({ a, c }: Mesh): Promise<void> {
   await must(a, "ip route add unreachable 10.99.1.0/24");
   await must(a, "ip route add prohibit 10.99.2.0/24");
@@ -102,7 +105,7 @@ async function hinder({ a, c }: Mesh): Promise<void> {
   await must(c, "nft -f -", `table ip hinder { ${chain} }\n`);
 }
 
-/** A server that says five bytes to whoever comes. */
+/** A server that sends five bytes to each client. */
 function greet(listener: AgentListener): void {
   const welcome = async (): Promise<void> => {
     const socket = await listener.accept();

@@ -1,4 +1,7 @@
-/** What each end sees when the other one ends, resets or dies: between two pods without a proxy, and through both. */
+/**
+ * What each end sees when the other one ends, resets or dies: between two pods without a proxy, and through both
+ * proxies.
+ */
 import { beforeAll, describe, expect, test } from "bun:test";
 
 import {

@@ -1,4 +1,4 @@
-/** What both ends see of a connection whose middle is lost: the path, or one of the proxies. */
+/** What both ends see of a connection that loses its middle: the path, or one of the proxies. */
 import { describe, expect, test } from "bun:test";
 
 import {
@@ -12,7 +12,7 @@ import {
   type Side,
 } from "../support/endings.ts";
 
-/** From now on nothing that comes from the other pods arrives, and nobody is told. */
+/** Drops everything from the other pods from now on, without any notification. */
 async function swallow({ watchers }: Scene): Promise<void> {
   const chain = "type filter hook prerouting priority -400; iifname eth0 drop;";
   const out = "type filter hook output priority -400; oifname eth0 drop;";
@@ -30,7 +30,7 @@ describe.each(sides)("a black hole opens while the %s writes", (by) => {
     await scene.actor.say("hello");
     const reader = seen(scene.watcher);
     expect(await seen(scene.actor)).toBe("0 bytes, ETIMEDOUT");
-    // Without a timer in its kernel nothing will ever happen to it.
+    // Its kernel has no timer running, so nothing will ever happen to it.
     const { stdout } = await scene.watchers.pod.run(["ss", "-Htno", "state", "established"]);
     expect(stdout).toMatch(/:9001\b/);
     expect(stdout).not.toContain("timer");
@@ -58,7 +58,7 @@ type Killing = {
   readonly sight: string;
 };
 
-/** The actor is the client. There is nothing to compare with: without a proxy nothing stands between the two. */
+/** The actor is the client. There is no reference: without proxies there is nothing to kill between the two. */
 const killings: readonly Killing[] = [
   {
     event: "while nothing moves",
@@ -133,7 +133,7 @@ describe.each(sides)("the %s's proxy is killed", (whose) => {
 test.each([
   ["client", "ETIMEDOUT at connect"],
   ["server", "connected; 0 bytes, ECONNRESET"],
-] as const)("whoever connects after the %s's proxy was killed: %s", async (whose, sight) => {
+] as const)("a client that connects after the %s's proxy was killed: %s", async (whose, sight) => {
   const stage = new Stage();
   await stage.start("through both proxies", "--connect-timeout", "500ms");
   await must(stage.mesh.a, "sysctl -qw net.ipv4.tcp_syn_retries=1");

@@ -1,4 +1,7 @@
-/** On the path: what is cut by a bare FIN, without close_notify, looks like an end (a limit); what is changed is an RST. */
+/**
+ * An attacker on the path: a bare FIN, without close_notify, looks like an end (a documented limit); a modified
+ * record gives an RST.
+ */
 import { beforeAll, describe, expect, test } from "bun:test";
 
 import { alike, must, seen, sides, Stage, ways, type Row, type Scene } from "../support/endings.ts";
@@ -19,7 +22,7 @@ const change: Row = {
   event: "four bytes are changed",
   play: async (scene) => {
     await greeted(scene);
-    // Ten bytes after a TCP header with time stamps.
+    // Ten bytes after a TCP header with timestamps.
     await tamper(scene, "@th,336,32 set 0x21212121");
     await scene.actor.say("half of it, and more");
     await scene.actor.end();
@@ -32,13 +35,13 @@ const change: Row = {
   },
 };
 
-/** What a handshake brings along (session tickets) comes before. */
+/** Waits until the messages that follow a handshake (session tickets) have passed. */
 async function greeted({ actor, watcher }: Scene): Promise<void> {
   await Promise.all([actor.say("x"), watcher.say("x")]);
   await Promise.all([actor.received(1), watcher.received(1)]);
 }
 
-/** Does something to all segments with bytes that come to the watcher's pod from now on. */
+/** Modifies all segments with data that reach the watcher's pod from now on. */
 async function tamper({ watchers }: Scene, statement: string): Promise<void> {
   const rule = `iifname eth0 tcp flags & psh == psh ${statement};`;
   const chain = `chain in { type filter hook prerouting priority -400; ${rule} };`;
@@ -46,7 +49,7 @@ async function tamper({ watchers }: Scene, statement: string): Promise<void> {
 }
 
 describe.each(ways)("%s", (way) => {
-  describe.each(sides)("in what the %s says", (by) => {
+  describe.each(sides)("in what the %s sends", (by) => {
     test.each([cut, change].map((row) => [row.event, row] as const))("%s", async (_, row) => {
       const stage = new Stage();
       await stage.start(way);
@@ -55,7 +58,7 @@ describe.each(ways)("%s", (way) => {
   });
 });
 
-test.each(sides)("what is cut of the %s's is logged as clean", async (by) => {
+test.each(sides)("a cut of what the %s sends is logged as a clean end", async (by) => {
   const stage = new Stage();
   await stage.start("through both proxies");
   const scene = await stage.scene(by);
@@ -64,7 +67,7 @@ test.each(sides)("what is cut of the %s's is logged as clean", async (by) => {
   await stage.mesh.proxies[by === "client" ? 1 : 0]?.says(/ end="clean"/);
 });
 
-test.each(sides)("what is changed of the %s's is logged as corrupted", async (by) => {
+test.each(sides)("a modification of what the %s sends is logged as corrupted", async (by) => {
   const stage = new Stage();
   await stage.start("through both proxies");
   await change.play(await stage.scene(by));
@@ -73,7 +76,7 @@ test.each(sides)("what is changed of the %s's is logged as corrupted", async (by
   );
 });
 
-describe("a foreign TLS peer that dies without close_notify is taken for one that ends", () => {
+describe("a foreign TLS peer that dies without close_notify counts as one that ends", () => {
   const stage = new Stage();
   const { mesh } = stage;
 
@@ -81,7 +84,7 @@ describe("a foreign TLS peer that dies without close_notify is taken for one tha
     await stage.start("through both proxies");
   });
 
-  test("as server: openssl s_server", async () => {
+  test("as a server: openssl s_server", async () => {
     const server = await opensslServer(mesh.c, 8443, mesh.credentials(mesh.c), "-rev");
     const client = await mesh.a.agent.connect(mesh.c.address4, 8443);
     await client.say("olleh\n");
@@ -90,7 +93,7 @@ describe("a foreign TLS peer that dies without close_notify is taken for one tha
     expect(await seen(client)).toBe("6 bytes, end");
   });
 
-  test("as client: openssl s_client", async () => {
+  test("as a client: openssl s_client", async () => {
     const { certificate, key } = mesh.credentials(mesh.c);
     const listener = await mesh.b.agent.listen("::", 8080);
     const to = ["-connect", `${mesh.b.address4}:8080`, "-cert", certificate, "-key", key];

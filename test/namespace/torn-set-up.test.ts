@@ -1,4 +1,4 @@
-/** Either end may go at any moment of the set-up: nothing is left of the connection. */
+/** Either end may leave at any moment of the connection set-up, and nothing is left of the connection. */
 import { expect, test } from "bun:test";
 
 import { applicationPort, Mesh } from "../support/mesh.ts";
@@ -7,7 +7,7 @@ import type { Pod } from "../support/pods.ts";
 
 const rounds = 40;
 
-/** Ways to go, each at a moment of its own; none of them waits for anything that may not come. */
+/** Ways to leave, each at another moment; none waits for anything that may not come. */
 const departures: readonly ((socket: AgentSocket) => Promise<void>)[] = [
   async (socket) => socket.reset(),
   async (socket) => socket.end(),
@@ -31,14 +31,14 @@ async function visit(from: Pod, host: string, round: number): Promise<void> {
   await socket.finish();
 }
 
-test("clients that go at once, from a pod with a proxy and from outside", async () => {
+test("clients that leave at once, from a pod with a proxy and from outside", async () => {
   const mesh = Mesh.create();
   await mesh.startProxies();
   const listener = await mesh.b.agent.listen("::", applicationPort);
   void (async () => {
     for (let round = 0; ; round += 1) {
       const socket = await listener.accept();
-      // The application goes as rudely; the socket may be gone already.
+      // The application leaves in the same way; the socket may be gone already.
       await (round % 2 === 0 ? socket.reset() : socket.end()).catch(() => undefined);
     }
   })().catch(() => undefined);

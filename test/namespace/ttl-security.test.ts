@@ -1,4 +1,6 @@
-/** Applications that hear nobody but a neighbour (RFC 5082, as BGP does): a verified peer is one, nobody else. */
+/**
+ * Applications that accept only packets of a neighbour (RFC 5082, as BGP does): only a verified peer counts as one.
+ */
 import { expect, test } from "bun:test";
 
 import { Mesh } from "../support/mesh.ts";
@@ -25,7 +27,7 @@ test.each([
   }
 });
 
-test("plain text is not made a neighbour's: it passes only if it is one", async () => {
+test("relayed cleartext counts as from a neighbour only if the client is one", async () => {
   const own = neighbours[4];
   await serveOdd(mesh.b, { host: "0.0.0.0", port: 1790 }, own);
   expect(await askOdd(mesh.a, { host: mesh.b.address4, port: 1790 }, "6f", own)).toBe("6f");

@@ -1,4 +1,4 @@
-/** Where the destination cannot be reached the client gets RST, and the log one line that says why. */
+/** If the destination is unreachable, the client gets RST and the log has one line with the reason. */
 import { beforeAll, expect, test } from "bun:test";
 
 import { Mesh } from "../support/mesh.ts";
@@ -9,7 +9,7 @@ beforeAll(async () => {
   await mesh.startProxies();
 });
 
-test("a port where nobody listens in a pod with a proxy", async () => {
+test("a port without a listener in a pod with a proxy", async () => {
   expect(await mesh.a.agent.attempt(mesh.b.address4, 81)).toBe("ECONNRESET");
   await mesh.proxies[1]?.says(
     new RegExp(
@@ -18,7 +18,7 @@ test("a port where nobody listens in a pod with a proxy", async () => {
   );
 });
 
-test("a pod without a proxy whose port is closed", async () => {
+test("a closed port in a pod without a proxy", async () => {
   expect(await mesh.a.agent.attempt(mesh.c.address4, 81)).toBe("ECONNRESET");
   await mesh.proxies[0]?.says(
     new RegExp(
@@ -27,7 +27,7 @@ test("a pod without a proxy whose port is closed", async () => {
   );
 });
 
-test("a host that is not there", async () => {
+test("a host that does not exist", async () => {
   expect(await mesh.a.agent.attempt("10.77.0.99", 80)).toBe("ECONNRESET");
   await mesh.proxies[0]?.says(
     /destination \[10\.77\.0\.99:80\]: (no route to host|connection timed out)/,
@@ -36,11 +36,11 @@ test("a host that is not there", async () => {
 
 test("a network without a route", async () => {
   const client = await mesh.a.agent.connect("10.99.0.1", 80).catch((error: Error) => error.message);
-  // The kernel looks for a route before it diverts, so the application sees what it would see without us.
+  // The kernel looks up the route before it diverts, so the application sees the same error as without a proxy.
   expect(client).not.toBeObject();
 });
 
-test("a server that does not speak TLS gets no plaintext of the client", async () => {
+test("a server that does not speak TLS gets none of the client's plaintext", async () => {
   const listener = await mesh.c.agent.listen("::", 8081);
   const [client, server] = await Promise.all([
     mesh.a.agent.connect(mesh.c.address4, 8081),
@@ -55,7 +55,7 @@ test("a server that does not speak TLS gets no plaintext of the client", async (
   await mesh.proxies[0]?.says(new RegExp(`destination \\[${mesh.c.address4}:8081\\]: .*TLS`));
 });
 
-test("control: without a proxy the same server is reached in clear", async () => {
+test("control: without a proxy the same server is reached in cleartext", async () => {
   const bare = Mesh.create();
   const listener = await bare.c.agent.listen("::", 8081);
   const [client, server] = await Promise.all([

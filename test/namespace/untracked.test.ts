@@ -1,4 +1,4 @@
-/** Connections that conntrack is told to leave out: what is in cleartext by configuration answers, what is diverted stays so. */
+/** Connections without conntrack (notrack): exempt ones in cleartext still work, diverted ones stay diverted. */
 import { beforeAll, describe, expect, test } from "bun:test";
 
 import { serveHttp } from "../support/http.ts";
@@ -6,7 +6,7 @@ import { flagsOf, Mesh } from "../support/mesh.ts";
 import type { Pod } from "../support/pods.ts";
 import { curl } from "../support/programs.ts";
 
-/** Hosts that serve much do so in their raw table, whatever the port. */
+/** Busy hosts do this in their raw table, for all ports. */
 async function leaveOut(pod: Pod, incoming: string, outgoing = incoming): Promise<void> {
   const text = `table inet raw {
     chain pre { type filter hook prerouting priority raw; ${notrack(incoming)} }
@@ -50,12 +50,12 @@ describe.each([
     await mesh.proxy(mesh.b, options);
   });
 
-  test("a service that is left alone answers, IPv4 and IPv6", async () => {
+  test("an exempt service answers over IPv4 and IPv6", async () => {
     for (const host of [mesh.b.address4, mesh.b.address6])
       expect(await asked(mesh.c, host, 22)).toBe("ssh");
   });
 
-  test("what goes out is diverted from its first packet to its last", async () => {
+  test("outbound connections are diverted from the first packet to the last", async () => {
     for (const host of [mesh.a.address4, mesh.a.address6])
       expect(await asked(mesh.b, host, 8080)).toBe("application");
     for (const host of [mesh.c.address4, mesh.c.address6])
@@ -63,7 +63,7 @@ describe.each([
   });
 });
 
-test("a port that peers reach by mutual TLS only stays so", async () => {
+test("a port for mutual TLS only stays so", async () => {
   const mesh = Mesh.create();
   await mesh.proxy(mesh.a);
   await serveHttp(mesh.b, 8080, "application");
@@ -73,7 +73,7 @@ test("a port that peers reach by mutual TLS only stays so", async () => {
   expect(await asked(mesh.c, mesh.b.address4, 8080)).not.toContain("application");
 });
 
-test("a session goes on when the proxy starts, dies and is started again, and when rules are written anew", async () => {
+test("an exempt session survives start, death and restart of the proxy, and a rewrite of the rules", async () => {
   const mesh = Mesh.create();
   await leaveOut(mesh.b, "tcp dport 22", "tcp sport 22");
   const options = hostOf("8080");

@@ -1,4 +1,4 @@
-/** TCP's urgent data: no byte is lost, wherever it stands in the stream. */
+/** TCP urgent data: no byte is lost, wherever it is in the stream. */
 import { expect, test } from "bun:test";
 
 import { Mesh } from "../support/mesh.ts";
@@ -19,17 +19,17 @@ test.each([
   ["between two of ours, IPv4", () => askOdd(mesh.a, to(mesh.b.address4, 9000), abort)],
   ["between two of ours, IPv6", () => askOdd(mesh.a, to(mesh.b.address6, 9000), abort)],
   ["a plain client of a permissive port", () => askOdd(mesh.c, to(mesh.b.address4, 9001), abort)],
-])("%s: all bytes come, in order", async (_, ask) => {
+])("%s: all bytes arrive in order", async (_, ask) => {
   expect(await ask()).toBe(all);
 });
 
-test("the first byte, and the last one, may be urgent", async () => {
+test("the first byte and the last one may be urgent", async () => {
   expect(await askOdd(mesh.a, to(mesh.b.address4, 9000), "!61,62")).toBe("6162");
   expect(await askOdd(mesh.a, to(mesh.b.address4, 9000), "61,!62")).toBe("6162");
   expect(await askOdd(mesh.c, to(mesh.b.address4, 9001), "!61,62")).toBe("6162");
 });
 
-test("a server's urgent answer comes whole", async () => {
+test("a server's urgent answer arrives complete", async () => {
   await serveOdd(mesh.b, { host: "::", port: 9002 }, inline, urgent);
   expect(await askOdd(mesh.a, to(mesh.b.address4, 9002), "6162", inline)).toBe("6162");
   expect(await askOdd(mesh.a, to(mesh.b.address6, 9002), "6162", inline)).toBe("6162");

@@ -1,4 +1,4 @@
-/** A peer whose chain could be forged is no peer, in either direction; the TLS library alone would take it. */
+/** A peer with a forgeable certificate chain is refused in both directions; the TLS library alone would accept it. */
 import { beforeAll, describe, expect, test } from "bun:test";
 import { readFileSync, writeFileSync } from "node:fs";
 
@@ -13,10 +13,10 @@ import { oldRoot, weakChains, writeChain, type WeakChain } from "../support/weak
 const mesh = Mesh.create();
 const { b, c } = mesh;
 const names = `URI:spiffe://test.example/old,IP:${c.address4}`;
-/** What a peer shows, and whether it is one. */
+/** The chain that a peer shows, and whether it is accepted. */
 const chains = new Map<string, { readonly paths: CredentialPaths; readonly isPeer: boolean }>();
 const request = "GET / HTTP/1.0\r\n\r\n";
-/** OpenSSL itself shows such a chain only when it is told to. */
+/** OpenSSL itself offers such a chain only with this setting. */
 const lax = "DEFAULT:@SECLEVEL=0";
 let proxy: Running;
 

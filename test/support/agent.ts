@@ -1,4 +1,4 @@
-/** Runs inside a pod and does what tests tell it over stdin: sockets of an application, one JSON line a call. */
+/** Runs inside a pod and executes the test's calls from stdin, one JSON line each: an application's sockets. */
 import type { Socket, SocketListener } from "bun";
 import { createInterface } from "node:readline";
 
@@ -12,7 +12,7 @@ class Held {
   head = "";
   ending: Ending | null = null;
   writable = true;
-  /** send(2) has failed: it has taken the socket's error with it, and what follows looks like an end. */
+  /** send(2) has failed: it has consumed the socket's error, so what follows looks like an end. */
   broken = false;
   changed: (() => void)[] = [];
 
@@ -56,7 +56,7 @@ const handlers = {
   },
   close: (socket: Socket<Held>, error?: unknown) => {
     const code = codeOf(error);
-    // After our own shutdown Bun tells the peer's FIN by `close` alone; an error after it is an RST.
+    // After our own shutdown Bun reports the peer's FIN only by `close`; a later error is an RST.
     if (code !== "") socket.data.ending = code;
     else socket.data.ending ??= "end";
     socket.data.socket = null;
@@ -162,7 +162,7 @@ async function write(
     sent += taken;
     if (taken < chunk.length) {
       held.writable = false;
-      // Of an RST that send(2) has met a socket that is paused hears nothing more.
+      // If send(2) has consumed an RST, a paused socket gets no further event.
       await held.until(() => held.writable || held.socket === null || held.broken);
       if (held.socket === null || held.broken)
         throw new Error(`cut after ${sent} bytes: ${held.ending ?? "ECONNRESET"}`);
@@ -190,7 +190,7 @@ async function finish(
   return { bytes: held.received, sha256, text: held.head, ending: held.ending ?? "end" };
 }
 
-/** An end that was seen first is not the last word: an RST may follow it. */
+/** The first end seen may not be final: an RST may follow it. */
 async function gone(held: Held): Promise<Ending> {
   await held.until(() => held.socket === null);
   return held.ending ?? "end";

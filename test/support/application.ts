@@ -1,4 +1,4 @@
-/** An application in a pod, as a test drives it: what agent.ts does there. */
+/** An application in a pod, driven by the test through agent.ts. */
 import { createInterface } from "node:readline";
 import { Readable } from "node:stream";
 
@@ -13,7 +13,7 @@ export type Finished = {
   readonly ending: Ending;
 };
 
-/** An application in a pod. Errors of its sockets come as Error with the code as message. */
+/** An application in a pod. Socket errors are thrown as Error with the code as message. */
 export class Agent {
   readonly #child: AgentProcess;
   readonly #pending = new Map<number, PromiseWithResolvers<unknown>>();
@@ -28,7 +28,7 @@ export class Agent {
     return this.#child.pid;
   }
 
-  /** The application dies, and its kernel ends what it had open. Calls that wait, and later ones, fail. */
+  /** Kills the application; its kernel closes its sockets. Pending and later calls fail. */
   async kill(): Promise<void> {
     this.#child.kill("SIGKILL");
     await this.#child.exited;
@@ -48,7 +48,7 @@ export class Agent {
     );
   }
 
-  /** Connects and waits for the end; how it ended, or the code of why it did not begin. */
+  /** Connects and waits for the end; returns how it ended, or the error code of the connect. */
   async attempt(host: string, port: number): Promise<Ending> {
     try {
       return (await (await this.connect(host, port)).finish()).ending;
@@ -115,12 +115,12 @@ export class AgentSocket {
     this.local = local;
   }
 
-  /** Writes so many bytes of the pattern (pattern.ts); resolves when the kernel has taken them all. */
+  /** Writes this many bytes of the pattern (pattern.ts); resolves when the kernel has taken them all. */
   async write(bytes: number): Promise<void> {
     await this.#agent.call({ op: "write", socket: this.#socket, bytes });
   }
 
-  /** Says the same over and over until the connection ends. */
+  /** Sends the same text repeatedly until the connection ends. */
   chatter(text: string): void {
     const call = { op: "write", socket: this.#socket, bytes: 1e9, text } as const;
     void this.#agent.call(call).catch(() => undefined);
@@ -153,18 +153,18 @@ export class AgentSocket {
     await this.#agent.call({ op: "resume", socket: this.#socket });
   }
 
-  /** Waits until so many bytes have come, or the end. */
+  /** Waits until this many bytes have arrived, or the end. */
   async received(bytes: number): Promise<{ bytes: number; text: string }> {
     const call = { op: "received", socket: this.#socket, bytes } as const;
     return (await this.#agent.call(call)) as { bytes: number; text: string };
   }
 
-  /** Waits for the end of the peer's direction, and says what came until then. */
+  /** Waits for the end of the peer's direction, and returns what arrived before it. */
   async finish(): Promise<Finished> {
     return (await this.#agent.call({ op: "finish", socket: this.#socket })) as Finished;
   }
 
-  /** Waits until nothing is left of the connection, and says by what it went: "end", or an RST after it. */
+  /** Waits until nothing is left of the connection, and returns how it ended: "end", or an RST after it. */
   async gone(): Promise<Ending> {
     return (await this.#agent.call({ op: "gone", socket: this.#socket })) as Ending;
   }

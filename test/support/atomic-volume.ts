@@ -1,4 +1,7 @@
-/** A directory as kubelet keeps it for secrets and projected volumes (its AtomicWriter): all files change in one rename. */
+/**
+ * A directory as kubelet maintains it for secrets and projected volumes (its AtomicWriter): all files change in one
+ * rename.
+ */
 import {
   existsSync,
   mkdirSync,
@@ -19,7 +22,7 @@ export class AtomicVolume {
     this.write(files);
   }
 
-  /** Files are links to ..data/<file>, and ..data is a link to a directory of this moment, which is swapped. */
+  /** Files are links to ..data/<file>, and ..data is a link to a time-stamped directory, which is swapped. */
   write(files: Readonly<Record<string, string>>): void {
     mkdirSync(this.directory, { recursive: true });
     const fresh = `..2026_11_25_16_00_00.${(this.#generation += 1)}`;

@@ -1,4 +1,7 @@
-/** Runs in a pod: connects to ADDRESS:PORT, and says what the kernel says. Bun's own connect knows ECONNREFUSED only. */
+/**
+ * Runs in a pod: connects to ADDRESS:PORT, and prints the kernel's error. Bun's own connect reports only
+ * ECONNREFUSED.
+ */
 import { errnoName, SystemCallError } from "../../src/native/errno.ts";
 import * as native from "../../src/native/native.ts";
 import { encodeSocketAddress, parseSocketAddress } from "../../src/net/address.ts";
@@ -7,13 +10,13 @@ let connected = false;
 let bytes = 0;
 
 function say(code: string): void {
-  // A SYN is refused as ECONNREFUSED: an ECONNRESET has found a connection, though Bun had not heard of it.
+  // A refused SYN gives ECONNREFUSED, so ECONNRESET means that the connection existed, even without Bun's open event.
   const stood = connected || code === "ECONNRESET" || code === "end";
   console.log(stood ? `connected; ${bytes} bytes, ${code}` : `${code} at connect`);
   process.exitCode = 0;
 }
 
-/** A connect(2) that has begun, or the kernel's refusal at once. */
+/** Starts a connect(2), or returns the kernel's immediate error. */
 function begin(text: string): number | string {
   const address = parseSocketAddress(text);
   const fd = native.openStream(

@@ -1,4 +1,4 @@
-/** Every frame on a cluster's bridge, seen by tcpdump where the engine is, outside of all pods. */
+/** Every frame on a cluster's bridge, captured by tcpdump on the engine's host, outside all pods. */
 import { docker, transient } from "./docker.ts";
 
 export class BridgeCapture {
@@ -34,7 +34,7 @@ export class BridgeCapture {
     return capture;
   }
 
-  /** Waits until this text has passed, ends, and returns the frames; throws if the kernel has lost any. */
+  /** Waits until this text has passed, ends, and returns the frames; throws if the kernel has dropped any. */
   async finish(marker: string): Promise<Uint8Array[]> {
     await this.#until(() => this.#bytes.includes(marker));
     await docker("kill", "--signal", "INT", this.#name);

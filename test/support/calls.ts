@@ -1,4 +1,4 @@
-/** What a test may ask of an agent: one JSON line a call. Sockets and listeners are numbers. */
+/** The calls that a test can make to an agent: one JSON line each. Sockets and listeners are numbers. */
 export type Call =
   | { readonly op: "listen"; readonly host: string; readonly port: number }
   | { readonly op: "accept"; readonly listener: number }
@@ -9,7 +9,7 @@ export type Call =
       readonly bytes: number;
       readonly text?: string;
     }
-  /** `bytes`: each character is one. */
+  /** `bytes`: each character is one byte. */
   | {
       readonly op: "say";
       readonly socket: number;

@@ -1,17 +1,17 @@
-/** What passes a pod's interface, as tcpdump tells it. */
+/** Packets on a pod's interface, captured by tcpdump. */
 import { readFileSync } from "node:fs";
 
 import type { Pod } from "./pods.ts";
 import { temporaryDirectory } from "./temporary.ts";
 
 export type Captured = {
-  /** All that was captured, as it stands in the file. */
+  /** The bytes of the capture file. */
   readonly bytes: Buffer;
-  /** A line a packet: tcpdump's own words. */
+  /** One line per packet, as tcpdump prints it. */
   readonly lines: readonly string[];
 };
 
-/** Captures while `act` goes on. */
+/** Captures while `act` runs. */
 export async function capture(pod: Pod, act: () => Promise<void>): Promise<Captured> {
   const file = `${temporaryDirectory()}/capture`;
   const how = ["-n", "-s", "200", "-B", "65536", "-U", "--immediate-mode", "-Z", "root"];
@@ -24,8 +24,8 @@ export async function capture(pod: Pod, act: () => Promise<void>): Promise<Captu
 }
 
 /**
- * Packets with data from `source` of connections that have not begun on this wire: what an application says on a
- * connection that was diverted, had it left in clear.
+ * Packets with data from `source` that belong to no connection begun on this wire: what an application sends on a
+ * formerly diverted connection, if it left in cleartext.
  */
 export function strayData(lines: readonly string[], source: string): readonly string[] {
   const begun = new Set<string>();

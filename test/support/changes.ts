@@ -1,4 +1,4 @@
-/** Commands of nft(8) that change a table in place, and our requests for the same. */
+/** nft(8) commands that change a table in place, and our requests for the same changes. */
 import { deleteChain, deleteSet, flushChain, flushSet } from "../../src/netlink/nftables.ts";
 import type { Request } from "../../src/netlink/socket.ts";
 
@@ -11,7 +11,7 @@ export const changes: readonly (readonly [command: string, request: Request])[] 
   [`delete set inet ${table} strict-ports`, deleteSet(table, "strict-ports")],
 ];
 
-/** What has to be there before. */
+/** The table before the changes. */
 export const changedTable = `table inet ${table} {
   set mesh4 { type ipv4_addr; flags interval; elements = { 10.0.0.0/8 } }
   set strict-ports { type inet_service; }

@@ -1,6 +1,6 @@
 /**
  * Pods as a container runtime makes them: a pause container that holds the network, an application without any
- * privilege, and the proxy from the image under test with the privileges that the manual promises to be enough.
+ * privilege, and the proxy from the image under test with only the privileges that the manual promises.
  */
 import { afterAll, setDefaultTimeout } from "bun:test";
 import { chmodSync } from "node:fs";
@@ -20,7 +20,7 @@ import { withoutClients } from "./kernel-state.ts";
 import { builtExecutable, Running, type Output } from "./pods.ts";
 import { temporaryDirectory } from "./temporary.ts";
 
-/** What the sidecar gets, and nothing else. */
+/** The sidecar's privileges, and nothing else. */
 export const sidecarPrivileges: readonly string[] = words(
   "--cap-drop ALL --cap-add NET_ADMIN --cap-add NET_RAW --read-only --security-opt no-new-privileges",
 );
@@ -29,23 +29,23 @@ const applicationPrivileges: readonly string[] = words(
   "--user 1000:1000 --cap-drop ALL --security-opt no-new-privileges",
 );
 
-/** How curl ends when its connection is reset: that may come while it still connects. */
+/** curl's exit codes for a reset connection: the reset may arrive while curl is still connecting. */
 export const resetCodes: readonly number[] = [7, 56];
 
-/** Where every pod's application listens, on all its addresses. */
+/** Every pod's application listens here, on all addresses. */
 export const applicationPort = 8080;
 
 export type ClusterOptions = {
-  /** Ranges of which `%` is a number that no other network has. */
+  /** Address ranges in which `%` becomes a number that no other network uses. */
   readonly range4?: string;
   readonly range6?: string;
 };
 
-/** A bridge network with IPv4 and IPv6 and the pods on it. Taken away after the file's tests. */
+/** A bridge network with IPv4 and IPv6 and its pods. Removed after the file's tests. */
 export class Cluster {
-  /** Of the network, and of its bridge in the engine's own network namespace. */
+  /** Name of the network, and of its bridge in the engine's own network namespace. */
   readonly name: string;
-  /** What its addresses begin with. */
+  /** The prefix of its addresses. */
   readonly prefix: Addresses;
   readonly #tools: string;
   readonly #pods: Pod[] = [];
@@ -57,12 +57,12 @@ export class Cluster {
     this.prefix = prefix;
   }
 
-  /** Call it while the file is loaded: it takes care of time-outs too. */
+  /** Call it while the file is loaded: it also sets the time-outs. */
   static async create(options: ClusterOptions = {}): Promise<Cluster> {
     setDefaultTimeout(testMsMax);
     await requireEngine();
     const tools = await toolsImage();
-    // An interface's name too: 15 characters at most.
+    // Also an interface name: 15 characters at most.
     const name = `tp${process.pid.toString(36)}x${(serial += 1)}`;
     const cluster = new Cluster(name, tools, await makeNetwork(name, options));
     afterAll(async () => {
@@ -71,7 +71,7 @@ export class Cluster {
     return cluster;
   }
 
-  /** A pod with its application, which answers `hello from NAME`, and `/clientip`; no proxy yet. */
+  /** A pod with an application that answers `hello from NAME`, and `/clientip`; no proxy yet. */
   async pod(name: string, pauseOptions: readonly string[] = []): Promise<Pod> {
     const host = this.#pods.length + 10;
     const addresses = {
@@ -84,17 +84,17 @@ export class Cluster {
     return pod;
   }
 
-  /** Runs a program where the engine is, outside of all pods: what a node of a cluster is. */
+  /** Runs a program on the engine's host, outside all pods, like a cluster's node. */
   async node(...command: readonly string[]): Promise<Output> {
     return await tryDocker(...transient, "--network", "host", this.#tools, ...command);
   }
 
-  /** Begins to see every frame between this network's pods. */
+  /** Starts to capture every frame between this network's pods. */
   async capture(): Promise<BridgeCapture> {
     return await BridgeCapture.start(this.name, this.#tools);
   }
 
-  /** /proc/1/status of a container that has no shell to be asked. */
+  /** /proc/1/status of a container without a shell. */
   async status(container: Container): Promise<ReadonlyMap<string, string>> {
     const where = ["--pid", `container:${container.name}`, "--network", "none"];
     const text = await docker(...transient, ...where, this.#tools, "cat", "/proc/1/status");
@@ -102,7 +102,7 @@ export class Cluster {
     return new Map([...fields].map(([, key = "", value = ""]) => [key, value]));
   }
 
-  /** Files for a pod, made by `tproxy certs`, all of one authority; for its addresses unless `names` says otherwise. */
+  /** Files for a pod, made by `tls-tproxy certs` with one CA; for its addresses unless `names` is given. */
   certificate(pod: Pod, names?: readonly string[]): string {
     const folder = `${pod.title}${(serial += 1)}`;
     const id = `spiffe://cluster.local/ns/default/sa/${pod.title}`;
@@ -111,7 +111,8 @@ export class Cluster {
     const { exitCode, stderr } = Bun.spawnSync([...command, ...whom]);
     if (exitCode !== 0) throw new Error(`tproxy certs: ${stderr.toString()}`);
     const directory = `${this.#credentials}/${folder}`;
-    // Whoever runs the tests owns the files; the container's root without capabilities reads what all may read.
+    // The files belong to the user who runs the tests; the container's root without capabilities needs world-readable
+    // ones.
     for (const file of ["tls.crt", "tls.key", "ca.crt"]) chmodSync(`${directory}/${file}`, 0o644);
     chmodSync(directory, 0o755);
     return directory;
@@ -126,9 +127,9 @@ export class Cluster {
 type Addresses = { readonly address4: string; readonly address6: string };
 
 export type ProxyOptions = {
-  /** Options of the program, besides the credentials. */
+  /** Options of the program, in addition to the credentials. */
   readonly options?: readonly string[];
-  /** Flags of `docker run`, besides the privileges. */
+  /** Flags of `docker run`, in addition to the privileges. */
   readonly run?: readonly string[];
   readonly privileges?: readonly string[];
   readonly credentials: string;
@@ -155,7 +156,7 @@ export class Pod {
     this.#containers.push(this.pause, this.application);
   }
 
-  /** Makes the pause container and starts the application; done when that serves. */
+  /** Creates the pause container and starts the application; resolves when it serves. */
   async build(network: string, pauseOptions: readonly string[]): Promise<void> {
     const place = ["--network", network, "--ip", this.address4, "--ip6", this.address6];
     const hosts = ["--network-alias", this.title, "--hostname", this.title];
@@ -166,7 +167,7 @@ export class Pod {
     await this.application.says(/serving/);
   }
 
-  /** Starts the sidecar from the image under test, without waiting for anything. */
+  /** Starts the sidecar from the image under test, without waiting. */
   async sidecar(command: ProxyOptions): Promise<Container> {
     const container = new Container(`${this.#name}-proxy${this.#containers.length}`);
     this.#containers.push(container);
@@ -179,7 +180,7 @@ export class Pod {
     return container;
   }
 
-  /** Starts the sidecar and waits until it says that it is ready. */
+  /** Starts the sidecar and waits until it logs that it is ready. */
   async proxy(command: ProxyOptions): Promise<Container> {
     const container = await this.sidecar(command);
     await container.says(/\] ready/);
@@ -192,7 +193,7 @@ export class Pod {
     return await docker(...transient, ...inside, imageUnderTest(), ...command);
   }
 
-  /** What the application's user can run in the application's container. */
+  /** Runs a command as the application's user in the application's container. */
   async exec(...command: readonly string[]): Promise<Output> {
     return await tryDocker("exec", this.application.name, ...command);
   }
@@ -202,7 +203,7 @@ export class Pod {
     return await this.exec("curl", "--silent", "--show-error", "--max-time", "20", ...options);
   }
 
-  /** Starts a program of the application's and reads along. */
+  /** Starts a program of the application, and reads its output. */
   start(...command: readonly string[]): Running {
     return follow(["exec", "--interactive", this.application.name, ...command]);
   }
@@ -216,20 +217,20 @@ export class Pod {
     return new Agent(child);
   }
 
-  /** Puts a folder into the application's container, readable by its user. */
+  /** Copies a folder into the application's container, readable by its user. */
   async copy(directory: string, path: string): Promise<void> {
     await docker("cp", directory, `${this.application.name}:${path}`);
   }
 
-  /** All that rules of ours, and nobody else's moods, could change in the pod's network. */
+  /** The state of the pod's network that our rules could change. */
   async rules(): Promise<string> {
-    // By their paths: busybox's shell would take its own applets.
+    // With full paths: busybox's shell would use its own applets.
     const commands = ["nft -s list ruleset", "/bin/ip rule", "/bin/ip -6 rule"];
     for (const family of ["-4", "-6"]) commands.push(`/bin/ip ${family} route show table 29808`);
     return withoutClients(await this.look("sh", "-ec", commands.join("; ")));
   }
 
-  /** What an administrator sees in the pod's network: `nft list ruleset` and the like. */
+  /** An administrator's view of the pod's network: `nft list ruleset` and the like. */
   async look(...command: readonly string[]): Promise<string> {
     const inside = [...this.#inside, "--cap-add", "NET_ADMIN"];
     return await docker(...transient, ...inside, this.#tools, ...command);
@@ -245,7 +246,7 @@ export class Pod {
   }
 }
 
-/** One container, with all that it has written since it was last started. */
+/** One container, with all its output since its last start. */
 export class Container {
   readonly name: string;
   #log: Running | null = null;
@@ -264,7 +265,7 @@ export class Container {
     return this.#log?.output ?? "";
   }
 
-  /** Waits until it has written what fits; throws when it ends before. */
+  /** Waits for output that matches; throws if the container ends before. */
   async says(pattern: RegExp): Promise<string> {
     if (this.#log === null) throw new Error(`${this.name} was never started`);
     return await this.#log.says(pattern);
@@ -272,7 +273,7 @@ export class Container {
 
   /** Starts it again after an end. */
   async start(): Promise<void> {
-    // Not since StartedAt: the engine notes it when the first words may have been said already.
+    // Not since StartedAt: the engine may record that after the first output.
     const since = await this.inspect("{{.State.FinishedAt}}");
     await docker("start", this.name);
     this.#log = follow(["logs", "--follow", "--since", since, this.name]);
@@ -290,7 +291,7 @@ export class Container {
     return await this.ended();
   }
 
-  /** Waits for the end, and until all that it has written is read; returns its exit code. */
+  /** Waits for the end, and until all its output is read; returns its exit code. */
   async ended(): Promise<number> {
     const code = Number(await docker("wait", this.name));
     await this.#log?.child.exited;
@@ -308,7 +309,7 @@ function follow(args: readonly string[]): Running {
   );
 }
 
-/** A network of its own; the first number that no other network has. */
+/** Creates a network with the first number that no other network uses. */
 async function makeNetwork(
   name: string,
   { range4 = "10.88.%", range6 = "fd88:%" }: ClusterOptions,
@@ -341,7 +342,7 @@ let serial = 0;
 const testMsMax = 60_000;
 const flags = ["-cert", "/certs/tls.crt", "-key", "/certs/tls.key", "-ca-cert", "/certs/ca.crt"];
 
-/** An HTTP application that knows nothing of TLS. */
+/** An HTTP application without TLS. */
 const server =
   `Bun.serve({ port: ${applicationPort}, hostname: "::", fetch: (request, server) => ` +
   `new Response(new URL(request.url).pathname === "/clientip" ? server.requestIP(request).address : "hello from NAME\\n") });` +

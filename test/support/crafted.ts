@@ -1,4 +1,4 @@
-/** Certificates that no honest authority would make: extensions replaced, taken out or doubled, and signed anew. */
+/** Certificates that no honest CA would issue: extensions replaced, removed or duplicated, and signed again. */
 import { sign } from "node:crypto";
 import { writeFileSync } from "node:fs";
 import forge from "node-forge";
@@ -14,7 +14,7 @@ import { temporaryDirectory } from "./temporary.ts";
 type Node = forge.asn1.Asn1;
 type Signer = Pick<Authority, "key">;
 
-/** Contents by identifier: none takes an extension out, two put it in twice. */
+/** Contents by identifier: an empty list removes an extension, two items insert it twice. */
 export type Changes = Readonly<Record<string, readonly Node[]>>;
 
 /** A certificate with its chain, as files. */
@@ -40,7 +40,10 @@ export const purposes = {
   any: "2.5.29.37.0",
 } as const;
 
-/** Another certificate of the same key and names, but for `changes`; `signer` has to be its issuer, or pretend. */
+/**
+ * Another certificate with the same key and names, except for `changes`; `signer` must be its issuer, or pretend to
+ * be.
+ */
 export function recut<T extends Issued>(issued: T, signer: Signer, changes: Changes): T {
   const base64 = issued.certificatePem.replaceAll(/-----[A-Z ]+-----|\s/g, "");
   const whole = membersOf(forge.asn1.fromDer(Buffer.from(base64, "base64").toString("latin1")));
@@ -58,12 +61,12 @@ export function recut<T extends Issued>(issued: T, signer: Signer, changes: Chan
   return { ...issued, certificatePem: pemOf(der) };
 }
 
-/** A leaf for whom `changes` come on top. */
+/** A leaf with `changes` applied. */
 export function craft(issuer: Authority, options: LeafOptions, changes: Changes = {}): Issued {
   return recut(issueLeaf(issuer, options), issuer, changes);
 }
 
-/** Files for a program that shows this certificate, and what of its chain is given. */
+/** Files for a program that shows this certificate, with the given part of its chain. */
 export function written(leaf: Issued, chain: readonly Issued[] = []): Shown {
   const directory = temporaryDirectory();
   const write = (name: string, text: string): string => {
@@ -97,7 +100,7 @@ export function keyUsageOf(bits: number): Node {
   return primitive(forge.asn1.Type.BITSTRING, Buffer.of(1, bits));
 }
 
-/** nameConstraints: below this one only URIs of one host. */
+/** nameConstraints: below this CA only URIs with one host. */
 export function onlyOf(host: string): Node {
   return sequence([constructed(0, [sequence([uri(host)])])]);
 }
@@ -115,14 +118,14 @@ export function namesOf(...names: readonly Node[]): Node {
 export const uri = (text: string): Node => contextual(6, Buffer.from(text));
 export const dns = (text: string): Node => contextual(2, Buffer.from(text));
 export const email = (text: string): Node => contextual(1, Buffer.from(text));
-/** otherName with a UTF8String, as Microsoft's user principal name is one. */
+/** otherName with a UTF8String, like Microsoft's user principal name. */
 export const otherName = (text: string): Node =>
   constructed(0, [
     oidNode("1.3.6.1.4.1.311.20.2.3"),
     constructed(0, [primitive(forge.asn1.Type.UTF8, Buffer.from(text))]),
   ]);
 
-/** Not critical: no library is to refuse it for that. */
+/** Not critical, so that no library refuses it for that reason. */
 function extensionOf(identifier: string, contents: Node): Node {
   const octets = primitive(forge.asn1.Type.OCTETSTRING, derOf(contents));
   return sequence([oidNode(identifier), octets]);

@@ -1,4 +1,4 @@
-/** Credentials on disk for pods: one authority for the whole run, and what may be wrong with a certificate. */
+/** Credential files for pods: one CA for the whole run, and the possible defects of a certificate. */
 import { readFileSync, writeFileSync } from "node:fs";
 
 import {
@@ -16,28 +16,28 @@ export type CredentialPaths = {
   readonly authority: string;
 };
 
-/** What is wrong with a certificate; nothing of it unless said. */
+/** A certificate's defects; none by default. */
 export type Defect = {
   readonly foreign?: boolean;
   readonly expired?: boolean;
   readonly early?: boolean;
-  /** From when on it is valid. */
+  /** Start of its validity. */
   readonly beginsInMs?: number;
-  /** How long it is valid. */
+  /** Length of its validity. */
   readonly lastsMs?: number;
   readonly isAuthority?: boolean;
   readonly usages?: readonly Purpose[];
   readonly ips?: readonly string[];
-  /** Another than its own; null for none. */
+  /** A SPIFFE ID other than its own; null for none. */
   readonly spiffeId?: string | null;
-  /** In place of a SPIFFE ID. */
+  /** Instead of a SPIFFE ID. */
   readonly commonName?: string;
 };
 
 const authority = issueAuthority("test authority");
 const foreignAuthority = issueAuthority("another authority");
 
-/** Files with a certificate for `ips` and its key, and the authority that peers are verified with. */
+/** Files with a certificate for `ips`, its key, and the CA that peers are verified with. */
 export function credentialsFor(ips: readonly string[], defect: Defect = {}): CredentialPaths {
   const issuer = defect.foreign === true ? foreignAuthority : authority;
   return writeCredentials(issueLeaf(issuer, leafOptions(ips, defect)), issuer);
@@ -61,7 +61,7 @@ export function writeCredentials(
   };
 }
 
-/** A key on a curve that node:crypto reads and the TLS library refuses (P-224), with its own authority. */
+/** A key on a curve that node:crypto reads and the TLS library refuses (P-224), with its own CA. */
 export function writeUnusable(paths: CredentialPaths): void {
   const key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:secp224r1", "-nodes"];
   const files = ["-keyout", paths.key, "-out", paths.certificate];

@@ -1,6 +1,6 @@
 /**
- * Peers that nobody wants, inside a pod: `bun crowd.ts KIND COUNT WIDTH HOST PORT [CERT KEY]`. Says "standing"
- * when as many as can be are connected, and at the end one JSON line: how each ended, and what they got.
+ * Unwanted peers inside a pod: `bun crowd.ts KIND COUNT WIDTH HOST PORT [CERT KEY]`. Prints "standing" when as many
+ * as possible are connected, and at the end one JSON line: how each ended, and what it received.
  */
 import { readFileSync } from "node:fs";
 
@@ -15,12 +15,12 @@ type Held = { readonly end: (how: string) => void; bytes: number };
 
 const hello = clientHello();
 const random = crypto.getRandomValues(new Uint8Array(4096));
-// No record of TLS begins like this, and its version is none: one in 256 would be.
+// No TLS record starts like this, with an invalid version: one random start in 256 would look valid.
 random.fill(0x99, 0, 2);
 const oversize = new Uint8Array(70_000);
 oversize.set([0x16, 3, 1, 0xff, 0xff]);
 
-/** What each kind says when it is connected, if it says anything. */
+/** What each kind sends when it is connected, if anything. */
 const opening: Readonly<Record<string, (socket: Socket<Held>) => void>> = {
   silent: () => undefined,
   http: (socket) => void socket.write("GET / HTTP/1.1\r\nHost: b\r\n\r\n"),
@@ -67,7 +67,7 @@ async function one(): Promise<string> {
     ...(tls ? { tls: tlsOptions() } : {}),
     socket: {
       open: (socket) => {
-        // An RST that a cut wire has swallowed is asked for again.
+        // If the cut network has dropped an RST, keep-alive makes the peer send another.
         socket.setKeepAlive(true, 1000);
         if (!tls) stand();
         opening[kind]?.(socket);
@@ -130,7 +130,7 @@ function pem(path: string): string {
   return readFileSync(path, "utf8");
 }
 
-/** A ClientHello that begins well: RFC 8446, 4.1.2. */
+/** A valid start of a ClientHello: RFC 8446, 4.1.2. */
 function clientHello(): Uint8Array {
   const bytesOf = new Uint8Array(517);
   bytesOf.set([0x16, 3, 1, 2, 0, 1, 0, 1, 0xfc, 3, 3]);

@@ -11,7 +11,7 @@ export type CutOptions = {
   readonly rejectUnauthorized: boolean;
 };
 
-/** Resolves with how the connection ended. `standing` is called when all has been sent that is to be. */
+/** Resolves with how the connection ended. `standing` is called when everything has been sent. */
 export async function cutHandshake(
   { host, port, ...tls }: CutOptions,
   standing: () => void,
@@ -48,5 +48,5 @@ export async function cutHandshake(
   return await promise;
 }
 
-/** Of CertificateVerify, Finished, and the last of Certificate. */
+/** The bytes of CertificateVerify, Finished, and the last part of Certificate. */
 const endBytes = 1200;

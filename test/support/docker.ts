@@ -1,4 +1,4 @@
-/** The Docker engine as its own program speaks to it, and the image that holds the tests' programs. */
+/** The Docker engine through its command line, and the image with the tests' programs. */
 import {
   chmodSync,
   copyFileSync,
@@ -14,10 +14,10 @@ import { dirname } from "node:path";
 import type { Output } from "./pods.ts";
 import { temporaryDirectory } from "./temporary.ts";
 
-/** All that tests make bears this label, with the process that made it. */
+/** Everything that tests create has this label, with the pid of its process. */
 export const label = "tproxy-test";
 
-/** `docker run` of what is gone when it has ended. */
+/** `docker run` options for a container that is removed when it ends. */
 export const transient: readonly string[] = [
   "run",
   "--rm",
@@ -27,14 +27,14 @@ export const transient: readonly string[] = [
   `${label}=${process.pid}`,
 ];
 
-/** The image under test. Throws where there is none: a test that cannot run says so and fails. */
+/** The image under test. Throws if there is none: a test that cannot run fails with a message. */
 export function imageUnderTest(): string {
   const image = process.env["TPROXY_IMAGE"] ?? "";
   if (image !== "") return image;
   throw new Error("TPROXY_IMAGE names no image: scripts/image.sh makes one, tproxy:dev");
 }
 
-/** Runs docker; how it ends is the caller's to judge. */
+/** Runs docker; the caller judges the exit code. */
 export async function tryDocker(...args: readonly string[]): Promise<Output> {
   const child = Bun.spawn(["docker", ...args], { stdin: "ignore", stdout: "pipe", stderr: "pipe" });
   const [code, stdout, stderr] = await Promise.all([
@@ -45,14 +45,14 @@ export async function tryDocker(...args: readonly string[]): Promise<Output> {
   return { code, stdout, stderr };
 }
 
-/** Runs docker and returns what it says; throws unless it ends well. */
+/** Runs docker and returns its output; throws if it fails. */
 export async function docker(...args: readonly string[]): Promise<string> {
   const { code, stdout, stderr } = await tryDocker(...args);
   if (code !== 0) throw new Error(`docker ${args.join(" ")}: ${stderr}`);
   return stdout.trim();
 }
 
-/** Throws where no engine answers, or no image is there; takes away what a run that was killed has left. */
+/** Throws without an engine or an image; removes what a killed run has left. */
 export async function requireEngine(): Promise<void> {
   if (Bun.which("docker") === null || (await tryDocker("version")).code !== 0)
     throw new Error(
@@ -85,7 +85,7 @@ async function sweep(): Promise<void> {
   }
 }
 
-/** The image of everything but the proxy: pause containers, applications, and programs that look. */
+/** The image of everything except the proxy: pause containers, applications, and inspection tools. */
 export async function toolsImage(): Promise<string> {
   const name = "tproxy-test-tools";
   const image = `${name}:${new Bun.CryptoHasher("sha256")
@@ -108,7 +108,7 @@ export async function toolsImage(): Promise<string> {
   return image;
 }
 
-/** Which programs there are, and this project's own files, as text. */
+/** The list of programs, and this project's own files, as text. */
 async function contents(): Promise<string> {
   const sizes = programs.map((program) => `${program} ${Bun.file(pathOf(program)).size}`);
   const sources = await Promise.all(
@@ -132,10 +132,10 @@ function layOut(root: string): void {
   writeFileSync(`${root}/etc/passwd`, "root:x:0:0::/:/bin/sh\napp:x:1000:1000::/:/bin/sh\n");
 }
 
-/** A program and the libraries that it loads, where it looks for them. */
+/** Copies a program and the libraries that it loads to the paths where it looks for them. */
 function place(root: string, program: string): void {
   const path = pathOf(program);
-  rmSync(`${root}/bin/${program}`, { force: true }); // busybox has an applet of that name.
+  rmSync(`${root}/bin/${program}`, { force: true }); // busybox has an applet with that name.
   copyFileSync(path, `${root}/bin/${program}`);
   const needed = Bun.spawnSync(["ldd", path]).stdout.toString();
   for (const [, library = ""] of needed.matchAll(/(\/\S+) \(0x/g)) {
@@ -163,9 +163,9 @@ const packages = new Map([
   ["ip", "iproute2"],
   ["nft", "nftables"],
 ]);
-/** How nft shows Docker's own rules. */
+/** nft needs these to print Docker's own rules. */
 const extensions = "/usr/lib/x86_64-linux-gnu/xtables";
-/** Sockets that a test drives: they run inside containers. */
+/** The scripts that drive sockets for tests inside containers. */
 const scripts = [
   "agent.ts",
   "calls.ts",

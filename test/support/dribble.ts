@@ -1,4 +1,4 @@
-/** Runs in a pod: passes connections on to ADDRESS PORT, the first COUNT bytes each in a segment of its own. */
+/** Runs in a pod: forwards connections to ADDRESS PORT, each of the first COUNT bytes in a segment of its own. */
 import type { Socket } from "bun";
 
 type Side = { other: Socket<Side> | null; waiting: number[]; sent: number };
@@ -43,7 +43,7 @@ async function connect(client: Socket<Side>): Promise<void> {
   client.resume();
 }
 
-/** TCP_NODELAY is on: a write is a segment; the next one follows when the event loop has turned. */
+/** TCP_NODELAY is on, so a write is a segment; the next one follows in the next turn of the event loop. */
 function send(client: Socket<Side>): void {
   const { other, waiting } = client.data;
   if (other === null || waiting.length === 0) return;

@@ -1,6 +1,6 @@
 /**
- * A machine with nothing on it: a read-only root of the executable, /proc, /dev/null and /etc/hosts, with a network of
- * its own that has lo alone. All of it ends with the process, whatever happens.
+ * An empty machine: a read-only root with the executable, /proc, /dev/null and /etc/hosts, and a network of its own
+ * with only lo. All of it ends with the process in any case.
  */
 import { afterAll } from "bun:test";
 
@@ -8,13 +8,13 @@ import { requirePods, type Output } from "./pods.ts";
 import { temporaryDirectory } from "./temporary.ts";
 
 export type EmptyRootOptions = {
-  /** Folders that are there besides, empty: "mnt". */
+  /** Additional empty folders: "mnt". */
   readonly folders?: readonly string[];
-  /** Files of this machine that are copied to the same paths there. */
+  /** Files of this machine that are copied to the same paths. */
   readonly files?: readonly string[];
-  /** What chroot(8) is run by, to run the program as somebody else: --userspec, or setpriv before. */
+  /** Options of chroot(8), or a setpriv before it, to run the program as another user. */
   readonly chroot?: readonly string[];
-  /** A command of this machine that makes something of it amiss. */
+  /** A command of this machine that introduces a defect. */
   readonly before?: readonly string[];
 };
 
@@ -33,7 +33,7 @@ export class EmptyRoot {
     });
   }
 
-  /** Runs the executable in it until it ends; `before` and `after`: the files that were there then. */
+  /** Runs the executable in it until it ends; `before` and `after`: the files that existed then. */
   async run(
     args: readonly string[],
     options: EmptyRootOptions = {},
@@ -59,7 +59,7 @@ export class EmptyRoot {
       "sh",
       ...places,
     ];
-    // Where the program fails the shell does not: what is left is looked at in any case.
+    // The shell succeeds even if the program fails, so that the remaining files are always listed.
     const child = Bun.spawn([...command, chroot.join(" "), ...args], {
       stdin: "ignore",
       stdout: "pipe",

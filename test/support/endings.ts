@@ -1,4 +1,4 @@
-/** What happens at one end of a connection, and what the application at the other end sees of it. */
+/** Events at one end of a connection, and what the application at the other end sees of them. */
 import type { Agent, AgentSocket } from "./application.ts";
 import { Mesh } from "./mesh.ts";
 import type { Pod } from "./pods.ts";
@@ -6,7 +6,7 @@ import type { Pod } from "./pods.ts";
 export type Side = "client" | "server";
 export const sides: readonly Side[] = ["client", "server"];
 
-/** How the two applications are joined. */
+/** How the two applications are connected. */
 export type Way = "without a proxy" | "through both proxies";
 export const ways: readonly Way[] = ["without a proxy", "through both proxies"];
 
@@ -18,22 +18,22 @@ export function alike(sight: string): Sight {
   return { "without a proxy": sight, "through both proxies": sight };
 }
 
-/** A connection between two applications: one of them acts, the other one watches. */
+/** A connection between two applications: one acts, the other watches. */
 export type Scene = {
   readonly actor: AgentSocket;
   readonly watcher: AgentSocket;
   readonly actors: Where;
   readonly watchers: Where;
-  /** Waits until nothing moves between the pods. */
+  /** Waits until no bytes move between the pods. */
   readonly standstill: () => Promise<void>;
 };
 
 export type Where = { readonly pod: Pod; readonly agent: Agent };
 
 export type Row = {
-  /** What the actor does or suffers: "the client …". */
+  /** What the actor does, or what happens to it: "the client …". */
   readonly event: string;
-  /** The actor's process is killed: it has to be one of its own. */
+  /** The actor's process is killed, so it must have a process of its own. */
   readonly mortal?: boolean;
   /** Does it, and returns what was seen. */
   readonly play: (scene: Scene) => Promise<string>;
@@ -82,30 +82,30 @@ function whereOf(pod: Pod, own: boolean): Where {
   return { pod, agent: own ? pod.anotherAgent() : pod.agent };
 }
 
-/** All that came until the peer's end, and what that was: "5 bytes, end", "0 bytes, ECONNRESET". */
+/** All that arrived until the peer's end, and the kind of end: "5 bytes, end", "0 bytes, ECONNRESET". */
 export async function seen(socket: AgentSocket): Promise<string> {
   const { bytes, ending } = await socket.finish();
   return `${bytes} bytes, ${ending}`;
 }
 
-/** Where it is chance how many bytes come before the end. */
+/** For rows in which the number of bytes before the end is random. */
 export async function seenAtLast(socket: AgentSocket): Promise<string> {
   return `some bytes, ${(await socket.finish()).ending}`;
 }
 
-/** How an attempt to connect comes out: "ECONNREFUSED at connect", or what follows a connection that stands. */
+/** The result of an attempt to connect: "ECONNREFUSED at connect", or what follows an established connection. */
 export async function attempted(pod: Pod, address: string): Promise<string> {
   const { stdout } = await pod.run(["bun", `${import.meta.dir}/attempt.ts`, address]);
   return stdout.trimEnd();
 }
 
-/** Runs what a row stands on: words without quotes. Throws where it fails. */
+/** Runs a command that a row depends on: words without quotes. Throws if it fails. */
 export async function must(pod: Pod, command: string, input = ""): Promise<void> {
   const { code, stderr } = await pod.run(command.split(" "), input);
   if (code !== 0) throw new Error(`${command}: ${stderr}`);
 }
 
-/** Waits until so many bytes lie unread in the kernel for an application: ss(8), Recv-Q of its sockets. */
+/** Waits until this many bytes are unread in the kernel for an application: ss(8), Recv-Q of its sockets. */
 export async function unread({ pod, agent }: Where, bytes: number): Promise<void> {
   for (;;) {
     const { stdout } = await pod.run(["ss", "-Htnp"]);

@@ -1,4 +1,7 @@
-/** With TPROXY_TEST_RULES=external every proxy that can gets its rules from others, as from an init container. */
+/**
+ * With TPROXY_TEST_RULES=external, every proxy that can gets its rules from another process, as from an init
+ * container.
+ */
 type Run = (command: readonly string[]) => Promise<{ code: number; stderr: string }>;
 
 type Start = {
@@ -7,7 +10,7 @@ type Start = {
   readonly prefix: readonly string[];
 };
 
-/** Puts the rules in place by `program`, in the pod where `run` runs; returns what the proxy is told besides. */
+/** Applies the rules by `program`, in the pod where `run` runs; returns the options that the proxy then needs. */
 export async function externalRules(
   run: Run,
   { program, options, prefix }: Start,

@@ -1,4 +1,4 @@
-/** A kernel whose answers a test chooses; what is asked of it is written down. */
+/** A kernel whose answers the test chooses; it records the requests. */
 import { SystemCallError } from "../../src/native/errno.ts";
 import type { Kernel, Request } from "../../src/netlink/socket.ts";
 
@@ -6,7 +6,7 @@ export class FakeKernel {
   readonly asked: string[] = [];
   readonly #errnoOf: (request: Request) => number;
 
-  /** `errnoOf`: 0 for what it does, else its refusal. */
+  /** `errnoOf`: 0 if the request succeeds, else its error. */
   constructor(errnoOf: (request: Request) => number) {
     this.#errnoOf = errnoOf;
   }
@@ -22,7 +22,7 @@ export class FakeKernel {
     [Symbol.dispose]: () => undefined,
   });
 
-  /** As a batch is: the first refusal undoes the rest, and is what the caller hears. */
+  /** Like a batch: the first refusal undoes the rest, and is reported to the caller. */
   #answer(requests: readonly Request[]): void {
     for (const request of requests) {
       const errno = this.#errnoOf(request);

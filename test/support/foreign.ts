@@ -1,4 +1,4 @@
-/** What others do to a pod's network: chains of their own, and whatever a shell can. */
+/** Changes by others to a pod's network: their own chains, and any shell command. */
 import type { Pod } from "./pods.ts";
 
 export type Chain = {
@@ -8,7 +8,7 @@ export type Chain = {
   readonly rules: string;
 };
 
-/** A table `inet other<hook>` with one chain; a second one of the same hook and priority is the first, with more rules. */
+/** Adds a table `inet other<hook>` with one chain; the same hook and priority again adds rules to that chain. */
 export async function addChain(
   pod: Pod,
   { hook, type = "filter", priority, rules }: Chain,
@@ -24,7 +24,7 @@ export async function addChain(
   if (code !== 0) throw new Error(`${stderr}${table}`);
 }
 
-/** Ends with the first command that fails, as an error. */
+/** Throws at the first command that fails. */
 export async function runScript(pod: Pod, script: string): Promise<string> {
   const { code, stdout, stderr } = await pod.run(["sh", "-ec", script]);
   if (code !== 0) throw new Error(`${script}: ${stderr}`);

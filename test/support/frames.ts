@@ -1,4 +1,4 @@
-/** Frames as they look on a wire, for the tests of what reads them. */
+/** Ethernet frames for the tests of their parsers. */
 
 export type FrameOptions = {
   /** 4 or 16 bytes each. */
@@ -13,7 +13,7 @@ export type FrameOptions = {
 /** TCP flags: RFC 9293, 3.1. */
 export const flag = { fin: 1, syn: 2, rst: 4, push: 8, ack: 16 } as const;
 
-/** An Ethernet frame with one TCP segment, without checksums, as veth hands it over. */
+/** An Ethernet frame with one TCP segment, without checksums, as veth delivers it. */
 export function makeFrame(options: FrameOptions): Uint8Array {
   const payload = Buffer.from(options.payload ?? "");
   const tcp = Buffer.concat([makeTcp(options), payload]);

@@ -1,7 +1,7 @@
-/** Golden bytes: messages as hex, four bytes a line, so that a difference is seen at the attribute where it is. */
+/** Golden bytes: messages as hex, four bytes a line, so that a difference shows at its attribute. */
 import type { Request } from "../../src/netlink/socket.ts";
 
-/** A message without what differs from run to run: sequence number and port. */
+/** A message without the fields that differ from run to run: sequence number and port. */
 export type Bytes = { readonly type: number; readonly body: Uint8Array };
 
 export function bytesOfRequest({ type, body }: Request): Bytes {
@@ -15,7 +15,7 @@ export function goldenText(messages: readonly Bytes[]): string {
     .join("");
 }
 
-/** What `nft --debug=mnl` says that it sent: the messages between the two edges of the batch. */
+/** The messages that `nft --debug=mnl` has sent, without the batch's begin and end. */
 export function readNftDebug(text: string): readonly Bytes[] {
   const messages: { type: number; words: string[] }[] = [];
   for (const line of Bun.stripANSI(text).split("\n")) {

@@ -1,10 +1,10 @@
-/** Runs in a pod: shakes hands with ADDRESS PORT again and again until the server shows the certificate FINGERPRINT. */
+/** Runs in a pod: makes handshakes with ADDRESS PORT until the server shows the certificate FINGERPRINT. */
 const [address = "", port = "", fingerprint = ""] = process.argv.slice(2);
 
 while ((await shown()) !== fingerprint);
 console.log("seen");
 
-/** The certificate of one handshake. The server refuses us afterwards, having none of ours. */
+/** The server's certificate in one handshake. The server then refuses us, because we show none. */
 async function shown(): Promise<string> {
   const { promise, resolve } = Promise.withResolvers<string>();
   const socket = await Bun.connect({

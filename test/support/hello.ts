@@ -1,6 +1,6 @@
 /** ClientHellos of a real TLS client. */
 
-/** What Bun's client says first when it offers these protocols: its one record. */
+/** The first record of Bun's client when it offers these protocols. */
 export async function spokenHello(protocols: readonly string[]): Promise<Uint8Array> {
   const heard = Promise.withResolvers<Uint8Array>();
   const listener = Bun.listen({

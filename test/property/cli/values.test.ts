@@ -13,21 +13,24 @@ test.each([
   ["mark", values.mark],
   ["TLS version", values.tlsVersion],
   ["status address", values.statusAddress],
-] as const)("any text is a %s or an argument that says what is wanted", (_, parse) => {
-  const likely = fc.string({ unit: fc.constantFrom(..."0123456789abcdefx./:[]%- ".split("")) });
-  fc.assert(
-    fc.property(fc.oneof(fc.string(), likely), (text) => {
-      try {
-        parse(text);
-      } catch (error) {
-        expect(error).toBeInstanceOf(InvalidArgumentError);
-      }
-    }),
-    { numRuns: 1000 },
-  );
-});
+] as const)(
+  "any text is a valid %s, or an argument error that says what is expected",
+  (_, parse) => {
+    const likely = fc.string({ unit: fc.constantFrom(..."0123456789abcdefx./:[]%- ".split("")) });
+    fc.assert(
+      fc.property(fc.oneof(fc.string(), likely), (text) => {
+        try {
+          parse(text);
+        } catch (error) {
+          expect(error).toBeInstanceOf(InvalidArgumentError);
+        }
+      }),
+      { numRuns: 1000 },
+    );
+  },
+);
 
-test("normalised arguments are as many as there were, and normalising them again changes nothing", () => {
+test("normalising keeps the number of arguments, and normalising again changes nothing", () => {
   const argument = fc.oneof(
     fc.string(),
     fc.string().map((text) => `-${text}`),

@@ -1,4 +1,7 @@
-/** Who is let in, whatever others hold: outbound connections, a second peer, and all below half of the places. */
+/**
+ * Who is admitted, whatever others hold: outbound connections, a second peer, and any client below half of the
+ * places.
+ */
 import { expect, test } from "bun:test";
 import fc from "fast-check";
 
@@ -22,7 +25,7 @@ function inbound(count: number, of: Partial<PlaceCounts> = {}): PlaceCounts {
   return { live: count, inbound: count, ...none, ...of };
 }
 
-/** How many one source gets that takes all it can, beside `others` of another one. */
+/** How many places one source gets if it takes all it can, beside `others` held by another one. */
 function fill(of: Bounds, others = 0): number {
   let count = 0;
   while (admitInbound(inbound(others + count, { ofSource: count }), of).kind === "admit")
@@ -30,7 +33,7 @@ function fill(of: Bounds, others = 0): number {
   return count;
 }
 
-test("an outbound connection has a place as long as inbound ones alone are there", () => {
+test("an outbound connection has a place as long as there are only inbound ones", () => {
   fc.assert(
     fc.property(bounds, (of) => {
       const count = fill(of);
@@ -41,7 +44,7 @@ test("an outbound connection has a place as long as inbound ones alone are there
   );
 });
 
-test("below half of the places one source may have them all", () => {
+test("one source may have all places below half", () => {
   fc.assert(
     fc.property(bounds, fc.double({ min: 0, max: 0.5, noNaN: true }), (of, part) => {
       const count = Math.floor(part * (of.connectionsMax - of.outboundReserve));
@@ -50,7 +53,7 @@ test("below half of the places one source may have them all", () => {
   );
 });
 
-test("one alone has eight ninths of what is not kept for outbound ones", () => {
+test("a single source has eight ninths of the places not reserved for outbound connections", () => {
   fc.assert(
     fc.property(bounds, (of) => {
       const places = of.connectionsMax - of.outboundReserve;
@@ -60,7 +63,7 @@ test("one alone has eight ninths of what is not kept for outbound ones", () => {
   );
 });
 
-test("when one has its share, another comes in, and a third", () => {
+test("after one source has its share, a second and a third are admitted", () => {
   const of = { connectionsMax: 10_000, outboundReserve: 1250, strangersMax: 5000 };
   const first = fill(of);
   const second = fill(of, first);
@@ -68,12 +71,12 @@ test("when one has its share, another comes in, and a third", () => {
   expect([first, second, third]).toEqual([7778, 864, 96]);
 });
 
-test("of 500 clients behind one address each has its connection", () => {
+test("500 clients behind one address all have a connection", () => {
   const of = { connectionsMax: 1340, outboundReserve: 168, strangersMax: 5000 };
   expect(fill(of)).toBeGreaterThan(500);
 });
 
-test("peers that are not verified make room, the source's own where it has its share", () => {
+test("unverified peers make room, those of a source that has its share first", () => {
   fc.assert(
     fc.property(bounds, fc.nat(20_000), fc.nat(20_000), (of, live, strangers) => {
       const places = inbound(live, { strangers, unverified: strangers });
@@ -95,6 +98,6 @@ test("peers that are not verified make room, the source's own where it has its s
   });
 });
 
-test("a share is never less than nothing", () => {
+test("a share is never negative", () => {
   expect(shareOf(-5)).toBe(0);
 });

@@ -1,4 +1,4 @@
-/** Whatever a peer begins with, it is told apart without a throw, and more bytes never take an answer back. */
+/** Whatever a peer sends first, detection never throws, and more bytes never change an answer. */
 import { expect, test } from "bun:test";
 import fc from "fast-check";
 
@@ -12,7 +12,7 @@ const record = fc.tuple(fc.constantFrom(20, 21, 22, 23), bytes).map(([type, body
 });
 const records = fc.array(record, { maxLength: 4 }).map((all) => new Uint8Array(Buffer.concat(all)));
 
-test("any bytes are ours, other or incomplete, and an answer stands", () => {
+test("any bytes are ours, other or incomplete, and an answer is final", () => {
   fc.assert(
     fc.property(fc.oneof(bytes, records), fc.nat(), (all, nat) => {
       const part = classify(all.subarray(0, nat % (all.length + 1)));
@@ -22,7 +22,7 @@ test("any bytes are ours, other or incomplete, and an answer stands", () => {
   );
 });
 
-test("a hello with any byte changed is told apart without a throw", async () => {
+test("a ClientHello with any byte changed is judged without a throw", async () => {
   const hello = await spokenHello(["tproxy/1"]);
   fc.assert(
     fc.property(fc.nat(), fc.nat({ max: 255 }), (nat, value) => {

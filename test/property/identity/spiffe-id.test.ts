@@ -7,7 +7,7 @@ import { parseSpiffeId } from "../../../src/identity/spiffe-id.ts";
 const letters = "abcdefghijklmnopqrstuvwxyz0123456789-_".split("");
 const word = fc.string({ unit: fc.constantFrom(...letters), minLength: 1, maxLength: 20 });
 
-test("a trust domain and plain segments are an ID, a trust domain alone is none", () => {
+test("a trust domain with plain segments is an ID, a trust domain alone is not", () => {
   fc.assert(
     fc.property(word, fc.array(word, { minLength: 1, maxLength: 8 }), (domain, path) => {
       const text = ["spiffe:/", domain, ...path].join("/");
@@ -17,7 +17,7 @@ test("a trust domain and plain segments are an ID, a trust domain alone is none"
   );
 });
 
-test("any text is an ID of harmless characters or refused", () => {
+test("any text is refused, or an ID of harmless characters", () => {
   const likely = fc.string({ unit: fc.constantFrom(..."ab./:%?#@-\n\u0000Ä".split("")) });
   fc.assert(
     fc.property(fc.oneof(fc.string(), likely), fc.boolean(), (text, prefixed) => {

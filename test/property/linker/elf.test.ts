@@ -1,4 +1,4 @@
-/** Whatever the bytes are: they are read, or refused with a LinkError, and that at once. */
+/** Any bytes are read, or refused with a LinkError, without long computation. */
 import { expect, test } from "bun:test";
 import fc from "fast-check";
 
@@ -8,10 +8,10 @@ import { stubText, threadLocalOf } from "../../../scripts/static/linker/stub.ts"
 import { bunLike } from "../../support/small-programs.ts";
 
 const whole = bunLike().bytes;
-/** More CPU than any file of a few kilobytes may take. CPU, because a busy machine lets everybody wait. */
+/** More CPU time than any file of a few kilobytes may take. CPU time, because a busy machine delays every process. */
 const cpuMsMax = 1000;
 
-/** All that is done with an executable before a runtime is built for it. */
+/** Every reading of an executable before a runtime is built for it. */
 function readAll(bytes: Uint8Array): void {
   const elf = new Elf(bytes, "any");
   elf.symbols();
@@ -36,7 +36,7 @@ function isRefused(bytes: Uint8Array): boolean {
   return refused;
 }
 
-/** Places that mean something: header, program headers, and the tables behind them. */
+/** Offsets with a meaning: header, program headers, and the tables behind them. */
 const place = fc.oneof(
   fc.integer({ min: 0, max: 64 + 8 * 56 }),
   fc.integer({ min: 0, max: whole.length - 1 }),
@@ -50,11 +50,11 @@ function mutated(changed: readonly (readonly [number, number])[]): Uint8Array {
   return bytes;
 }
 
-test("the file that the others come from is read", () => {
+test("the file from which the others are derived is read", () => {
   expect(isRefused(whole)).toBe(false);
 });
 
-test("any bytes are read or refused, with the right beginning as well", () => {
+test("any bytes are read or refused, with the right magic too", () => {
   const head = fc.constantFrom(0, 4, 7, 20, 58, 64);
   fc.assert(
     fc.property(fc.uint8Array({ maxLength: 600 }), head, (bytes, kept) => {
@@ -65,7 +65,7 @@ test("any bytes are read or refused, with the right beginning as well", () => {
   );
 });
 
-test("a file that is cut anywhere is read or refused", () => {
+test("a file cut at any offset is read or refused", () => {
   fc.assert(
     fc.property(fc.integer({ min: 0, max: whole.length }), (length) => {
       isRefused(whole.subarray(0, length));

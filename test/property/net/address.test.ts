@@ -18,7 +18,7 @@ const six = fc
   .uint8Array({ minLength: 16, maxLength: 16 })
   .filter((bytes) => bytes.subarray(0, 10).some((byte) => byte !== 0));
 
-test("an address is the same as text, as value and as bytes", () => {
+test("an address is the same as text, as a value and as bytes", () => {
   fc.assert(
     fc.property(fc.oneof(four, six), port, (bytes, of) => {
       const host = formatIp(bytes);

@@ -8,7 +8,7 @@ const range = fc
   .tuple(fc.uint8Array({ minLength: 4, maxLength: 4 }), fc.integer({ min: 0, max: 32 }))
   .map(([bytes, prefix]) => parseCidr(`${[...bytes].join(".")}/${prefix}`));
 
-test("intervals hold exactly the addresses of their ranges", () => {
+test("intervals contain exactly the addresses of their ranges", () => {
   fc.assert(
     fc.property(
       fc.array(range, { maxLength: 8 }),
@@ -26,7 +26,7 @@ test("intervals hold exactly the addresses of their ranges", () => {
   );
 });
 
-test("intervals are sorted and a gap lies between any two", () => {
+test("intervals are sorted and separated by gaps", () => {
   fc.assert(
     fc.property(fc.array(range, { maxLength: 8 }), (ranges) => {
       const union = intervalsOf(ranges, 4);
@@ -38,7 +38,7 @@ test("intervals are sorted and a gap lies between any two", () => {
   );
 });
 
-test("any text either parses or is an ADDRESS_INVALID", () => {
+test("any text is parsed or is an ADDRESS_INVALID", () => {
   fc.assert(
     fc.property(fc.oneof(fc.string(), fc.ipV4(), fc.ipV6()), (text) => {
       try {

@@ -1,4 +1,4 @@
-/** What the kernel says of others' rules and of traced packets is read, whatever it is. */
+/** Any kernel message about other rules or traced packets is read without a crash. */
 import { expect, test } from "bun:test";
 import fc from "fast-check";
 
@@ -23,7 +23,7 @@ const expression = (name: string, ...of: readonly Uint8Array[]): Uint8Array =>
 const value = (type: number, bytes: Uint8Array): Uint8Array => nested(type, attribute(1, bytes));
 const handle = attribute(3, Uint8Array.of(0, 0, 0, 0, 0, 0, 0, 7));
 
-test("a rule as Tailscale's is put into words", () => {
+test("a rule like Tailscale's is described in words", () => {
   const payload = concat(
     header(2),
     attribute(1, text("filter")),
@@ -78,7 +78,7 @@ const notice = (code: number, kind: number): Uint8Array =>
     attribute(16, be32(0)),
   );
 
-test("a verdict of drop is told from others", () => {
+test("a drop verdict is distinguished from others", () => {
   const of = { table: "inet own", chain: "IN" };
   expect(readVerdicts(notice(0, 3))).toEqual([{ ...of, handle: 7, isDrop: true }]);
   expect(readVerdicts(notice(1, 3))).toEqual([{ ...of, handle: 7, isDrop: false }]);

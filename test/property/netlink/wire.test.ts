@@ -16,7 +16,7 @@ const payload = fc.uint8Array({ maxLength: 40 });
 const u16 = fc.integer({ min: 0, max: 0xff_ff });
 const u32 = fc.integer({ min: 0, max: 0xff_ff_ff_ff });
 
-test("attributes read back", () => {
+test("attributes are read back as written", () => {
   const list = fc.array(fc.tuple(fc.integer({ min: 0, max: 0x3f_ff }), payload));
   fc.assert(
     fc.property(list, (attributes) => {
@@ -27,7 +27,7 @@ test("attributes read back", () => {
   );
 });
 
-test("messages read back", () => {
+test("messages are read back as written", () => {
   const list = fc.array(fc.record({ type: u16, flags: u16, sequence: u32, payload }));
   fc.assert(
     fc.property(list, (messages) => {

@@ -1,4 +1,4 @@
-/** What proxies tell each other: comes back as it was, and nothing that a peer sends does harm. */
+/** The header that proxies exchange is read back as written, and nothing that a peer sends does harm. */
 import { expect, test } from "bun:test";
 import fc from "fast-check";
 
@@ -21,7 +21,7 @@ const ipv6 = fc
   });
 const pair = fc.oneof(fc.tuple(ipv4, ipv4), fc.tuple(ipv6, ipv6));
 
-test("what is encoded is decoded, and its length is known from any beginning", () => {
+test("what is encoded is decoded, and its length is known from any prefix", () => {
   fc.assert(
     fc.property(pair, fc.boolean(), ([source, destination], distinctPort) => {
       const bytes = encodeHeader({ source, distinctPort }, destination);
@@ -36,7 +36,7 @@ test("what is encoded is decoded, and its length is known from any beginning", (
   );
 });
 
-test("any bytes have a bounded length and are decoded, or are refused by a ProxyError", () => {
+test("any bytes have a bounded length, and are decoded or refused with a ProxyError", () => {
   const signature = Uint8Array.of(13, 10, 13, 10, 0, 13, 10, 81, 85, 73, 84, 10);
   const any = fc
     .tuple(fc.boolean(), fc.uint8Array({ maxLength: 600 }))
@@ -54,7 +54,7 @@ test("any bytes have a bounded length and are decoded, or are refused by a Proxy
   );
 });
 
-test("it is the PROXY protocol's second version, byte for byte", () => {
+test("it is PROXY protocol version 2, byte for byte", () => {
   const source = parseSocketAddress("10.0.0.1:40000");
   const bytes = encodeHeader({ source, distinctPort: true }, parseSocketAddress("10.0.0.2:80"));
   expect(bytes.toHex()).toBe(
@@ -70,6 +70,6 @@ test("it is the PROXY protocol's second version, byte for byte", () => {
   );
 });
 
-test("a proxy that speaks for itself tells nothing", () => {
+test("a proxy that connects for itself sends no address", () => {
   expect(decodeHeader(Uint8Array.fromHex("0d0a0d0a000d0a515549540a20000000"))).toBeNull();
 });

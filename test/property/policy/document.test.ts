@@ -1,4 +1,4 @@
-/** Whatever stands in a policy file, it is a policy or a mistake that is told; what is printed is read as the same. */
+/** Any policy file is a policy or a reported mistake; a printed policy is read back unchanged. */
 import { expect, test } from "bun:test";
 import fc from "fast-check";
 
@@ -38,7 +38,7 @@ const port = fc.integer({ min: 1, max: 65_535 });
 const none = { requiredKeys: [] };
 
 const portRule = fc.record({ mode, allow: ids }, none);
-/** Apart, or one inside of the other. */
+/** Separate ranges, or one inside the other. */
 const portKey = fc
   .tuple(fc.integer({ min: 1, max: 650 }), fc.constantFrom("whole", "half", "one"))
   .map(([block, size]) => {
@@ -61,7 +61,7 @@ const outbound = fc.record(
     exclude: fc.array(range, { maxLength: 4 }),
     ports: fc.array(portOrRange, { maxLength: 4 }),
     excludePorts: fc.array(portOrRange, { maxLength: 4 }),
-    // Two ranges may be the same one in two spellings: those are refused, and tried elsewhere.
+    // Two ranges may be equal in different spellings: those are refused, and tested elsewhere.
     expect: fc.uniqueArray(expectRule, { maxLength: 4, selector: ({ to }) => to.split("/")[1] }),
   },
   none,
@@ -72,7 +72,7 @@ const policy = fc.record({ trustDomain, verify, inbound, outbound }, none);
 const policyOf = (text: string): Policy =>
   effectivePolicy(defaultPolicy, parsePolicy(text, "p.yaml"));
 
-/** Without where things stand. */
+/** The values without their locations. */
 function valuesOf(of: Policy): unknown {
   const known = of.inbound.ports.filter(({ mode: own, allow }) => own !== null || allow !== null);
   const whole = { ...of, inbound: { ...of.inbound, ports: known } };
@@ -84,7 +84,7 @@ function valuesOf(of: Policy): unknown {
   );
 }
 
-test("what policy --print shows is read as the policy that it shows", () => {
+test("the output of policy --print is read back as the same policy", () => {
   fc.assert(
     fc.property(policy, (fields) => {
       const read = policyOf(JSON.stringify(fields));

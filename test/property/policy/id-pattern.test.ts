@@ -11,7 +11,7 @@ const segment = fc.string({
 });
 const path = fc.array(segment, { minLength: 1, maxLength: 6 });
 
-test("an ID matches itself, and with any of its segments as *", () => {
+test("an ID matches itself, and itself with any segment replaced by *", () => {
   fc.assert(
     fc.property(path, fc.nat(), (segments, nat) => {
       const id = parseSpiffeId(["spiffe://a.example", ...segments].join("/"));
@@ -39,7 +39,7 @@ test("nothing else matches: another segment, one more, one less, another trust d
   );
 });
 
-test("a dot is a dot", () => {
+test("a dot matches only a dot", () => {
   const id = parseSpiffeId("spiffe://a-example/b");
   expect(matches(parseIdPattern("spiffe://a.example/b"), id)).toBe(false);
 });

@@ -1,4 +1,4 @@
-/** Arbitrary HTTP/2 is judged, never an error; and it does not matter how it is cut. */
+/** Any HTTP/2 is judged without an error, however it is split. */
 import { expect, test } from "bun:test";
 import fc from "fast-check";
 
@@ -8,7 +8,7 @@ import { HpackDecoder } from "../../../src/probe/hpack.ts";
 import { decodeHuffman } from "../../../src/probe/huffman.ts";
 import { check, frame, preface, settings } from "../../support/http2.ts";
 
-/** Runs it; false if it throws what it may throw. */
+/** Runs `act`; false if it throws the expected error. */
 function returns(act: () => unknown): boolean {
   try {
     act();
@@ -33,7 +33,7 @@ const anyFrame = fc
   .tuple(fc.nat(12), fc.nat(255), fc.nat(4), fc.uint8Array({ maxLength: 40 }))
   .map(([type, flags, stream, payload]) => frame(type, flags, stream, payload));
 
-test("arbitrary frames are judged, and what passes is a beginning of what came", () => {
+test("any frames are judged, and what passes is a prefix of what arrived", () => {
   fc.assert(
     fc.property(fc.array(anyFrame, { maxLength: 12 }), (frames) => {
       const judge = new GrpcJudge([""]);
@@ -50,7 +50,7 @@ test("arbitrary frames are judged, and what passes is a beginning of what came",
   );
 });
 
-test("a check passes byte for byte, wherever it is cut", () => {
+test("a check passes byte for byte, however it is split", () => {
   fc.assert(
     fc.property(fc.array(fc.integer({ min: 1, max: 30 }), { maxLength: 40 }), (sizes) => {
       const whole = check("shop");
@@ -71,7 +71,7 @@ test("a check passes byte for byte, wherever it is cut", () => {
   );
 });
 
-test("a check of which one byte is another is refused, or waits, or is the same call", () => {
+test("a check with one changed byte is refused, incomplete, or the same call", () => {
   const whole = check("shop");
   const start = preface.length + settings.length;
   fc.assert(

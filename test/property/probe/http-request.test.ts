@@ -1,4 +1,4 @@
-/** Whatever passes as a probe is one, to any reader. */
+/** A request that passes as a probe is a probe to every reader. */
 import { expect, test } from "bun:test";
 import fc from "fast-check";
 
@@ -35,7 +35,7 @@ const parts = fc.constantFrom(
   "x",
 );
 
-/** A probe with a few pieces put in or cut out. */
+/** A probe with a few pieces inserted or removed. */
 const mangled = fc
   .array(fc.record({ at: fc.nat(whole.length), cut: fc.nat(3), put: parts }), { maxLength: 4 })
   .map((edits) =>
@@ -48,7 +48,7 @@ type Reading = {
   readonly rest: string;
 };
 
-/** As the most lenient servers would: any line end, any blank, and names as CGI makes variables of them. */
+/** Reads like the most lenient servers: any line end, any white space, and names as CGI turns them into variables. */
 function leniently(text: string, lineEnd: RegExp): Reading {
   const lines = text.split(lineEnd);
   const end = lines.indexOf("");
@@ -63,7 +63,7 @@ function leniently(text: string, lineEnd: RegExp): Reading {
   return { target, fields: new Set(fields), rest: lines.slice(end).join() };
 }
 
-/** RFC 9112's, and Python's `splitlines` of Latin-1 and of UTF-8. */
+/** RFC 9112's line ends, and those of Python's `splitlines` for Latin-1 and UTF-8. */
 const lineEnds = [
   { encoding: "latin1", lineEnd: /\r\n|\r|\n/ },
   // oxlint-disable-next-line no-control-regex -- these end lines
@@ -74,7 +74,7 @@ const lineEnds = [
 const changing =
   /^(CONTENT_LENGTH=(?!0$)|TRANSFER_ENCODING=|X_ORIGINAL_URL=|X_HTTP_METHOD_OVERRIDE=)/;
 
-test("what passes has one reading: the declared path, no body, no other method, nothing after", () => {
+test("what passes has one reading: the declared path, no body, no other method, nothing after it", () => {
   fc.assert(
     fc.property(mangled, (text) => {
       if (judgeRequest(Buffer.from(text, "latin1"), paths) !== "probe") return;
@@ -89,12 +89,12 @@ test("what passes has one reading: the declared path, no body, no other method, 
   );
 });
 
-test("a name that only begins like another's is a name of its own", () => {
+test("a name that only starts like another's is a different name", () => {
   const text = whole.replace("Accept", "Transfer-EncodingTransfer-Encoding");
   expect(judgeRequest(Buffer.from(text), paths)).toBe("probe");
 });
 
-test("arbitrary bytes are judged, whatever they are", () => {
+test("any bytes are judged without an error", () => {
   fc.assert(
     fc.property(fc.uint8Array({ maxLength: 300 }), (bytes) => {
       expect(judgeRequest(bytes, paths)).toBeDefined();
@@ -102,14 +102,14 @@ test("arbitrary bytes are judged, whatever they are", () => {
   );
 });
 
-test("it does not matter where a request is cut", () => {
+test("the result does not depend on how a request is split", () => {
   fc.assert(
     fc.property(mangled, fc.nat(whole.length), (text, at) => {
       const bytes = Buffer.from(text, "latin1");
       const [once, twice] = [new HttpJudge(paths), new HttpJudge(paths)];
       const expected = once.push(bytes);
       const first = twice.push(bytes.subarray(0, at));
-      // Refused at once it may be for less: what comes after the request is not known yet.
+      // An immediate refusal may have another reason: the bytes after the request are not known yet.
       if (expected.kind === "pass") {
         expect(first.kind).toBe("pass");
         if (at < bytes.length) expect(twice.push(bytes.subarray(at))).toEqual(expected);

@@ -3,7 +3,7 @@ import { expect, test } from "bun:test";
 
 import { formatAnswer, parseHead } from "../../../src/status/request.ts";
 
-test("any text is a request, none, or not yet one; never an error", () => {
+test("any text is a request, an invalid one or an incomplete one, never an error", () => {
   fc.assert(
     fc.property(fc.string(), fc.string(), (line, rest) => {
       const head = parseHead(`${line}\r\n${rest}`);
@@ -12,7 +12,7 @@ test("any text is a request, none, or not yet one; never an error", () => {
   );
 });
 
-test("a head is read however it is cut, and its query left out", () => {
+test("a request head is read however it is split, without its query", () => {
   const whole = "GET /readyz?x=1 HTTP/1.1\r\nHost: a\r\n\r\n";
   fc.assert(
     fc.property(fc.integer({ min: 0, max: whole.length - 1 }), (end) => {
@@ -22,12 +22,12 @@ test("a head is read however it is cut, and its query left out", () => {
   expect(parseHead(whole)).toEqual({ method: "GET", path: "/readyz" });
 });
 
-test("a head without an end is bad before it fills memory", () => {
+test("a head without an end is refused before it fills memory", () => {
   expect(parseHead("G".repeat(9000))).toBe("bad");
   expect(parseHead(`GET / HTTP/1.1\r\n${"a: b\r\n".repeat(2000)}`)).toBe("bad");
 });
 
-test("an answer tells the length of its body in bytes", () => {
+test("an answer has the length of its body in bytes", () => {
   const answer = formatAnswer({ status: 200, type: "text/plain", body: "ä\n" }, "GET");
   expect(answer).toContain("content-length: 3\r\n");
   expect(answer).toEndWith("\r\n\r\nä\n");

@@ -49,7 +49,7 @@ function shown(of: Tuple, at: number, state: string, asSix = false): string {
   return `${String(at).padStart(4)}: ${local} ${remote} ${state} 00000000:00000000 00:00000000 00000000 ${String(of.uid).padStart(5)}        0 ${of.inode} 1 0`;
 }
 
-test("connected sockets are read as the kernel shows them, listeners left out", () => {
+test("connected sockets are read as the kernel prints them, without listeners", () => {
   fc.assert(
     fc.property(fc.array(tuple), fc.boolean(), (tuples, asSix) => {
       const lines = tuples.flatMap((one, at) => [

@@ -1,4 +1,4 @@
-/** Reports of the keeper are read as they come, however they are cut. */
+/** Reports of the repair process are read correctly however they are split. */
 import { expect, test } from "bun:test";
 import fc from "fast-check";
 
@@ -19,7 +19,7 @@ const stream = concat(
   ...[5, 2, 0].map(u32),
 );
 
-test("reports are the same however their bytes come", () => {
+test("reports are the same however their bytes are split", () => {
   const whole = new ReportReader().read(stream);
   expect(whole.map(({ kind }) => kind)).toEqual([
     "ready",
@@ -42,7 +42,7 @@ test("reports are the same however their bytes come", () => {
   );
 });
 
-test("any bytes are reports, wait for more, or are refused", () => {
+test("any bytes are reports, incomplete, or refused", () => {
   fc.assert(
     fc.property(fc.uint8Array({ maxLength: 64 }), (bytes) => {
       try {

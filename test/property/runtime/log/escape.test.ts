@@ -1,4 +1,4 @@
-/** Whatever a peer or a file says becomes one line that forges nothing, in both forms of the log. */
+/** Any text of a peer or a file becomes one line that forges nothing, in both log formats. */
 import { expect, test } from "bun:test";
 import fc from "fast-check";
 
@@ -19,7 +19,7 @@ import { formatJson, formatText } from "../../../../src/runtime/log/format.ts";
 import { parsePolicy } from "../../../../src/policy/document.ts";
 import { ProxyError } from "../../../../src/runtime/errors.ts";
 
-/** Code units one by one, so that surrogates stand alone, and all that has a meaning to terminals or readers. */
+/** Single code units, so that lone surrogates occur, and every character with a meaning to terminals or parsers. */
 const anything = fc
   .array(
     fc.oneof(
@@ -45,7 +45,7 @@ const dangerous =
   // oxlint-disable-next-line no-control-regex -- control characters are what is looked for
   /[\u0000-\u001F\u007F-\u009F\u00AD\u061C\u180E\u200B-\u200F\u2028-\u202E\u2060-\u206F\uFEFF\uFFF9-\uFFFB]|\p{Cs}|\p{Cf}/u;
 
-test("any text is one line without a control, a direction or an invisible character", () => {
+test("any text becomes one line without control, direction or invisible characters", () => {
   fc.assert(
     fc.property(anything, (text) => {
       for (const escaped of [escapeText(text), quote(text), quoteUnlessPlain(text)])
@@ -57,7 +57,7 @@ test("any text is one line without a control, a direction or an invisible charac
   );
 });
 
-test("what is quoted is read back whole, and ends where its quotes do", () => {
+test("quoted text is read back completely, and ends at its quotes", () => {
   fc.assert(
     fc.property(anything, (text) => {
       expect(JSON.parse(quote(text, text.length))).toBe(text);
@@ -69,7 +69,7 @@ test("what is quoted is read back whole, and ends where its quotes do", () => {
   );
 });
 
-test("what is shortened is a beginning, and no character is cut in two", () => {
+test("shortened text is a prefix, and no character is cut in two", () => {
   fc.assert(
     fc.property(anything, fc.integer({ min: 1, max: 70 }), (text, lengthMax) => {
       const short = shorten(text, lengthMax);
@@ -81,7 +81,7 @@ test("what is shortened is a beginning, and no character is cut in two", () => {
   );
 });
 
-test("a line of the log is one line in both forms, and its fields are read back from JSON", () => {
+test("a log entry is one line in both formats, and its fields are read back from JSON", () => {
   fc.assert(
     fc.property(anything, anything, (message, peer) => {
       const line = { micros: 0, severity: "I", source: "x", message, fields: { peer } } as const;
@@ -95,7 +95,7 @@ test("a line of the log is one line in both forms, and its fields are read back 
   );
 });
 
-test("messages and fields of any length are bounded", () => {
+test("messages and fields are bounded in length", () => {
   const long = "\u202E".repeat(100_000);
   const line = {
     micros: 0,
@@ -108,7 +108,7 @@ test("messages and fields of any length are bounded", () => {
   expect(formatJson(line).length).toBeLessThan(120_000);
 });
 
-test("a common name is quoted once, and is never taken for a SPIFFE ID", () => {
+test("a common name is quoted once, and never looks like a SPIFFE ID", () => {
   const id = parseSpiffeId("spiffe://a.example/x");
   expect(identityField({ ...named("web"), spiffeId: id })).toBe(id);
   fc.assert(
@@ -125,7 +125,7 @@ test("a common name is quoted once, and is never taken for a SPIFFE ID", () => {
   );
 });
 
-test("what a policy file says is quoted in its mistakes", () => {
+test("text from a policy file is quoted in its error messages", () => {
   fc.assert(
     fc.property(anything, (text) => {
       const file = { [text]: 1, inbound: { mode: text, ports: { [text]: {} } } };

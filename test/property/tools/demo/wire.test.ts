@@ -8,7 +8,7 @@ import { readWire } from "../../../../src/tools/demo/wire.ts";
 
 const bytes = (maxLength: number) => fc.uint8Array({ maxLength });
 
-/** Frames that get past the Ethernet, IP and protocol checks more often than chance would have it. */
+/** Frames that pass the Ethernet, IP and protocol checks more often than random bytes. */
 const likelyFrame = fc
   .tuple(fc.constantFrom(0x0800, 0x86dd), bytes(120))
   .map(([etherType, body]) => {
@@ -20,7 +20,7 @@ const likelyFrame = fc
     return frame;
   });
 
-test("arbitrary frames are parsed or left out, never a crash", () => {
+test("any frames are parsed or ignored, without a crash", () => {
   fc.assert(
     fc.property(fc.oneof(bytes(200), likelyFrame), (frame) => {
       const segment = parseFrame(frame);
@@ -30,7 +30,7 @@ test("arbitrary frames are parsed or left out, never a crash", () => {
   );
 });
 
-test("a wire of arbitrary frames has a report", () => {
+test("any captured frames give a report", () => {
   fc.assert(
     fc.property(fc.array(likelyFrame, { maxLength: 5 }), (frames) => {
       expect(readWire(frames, [], ["text"]).frames).toBe(0);
@@ -38,7 +38,7 @@ test("a wire of arbitrary frames has a report", () => {
   );
 });
 
-test("arbitrary bytes walk as records and foreign bytes", () => {
+test("any bytes are split into records and foreign bytes", () => {
   fc.assert(
     fc.property(bytes(300), (stream) => {
       const walk = walkRecords(stream);
@@ -48,7 +48,7 @@ test("arbitrary bytes walk as records and foreign bytes", () => {
   );
 });
 
-test("records are counted whatever they hold", () => {
+test("records are counted whatever they contain", () => {
   const record = fc.record({ kind: fc.integer({ min: 20, max: 23 }), body: bytes(60) });
   fc.assert(
     fc.property(fc.array(record), bytes(4), (records, tail) => {
@@ -67,7 +67,7 @@ test("records are counted whatever they hold", () => {
   );
 });
 
-/** A stream cut into overlapping pieces at arbitrary places and delivered in arbitrary order. */
+/** A stream cut into overlapping pieces at random places, delivered in random order. */
 const delivery = fc
   .tuple(bytes(400), fc.integer({ min: 0, max: 0xffff_ffff }), fc.infiniteStream(fc.nat(50)))
   .chain(([stream, start, sizes]) => {
@@ -88,7 +88,7 @@ const delivery = fc
     );
   });
 
-test("overlaps, retransmissions, disorder and a wrapping sequence number give the stream back", () => {
+test("overlaps, retransmissions, disorder and wrapping sequence numbers give the stream back", () => {
   fc.assert(
     fc.property(delivery, ([stream, start, shuffled, all]) => {
       const opening = { sequence: start, syn: true, payload: new Uint8Array() };
@@ -99,7 +99,7 @@ test("overlaps, retransmissions, disorder and a wrapping sequence number give th
   );
 });
 
-test("what no piece carries is counted as missing", () => {
+test("bytes that no piece carries are counted as missing", () => {
   fc.assert(
     fc.property(delivery, ([stream, start, shuffled]) => {
       const opening = { sequence: start, syn: true, payload: new Uint8Array() };
