@@ -1,7 +1,9 @@
 /**
  * What this build costs beside the previous release, in turn within one run: CPU of both proxies for a request, a new
  * connection and a gigabyte, and system calls for a request and a megabyte. As root, after scripts/build.sh and
- * scripts/previous.sh: `bun scripts/bench/against-previous.ts [rounds]`. Other load blurs it: run it on a quiet machine.
+ * scripts/previous.sh: `bun scripts/bench/against-previous.ts [rounds] [quantity...]`, with the first word of a quantity's
+ * name. Other load blurs it: run it on a quiet machine. Each round has processes of its own: two processes of one build
+ * differ by a few per cent for as long as they live, and one pair for all rounds would show that as the build's.
  */
 import { flagsOf } from "../../test/support/mesh.ts";
 import { executable } from "../../test/support/pods.ts";
@@ -12,12 +14,12 @@ import { cpuOf } from "./processes.ts";
 import { httpPort } from "./protocol.ts";
 import { median, signInterval } from "./statistics.ts";
 
-const rounds = Number(process.argv[2] ?? 9);
 const builds = {
   previous: [`${import.meta.dir}/../../bin/previous/tproxy`],
   now: executable(),
 } as const;
 type Build = keyof typeof builds;
+type Costs = Record<Build, number[]>;
 
 type Quantity = {
   readonly name: string;
@@ -29,39 +31,52 @@ type Quantity = {
 
 const quantities: readonly Quantity[] = [
   {
-    name: "a request, 32 connections that stay open",
+    name: "request, 32 connections that stay open",
     unit: "µs",
     scale: 1e6,
     work: async (pair) => await doRequests(pair, 40_000),
   },
   {
-    name: "a new connection, 32 at once",
+    name: "connection, new, 32 at once",
     unit: "µs",
     scale: 1e6,
     work: async (pair) => await doConnections(pair, 4000),
   },
   {
-    name: "a gigabyte, one stream to the server",
+    name: "upload of a gigabyte, one stream",
     unit: "s",
     scale: 1e9,
     work: async (pair) => await doWork(pair, { kind: "bulk", streams: 1, direction: "up" }, 3),
   },
   {
-    name: "a gigabyte, one stream to the client",
+    name: "download of a gigabyte, one stream",
     unit: "s",
     scale: 1e9,
     work: async (pair) => await doWork(pair, { kind: "bulk", streams: 1, direction: "down" }, 3),
   },
 ];
 
-const pairs = new Map<Build, Pair>();
-try {
-  for (const build of ["previous", "now"] as const)
-    pairs.set(build, await Pair.make(build, mutualTls(builds[build])));
-  for (const pair of pairs.values()) await warm(pair);
-  for (const quantity of quantities) await compare(quantity);
-} finally {
-  for (const pair of pairs.values()) await pair.dispose();
+const [roundsText = "9", ...chosen] = process.argv.slice(2);
+const measured = quantities.filter(
+  ({ name }) => chosen.length === 0 || chosen.includes(/^\w+/.exec(name)?.[0] ?? ""),
+);
+const costs = new Map<Quantity, Costs>(measured.map((each) => [each, { previous: [], now: [] }]));
+for (let round = 0; round < Number(roundsText); round += 1) await run(round);
+for (const [quantity, found] of costs) print(quantity, found);
+
+/** Each build is first as often as the other; a ratio is of two neighbours in time. */
+async function run(round: number): Promise<void> {
+  const order: readonly Build[] = round % 2 === 0 ? ["previous", "now"] : ["now", "previous"];
+  const pairs: Pair[] = [];
+  try {
+    for (const build of order) pairs.push(await Pair.make(build, mutualTls(builds[build])));
+    for (const pair of pairs) await warm(pair);
+    for (const [quantity, found] of costs)
+      for (const [at, pair] of pairs.entries())
+        found[order[at] ?? "now"].push(quantity.scale * (await costOf(pair, quantity.work)));
+  } finally {
+    for (const pair of pairs) await pair.dispose();
+  }
 }
 
 function mutualTls(program: readonly string[]): SetUp {
@@ -80,26 +95,18 @@ function mutualTls(program: readonly string[]): SetUp {
   };
 }
 
-/** Each build is first as often as the other; a ratio is of two neighbours in time. */
-async function compare({ name, unit, scale, work }: Quantity): Promise<void> {
-  const costs: Record<Build, number[]> = { previous: [], now: [] };
-  for (let round = 0; round < rounds; round += 1) {
-    const order: readonly Build[] = round % 2 === 0 ? ["previous", "now"] : ["now", "previous"];
-    for (const build of order) costs[build].push(scale * (await costOf(build, work)));
-  }
-  const ratios = costs.now.map((cost, at) => cost / (costs.previous[at] ?? Number.NaN));
-  const [low, high] = signInterval(ratios);
-  console.log(
-    `${name}: previous ${median(costs.previous).toFixed(3)} ${unit}, now ${median(costs.now).toFixed(3)} ${unit}; ` +
-      `ratio ${median(ratios).toFixed(3)}, interval ${low.toFixed(3)} to ${high.toFixed(3)} (${rounds} pairs)`,
-  );
-}
-
-async function costOf(build: Build, work: Quantity["work"]): Promise<number> {
-  const pair = pairs.get(build);
-  if (pair === undefined) throw new Error(`no pair for ${build}`);
+async function costOf(pair: Pair, work: Quantity["work"]): Promise<number> {
   const before = cpuOf(pair.pids);
   const { done, failed } = await work(pair);
-  if (failed > 0) throw new Error(`${failed} failed with the build ${build}`);
+  if (failed > 0) throw new Error(`${failed} failed with the build ${pair.system}`);
   return (cpuOf(pair.pids) - before) / done;
+}
+
+function print({ name, unit }: Quantity, { previous, now }: Costs): void {
+  const ratios = now.map((cost, at) => cost / (previous[at] ?? Number.NaN));
+  const [low, high] = signInterval(ratios);
+  console.log(
+    `${name}: previous ${median(previous).toFixed(3)} ${unit}, now ${median(now).toFixed(3)} ${unit}; ` +
+      `ratio ${median(ratios).toFixed(3)}, interval ${low.toFixed(3)} to ${high.toFixed(3)} (${ratios.length} pairs)`,
+  );
 }

@@ -175,8 +175,8 @@ table inet tls-tproxy {
     tcp flags & rst == rst return
     meta mark & 0x00000f00 == 0x00000a00 oif "lo" ct mark set ct mark & 0xfffff0ff | 0x00000500
     meta mark & 0x00000f00 == 0x00000f00 oif "lo" ct mark set ct mark & 0xfffff0ff | 0x00000500
-    meta mark & 0x00000f00 == 0x00000a00 tcp flags & (syn | ack) == syn | ack return
     meta mark & 0x00000f00 == 0x00000a00 socket mark & 0x00000f00 == 0x00000a00 return
+    meta mark & 0x00000f00 == 0x00000a00 tcp flags & (syn | ack) == syn | ack return
     meta mark & 0x00000f00 == 0x00000f00 oif "lo" tcp flags & (syn | ack) != syn return
     meta mark & 0x00000f00 == 0x00000f00 oif "lo" tcp flags & (syn | ack) == syn delete @open-before4 { ip daddr . tcp dport . ip saddr . tcp sport }
     meta mark & 0x00000f00 == 0x00000f00 oif "lo" tcp flags & (syn | ack) == syn add @seen-clients4 { ip saddr . tcp dport }
@@ -220,7 +220,7 @@ table inet tls-tproxy {
   }
   chain marks {
     type filter hook output priority 2147483647; policy accept;
-    meta mark & 0x00000f00 == 0x00000a00 meta l4proto tcp socket mark & 0x00000f00 != 0x00000a00 goto unowned
+    meta mark & 0x00000f00 == 0x00000a00 socket mark & 0x00000f00 != 0x00000a00 meta l4proto tcp goto unowned
   }
   chain postrouting {
     type filter hook postrouting priority 99; policy accept;

@@ -149,8 +149,8 @@ table inet tls-tproxy {
     type route hook output priority mangle; policy accept;
     meta mark & 0x0000000f == 0x00000005 oif "lo" ct mark set ct mark & 0xfffffff0 | 0x0000000a
     meta mark & 0x0000000f == 0x0000000f oif "lo" ct mark set ct mark & 0xfffffff0 | 0x0000000a
-    meta mark & 0x0000000f == 0x00000005 tcp flags & (syn | ack) == syn | ack return
     meta mark & 0x0000000f == 0x00000005 socket mark & 0x0000000f == 0x00000005 return
+    meta mark & 0x0000000f == 0x00000005 tcp flags & (syn | ack) == syn | ack return
     meta mark & 0x0000000f == 0x0000000f oif "lo" tcp flags & (syn | ack) != syn return
     meta mark & 0x0000000f == 0x0000000f oif "lo" tcp flags & (syn | ack) == syn delete @open-before4 { ip daddr . tcp dport . ip saddr . tcp sport }
     meta mark & 0x0000000f == 0x0000000f oif "lo" tcp flags & (syn | ack) == syn add @seen-clients4 { ip saddr . tcp dport }
@@ -187,7 +187,7 @@ table inet tls-tproxy {
   }
   chain marks {
     type filter hook output priority 2147483647; policy accept;
-    meta mark & 0x0000000f == 0x00000005 meta l4proto tcp socket mark & 0x0000000f != 0x00000005 goto unowned
+    meta mark & 0x0000000f == 0x00000005 socket mark & 0x0000000f != 0x00000005 meta l4proto tcp goto unowned
   }
   chain postrouting {
     type filter hook postrouting priority 99; policy accept;

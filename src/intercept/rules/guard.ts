@@ -56,9 +56,10 @@ function leftInClearRules(of: Interception): readonly Rule[] {
  */
 export function marksChain(mark: Mark): ChainPlan {
   const rule: Rule = [
+    // The socket before the protocol: nearly every packet ends here.
     { kind: "fwmark", equals: ownMark(mark) },
-    tcp,
     { kind: "socket-mark", equals: ownMark(mark), is: false },
+    tcp,
     { kind: "goto", chain: "unowned" },
   ];
   return {

@@ -53,8 +53,8 @@ export function leaveOurs(mark: Mark): readonly Rule[] {
 function leaveOut(mark: Mark): readonly Rule[] {
   const isOwn: Step = { kind: "fwmark", equals: ownMark(mark) };
   return [
-    [isOwn, { kind: "answering" }, leave],
     [isOwn, { kind: "socket-mark", equals: ownMark(mark), is: true }, leave],
+    [isOwn, { kind: "answering" }, leave],
   ];
 }
 

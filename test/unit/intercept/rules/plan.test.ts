@@ -49,8 +49,8 @@ describe("the plan", () => {
     );
     expect(leaving.flatMap(([, second]) => second ?? [])).toEqual([
       { kind: "loopback", way: "oif", is: true },
-      { kind: "answering" },
       { kind: "socket-mark", equals: own, is: true },
+      { kind: "answering" },
       { kind: "socket-mark", equals: own, is: false },
     ]);
     const last = plan.chains.find(({ name }) => name === "marks");
