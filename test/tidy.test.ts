@@ -1,9 +1,9 @@
-/** House rules that no linter knows: layers, the only place of each power. STYLE: rules 2, 3, 5. */
+/** House rules that no linter checks: layers, and the only place of each power. STYLE: rules 2, 3, 5. */
 import { Glob } from "bun";
 import { expect, test } from "bun:test";
 import { dirname, join, normalize } from "node:path";
 
-/** Values and types are imported down this list, never up. A file belongs to the longest prefix that fits. */
+/** Values and types are imported down this list, never up. A file belongs to the longest prefix that matches. */
 const layers = [
   ["main.ts"],
   ["cli/"],
@@ -35,7 +35,7 @@ for (const file of files) {
   sources.set(file, await Bun.file(join("src", file)).text());
 }
 
-test("every file stands in a layer", () => {
+test("every file belongs to a layer", () => {
   expect(files.filter((file) => layerOf(file) === -1)).toEqual([]);
 });
 
@@ -44,7 +44,7 @@ test("values and types are imported down the layers only", () => {
   expect(upward).toEqual([]);
 });
 
-test("an exported name stands in one file", () => {
+test("an exported name is declared in one file only", () => {
   const places = new Map<string, readonly string[]>();
   for (const file of files)
     for (const name of exportedBy(file)) places.set(name, [...(places.get(name) ?? []), file]);
@@ -57,19 +57,19 @@ test.each([
   ["setTimeout(", ["runtime/deadline.ts"]],
   ["setInterval(", ["runtime/deadline.ts"]],
   ["process.exit(", ["main.ts"]],
-] as const)("%s stands in one place only", (power, places: readonly string[]) => {
+] as const)("%s occurs in one place only", (power, places: readonly string[]) => {
   const users = files.filter((file) => withoutComments(file).includes(power));
   expect(users.filter((file) => !places.includes(file))).toEqual([]);
 });
 
 test.each([" as any", "@ts-ignore", "@ts-expect-error", "export default "])(
-  "nobody writes %p",
+  "%p occurs nowhere",
   (phrase) => {
     expect(files.filter((file) => withoutComments(file).includes(phrase))).toEqual([]);
   },
 );
 
-test("no test has a deadline of its own: they are in support/deadline.ts", async () => {
+test("no test has its own deadline: deadlines are in support/deadline.ts", async () => {
   const own: string[] = [];
   for (const file of new Glob("**/*.test.ts").scanSync("test"))
     if (

@@ -129,7 +129,7 @@ test.each([
   ["states before sealing", "end"],
   ["a body that never ends", "end"],
   ["a socket that is none of TCP", "22"],
-  ["to adopt what nobody has prepared", "22"],
+  ["to adopt rules that were not prepared", "22"],
   ["to prepare, without a launcher", "no launcher"],
   ["what only a launcher says", "end"],
   ["to adopt before sealing", "end"],

@@ -18,7 +18,7 @@ async function entries(pod: Pod): Promise<number> {
 
 test.each([
   ["by default", [], 0],
-  ["with a port that is left in clear", ["--exclude-inbound-port", "9999"], 2],
+  ["with a port left in cleartext", ["--exclude-inbound-port", "9999"], 2],
 ] as const)("%s", async (_, options, each) => {
   const mesh = Mesh.create();
   await mesh.startProxies(...options);

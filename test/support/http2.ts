@@ -1,4 +1,4 @@
-/** HTTP/2 by hand, for clients that no library would be: RFC 9113. */
+/** Hand-made HTTP/2, for clients that behave as no library does: RFC 9113. */
 import { healthRequest } from "./kubelet.ts";
 
 export const preface = Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
@@ -12,7 +12,7 @@ export function frame(type: number, flags: number, stream: number, payload: Uint
   return Buffer.concat([head, payload]);
 }
 
-/** Fields without Huffman's code and without a table. */
+/** A header block without Huffman coding and without the dynamic table. */
 export function block(fields: Readonly<Record<string, string>>): Buffer {
   return Buffer.concat(
     Object.entries(fields).flatMap(([name, value]) => [Buffer.of(0), string(name), string(value)]),
@@ -46,7 +46,7 @@ export function data(service = "", stream = 1): Buffer {
   return frame(0, 0x1, stream, healthRequest(service));
 }
 
-/** What a whole check is on the wire, from the preface on. */
+/** The bytes of a complete check, from the preface on. */
 export function check(service = ""): Buffer {
   return Buffer.concat([preface, settings, headers(), data(service)]);
 }

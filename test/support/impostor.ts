@@ -1,6 +1,6 @@
 /**
- * A program that fakes a source address: `bun impostor.ts SOURCE DESTINATION`, both like 10.0.0.1:80. From a transparent socket
- * it asks for a connection and says what has become of it a moment later.
+ * Forges a source address: `bun impostor.ts SOURCE DESTINATION`, both like 10.0.0.1:80. Starts a connection from a
+ * transparent socket, and prints its state a moment later.
  */
 import * as native from "../../src/native/native.ts";
 import { encodeSocketAddress, parseSocketAddress } from "../../src/net/address.ts";
@@ -13,6 +13,6 @@ native.setTransparent(fd, family);
 native.setReuseAddress(fd);
 native.bind(fd, encodeSocketAddress(from));
 native.beginConnect(fd, encodeSocketAddress(parseSocketAddress(destination)));
-// Nobody tells of an answer that went elsewhere; one that comes takes a fraction of a millisecond here.
+// An answer that goes elsewhere cannot be seen; one that arrives takes a fraction of a millisecond here.
 await Bun.sleep(300);
 console.log(native.tcpState(fd));

@@ -1,6 +1,6 @@
 /**
- * Sends one TCP segment in another's name, as whoever is on the same wire can:
- * `bun injector.ts FROM TO SEQUENCE ACK TEXT [FLAGS]`, addresses like 10.0.0.1:80 or [fd00::1]:80; flags as in TCP's header.
+ * Sends one TCP segment with a forged source, as any host on the same network can: `bun injector.ts FROM TO SEQUENCE
+ * ACK TEXT [FLAGS]`, addresses like 10.0.0.1:80 or [fd00::1]:80; flags as in the TCP header.
  */
 import { shim } from "../../src/native/native.ts";
 import { encodeSocketAddress, parseSocketAddress, portedAs } from "../../src/net/address.ts";
@@ -9,11 +9,11 @@ const [from = "", to = "", sequence = "0", acknowledged = "0", text = "", flags 
   process.argv.slice(2);
 const source = parseSocketAddress(from);
 const destination = parseSocketAddress(to);
-/** AF_INET or AF_INET6, SOCK_RAW, IPPROTO_RAW: the header is ours, the kernel fills in IPv4's checksum. raw(7). */
+/** AF_INET or AF_INET6, SOCK_RAW, IPPROTO_RAW: we write the header, and the kernel the IPv4 checksum. raw(7). */
 const fd = shim.tproxy_socket(source.family === 4 ? 2 : 10, 3, 255);
 const data = Buffer.from(text.padEnd(text.length + (text.length % 2)));
 const packet = packetOf();
-// Of a raw socket of IPv6 the port is the protocol: none.
+// For an IPv6 raw socket the port is the protocol: none.
 if (shim.tproxy_connect(fd, encodeSocketAddress(portedAs(destination, 0))) < 0)
   throw new Error("connect");
 console.log(shim.tproxy_netlink_send(fd, packet, packet.length));
@@ -24,7 +24,7 @@ function packetOf(): Buffer {
   tcp.writeUInt16BE(destination.port, 2);
   tcp.writeUInt32BE(Number(sequence), 4);
   tcp.writeUInt32BE(Number(acknowledged), 8);
-  tcp.writeUInt16BE(0x50_00 | Number(flags), 12); // Five words; PSH and ACK unless it is said.
+  tcp.writeUInt16BE(0x50_00 | Number(flags), 12); // Five words; PSH and ACK by default.
   tcp.writeUInt16BE(500, 14);
   const ends = Buffer.concat([source.bytes, destination.bytes]);
   const pseudo = Buffer.concat([ends, Buffer.of(0, 6, 0, tcp.length + data.length)]);

@@ -1,4 +1,4 @@
-/** Configurations whose plans are compared with what nft makes of them. */
+/** Configurations whose planned rules are compared with nft's. */
 import { defaultFixed, defaultPolicy } from "../../src/config.ts";
 import { type Interception, interceptionOf } from "../../src/intercept/rules/interception.ts";
 import { parseSocketAddress } from "../../src/net/address.ts";
@@ -8,7 +8,7 @@ import { noProbes, parseProbe, type Probes } from "../../src/probe/probe.ts";
 
 export const defaults: Interception = interceptionOf(defaultPolicy, defaultFixed);
 
-/** Every option at once, with ranges that touch both ends of the address space. */
+/** Every option at once, with ranges at both ends of the address space. */
 export const everything: Interception = {
   meshRanges: ["0.0.0.0/1", "10.0.0.0/8", "192.168.0.0/16", "::/0"].map(parseCidr),
   excludedRanges: ["10.1.0.0/16", "10.2.0.1", "fd00::/64", "fd00::1:0:0:0:1"].map(parseCidr),
@@ -31,7 +31,7 @@ export const everything: Interception = {
   probes: noProbes,
 };
 
-/** Ranges of ports wherever there may be some, up to both ends, adjacent and overlapping ones too. */
+/** Port ranges wherever they are allowed: up to both ends, adjacent and overlapping. */
 export const ranged: Interception = {
   ...everything,
   outboundPorts: ["1-1023", "8000-8100", "8101", "60000-65535"].map(parsePortRange),
@@ -49,7 +49,7 @@ const probes: Probes = {
 
 export const bypassed: Interception = { ...defaults, probes };
 
-/** With a port that has probes of two kinds. */
+/** A port with probes of two kinds. */
 export const probed: Interception = {
   ...defaults,
   probes: { ...probes, mode: "inspect", declared: [...probes.declared, parseProbe("tcp:9000")] },

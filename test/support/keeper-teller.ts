@@ -1,4 +1,7 @@
-/** Speaks to a keeper of its own, as a proxy gone bad would; says how that ended. Runs in a pod: `keeper-teller.ts WHAT`. */
+/**
+ * Sends a repair process what a compromised proxy might; prints how that ended. Runs in a pod: `keeper-teller.ts
+ * WHAT`.
+ */
 import {
   encodeCommand,
   launchedBytes,
@@ -21,7 +24,7 @@ const { fd } = spawnRepairProcess();
 const reader = new ReportReader();
 const heard: RepairReport[] = [];
 
-/** The next report of a kind, or "end" when the keeper has ended. */
+/** The next report of this kind, or "end" if the repair process has ended. */
 function next(kind: RepairReport["kind"]): RepairReport | "end" {
   const buffer = new Uint8Array(1 << 16);
   for (;;) {

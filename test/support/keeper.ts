@@ -1,14 +1,14 @@
-/** The process that keeps the rules of a proxy that has given up its privileges. */
+/** The repair process and the launcher of a proxy that has dropped its privileges. */
 import { readFileSync } from "node:fs";
 
 import type { Running } from "./pods.ts";
 
-/** Its pid. Throws unless there is one. */
+/** The repair process's pid. Throws if there is none. */
 export function keeperOf(proxy: Running): number {
   return childOf(proxy, "tls-tproxy-keeper");
 }
 
-/** What starts the processes that read the rules again. */
+/** The launcher's pid: it starts the processes that read the rules. */
 export function launcherOf(proxy: Running): number {
   return childOf(proxy, "tls-tproxy-launcher");
 }

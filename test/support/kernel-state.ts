@@ -1,19 +1,19 @@
-/** All that rules could change in a pod, as the programs show it that this project did not write. */
+/** Everything that rules could change in a pod, printed by programs of other projects. */
 import { executable, type Output, type Pod } from "./pods.ts";
 
-/** Ruleset, rules, routes and addresses as one text, to be compared byte for byte. */
+/** Ruleset, rules, routes and addresses as one text, for comparison byte by byte. */
 export async function kernelState(pod: Pod): Promise<string> {
   const shown: string[] = [];
   for (const command of commands) {
     const { code, stdout, stderr } = await pod.run(command);
     if (code !== 0) throw new Error(`${command.join(" ")}: ${stderr}`);
-    // The kernel gives a link its own address a moment after it is up.
+    // The kernel adds a link-local address a moment after the link is up.
     shown.push(`# ${command.join(" ")}\n${stdout.replaceAll(/^.*fe80:.*\n/gm, "")}`);
   }
   return withoutClients(shown.join("\n"));
 }
 
-/** Whom applications have seen, and ports that are in use: packets put into sets of their own. */
+/** Removes the clients that applications have seen and the ports in use: packets add these to sets. */
 export function withoutClients(ruleset: string): string {
   return ruleset.replaceAll(
     /(\tset (?:seen-clients[46]|served-ports|dialled[46]) \{[^}]*?)\n\t\telements = \{[^}]*\}/g,
@@ -21,14 +21,14 @@ export function withoutClients(ruleset: string): string {
   );
 }
 
-/** `tproxy rules …` in the pod; throws unless it ends well. */
+/** `tls-tproxy rules …` in the pod; throws if it fails. */
 export async function rules(pod: Pod, ...options: readonly string[]): Promise<Output> {
   const output = await pod.run([...executable(), "rules", ...options]);
   if (output.code !== 0) throw new Error(`rules ${options.join(" ")}: ${output.stderr}`);
   return output;
 }
 
-/** Somebody else's table, rule, route and address, which nothing of ours may touch. */
+/** A table, rule, route and address of others, which our rules must not touch. */
 export async function makeForeign(pod: Pod): Promise<void> {
   const table =
     "table inet foreign { set s { type ipv4_addr; elements = { 192.0.2.1 } }; chain c { type filter hook output priority 0; ip daddr @s drop; }; }";

@@ -1,6 +1,6 @@
 /**
- * Probes as the kubelet does (pkg/probe of Kubernetes 1.30): run as a program in a pod, `bun kubelet.ts JSON`, it prints what
- * came of one probe as a line of JSON.
+ * Probes like the kubelet's (pkg/probe of Kubernetes 1.30): run as a program in a pod, `bun kubelet.ts JSON`, it
+ * prints the result of one probe as a line of JSON.
  */
 import { connect as connectHttp2, constants } from "node:http2";
 import { connect, type Socket } from "node:net";
@@ -15,7 +15,7 @@ export type Question = { readonly port: number; readonly timeoutMs: number } & (
 
 export type Ask = Question & { readonly host: string };
 
-/** warning counts as success: a redirect that was not followed. */
+/** A warning counts as success: a redirect that was not followed. */
 export type Result = {
   readonly result: "success" | "warning" | "failure";
   readonly output: string;
@@ -44,7 +44,7 @@ async function ask(question: Ask): Promise<Result> {
   }
 }
 
-/** pkg/probe/http: 200 to 399 is success; redirects are followed to the same host, ten at most. */
+/** pkg/probe/http: 200 to 399 is success; redirects are followed to the same host, at most ten. */
 async function askHttp(where: Ask, path: string, redirects: number): Promise<Result> {
   const { status, location, body } = await get(where, path);
   if (status < 200 || status >= 400) return { result: "failure", output: `status ${status}` };
@@ -59,7 +59,7 @@ async function askHttp(where: Ask, path: string, redirects: number): Promise<Res
 
 type Answer = { readonly status: number; readonly location: string; readonly body: string };
 
-/** As Go's client writes it, without keep-alive. */
+/** The request of Go's client, without keep-alive. */
 async function get(where: Ask, path: string): Promise<Answer> {
   const socket = await opened(where);
   socket.write(
@@ -80,7 +80,7 @@ function unchunked(body: string): string {
   return body.replaceAll(/^[0-9a-f]+\r\n|\r\n[0-9a-f]+(?:\r\n)?$/gim, "").trim();
 }
 
-/** pkg/probe/tcp: whoever accepts is well. */
+/** pkg/probe/tcp: an accepted connection is a success. */
 async function askTcp(where: Ask): Promise<Result> {
   const socket = await opened(where);
   socket.end();
@@ -137,7 +137,7 @@ export function healthRequest(service: string): Buffer {
   return Buffer.concat([Buffer.of(0, 0, 0, 0, message.length), message]);
 }
 
-/** A connection; whatever is not over after the time-out fails. */
+/** Opens a connection; whatever is not finished after the time-out fails. */
 async function opened({ host, port, timeoutMs }: Ask): Promise<Socket> {
   const socket = connect({ host, port });
   setTimeout(() => socket.destroy(new Error("timeout")), timeoutMs).unref();

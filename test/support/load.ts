@@ -1,4 +1,4 @@
-/** Load, inside a pod: `serve`, or `KIND COUNT ADDRESS`; prints {"done":N,"failed":N}. */
+/** Load inside a pod: `serve`, or `KIND COUNT ADDRESS`; prints {"done":N,"failed":N}. */
 const requestPort = 8080;
 const request = "GET / HTTP/1.1\r\nHost: b\r\n\r\n";
 const answer = `HTTP/1.1 200 OK\r\nContent-Length: 13\r\n\r\nhello, client`;
@@ -18,7 +18,7 @@ async function run(what: string, amount: number): Promise<{ done: number; failed
   }
 }
 
-/** So many new connections, `width` at once. */
+/** Makes `times` new connections, `width` at once. */
 async function spread(times: number, width: number): Promise<{ done: number; failed: number }> {
   let left = times;
   let failed = 0;

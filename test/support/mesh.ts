@@ -1,4 +1,4 @@
-/** Three pods: a and b with proxies, c without one; an authority, and certificates for all of them. */
+/** Three pods: a and b with proxies, c without one; a CA, and certificates for all of them. */
 import { readFileSync } from "node:fs";
 
 import { credentialsFor, type CredentialPaths, type Defect } from "./credentials.ts";
@@ -7,7 +7,7 @@ import { Network, socketsLeft, type Pod, type Running } from "./pods.ts";
 
 export type Connection = { readonly client: AgentSocket; readonly server: AgentSocket };
 
-/** Where the application of pod b listens unless a test says otherwise. */
+/** The port of pod b's application unless a test chooses another. */
 export const applicationPort = 8080;
 
 export class Mesh {
@@ -29,7 +29,7 @@ export class Mesh {
     return new Mesh(Network.create());
   }
 
-  /** A proxy in a and one in b, each with a certificate for its pod's addresses. */
+  /** Starts a proxy in a and one in b, each with a certificate for its pod's addresses. */
   async startProxies(...options: readonly string[]): Promise<void> {
     this.proxies.push(
       ...(await Promise.all([this.a, this.b].map((pod) => this.proxy(pod, options)))),
@@ -40,7 +40,7 @@ export class Mesh {
     return await pod.proxy([...flagsOf(this.credentials(pod, defect)), ...options]);
   }
 
-  /** Certificate, key and authority for a pod, as files; `defect` makes the certificate a bad one. */
+  /** Certificate, key and CA for a pod, as files; `defect` makes the certificate invalid. */
   credentials(pod: Pod, defect: Defect = {}): CredentialPaths {
     return credentialsFor([pod.address4, pod.address6], defect);
   }
@@ -49,7 +49,9 @@ export class Mesh {
     return this.network.pod();
   }
 
-  /** A new connection from a's (or another pod's) application to b's, as both see it, and what is said first. */
+  /**
+   * A new connection from a's (or another pod's) application to b's, from both ends, with the first data exchanged.
+   */
   async connection(
     address = this.b.address4,
     from = this.a,
@@ -63,7 +65,7 @@ export class Mesh {
     return { client, server: await listening.accept() };
   }
 
-  /** What both pods have left of their connections. */
+  /** The sockets that remain in both pods. */
   async socketsLeft(spared: RegExp | null = null): Promise<string[]> {
     return await socketsLeft([this.a, this.b], spared);
   }

@@ -1,11 +1,12 @@
 /**
- * An application that tells each client as whom it sees it, and one that asks: `mirror.ts serve HOST PORT` (or `hang-up`,
- * which ends each connection itself), `mirror.ts ask HOST PORT [COUNT] [PORT OF ITS OWN]` (or `hear-out`, which waits for
- * the other's end, or `stay`). Who asks keeps its connections until its input ends, who stays until it is ended.
+ * An application that sends each client the address it sees it by, and a client for it: `mirror.ts serve HOST PORT`
+ * (or `hang-up`, which ends each connection itself), `mirror.ts ask HOST PORT [COUNT] [OWN PORT]` (or `hear-out`,
+ * which waits for the server's end, or `stay`). `ask` keeps its connections until its input ends, `stay` until it is
+ * killed.
  */
 import { connect, createServer, type Socket } from "node:net";
 
-/** One connection, from both ends: "10.77.0.1:40000". */
+/** One connection, as seen from both ends: "10.77.0.1:40000". */
 export type Sight = {
   /** The client's getsockname(2). */
   readonly own: string;
@@ -13,11 +14,11 @@ export type Sight = {
   readonly seen: string;
   /** The server's getsockname(2). */
   readonly at: string;
-  /** Code of what went wrong, or "". */
+  /** The error code, or "". */
   readonly error: string;
 };
 
-/** Connections that are begun together. */
+/** Number of connections that are started together. */
 const atOnce = 250;
 const [role, host = "::", port = "0", count = "1", ownPort] = process.argv.slice(2);
 if (role === "serve" || role === "hang-up") serve(role === "hang-up");
@@ -80,7 +81,7 @@ function ownOf({ localAddress, localPort }: Socket): string {
   return textOf(localAddress, localPort);
 }
 
-/** An IPv4 address on an IPv6 socket is meant as the IPv4 one. */
+/** An IPv4-mapped address on an IPv6 socket is written as IPv4. */
 function textOf(address = "", of = 0): string {
   const plain = address.replace(/^::ffff:/, "");
   return plain.includes(":") ? `[${plain}]:${of}` : `${plain}:${of}`;

@@ -1,9 +1,10 @@
 /**
- * An application whose sockets have options that Bun's own cannot have, by calls of libc that block:
- * `odd-socket.ts serve HOST PORT OPTIONS` answers each client with what it has heard until its end, as hex;
- * `odd-socket.ts ask HOST PORT OPTIONS SAYS` says it and writes the answer, or "refused", or "silent".
- * OPTIONS: "level:name:number" or "level:name=text", separated by commas; "port=" for its own; "urgent" for a server
- * whose answer's last byte is. SAYS: hex, an urgent part with "!" before it.
+ * An application whose sockets have options that Bun cannot set, with blocking libc calls:
+ * - `odd-socket.ts serve HOST PORT OPTIONS` answers each client with all that it received, as hex;
+ * - `odd-socket.ts ask HOST PORT OPTIONS SAYS` sends SAYS and prints the answer, or "refused", or "silent".
+ *
+ * OPTIONS: "level:name:number" or "level:name=text", separated by commas; "port=" for its own port; "urgent" for a
+ * server whose last byte is urgent. SAYS: hex, an urgent part with "!" before it.
  */
 import { dlopen, ptr } from "bun:ffi";
 
@@ -54,7 +55,7 @@ async function ask(): Promise<void> {
   for (const part of says.split(",").filter((one) => one !== "")) {
     const urgent = part.startsWith("!");
     say(fd, Buffer.from(part.replace("!", ""), "hex"), urgent ? msgOob : 0);
-    // Each part is a segment of its own: a later urgent byte takes the place of an earlier one.
+    // Each part is a segment of its own, because a later urgent byte replaces an earlier one.
     await Bun.sleep(50);
   }
   libc.shutdown(fd, 1);

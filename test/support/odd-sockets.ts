@@ -1,19 +1,19 @@
 /** Applications in pods whose sockets have unusual options: odd-socket.ts. */
 import type { Pod, Running } from "./pods.ts";
 
-/** socket(7), ip(7), ipv6(7) as numbers: "level:name", what follows is the value. */
+/** socket(7), ip(7), ipv6(7) as numbers: "level:name", then the value. */
 export const inline = "1:10:1";
-/** Of a server: the answer's last byte is urgent. */
+/** For a server: the answer's last byte is urgent. */
 export const urgent = "urgent";
 export const boundTo = (device: string): string => `1:25=${device}`;
 export const marked = (mark: number): string => `1:36:${mark}`;
-/** Sends as a neighbour and hears nobody else: RFC 5082. */
+/** Sends with the maximum TTL and accepts only such packets: RFC 5082. */
 export const neighbours = { 4: "0:2:255,0:21:255", 6: "41:16:255,41:73:255" } as const;
 export const fromPort = (port: number): string => `port=${port}`;
 
 export type Place = { readonly host: string; readonly port: number };
 
-/** Answers with what it has heard, as hex. */
+/** Starts a server that answers with all that it received, as hex. */
 export async function serveOdd(
   pod: Pod,
   { host, port }: Place,
@@ -24,7 +24,7 @@ export async function serveOdd(
   return running;
 }
 
-/** What was heard at the other end, as hex, or "refused", or "silent". `says`: hex, an urgent part with "!" before it. */
+/** What the server received, as hex, or "refused", or "silent". `says`: hex, an urgent part with "!" before it. */
 export async function askOdd(
   pod: Pod,
   { host, port }: Place,

@@ -1,22 +1,22 @@
-/** Certificates made by openssl from configurations: those that our own issuer cannot make. */
+/** Certificates that our own issuer cannot make, issued by openssl from configurations. */
 import { writeFileSync } from "node:fs";
 
 import type { Issued } from "../../src/identity/issue.ts";
 import { temporaryDirectory } from "./temporary.ts";
 
 export type Wanted = {
-  /** Lines of an extension section; null: a certificate of version 1. */
+  /** Lines of an extension section; null for a version 1 certificate. */
   readonly extensions: readonly string[] | null;
   readonly issuer?: Issued;
   /** For `openssl genpkey`. */
   readonly key?: readonly string[];
-  /** Of a pair that exists already. */
+  /** The key of an existing pair. */
   readonly keyPem?: string;
-  /** From now on; negative: it has expired. */
+  /** Validity from now; negative for an expired certificate. */
   readonly days?: number;
 };
 
-/** A certificate with the common name `name`, self-signed without an issuer. Throws what openssl says. */
+/** A certificate with the common name `name`, self-signed without an issuer. Throws openssl's error. */
 export function opensslIssued(name: string, wanted: Wanted): Issued {
   const directory = temporaryDirectory();
   const file = (of: string, text: string): string => {
@@ -59,7 +59,7 @@ function openssl(...args: readonly string[]): string {
 
 let serial = 0;
 
-/** The certificates alone, one after the other. */
+/** The certificates alone, concatenated. */
 export function bundleOf(...all: readonly Issued[]): string {
   return all.map(({ certificatePem }) => certificatePem).join("");
 }

@@ -1,9 +1,9 @@
 /** Bytes that differ at every offset, so that a lost, doubled or swapped piece changes the digest. */
 
-const period = 1_048_573; // A prime: no power of two of a buffer size lines up with it.
+const period = 1_048_573; // A prime, so that no buffer size that is a power of two aligns with it.
 const block = makeBlock();
 
-/** `length` bytes (at most 512 KiB) of the endless pattern, from `offset` on. */
+/** `length` bytes (at most 512 KiB) of the endless pattern, starting at `offset`. */
 export function pattern(offset: number, length: number): Uint8Array {
   const start = offset % period;
   return block.subarray(start, start + length);
@@ -17,7 +17,7 @@ export function patternDigest(bytes: number): string {
   return hasher.digest("hex");
 }
 
-/** xorshift32, one period and half a megabyte more, so that every piece is contiguous. */
+/** xorshift32, one period plus half a megabyte, so that every piece is contiguous. */
 function makeBlock(): Uint8Array {
   const bytes = new Uint8Array(period + 524_288);
   let state = 2_463_534_242;

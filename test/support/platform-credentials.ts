@@ -1,11 +1,14 @@
-/** Credentials as platforms deliver them, made by openssl: kinds and forms of keys, chains, bundles, layouts. */
+/**
+ * Credentials in the formats of various platforms, made by openssl: key types and encodings, chains, bundles,
+ * layouts.
+ */
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 
 import { temporaryDirectory } from "./temporary.ts";
 
 export type Kind = "P-256" | "P-384" | "RSA";
 
-/** What stands in the three files. */
+/** The contents of the three files. */
 export type Texts = { readonly certificate: string; readonly key: string; readonly bundle: string };
 
 type Pair = { readonly certificate: string; readonly key: string };
@@ -21,7 +24,7 @@ export const keyForms = {
 
 export type KeyForm = keyof typeof keyForms;
 
-/** File names of certificate, key and authorities, by who uses them. */
+/** File names of certificate, key and CA bundle, by platform. */
 export const layouts = {
   GKE: ["certificates.pem", "private_key.pem", "ca_certificates.pem"],
   Kubernetes: ["tls.crt", "tls.key", "ca.crt"],
@@ -29,7 +32,7 @@ export const layouts = {
   podCertificate: ["credential-bundle.pem", "credential-bundle.pem", "trust-bundle.pem"],
 } as const;
 
-/** Two authorities that have nothing to do with each other, and one below the first. */
+/** Two unrelated CAs, and an intermediate below the first. */
 export class Platform {
   readonly #directory = temporaryDirectory();
   readonly root = this.#issue("root", "P-256", ["basicConstraints=critical,CA:TRUE"], null);
@@ -41,7 +44,7 @@ export class Platform {
     this.root,
   );
 
-  /** A workload's, of the root or of the one below it; its key in this form. */
+  /** A workload's credentials, issued by the root or the intermediate; its key in this encoding. */
   texts(kind: Kind, form: KeyForm, below: "root" | "middle" = "root"): Texts {
     const names = `subjectAltName=URI:spiffe://platform.example/${kind}`;
     const usages = "extendedKeyUsage=serverAuth,clientAuth";
@@ -54,7 +57,7 @@ export class Platform {
     };
   }
 
-  /** The same, and an authority that is none of ours before it. */
+  /** The same with an unrelated CA ahead of ours in the bundle. */
   withOther(texts: Texts): Texts {
     return { ...texts, bundle: readFileSync(this.other.certificate, "utf8") + texts.bundle };
   }
@@ -73,7 +76,7 @@ export class Platform {
   }
 }
 
-/** Ways to write the same PEM that tools have. */
+/** Different spellings of the same PEM, as various tools write it. */
 export const spellings: Readonly<Record<string, (pem: string) => string>> = {
   plainly: (pem) => pem,
   "with CRLF": (pem) => pem.replaceAll("\n", "\r\n"),
@@ -97,7 +100,7 @@ export const spellings: Readonly<Record<string, (pem: string) => string>> = {
     pem.replaceAll("-----BEGIN", "Zertifizierungsstelle M\u00FCnchen:\n-----BEGIN"),
 };
 
-/** A directory in which the files lie as a platform lays them. */
+/** A directory with the files in a platform's layout. */
 export function laidOut(layout: keyof typeof layouts, texts: Texts): string {
   const directory = `${temporaryDirectory()}/credentials`;
   mkdirSync(directory);
@@ -112,7 +115,7 @@ export function laidOut(layout: keyof typeof layouts, texts: Texts): string {
   return directory;
 }
 
-/** The key as nobody can read it without a password. */
+/** The key, encrypted with a password. */
 export function encrypted(key: string, form: "PKCS#8" | "traditional"): string {
   const at = `${temporaryDirectory()}/key.pem`;
   writeFileSync(at, key);

@@ -12,7 +12,7 @@ export function podsMissing(): string | null {
   return Bun.which("ip") === null ? "namespace tests need ip (apt-get install iproute2)" : null;
 }
 
-/** Throws where pods cannot be made: a test that cannot run says so and fails. */
+/** Throws if pods cannot be made: a test that cannot run fails with a message. */
 export function requirePods(): void {
   const missing = podsMissing();
   if (missing !== null) throw new Error(missing);
@@ -20,12 +20,12 @@ export function requirePods(): void {
 
 export type Output = { readonly code: number; readonly stdout: string; readonly stderr: string };
 
-/** A bridge and the pods on it, 10.77.0.0/24 and fd77::/64. Taken away after the file's tests. */
+/** A bridge and its pods, 10.77.0.0/24 and fd77::/64. Removed after the file's tests. */
 export class Network {
   readonly #name = `${prefix}x${(serial += 1)}`;
   readonly #pods: Pod[] = [];
 
-  /** For a test file: taken away after its tests. */
+  /** For a test file: removed after its tests. */
   static create(): Network {
     const network = Network.make();
     afterAll(async () => {
@@ -42,7 +42,7 @@ export class Network {
     return network;
   }
 
-  /** Pods get .1, .2, … in the order of their making. */
+  /** Pods get .1, .2, … in order of creation. */
   pod(): Pod {
     const host = this.#pods.length + 1;
     const namespace = `${this.#name}p${host}`;
@@ -76,18 +76,18 @@ export class Network {
     return pod;
   }
 
-  /** Runs a program where the bridge is: on the node, as it were. */
+  /** Runs a program in the bridge's namespace, like on a node. */
   async node(command: readonly string[], input = ""): Promise<Output> {
     return await runIn(`${this.#name}br`, command, input);
   }
 
-  /** Pulls a pod's wire out of the bridge, or puts it in again. */
+  /** Disconnects a pod from the bridge, or connects it again. */
   plug(pod: Pod, isIn: boolean): void {
     const link = `p${this.#pods.indexOf(pod) + 1}`;
     ip("-n", `${this.#name}br`, "link", "set", link, isIn ? "up" : "down");
   }
 
-  /** Ends everything that runs in the pods, and the pods. */
+  /** Ends all processes in the pods, and removes the pods. */
   async dispose(): Promise<void> {
     for (const pod of this.#pods.splice(0)) {
       await pod.dispose();
@@ -121,7 +121,7 @@ export class Pod {
     return await runIn(this.namespace, command, input);
   }
 
-  /** Starts a program in the pod; it is ended with the pod at the latest. */
+  /** Starts a program in the pod; it ends at the latest with the pod. */
   start(command: readonly string[], environment: Record<string, string> = {}): Running {
     const child = Bun.spawn(this.#inside(command), {
       stdin: "ignore",
@@ -133,7 +133,7 @@ export class Pod {
     return new Running(child);
   }
 
-  /** Starts a proxy in the pod and waits until it says that it is ready. */
+  /** Starts a proxy in the pod and waits until it logs that it is ready. */
   async proxy(
     options: readonly string[],
     prefix: readonly string[] = [],
@@ -146,19 +146,19 @@ export class Pod {
     return running;
   }
 
-  /** Peers that nobody wants (crowd.ts), `width` at once. */
+  /** Starts unwanted peers (crowd.ts), `width` at once. */
   crowd(kind: string, count: number, width: number, ...args: readonly string[]): Crowd {
     const script = `${import.meta.dir}/crowd.ts`;
     return new Crowd(this.start(["bun", script, kind, String(count), String(width), ...args]));
   }
 
-  /** The pod's application: sockets that the test drives. */
+  /** The pod's application: sockets driven by the test. */
   get agent(): Agent {
     this.#agent ??= this.anotherAgent();
     return this.#agent;
   }
 
-  /** One more application, in a process of its own that may be killed. */
+  /** Another application, in a process of its own that may be killed. */
   anotherAgent(): Agent {
     const child = Bun.spawn(this.#inside(["bun", `${import.meta.dir}/agent.ts`]), {
       stdin: "pipe",
@@ -179,7 +179,7 @@ export class Pod {
   }
 }
 
-/** A program that runs, with all that it wrote. */
+/** A running program, with all its output. */
 export class Running {
   readonly child: Bun.Subprocess<"ignore", "pipe", "pipe">;
   output = "";
@@ -198,7 +198,7 @@ export class Running {
     return this.child.pid;
   }
 
-  /** Waits until the program has written what fits; throws when it ends before. */
+  /** Waits for output that matches; throws if the program ends before. */
   async says(pattern: RegExp): Promise<string> {
     for (;;) {
       const found = pattern.exec(this.output);
@@ -241,12 +241,12 @@ export class Crowd {
     this.running = running;
   }
 
-  /** Waits until all that are to stand at once do. */
+  /** Waits until all simultaneous connections are open. */
   async standing(): Promise<void> {
     await this.running.says(/^standing$/m);
   }
 
-  /** Waits for the end of the last one. */
+  /** Waits until the last one has ended. */
   async end(): Promise<CrowdEnd> {
     return JSON.parse(await this.running.says(/^\{.*\}$/m)) as CrowdEnd;
   }
@@ -270,7 +270,7 @@ async function runIn(
   return { code, stdout, stderr };
 }
 
-/** TCP sockets of the pods that are neither listening nor waiting out TIME_WAIT, once they have settled. */
+/** The pods' TCP sockets that are neither listening nor in TIME_WAIT, once their number is stable. */
 export async function socketsLeft(
   pods: readonly Pod[],
   spared: RegExp | null = null,
@@ -295,13 +295,13 @@ export async function socketsLeft(
   return left;
 }
 
-/** The program under test: the compiled one where the gate built it, else the sources. */
+/** The program under test: the compiled one if the gate built it, else the sources. */
 export function executable(): readonly string[] {
   const built = process.env["TPROXY_EXECUTABLE"];
   return built === undefined ? ["bun", `${import.meta.dir}/../../src/main.ts`] : [built];
 }
 
-/** The compiled program, for tests of what only that one does. */
+/** The compiled program, for tests of what only it does. */
 export function builtExecutable(): string {
   const built = process.env["TPROXY_EXECUTABLE"] ?? `${import.meta.dir}/../../bin/tproxy`;
   if (!existsSync(built)) throw new Error(`no ${built}: run scripts/build.sh`);
@@ -313,6 +313,6 @@ function ip(...args: string[]): void {
   if (exitCode !== 0) throw new Error(`ip ${args.join(" ")}: ${stderr.toString()}`);
 }
 
-/** Not the process alone: another one of its number may have been killed and have left its namespaces. */
+/** More than the pid: a killed process with the same pid may have left its namespaces. */
 const prefix = `tp${process.pid}-${randomBytes(3).toString("hex")}`;
 let serial = 0;

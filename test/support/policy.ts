@@ -1,4 +1,4 @@
-/** Policy files that tests write, and write again. */
+/** Policy files that tests write and rewrite. */
 import { renameSync, writeFileSync } from "node:fs";
 
 import { temporaryDirectory } from "./temporary.ts";
@@ -11,7 +11,7 @@ export class PolicyFile {
     this.write(text);
   }
 
-  /** Whole or not at all, as tools do that know better. */
+  /** Replaces the file atomically, as careful tools do. */
   write(text: string): void {
     writeFileSync(`${this.path}.new`, text);
     renameSync(`${this.path}.new`, this.path);

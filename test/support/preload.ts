@@ -1,4 +1,4 @@
-/** Runs before all tests: property tests are the same in each run, unless scripts/fuzz.sh wants others. */
+/** Runs before all tests: makes property tests the same in each run, unless scripts/fuzz.sh sets other seeds. */
 import fc from "fast-check";
 
 import { propertyRuns } from "./property-runs.ts";

@@ -1,6 +1,6 @@
 /**
- * Applications that a kubelet probes. As a program, `bun probed.ts http|tcp|grpc PORT`, one of them; it says a line for all that
- * reaches it.
+ * Applications for kubelet probes. As a program, `bun probed.ts http|tcp|grpc PORT`, it runs one of them and prints a
+ * line for everything that reaches it.
  */
 import { createServer as createHttp, type IncomingMessage, type ServerResponse } from "node:http";
 import { createServer as createHttp2, type Http2Stream, type ServerHttp2Stream } from "node:http2";
@@ -8,7 +8,7 @@ import { createServer as createTcp } from "node:net";
 
 import type { Pod, Running } from "./pods.ts";
 
-/** Starts one in a pod; what it says is in `output`. */
+/** Starts one in a pod; its lines are in `output`. */
 export async function serveProbed(
   pod: Pod,
   kind: "http" | "tcp" | "grpc",
@@ -56,7 +56,7 @@ function tcp(port: number): void {
   }).listen(port, "::", serving);
 }
 
-/** grpc.health.v1 for the server as a whole and for `shop`; `hung` never answers, others are not known. */
+/** grpc.health.v1 for the server as a whole and for `shop`; `hung` never answers, and other services are unknown. */
 function grpc(port: number): void {
   const server = createHttp2();
   server.on("stream", (stream, headers) => {
@@ -73,7 +73,7 @@ function grpc(port: number): void {
 }
 
 function check(stream: Http2Stream, known: boolean): void {
-  // Its types do not know what it is that a server is given.
+  // The types do not describe a server's stream.
   (stream as ServerHttp2Stream).respond(
     { ":status": 200, "content-type": "application/grpc" },
     { waitForTrailers: true },

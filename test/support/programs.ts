@@ -1,10 +1,10 @@
-/** Programs that this project did not write, at the other end: openssl, curl, HAProxy. */
+/** Programs of other projects as peers: openssl, curl, HAProxy. */
 import type { CredentialPaths } from "./credentials.ts";
 import type { Pod, Running } from "./pods.ts";
 
 export type Spoken = { readonly code: number; readonly output: string };
 
-/** openssl s_client: says `input`, half-closes, and returns all that it wrote. Without paths: no certificate. */
+/** openssl s_client: sends `input`, half-closes, and returns all its output. Without paths: no certificate. */
 export async function opensslClient(
   pod: Pod,
   address: string,
@@ -17,7 +17,9 @@ export async function opensslClient(
   return { code, output: stdout + stderr };
 }
 
-/** openssl s_server, mutual TLS demanded: with HTTP answers, or "-rev", which says lines backwards; and more options. */
+/**
+ * openssl s_server, requiring mutual TLS: with HTTP answers, or with "-rev", which reverses lines; and more options.
+ */
 export async function opensslServer(
   pod: Pod,
   port: number,
@@ -40,10 +42,10 @@ export async function curl(pod: Pod, ...options: readonly string[]): Promise<Spo
   return { code, output: stdout + stderr };
 }
 
-/** What curl says of a reset: the second where it comes before curl has looked whether it is connected. */
+/** curl's message for a reset: the second one if the reset arrives before curl has checked its connect. */
 export const resetByCurl = /reset by peer|Couldn't connect to server/;
 
-/** Waits until something listens on a port: HAProxy says nothing when it is ready. */
+/** Waits until the port has a listener: HAProxy prints nothing when it is ready. */
 export async function listening(pod: Pod, port: number): Promise<void> {
   for (;;) {
     const { stdout } = await pod.run(["ss", "-Hltn", `sport = :${port}`]);

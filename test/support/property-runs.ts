@@ -1,11 +1,11 @@
-/** How property tests choose their inputs. Pure. */
+/** The choice of inputs for property tests. Pure. */
 
 export type PropertyRuns = { readonly seed: number; readonly numRuns: number };
 
-/** Of the gate: a failure there is a change's, not chance's. */
+/** The gate's fixed seed: a failure there comes from a change, not from chance. */
 export const gateRuns: PropertyRuns = { seed: 20_261_130, numRuns: 100 };
 
-/** `TPROXY_SEED` and `TPROXY_RUNS` are scripts/fuzz.sh's. Throws for what is no number. */
+/** scripts/fuzz.sh sets `TPROXY_SEED` and `TPROXY_RUNS`. Throws if they are not numbers. */
 export function propertyRuns(
   environment: Readonly<Record<string, string | undefined>>,
 ): PropertyRuns {

@@ -1,9 +1,9 @@
-/** The table of options for the topic of that name, made from the program itself. */
+/** The option table of the topic `options`, generated from the program itself. */
 import type { Command, Option } from "commander";
 
 import { makeProgram } from "../../src/cli/program.ts";
 
-/** Markdown: the options of running the proxy, then those that other commands have for themselves. */
+/** Markdown: the proxy's options, then those of single commands. */
 export function optionTable(): string {
   const program = makeProgram();
   const common = new Set(program.options.map(({ long }) => long));

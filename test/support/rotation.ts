@@ -1,4 +1,4 @@
-/** Credentials that are rotated under load, and what became of the load. */
+/** Rotates credentials under load, and measures the load's failures. */
 import { readFileSync, renameSync, writeFileSync } from "node:fs";
 import { X509Certificate } from "node:crypto";
 
@@ -14,23 +14,23 @@ export type Rotated = {
 };
 
 export type RotationFigures = {
-  /** New connections during the rotations, with a request and its answer each, and those of them that failed. */
+  /** New connections during the rotations, each with a request and its answer, and how many of them failed. */
   readonly connections: number;
   readonly failed: number;
-  /** Bytes that went both ways over one connection meanwhile, and whether their digests are the sender's. */
+  /** Bytes sent both ways over one connection meanwhile, and whether the digests match. */
   readonly bytes: number;
   readonly intact: boolean;
-  /** From the last rename until a handshake shows the new certificate, milliseconds, a figure for each turn and side. */
+  /** Milliseconds from the last rename until a handshake shows the new certificate, for each turn and side. */
   readonly useMs: readonly number[];
 };
 
-/** A proxy whose credentials are a pod's own, to be rotated. */
+/** A proxy with credentials of its own that can be rotated. */
 export async function rotatable(pod: Pod, ...options: readonly string[]): Promise<Rotated> {
   const paths = credentialsFor([pod.address4, pod.address6]);
   return { pod, paths, proxy: await pod.proxy([...flagsOf(paths), ...options]) };
 }
 
-/** One file after the other, each by rename, as tools do that know no better. Returns the certificate. */
+/** Replaces one file after the other by rename, as simple tools do. Returns the certificate. */
 export function rotate({ pod, paths }: Rotated): X509Certificate {
   const fresh = credentialsFor([pod.address4, pod.address6]);
   for (const [from, to] of [
@@ -43,7 +43,7 @@ export function rotate({ pod, paths }: Rotated): X509Certificate {
   return new X509Certificate(readFileSync(paths.certificate));
 }
 
-/** Both sides, `turns` times, under transfers both ways and new connections at full rate. */
+/** Rotates both sides, `turns` times, with transfers both ways and new connections at full rate. */
 export async function rotateUnderLoad(turns: number, bytes: number): Promise<RotationFigures> {
   const mesh = Mesh.create();
   return await rotateMesh(mesh, turns, bytes);
@@ -75,7 +75,7 @@ export async function rotateMesh(
   };
 }
 
-/** Of one rotation, as a client without a proxy sees it. */
+/** One rotation, as a client without a proxy sees it. */
 async function timeToUse(mesh: Mesh, side: Rotated): Promise<number> {
   const wanted = rotate(side).fingerprint256;
   const began = performance.now();
@@ -85,7 +85,7 @@ async function timeToUse(mesh: Mesh, side: Rotated): Promise<number> {
   return performance.now() - began;
 }
 
-/** New connections from pod a to pod b, 32 at once, one after the other. */
+/** New connections from pod a to pod b without pause, 32 at once. */
 class Load {
   readonly #mesh: Mesh;
   readonly #script = `${import.meta.dir}/load.ts`;

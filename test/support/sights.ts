@@ -1,4 +1,4 @@
-/** As whom applications see their clients: mirror.ts in pods. */
+/** The addresses that applications see their clients by: mirror.ts in pods. */
 import type { CredentialPaths } from "./credentials.ts";
 import type { Sight } from "./mirror.ts";
 import type { Pod, Running } from "./pods.ts";
@@ -6,7 +6,7 @@ import { metrics } from "./status.ts";
 
 export type { Sight } from "./mirror.ts";
 
-/** Starts the application that tells; on all addresses unless it is to have one. */
+/** Starts the mirror application, on all addresses unless one is given. */
 export async function serveMirror(
   pod: Pod,
   port: number,
@@ -38,7 +38,7 @@ export async function ask(pod: Pod, { host, port, count = 1, from }: Question): 
   return { sights, running };
 }
 
-/** One connection that is over again. */
+/** One connection, closed again. */
 export async function askOnce(
   pod: Pod,
   { host, port, from, hearsOut = false }: Question,
@@ -61,7 +61,7 @@ export type Telling = {
   readonly from?: number;
 };
 
-/** A TLS client that is no proxy; its connection stays open until `running` is ended. */
+/** A TLS client that is not a proxy; its connection stays open until `running` is ended. */
 export async function tellAndAsk(
   pod: Pod,
   telling: Telling,
@@ -82,7 +82,7 @@ export async function tellAndAsk(
   return { sight, running };
 }
 
-/** What `tproxy_source_address_total` has counted and is not 0: "ip-port/as-asked" and how often. */
+/** The non-zero counts of `tproxy_source_address_total`: "ip-port/as-asked" and the number. */
 export async function sourcesCounted(pod: Pod): Promise<Readonly<Record<string, number>>> {
   const counted: Record<string, number> = {};
   for (const [name, value] of await metrics(pod)) {

@@ -1,4 +1,4 @@
-/** Dynamic sections by hand: what a loader would read of an executable, and the linker reads in its place. */
+/** Hand-made dynamic sections: what a loader would read of an executable, and the linker reads instead. */
 import { padded, u64, type SmallSegment } from "./small-elf.ts";
 
 export type SmallImport = {
@@ -11,16 +11,16 @@ export type SmallImport = {
 };
 
 export type SmallDynamic = {
-  /** Where its bytes are loaded. */
+  /** The load address of its bytes. */
   readonly address: number;
   readonly relocations?: readonly SmallImport[];
   readonly jumpRelocations?: readonly SmallImport[];
   readonly initializers?: readonly bigint[];
-  /** Entries that go in front of the others; the first of a tag counts. */
+  /** Additional entries ahead of the others; the first entry with a tag counts. */
   readonly tags?: readonly (readonly [number, number])[];
 };
 
-/** Symbols, names, relocations and initializers as a loader finds them, and where the table of them stands. */
+/** Symbols, names, relocations and initializers in a loader's format, and the offset of their table. */
 export function smallDynamic(dynamic: SmallDynamic): {
   readonly bytes: Uint8Array;
   readonly segment: SmallSegment;

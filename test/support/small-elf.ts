@@ -1,9 +1,9 @@
-/** ELF files of a few hundred bytes, made to be right or to be wrong in one thing: what the linker's tests read. */
+/** ELF files of a few hundred bytes for the linker's tests, valid or with a single defect. */
 
 export type SmallSegment = {
   readonly type: number;
   readonly address: number;
-  /** What the file has of it; without, it is a part of a load that stands before it. */
+  /** Its bytes in the file; without them, it is part of an earlier load segment. */
   readonly bytes?: Uint8Array;
   readonly fileSize?: number;
   readonly memorySize?: number;
@@ -13,7 +13,7 @@ export type SmallSegment = {
 export type SmallElf = {
   readonly entry?: number;
   readonly segments: readonly SmallSegment[];
-  /** The symbol table that a linker leaves behind. */
+  /** The symbol table that a linker writes. */
   readonly symbols?: Readonly<Record<string, number>>;
 };
 
@@ -39,7 +39,7 @@ export function smallElf({ entry = 0, segments, symbols = {} }: SmallElf): Uint8
 
 type Placed = SmallSegment & { readonly offset: number };
 
-/** mmap(2): offset and address agree modulo the page. */
+/** mmap(2): offset and address must be equal modulo the page size. */
 function placeAfter(end: number, { address }: SmallSegment): number {
   const rest = address % pageSize;
   return Math.ceil((end - rest) / pageSize) * pageSize + rest;
@@ -109,7 +109,7 @@ function section(type: number, offset: number, size: number, link: number): Buff
   return bytes;
 }
 
-/** To a multiple of eight. */
+/** Pads to a multiple of eight. */
 export function padded(bytes: Buffer): Buffer {
   return Buffer.concat([bytes, Buffer.alloc((8 - (bytes.length % 8)) % 8)]);
 }

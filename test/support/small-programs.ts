@@ -1,4 +1,4 @@
-/** What stands for Bun's executable and for the runtime in the linker's tests. */
+/** Stand-ins for Bun's executable and for the runtime in the linker's tests. */
 import { Elf, segmentType } from "../../scripts/static/linker/elf.ts";
 import { importsOf } from "../../scripts/static/linker/imports.ts";
 import { link } from "../../scripts/static/linker/link.ts";
@@ -7,9 +7,9 @@ import { smallDynamic, type SmallImport } from "./small-dynamic.ts";
 import { smallElf, type SmallElf, type SmallSegment } from "./small-elf.ts";
 
 export const text = 0x20_0000;
-/** Where Bun's data is, and the place of the first relocation. */
+/** The address of Bun's data and of the first relocation. */
 export const data = 0x20_1040;
-/** Where the runtime begins. */
+/** The runtime's entry point. */
 export const entry = 0x4000_0100;
 const { load, interpreter, note, table, threadLocal } = segmentType;
 
@@ -28,7 +28,10 @@ export type BunOptions = {
   readonly data?: number;
 };
 
-/** As Bun's executable is: read-only first, data that begins with what is of each thread, and segments for a loader. */
+/**
+ * Laid out like Bun's executable: read-only first, then data that starts with the thread-local part, and segments for
+ * a loader.
+ */
 export function bunLike(options: BunOptions = {}): Elf {
   const start = options.data ?? data;
   const dynamic = smallDynamic({ address: text, relocations: options.relocations ?? relocations });
@@ -50,7 +53,7 @@ export function bunLike(options: BunOptions = {}): Elf {
   return new Elf(bytes, "bun");
 }
 
-/** With abort at 0x40001111 and write at 0x40002222: the table has them in the order of their names. */
+/** With abort at 0x40001111 and write at 0x40002222: the table is sorted by name. */
 export function runtimeLike(over: Partial<SmallElf> = {}): Elf {
   const bytes = new Uint8Array(new BigUint64Array([0x4000_1111n, 0x4000_2222n]).buffer);
   const defaults: SmallElf = {

@@ -1,4 +1,6 @@
-/** An application that never reads, or never stops writing: `bun stalling.ts ignore|pour PORT`. Says "listening". */
+/**
+ * An application that never reads, or never stops writing: `bun stalling.ts ignore|pour PORT`. Prints "listening".
+ */
 import type { Socket } from "bun";
 
 const [kind = "", port = "0"] = process.argv.slice(2);

@@ -1,4 +1,4 @@
-/** What a proxy says of itself, asked in its own pod. */
+/** A proxy's status, requested in its own pod. */
 import type { Pod } from "./pods.ts";
 import { curl } from "./programs.ts";
 
@@ -25,7 +25,7 @@ export async function metrics(pod: Pod): Promise<ReadonlyMap<string, number>> {
   return new Map([...samples].map(([, name, value]) => [name ?? "", Number(value)]));
 }
 
-/** Asks until a sample fits; for what the proxy counts a moment after its peer has noticed. */
+/** Asks until a sample matches: the proxy may count a moment after its peer has noticed. */
 export async function metricOnce(
   pod: Pod,
   name: string,
@@ -37,7 +37,7 @@ export async function metricOnce(
   }
 }
 
-/** Waits until a counter is so much greater than now: for work that goes on beside a test, however fast it is. */
+/** Waits until a counter has grown by `by`: for work beside a test, at any speed. */
 export async function metricGrows(pod: Pod, name: string, by: number): Promise<void> {
   const before = (await metrics(pod)).get(name) ?? 0;
   await metricOnce(pod, name, (value) => value >= before + by);

@@ -1,6 +1,6 @@
 /**
- * Runs in a pod: connects to END:PORT by way of WAY, and says so or the kernel's refusal. A routing header for IPv6 (RFC 8754),
- * source routing for IPv4 (RFC 791): `bun steered.ts WAY END:PORT`.
+ * Runs in a pod: connects to END:PORT by way of WAY, and prints the result or the kernel's error. Uses a routing
+ * header for IPv6 (RFC 8754) and source routing for IPv4 (RFC 791): `bun steered.ts WAY END:PORT`.
  */
 import { dlopen } from "bun:ffi";
 
@@ -16,7 +16,9 @@ const to = parseSocketAddress(end);
 const fd = native.openStream(
   to.family === 4 ? native.addressFamily.inet : native.addressFamily.inet6,
 );
-/** Segments stand last first; IPv4's option is padded in front. IPPROTO_IPV6, IPV6_RTHDR; IPPROTO_IP, IP_OPTIONS. */
+/**
+ * The last segment comes first; IPv4's option is padded in front. IPPROTO_IPV6, IPV6_RTHDR; IPPROTO_IP, IP_OPTIONS.
+ */
 const option =
   to.family === 6
     ? Buffer.concat([Buffer.of(0, 4, 4, 1, 1, 0, 0, 0), to.bytes, via])

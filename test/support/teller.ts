@@ -1,7 +1,7 @@
 /**
- * A TLS client that tells what a test wants it to: `teller.ts HOST PORT CERTIFICATE KEY PROTOCOLS PORT-OF-ITS-OWN HEX`.
- * Writes the bytes first, then waits for what mirror.ts says, prints a sight, and stays until its input ends; with `stay`
- * behind them until it is ended.
+ * A TLS client that sends the bytes a test chooses: `teller.ts HOST PORT CERTIFICATE KEY PROTOCOLS OWN-PORT HEX`.
+ * Sends the bytes, waits for mirror.ts's answer, prints a sight, and stays until its input ends, or with a final
+ * `stay` until it is killed.
  */
 import { readFileSync } from "node:fs";
 import { connect, type Socket } from "node:net";

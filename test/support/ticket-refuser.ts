@@ -1,7 +1,7 @@
 /**
- * Inside a pod: `bun ticket-refuser.ts alert|reset PORT CERT KEY CA`. A server of mutual TLS that fails when it is shown a session
- * ticket, by an alert as OpenSSL does without a session id context, or by RST, and says "refused". Everybody else gets
- * "served" over HTTP.
+ * Inside a pod: `bun ticket-refuser.ts alert|reset PORT CERT KEY CA`. A mutual TLS server that fails when it is
+ * offered a session ticket, by an alert as OpenSSL does without a session id context, or by RST, and prints
+ * "refused". Other clients get "served" over HTTP.
  */
 import { readFileSync } from "node:fs";
 
@@ -47,7 +47,7 @@ Bun.listen<Side>({
 });
 console.log("serving");
 
-/** Once the ClientHello is whole, in its one record. */
+/** Called once the ClientHello, in its one record, is complete. */
 function decide(socket: Socket<Side>, come: Buffer): void {
   socket.data.early = come;
   if (come.length < 5 || come.length < 5 + come.readUInt16BE(3)) return;

@@ -1,4 +1,4 @@
-/** Two files that are watched, and what is told of them. */
+/** Two watched files, and the notifications about them. */
 import { mkdtempSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 
 import { WatchedFiles } from "../../src/reload/watched-files.ts";
@@ -6,12 +6,12 @@ import { temporaryDirectory } from "./temporary.ts";
 
 const base = temporaryDirectory();
 
-/** Gone after the tests of the file, as all of them. */
+/** Removed after the file's tests. */
 export function emptyDirectory(): string {
   return mkdtempSync(`${base}/`);
 }
 
-/** A directory with two files, and every look at them: when, and what they were then. */
+/** A directory with two files, and every notification: when, and their contents then. */
 export class Watched {
   readonly directory = emptyDirectory();
   readonly certificate = `${this.directory}/certificate.pem`;
@@ -28,7 +28,7 @@ export class Watched {
     });
   }
 
-  /** Waits for so many looks in all; returns the last of them. */
+  /** Waits for this many notifications in all; returns the last of them. */
   async look(count: number): Promise<{ readonly at: number; readonly seen: string }> {
     for (;;) {
       const look = this.looks[count - 1];

@@ -1,4 +1,4 @@
-/** Chains as an authority of twenty years ago would issue them: made by openssl, one weakness each. */
+/** Chains as a CA of twenty years ago would issue them: made by openssl, one weakness each. */
 import { readFileSync, writeFileSync } from "node:fs";
 import { basename } from "node:path";
 
@@ -16,7 +16,7 @@ export type WeakChain = {
 const rsa = (bits: number): string => `rsa:${bits}`;
 export const strong: Link = { key: rsa(2048), digest: "-sha256" };
 
-/** What is weak, and where. */
+/** The weakness, and where it is. */
 export const weakChains: Readonly<Record<string, WeakChain>> = {
   "a leaf with a key of 1024 bits": { leaf: { key: rsa(1024) } },
   "a leaf signed by SHA-1": { leaf: { digest: "-sha1" } },
@@ -24,10 +24,13 @@ export const weakChains: Readonly<Record<string, WeakChain>> = {
   "an intermediate signed by SHA-1": { middle: { digest: "-sha1" } },
   "a root with a key of 1024 bits": { root: { key: rsa(1024) } },
 };
-/** Old roots have it, and nobody looks at it. */
+/** Old roots are signed like this, and no verifier checks it. */
 export const oldRoot: WeakChain = { root: { digest: "-sha1" } };
 
-/** Files with leaf and intermediate, its key, and the root. `names`: subject alternative names as openssl writes them. */
+/**
+ * Files with leaf and intermediate, the leaf's key, and the root. `names`: subject alternative names in openssl's
+ * syntax.
+ */
 export function writeChain({ root, middle, leaf }: WeakChain, names: string): CredentialPaths {
   const directory = temporaryDirectory();
   const at = (name: string): string => `${directory}/${name}`;
@@ -46,7 +49,7 @@ export function writeChain({ root, middle, leaf }: WeakChain, names: string): Cr
   };
 }
 
-/** `issuer`: the name of its files; null for one that signs itself. */
+/** `issuer`: the name of its files; null for a self-signed certificate. */
 function issue(name: string, link: Link, issuer: string | null, text: string): void {
   const request = ["-newkey", link.key, "-nodes", "-keyout", `${name}.key`, "-out", `${name}.csr`];
   run(["openssl", "req", "-new", ...request, "-subj", `/CN=old ${basename(name)}`]);
@@ -64,5 +67,5 @@ function run(command: readonly string[]): void {
   if (exitCode !== 0) throw new Error(`${command.join(" ")}: ${stderr.toString()}`);
 }
 
-/** By which the right one of several authorities of one name is found. */
+/** These identify the right one of several CAs with the same name. */
 const keyIds = "subjectKeyIdentifier=hash\nauthorityKeyIdentifier=keyid";

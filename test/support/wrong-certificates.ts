@@ -1,4 +1,4 @@
-/** What a certificate may claim, and what a proxy of spiffe://test.example is to think of it. */
+/** Claims of a certificate, and the verdict that a proxy of spiffe://test.example must give. */
 import {
   issueAuthority,
   readAuthority,
@@ -44,12 +44,12 @@ const below = (issuer: Authority, ...chain: readonly Issued[]): Presented => ({
   chain,
 });
 
-/** A certificate of an authority below the root, changed. */
+/** A certificate of an intermediate CA, changed. */
 function middle(changes: Changes): Authority {
   return recut(issueAuthority("middle", root), root, changes);
 }
 
-/** Certificates that say no SPIFFE ID of the trust domain; each with the reason and words of the log. */
+/** Certificates without a valid SPIFFE ID of the trust domain; each with the log's reason and words. */
 export const wrongNames: readonly (readonly [string, Make, string, string])[] = [
   ["has no name", () => bad({}, { [extensions.names]: [] }), "no-spiffe-id", "it has no URI name"],
   ["has two URI names", () => named(id, `${id}2`), "no-spiffe-id", "it has 2 URI names, not one"],
@@ -144,7 +144,7 @@ const chainEnd = "certificate signed by unknown authority";
 const notMeant = "certificate is not meant for a ROLE (extended key usage)";
 const isAuthoritys = "certificate is an authority's (CA:TRUE), not a workload's";
 
-/** Certificates that may not be used as they are, whatever they say. ROLE is the peer's. */
+/** Certificates that may not be used, whatever names they have. ROLE is the peer's. */
 export const wrongUses: readonly (readonly [string, Make, string, string])[] = [
   [
     "is for the other role only",
@@ -154,7 +154,7 @@ export const wrongUses: readonly (readonly [string, Make, string, string])[] = [
   ],
   ["is for code only", () => usable(purposes.codeSigning), "wrong-purpose", notMeant],
   ["is for nothing", () => usable(), "wrong-purpose", notMeant],
-  // The TLS library does not take it either.
+  // The TLS library does not accept it either.
   ["is for any purpose", () => usable(purposes.any), "wrong-purpose", notMeant],
   ["is an authority's", () => bad({ isAuthority: true }), "authority-as-leaf", isAuthoritys],
   // X509-SVID, 5.2: a validator ensures that neither is set in a leaf's key usage.
@@ -185,7 +185,7 @@ export const wrongUses: readonly (readonly [string, Make, string, string])[] = [
   ],
 ];
 
-/** Good certificates of bad families. */
+/** Valid certificates from invalid chains. */
 export const wrongChains: readonly (readonly [string, Make, string, string])[] = [
   ["is signed by itself", selfSigned, "untrusted-chain", "certificate is self-signed"],
   ["is of another authority", () => below(issueAuthority("another")), "untrusted-chain", chainEnd],
@@ -226,7 +226,7 @@ export const wrongChains: readonly (readonly [string, Make, string, string])[] =
       return below(none, none);
     },
     "untrusted-chain",
-    // The TLS library's words: it says the same of an intermediate as of a purpose.
+    // The TLS library's words: the same for an intermediate as for a purpose.
     "certificate is not meant for this use",
   ],
   [
@@ -279,7 +279,7 @@ export const wrongChains: readonly (readonly [string, Make, string, string])[] =
   ],
 ];
 
-/** Unusual ones that are as good as any other. */
+/** Unusual certificates that are as valid as any other. */
 export const unusual: readonly (readonly [string, Make])[] = [
   ["is like all others", () => bad({})],
   ["is of RSA", () => bad({ rsa: true })],

@@ -1,11 +1,11 @@
 /**
- * Writes the schemas anew: `pip download --no-deps kubernetes-validate==1.37.0`, unzip it somewhere, then
- * `bun test/support/kubernetes/capture.ts <there>`. They are Kubernetes' own (Apache-2.0) with every field forbidden
- * that is not known, as `kubectl apply` has it; of each version only what the kinds here need, without descriptions.
+ * Generates the schemas: `pip download --no-deps kubernetes-validate==1.37.0`, unzip it somewhere, then `bun
+ * test/support/kubernetes/capture.ts <there>`. They are Kubernetes' own (Apache-2.0), with unknown fields forbidden,
+ * as `kubectl apply` does; only the kinds needed here, without descriptions.
  */
 type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json };
 
-/** From the first version with native sidecars switched on to the newest one. */
+/** The first version with native sidecars enabled, and the newest one. */
 const versions = ["1.29", "1.37"];
 const kinds: Readonly<Record<string, string>> = {
   "v1/ConfigMap": "io.k8s.api.core.v1.ConfigMap",
@@ -36,7 +36,7 @@ function take(name: string, all: Readonly<Record<string, Json>>, into: Record<st
   });
 }
 
-/** Without descriptions, and with references into the same file. */
+/** Omits descriptions, and makes references local to the file. */
 function copy(value: Json, found: (name: string) => void): Json {
   if (value === null || typeof value !== "object") return value;
   if (isList(value)) return value.map((item) => copy(item, found));
@@ -58,7 +58,7 @@ function isList(value: Json): value is readonly Json[] {
   return Array.isArray(value);
 }
 
-/** JSON with a definition a line, so that a change can be read. */
+/** JSON with one definition a line, so that a diff is readable. */
 function schemaText(needed: Readonly<Record<string, Json>>): string {
   const lines = Object.keys(needed)
     .toSorted()

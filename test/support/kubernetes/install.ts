@@ -1,4 +1,4 @@
-/** install.yaml as tests look at it. */
+/** install.yaml, parsed for tests. */
 import { readFileSync } from "node:fs";
 import { parseAllDocuments } from "yaml";
 
@@ -87,7 +87,7 @@ type Other<K extends string> = {
 
 type Installed = Deployment | Service | ConfigMap | Other<"Namespace"> | Other<"ServiceAccount">;
 
-/** All objects, as Kubernetes reads them: YAML 1.1. */
+/** All objects, parsed like Kubernetes does: YAML 1.1. */
 export const installed: readonly Installed[] = parseAllDocuments(installText, {
   version: "1.1",
   uniqueKeys: true,
@@ -115,7 +115,7 @@ export type DemoPod = {
   readonly policy: string;
 };
 
-/** A Deployment's pod and what is mounted in it. */
+/** A Deployment's pod and the objects that it mounts. */
 export const pods: readonly DemoPod[] = ofKind("Deployment").map(
   ({ metadata, spec: { template } }) => {
     const { spec } = template;

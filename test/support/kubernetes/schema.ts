@@ -1,11 +1,11 @@
-/** Kubernetes' own schemas, as capture.ts has taken them: what `kubectl apply` would say of an object. */
+/** Kubernetes' own schemas, saved by capture.ts: they give `kubectl apply`'s verdict on an object. */
 import { Ajv2020, type ValidateFunction } from "ajv/dist/2020.js";
 
 export type Version = "v1.29" | "v1.37";
 
 type Schema = { readonly kinds: Readonly<Record<string, string>>; readonly $defs: object };
 
-/** What is wrong with an object; nothing if it is good. Throws for a kind that capture.ts has not taken. */
+/** An object's faults; empty if it is valid. Throws for a kind that capture.ts has not saved. */
 export function faultsOf(version: Version, object: unknown): readonly string[] {
   const validate = validatorOf(version, kindOf(object));
   if (validate(object)) return [];
@@ -34,7 +34,7 @@ async function load(
 ): Promise<{ readonly ajv: Ajv2020; readonly kinds: Schema["kinds"] }> {
   const file = Bun.file(`${import.meta.dir}/${version}.schema`);
   const { kinds, $defs } = JSON.parse(await file.text()) as Schema;
-  // Formats are Go's types (int32, byte), which JSON Schema does not know.
+  // Formats are Go's types (int32, byte), which JSON Schema does not define.
   const ajv = new Ajv2020({ allErrors: true, strict: false, validateFormats: false });
   ajv.addSchema({ $id: version, $defs });
   return { ajv, kinds };

@@ -1,4 +1,4 @@
-/** What may happen in a soak, each with how often. Every action knows what has to come of it. */
+/** The actions of a soak test with their frequencies. Every action knows its expected result. */
 import { credentialsFor, type CredentialPaths, type Defect } from "../credentials.ts";
 import { pattern } from "../pattern.ts";
 import type { AgentSocket } from "../application.ts";
@@ -7,7 +7,7 @@ import { metrics } from "../status.ts";
 import type { Seeded } from "./seeded.ts";
 import { applicationPort, type Meeting, type Stage } from "./stage.ts";
 
-/** Does one thing. What goes wrong while a proxy is replaced was to be expected; all else is a violation. */
+/** Performs one action. A failure while a proxy is replaced is expected; any other is a violation. */
 export async function perform(stage: Stage, random: Seeded): Promise<void> {
   const { name, act } = choose(random);
   const before = stage.epoch;
@@ -24,7 +24,7 @@ export async function perform(stage: Stage, random: Seeded): Promise<void> {
   }
 }
 
-/** What takes this long will never end: that is never excused either. */
+/** An action that takes this long will never end, which is never excused. */
 async function inTime(acting: Promise<void>): Promise<void> {
   const { promise, reject } = Promise.withResolvers<never>();
   const timer = setTimeout(() => {
@@ -39,7 +39,7 @@ async function inTime(acting: Promise<void>): Promise<void> {
 
 class Stuck extends Error {}
 
-/** Bytes that are not those that were sent, behind an orderly end: never excused. */
+/** Bytes that differ from those sent, before an orderly end: never excused. */
 class Corrupted extends Error {}
 
 type Action = {
@@ -81,8 +81,8 @@ function choose(random: Seeded): Action {
 }
 
 /**
- * What does not come out as it should, because a proxy was replaced, leaves both applications with sockets that nobody will
- * end any more: one that has read an end is theirs to close.
+ * If an action fails because a proxy was replaced, both applications may hold sockets that no peer will end any more:
+ * the one that has read an end must close its own.
  */
 async function withMeeting(
   stage: Stage,
@@ -109,7 +109,7 @@ async function meeting(stage: Stage, random: Seeded): Promise<Meeting> {
   return met;
 }
 
-/** Different sizes both ways, in any order of ends, with readers that pause. */
+/** Different sizes both ways, ends in any order, with readers that pause. */
 async function transfer(stage: Stage, random: Seeded): Promise<void> {
   await withMeeting(stage, random, async (met) => exchange(stage, random, met));
 }
@@ -158,7 +158,7 @@ function digestOf(head: string, bytes: number): string {
   return hasher.digest("hex");
 }
 
-/** A reset on one side is one on the other. */
+/** A reset on one side arrives as a reset on the other. */
 async function reset(stage: Stage, random: Seeded): Promise<void> {
   await withMeeting(stage, random, async ({ client, server }) => {
     const [rude, other] = random.chance(0.5) ? [client, server] : [server, client];
@@ -216,7 +216,7 @@ async function impostors(stage: Stage, random: Seeded): Promise<void> {
 
 type Visit = { readonly kind: string; readonly count: number; readonly own: readonly string[] };
 
-/** Nobody in the crowd may get a byte of the application's: TLS records of an alert are all they see. */
+/** The crowd must not get any byte of the application: all it may see is TLS alert records. */
 async function visit(stage: Stage, random: Seeded, { kind, count, own }: Visit): Promise<void> {
   const to = random.pick([stage.a, stage.b]);
   const args = [random.pick([to.address4, to.address6]), String(applicationPort), ...own];
@@ -250,7 +250,7 @@ async function scrape(stage: Stage, random: Seeded): Promise<void> {
 
 async function cutWire(stage: Stage, random: Seeded): Promise<void> {
   const pod = random.pick([stage.a, stage.b]);
-  // At the bridge's end: the pod's own would take its IPv6 addresses with it.
+  // At the bridge's end: at the pod's end, its IPv6 addresses would be lost.
   stage.plug(pod, false);
   await Bun.sleep(random.integer(10, 200));
   stage.plug(pod, true);

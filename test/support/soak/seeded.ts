@@ -1,4 +1,4 @@
-/** Randomness that a seed repeats: what is chosen, not when. mulberry32. */
+/** Randomness reproducible from a seed: which actions, not their timing. mulberry32. */
 export class Seeded {
   #state: number;
 
@@ -24,7 +24,7 @@ export class Seeded {
     return choices[this.integer(0, choices.length)] ?? choices[0];
   }
 
-  /** Small ones as often as large ones: 1 to `max`, evenly by magnitude. */
+  /** Small sizes as often as large ones: 1 to `max`, evenly by magnitude. */
   size(max: number): number {
     return Math.floor(max ** this.fraction());
   }

@@ -1,4 +1,4 @@
-/** Two pods with proxies and applications, and a host without, on which a soak is performed. */
+/** The stage of a soak test: two pods with proxies and applications, and a host without. */
 import { readFileSync } from "node:fs";
 
 import { credentialsFor, type CredentialPaths } from "../credentials.ts";
@@ -48,12 +48,12 @@ export class Stage {
     this.#credentials = { a: this.#issue(this.a), b: this.#issue(this.b) };
   }
 
-  /** A number that stays the same as long as both proxies do, and is odd while one of them is away. */
+  /** A number that stays the same while both proxies do, and is odd while one is missing. */
   get epoch(): number {
     return this.#epoch;
   }
 
-  /** One connection, as both applications have it; they find each other by its first eight bytes. */
+  /** One connection, from both ends; the applications match its ends by its first eight bytes. */
   async meet(from: Pod, host: string): Promise<Meeting> {
     const id = String((this.#serial += 1));
     const met = Promise.withResolvers<AgentSocket>();
@@ -62,7 +62,7 @@ export class Stage {
     try {
       await client.say(id);
       const failed = failing(client);
-      failed.catch(() => undefined); // Its end is awaited by others then.
+      failed.catch(() => undefined); // Others wait for its end then.
       return { id, client, server: await Promise.race([met.promise, failed]) };
     } catch (error) {
       await client.reset();
@@ -91,7 +91,7 @@ export class Stage {
     }
   }
 
-  /** Samples memory, and says every ten seconds how far it is. */
+  /** Samples memory, and prints its progress every ten seconds. */
   async watch(until: number): Promise<void> {
     const began = performance.now();
     for (let turn = 0; performance.now() < until; turn += 1) {
@@ -107,10 +107,13 @@ export class Stage {
     }
   }
 
-  /** Waits until nothing is open and notes what is left; a proxy that is gone or has met a bug is a violation. */
+  /**
+   * Waits until no connection is open and records what is left; a dead proxy, or one with a bug in its log, is a
+   * violation.
+   */
   async settle(): Promise<void> {
     let sockets = await socketsLeft([this.a, this.b]);
-    // What a cut wire has swallowed is noticed by keep-alive.
+    // Keep-alive detects what a cut network has dropped.
     for (let look = 0; look < 10 && sockets.length > 0; look += 1)
       sockets = await socketsLeft([this.a, this.b]);
     this.#leave("sockets", sockets.length, 0);
@@ -125,7 +128,7 @@ export class Stage {
     }
   }
 
-  /** Every connection of both pods, with what waits in it and its timers: what is stuck is among them. */
+  /** Every connection of both pods, with its queues and timers, so that stuck ones are shown. */
   async open(): Promise<string> {
     const look = ["ss", "-Htanoi", "state", "connected", "exclude", "time-wait"];
     const outputs = await Promise.all([this.a, this.b].map(async (pod) => await pod.run(look)));
@@ -134,7 +137,7 @@ export class Stage {
       .join("");
   }
 
-  /** What both proxies have logged last: a violation is understood from that. */
+  /** The last log lines of both proxies, to explain a violation. */
   said(): string {
     return [...this.#proxies]
       .flatMap(([side, { output }]) =>
@@ -157,14 +160,14 @@ export class Stage {
   }
 
   async #start(side: Side): Promise<void> {
-    // Wires are cut: a handshake may lose its SYN, and then a flight, which TCP makes good after 1 s and again 1 s.
+    // The network is cut at times: a handshake may lose its SYN and a flight, which TCP retransmits after 1 s each.
     const times = ["--handshake-timeout", "6s", "--drain", "1s", "--tcp-keepalive", "5s"];
     const limits = [...times, "--log-lines", "20"];
     const pod = this[side];
     this.#proxies.set(side, await pod.proxy([...flagsOf(this.#credentials[side]), ...limits]));
   }
 
-  /** Accepts for ever and hands each connection to whoever waits for its first eight bytes. */
+  /** Accepts forever and matches each connection to its waiting action by the first eight bytes. */
   async #serve(listener: AgentListener): Promise<void> {
     for (;;) {
       const socket = await listener.accept();
@@ -179,7 +182,7 @@ export class Stage {
     else waiting(socket);
   }
 
-  /** What a proxy has counted, before it goes; what it has logged as a bug. */
+  /** The counters of a proxy before it ends, and bugs in its log. */
   async #harvest(side: Side): Promise<void> {
     for (const [name, count] of await metrics(this[side])) {
       const reason =
@@ -212,7 +215,7 @@ async function failing(client: AgentSocket): Promise<never> {
 }
 
 const idLength = 8;
-/** Of each proxy, beside a violation. */
+/** Log lines of each proxy printed with a violation. */
 const linesSaid = 12;
-/** What a proxy has open when nobody talks to it: listeners, event loop, files. */
+/** The most descriptors that an idle proxy has open: listeners, event loop, files. */
 const descriptorsAtRestMax = 40;

@@ -1,4 +1,4 @@
-/** What a soak has seen, and the table that it ends with. */
+/** The results of a soak test, and their final table. */
 
 export class Tally {
   readonly violations: string[] = [];
@@ -17,7 +17,7 @@ export class Tally {
     if (times > 0) this.refusals.set(reason, (this.refusals.get(reason) ?? 0) + times);
   }
 
-  /** Something that must never happen; the first thousand are kept. */
+  /** Records something that must never happen; the first thousand are kept. */
   violate(what: string): void {
     if (this.violations.length < 1000) this.violations.push(what);
     if (this.violations.length < 20) console.error(`soak: violation: ${what}`);

@@ -4,7 +4,7 @@ import { interruptible } from "../../../scripts/bench/interruption.ts";
 
 const module = `${import.meta.dir}/../../../scripts/bench/interruption.ts`;
 
-/** Work that ends when it is told to, in a process of its own; takes a while to put things away. */
+/** A process that ends on request, after a short clean-up. */
 const script = `
 import { interruptible } from ${JSON.stringify(module)};
 process.on("exit", () => console.log("last"));
@@ -22,7 +22,7 @@ process.exitCode = await interruptible(async (stop) => {
 `;
 
 test.each(["SIGINT", "SIGTERM"] as const)(
-  "%s ends the process by itself, after all has been put away",
+  "%s ends the process after the clean-up",
   async (signal) => {
     const child = Bun.spawn(["bun", "--eval", script], {
       stdin: "ignore",
@@ -40,7 +40,7 @@ test.each(["SIGINT", "SIGTERM"] as const)(
   },
 );
 
-test("what fails by itself fails as it does", async () => {
+test("an error of its own stays an error", async () => {
   const failing = interruptible(async () => await Promise.reject(new Error("no pods")));
   expect(await failing.catch(String)).toBe("Error: no pods");
   expect(await interruptible(async () => await Promise.resolve(3))).toBe(3);

@@ -2,7 +2,7 @@ import { expect, test } from "bun:test";
 
 import { parseStat, usedBetween } from "../../../scripts/bench/processes.ts";
 
-test("a name with blanks and parentheses hides no field", () => {
+test("a process name with blanks and parentheses hides no field", () => {
   const fields = "S 12 1 1 0 -1 0 0 0 0 0 150 50 7 3 20 0 1 0";
   expect(parseStat(`77 (a ) (b) ${fields}`)).toEqual({
     name: "a ) (b",
@@ -12,7 +12,7 @@ test("a name with blanks and parentheses hides no field", () => {
   });
 });
 
-test("what others used is the difference, most first, what has ended by its parent", () => {
+test("other processes' use is the difference, largest first; ended ones count for their parent", () => {
   const before = new Map([
     [1, { name: "shell", parent: 0, seconds: 5 }],
     [2, { name: "compiler", parent: 1, seconds: 10 }],
@@ -20,7 +20,7 @@ test("what others used is the difference, most first, what has ended by its pare
     [5, { name: "its child", parent: 2, seconds: 3 }],
   ]);
   const after = new Map([
-    [1, { name: "shell", parent: 0, seconds: 20 }], // It has waited for 2, with its child.
+    [1, { name: "shell", parent: 0, seconds: 20 }], // It has waited for 2, its ended child.
     [3, { name: "idle", parent: 1, seconds: 1 }],
     [4, { name: "new", parent: 1, seconds: 0.5 }],
   ]);

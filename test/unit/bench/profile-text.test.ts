@@ -9,7 +9,7 @@ import {
   systemCallsOf,
 } from "../../../scripts/bench/profile-text.ts";
 
-test("functions are told by their own samples, most first, with file and line", () => {
+test("functions are listed by their own samples, largest first, with file and line", () => {
   const nodes = [
     frame(1, "(root)", "", -1),
     frame(2, "flush", "file:///x/src/net/stream.ts", 41),
@@ -26,7 +26,7 @@ test("functions are told by their own samples, most first, with file and line", 
   });
 });
 
-test("perf's lines are read, its remarks are not", () => {
+test("perf's sample lines are read, its comments are ignored", () => {
   const report = `# Samples: 1K of event 'cpu-clock'
 #
 # Children|    Self|Symbol                   |IPC   [IPC Coverage]
@@ -46,7 +46,7 @@ test("perf's lines are read, its remarks are not", () => {
   ]);
 });
 
-test("a list ends where nothing is worth a line", () => {
+test("a list ends at the entries too small for a line", () => {
   const parts = [60, 30, 9.96, 0.04].map((percent, index) => ({ what: `f${index}`, percent }));
   expect(list("Title", parts, 2)).toBe("Title\n   60.0 %  f0\n   30.0 %  f1");
   expect(list("Title", parts, 9)).toBe("Title\n   60.0 %  f0\n   30.0 %  f1\n   10.0 %  f2");

@@ -7,7 +7,7 @@ import { run, systems } from "./run.ts";
 
 const told = systems.map((system) => ({ ...system, about: "as it is", peer: false }));
 
-test("throughput is a part of that without a proxy", () => {
+test("throughput is shown as a share of that without a proxy", () => {
   const [throughput] = chartsOf(run, systems);
   expect(throughput).toMatchObject({
     labels: ["keep-alive requests, 32", "bulk a to b, 1"],
@@ -18,7 +18,7 @@ test("throughput is a part of that without a proxy", () => {
   });
 });
 
-test("there is a chart for each thing that was found, and none for what was not", () => {
+test("every measured quantity has a chart, and no other", () => {
   expect(chartsOf(run, systems).map(({ section, title }) => `${section}: ${title}`)).toEqual([
     "Throughput: as a part of that without a proxy",
     "Latency: keep-alive requests, 32",
@@ -32,24 +32,24 @@ test("there is a chart for each thing that was found, and none for what was not"
   expect(chartsOf({ ...run, rows: [] }, systems)).toEqual([]);
 });
 
-test("memory grows from nothing", () => {
+test("memory charts start at zero", () => {
   const growth = chartsOf(run, systems).find(({ title }) => title.startsWith("growth"));
   expect(growth?.labels).toEqual(["0", "1000"]);
   expect(growth?.series).toEqual([{ label: "mTLS", data: [0, 60_000 / 1024] }]);
 });
 
-test("a chart of stalled streams is in MiB of all of them", () => {
+test("a chart of stalled streams shows the MiB of all of them", () => {
   const stalled = chartsOf(run, systems).find(({ title }) => title.includes("stalled"));
   expect(stalled).toMatchObject({ labels: ["64"], series: [{ label: "mTLS", data: [96] }] });
 });
 
-test("the report asks nobody for anything", () => {
+test("the report loads nothing from a server", () => {
   const html = report(run, told, "0;\n//# sourceMappingURL=library.js.map");
   expect(html).not.toMatch(/(?:src|href)=|https?:|sourceMappingURL/);
   expect(html).toContain("default-src 'none'");
 });
 
-test("no text of a run ends an element", () => {
+test("no text of a run can end an HTML element", () => {
   const machine = { ...run.machine, processor: "</pre></script><b>" };
   const html = report({ ...run, machine }, told, "0; // </script>");
   expect(html).not.toContain("</pre></script>");

@@ -1,4 +1,4 @@
-/** A small run, made up, for the tests of table and report. */
+/** A small invented run for the tests of table and report. */
 import type { Run, Sample } from "../../../scripts/bench/results.ts";
 
 export const systems = [

@@ -1,4 +1,4 @@
-/** The interval of a median by order alone, as scripts/bench/against-previous.ts prints it. */
+/** The confidence interval of a median by order statistics, as scripts/bench/against-previous.ts prints it. */
 import { expect, test } from "bun:test";
 
 import { signInterval } from "../../../scripts/bench/statistics.ts";
@@ -6,7 +6,9 @@ import { signInterval } from "../../../scripts/bench/statistics.ts";
 const upTo = (count: number): readonly number[] =>
   Array.from({ length: count }, (_, at) => (at * 7) % count);
 
-/** Binomial tail: for 9 values the second and the eighth hold the median with 96 %, the third and seventh with 82 %. */
+/**
+ * Binomial tail: of 9 values, the second and eighth enclose the median with 96 %, the third and seventh with 82 %.
+ */
 test.each([
   [5, 0, 4],
   [6, 0, 5],
@@ -24,6 +26,6 @@ test.each([
   ).toEqual([low, high]);
 });
 
-test("the order in which the values came has no part in it", () => {
+test("the order of the values does not matter", () => {
   expect(signInterval([9, 1, 5, 3, 7, 2, 8, 4, 6])).toEqual([2, 8]);
 });

@@ -4,7 +4,7 @@ import { readSTime } from "../../../scripts/bench/loads.ts";
 import { significant, table, warning } from "../../../scripts/bench/table.ts";
 import { run, systems } from "./run.ts";
 
-test("a case is a block, a system a line, each column as wide as it has to be", () => {
+test("a case is a block, a system a line, and each column as wide as necessary", () => {
   expect(table(run, systems)).toBe(
     `keep-alive requests, 32: requests/s, latency in µs, CPU of the proxies in µs per request
                rate  to no proxy    ±  p50  p90    p99    ±   CPU     ±  pod b's  failed
@@ -31,7 +31,7 @@ full handshakes: CPU in µs per handshake, with a request and its answer
   );
 });
 
-test("what others used is told once it matters", () => {
+test("other processes' use is shown once it matters", () => {
   expect(warning(run)).toBeNull();
   const others = { cores: 0.5, who: ["tsc (7) 12 s"] };
   expect(warning({ ...run, others })).toBe(
@@ -48,7 +48,7 @@ test.each([
   expect(significant(value)).toBe(text);
 });
 
-test("s_time's connections count as what they were meant to be", () => {
+test("s_time's connections are counted by their nominal number", () => {
   const text = "starting\nrrr*r\n\n5 connections in 0.46s;\n";
   expect(readSTime(text, true)).toEqual({ done: 5, failed: 1 });
   expect(readSTime(text, false)).toEqual({ done: 5, failed: 4 });

@@ -13,12 +13,12 @@ const compared = [
   { name: "nginx", title: "nginx", peer: true },
 ];
 
-test("a run without peers has nothing to say to the targets", () => {
+test("a run without peers gives no verdict on the targets", () => {
   expect(outcomesOf(run, compared)).toEqual([]);
   expect(targetsText([]) + targetsMarkdown([])).toBe("");
 });
 
-test("CPU is compared with the best peer's, the least", () => {
+test("CPU is compared with the best peer", () => {
   const outcomes = say([
     row("bulk-1-up", "mtls", { cpu: 2e-9 }),
     row("bulk-1-up", "haproxy", { cpu: 4e-9 }),
@@ -36,7 +36,7 @@ test("CPU is compared with the best peer's, the least", () => {
   ]);
 });
 
-test("eight streams are compared with one, whatever peers do", () => {
+test("eight streams are compared with one, regardless of the peers", () => {
   const outcomes = say([
     row("bulk-1-down", "mtls", { cpu: 2e-9 }),
     row("bulk-8-down", "mtls", { cpu: 3e-9 }),
@@ -52,7 +52,7 @@ test("eight streams are compared with one, whatever peers do", () => {
   });
 });
 
-test("latency is what is added to that without a proxy, the median of the rounds", () => {
+test("latency is the addition to that without a proxy, as the median of the rounds", () => {
   const outcomes = say([
     latency("none", 100, 100),
     latency("mtls", 200, 240),
@@ -61,7 +61,7 @@ test("latency is what is added to that without a proxy, the median of the rounds
   expect(outcomes).toMatchObject([{ measured: 120, limit: 70, bestPeer: { value: 70 } }]);
 });
 
-test("how much slower exclusion is is compared with no peer", () => {
+test("the slowdown by exclusions is compared with no peer", () => {
   const outcomes = say([
     row("bulk-1-up", "none", { rate: 100 }),
     row("bulk-1-up", "excluded", { rate: 80 }),
@@ -70,7 +70,7 @@ test("how much slower exclusion is is compared with no peer", () => {
   expect(outcomes).toMatchObject([{ measured: 1.25, limit: 1.02, bestPeer: null }]);
 });
 
-test("memory is of both proxies where connections are idle, and of one where they stall", () => {
+test("memory counts both proxies for idle connections, and one for stalled ones", () => {
   const standing = { restKiB: 20_000, perConnectionKiB: 1500, perConnectionOfOneKiB: 1000 };
   const outcomes = say([
     row("idle-5000", "mtls", { standing }),
@@ -83,7 +83,7 @@ test("memory is of both proxies where connections are idle, and of one where the
   ]);
 });
 
-test("a peer that has failed is no measure, and who has failed itself has not met it", () => {
+test("a failed peer is no reference, and a failed proxy misses its target", () => {
   const outcomes = say([
     row("new-32", "mtls", { cpu: 1e-6, failed: 3 }),
     row("new-32", "haproxy", { cpu: 4e-6 }),
@@ -99,7 +99,7 @@ const told: readonly Outcome[] = [
   outcome({ what: "c", target: "best peer", measured: 1, limit: null }),
 ];
 
-test("the table says by how much a target is missed, and nothing where nothing can be said", () => {
+test("the table says by how much a target is missed, and nothing where no verdict is possible", () => {
   expect(targetsText(told)).toBe(
     `Targets: the mTLS way, against the best of its peers
      to be at most  which is  measured  best peer          target
@@ -110,7 +110,7 @@ test("the table says by how much a target is missed, and nothing where nothing c
   );
 });
 
-test("the same for the manual", () => {
+test("the manual's version of the table", () => {
   expect(targetsMarkdown(told.slice(1, 2))).toBe(
     `|  | to be at most | which is | measured | best peer | target |
 | --- | --- | --- | --- | --- | --- |

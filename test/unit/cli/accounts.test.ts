@@ -19,11 +19,11 @@ test.each([
   expect(parseId(text, name)).toBe(id);
 });
 
-test("an image without users knows none", () => {
+test("in an image without users no name is known", () => {
   expect(idOf("/nonexistent/passwd", "root")).toBeNull();
 });
 
-test("options take numbers and names", () => {
+test("options accept numbers and names", () => {
   expect([uid("0"), uid("root"), gid("4242"), gid("root")]).toEqual([0, 0, 4242, 0]);
   expect(() => uid("4294967295")).toThrow("a user id, 0 to 4294967294");
   expect(() => gid("none at all")).toThrow("a name in /etc/group");

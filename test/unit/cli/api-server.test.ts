@@ -1,4 +1,4 @@
-/** Where the API server is, by the environment and the service account's token. */
+/** The API server's address, from the environment and the service account's token. */
 import { expect, test } from "bun:test";
 
 import { apiServersOf, namedApiServer } from "../../../src/cli/api-server.ts";
@@ -55,11 +55,11 @@ test.each([
   expect(found(environment)).toEqual([...wanted]);
 });
 
-test("port 0 of a token's issuer is no place", () => {
+test("port 0 in a token's issuer is no endpoint", () => {
   expect(found({}, tokenOf({ iss: "https://172.18.0.2:0" }))).toEqual([]);
 });
 
-test("the token's issuer and audience tell an endpoint where they are addresses", () => {
+test("addresses in the token's issuer and audience are endpoints", () => {
   expect(
     found({}, tokenOf({ iss: "https://172.18.0.2:6443", aud: ["https://[fd18::2]"] })),
   ).toEqual(["172.18.0.2:6443", "[fd18::2]:443"]);
@@ -73,11 +73,11 @@ test.each([
   ["a list", tokenOf([])],
   ["no token", "x.y.z"],
   ["null", tokenOf(null)],
-] as const)("a token with %s says nothing", (_, token) => {
+] as const)("a token with %s gives no endpoint", (_, token) => {
   expect(found({}, token)).toEqual([]);
 });
 
-test("a name is told apart from an address", () => {
+test("names and addresses are distinguished", () => {
   expect(namedApiServer({ KUBERNETES_SERVICE_HOST: "api.example.org" })).toBe("api.example.org");
   for (const host of ["10.96.0.1", "fd96::1", "", undefined])
     expect(namedApiServer({ KUBERNETES_SERVICE_HOST: host })).toBeNull();

@@ -1,4 +1,4 @@
-/** Variables of the environment that are no settings: templates' empty ones, Kubernetes' links, mistakes. */
+/** Environment variables that are not settings: empty ones of templates, Kubernetes' service links, mistakes. */
 import { expect, test } from "bun:test";
 
 import { environmentNotes, takeOutForeign } from "../../../src/cli/environment.ts";
@@ -11,7 +11,7 @@ function detailsOf(environment: Record<string, string>): readonly string[] {
   return environmentNotes(left, known).map(({ detail, remedy }) => `${detail}. ${remedy}`);
 }
 
-test("what a Service named tproxy-tcp brings stops nothing, and is told of once", () => {
+test("the variables of a Service named tproxy-tcp do not prevent the start, and are reported once", () => {
   const links = {
     TPROXY_TCP_PORT: "tcp://10.96.3.4:8080",
     TPROXY_TCP_PORT_8080_TCP: "tcp://10.96.3.4:8080",
@@ -30,18 +30,18 @@ test("what a Service named tproxy-tcp brings stops nothing, and is told of once"
   ]);
 });
 
-test.each(["udp://10.96.3.4:53", "sctp://[fd96::4]:53"])("%s is no setting either", (value) => {
+test.each(["udp://10.96.3.4:53", "sctp://[fd96::4]:53"])("%s is not a setting either", (value) => {
   expect(detailsOf({ TPROXY_TCP_PORT: value })).toHaveLength(1);
 });
 
-test("the note survives becoming another process", () => {
+test("the note survives the re-execution", () => {
   const environment: Record<string, string | undefined> = { TPROXY_TCP_PORT: "tcp://10.96.3.4:1" };
   takeOutForeign(environment);
   takeOutForeign(environment);
   expect(environmentNotes(environment, known)).toHaveLength(1);
 });
 
-test("empty values are none, good ones stay, other programs' are not ours", () => {
+test("empty values are unset, valid ones are used, and other programs' variables are ignored", () => {
   const environment: Record<string, string | undefined> = {
     TPROXY_MESH_CIDR: "",
     TPROXY_TCP_PORT: "15001",
@@ -57,7 +57,7 @@ test.each([
   ["TPROXY_MESH_CIDRS", "Did you mean TPROXY_MESH_CIDR?"],
   ["TPROXY_TCPPORT", "Did you mean TPROXY_TCP_PORT?"],
   ["TPROXY_SOMETHING_ELSE", "tls-tproxy --help names the options."],
-])("%s is no setting", (name, remedy) => {
+])("%s is not a setting", (name, remedy) => {
   expect(detailsOf({ [name]: "x" })).toEqual([
     `${name} is not a setting, and is ignored. ${remedy}`,
   ]);

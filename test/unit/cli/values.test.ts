@@ -4,13 +4,13 @@ import * as values from "../../../src/cli/values.ts";
 import { formatSocketAddress } from "../../../src/net/address.ts";
 
 test.each(["0", "65536", "-1", "1e3", "", " 80", "0x50", "80.0", "99999999999"])(
-  "%p is no port",
+  "%p is not a port",
   (text) => {
     expect(() => values.port(text)).toThrow("It must be a port, 1 to 65535.");
   },
 );
 
-test("commas and repetition add up", () => {
+test("comma-separated and repeated values are combined", () => {
   const parse = values.list(values.port);
   expect(parse("80, 81", undefined)).toEqual([80, 81]);
   expect(parse("82", undefined)).toEqual([80, 81, 82]);
@@ -29,7 +29,7 @@ test.each([
 });
 
 test.each(["0/0xf", "0xf/0xf", "0x10/0xf", "0xa", "10/15/3", "0xa/0x1ffffffff", "a/f", ""])(
-  "%p is no mark",
+  "%p is not a mark",
   (text) => {
     expect(() => values.mark(text)).toThrow("It must be value/mask");
   },
@@ -43,14 +43,14 @@ test.each([
   expect(formatSocketAddress(values.statusAddress(text))).toBe(meant);
 });
 
-test.each([":0", "15020", "localhost:80", ":70000", ""])("%p is no status address", (text) => {
+test.each([":0", "15020", "localhost:80", ":70000", ""])("%p is not a status address", (text) => {
   expect(() => values.statusAddress(text)).toThrow("It must be");
 });
 
 test.each([
   ["--mesh-cidr", values.meshRanges, "10.0.0.0/8", "ranges"],
   ["--inbound-port", values.portsOrNone, "80", "ports"],
-] as const)("%s takes none or a list, in whatever order they come", (_, make, item, what) => {
+] as const)("%s accepts none or a list, in any order", (_, make, item, what) => {
   for (const texts of [
     ["none", item],
     [item, "none"],

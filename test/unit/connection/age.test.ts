@@ -18,13 +18,13 @@ test.each([
   expect(ageFault({ ...busy, ...life }, limits)).toBe(fault);
 });
 
-test("a quiet one of a long life goes --drain before its end, not a tenth", () => {
+test("a quiet connection of a long life ends --drain before its time, not a tenth before", () => {
   const day = { ageMsMax: 86_400 * second, drainMsMax: 30 * second };
   expect(ageFault({ ...busy, quiet: true, now: 86_370 * second - 1 }, day)).toBeNull();
   expect(ageFault({ ...busy, quiet: true, now: 86_370 * second }, day)).toBe("MAX_AGE");
 });
 
-test("without an age and with certificates that stay valid it lives on", () => {
+test("without a maximum age and with valid certificates a connection stays", () => {
   const life = { ...busy, now: 1e12, quiet: true, notAfter: 2e12 };
   expect(ageFault(life, { ageMsMax: null, drainMsMax: 30 * second })).toBeNull();
 });

@@ -1,4 +1,4 @@
-/** What memory comes to: all of it together is not more than there is. */
+/** The memory budget: the sum of all plans never exceeds the memory. */
 import { expect, test } from "bun:test";
 
 import { budgetOf, describeBudget, type Budget } from "../../../src/connection/budget.ts";
@@ -11,7 +11,7 @@ function budgetFor(bytes: number, connections: number): Budget {
 }
 
 test.each([64, 96, 128, 256, 512, 1024, 24_000])(
-  "of %d MiB all that is planned with is not more than that",
+  "with %d MiB the sum of all plans is not more",
   (memory) => {
     const plan = budgetFor(memory * mebibyte, 1_000_000);
     const planned =
@@ -26,13 +26,13 @@ test.each([64, 96, 128, 256, 512, 1024, 24_000])(
   },
 );
 
-test("64 MiB do for a thousand connections of one peer, install.yaml's 256 MiB for six thousand", () => {
+test("64 MiB suffice for a thousand connections of one peer, install.yaml's 256 MiB for six thousand", () => {
   const { connectionsMax, outboundReserve } = budgetFor(64 * mebibyte, 10_000);
   expect(((connectionsMax - outboundReserve) * 8) / 9).toBeGreaterThanOrEqual(1000);
   expect(budgetFor(256 * mebibyte, 10_000).connectionsMax).toBeGreaterThanOrEqual(6000);
 });
 
-test("memory never raises what --connections and descriptors allow", () => {
+test("memory never raises the limits from --connections and descriptors", () => {
   expect(budgetFor(24_000 * mebibyte, 36)).toMatchObject({
     connectionsMax: 36,
     outboundReserve: 5,
@@ -41,14 +41,14 @@ test("memory never raises what --connections and descriptors allow", () => {
   expect(budgetFor(24_000 * mebibyte, 1)).toMatchObject({ connectionsMax: 1, outboundReserve: 0 });
 });
 
-test("with hardly any memory it still serves somebody", () => {
+test("with hardly any memory it still serves some connections", () => {
   const plan = budgetFor(mebibyte, 10_000);
   expect(plan.connectionsMax).toBeGreaterThan(100);
   expect(plan.handshakesMax).toBeGreaterThan(0);
   expect(plan.heldBytesMax).toBeGreaterThan(mebibyte);
 });
 
-test("the line of the log names what follows, and from what", () => {
+test("the log line names the limits and their cause", () => {
   expect(describeBudget(budgetFor(256 * mebibyte, 10_000), "--memory")).toBe(
     "7192 connections at most: 899 of them outbound only, 5000 with peers that are not verified. " +
       "128 inbound handshakes at once, 7.4 MiB for all others. 59 MiB for readers that have stopped. " +

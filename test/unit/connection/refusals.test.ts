@@ -1,4 +1,4 @@
-/** Limits that are reached: each is counted, and said once a minute with how often since. */
+/** Refusals by a limit: each is counted, and logged once a minute with the number since. */
 import { expect, test } from "bun:test";
 
 import { Metrics } from "../../../src/connection/metrics.ts";
@@ -20,7 +20,7 @@ function make(): { refusals: Refusals; metrics: Metrics; lines: string[]; clock:
   return { refusals: new Refusals({ log, metrics, now: () => clock.ms }), metrics, lines, clock };
 }
 
-test("the first refusal of a minute has a line, and says how many there were before", () => {
+test("the first refusal of a minute is logged with the number of earlier ones", () => {
   const { refusals, lines, clock } = make();
   for (let turn = 0; turn < 5; turn += 1) refusals.refuse("connections");
   expect(lines).toHaveLength(1);
@@ -30,7 +30,7 @@ test("the first refusal of a minute has a line, and says how many there were bef
   expect(lines[1]).toMatch(/^W .*--connections.*\(5 times since it was last said\)$/);
 });
 
-test("each limit has a line of its own that names an option and a remedy, and a count", async () => {
+test("each limit has a counter, and a log line that names an option and a remedy", async () => {
   const { refusals, metrics, lines } = make();
   for (const limit of refusalLimits) refusals.refuse(limit);
   expect(lines).toHaveLength(refusalLimits.length);
@@ -40,7 +40,7 @@ test("each limit has a line of its own that names an option and a remedy, and a 
     expect(text).toContain(`tproxy_limit_refusals_total{limit="${limit}"} 1`);
 });
 
-test("faults that a limit is to blame for are counted, others are not", async () => {
+test("faults caused by a limit are counted, others are not", async () => {
   const { refusals, metrics } = make();
   for (const fault of ["EMFILE", "ENFILE", "GATE_TIMEOUT", "ECONNREFUSED", ""])
     refusals.refuseFault(fault);

@@ -1,4 +1,4 @@
-/** Our ClientHello among all that a connection may begin with. Hellos are those of real clients. */
+/** Detects our ClientHello among all possible first bytes. The samples come from real clients. */
 import { beforeAll, describe, expect, test } from "bun:test";
 
 import { classify } from "../../../src/detect/client-hello.ts";
@@ -12,22 +12,22 @@ beforeAll(async () => {
   foreign = await spokenHello(["http/1.1", "tproxy/10"]);
 });
 
-test("a hello that offers our protocol is ours, one that offers another is not", () => {
+test("a ClientHello that offers our protocol is ours, one that offers another is not", () => {
   expect(classify(ours)).toBe("ours");
   expect(classify(foreign)).toBe("other");
 });
 
-test("what follows it does not matter", () => {
+test("the bytes after it do not matter", () => {
   expect(classify(Uint8Array.of(...ours, 20, 3, 3, 0, 1, 1))).toBe("ours");
 });
 
-test("before its last byte nobody can tell", () => {
+test("it is undecided before its last byte", () => {
   for (let length = 0; length < ours.length; length += 1)
     expect(classify(ours.subarray(0, length))).toBe("incomplete");
 });
 
 test.each([40, 50, 100, 300])(
-  "it is known in records of %i bytes, and in each beginning of them",
+  "it is detected in records of %i bytes, and incomplete in each prefix of them",
   (size) => {
     const cut = recordsOf(ours, size);
     expect(classify(cut)).toBe("ours");
@@ -36,7 +36,7 @@ test.each([40, 50, 100, 300])(
   },
 );
 
-describe("at once no hello of ours", () => {
+describe("rejected at once", () => {
   test.each([
     ["HTTP", "GET / HTTP/1.1\r\n"],
     ["SSH", "SSH-2.0-OpenSSH_9.2\r\n"],
@@ -56,6 +56,6 @@ describe("at once no hello of ours", () => {
   });
 });
 
-test("one that is cut into very many records is not judged again and again: it is none of ours", () => {
+test("one cut into very many records is rejected, instead of being parsed again and again", () => {
   expect(classify(recordsOf(ours, 1))).toBe("other");
 });

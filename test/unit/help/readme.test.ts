@@ -1,4 +1,4 @@
-/** README is short, names every topic, and leads nowhere that is not there; commands of the manual are as the program has them. */
+/** README is short, names every topic, and has no dead link; the manual's commands match the program. */
 import { describe, expect, test } from "bun:test";
 
 import { makeProgram } from "../../../src/cli/program.ts";
@@ -7,18 +7,18 @@ import { topics } from "../../../src/help/topics.ts";
 const readme = await Bun.file("README.md").text();
 const program = makeProgram();
 
-test("README has no more than 260 lines, none over 120 characters outside of what programs print", () => {
+test("README has no more than 260 lines, none over 120 characters except in program output", () => {
   expect(readme.split("\n").length).toBeLessThanOrEqual(260);
   const prose = readme.replaceAll(/^```[^]*?^```$/gm, "");
   expect(prose.split("\n").filter((line) => line.length > 120)).toEqual([]);
 });
 
-test("README lists every topic with its first sentence, in the order of help", () => {
+test("README lists every topic with its first sentence, in help's order", () => {
   const rows = topics.map(({ name, summary }) => `- [${name}](src/help/${name}.md): ${summary}`);
   expect(readme.replaceAll(/\s+/g, " ")).toContain(` ${rows.join(" ")} `);
 });
 
-test("README's links lead to files", async () => {
+test("README's links lead to existing files", async () => {
   const links = [...readme.matchAll(/\]\(([^)]+)\)/g)].map(([, to = ""]) => to);
   expect(links.length).toBeGreaterThan(topics.length);
   for (const to of links) expect([to, await Bun.file(to).exists()]).toEqual([to, true]);
@@ -27,14 +27,14 @@ test("README's links lead to files", async () => {
 describe.each([["README", readme], ...topics.map(({ name, text }) => [name, text])])(
   "%s",
   (_name, text = "") => {
-    test("has commands and options that the program has", () => {
+    test("has only commands and options of the program", () => {
       for (const command of commandsIn(text))
         expect([command, isKnown(command)]).toEqual([command, true]);
     });
   },
 );
 
-/** What stands behind the program's name: in blocks of commands, and in code inside of sentences. */
+/** Everything after the program's name, in code blocks and in code within sentences. */
 function commandsIn(text: string): readonly string[] {
   const joined = text.replaceAll("\\\n", " ");
   const blocks = [...joined.matchAll(/^```(?:sh|ini)?\n([^]*?)^```$/gm)].map(([, one = ""]) => one);

@@ -1,4 +1,4 @@
-/** Topics: their titles, what a search finds in them, and that they read well where they are shown. */
+/** Topics: their titles, search results, and appearance on terminals, in pipes and on code hosts. */
 import { describe, expect, test } from "bun:test";
 
 import { renderMarkdown } from "../../../src/help/render.ts";
@@ -10,7 +10,7 @@ const small = readTopic(
   "# Small things\n\nWhat is `small` and\n**why**. More.\n\n## Ants\n\nThey carry.\n\n```\n## no heading\n```\n\n## Bees\n\nThey fly.\n",
 );
 
-test("a topic's title is its heading, and its summary its first sentence without markup", () => {
+test("a topic's title is its heading, its summary the first sentence without markup", () => {
   expect([small.title, small.summary]).toEqual(["Small things", "What is small and why"]);
 });
 
@@ -26,23 +26,23 @@ test("a search finds the sections that mention all words, in any case", () => {
   );
 });
 
-test("a heading inside a block of code begins no section", () => {
+test("a heading inside a code block starts no section", () => {
   expect(search([small], ["no heading"]).map(({ heading }) => heading)).toEqual(["Ants"]);
 });
 
 describe.each(topics.map((topic) => [topic.name, topic] as const))("%s", (name, { text }) => {
-  test("stands in a file of its name, and is no longer than a topic may be", async () => {
+  test("is in the file with its name, and within a topic's length", async () => {
     expect(await Bun.file(`src/help/${name}.md`).text()).toBe(text);
     const long = new Set(["protocol", "troubleshooting", "log", "metrics"]);
     expect(text.split("\n").length).toBeLessThanOrEqual(long.has(name) ? 500 : 150);
   });
 
-  test("has no line over 120 characters outside of what programs print", () => {
+  test("has no line over 120 characters except in program output", () => {
     const prose = text.replaceAll(/^```[^]*?^```$/gm, "");
     expect(prose.split("\n").filter((line) => line.length > 120)).toEqual([]);
   });
 
-  test("has links that lead somewhere", async () => {
+  test("has no dead links", async () => {
     for (const [, to = "", heading] of text.matchAll(/\]\(([^)#]+)(?:#([^)]*))?\)/g)) {
       if (to.startsWith("https://")) continue;
       const target = await Bun.file(`src/help/${to}`).text();
@@ -51,23 +51,23 @@ describe.each(topics.map((topic) => [topic.name, topic] as const))("%s", (name, 
     }
   });
 
-  test("keeps all of its words when it is formatted for a terminal", () => {
+  test("keeps all its words when formatted for a terminal", () => {
     const shown = lettersOf(renderMarkdown(text, { columns: 80, colour: false }));
     const prose = text.replaceAll(/\]\([^)]*\)|^```.*$/gm, "");
     for (const word of prose.match(/[\w-]{12,}/g) ?? []) expect(shown).toContain(lettersOf(word));
   });
 
-  test("is piped as it stands in the file", () => {
+  test("is printed unchanged into a pipe", () => {
     expect(renderMarkdown(text, { columns: null, colour: true })).toBe(text);
   });
 });
 
-/** Frames and line breaks left out. */
+/** Leaves out frames and line breaks. */
 function lettersOf(text: string): string {
   return text.replaceAll(/[^\w-]+/g, "");
 }
 
-/** As code hosts make them: lower case, spaces are hyphens, punctuation goes. */
+/** An anchor as code hosts make it: lower case, hyphens for spaces, no punctuation. */
 function anchorOf(heading: string): string {
   return heading
     .toLowerCase()

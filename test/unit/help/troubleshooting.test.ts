@@ -1,4 +1,4 @@
-/** Every line of the log that asks somebody to act has its entry in the topic, and no entry is of a line that is gone. */
+/** Every log line that asks for action has an entry in the topic, and every entry belongs to an existing line. */
 import { Glob } from "bun";
 import { describe, expect, test } from "bun:test";
 
@@ -12,13 +12,13 @@ import { parseHost, parseSocketAddress } from "../../../src/net/address.ts";
 import { parseCidr } from "../../../src/net/cidr.ts";
 import { topicText } from "../../support/topics.ts";
 
-/** "### W rules] a trial connection to … was not diverted": the dots and colons stand between what is always said. */
+/** "### W rules] a trial connection to … was not diverted": the ellipses and colons separate the constant parts. */
 type Entry = {
   readonly severity: string;
   readonly source: string;
   readonly parts: readonly string[];
 };
-/** A call of `log.write` at one of these severities, with the source text that its message is made of. */
+/** A call of `log.write` with one of these severities, and the source text of its message. */
 type Site = {
   readonly severity: string;
   readonly source: string;
@@ -26,7 +26,7 @@ type Site = {
   readonly text: string;
 };
 
-/** How far above a call its message may be put together. */
+/** How far above a call its message may be composed. */
 const nearCharacters = 500;
 
 const entries: readonly Entry[] = [
@@ -57,17 +57,17 @@ describe.each(
   test("has an entry", () => {
     const same = entries.filter((one) => one.severity === severity && one.source === source);
     const fits = same.filter(({ parts }) => parts.every((part) => text.includes(part)));
-    // Of a message that is a variable alone, these are looked at below, or by what gives it its text.
+    // A message that is only a variable is tested below, or where its text is composed.
     expect(saysNothing(text) ? same : fits).not.toEqual([]);
   });
 });
 
-test("every entry is of a line that the source has", () => {
+test("every entry belongs to a line in the source", () => {
   const gone = entries.flatMap(({ parts }) => parts).filter((part) => !everything.includes(part));
   expect(gone).toEqual([]);
 });
 
-test("every message that a symptom quotes is one of the program", () => {
+test("every message quoted in a symptom exists in the program", () => {
   const symptoms = topicText("troubleshooting").split(/^## Lines of the log/m)[0] ?? "";
   const rows = [...symptoms.matchAll(/^\| `([^`]+)`/gm)];
   const sentences = [...symptoms.matchAll(/^\*\*[^*]*(?:says|or) `([^`]+)`[^]*?\*\*/gm)];
@@ -77,7 +77,7 @@ test("every message that a symptom quotes is one of the program", () => {
   expect(foreign).toEqual([]);
 });
 
-test("every limit has an entry of its own", () => {
+test("every limit has an entry", () => {
   const lines: string[] = [];
   const log = {
     verbosity: 0,
@@ -92,7 +92,7 @@ test("every limit has an entry of its own", () => {
   expect(new Set(found).size).toBe(refusalLimits.length);
 });
 
-test("every outcome of a trial connection that is no success has an entry", () => {
+test("every outcome of a trial connection except success has an entry", () => {
   const address = parseSocketAddress("10.0.0.1:80");
   const target = { range: parseCidr("10.0.0.0/8"), address };
   const kinds = ["not-diverted", "refused", "lost"] as const;
@@ -103,7 +103,7 @@ test("every outcome of a trial connection that is no success has an entry", () =
     expect([text, entryOf(severity, "rules", text)]).not.toContain(undefined);
 });
 
-test("all that becomes of connections from before the start has an entry", () => {
+test("every fate of preexisting connections has an entry", () => {
   const all: readonly Tuple[] = [
     {
       inode: "7",
@@ -150,7 +150,7 @@ function sitesIn(file: string): readonly Site[] {
   });
 }
 
-/** Up to the comma or the parenthesis that ends it; brackets inside are skipped. */
+/** Up to the comma or parenthesis that ends it; nested brackets are skipped. */
 function firstArgument(text: string, from: number): string {
   let depth = 0;
   for (let at = from; at < text.length; at += 1) {
@@ -162,7 +162,9 @@ function firstArgument(text: string, from: number): string {
   throw new Error("a call without an end");
 }
 
-/** An expression with what its names stand for: constants and functions of its file, or imported there. */
+/**
+ * An expression with its names replaced by their definitions: constants and functions of its file, or imported there.
+ */
 function explained(expression: string, file: string, depth: number): string {
   const names = depth === 0 ? [] : new Set(expression.match(/\b[a-z]\w{2,}\b/g));
   const further = [...names].map((name) => explained(definitionOf(name, file), file, depth - 1));
@@ -181,7 +183,7 @@ function saysNothing(text: string): boolean {
   return !/["`][^"`]*[a-z]{3}/.test(text.replaceAll(/\$\{[^}]*\}/g, ""));
 }
 
-/** Texts that stand on several lines become one. */
+/** Joins texts that are split over several lines. */
 function withoutJoints(text: string): string {
   return text.replaceAll(/["`]\s*\+\s*["`]/g, "");
 }

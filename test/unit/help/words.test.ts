@@ -1,4 +1,4 @@
-/** The manual and the help use the words of the field: the old ones are refused, with what to say in their place. */
+/** The manual and the help use the field's words: old words are refused with their replacement. */
 import { describe, expect, test } from "bun:test";
 
 import { makeProgram } from "../../../src/cli/program.ts";
@@ -30,7 +30,7 @@ const shown: readonly (readonly [name: string, text: string])[] = [
 ];
 
 describe.each(shown)("%s", (_name, text) => {
-  test("has none of the old words", () => {
+  test("contains no old words", () => {
     const prose = withoutCode(text);
     const found = refused.flatMap(([old, say]) => {
       const [word] = old.exec(prose) ?? [];
@@ -40,7 +40,7 @@ describe.each(shown)("%s", (_name, text) => {
   });
 });
 
-/** What programs print, names in code, and lines of the log stay as they are. */
+/** Leaves out program output, names in code, and log lines. */
 function withoutCode(text: string): string {
   return text.replaceAll(/^```[^]*?^```$|`[^`]*`|^### [WE] .*$/gm, "");
 }

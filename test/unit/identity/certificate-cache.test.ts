@@ -11,7 +11,7 @@ function derOf(spiffeId: string): Buffer {
   return new X509Certificate(issueLeaf(authority, { spiffeId }).certificatePem).raw;
 }
 
-test("a certificate is read once, and another one is another", () => {
+test("a certificate is parsed once, and each certificate separately", () => {
   const cache = new CertificateCache();
   const [one, other] = [derOf("spiffe://test.example/one"), derOf("spiffe://test.example/other")];
   expect(cache.read(one)).toEqual(parseCertificate(one));
@@ -19,7 +19,7 @@ test("a certificate is read once, and another one is another", () => {
   expect(cache.read(other).uris).toEqual(["spiffe://test.example/other"]);
 });
 
-test("one changed byte is another certificate", () => {
+test("one changed byte makes another certificate", () => {
   const cache = new CertificateCache();
   const der = derOf("spiffe://test.example/one");
   const changed = Buffer.from(der);
@@ -29,13 +29,13 @@ test("one changed byte is another certificate", () => {
   expect(cache.read(changed).uris).toEqual(["spiffe://test.example/two"]);
 });
 
-test("one that cannot be read is refused each time", () => {
+test("an unreadable certificate is refused each time", () => {
   const cache = new CertificateCache();
   for (let turn = 0; turn < 2; turn += 1)
     expect(() => cache.read(Buffer.from("no certificate"))).toThrow(/not/);
 });
 
-test("what peers show cannot make it grow: the oldest is forgotten", () => {
+test("peers cannot make the cache grow: the oldest entry is dropped", () => {
   const cache = new CertificateCache();
   const der = derOf("spiffe://test.example/0000");
   const at = der.indexOf("0000");

@@ -42,7 +42,7 @@ test("names, times and usages are read from the DER", () => {
   ]);
 });
 
-test("the authority is one, a leaf without usages has none", () => {
+test("the CA is recognised as one, and a leaf without usages has none", () => {
   expect(parseCertificate(new X509Certificate(authority.certificatePem).raw).isAuthority).toBe(
     true,
   );
@@ -61,14 +61,14 @@ test("two URI names are no identity", () => {
   expect(identityOf({ ...one, uris: [...one.uris, "spiffe://a.example/y"] }).spiffeId).toBeNull();
 });
 
-test("an identity's words are bounded and forge no line", () => {
+test("an identity's words are bounded in length and forge no log line", () => {
   const evil = parseCertificate(leaf({ commonName: `a\nI0101 forged ${"x".repeat(200)}` }));
   const words = describeIdentity(identityOf(evil));
   expect(words).not.toContain("\n");
   expect(words.length).toBeLessThan(120);
 });
 
-test("a certificate that stops early, or goes on too long, is refused", () => {
+test("a certificate that is truncated or has trailing bytes is refused", () => {
   const der = leaf({ commonName: "x" });
   expect(() => parseCertificate(der.subarray(0, -1))).toThrow();
   expect(() => parseCertificate(new Uint8Array([...der, 0]))).toThrow();
@@ -91,7 +91,7 @@ test.each<[string, LeafOptions, string | null]>([
   ["a URI name of another kind", { spiffeId: "https://a.example/web" }, "spiffe://"],
   ["a SPIFFE ID without a path", { spiffeId: "spiffe://a.example" }, "path"],
   ["a SPIFFE ID as a DNS name", { dnsNames: ["spiffe://a.example/web"] }, "a DNS name"],
-])("whose owner is to hear of a mistake: %s", (_, options, mistake) => {
+])("the mistake in an own certificate is reported: %s", (_, options, mistake) => {
   const found = spiffeMistake(identityOf(parseCertificate(leaf(options))));
   if (mistake === null) expect(found).toBeNull();
   else expect(found).toContain(mistake);

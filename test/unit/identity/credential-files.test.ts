@@ -1,4 +1,6 @@
-/** Credential files as people have them: what is not used is named with its line, and what cannot work is told in words. */
+/**
+ * Credential files as found in practice: unused parts are named with their line, and fatal mistakes are explained.
+ */
 import { writeFileSync } from "node:fs";
 import { expect, test } from "bun:test";
 
@@ -45,14 +47,14 @@ test.each([
   expect(load({ cert })).toEqual(good);
 });
 
-test("the root may stand in the chain, anywhere", () => {
+test("the root may be anywhere in the chain", () => {
   const inOrder = load({ cert: chain + root.certificatePem });
   const mixed = load({ cert: leaf.certificatePem + root.certificatePem + middle.certificatePem });
   expect(mixed).toEqual(inOrder);
   expect(mixed.leftOut).toEqual([]);
 });
 
-test("a CA that two others have certified is sent as both say it", () => {
+test("a CA certified by two others is sent with both certificates", () => {
   const crossed = issueAuthority("middle", other);
   const both = load({ cert: chain + crossed.certificatePem });
   expect(both.certificatePem).toBe(good.certificatePem);
@@ -61,7 +63,7 @@ test("a CA that two others have certified is sent as both say it", () => {
   ]);
 });
 
-test("a stranger's certificate in the chain is not sent, and is named", () => {
+test("an unrelated certificate in the chain is not sent, and is named", () => {
   const { certificatePem, leftOut } = load({
     cert: leaf.certificatePem + other.certificatePem + middle.certificatePem,
   });
@@ -90,7 +92,7 @@ test.each([
 });
 
 test.each(["X509 CERTIFICATE", "TRUSTED CERTIFICATE"])(
-  "%s is a certificate in either file",
+  "%s is recognised as a certificate in either file",
   (label) => {
     const named = (pem: string): string =>
       pem.replaceAll(/(?<=-----(BEGIN|END) )CERTIFICATE/g, label);
@@ -101,7 +103,7 @@ test.each(["X509 CERTIFICATE", "TRUSTED CERTIFICATE"])(
 const withSettings = (...settings: readonly string[]): string =>
   root.certificatePem + openssl(other.certificatePem, "x509", "-trustout", ...settings);
 
-test("trust settings behind a certificate are obeyed", () => {
+test("trust settings after a certificate are obeyed", () => {
   const used = [[], ["-setalias", "mine"], ["-addtrust", "serverAuth", "-addtrust", "clientAuth"]];
   const unused = [
     ["-addtrust", "serverAuth"],
@@ -122,7 +124,7 @@ test("trust settings behind a certificate are obeyed", () => {
     });
 });
 
-test("of several keys in a file the one that fits is taken", () => {
+test("of several keys in a file the matching one is used", () => {
   const another = issueLeaf(middle, {}).keyPem;
   expect(load({ key: another + leaf.keyPem })).toEqual(good);
 });
@@ -206,6 +208,6 @@ test.each([
     { key: openssl("", "genpkey", "-algorithm", "X25519") },
     /--key .*the TLS library does not take X25519 keys\. Use EC P-256/,
   ],
-] as const)("%s is told as what it is, with a remedy", (_, change, words) => {
+] as const)("%s is reported as such, with a remedy", (_, change, words) => {
   expect(() => load(change)).toThrow(words);
 });

@@ -1,4 +1,4 @@
-/** Every form in which platforms deliver keys, chains and bundles is read, and the TLS library takes it, too. */
+/** Every format in which platforms deliver keys, chains and bundles is read, and accepted by the TLS library. */
 import { expect, test } from "bun:test";
 
 import { dialingOptions, terminatingOptions } from "../../../src/tls/options.ts";
@@ -54,14 +54,14 @@ test.each([
 });
 
 test.each(Object.keys(layouts) as (keyof typeof layouts)[])(
-  "what lies as %s lays it is found, and carries a connection",
+  "files in the layout of %s are found, and carry a connection",
   async (layout) => {
     const texts = platform.texts("P-384", "SEC1", "middle");
     expect(await carried(load(texts, layout))).toEqual([null, idOf("P-384")]);
   },
 );
 
-test("a key and a chain in one file may stand in either order", async () => {
+test("a key and a chain in one file may be in either order", async () => {
   const { certificate, key, bundle } = platform.texts("P-256", "SEC1", "middle");
   for (const both of [key + certificate, certificate + key]) {
     const credentials = load({ certificate: "", key: both, bundle }, "podCertificate");
@@ -70,7 +70,7 @@ test("a key and a chain in one file may stand in either order", async () => {
 });
 
 test.each(["PKCS#8", "traditional"] as const)(
-  "a key encrypted the %s way is refused, by its option and without a word of it",
+  "a key encrypted the %s way is refused, naming the option and quoting nothing of the key",
   (form) => {
     const key = encrypted(plain.key, form);
     expect(() => load({ ...plain, key })).toThrow(
@@ -79,7 +79,7 @@ test.each(["PKCS#8", "traditional"] as const)(
   },
 );
 
-test("a key of another kind than the certificate's is refused", () => {
+test("a key of another type than the certificate's is refused", () => {
   const { key } = platform.texts("RSA", "PKCS#1");
   expect(() => load({ ...plain, key })).toThrow("it is not the key of the certificate");
 });
@@ -94,7 +94,7 @@ function idOf(kind: Kind): string {
   return `spiffe://platform.example/${kind}`;
 }
 
-/** Both ends by the same credentials: why the server does not believe the client, and what the client says through it. */
+/** Both ends use the same credentials: returns why the server rejects the client, and the data received. */
 async function carried(credentials: Credentials): Promise<readonly [string | null, string]> {
   const { promise, resolve, reject } = Promise.withResolvers<readonly [string | null, string]>();
   let doubt: string | null = "no handshake";

@@ -21,7 +21,7 @@ test.each([
   ["GKE", ["certificates.pem", "private_key.pem", "ca_certificates.pem"]],
   ["Kubernetes", ["tls.crt", "tls.key", "ca.crt"]],
   ["spiffe-helper", ["svid.pem", "svid_key.pem", "svid_bundle.pem"]],
-] as const)("%s's files are found and good, EC and RSA", (_, [certificate, key, bundle]) => {
+] as const)("%s's files are found and valid, EC and RSA", (_, [certificate, key, bundle]) => {
   for (const { certificatePem, keyPem } of [leaf, rsa]) {
     const directory = directoryWith({
       [certificate]: certificatePem,
@@ -47,7 +47,7 @@ test("a podCertificate bundle: the key, then the chain, in one file", () => {
     );
 });
 
-test("a directory that lacks one file has none", () => {
+test("a directory without one of the files gives nothing", () => {
   expect(findCredentialFiles(directoryWith({ "tls.crt": "", "tls.key": "" }))).toBeNull();
   expect(findCredentialFiles("/nonexistent")).toBeNull();
 });

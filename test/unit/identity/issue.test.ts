@@ -1,4 +1,4 @@
-/** What we issue is what a library that we did not write accepts: openssl. */
+/** openssl, a library of others, accepts the certificates that we issue. */
 import { writeFileSync } from "node:fs";
 import { expect, test } from "bun:test";
 
@@ -14,7 +14,7 @@ function openssl(...args: string[]): { code: number; text: string } {
   return { code: exitCode, text: stdout.toString() + stderr.toString() };
 }
 
-test("openssl verifies a leaf below an intermediate for both purposes, strictly", () => {
+test("openssl strictly verifies a leaf below an intermediate for both purposes", () => {
   const leaf = issueLeaf(middle, {
     spiffeId: "spiffe://a.example/x",
     ips: ["10.0.0.1", "fd00::1"],
@@ -35,7 +35,7 @@ test("openssl verifies a leaf below an intermediate for both purposes, strictly"
   expect(text).toContain("CA:FALSE");
 });
 
-test("a date after 2049 is written so that openssl reads it", () => {
+test("openssl reads a date after 2049", () => {
   const notAfter = new Date("2051-06-07T08:09:10Z");
   writeFileSync(
     `${directory}/late.pem`,

@@ -25,7 +25,7 @@ function load(change: { cert?: string; key?: string; ca?: string; at?: number })
   return loadCredentials(files, change.at ?? now);
 }
 
-test("good credentials are taken", () => {
+test("valid credentials are loaded", () => {
   expect(load({})).toMatchObject({ certificatePem: leaf.certificatePem.trim() });
 });
 
@@ -35,7 +35,7 @@ test("keys are read as PKCS#8 and as SEC1", () => {
   expect(() => load({ key: sec1 })).toThrow("not the key of the certificate");
 });
 
-test("a chain through an intermediate leads to the root", () => {
+test("a chain through an intermediate is verified up to the root", () => {
   const middle = issueAuthority("middle", authority);
   const below = issueLeaf(middle, { ips: ["10.0.0.1"] });
   const cert = below.certificatePem + middle.certificatePem;
@@ -43,7 +43,7 @@ test("a chain through an intermediate leads to the root", () => {
   expect(() => load({ cert: below.certificatePem, key: below.keyPem })).toThrow("does not lead");
 });
 
-test("a bundle of an intermediate alone is refused: the TLS library would refuse every peer", () => {
+test("a bundle with only an intermediate is refused, because the TLS library would refuse every peer", () => {
   const middle = issueAuthority("middle", authority);
   const below = issueLeaf(middle, { ips: ["10.0.0.1"] });
   const cert = below.certificatePem + middle.certificatePem;
@@ -68,11 +68,11 @@ test.each([
   ["another authority", { ca: issueAuthority("b").certificatePem }, /^--cert .*: it does not lead/],
   ["an expired certificate", { at: now + 30 * 86_400_000 }, /^--cert .*: it has expired at 20/],
   ["a certificate of tomorrow", { at: now - 86_400_000 }, /^--cert .*: it is not valid before/],
-] as const)("%s stops the start and names its option", (_, change, message) => {
+] as const)("%s prevents the start, and the message names the option", (_, change, message) => {
   expect(() => load(change)).toThrow(message);
 });
 
-test("a file that is missing is named with its option, and no secret is quoted", () => {
+test("a missing file is named with its option, and no secret is quoted", () => {
   const files = { certificate: "/nonexistent/c.pem", key: "k", trustBundle: "b" };
   expect(() => loadCredentials(files, now)).toThrow(
     "--cert /nonexistent/c.pem: there is no such file",

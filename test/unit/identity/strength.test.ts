@@ -1,4 +1,4 @@
-/** Short keys and broken hashes are refused wherever they stand in a chain, but for a root's signature of itself. */
+/** Short keys and broken hashes are refused anywhere in a chain, except in a root's signature of itself. */
 import { expect, test } from "bun:test";
 import { X509Certificate } from "node:crypto";
 import { readFileSync, writeFileSync } from "node:fs";
@@ -30,7 +30,7 @@ const where = {
 } as const;
 
 test.each(Object.entries(where))(
-  "%s is named, and our own such chain is refused",
+  "%s is named, and a chain of our own with it is refused",
   (kind, words) => {
     const paths = writeChain(weakChains[kind] ?? {}, names);
     const chain = ders(
@@ -46,13 +46,13 @@ test.each(Object.entries(where))(
 test.each([
   ["a root that signs itself by SHA-1", oldRoot],
   ["a chain without any weakness", {}],
-] as const)("%s is taken", (_, chain) => {
+] as const)("%s is accepted", (_, chain) => {
   const paths = writeChain(chain, names);
   expect(load(paths).leftOut).toEqual([]);
   expect(weakLink(ders(readFileSync(paths.certificate, "utf8")))).toBeNull();
 });
 
-test("a weak CA beside ours is named and left out of what peers are verified with", () => {
+test("a weak CA beside ours is named, and not used to verify peers", () => {
   const [weak, good] = [writeChain({ root: { key: "rsa:1024" } }, names), writeChain({}, names)];
   const both = readFileSync(weak.authority, "utf8") + readFileSync(good.authority, "utf8");
   writeFileSync(good.authority, both);
@@ -63,7 +63,7 @@ test("a weak CA beside ours is named and left out of what peers are verified wit
   expect(ders(trustBundlePem)).toHaveLength(1);
 });
 
-test("keys of elliptic curves are strong, and bytes that are no certificate are not", () => {
+test("elliptic-curve keys are strong, and bytes that are no certificate are not", () => {
   const authority = issueAuthority("root");
   const leaf = issueLeaf(authority, { spiffeId: "spiffe://a/b" });
   expect(weakLink(ders(leaf.certificatePem + authority.certificatePem))).toBeNull();

@@ -1,4 +1,4 @@
-/** install.yaml: valid for Kubernetes, and true of this program. */
+/** install.yaml is valid for Kubernetes, and matches this program. */
 import { X509Certificate } from "node:crypto";
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { expect, test } from "bun:test";
@@ -30,7 +30,7 @@ test.each(["v1.29", "v1.37"] as const)("every object is valid for Kubernetes %s"
   expect(installed.flatMap((object) => faultsOf(version, object))).toEqual([]);
 });
 
-test("control: a field that Kubernetes does not know, or of another type, is a fault", () => {
+test("control: a field that Kubernetes does not define, or with a wrong type, is a fault", () => {
   const [deployment] = ofKind("Deployment");
   const wrong = structuredClone(deployment) as unknown as Wrong;
   const [proxy] = wrong.spec.template.spec.initContainers;
@@ -49,7 +49,7 @@ type Wrong = {
   };
 };
 
-test("what one object names of another is there", () => {
+test("every reference from one object to another resolves", () => {
   expect(ofKind("Namespace").map(({ metadata }) => metadata.name)).toEqual(["tproxy-demo"]);
   const accounts = ofKind("ServiceAccount").map(({ metadata }) => metadata.name);
   expect(pods.map(({ spec }) => spec.serviceAccountName)).toEqual(accounts);
@@ -75,7 +75,7 @@ function podNamed(name: string): DemoPod {
   return found;
 }
 
-/** As Kubernetes hands them over: with the values of the container's environment. */
+/** The arguments as Kubernetes passes them, with the container's environment substituted. */
 function argumentsOf({ args = [], env = [] }: Container): readonly string[] {
   const values = new Map(
     env.map(({ name, valueFrom }) => [name, downward.get(valueFrom.fieldRef.fieldPath)]),
@@ -85,33 +85,36 @@ function argumentsOf({ args = [], env = [] }: Container): readonly string[] {
 
 const downward = new Map([["status.hostIPs", "192.0.2.7,2001:db8::7"]]);
 
-test.each(pods)("$name: every option of the proxy is one, and takes its value", ({ proxy }) => {
+test.each(pods)("$name: every option exists in the proxy, and its value is valid", ({ proxy }) => {
   const { operands, unknown } = makeProgram().parseOptions([...argumentsOf(proxy)]);
   expect([operands, unknown]).toEqual([[], []]);
   expect(proxy.args?.length).toBe(4);
 });
 
-test.each(pods)("$name: the status port is probed where it is by default", ({ proxy }) => {
+test.each(pods)("$name: the probe's port is the default status port", ({ proxy }) => {
   const port = makeProgram().opts()["statusAddress"]?.port as unknown;
   expect(proxy.startupProbe?.httpGet).toEqual({ path: "/readyz", port: port as number });
   expect(proxy.readinessProbe?.httpGet).toEqual({ path: "/readyz", port: port as number });
   expect(proxy.restartPolicy).toBe("Always");
 });
 
-test.each(pods)("$name: its policy lets the other in and expects it everywhere", (pod) => {
-  const { inbound, outbound } = parsePolicy(pod.policy, "policy.yaml").fields;
-  const other = pods.find((one) => one !== pod)?.name ?? "";
-  const expected = outbound?.expect ?? [];
-  for (const allow of [inbound?.allow, ...expected.map((rule) => rule.allow)]) {
-    expect(allow?.map((pattern) => matches(pattern, idOf(other)))).toEqual([true]);
-    expect(allow?.map((pattern) => matches(pattern, idOf(pod.name)))).toEqual([false]);
-  }
-  expect(inbound?.mode).toBe("strict");
-  expect(expected.map(({ to }) => to.text)).toEqual(defaultMeshRanges.map(({ text }) => text));
-  expect(outbound).not.toContainAnyKeys(["mesh", "exclude", "excludePorts"]);
-});
+test.each(pods)(
+  "$name: its policy admits the other pod and expects its identity everywhere",
+  (pod) => {
+    const { inbound, outbound } = parsePolicy(pod.policy, "policy.yaml").fields;
+    const other = pods.find((one) => one !== pod)?.name ?? "";
+    const expected = outbound?.expect ?? [];
+    for (const allow of [inbound?.allow, ...expected.map((rule) => rule.allow)]) {
+      expect(allow?.map((pattern) => matches(pattern, idOf(other)))).toEqual([true]);
+      expect(allow?.map((pattern) => matches(pattern, idOf(pod.name)))).toEqual([false]);
+    }
+    expect(inbound?.mode).toBe("strict");
+    expect(expected.map(({ to }) => to.text)).toEqual(defaultMeshRanges.map(({ text }) => text));
+    expect(outbound).not.toContainAnyKeys(["mesh", "exclude", "excludePorts"]);
+  },
+);
 
-/** As `--probe` has them. */
+/** The probes in the form of `--probe`. */
 function probesOf({ ports = [], ...container }: Container): readonly string[] {
   const { startupProbe, livenessProbe, readinessProbe } = container;
   const number = (port: number | string): number | string =>
@@ -124,50 +127,50 @@ function probesOf({ ports = [], ...container }: Container): readonly string[] {
   });
 }
 
+test.each(pods)("$name: exactly the kubelet's probes are declared", (pod) => {
+  const program = makeProgram();
+  program.parseOptions([...argumentsOf(pod.proxy)]);
+  const { probe, probeSource } = program.opts<ProbeFlags>();
+  const declared = probe?.map(({ text }) => text) ?? [];
+  expect(declared.toSorted()).toEqual(probesOf(pod.application).toSorted());
+  expect(probe?.map(({ kind }) => kind).toSorted()).toEqual(probeKinds.toSorted());
+  const sources = probeSource?.map((source) => (source === "gateway" ? source : source.text));
+  expect(sources).toEqual(["192.0.2.7/32", "2001:db8::7/128", "gateway"]);
+  expect(parsePolicy(pod.policy, "policy.yaml").fields.inbound?.ports).toBeUndefined();
+});
+
 test.each(pods)(
-  "$name: what the kubelet asks is declared, one probe of each kind, and no more",
-  (pod) => {
-    const program = makeProgram();
-    program.parseOptions([...argumentsOf(pod.proxy)]);
-    const { probe, probeSource } = program.opts<ProbeFlags>();
-    const declared = probe?.map(({ text }) => text) ?? [];
-    expect(declared.toSorted()).toEqual(probesOf(pod.application).toSorted());
-    expect(probe?.map(({ kind }) => kind).toSorted()).toEqual(probeKinds.toSorted());
-    const sources = probeSource?.map((source) => (source === "gateway" ? source : source.text));
-    expect(sources).toEqual(["192.0.2.7/32", "2001:db8::7/128", "gateway"]);
-    expect(parsePolicy(pod.policy, "policy.yaml").fields.inbound?.ports).toBeUndefined();
+  "$name: no container has more privileges than it needs",
+  ({ proxy, application }) => {
+    for (const { securityContext } of [proxy, application])
+      expect(securityContext).toMatchObject({
+        readOnlyRootFilesystem: true,
+        allowPrivilegeEscalation: false,
+        seccompProfile: { type: "RuntimeDefault" },
+        capabilities: { drop: ["ALL"] },
+      });
+    const added = proxy.securityContext?.capabilities?.add;
+    expect(added).toEqual(["NET_ADMIN", "NET_RAW", "NET_BIND_SERVICE"]);
+    expect(application.securityContext?.capabilities?.add).toBeUndefined();
+    expect(application.securityContext?.runAsNonRoot).toBe(true);
+    expect(application.securityContext?.runAsUser).toBeGreaterThan(0);
+    expect(application.volumeMounts).toBeUndefined();
   },
 );
 
-test.each(pods)("$name: no container may more than it needs", ({ proxy, application }) => {
-  for (const { securityContext } of [proxy, application])
-    expect(securityContext).toMatchObject({
-      readOnlyRootFilesystem: true,
-      allowPrivilegeEscalation: false,
-      seccompProfile: { type: "RuntimeDefault" },
-      capabilities: { drop: ["ALL"] },
-    });
-  const added = proxy.securityContext?.capabilities?.add;
-  expect(added).toEqual(["NET_ADMIN", "NET_RAW", "NET_BIND_SERVICE"]);
-  expect(application.securityContext?.capabilities?.add).toBeUndefined();
-  expect(application.securityContext?.runAsNonRoot).toBe(true);
-  expect(application.securityContext?.runAsUser).toBeGreaterThan(0);
-  expect(application.volumeMounts).toBeUndefined();
-});
-
-test("each application has a user of its own", () => {
+test("each application has its own user", () => {
   const uids = pods.map(({ application }) => application.securityContext?.runAsUser);
   expect(new Set(uids).size).toBe(pods.length);
 });
 
-/** What a volume puts into its directory, empty files under the right names. */
+/** The files that a volume mounts, empty, under their real names. */
 function mounted(names: readonly string[]): string {
   const directory = temporaryDirectory();
   for (const name of names) writeFileSync(`${directory}/${name}`, "");
   return directory;
 }
 
-test.each(pods)("$name: mounts are where its options look", ({ proxy, spec }) => {
+test.each(pods)("$name: the mounts are where the options expect them", ({ proxy, spec }) => {
   const [credentials, policy] = proxy.volumeMounts ?? [];
   expect(proxy.args?.slice(0, 2)).toEqual([
     `--credentials=${credentials?.mountPath}`,
@@ -182,24 +185,28 @@ test.each(pods)("$name: mounts are where its options look", ({ proxy, spec }) =>
   expect(findCredentialFiles(mounted(names.slice(1)))).toBeNull();
 });
 
-test.each(pods)("$name: the commands beside the Secret make what it mounts", ({ name, spec }) => {
-  const line = new RegExp(`#   tls-tproxy (certs --name ${name} .*)`).exec(installText)?.[1] ?? "";
-  const out = `${temporaryDirectory()}/certs`;
-  mkdirSync(out);
-  const command = [...executable(), ...line.split(" "), "--out", out];
-  expect(Bun.spawnSync(command).exitCode).toBe(0);
-  const { secret } = spec.volumes[0] ?? {};
-  expect(readdirSync(`${out}/${name}`).toSorted()).toEqual(
-    (secret?.items ?? []).map(({ key }) => key).toSorted(),
-  );
-  const certificate = new X509Certificate(readFileSync(`${out}/${name}/tls.crt`));
-  expect(certificate.subjectAltName).toBe(`URI:${idOf(spec.serviceAccountName)}`);
-  expect(installText).toContain(
-    `#   kubectl create secret generic ${secret?.secretName} --namespace tproxy-demo --type kubernetes.io/tls --from-file certs/${name}\n`,
-  );
-});
+test.each(pods)(
+  "$name: the commands in the Secret's comment produce the files that it mounts",
+  ({ name, spec }) => {
+    const line =
+      new RegExp(`#   tls-tproxy (certs --name ${name} .*)`).exec(installText)?.[1] ?? "";
+    const out = `${temporaryDirectory()}/certs`;
+    mkdirSync(out);
+    const command = [...executable(), ...line.split(" "), "--out", out];
+    expect(Bun.spawnSync(command).exitCode).toBe(0);
+    const { secret } = spec.volumes[0] ?? {};
+    expect(readdirSync(`${out}/${name}`).toSorted()).toEqual(
+      (secret?.items ?? []).map(({ key }) => key).toSorted(),
+    );
+    const certificate = new X509Certificate(readFileSync(`${out}/${name}/tls.crt`));
+    expect(certificate.subjectAltName).toBe(`URI:${idOf(spec.serviceAccountName)}`);
+    expect(installText).toContain(
+      `#   kubectl create secret generic ${secret?.secretName} --namespace tproxy-demo --type kubernetes.io/tls --from-file certs/${name}\n`,
+    );
+  },
+);
 
-test.each(pods)("$name: with GKE's volume in the Secret's place it is valid as well", (pod) => {
+test.each(pods)("$name: with GKE's volume instead of the Secret it is valid too", (pod) => {
   const at = installText.indexOf(`secretName: ${pod.name}-tls`);
   const lines = /^ +# (- name: tproxy-credentials\n(?: +# {3}.*\n)+)/m.exec(installText.slice(at));
   const text = (lines?.[1] ?? "").replaceAll(/^ +# /gm, "");

@@ -1,4 +1,4 @@
-/** What the linker reads of an executable, and what it refuses to read: each refusal says of which file and what. */
+/** What the linker reads of an executable, and what it refuses: each error names the file and the fault. */
 import { describe, expect, test } from "bun:test";
 
 import { Elf, LinkError, segmentType } from "../../../scripts/static/linker/elf.ts";
@@ -45,7 +45,7 @@ function relocations(elf: Elf): unknown {
   return elf.relocations();
 }
 
-describe("a file is refused that is", () => {
+describe("refuses a file that is", () => {
   test.each([
     ["empty", new Uint8Array(), "bun: no ELF file"],
     ["a script", new TextEncoder().encode("#!/bin/sh\n"), "bun: no ELF file"],
@@ -65,7 +65,7 @@ describe("a file is refused that is", () => {
   });
 });
 
-describe("a table is refused", () => {
+describe("refuses a table", () => {
   const dynamic = withDynamic({ relocations: [{ address: 0x20_0000, type: 7, name: "x" }] });
 
   test.each([
@@ -77,7 +77,7 @@ describe("a table is refused", () => {
     expect(refusal(withDynamic({ tags: [[tag, 0x20_0000]] }), relocations)).toBe(says);
   });
 
-  test("of which there are two", () => {
+  test("that occurs twice", () => {
     const { bytes, segment } = smallDynamic({ address: 0x20_0000 });
     const load = { type: segmentType.load, address: 0x20_0000, bytes };
     const two = smallElf({ segments: [load, segment, segment] });
@@ -106,13 +106,13 @@ describe("a table is refused", () => {
     expect(refusal(bytes, (elf) => elf.initializers())).toContain(says);
   });
 
-  test("of symbols that is cut", () => {
+  test("of symbols that is truncated", () => {
     const cut = plain.subarray(0, plain.length - 100);
     expect(refusal(cut, (elf) => elf.symbols())).toContain("bun: it ends before offset");
   });
 
   test("of relocations without symbols", () => {
-    // Their tag is another one then.
+    // Their tag is replaced.
     const without = dynamic.slice();
     const view = new DataView(without.buffer);
     for (let at = 0; at < without.length - 8; at += 8)
@@ -122,7 +122,7 @@ describe("a table is refused", () => {
   });
 });
 
-describe("of an executable are read", () => {
+describe("reads of an executable", () => {
   const elf = new Elf(plain, "bun");
 
   test("entry, segments and their places", () => {
@@ -140,17 +140,17 @@ describe("of an executable are read", () => {
     );
   });
 
-  test("the symbols that a linker leaves behind", () => {
+  test("the symbols that a linker leaves", () => {
     expect(Object.fromEntries(elf.symbols())).toEqual({ main: 0x20_1000, table: 0x20_1010 });
   });
 
-  test("nothing where there is no dynamic section", () => {
+  test("nothing without a dynamic section", () => {
     expect(elf.find(segmentType.dynamic)).toBeNull();
     expect(elf.relocations()).toEqual([]);
     expect(elf.initializers()).toEqual([]);
   });
 
-  test("relocations of both tables, in their order", () => {
+  test("relocations of both tables, in order", () => {
     const object = { address: 0x20_0008, type: 5, name: "object", size: 24 };
     const hook = { address: 0x20_0010, type: 1, name: "hook", weak: true, addend: -8 };
     const call = { address: 0x20_0018, type: 7, name: "call" };
@@ -162,12 +162,12 @@ describe("of an executable are read", () => {
     ]);
   });
 
-  test("initializers, without those that are none", () => {
+  test("initializers, without null entries", () => {
     const bytes = withDynamic({ initializers: [0n, 0x20_1000n, -1n, 0x20_1008n] });
     expect(new Elf(bytes, "bun").initializers()).toEqual([0x20_1000, 0x20_1008]);
   });
 
-  test("bytes that lie in the middle of others", () => {
+  test("bytes inside others", () => {
     const around = new Uint8Array(plain.length + 7);
     around.set(plain, 7);
     expect(new Elf(around.subarray(7), "bun").symbols().get("main")).toBe(0x20_1000);

@@ -1,4 +1,4 @@
-/** What an executable imports, and what of that is news. */
+/** What an executable imports, and which of these imports are new. */
 import { readFileSync } from "node:fs";
 import { describe, expect, test } from "bun:test";
 
@@ -15,7 +15,7 @@ import { smallElf } from "../../support/small-elf.ts";
 const root = `${import.meta.dir}/../../..`;
 const at = 0x20_0000;
 
-/** With a thread-local segment at `threadLocal.address`. */
+/** An executable with a thread-local segment at `threadLocal.address`. */
 function executable(
   relocations: readonly SmallImport[],
   threadLocal: { readonly memorySize: number; readonly alignment: number } | null = null,
@@ -41,7 +41,7 @@ const ordinary: readonly SmallImport[] = [
   { address: at + 64, type: 18, name: "_ZSt11__once_call" },
 ];
 
-test("imports are told apart: needed, absent, copied, shared, of each thread", () => {
+test("imports are classified: needed, absent, copied, shared, thread-local", () => {
   const { relocations, ...imports } = importsOf(executable(ordinary));
   expect(relocations.length).toBe(ordinary.length);
   expect(imports).toEqual({
@@ -64,11 +64,11 @@ test.each([0, 2, 8, 16, 17, 37, 4_000_000_000])(
   },
 );
 
-describe("what is recorded", () => {
+describe("the record of imports", () => {
   const imports = importsOf(executable(ordinary));
   const text = describeImports(imports);
 
-  test("is a line each, sorted", () => {
+  test("has one line each, sorted", () => {
     expect(text.split("\n").slice(0, 4)).toEqual([
       "absent hook",
       "copied stderr 8",
@@ -80,7 +80,7 @@ describe("what is recorded", () => {
     }).not.toThrow();
   });
 
-  test("is told with each line that is new or gone, and no other", () => {
+  test("reports each line that is new or missing, and no other", () => {
     const other = text.replace("needed abort\n", "needed exit\n").replace("stderr 8", "stderr 16");
     const says = (): void => {
       assertRecorded(imports, other);
@@ -97,7 +97,7 @@ describe("what is recorded", () => {
     ]);
   });
 
-  test("is what the locked Bun imports", () => {
+  test("matches the imports of the locked Bun", () => {
     const path = `${root}/node_modules/@oven/bun-linux-x64-musl/bin/bun`;
     const bun = new Elf(readFileSync(path), "bun");
     const recorded = readFileSync(`${root}/scripts/static/linker/imports.txt`, "utf8");
@@ -109,19 +109,19 @@ describe("what is recorded", () => {
 describe("thread-local variables", () => {
   const call = [{ address: at, type: 18, name: "_ZSt11__once_call" }];
 
-  test("stand below those that are there, whose size is rounded up", () => {
+  test("are placed below the existing ones, whose size is rounded up", () => {
     const bun = executable(call, { memorySize: 0x5798, alignment: 16 });
     const { offsets } = threadLocalOf(bun, importsOf(bun));
     expect(offsets.get("_ZSt11__once_call")).toBe(-0x57a0 - 8);
     expect(offsets.get("_ZSt15__once_callable")).toBe(-0x57a0 - 16);
   });
 
-  test.each([0, 1])("of alignment %i are of none: elf(5)", (alignment) => {
+  test.each([0, 1])("with alignment %i are unaligned: elf(5)", (alignment) => {
     const bun = executable(call, { memorySize: 24, alignment });
     expect(threadLocalOf(bun, importsOf(bun)).offsets.get("_ZSt11__once_call")).toBe(-24 - 8);
   });
 
-  test("that are not known are refused by name", () => {
+  test("that are unknown are refused by name", () => {
     const relocations = [...call, { address: at + 8, type: 18, name: "errno_of_ours" }];
     const bun = executable(relocations, { memorySize: 8, alignment: 8 });
     expect(() => threadLocalOf(bun, importsOf(bun))).toThrow("thread-local errno_of_ours is not");
@@ -133,7 +133,7 @@ describe("thread-local variables", () => {
   });
 });
 
-test("the stub has a word for every import, in the order of the names, and where Bun begins", () => {
+test("the stub has a word for every import, sorted by name, and Bun's entry point", () => {
   const bun = executable(ordinary, { memorySize: 16, alignment: 8 });
   const imports = importsOf(bun);
   const stub = stubText(bun, imports, threadLocalOf(bun, imports));

@@ -1,4 +1,4 @@
-/** What does not fit into one executable, and is refused by its name or place. */
+/** Executables that cannot be linked into one are refused, with the name or place of the fault. */
 import { describe, expect, test } from "bun:test";
 
 import { LinkError, segmentType, type Elf } from "../../../scripts/static/linker/elf.ts";
@@ -17,7 +17,7 @@ import {
 
 const { interpreter, load, threadLocal } = segmentType;
 
-describe("is refused", () => {
+describe("refuses", () => {
   const refusals: readonly (readonly [string, () => Elf, () => Elf, string])[] = [
     [
       "a relocation without a symbol",
@@ -89,7 +89,7 @@ describe("is refused", () => {
     expect(() => linked(one, other)).toThrow(says);
   });
 
-  test("a symbol that nobody has, by its name", () => {
+  test("refuses an undefined symbol by name", () => {
     const bun = bunLike();
     const imports = { ...importsOf(bun), needed: ["abort"] };
     const parts = {

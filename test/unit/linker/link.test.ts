@@ -1,4 +1,4 @@
-/** Two executables as one: every import gets its address. */
+/** Links two executables into one: every import gets its address. */
 import { describe, expect, test } from "bun:test";
 
 import { Elf, segmentType } from "../../../scripts/static/linker/elf.ts";
@@ -6,7 +6,7 @@ import { bunLike, data, entry, linked, runtimeLike, text } from "../../support/s
 
 const { interpreter, note, table, threadLocal } = segmentType;
 
-describe("the file that comes out", () => {
+describe("the resulting file", () => {
   const file = linked(bunLike(), runtimeLike());
 
   test.each([
@@ -18,34 +18,34 @@ describe("the file that comes out", () => {
     expect(file.u64At(address)).toBe(value);
   });
 
-  test("has the offset of a thread's variable", () => {
+  test("has the offset of a thread-local variable", () => {
     const view = new DataView(file.bytes.buffer);
     expect(view.getBigInt64(file.offsetOf(data + 40), true)).toBe(-24n - 8n);
   });
 
-  test("begins in the runtime, and wants no loader", () => {
+  test("starts in the runtime, and needs no loader", () => {
     expect(file.entry).toBe(entry);
     for (const type of [interpreter, segmentType.dynamic, note, table])
       expect(file.find(type)).toBeNull();
     expect(file.symbols().size).toBe(0);
   });
 
-  test("loads all, in the order of addresses, at offsets that agree with them", () => {
+  test("loads all segments, in order of address, at matching offsets", () => {
     const places = file.loads.map(({ address }) => address);
     expect(places).toEqual([text, data - 16, 0x4000_0010]);
     for (const { offset, address } of file.loads) expect((address - offset) % 0x1000).toBe(0);
     expect(file.u64At(0x4000_0018)).toBe(0x4000_2222);
   });
 
-  test("has room for two pointers more in front of each thread's variables", () => {
+  test("has room for two more pointers before each thread's variables", () => {
     const grown = { address: data - 16, fileSize: 24, memorySize: 40, alignment: 8 };
     expect(file.find(threadLocal)).toMatchObject(grown);
     expect(file.loads[1]).toMatchObject({ address: data - 16, fileSize: 144, memorySize: 272 });
   });
 
-  test("is the same whatever the runtime has besides what is loaded", () => {
+  test("does not depend on the unloaded parts of the runtime", () => {
     const symbols = { link_imports: 0x4000_0010, link_start: entry };
-    // A path in the runtime's debug information, say, that is longer.
+    // Such as a longer path in the runtime's debug information.
     expect(bytesWith({ the_path_of_some_folder: 1, ...symbols })).toEqual(bytesWith(symbols));
   });
 });
@@ -54,7 +54,7 @@ function bytesWith(symbols: Readonly<Record<string, number>>): Uint8Array {
   return linked(bunLike(), withHeader(runtimeLike({ symbols }))).bytes;
 }
 
-/** As a linker lays it out: the header is a part of what is loaded. */
+/** As a linker lays it out: the header is part of the loaded bytes. */
 function withHeader({ bytes }: Elf): Elf {
   const view = new DataView(bytes.buffer);
   const [offset, address, size] = [0n, 0x3fff_f000n, 0x1020n];

@@ -1,4 +1,4 @@
-/** Executables that Zig makes, without libc: what is read of them is what stands in their source. */
+/** Executables made by Zig without libc: what is read of them matches their source. */
 import { readFileSync, writeFileSync } from "node:fs";
 import { describe, expect, test } from "bun:test";
 
@@ -38,14 +38,14 @@ function read(...of: Parameters<typeof compile>): Elf {
 describe("a static executable", () => {
   const elf = read("alone", alone, "-static", ...fixed);
 
-  test("begins at its _start, and has its variable where the symbol says", () => {
+  test("starts at its _start, and has its variable at the symbol's address", () => {
     const symbols = elf.symbols();
     const address = symbols.get("answer") ?? 0;
     expect(elf.entry).toBe(symbols.get("_start") ?? 0);
     expect(new DataView(elf.bytes.buffer).getInt32(elf.offsetOf(address), true)).toBe(42);
   });
 
-  test("imports nothing and wants no loader", () => {
+  test("imports nothing and needs no loader", () => {
     expect(elf.find(segmentType.interpreter)).toBeNull();
     expect(importsOf(elf).relocations).toEqual([]);
     expect(elf.initializers()).toEqual([]);
@@ -56,13 +56,13 @@ describe("an executable that imports", () => {
   compile("liblib.so", library, "-shared");
   const elf = read("importing", importing, "-dynamic", ...fixed, "-L.", "-llib");
 
-  test("wants a loader, and is loaded where its entry is", () => {
+  test("needs a loader, and is loaded at its entry's address", () => {
     expect(elf.find(segmentType.interpreter)).not.toBeNull();
     expect(elf.find(segmentType.dynamic)).not.toBeNull();
     expect(elf.offsetOf(elf.entry)).toBeGreaterThan(0);
   });
 
-  test("imports what its source does, each in its way", () => {
+  test("imports what its source does, each by its mechanism", () => {
     const { needed, absent, threadLocal, relocations } = importsOf(elf);
     expect({ needed, absent, threadLocal }).toEqual({
       needed: ["counted", "shared_value"],
@@ -76,7 +76,7 @@ describe("an executable that imports", () => {
     expect(types("counted")).toContain(relocationType.address);
   });
 
-  test("says where its constructor is", () => {
+  test("has the address of its constructor", () => {
     expect(elf.initializers()).toEqual([elf.symbols().get("prepare") ?? 0]);
   });
 });

@@ -1,4 +1,4 @@
-/** The limit of memory as control groups of both versions write it, seen from inside and from outside of a container. */
+/** The memory limit in control groups of both versions, from inside and outside a container. */
 import { closeSync } from "node:fs";
 import { expect, test } from "bun:test";
 
@@ -8,7 +8,7 @@ const v1 = "35 31 0:32 / /sys/fs/cgroup/memory rw,relatime shared:9 - cgroup cgr
 const v2 = "41 31 0:38 / /sys/fs/cgroup rw,relatime - cgroup2 cgroup2 rw,nsdelegate";
 const other = "33 31 0:30 / /sys/fs/cgroup/cpu rw,relatime - cgroup cgroup rw,cpu,cpuacct";
 
-/** What the files say; `meminfo` is 24 GiB. */
+/** The limit for these file contents; `meminfo` is 24 GiB. */
 function limitOf(files: Readonly<Record<string, string>>): readonly [bytes: number, file: string] {
   const all: Readonly<Record<string, string>> = {
     "/proc/meminfo": "MemTotal:       25165824 kB\nMemFree:        1 kB\n",
@@ -20,7 +20,7 @@ function limitOf(files: Readonly<Record<string, string>>): readonly [bytes: numb
 
 const total = [24 * 2 ** 30, "/proc/meminfo"] as const;
 
-test("without control groups it is the machine's memory", () => {
+test("without control groups the limit is the machine's memory", () => {
   expect(limitOf({})).toEqual(total);
   expect(limitOf({ "/proc/self/cgroup": "0::/\n", "/proc/self/mountinfo": `${other}\n` })).toEqual(
     total,
@@ -33,7 +33,7 @@ test.each(["memory.max", "memory.high"])("version 2: %s of the group itself", (n
   expect(limitOf({ ...files, [file]: "268435456\n" })).toEqual([2 ** 28, file]);
 });
 
-test("version 2: the least of the group and of those above it", () => {
+test("version 2: the smallest limit of the group and its ancestors counts", () => {
   const groups = { "/proc/self/cgroup": "0::/a/b\n", "/proc/self/mountinfo": v2 };
   const files = {
     "/sys/fs/cgroup/a/b/memory.max": "max\n",
@@ -44,13 +44,13 @@ test("version 2: the least of the group and of those above it", () => {
   expect(limitOf({ ...groups, ...files })).toEqual([200_000_000, "/sys/fs/cgroup/a/memory.max"]);
 });
 
-test("version 2: in a container with a namespace of groups its own is the mounted one", () => {
+test("version 2: in a container with a cgroup namespace its own group is mounted", () => {
   const files = { "/proc/self/cgroup": "0::/\n", "/proc/self/mountinfo": v2 };
   const file = "/sys/fs/cgroup/memory.max";
   expect(limitOf({ ...files, [file]: "67108864\n" })).toEqual([2 ** 26, file]);
 });
 
-test("version 1: the memory controller's group, whatever stands beside it", () => {
+test("version 1: the memory controller's group is used, whatever other lines there are", () => {
   const files = {
     "/proc/self/cgroup": "9:name=systemd:/\n4:cpuset,memory:/pod/x\n1:cpu:/y\n0::/z\n",
     "/proc/self/mountinfo": [other, v1].join("\n"),
@@ -64,14 +64,14 @@ test("version 1: the memory controller's group, whatever stands beside it", () =
   ]);
 });
 
-test("version 1: no limit is a number larger than any memory", () => {
+test("version 1: a number larger than any memory means no limit", () => {
   const files = { "/proc/self/cgroup": "4:memory:/\n", "/proc/self/mountinfo": v1 };
   const file = "/sys/fs/cgroup/memory/memory.limit_in_bytes";
   expect(limitOf({ ...files, [file]: "9223372036854771712\n" })).toEqual(total);
 });
 
 test.each(["/docker/abc", "/../abc", "/elsewhere"])(
-  "version 1: a container's part of the hierarchy is mounted, its path is told as %s",
+  "version 1: a container's part of the hierarchy is mounted, and its path is %s",
   (path) => {
     const files = {
       "/proc/self/cgroup": `4:memory:${path}\n`,
@@ -82,7 +82,7 @@ test.each(["/docker/abc", "/../abc", "/elsewhere"])(
   },
 );
 
-test("a mount point with spaces, lines that are none, and numbers that are none", () => {
+test("mount points with spaces, malformed lines and malformed numbers are handled", () => {
   const file = "/my groups/memory.max";
   const files = {
     "/proc/self/cgroup": "nonsense\n0::/\n",
@@ -92,7 +92,7 @@ test("a mount point with spaces, lines that are none, and numbers that are none"
   expect(limitOf({ ...files, [file]: "67108864" })).toEqual([2 ** 26, file]);
 });
 
-test("a hierarchy that is mounted elsewhere is read through its descriptor", () => {
+test("a hierarchy mounted elsewhere is read through its descriptor", () => {
   const files: Readonly<Record<string, string>> = {
     "/proc/meminfo": "MemTotal: 25165824 kB\n",
     "/proc/self/cgroup": "4:memory:/pod/x\n0::/\n",
@@ -102,7 +102,7 @@ test("a hierarchy that is mounted elsewhere is read through its descriptor", () 
   expect(new MemoryLimits(hidden, (path) => files[path] ?? null).read().bytes).toBe(2 ** 28);
 });
 
-test("where hierarchies are in sight, nobody looks for hidden ones", () => {
+test("with visible hierarchies no hidden ones are searched", () => {
   const files: Readonly<Record<string, string>> = {
     "/proc/self/mountinfo": v2,
     "/proc/self/status": "PPid:\t1\n",
@@ -111,7 +111,7 @@ test("where hierarchies are in sight, nobody looks for hidden ones", () => {
   expect(openHiddenHierarchies((path) => files[path] ?? null)).toEqual([]);
 });
 
-test("they are looked for from the process that has started this one upward", () => {
+test("hidden ones are searched from the parent process upward", () => {
   const files: Readonly<Record<string, string>> = {
     "/proc/self/status": `Name:\tx\nPPid:\t${process.pid}\n`,
     [`/proc/${process.pid}/mountinfo`]: v1.replace("/sys/fs/cgroup/memory", "/"),
@@ -123,7 +123,7 @@ test("they are looked for from the process that has started this one upward", ()
   expect(openHiddenHierarchies(() => "PPid:\t7\n")).toEqual([]);
 });
 
-test("what waits in the kernel counts in groups of version 2", () => {
+test("data queued in the kernel counts in version 2 groups", () => {
   const groups = { "/proc/self/cgroup": "4:memory:/\n0::/\n" };
   const counts = (mount: string, file: string): boolean => {
     const files: Readonly<Record<string, string>> = {
@@ -141,7 +141,7 @@ test("this machine has some memory", () => {
   expect(new MemoryLimits().read().bytes).toBeGreaterThan(1 << 20);
 });
 
-test("a limit that has changed is seen at once, with no other look at the mounts", () => {
+test("a changed limit is seen at once, without reading the mounts again", () => {
   const file = "/sys/fs/cgroup/a/memory.max";
   const files: Record<string, string> = {
     "/proc/self/cgroup": "0::/a\n",
@@ -159,7 +159,7 @@ test("a limit that has changed is seen at once, with no other look at the mounts
   expect(asked.filter((path) => path === "/proc/self/mountinfo")).toHaveLength(1);
 });
 
-test("a process that is moved to another group has that one's limit at once", () => {
+test("a process moved to another group has that group's limit at once", () => {
   const files: Record<string, string> = {
     "/proc/self/cgroup": "0::/a\n",
     "/proc/self/mountinfo": v2,
@@ -172,7 +172,7 @@ test("a process that is moved to another group has that one's limit at once", ()
   expect(limits.read()).toMatchObject({ bytes: 50_000, file: "/sys/fs/cgroup/b/memory.max" });
 });
 
-test("a hierarchy that is mounted later is found within a minute", () => {
+test("a hierarchy mounted later is found within a minute", () => {
   const files: Record<string, string> = {
     "/proc/self/cgroup": "0::/a\n",
     "/sys/fs/cgroup/a/memory.max": "100000",

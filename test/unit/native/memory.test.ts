@@ -1,4 +1,4 @@
-/** Which pages of the process may be given back: those of files, to which nothing was written. */
+/** Which pages of the process may be released: file pages that were never written. */
 import { readFileSync } from "node:fs";
 import { expect, test } from "bun:test";
 
@@ -6,7 +6,7 @@ import { filePagesOf } from "../../../src/native/memory.ts";
 
 type Shown = { readonly head: string; readonly anonymous?: number; readonly more?: string };
 
-/** As the kernel prints it: fs/proc/task_mmu.c. */
+/** In the kernel's format: fs/proc/task_mmu.c. */
 function smaps(...mappings: readonly Shown[]): string {
   return mappings
     .map(
@@ -35,7 +35,7 @@ const path = "08:01 131094                             /usr/bin/tproxy";
 const readOnly = `00200000-019f6000 r--p 00000000 ${path}`;
 const code = `019f6000-06223000 r-xp 017f5000 ${path}`;
 
-test("pages of a file that are read or run are taken", () => {
+test("read-only and executable file pages are released", () => {
   expect(filePagesOf(smaps({ head: readOnly }, { head: code }))).toEqual([
     { address: 0x20_0000, size: 0x17f_6000 },
     { address: 0x19f_6000, size: 0x482_d000 },
@@ -47,29 +47,29 @@ test.each([
   ["with many pages of its own", { head: code, anonymous: 10_240 }],
   ["that is writable", { head: `06223000-06919000 rw-p 06021000 ${path}` }],
   ["that is shared", { head: `7f0000000000-7f0000001000 r--s 00000000 ${path}` }],
-  ["that nobody may read", { head: `7f0000000000-7f0000001000 ---p 00000000 ${path}` }],
+  ["that is not readable", { head: `7f0000000000-7f0000001000 ---p 00000000 ${path}` }],
   ["of no file", { head: "7f0000000000-7f0000001000 r--p 00000000 00:00 0 " }],
   ["of the heap", { head: "07000000-07021000 r--p 00000000 00:00 0                    [heap]" }],
   ["of the kernel's", { head: "7ffd0a9f2000-7ffd0a9f4000 r-xp 00000000 00:00 0          [vdso]" }],
   ["of the kernel's", { head: "7ffd0a9ee000-7ffd0a9f2000 r--p 00000000 00:00 0          [vvar]" }],
   ["of no name", { head: "7f0000000000-7f0000001000 r--p 00000000 08:01 131094" }],
-])("a mapping %s is not", (_, mapping) => {
+])("a mapping %s is not released", (_, mapping) => {
   expect(filePagesOf(smaps(mapping))).toEqual([]);
   const around = filePagesOf(smaps({ head: readOnly }, mapping, { head: code }));
   expect(around.map(({ address }) => address)).toEqual([0x20_0000, 0x19f_6000]);
 });
 
-test("a mapping of which the kernel does not say whether it has pages of its own is not", () => {
+test("a mapping for which the kernel does not report private pages is not released", () => {
   const silent = smaps({ head: readOnly }).replace(/^Anonymous:.*\n/m, "");
   expect(filePagesOf(silent)).toEqual([]);
 });
 
-test("a line that a file's name makes look like another is none", () => {
+test("a file name that imitates another line has no effect", () => {
   const head = `${readOnly} Anonymous: 0 kB`;
   expect(filePagesOf(smaps({ head, anonymous: 4 }))).toEqual([]);
 });
 
-test("of this process some are taken, and none that it writes to", () => {
+test("some pages of this process are released, and none that it writes to", () => {
   const taken = filePagesOf(readFileSync("/proc/self/smaps", "latin1"));
   const maps = readFileSync("/proc/self/maps", "latin1");
   expect(taken.length).toBeGreaterThan(0);
@@ -85,7 +85,7 @@ test("without mappings there are none", () => {
   expect(filePagesOf("")).toEqual([]);
 });
 
-/** As the kernel writes addresses. */
+/** An address in the kernel's format. */
 function hex(at: number): string {
   return at.toString(16).padStart(8, "0");
 }

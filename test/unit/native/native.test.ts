@@ -11,7 +11,7 @@ import * as native from "../../../src/native/native.ts";
 test.each([
   ["127.0.0.1:0", native.addressFamily.inet],
   ["[::1]:0", native.addressFamily.inet6],
-] as const)("a socket bound to %s tells its address", (text, family) => {
+] as const)("a socket bound to %s reports its address", (text, family) => {
   const fd = native.openStream(family);
   try {
     native.setReuseAddress(fd);
@@ -27,7 +27,7 @@ test.each([
   }
 });
 
-test("a failed call says which and why", () => {
+test("a failed call names the call and the error", () => {
   expect(() => native.close(-1)).toThrow("close: EBADF");
   expect(() => native.setTransparent(-1, native.addressFamily.inet)).toThrow(
     "setsockopt(IP_TRANSPARENT): EBADF",

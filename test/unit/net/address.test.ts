@@ -39,7 +39,7 @@ describe("socket address", () => {
     expect(formatSocketAddress(decodeSocketAddress(mapped))).toBe("10.0.0.1:80");
   });
 
-  test("loopback is told from the rest in both families", () => {
+  test("loopback is recognised in both families", () => {
     const texts = ["127.0.0.1:1", "127.9.9.9:1", "[::1]:1", "10.0.0.1:1", "[::]:1", "[fd00::1]:1"];
     expect(texts.map((text) => isLoopback(parseSocketAddress(text)))).toEqual([
       true,
@@ -55,7 +55,7 @@ describe("socket address", () => {
 test.each([
   ["10.1.2.3:4", "10.1.2.3:5", "10.1.2.4:4"],
   ["[fd00:1:2:3:4:5:6:7]:4", "[fd00:1:2:3:4:5:6:7]:5", "[fd00:1:2:3:4:5:6:8]:4"],
-])("keys of %s: of its host another port has the same, another host has not", (one, port, host) => {
+])("keys of %s: the same for another port of its host, not for another host", (one, port, host) => {
   const [a, b, c] = [one, port, host].map(parseSocketAddress);
   if (a === undefined || b === undefined || c === undefined) throw new Error("no address");
   expect(hostKey(a)).toBe(String.fromCharCode(...a.bytes));
@@ -64,7 +64,7 @@ test.each([
   expect(new Set([a, b, c].map(addressKey)).size).toBe(3);
 });
 
-test("a source is an address of IPv4, and the first half of one of IPv6", () => {
+test("a source is an IPv4 address, or the first half of an IPv6 address", () => {
   const keys = ["10.1.2.3:1", "10.1.2.4:1", "[fd00::1]:1", "[fd00::2]:1", "[fd00:0:0:1::1]:1"]
     .map(parseSocketAddress)
     .map(sourceKey);

@@ -1,4 +1,4 @@
-/** What the log says of a TLS handshake that hangs. */
+/** The log's explanation for a TLS handshake that hangs. */
 import { expect, test } from "bun:test";
 
 import { parseSocketAddress } from "../../../src/net/address.ts";
@@ -25,12 +25,12 @@ test.each([
   expect(hang(role, info)).toContain("MTU");
 });
 
-test("ping is told the size that fills a packet of the path, in both families", () => {
+test("the ping size fills a packet of the path, in both families", () => {
   expect(hang("client", {})).toContain('"ping -M do -s 1372 10.0.0.2"');
   expect(hang("client", {}, "[fd00::2]:80")).toContain('"ping -M do -s 1352 fd00::2"');
 });
 
-test("of a reset connection the path's MTU is not known: Ethernet's stands for it", () => {
+test("for a reset connection, whose path MTU is unknown, Ethernet's MTU is used", () => {
   const text = describeLateReset(parseSocketAddress("10.0.0.2:80"), 3210);
   expect(text).toStartWith(" 3.2 s into the TLS handshake. ");
   expect(text).toContain('"ping -M do -s 1472 10.0.0.2"');

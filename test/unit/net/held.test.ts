@@ -1,4 +1,4 @@
-/** The sum of what legs hold: exact after every step, and never over its bound without relief. */
+/** The sum of the legs' buffers: exact after every step, and never over its limit without relief. */
 import { expect, test } from "bun:test";
 import fc from "fast-check";
 
@@ -8,7 +8,7 @@ function held(bytesMax: number, relieve: () => void = () => undefined): Held {
   return new Held({ bytesMax, encryptedBytesMax: 100, narrowReceiveBytes: 0 }, relieve);
 }
 
-test("a chunk that is written in part counts as a whole until its last byte is out", () => {
+test("a partly written chunk counts in full until its last byte is written", () => {
   const sum = held(1e9);
   const queue = new HeldQueue(sum);
   queue.push(new Uint8Array(1000), 400);
@@ -19,7 +19,7 @@ test("a chunk that is written in part counts as a whole until its last byte is o
   expect([queue.bytes, sum.bytes]).toEqual([0, 0]);
 });
 
-test("what waits encrypted counts once, from the first chunk to the last", () => {
+test("encrypted data that waits counts once, from the first chunk to the last", () => {
   const sum = held(1e9);
   const queue = new HeldQueue(sum);
   queue.overheadBytes = sum.encryptedBytesMax;
@@ -32,7 +32,7 @@ test("what waits encrypted counts once, from the first chunk to the last", () =>
   expect(sum.bytes).toBe(0);
 });
 
-test("whatever is pushed, written and cleared, the sum is that of the queues and ends at 0", () => {
+test("after any sequence of push, write and clear, the sum equals the queues and ends at 0", () => {
   const step = fc.oneof(
     fc.record({ kind: fc.constant("push" as const), size: fc.integer({ min: 1, max: 1000 }) }),
     fc.record({ kind: fc.constant("write" as const), size: fc.nat(3000) }),
@@ -73,7 +73,7 @@ test("whatever is pushed, written and cleared, the sum is that of the queues and
   );
 });
 
-test("relief is asked for at once when the sum is over its bound, and not by relief itself", () => {
+test("relief is requested as soon as the sum exceeds its limit, but not by relief itself", () => {
   let asked = 0;
   const sum: Held = held(1000, () => {
     asked += 1;
@@ -87,7 +87,7 @@ test("relief is asked for at once when the sum is over its bound, and not by rel
   expect([asked, sum.bytes]).toEqual([1, 1]);
 });
 
-test("a leg that its own relief has ended writes nothing more", () => {
+test("a leg that was ended by its own relief writes nothing more", () => {
   const queue = new HeldQueue(held(1e9));
   queue.push(new Uint8Array(10));
   queue.push(new Uint8Array(10));

@@ -1,10 +1,10 @@
-/** Ports that applications are not given. */
+/** Ports outside the range given to applications. */
 import { expect, test } from "bun:test";
 import fc from "fast-check";
 
 import { parsePorts, parseReserved, Rotation } from "../../../src/net/ports.ts";
 
-test("all ports outside of the applications' come in turn, and none of theirs", () => {
+test("all ports outside the applications' range are used in turn, and none inside", () => {
   const range = fc
     .tuple(fc.integer({ min: 1, max: 400 }), fc.integer({ min: 0, max: 400 }))
     .map(([first, size]) => ({ first, last: first + size }));
@@ -31,7 +31,7 @@ test.each([
   expect(parsePorts(text)).toEqual(ports);
 });
 
-test("ports that somebody has reserved are ranges, too", () => {
+test("reserved ports are read as ranges too", () => {
   expect(parseReserved("8080,9148-9150\n")).toEqual([
     { first: 8080, last: 8080 },
     { first: 9148, last: 9150 },
@@ -41,6 +41,6 @@ test("ports that somebody has reserved are ranges, too", () => {
   expect(Array.from({ length: 6 }, () => rotation.next())).toEqual([1, 4, 5, 6, 8, 9]);
 });
 
-test("the start is anywhere", () => {
+test("the starting position is a given fraction of the range", () => {
   expect(new Rotation([{ first: 1, last: 10 }], [], 0.55).next()).toBe(6);
 });

@@ -9,13 +9,13 @@ test.each([
   ["ours before the application's", ["h2", "tproxy/1"], ["h2"], "tproxy/1"],
   ["what the application likes best", ["http/1.1", "h2"], ["h2", "http/1.1"], "h2"],
   ["nothing of what the application does not speak", ["spdy/3"], ["h2"], false],
-  ["nothing where nobody has said what it speaks", ["h2"], [], false],
+  ["nothing if the policy names no protocol", ["h2"], [], false],
   ["nothing of an empty offer", [], ["h2"], false],
 ] as const)("chosen is %s", (_, offered, spoken, chosen) => {
   expect(choose(offer(...offered), spoken)).toBe(chosen);
 });
 
-test("names of a policy are printable, short, and none of ours", () => {
+test("a policy's protocol names are printable, short, and not ours", () => {
   for (const name of ["h2", "http/1.1", "a".repeat(127)])
     expect(isForeignProtocol(name)).toBe(true);
   for (const name of ["", "tproxy/1", "tproxy/3", "a b", "h\u00FC", "a".repeat(128)])

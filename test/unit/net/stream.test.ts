@@ -71,21 +71,24 @@ async function jammed(
 test.each([
   ["plain", false],
   ["TLS", true],
-] as const)("at most 1 MiB waits in a direction whose reader does not read, %s", async (_, tls) => {
-  const { downstream, upstream, stop } = await jammed(tls);
-  let max = 0;
-  for (let same = 0, before = -1; same < 300 || max === 0; same += 1) {
-    await new Promise((resolve) => setImmediate(resolve));
-    if (downstream.bytesRead !== before) same = 0;
-    before = downstream.bytesRead;
-    max = Math.max(max, upstream.heldBytes);
-  }
-  stop();
-  expect(downstream.bytesRead).toBeGreaterThan(1_000_000);
-  expect(max).toBeLessThanOrEqual(1 << 20);
-});
+] as const)(
+  "at most 1 MiB is buffered in a direction whose reader does not read, %s",
+  async (_, tls) => {
+    const { downstream, upstream, stop } = await jammed(tls);
+    let max = 0;
+    for (let same = 0, before = -1; same < 300 || max === 0; same += 1) {
+      await new Promise((resolve) => setImmediate(resolve));
+      if (downstream.bytesRead !== before) same = 0;
+      before = downstream.bytesRead;
+      max = Math.max(max, upstream.heldBytes);
+    }
+    stop();
+    expect(downstream.bytesRead).toBeGreaterThan(1_000_000);
+    expect(max).toBeLessThanOrEqual(1 << 20);
+  },
+);
 
-test("a leg that is joined with one that is gone already is ended", async () => {
+test("a leg joined with one that has already closed is ended", async () => {
   const [gone, other] = [new Stream(false, true), new Stream(false, true)];
   gone.onClose("ECONNRESET");
   other.join(gone, 1000);
@@ -101,7 +104,7 @@ type Accepted = {
   readonly stop: () => void;
 };
 
-/** An accepted plain leg, and who connected to it. */
+/** An accepted plain leg, and its client. */
 async function accepted(): Promise<Accepted> {
   const { promise, resolve } = Promise.withResolvers<Stream>();
   const { promise: ending, resolve: settle } = Promise.withResolvers<string>();
@@ -137,17 +140,17 @@ async function accepted(): Promise<Accepted> {
   return { leg: await promise, client, ending, stop };
 }
 
-/** Serves no event: the next call on the leg's socket is the write. */
+/** Handles no event: the next call on the leg's socket is the write. */
 function until(leg: Stream, state: native.TcpState): void {
   while (native.tcpState(leg.socket?.fd ?? -1) !== state);
 }
 
-test("an end that came before a reset is an end, though a write meets the reset first", async () => {
+test("an end that arrived before a reset is an end, even if a write finds the reset first", async () => {
   const [one, other] = [await accepted(), await accepted()];
   one.leg.join(other.leg, 1000);
   one.client.end();
   until(one.leg, "close-wait");
-  // Nobody is there to read it: the kernel answers by RST.
+  // It has no reader: the kernel answers with RST.
   other.leg.onData(new Uint8Array(1));
   until(one.leg, "other");
   other.leg.onData(new Uint8Array(1));
@@ -156,7 +159,7 @@ test("an end that came before a reset is an end, though a write meets the reset 
   other.stop();
 });
 
-test("a reset that a write meets first is no end for the other leg", async () => {
+test("a reset found first by a write is no end for the other leg", async () => {
   const [one, other] = [await accepted(), await accepted()];
   one.leg.join(other.leg, 1000);
   one.client.terminate();
@@ -168,7 +171,7 @@ test("a reset that a write meets first is no end for the other leg", async () =>
   other.stop();
 });
 
-test("what the proxy says of its own is not counted, whether it arrives or not", async () => {
+test("the proxy's own data is not counted, whether it arrives or not", async () => {
   const [one, gone] = [await accepted(), await accepted()];
   one.leg.say(new Uint8Array(32));
   expect(one.leg.bytesWritten).toBe(0);
@@ -180,7 +183,7 @@ test("what the proxy says of its own is not counted, whether it arrives or not",
   gone.stop();
 });
 
-/** An accepted leg that is screened, and its client. */
+/** An accepted leg with a screen, and its client. */
 async function screened(
   pass: (chunk: Uint8Array) => Uint8Array | string,
 ): Promise<{ leg: Stream; client: Bun.Socket; ended: Promise<unknown> }> {
@@ -211,7 +214,7 @@ async function screened(
   return { leg, client, ended };
 }
 
-test("a screened leg is read at once, and its partner gets what the screen lets pass", async () => {
+test("a screened leg is read at once, and its partner gets what the screen passes", async () => {
   const seen: string[] = [];
   const waiting = Promise.withResolvers<null>();
   const { leg, client } = await screened((chunk) => {
@@ -236,7 +239,7 @@ test("a screened leg is read at once, and its partner gets what the screen lets 
   reader.stop(true);
 });
 
-test("what a screen refuses ends the leg by RST, with its words", async () => {
+test("a refusal by the screen ends the leg by RST, with the screen's reason", async () => {
   const { leg, client, ended } = await screened(() => "no probe");
   client.write("abc");
   await leg.gone;

@@ -1,4 +1,4 @@
-/** Which ports connections to peers come from. */
+/** The source ports of connections to peers. */
 import { expect, test } from "bun:test";
 
 import { planWirePorts } from "../../../src/net/wire-ports.ts";
@@ -6,7 +6,7 @@ import { planWirePorts } from "../../../src/net/wire-ports.ts";
 const usual = { applications: { first: 32_768, last: 60_999 }, reserved: [] };
 const all = { applications: { first: 1024, last: 65_535 }, reserved: [] };
 
-test("what applications are not given is free, and nothing has to be reserved", () => {
+test("ports not given to applications are free, and need no reservation", () => {
   expect(planWirePorts(null, usual)).toEqual({
     free: [
       { first: 10_240, last: 24_999 },
@@ -16,14 +16,14 @@ test("what applications are not given is free, and nothing has to be reserved", 
   });
 });
 
-test("where applications are given all, some are reserved", () => {
+test("if applications may use all ports, some are reserved", () => {
   expect(planWirePorts(null, all)).toEqual({
     free: [],
     reserve: { first: 22_976, last: 23_999 },
   });
 });
 
-test("a range that somebody has given is taken, and reserved where applications are given it", () => {
+test("a configured range is used, and reserved where applications could use it", () => {
   const wanted = { first: 20_000, last: 20_999 };
   expect(planWirePorts(wanted, usual)).toEqual({ free: [wanted], reserve: null });
   expect(planWirePorts(wanted, all)).toEqual({ free: [], reserve: wanted });
@@ -34,7 +34,7 @@ test("a range that somebody has given is taken, and reserved where applications 
   });
 });
 
-test("what the operator has reserved is another's, unless it is given to us", () => {
+test("the operator's reserved ports are left alone unless configured", () => {
   const wanted = { first: 20_000, last: 20_999 };
   expect(planWirePorts(wanted, { ...all, reserved: [wanted] })).toEqual({
     free: [wanted],

@@ -1,4 +1,4 @@
-/** As whom the proxy goes to its application, and what it tries next. */
+/** The source addresses that the proxy tries in turn toward its application. */
 import { describe, expect, test } from "bun:test";
 
 import { parseSocketAddress, formatSocketAddress } from "../../../src/net/address.ts";
@@ -30,8 +30,8 @@ const spare = (reason: string): string => `${client}:25000 > 10.0.0.2:80 ip/${re
 const itself = (reason: string): string => `itself > 10.0.0.2:80 none/${reason}`;
 const alias = (from: string, kept: string): string => `${from} > 169.254.77.1:80 ${kept}`;
 
-describe("a client of ours", () => {
-  test("by its port; else at the alias; else by its address; else as we are", () => {
+describe("a client with a proxy", () => {
+  test("is seen by its port, else at the alias, else by its address, else as the pod itself", () => {
     expect(tried({})).toEqual([
       direct,
       alias(`${client}:40000`, "ip-port/alias"),
@@ -44,7 +44,7 @@ describe("a client of ours", () => {
     ["whose port may come from the wire again", { distinctPort: false }, "wire-port"],
     ["of another address than that on the wire", { source: "10.0.0.3:40000" }, "address-differs"],
     ["without a port", { source: `${client}:0` }, "wire-port"],
-  ] as const)("%s is not seen by it at the application's address", (_, change, reason) => {
+  ] as const)("%s is not seen by its port at the application's address", (_, change, reason) => {
     const source = parseSocketAddress("source" in change ? change.source : `${client}:40000`);
     const clientAddress = {
       source,
@@ -54,7 +54,7 @@ describe("a client of ours", () => {
     expect(tried({ clientAddress }).at(-1)).toBe(itself(reason));
   });
 
-  test("for want of a port on the wire the application keeps its own address, and the alias is the last way", () => {
+  test("without a free port on the wire: the application keeps its own address, and the alias comes last", () => {
     const source = parseSocketAddress(`${client}:40000`);
     const clientAddress = { source, distinctPort: false };
     expect(tried({ clientAddress })).toEqual([
@@ -64,23 +64,23 @@ describe("a client of ours", () => {
     ]);
   });
 
-  test("whose port is another's on the wire is not seen by it at the application's address", () => {
+  test("whose port belongs to another connection on the wire is not seen by it at the application's address", () => {
     expect(tried({ onWire: () => true })[0]).toBe(alias(`${client}:40000`, "ip-port/alias"));
   });
 
-  test("of another address than that on the wire is never seen by what it tells", () => {
+  test("whose address differs from the one on the wire is never seen by the address that it sends", () => {
     const clientAddress = { source: parseSocketAddress("10.0.0.3:40000"), distinctPort: true };
     expect(tried({ clientAddress }).filter((one) => one.includes("10.0.0.3"))).toEqual([]);
     expect(tried({ clientAddress })[0]).toBe(alias(`${client}:12000`, "ip/address-differs"));
   });
 });
 
-test("a client that tells nothing is seen by its port on the wire, at the alias", () => {
+test("a client that sends no address is seen by its port on the wire, at the alias", () => {
   expect(tried({ clientAddress: null })[0]).toBe(alias(`${client}:12000`, "ip-port/alias"));
   expect(tried({ clientAddress: null }).at(-1)).toBe(itself("foreign-client"));
 });
 
-test("ip keeps the address alone, and never takes the alias", () => {
+test("ip preserves only the address, and never uses the alias", () => {
   expect(new Set(tried({ mode: "ip" }))).toEqual(new Set([spare("as-asked"), itself("no-port")]));
 });
 
@@ -91,22 +91,22 @@ test.each([
   ["an IPv6 one", { wire: parseSocketAddress("[fe80::1]:12000") }, "link-local"],
   ["an application that has not answered", { silent: true }, "no-answer"],
   ["rules that others have changed", { standing: false }, "rules-changed"],
-] as const)("%s: as we are", (_, change, reason) => {
+] as const)("%s: seen as the pod itself", (_, change, reason) => {
   expect(tried(change)).toEqual([itself(reason)]);
 });
 
-test("whose answers would not come back is reached by the alias or as we are", () => {
+test("a client whose answers would not return is seen at the alias, or as the pod itself", () => {
   expect(tried({ returns: () => false })).toEqual([
     alias(`${client}:40000`, "ip-port/alias"),
     itself("no-way-back"),
   ]);
 });
 
-test("without a spare port no address is kept at the application's own", () => {
+test("without a spare port no address is preserved at the application's own", () => {
   expect(tried({ mode: "ip", sparePort: () => null })).toEqual([itself("no-port")]);
 });
 
-test("a spare port that a connection on the wire has, its own among them, is passed over", () => {
+test("a spare port in use on the wire, including its own, is skipped", () => {
   const ports = [25_000, 25_001];
   const sparePort = (): number | null => ports.shift() ?? null;
   expect(tried({ mode: "ip", sparePort, onWire: ({ port }) => port === 25_000 })).toEqual([

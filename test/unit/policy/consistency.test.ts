@@ -1,4 +1,4 @@
-/** Policies and options that contradict themselves, each with a neighbour that does not. */
+/** Policies and options that contradict each other, each with a similar one that does not. */
 import { describe, expect, test } from "bun:test";
 
 import { defaultPolicy } from "../../../src/config.ts";
@@ -20,7 +20,7 @@ function faultsOf(text: string, base: Policy = defaultPolicy): string {
 
 const id = 'allow: ["spiffe://a.example/x"]';
 
-describe("contradictory is", () => {
+describe("contradictory", () => {
   test.each([
     [
       "loopback in the mesh",
@@ -128,7 +128,7 @@ describe("contradictory is", () => {
   });
 });
 
-describe("consistent is", () => {
+describe("consistent", () => {
   test.each([
     ["nothing", "{}"],
     ["everything in the mesh", 'outbound: { mesh: [0.0.0.0/0, "::/0"] }'],
@@ -167,20 +167,20 @@ describe("consistent is", () => {
     ],
     ["a list where cleartext is let in", `inbound: { mode: audit, ${id} }`],
     ["our own trust domain", `trustDomain: a.example\ninbound: { ${id} }`],
-    ["a trust domain that nobody wrote", `inbound: { ${id} }`],
+    ["a trust domain that is not configured", `inbound: { ${id} }`],
   ])("%s", (_, text) => {
     expect(faultsOf(text)).toBe("");
   });
 });
 
-test("all are named, in the order of lines", () => {
+test("all contradictions are named, in line order", () => {
   const text = `outbound:\n  exclude: [10.0.0.0/8]\n  mesh: [10.0.0.0/8, 224.0.0.0/4]\ninbound:\n  mode: passthrough\n  ${id}\n`;
   const lines = faultsOf(text).split("\n");
   expect(lines[0]).toBe("3 contradictions");
   expect(lines.slice(1).map((line) => /p\.yaml:(\d+)/.exec(line)?.[1])).toEqual(["3", "3", "6"]);
 });
 
-test("what options alone say is the operator's mistake on the command line", () => {
+test("a contradiction between options alone is an error on the command line", () => {
   const { outbound } = defaultPolicy;
   const mesh = { value: [parseCidr("ff00::/8")], origin: "--mesh-cidr" };
   const policy = { ...defaultPolicy, outbound: { ...outbound, mesh } };
@@ -212,7 +212,7 @@ function modes(text: string, ...ports: readonly number[]): string {
 }
 
 describe("--inbound-port with a mode in the file", () => {
-  test("the mode is that of these ports, and the others stay open", () => {
+  test("the mode applies to these ports, and the others stay open", () => {
     expect(modes("inbound: { mode: audit }", 22, 8080)).toBe("passthrough audit");
     expect(modes("inbound: { mode: strict }", 22, 8080)).toBe("passthrough strict");
     expect(modes("inbound: { mode: passthrough }", 22, 8080)).toBe("passthrough strict");
@@ -226,7 +226,7 @@ describe("--inbound-port with a mode in the file", () => {
     ).toBe("passthrough strict permissive");
   });
 
-  test("none, and a mode: refused", () => {
+  test("none together with a mode is refused", () => {
     const text = parsePolicy("inbound: { mode: audit }", "p.yaml");
     expect(() => effectivePolicy(scoped(), text)).toThrow(
       "p.yaml:1: inbound.mode audit contradicts --inbound-port none",

@@ -1,4 +1,4 @@
-/** Which of a pod's addresses are outside of the mesh, and the option that mends it. */
+/** Which of a pod's addresses are outside the mesh, and the option that remedies it. */
 import { describe, expect, test } from "bun:test";
 
 import { defaultPolicy } from "../../../src/config.ts";
@@ -46,7 +46,7 @@ function refusalOf(policy: Policy, ...texts: readonly string[]): string {
   }
 }
 
-describe("the mesh holds the pod", () => {
+describe("the mesh covers the pod", () => {
   test.each([
     ["by default", null, "", ["10.1.2.3", "fd00::1"]],
     ["a carrier's range", null, "", ["100.64.0.9"]],
@@ -61,7 +61,7 @@ describe("the mesh holds the pod", () => {
   });
 });
 
-describe("each family is judged by itself, and the exact option is named", () => {
+describe("each family is judged separately, and the exact option is named", () => {
   test.each([
     [
       "public IPv6",
@@ -93,7 +93,7 @@ describe("each family is judged by itself, and the exact option is named", () =>
     expect(refusalOf(policyOf(mesh), ...addresses)).toContain(option);
   });
 
-  test("where the environment or a file has said it, the remedy is written like that", () => {
+  test("if a variable or file set the value, the remedy is written in the same form", () => {
     const text = refusalOf(policyOf("default", "", "TPROXY_MESH_CIDR"), "2001:db8::1");
     expect(text).toContain("TPROXY_MESH_CIDR=default,2001:db8::/48 ");
     const written = refusalOf(policyOf("default", "", "p.yaml:3"), "2001:db8::1");
@@ -101,7 +101,7 @@ describe("each family is judged by itself, and the exact option is named", () =>
     expect(written).toContain('outbound.mesh: [default, "2001:db8::/48"] ');
   });
 
-  test("the remedy is one", () => {
+  test("there is exactly one remedy", () => {
     for (const addresses of [
       ["203.0.113.7"],
       ["2001:db8::7", "203.0.113.7"],
@@ -113,19 +113,19 @@ describe("each family is judged by itself, and the exact option is named", () =>
     }
   });
 
-  test("the cleartext that somebody wants is said by another option", () => {
+  test("intended cleartext is expressed by another option", () => {
     const text = refusalOf(policyOf(null), "34.118.9.2", "2001:db8::1");
     const [, option = ""] = /--exclude-cidr (\S+)$/.exec(text) ?? [];
     expect(refusalOf(policyOf(null, option), "34.118.9.2", "2001:db8::1")).toBe("");
   });
 });
 
-test("an address beside one that is inside is told, and stops nothing", () => {
+test("an uncovered address beside a covered one is reported, and does not prevent the start", () => {
   const found = uncovered(policyOf(null), own("10.1.2.3", "203.0.113.9"));
   expect(found.map(({ own: { family }, isAlone }) => [family, isAlone])).toEqual([[4, false]]);
 });
 
-test("default extends in a policy file as well", () => {
+test("default extends the ranges in a policy file too", () => {
   const text = 'outbound: { mesh: [default, "2001:db8::/32"] }';
   const { outbound } = effectivePolicy(defaultPolicy, parsePolicy(text, "p.yaml"));
   expect(outbound.mesh.value.map((range) => range.text)).toEqual([
@@ -138,7 +138,7 @@ function services(policy: Policy, server: string): string | null {
   return servicesText(policy, parseSocketAddress(server));
 }
 
-test("Services outside of the mesh are told of", () => {
+test("Services outside the mesh are reported", () => {
   expect(services(policyOf(null), "10.96.0.1:443")).toBeNull();
   expect(services(policyOf(null), "34.118.224.1:443")).toContain(
     "--mesh-cidr default,34.118.0.0/16",
@@ -150,7 +150,7 @@ function listed(address: string, internal = false): Listed {
   return { address, cidr: `${address}/${address.includes(":") ? 128 : 32}`, internal };
 }
 
-test("loopback's addresses and the alias are not the pod's", () => {
+test("loopback addresses and the alias do not count as the pod's", () => {
   const found = ownAddresses({
     lo: [listed("127.0.0.1", true), listed("10.9.9.9")],
     eth0: [listed("10.1.2.3"), listed("169.254.77.1"), listed("fd74:7072:6f78:7931::1")],

@@ -14,7 +14,7 @@ function messageOf(text: string): string {
   }
 }
 
-describe("one mistake", () => {
+describe("a single mistake", () => {
   test.each([
     ["", "it is empty, which is how a file looks that is half written. Write {}"],
     ["# only a comment\n", "it is empty"],
@@ -82,7 +82,7 @@ describe("one mistake", () => {
   });
 });
 
-test("all mistakes are told at once, a line each", () => {
+test("all mistakes are reported at once, one line each", () => {
   const text = "verify: x\ninbound: { mode: y }\noutbound: { excludePorts: [z] }";
   expect(messageOf(text).split("\n")).toEqual([
     "p.yaml: 3 mistakes",
@@ -92,7 +92,7 @@ test("all mistakes are told at once, a line each", () => {
   ]);
 });
 
-test("a few lines that stand for millions are refused", () => {
+test("a few lines that expand to millions are refused", () => {
   const levels = ["a: &a [x,x,x,x,x,x,x,x,x]"];
   const names = ["a", "b", "c", "d", "e", "f", "g"];
   for (const [before, one] of names.slice(1).map((name, at) => [names[at], name]))
@@ -100,11 +100,11 @@ test("a few lines that stand for millions are refused", () => {
   expect(messageOf(levels.join("\n"))).toBe("p.yaml: too many aliases");
 });
 
-test("a mistake quotes no more of the file than is needed", () => {
+test("an error message quotes no more of the file than necessary", () => {
   expect(messageOf(`verify: ${"s".repeat(5000)}`).length).toBeLessThan(200);
 });
 
-test("each field knows its line", () => {
+test("each field has its line number", () => {
   const { originOf } = parsePolicy(
     "inbound:\n  ports:\n    80:\n      mode: audit\noutbound:\n  expect:\n  - { to: 10.0.0.1, verify: ip }",
     "p.yaml",

@@ -1,4 +1,4 @@
-/** No policy file makes the parser call itself without end, and none takes it longer than its size. */
+/** No policy file makes the parser recurse without bound, and parsing time grows only with size. */
 import { expect, test } from "bun:test";
 
 import { ProxyError } from "../../../src/runtime/errors.ts";
@@ -8,7 +8,7 @@ import { shownPolicies } from "../../support/topics.ts";
 
 const characters = 250_000;
 const many = (text: string, of = characters): string => text.repeat(Math.floor(of / text.length));
-/** A tenth of what a file may have: what grows with its square would show all the same. */
+/** A tenth of the size limit: quadratic growth would still show. */
 const some = (text: string): string => many(text, characters / 10);
 
 function refusal(text: string): string {
@@ -35,7 +35,7 @@ test.each([
   ["[ behind a value", `trustDomain: a\ninbound: ${many("[")}`],
   ["[ in lines that end in CR alone", many("[\r")],
   ["columns", Array.from({ length: 700 }, (_, depth) => `${" ".repeat(depth)}a:`).join("\n")],
-])("it nests by %s: refused before it is parsed", (_, text) => {
+])("nested by %s: refused before parsing", (_, text) => {
   expect(refusal(text)).toMatch(/^policy\.yaml: line \d+: it nests deeper than any policy does$/);
 });
 
@@ -54,14 +54,14 @@ test.each([
     "aliases of aliases",
     `a0: &a0 [x, x]\n${Array.from({ length: 60 }, (_, at) => `a${at + 1}: &a${at + 1} [*a${at}, *a${at}]`).join("\n")}`,
   ],
-])("mistakes without end: %s", (_, text) => {
+])("unbounded mistakes: %s", (_, text) => {
   const said = refusal(text);
   expect(said).toStartWith("policy.yaml:");
   expect(said.length).toBeLessThan(8192);
   expect(said).not.toContain("call stack");
 });
 
-test("as deep as it may be, it is parsed", () => {
+test("nesting up to the limit is parsed", () => {
   for (const text of [
     `a: ${"[".repeat(32)}${"]".repeat(32)}`,
     Array.from({ length: 129 }, (_, depth) => `${" ".repeat(depth)}a:`).join("\n"),
@@ -71,7 +71,7 @@ test("as deep as it may be, it is parsed", () => {
   }
 });
 
-test("the policies of the manual are not deep", () => {
+test("the manual's policies are within the limit", () => {
   const samples = shownPolicies();
   expect(samples.length).toBeGreaterThan(0);
   for (const text of samples) expect(lineOfDeepNesting(text)).toBeNull();

@@ -1,4 +1,4 @@
-/** What is read for a policy besides its own file. */
+/** The other files that are read for a policy. */
 import { expect, test } from "bun:test";
 import { execFileSync } from "node:child_process";
 import { mkdirSync, truncateSync, writeFileSync } from "node:fs";
@@ -21,7 +21,7 @@ function resolversOf(
   return loadPolicy(source).outbound.resolvers.map(formatSocketAddress);
 }
 
-test("the name servers of resolv.conf are left alone, and none where there is no such file", () => {
+test("resolv.conf's name servers are left alone, and none without such a file", () => {
   const directory = temporaryDirectory();
   writeFileSync(`${directory}/resolv.conf`, "nameserver 10.0.0.53\n");
   expect(resolversOf(`${directory}/resolv.conf`)).toEqual(["10.0.0.53:53"]);
@@ -46,7 +46,7 @@ test.each([
     "it is larger than 65536 bytes",
   ],
 ])(
-  "instead of a resolv.conf %s is refused by name, unless nothing is left alone",
+  "%s in place of resolv.conf is refused by name, unless nothing is left alone",
   (_, make, why) => {
     const path = `${temporaryDirectory()}/resolv.conf`;
     make(path);

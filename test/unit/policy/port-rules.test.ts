@@ -1,4 +1,4 @@
-/** Rules of ports and ranges: which one holds a port, and what the kernel is asked for. */
+/** Rules for ports and ranges: which one applies to a port, and what the kernel rules are. */
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 
@@ -23,7 +23,7 @@ function rule(ports: Ports, mode: Mode | null): PortRule {
 }
 
 describe("a port's rule", () => {
-  test("is the narrowest range's that says something of it", () => {
+  test("comes from the narrowest range that defines it", () => {
     const policy = policyOf(
       "inbound: { ports: { 8000-8100: { mode: audit }, 8050-8060: { mode: passthrough }, 8055: { mode: permissive }, 8001: { preserveSource: off } } }",
     );
@@ -34,7 +34,7 @@ describe("a port's rule", () => {
     );
   });
 
-  test("in the file goes over the options', though theirs is narrower", () => {
+  test("in the file overrides the options', even if theirs is narrower", () => {
     const { inbound } = defaultPolicy;
     const ports = [rule({ first: 8050, last: 8050 }, "passthrough")];
     const base = { ...defaultPolicy, inbound: { ...inbound, ports } };
@@ -46,7 +46,7 @@ describe("a port's rule", () => {
     ).toBe("strict passthrough");
   });
 
-  test("stands for the kernel as the range that it is", () => {
+  test("is passed to the kernel as its range", () => {
     const text =
       "inbound: { mode: passthrough, ports: { 1-65535: { mode: strict }, 22: { mode: passthrough } } }";
     const { inboundPorts, excludedInboundPorts } = interceptionOf(policyOf(text), defaultFixed);
@@ -60,7 +60,7 @@ describe("a port's rule", () => {
   });
 });
 
-test("layered rules are disjoint, and each port has the first rule's fields that has it", () => {
+test("layered rules become disjoint, and each port has the fields of the first rule that contains it", () => {
   const port = fc.integer({ min: 1, max: 40 });
   const range = fc
     .tuple(port, port)

@@ -1,4 +1,4 @@
-/** Which name servers' TCP port 53 is left alone. */
+/** The name servers whose TCP port 53 is left alone. */
 import { describe, expect, test } from "bun:test";
 
 import { defaultFixed, defaultPolicy } from "../../../src/config.ts";
@@ -35,7 +35,7 @@ describe("resolv.conf names", () => {
     expect(parseResolvers(text).map(formatSocketAddress)).toEqual([...wanted]);
   });
 
-  test("no more than 64", () => {
+  test("at most 64", () => {
     const text = Array.from({ length: 100 }, (_, at) => `nameserver 10.0.0.${at}`).join("\n");
     expect(parseResolvers(text)).toHaveLength(64);
   });
@@ -49,7 +49,7 @@ function policyOf(text: string, conf = resolvConf): Policy {
   return withResolvers(policy, parseResolvers(conf));
 }
 
-describe("left alone is", () => {
+describe("left alone", () => {
   test.each([
     ["what the mesh would divert", "{}", ["10.96.0.10:53", "[fd96::a]:53"]],
     [
@@ -112,7 +112,7 @@ test("why and policy --print say so", () => {
   );
 });
 
-test("another name server is a change, and more that is left alone", () => {
+test("another name server is a change, and leaves more alone", () => {
   const [before, after] = [policyOf("{}"), policyOf("{}", "nameserver 10.96.0.11")];
   expect(isSameMeaning(before, after)).toBe(false);
   expect(isSameMeaning(before, policyOf("{}"))).toBe(true);

@@ -1,4 +1,4 @@
-/** Which identity is wanted where: options, the file over them, ranges and ports. */
+/** Which identity is required where: options, the file's overrides, ranges and ports. */
 import { describe, expect, test } from "bun:test";
 
 import { defaultFixed, defaultPolicy } from "../../../src/config.ts";
@@ -45,7 +45,7 @@ describe("a server", () => {
     ["by address if so written", "verify: ip", "address"],
     ["by another domain if so written", "trustDomain: b.example", "b.example"],
     ["by the narrowest range", expectDb(`allow: ["spiffe://a.example/db"]`), "a.example/db"],
-    ["nobody at all", expectDb("allow: []"), ""],
+    ["no client at all", expectDb("allow: []"), ""],
     ["by address in a range", expectDb("verify: ip"), "address"],
     [
       "by both in a range",
@@ -61,14 +61,14 @@ describe("a server", () => {
     expect(server(text, "10.0.3.7:5432")).toBe(expected);
   });
 
-  test("of a wider range, of none, of the other family", () => {
+  test("of a wider range, of no range, of the other family", () => {
     const text = expectDb("allow: []");
     expect(server(text, "10.0.4.1:1")).toBe("a.example/x");
     expect(server(text, "192.168.0.1:1")).toBe("a.example");
     expect(server(text, "[fd00::1]:1")).toBe("a.example");
   });
 
-  test("is known by address where our certificate has no ID", () => {
+  test("is identified by address if our certificate has no ID", () => {
     expect(server("{}", "10.0.0.1:1", null)).toBe("address");
   });
 });
@@ -95,14 +95,14 @@ describe("a client", () => {
 });
 
 test.each(["verify: spiffe", "outbound: { expect: [{ to: 10.0.0.1, verify: spiffe }] }"])(
-  "%s wants a trust domain",
+  "%s requires a trust domain",
   (text) => {
     expect(() => new Rules(policyOf(text), null)).toThrow("--trust-domain");
     expect(() => new Rules(policyOf(`trustDomain: a.example\n${text}`), null)).not.toThrow();
   },
 );
 
-describe("over options", () => {
+describe("file and options", () => {
   const base: Policy = {
     ...defaultPolicy,
     verify: by("ip"),
@@ -129,7 +129,7 @@ describe("over options", () => {
     },
   };
 
-  test("the file wins field by field, and what it leaves out stays", () => {
+  test("the file overrides single fields, and the other fields stay", () => {
     const policy = policyOf("inbound: { ports: { 80: { mode: audit }, 90: { allow: [] } } }", base);
     expect(policy.verify).toEqual(by("ip"));
     expect(policy.inbound.mode).toEqual(by("passthrough"));
@@ -158,7 +158,7 @@ describe("over options", () => {
     ]);
   });
 
-  test("the kernel is asked for the ports that are not passed through", () => {
+  test("the kernel rules capture the ports without passthrough", () => {
     const policy = policyOf("inbound: { ports: { 80: { mode: audit } } }", base);
     expect(interceptionOf(policy, defaultFixed)).toMatchObject({
       inboundPorts: [singlePort(80)],
@@ -167,7 +167,7 @@ describe("over options", () => {
     });
   });
 
-  test("where all ports are inspected the strict ones are told apart", () => {
+  test("where all ports are inspected the strict ones are distinguished", () => {
     const text = "inbound: { mode: permissive, ports: { 443: { mode: strict } } }";
     expect(interceptionOf(policyOf(text), defaultFixed)).toMatchObject({
       inboundPorts: "all",
@@ -177,7 +177,7 @@ describe("over options", () => {
   });
 });
 
-test("what is offered by ALPN does not hide who has to answer, in whichever range either stands", () => {
+test("an offered ALPN protocol does not hide the expected identity, whichever range defines either", () => {
   const text = `outbound:
   expect:
     - { to: 10.0.0.0/8, allow: ["spiffe://a.example/db"] }

@@ -17,7 +17,7 @@ import { healthRequest } from "../../support/kubelet.ts";
 
 const services = ["", "shop"];
 
-/** What passes, or why not. */
+/** What passes, or the reason for the refusal. */
 function judged(...chunks: readonly Uint8Array[]): string {
   const judge = new GrpcJudge(services);
   const passed: Uint8Array[] = [];
@@ -99,7 +99,7 @@ test.each([
   [[opening], "begun"],
   [[opening, headers()], "begun, held"],
   [[opening, headers(), data().subarray(0, 11)], "begun, held"],
-])("until it is whole nothing of the request passes: %#", (chunks, state) => {
+])("nothing of an incomplete request passes: %#", (chunks, state) => {
   expect(judged(...chunks)).toBe(state);
 });
 
@@ -196,7 +196,7 @@ test.each([
   ["data after the end", [check(), data()], "more"],
   ["a continuation", [opening, frame(9, 4, 1, none)], "malformed"],
   ["a promise", [opening, frame(5, 4, 1, Buffer.alloc(4))], "malformed"],
-  ["a frame that nobody knows", [opening, frame(0x42, 0, 0, none)], "malformed"],
+  ["a frame of unknown type", [opening, frame(0x42, 0, 0, none)], "malformed"],
   ["a reset of another stream", [opening, headers(), frame(3, 0, 3, Buffer.alloc(4))], "malformed"],
   ["a ping that is cut", [opening, frame(6, 0, 0, Buffer.alloc(7))], "malformed"],
   [
@@ -214,18 +214,18 @@ test.each([
     [opening, frame(0, 0, 1, none).fill(0xff, 0, 3), Buffer.alloc(20_000)],
     "too-long",
   ],
-] as const)("no check: %s", (_, chunks, reason) => {
+] as const)("refused: %s", (_, chunks, reason) => {
   expect(judged(...chunks)).toBe(reason);
 });
 
-test("a service is named in the log by what the client has written, quoted and short", () => {
+test("the log quotes the client's service name, shortened", () => {
   const judge = new GrpcJudge([""]);
   expect(judge.push(check(`"${"x".repeat(100)}`))).toMatchObject({
     detail: expect.stringMatching(/^the service "\\"x{58,59}…" is not declared: --probe/),
   });
 });
 
-test("a service of 200 letters is declared as it is asked for", () => {
+test("a service name of 200 letters can be declared", () => {
   const name = "s".repeat(200);
   const message = Buffer.concat([Buffer.of(0, 0, 0, 0, 203, 0x0a, 0xc8, 0x01), Buffer.from(name)]);
   const judge = new GrpcJudge([name]);

@@ -1,4 +1,4 @@
-/** Header blocks as RFC 7541 shows them in appendix C, and what is none. */
+/** Header blocks from RFC 7541, appendix C, and invalid ones. */
 import { describe, expect, test } from "bun:test";
 
 import { HpackDecoder } from "../../../src/probe/hpack.ts";
@@ -7,7 +7,7 @@ function bytesOf(hex: string): Uint8Array {
   return Uint8Array.fromHex(hex.replaceAll(" ", ""));
 }
 
-/** As the RFC writes a list of fields. */
+/** Fields in the RFC's notation. */
 function decoded(decoder: HpackDecoder, hex: string): readonly string[] {
   return decoder.decode(bytesOf(hex)).map(([name, value]) => `${name}: ${value}`);
 }
@@ -108,7 +108,7 @@ describe.each([
     ],
   ],
 ] as const)("%s", (_, size, lists, blocks) => {
-  test("its blocks, one after the other", () => {
+  test("decodes its blocks one after the other", () => {
     const decoder = new HpackDecoder(size);
     for (const [at, block] of blocks.entries())
       expect(decoded(decoder, block)).toEqual([...(lists[at] ?? [])]);
@@ -133,7 +133,7 @@ test.each([
   expect(() => new HpackDecoder(4096).decode(bytesOf(hex))).toThrow(words);
 });
 
-test("a table that is made smaller loses its oldest entries", () => {
+test("a smaller table drops its oldest entries", () => {
   const decoder = new HpackDecoder(4096);
   decoder.decode(bytesOf("40 01 61 01 31 40 01 62 01 32"));
   // One entry has 34 bytes.
@@ -141,8 +141,8 @@ test("a table that is made smaller loses its oldest entries", () => {
   expect(() => decoder.decode(bytesOf("bf"))).toThrow("an index of no entry");
 });
 
-test("a block of few bytes does not become a list of many", () => {
-  // A value of 3967 bytes, entered into the table, and then its index again and again.
+test("a small block cannot expand to a long list", () => {
+  // A value of 3967 bytes is added to the table, and then indexed repeatedly.
   const block = `40 01 61 7f 80 1e ${"62".repeat(127 + 0x1e * 128)} ${"be".repeat(4)}`;
   expect(() => new HpackDecoder(4096).decode(bytesOf(block))).toThrow("too many fields");
   expect(new HpackDecoder(4096).decode(bytesOf(block.slice(0, -4)))).toHaveLength(3);

@@ -1,4 +1,4 @@
-/** Which HTTP requests are a declared probe: what an application could read differently is none. */
+/** Which HTTP requests are a declared probe: a request that an application could read differently is none. */
 import { expect, test } from "bun:test";
 
 import { HttpJudge, judgeRequest } from "../../../src/probe/http-request.ts";
@@ -32,7 +32,7 @@ test.each([
 });
 
 test.each(["", "G", "GET /healthz HTTP/1.1\r\nHost: a\r\n", "GET / HTTP/1.0\r\n\r"])(
-  "more is awaited after %j",
+  "%j is incomplete",
   (text) => {
     expect(judged(text)).toBe("incomplete");
   },
@@ -124,18 +124,18 @@ test.each([
   [`GET /${"y".repeat(9000)}`, "too-long"],
   ["\u0016\u0003\u0001", "malformed"],
   ["PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "malformed"],
-])("no probe: %j", (text, reason) => {
+])("not a probe: %j", (text, reason) => {
   expect(judged(text)).toBe(reason);
 });
 
-test("what a client has written is quoted and short in the log", () => {
+test("the log quotes the client's text, shortened", () => {
   const found = judgeRequest(Buffer.from(get(`/"${"x".repeat(500)}`)), paths);
   expect(found).toMatchObject({
     detail: expect.stringContaining(`the path "/\\"${"x".repeat(58)}…" is not declared`),
   });
 });
 
-test("bytes one by one are held until the last, then pass all at once; after them nothing does", () => {
+test("single bytes are held until the last, then pass together; nothing passes after them", () => {
   const judge = new HttpJudge(paths);
   const passed: number[] = [];
   for (const byte of Buffer.from(kubelet)) {
@@ -146,7 +146,7 @@ test("bytes one by one are held until the last, then pass all at once; after the
   expect(judge.push(Uint8Array.of(71))).toMatchObject({ kind: "refuse", reason: "more" });
 });
 
-test("of a request that never ends no more is held than the bound", () => {
+test("no more of an endless request is held than the limit", () => {
   const judge = new HttpJudge(paths);
   const endless = Buffer.from(`GET / HTTP/1.1\r\nX: ${"y".repeat(1 << 19)}`);
   expect(judge.push(endless)).toMatchObject({ kind: "refuse", reason: "too-long" });

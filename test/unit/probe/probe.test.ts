@@ -1,4 +1,4 @@
-/** Probes as operators declare them, and what follows for each port. */
+/** Probes as operators declare them, and the resulting rules for each port. */
 import { expect, test } from "bun:test";
 
 import {
@@ -44,18 +44,18 @@ test.each([
   ["fd00::7", "fd00::7/128"],
   ["10.0.0.0/16", "10.0.0.0/16"],
   ["fd00::/64", "fd00::/64"],
-])("from %s the kubelet may ask", (text, range) => {
+])("the source %s is a valid range", (text, range) => {
   expect(parseSource(text)).toEqual(parseCidr(range));
 });
 
 test.each(["0.0.0.0/0", "::/0", "10.0.0.0/8", "10.0.0.0/15", "fd00::/63"])(
-  "%s is a network and no node",
+  "%s is a network, not a node",
   (text) => {
     expect(() => parseSource(text)).toThrow("is a network, not a node");
   },
 );
 
-test("gateways are those of default routes, each once, and no wire is one", () => {
+test("gateways are those of default routes, each once; a route without one adds none", () => {
   const head = "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\n";
   const routes =
     "eth0\t00000000\t0100F40A\t0003\t0\t0\t0\t00000000\t0\t0\t0\n" +
@@ -78,7 +78,7 @@ const sources = ["10.0.0.7", "fd00::7"].map(parseCidr);
 const bypass: Probes = { mode: "bypass", declared, sources };
 const inspect: Probes = { mode: "inspect", declared, sources };
 
-test("bypass opens every declared port; inspect reads requests and lets connections pass", () => {
+test("bypass opens every declared port; inspect reads requests and admits connections", () => {
   expect(probePorts(bypass)).toEqual({
     open: [5432, 8080, 9000],
     read: [],
@@ -112,10 +112,7 @@ test.each([
   ["inspect", "10.0.0.7:1", 9000, false],
   ["inspect", "10.0.0.7:1", 5432, true],
   ["inspect", "[fd00::8]:1", 5432, false],
-] as const)(
-  "%s: from %s to port %d the kernel leaves connections alone: %p",
-  (mode, from, port, is) => {
-    const probes = { bypass, inspect }[mode];
-    expect(isLeftAlone(probes, parseSocketAddress(from), port)).toBe(is);
-  },
-);
+] as const)("%s: from %s to port %d the kernel exempts connections: %p", (mode, from, port, is) => {
+  const probes = { bypass, inspect }[mode];
+  expect(isLeftAlone(probes, parseSocketAddress(from), port)).toBe(is);
+});

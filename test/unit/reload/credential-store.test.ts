@@ -1,4 +1,4 @@
-/** Credentials that are read again: when their files change, and by themselves while they are refused. */
+/** Credentials are read again when their files change, and periodically while they are refused. */
 import { writeFileSync } from "node:fs";
 import { expect, test } from "bun:test";
 
@@ -25,7 +25,7 @@ function made(): Credentials {
   return loadCredentials(files, Date.now());
 }
 
-/** A store whose readings end one after the other as `readings` say; the last one again and again. */
+/** A store with these results of its readings in turn, the last one repeatedly. */
 function store(...readings: readonly (() => Credentials)[]) {
   const kept: string[] = [];
   let count = 0;
@@ -56,7 +56,7 @@ function fail(message: string): never {
   throw new Error(message);
 }
 
-test("what is refused is read again by itself until it is good, and its reason is told once", async () => {
+test("refused credentials are read again until they are valid, and the reason is logged once", async () => {
   const {
     store: one,
     kept,
@@ -70,7 +70,7 @@ test("what is refused is read again by itself until it is good, and its reason i
   one.stop();
 });
 
-test("what is not valid yet is taken as soon as it is", async () => {
+test("credentials not yet valid are used as soon as they are", async () => {
   const validFrom = Date.now() + 60;
   const {
     store: one,
@@ -83,7 +83,7 @@ test("what is not valid yet is taken as soon as it is", async () => {
   one.stop();
 });
 
-test("files that are as they were before end the refusal, and replace nothing", async () => {
+test("restored files end the refusal, and replace nothing", async () => {
   const { store: one, kept } = store(refuse("no good"), () => old);
   await one.reload();
   await one.reload();
@@ -91,7 +91,7 @@ test("files that are as they were before end the refusal, and replace nothing", 
   one.stop();
 });
 
-test("a reading that is asked for during another follows it", async () => {
+test("a read requested during another follows it", async () => {
   const { store: one, replaced, count } = store(refuse("half written"), () => renewed);
   void one.reload();
   await one.reload();
@@ -100,7 +100,7 @@ test("a reading that is asked for during another follows it", async () => {
   one.stop();
 });
 
-test("nothing is taken or told after the stop", async () => {
+test("after the stop nothing is loaded or logged", async () => {
   const { store: one, kept } = store(refuse("no good"));
   const reading = one.reload();
   one.stop();

@@ -1,4 +1,4 @@
-/** What is a change of the policy, and which change leaves something in clear that was not. */
+/** What counts as a policy change, and which changes leave something in cleartext that was not. */
 import { describe, expect, test } from "bun:test";
 
 import { defaultFixed, defaultPolicy } from "../../../src/config.ts";
@@ -21,7 +21,7 @@ const exclude = (...ranges: readonly string[]): string =>
   outbound(`exclude: [${ranges.map((range) => `"${range}"`).join(", ")}]`);
 const id = `allow: ["spiffe://a.example/x"]`;
 
-describe("the same is meant", () => {
+describe("the same policy", () => {
   test.each([
     ["by the same words", inbound("mode: audit"), inbound("mode: audit")],
     ["on other lines", inbound("mode: audit"), "# a comment\n\ninbound:\n  mode: audit"],
@@ -33,11 +33,11 @@ describe("the same is meant", () => {
   });
 });
 
-describe("another thing is meant", () => {
+describe("another policy", () => {
   test.each([
     ["by a mode", "{}", inbound("mode: permissive")],
     ["by a list", "{}", inbound(id)],
-    ["by an empty list, which is nobody", "{}", inbound("allow: []")],
+    ["by an empty list, which admits no client", "{}", inbound("allow: []")],
     ["by a port", "{}", inbound("ports: { 80: { mode: audit } }")],
     ["by a port's list", inbound("ports: { 80: {} }"), inbound(`ports: { 80: { ${id} } }`)],
     ["by a trust domain", "{}", "trustDomain: a.example"],
@@ -52,7 +52,7 @@ describe("another thing is meant", () => {
   });
 });
 
-/** Before, after, whether that leaves more alone, whether the way back does. */
+/** Before, after, whether the change exempts more, whether its reversal does. */
 const steps: readonly (readonly [string, string, string, boolean, boolean])[] = [
   ["nothing", "{}", "{}", false, false],
   ["who may come", "{}", inbound(id), false, false],
@@ -107,7 +107,7 @@ const steps: readonly (readonly [string, string, string, boolean, boolean])[] = 
     false,
   ],
   ["a port passed through", "{}", inbound("ports: { 80: { mode: passthrough } }"), true, false],
-  // Which packets of these connections are replies is known to conntrack, so none of a live one is left alone.
+  // conntrack knows which packets of these connections are replies, so no live connection becomes exempt.
   [
     "a port less inward where all else is passed through",
     inbound("mode: passthrough, ports: { 80: { mode: strict } }"),
@@ -118,7 +118,7 @@ const steps: readonly (readonly [string, string, string, boolean, boolean])[] = 
   ["all passed through inward", "{}", inbound("mode: passthrough"), false, false],
 ];
 
-describe("whether more is left alone", () => {
+describe("whether more is exempt", () => {
   test.each(steps)("%s", (...step) => {
     const [, before, after, there, back] = step;
     const [one, other] = [interception(before), interception(after)];
@@ -127,7 +127,7 @@ describe("whether more is left alone", () => {
   });
 });
 
-describe("ports that are in clear from now on", () => {
+describe("ports in cleartext from now on", () => {
   const clear = (...ports: readonly number[]): string =>
     inbound(`ports: { ${ports.map((port) => `${port}: { mode: passthrough }`).join(", ")} }`);
 

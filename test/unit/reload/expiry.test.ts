@@ -17,7 +17,7 @@ test.each([
   expect(warningsDue(now, ninety)).toBe(due);
 });
 
-test("the last minute brings no more warnings until it is over", () => {
+test("within the last minute no warning is repeated until it is over", () => {
   const { notAfter } = ninety;
   expect(warningsDue(notAfter - 1, ninety)).toBe(warningsDue(notAfter - 60_000, ninety));
 });
@@ -28,6 +28,6 @@ test.each([
   [61_000, "for 1 min 1 s more"],
   [1, "for 1 s more"],
   [0, "no longer"],
-])("what is left of %d ms is told as %p", (milliseconds, text) => {
+])("%d ms left are reported as %p", (milliseconds, text) => {
   expect(remainingText(milliseconds)).toBe(text);
 });

@@ -1,4 +1,7 @@
-/** Our own credentials as peers would judge them: good ones are taken, others refused with the certificate and the cause. */
+/**
+ * Our own credentials are judged as peers would: valid ones are accepted, others refused with the certificate and the
+ * cause.
+ */
 import { readFileSync, writeFileSync } from "node:fs";
 import { connect } from "bun";
 import { expect, test } from "bun:test";
@@ -103,7 +106,7 @@ test.each([
 });
 
 test.each(Object.keys(layouts) as (keyof typeof layouts)[])(
-  "laid out as %s, good ones are accepted and bad ones refused",
+  "in the layout %s valid ones are accepted and invalid ones refused",
   async (layout) => {
     expect(await judged(texts([leafOf(middle), middle], top), layout)).toBeDefined();
     const bad = judged(
@@ -239,7 +242,7 @@ test.each([
   expect(judged(of)).rejects.toThrow(words);
 });
 
-test("what expires or begins is told with its place and its time", async () => {
+test("expiry or start of validity is reported with the certificate and the time", async () => {
   const past = issueAuthority("past", root, new Date(Date.now() - 60_000));
   const leaf = issueLeaf(past, { spiffeId: "spiffe://test.example/a" });
   expect(judged(texts([leaf, past], root))).rejects.toThrow(
@@ -247,7 +250,7 @@ test("what expires or begins is told with its place and its time", async () => {
   );
 });
 
-test("a certificate that has a good twin beside it is named where peers take the bad one", async () => {
+test("a bad certificate with a good twin is named if peers use the bad one", async () => {
   const made = { issuer: top, extensions: certificateAuthority };
   const past = opensslIssued("renewed", { ...made, days: -1 });
   const renewed = opensslIssued("renewed", { ...made, keyPem: past.keyPem });
@@ -261,7 +264,7 @@ test("a certificate that has a good twin beside it is named where peers take the
 const roles = ["server", "client"] as const;
 
 test.each([...wrongUses, ...wrongChains])(
-  "what peers refuse is refused before it is taken: a certificate that %s",
+  "what peers refuse is refused here: a certificate that %s",
   async (_what, make) => {
     const refusals = roles.map(async (role) => {
       const { leaf, chain = [] } = make(role);
@@ -275,14 +278,14 @@ test.each([...wrongUses, ...wrongChains])(
 );
 
 test.each(unusual.filter(([what]) => what !== "is for its role only"))(
-  "what peers accept is accepted: a certificate that %s",
+  "what peers accept is accepted here: a certificate that %s",
   async (_what, make) => {
     const { leaf, chain = [] } = make("server");
     expect(await judged(texts([leaf, ...chain], root))).toBeDefined();
   },
 );
 
-test("another process that connects to the handshake's socket changes nothing", async () => {
+test("another process that connects to the self-test's socket changes nothing", async () => {
   const directory = temporaryDirectory();
   const file = (name: string, text: string): string => {
     writeFileSync(`${directory}/${name}`, text);

@@ -3,7 +3,7 @@ import { expect, test } from "bun:test";
 import { ProxyError } from "../../../src/runtime/errors.ts";
 import { endTicketsRegularly } from "../../../src/reload/ticket-end.ts";
 
-test("tickets end again and again, also after a time when they could not", async () => {
+test("tickets are ended again and again, even after a time when they could not be", async () => {
   const lines: string[] = [];
   const third = Promise.withResolvers<void>();
   let turn = 0;

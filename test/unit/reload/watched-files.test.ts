@@ -1,4 +1,4 @@
-/** Files that change while they are watched: told of once they are whole, and not of what is none of ours. */
+/** Changes to watched files are reported once the files are complete; changes to other files are not. */
 import {
   appendFileSync,
   mkdirSync,
@@ -14,22 +14,22 @@ import { WatchedFiles } from "../../../src/reload/watched-files.ts";
 import { deadlineMs } from "../../support/deadline.ts";
 import { emptyDirectory, Watched } from "../../support/watched.ts";
 
-/** What a machine under load may add to any wait. */
+/** The delay that a loaded machine may add to any wait. */
 const slackMs = deadlineMs(900);
 const renamedMs = 100;
 const writtenMs = 1000;
 const pollMs = 5000;
 
-/** The time that passes is what is tried here. */
+/** Elapsed time is what these tests measure. */
 const moment = Bun.sleep;
 
-/** What is watched keeps no process alive, and a runner with nothing to wait for spins. */
+/** Watchers keep no process alive, and the test runner would spin with nothing to wait for. */
 const alive = setInterval(() => undefined, pollMs);
 afterAll(() => {
   clearInterval(alive);
 });
 
-test.concurrent("a file that is replaced is told of a tenth of a second later", async () => {
+test.concurrent("a replaced file is reported after a tenth of a second", async () => {
   using files = new Watched();
   const began = performance.now();
   files.replace(files.certificate, "new");
@@ -39,7 +39,7 @@ test.concurrent("a file that is replaced is told of a tenth of a second later", 
   expect(at - began).toBeLessThan(renamedMs + slackMs / 2);
 });
 
-test.concurrent("files that are replaced one after the other are told of together", async () => {
+test.concurrent("files replaced one after the other are reported together", async () => {
   using files = new Watched();
   files.replace(files.certificate, "new");
   await moment(renamedMs / 2);
@@ -48,48 +48,42 @@ test.concurrent("files that are replaced one after the other are told of togethe
   expect(files.looks.length).toBe(1);
 });
 
-test.concurrent(
-  "a link that is led elsewhere is told of, as volumes of Kubernetes do it",
-  async () => {
-    const directory = emptyDirectory();
-    for (const one of ["1", "2"]) {
-      mkdirSync(`${directory}/${one}`);
-      writeFileSync(`${directory}/${one}/key.pem`, one);
-    }
-    symlinkSync("1", `${directory}/..data`);
-    symlinkSync("..data/key.pem", `${directory}/key.pem`);
-    const { promise, resolve } = Promise.withResolvers<string>();
-    const files = new WatchedFiles([`${directory}/key.pem`], () => {
-      resolve(readFileSync(`${directory}/key.pem`, "utf8"));
-    });
-    symlinkSync("2", `${directory}/..new`);
-    renameSync(`${directory}/..new`, `${directory}/..data`);
-    expect(await promise).toBe("2");
-    files.stop();
-  },
-);
+test.concurrent("a changed link is reported, as in Kubernetes' volumes", async () => {
+  const directory = emptyDirectory();
+  for (const one of ["1", "2"]) {
+    mkdirSync(`${directory}/${one}`);
+    writeFileSync(`${directory}/${one}/key.pem`, one);
+  }
+  symlinkSync("1", `${directory}/..data`);
+  symlinkSync("..data/key.pem", `${directory}/key.pem`);
+  const { promise, resolve } = Promise.withResolvers<string>();
+  const files = new WatchedFiles([`${directory}/key.pem`], () => {
+    resolve(readFileSync(`${directory}/key.pem`, "utf8"));
+  });
+  symlinkSync("2", `${directory}/..new`);
+  renameSync(`${directory}/..new`, `${directory}/..data`);
+  expect(await promise).toBe("2");
+  files.stop();
+});
 
-test.concurrent(
-  "a file that is written in place is told of once, after its last byte",
-  async () => {
-    using files = new Watched();
-    writeFileSync(files.certificate, "");
-    let last = 0;
-    for (const part of ["n", "e", "w"]) {
-      await moment(writtenMs / 3);
-      appendFileSync(files.certificate, part);
-      last = performance.now();
-      expect(files.looks).toEqual([]);
-    }
-    const { at, seen } = await files.look(1);
-    expect(seen).toBe("new old");
-    expect(at - last).toBeGreaterThanOrEqual(writtenMs - 1);
-    expect(at - last).toBeLessThan(writtenMs + slackMs);
-    expect(files.looks.length).toBe(1);
-  },
-);
+test.concurrent("a file written in place is reported once, after its last byte", async () => {
+  using files = new Watched();
+  writeFileSync(files.certificate, "");
+  let last = 0;
+  for (const part of ["n", "e", "w"]) {
+    await moment(writtenMs / 3);
+    appendFileSync(files.certificate, part);
+    last = performance.now();
+    expect(files.looks).toEqual([]);
+  }
+  const { at, seen } = await files.look(1);
+  expect(seen).toBe("new old");
+  expect(at - last).toBeGreaterThanOrEqual(writtenMs - 1);
+  expect(at - last).toBeLessThan(writtenMs + slackMs);
+  expect(files.looks.length).toBe(1);
+});
 
-test.concurrent("a file that is written without end is looked at all the same", async () => {
+test.concurrent("a file that is written without pause is reported all the same", async () => {
   using files = new Watched();
   const began = performance.now();
   while (files.looks.length === 0 && performance.now() - began < 2 * pollMs) {
@@ -99,10 +93,10 @@ test.concurrent("a file that is written without end is looked at all the same", 
   expect(files.looks.length).toBe(1);
 });
 
-test.concurrent("other files of the directory may be written", async () => {
+test.concurrent("other files in the directory may be written", async () => {
   using files = new Watched();
   writeFileSync(`${files.directory}/other`, "");
-  // Making it is a change of the directory, which one of ours may be behind.
+  // Creating it changes the directory, and could concern a watched file.
   await files.look(1);
   const began = performance.now();
   while (performance.now() - began < 2 * writtenMs) {
@@ -112,7 +106,7 @@ test.concurrent("other files of the directory may be written", async () => {
   expect(files.looks.length).toBe(1);
 });
 
-test.concurrent("a directory that is removed and made again is seen", async () => {
+test.concurrent("a directory that is removed and created again is noticed", async () => {
   using files = new Watched();
   rmSync(files.directory, { recursive: true });
   expect((await files.look(1)).seen).toBe("gone");
@@ -120,7 +114,7 @@ test.concurrent("a directory that is removed and made again is seen", async () =
   for (const path of [files.certificate, files.key]) writeFileSync(path, "new");
   const { seen, at } = await files.look(2);
   expect(seen).toBe("new new");
-  // From then on it is watched as the old one was.
+  // From then on it is watched like the old one.
   expect(performance.now() - at).toBeLessThan(slackMs);
   const looks = files.looks.length;
   files.replace(files.key, "newer");
@@ -129,7 +123,7 @@ test.concurrent("a directory that is removed and made again is seen", async () =
   expect(performance.now() - began).toBeLessThan(renamedMs + slackMs);
 });
 
-test.concurrent("a file that is not there at first is told of when it comes", async () => {
+test.concurrent("a file that is missing at first is reported when it appears", async () => {
   const directory = `${emptyDirectory()}/later`;
   const { promise, resolve } = Promise.withResolvers<string>();
   const files = new WatchedFiles([`${directory}/key.pem`], () => {
@@ -141,7 +135,7 @@ test.concurrent("a file that is not there at first is told of when it comes", as
   files.stop();
 });
 
-test.concurrent("nothing is told of after the end", async () => {
+test.concurrent("nothing is reported after the end", async () => {
   const files = new Watched();
   files.replace(files.certificate, "new");
   files[Symbol.dispose]();

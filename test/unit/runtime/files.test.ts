@@ -1,4 +1,4 @@
-/** What is no regular file of a bounded size is refused at once, with its kind, whatever its name leads to. */
+/** Anything but a regular file of limited size is refused at once by its type, even behind a link. */
 import { expect, test } from "bun:test";
 import { linkSync, mkdirSync, symlinkSync, truncateSync, writeFileSync } from "node:fs";
 
@@ -68,7 +68,7 @@ test.each([
   expect(refusal(name)).toMatch(expected);
 });
 
-test("a file that becomes a FIFO between two looks is refused or read, and never waited for", async () => {
+test("a file that becomes a FIFO between two looks is refused or read, but never waited for", async () => {
   const [file, fifo, at] = [path("is-file"), path("is-fifo"), path("swapped")];
   writeFileSync(file, "text");
   Bun.spawnSync(["mkfifo", fifo]);

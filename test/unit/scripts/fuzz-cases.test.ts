@@ -1,15 +1,15 @@
-/** What the fuzzer keeps, and how it reads a run's output. */
+/** The cases that the fuzzer keeps, and its parser of a run's output. */
 import { expect, test } from "bun:test";
 
 import { failedFiles, formatCase, parseCases } from "../../../scripts/fuzz/cases.ts";
 
 const one = { file: "test/property/net/cidr.test.ts", seed: -12, runs: 1000 };
 
-test("a case that is kept is read back", () => {
+test("a kept case is read back", () => {
   expect(parseCases(`# a comment\n\n${formatCase(one)}\n`)).toEqual([one]);
 });
 
-test("a line of another form is refused, not passed over", () => {
+test("a line in another form is refused, not ignored", () => {
   expect(() => parseCases("test/property/net/cidr.test.ts 12")).toThrow("not FILE SEED RUNS");
 });
 

@@ -1,10 +1,10 @@
-/** A full table of connections is told once, and so is its end. */
+/** A full conntrack table is reported once, and so is its end. */
 import { expect, test } from "bun:test";
 
 import { watchTracked, type Tracked } from "../../../src/status/conntrack.ts";
 import type { Log } from "../../../src/runtime/log/log.ts";
 
-test("a full table is told once, with the remedy, and so is its end", async () => {
+test("a full table is reported once, with the remedy, and so is its end", async () => {
   const looks: (Tracked | null)[] = [
     null,
     { entries: 99, max: 100 },

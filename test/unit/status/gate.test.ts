@@ -1,4 +1,4 @@
-/** How often who may ask for the status: a flood is bounded, and neither a kubelet nor the pod itself pays for it. */
+/** Rate limits of status requests: a flood is limited without affecting the kubelet or the pod itself. */
 import { expect, test } from "bun:test";
 
 import {
@@ -15,7 +15,7 @@ const stranger = (host: string): Requester => ({
 });
 const trusted = (host: string): Requester => ({ ...stranger(host), isTrusted: true });
 
-/** Of so many requests in a second, spread evenly, how many begin within it, and how many are reset. */
+/** With `count` requests spread evenly over a second: how many are answered within it, and how many are reset. */
 function flood(gate: StatusGate, sources: readonly Requester[], count: number, from = 0): Counts {
   const counts = { begun: 0, reset: 0 };
   for (let index = 0; index < count; index += 1) {
@@ -32,20 +32,20 @@ type Counts = { begun: number; reset: number };
 
 const many = Array.from({ length: 100 }, (_, index) => stranger(`10.0.1.${index}`));
 
-test("one source is bounded: what it may ask at once, as much again in a second, and the rest is reset", () => {
+test("one source is limited: a burst at once, as much again in a second, and the rest is reset", () => {
   const { begun, reset } = flood(new StatusGate(), [stranger("10.0.0.1")], 10_000);
   expect(begun).toBeLessThanOrEqual(2 * perSourceMax);
   expect(reset).toBeGreaterThan(9000);
 });
 
-test("the addresses of one IPv6 network are one source, those of two are two", () => {
+test("addresses of one IPv6 network are one source, those of two networks are two", () => {
   const gate = new StatusGate();
   flood(gate, [stranger("fd00::1"), stranger("fd00::ffff:2")], 10_000);
   expect(gate.admit(stranger("fd00::3"), 1000)).not.toBe(0);
   expect(gate.admit(stranger("fd00:0:0:1::3"), 1000)).toBe(0);
 });
 
-test("many sources together are bounded", () => {
+test("many sources together are limited", () => {
   const { begun } = flood(new StatusGate(), many, 20_000);
   expect(begun).toBeLessThanOrEqual(2 * perSecondMax);
 });
@@ -53,7 +53,7 @@ test("many sources together are bounded", () => {
 test.each([
   ["the pod itself and declared sources of probes", trusted("10.0.0.9"), 0],
   ["one that came before the flood began", stranger("10.0.0.9"), -60_000],
-] as const)("%s are let in at once in a flood from many sources", (_, source, before) => {
+] as const)("%s are admitted at once in a flood from many sources", (_, source, before) => {
   const gate = new StatusGate();
   for (let now = before; now < 0; now += 10_000) gate.admit(source, now);
   for (let second = 0; second < 5; second += 1) {
@@ -62,20 +62,20 @@ test.each([
   }
 });
 
-test("in such a flood a source that was never seen waits or is reset", () => {
+test("in such a flood an unknown source waits or is reset", () => {
   const gate = new StatusGate();
   flood(gate, many, 20_000);
   expect(gate.admit(stranger("10.0.0.9"), 1000)).not.toBe(0);
 });
 
-test("what came early does not use up what is reserved for others that did", () => {
+test("an early source does not use up the reserve of other early ones", () => {
   const gate = new StatusGate();
   for (const source of [stranger("10.0.0.9"), stranger("10.0.0.8")]) gate.admit(source, -60_000);
   flood(gate, [stranger("10.0.0.8"), ...many], 20_000);
   expect(gate.admit(stranger("10.0.0.9"), 1000)).toBe(0);
 });
 
-test("a hundred thousand sources are not all remembered, and none that came early is forgotten for them", () => {
+test("of a hundred thousand sources not all are remembered, and no early one is forgotten for them", () => {
   const gate = new StatusGate();
   const early = stranger("10.0.0.9");
   for (let now = -30_000; now < 0; now += 10_000) gate.admit(early, now);

@@ -1,4 +1,4 @@
-/** Which connection has to go when there are too many. */
+/** Which status connection is closed when there are too many. */
 import { expect, test } from "bun:test";
 
 import { Table } from "../../../src/status/table.ts";
@@ -10,7 +10,7 @@ const one = (name: string, isPreferred = false): One => ({
   isPreferred,
 });
 
-/** What goes with each that comes; "-" for nothing. */
+/** The connection closed for each arrival; "-" for none. */
 function going(max: number, names: readonly (string | One)[]): string {
   const table = new Table<One>(max);
   return names

@@ -2,7 +2,7 @@ import { expect, test } from "bun:test";
 
 import { HandshakeGate } from "../../../src/tls/handshake-gate.ts";
 
-/** `each`: of one destination; by default it has no bound of its own. */
+/** `each`: the limits per destination; by default the same as in all. */
 function gateOf(count: number, leaseMsMax: number, each = { count, leaseMsMax }): HandshakeGate {
   return new HandshakeGate({ all: { count, leaseMsMax }, each });
 }
@@ -11,7 +11,7 @@ async function settled(): Promise<void> {
   for (let turn = 0; turn < 10; turn += 1) await Promise.resolve();
 }
 
-test("places are given in order, and no more than there are", async () => {
+test("places are assigned in order, and never more than exist", async () => {
   const gate = gateOf(2, 60_000);
   const [first] = await Promise.all([gate.enter("a", 60_000), gate.enter("a", 60_000)]);
   const entered: string[] = [];
@@ -20,13 +20,13 @@ test("places are given in order, and no more than there are", async () => {
   await settled();
   expect(entered).toEqual([]);
   first?.release();
-  first?.release(); // Twice is harmless.
+  first?.release(); // A second release is harmless.
   (await third)?.release();
   await fourth;
   expect(entered).toEqual(["third", "fourth"]);
 });
 
-test("a place that is not given back returns by itself", async () => {
+test("a place that is not released returns after its lease", async () => {
   const gate = gateOf(1, 1);
   await gate.enter("a", 60_000);
   const late = await gate.enter("a", 60_000);
@@ -34,7 +34,7 @@ test("a place that is not given back returns by itself", async () => {
   expect(late).not.toBeNull();
 });
 
-test("destinations take turns: one that never answers does not keep others waiting", async () => {
+test("destinations take turns: one that never answers does not delay others", async () => {
   const gate = gateOf(1, 60_000);
   const first = await gate.enter("dead", 60_000);
   const entered: string[] = [];
@@ -49,7 +49,7 @@ test("destinations take turns: one that never answers does not keep others waiti
   expect(entered).toEqual(["dead", "well", "dead", "well", "dead"]);
 });
 
-test("who waits too long gives up, and takes no place when its turn would come", async () => {
+test("a handshake that waits too long gives up, and takes no place later", async () => {
   const gate = gateOf(1, 60_000);
   const first = await gate.enter("a", 60_000);
   const late = gate.enter("a", 1);
@@ -70,7 +70,7 @@ test("one destination has a few places, others have the rest", async () => {
   expect(entered).toEqual(["a", "a", "b", "c"]);
 });
 
-test("a place that is given back goes to whoever may have it: the destination's next, else another's", async () => {
+test("a released place goes to the destination's next, else to another destination's", async () => {
   const gate = gateOf(2, 60_000, { count: 1, leaseMsMax: 50_000 });
   const entered: string[] = [];
   const enter = async (name: string): Promise<() => void> => {
@@ -88,7 +88,7 @@ test("a place that is given back goes to whoever may have it: the destination's 
   expect(entered).toEqual(["a1", "b1", "b2", "a2"]);
 });
 
-test("a handshake that is on its way for longer counts no more to its destination, but to all", async () => {
+test("a handshake beyond its lease no longer counts for its destination, but still in all", async () => {
   const gate = gateOf(2, 60_000, { count: 1, leaseMsMax: 1 });
   const far = [await gate.enter("far", 60_000), await gate.enter("far", 60_000)];
   const third = gate.enter("far", 60_000);

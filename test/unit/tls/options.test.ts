@@ -1,4 +1,7 @@
-/** What is spoken with `--tls-min 1.2`, in both directions: nothing without forward secrecy, without AEAD or with SHA-1. */
+/**
+ * The TLS versions and ciphers with `--tls-min 1.2`, in both directions: only with forward secrecy and AEAD, without
+ * SHA-1.
+ */
 import { afterAll, describe, expect, test } from "bun:test";
 
 import { dialingOptions, terminatingOptions } from "../../../src/tls/options.ts";
@@ -57,7 +60,7 @@ describe.each([
       `-tls1_2 -cipher ECDHE-${auth}-AES256-GCM-SHA384`,
       `-tls1_2 -cipher ECDHE-${auth}-CHACHA20-POLY1305`,
       `-tls1_2 -sigalgs ${rsa ? "RSA+SHA256:RSA-PSS+SHA256" : "ECDSA+SHA256"}`,
-    ])("it speaks with a client of %s", async (options) => {
+    ])("it accepts a client of %s", async (options) => {
       expect(await asked(...options.split(" "))).toMatch(/GCM|CHACHA20/);
     });
 
@@ -74,7 +77,7 @@ describe.each([
   });
 
   describe("as a client", () => {
-    /** What our handshake with a server of openssl says. */
+    /** The result of our handshake with an openssl server. */
     // oxlint-disable-next-line unicorn/consistent-function-scoping -- false: it captures the credentials of this key
     async function reached(...options: readonly string[]): Promise<string> {
       const flags = ["-accept", "127.0.0.1:0", "-Verify", "1", "-CAfile", trustBundle, ...own];
@@ -94,7 +97,7 @@ describe.each([
       "-tls1_3",
       `-tls1_2 -cipher ECDHE-${auth}-AES128-GCM-SHA256`,
       `-tls1_2 -cipher ECDHE-${auth}-CHACHA20-POLY1305`,
-    ])("it speaks with a server of %s", async (options) => {
+    ])("it accepts a server of %s", async (options) => {
       expect(await reached(...options.split(" "))).toMatch(/^spoke.*(GCM|CHACHA20)/);
     });
 

@@ -13,20 +13,20 @@ import {
 const tls: TLSOptions = {};
 const renewed: TLSOptions = {};
 
-/** `count` tickets of a destination, named by their numbers. */
+/** Stores `count` tickets of a destination, named by their numbers. */
 function give(tickets: Tickets, destination: string, count = 1, bytes = 8): void {
   const { keep } = tickets.session(destination, tls, 0);
   for (let number = 0; number < count; number += 1)
     keep(Buffer.alloc(bytes, `${number}`.padEnd(bytes)));
 }
 
-/** What the next connection begins with. */
+/** The ticket that the next connection uses. */
 function next(tickets: Tickets, destination: string, now = 0): string | null {
   const ticket = tickets.session(destination, tls, now).take();
   return ticket === null ? null : ticket.toString().trim();
 }
 
-/** All that a destination has. */
+/** All tickets of a destination. */
 function rest(tickets: Tickets, destination: string): readonly string[] {
   const all: string[] = [];
   for (let turn = 0; turn < 2 * ticketsMax; turn += 1) {
@@ -37,7 +37,7 @@ function rest(tickets: Tickets, destination: string): readonly string[] {
   return all;
 }
 
-test("a ticket is given once, the newest first, and only toward where it came from", () => {
+test("a ticket is used once, the newest first, and only for its own destination", () => {
   const tickets = new Tickets();
   give(tickets, "10.0.0.1:80", 3);
   expect(next(tickets, "10.0.0.1:81")).toBeNull();
@@ -45,7 +45,7 @@ test("a ticket is given once, the newest first, and only toward where it came fr
   expect(rest(tickets, "10.0.0.1:80")).toEqual(["2", "1", "0"]);
 });
 
-test("a connection knows whether it has taken one", () => {
+test("a connection records whether it has used one", () => {
   const tickets = new Tickets();
   give(tickets, "a");
   const session = tickets.session("a", tls, 0);
@@ -64,7 +64,7 @@ test("a destination keeps the newest ones", () => {
   expect([all.length, all[0], all.at(-1)]).toEqual([ticketsMax, `${ticketsMax + 1}`, "2"]);
 });
 
-test("of too many destinations the one goes that has given none for longest", () => {
+test("of too many destinations the one unused for longest is dropped", () => {
   const tickets = new Tickets();
   for (let number = 0; number < destinationsMax; number += 1) give(tickets, `${number}`);
   give(tickets, "0");
@@ -75,7 +75,7 @@ test("of too many destinations the one goes that has given none for longest", ()
   expect(rest(tickets, "one more")).toHaveLength(1);
 });
 
-test("a ticket that is too long is not kept, nor more bytes of all than there may be", () => {
+test("a ticket that is too long is not kept, nor tickets beyond the total size", () => {
   const tickets = new Tickets();
   give(tickets, "a", 1, ticketBytesMax + 1);
   expect(rest(tickets, "a")).toEqual([]);
@@ -89,7 +89,7 @@ test("a ticket that is too long is not kept, nor more bytes of all than there ma
   expect(sums.at(-1)).toBe(ticketsMax * ticketBytesMax);
 });
 
-/** As many as there is room for, many times over. */
+/** Several times more than there is room for. */
 const manyMax = (2 * bytesMax) / ticketBytesMax;
 
 test.each(["are given out", "make way for newer ones", "are abandoned"] as const)(
@@ -108,7 +108,7 @@ test.each(["are given out", "make way for newer ones", "are abandoned"] as const
   },
 );
 
-test("with other credentials or another policy nothing of before is given, and what comes late is not kept", () => {
+test("after a change of credentials or policy no earlier ticket is used, and late ones are not kept", () => {
   const tickets = new Tickets();
   give(tickets, "a", 2);
   const before = tickets.session("a", tls, 0);
@@ -123,7 +123,7 @@ test("with other credentials or another policy nothing of before is given, and w
   expect(tickets.session("a", renewed, 0).take()?.toString()).toBe("fresh");
 });
 
-test("a session is resumed for so long, from connection to connection, and no longer", () => {
+test("a session is resumed up to its maximum age, from connection to connection, and no longer", () => {
   const tickets = new Tickets();
   give(tickets, "a");
   const session = tickets.session("a", tls, eraMsMax - 1);
@@ -132,7 +132,7 @@ test("a session is resumed for so long, from connection to connection, and no lo
   expect(next(tickets, "a", eraMsMax)).toBeNull();
 });
 
-test("where one has failed there are none until the next era", () => {
+test("after a failure there are no tickets until the next era", () => {
   const tickets = new Tickets();
   give(tickets, "a", 2);
   give(tickets, "b");

@@ -1,4 +1,4 @@
-/** Which peers are looked at while their handshakes go on: each look costs three system calls a socket. */
+/** Which peers are inspected during their handshakes: each look costs three system calls per socket. */
 import { expect, test } from "bun:test";
 
 import { unverifiedLimits } from "../../../src/config.ts";
@@ -7,17 +7,17 @@ import { Unverified, type Visit } from "../../../src/tls/unverified.ts";
 
 type Case = {
   readonly peers: Unverified;
-  /** How many each look was at. */
+  /** The number of sockets in each look. */
   readonly counts: number[];
   /** The clock, in milliseconds. */
   at: number;
-  /** Bytes that each socket is found to have read. */
+  /** The bytes that each socket is found to have read. */
   bytes: number;
-  /** Called at each turn, whether somebody is looked at or not. */
+  /** Called at each turn, even without a peer to inspect. */
   turned: () => void;
 };
 
-/** Peers on a clock of their own. */
+/** Peers with a clock of their own. */
 function setUp(bytesMax: number, handshakesMax = 8): Case {
   const set = { at: 0, bytes: 0, turned: (): void => undefined, counts: [] as number[] };
   const bounds = { handshakesMax, unverifiedBytesMax: bytesMax, countsSockets: false };
@@ -58,7 +58,7 @@ function leave({ peers }: Case, visits: readonly Visit[]): void {
 /** Room for two of them, whatever they send. */
 const roomForTwo = 2 * unverifiedLimits.handshakeBytesMax;
 
-test("where all of them have room whatever they keep, one is looked at only when it takes long", async () => {
+test("while all of them fit, one is inspected only if it takes long", async () => {
   const set = setUp(roomForTwo);
   const visits = enter(set, 2);
   let turns = 0;
@@ -70,7 +70,7 @@ test("where all of them have room whatever they keep, one is looked at only when
   leave(set, visits);
 });
 
-test("where all of them could keep more than there is room for, all are looked at from the start", async () => {
+test("if together they could exceed the room, all are inspected from the start", async () => {
   const set = setUp(roomForTwo);
   const visits = enter(set, 3);
   await once(set, () => set.counts.length > 0);
@@ -78,7 +78,7 @@ test("where all of them could keep more than there is room for, all are looked a
   leave(set, visits);
 });
 
-test("where one waits for a place, all are looked at from the start", async () => {
+test("if one waits for a place, all are inspected from the start", async () => {
   const set = setUp(roomForTwo, 1);
   const visits = enter(set, 2);
   for (const visit of visits) void set.peers.turn(visit, 10_000);
@@ -87,7 +87,7 @@ test("where one waits for a place, all are looked at from the start", async () =
   leave(set, visits);
 });
 
-test("before one has to go for another, all that were left out are looked at, once", async () => {
+test("before one is closed for another, all not yet inspected are, once", async () => {
   const set = setUp(roomForTwo);
   const [first, second] = enter(set, 2);
   let turns = 0;

@@ -32,7 +32,7 @@ const client: PeerEvidence = {
   expect: [],
 };
 
-test("a good server and a good client are accepted with their identity", () => {
+test("a valid server and a valid client are accepted with their identities", () => {
   for (const evidence of [server, client, { ...server, handshakeError: null }])
     expect(verifyPeer(evidence)).toMatchObject({
       kind: "accept",
@@ -72,7 +72,7 @@ test.each([
   expect(verifyPeer(evidence)).toMatchObject({ kind: "refuse", reason });
 });
 
-test("the wrong address is told in the words of the original's log", () => {
+test("a wrong address is reported in the words of the original's log", () => {
   const names = [Uint8Array.of(127, 0, 0, 1), parseSocketAddress("[::1]:1").bytes];
   const verdict = verifyPeer({
     ...server,
@@ -93,7 +93,7 @@ const member: PeerEvidence = {
   expect: [{ kind: "workload", trustDomain: "a.example" }],
 };
 
-test("a workload of the trust domain is accepted, as client and as server, wherever it is", () => {
+test("a workload of the trust domain is accepted as client and as server, at any address", () => {
   const asServer = {
     ...member,
     role: "server",

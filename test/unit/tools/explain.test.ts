@@ -1,4 +1,4 @@
-/** What `tproxy why` answers: the rule that decides, and what would happen. */
+/** The answers of `tls-tproxy why`: the rule that decides, and its effect. */
 import { expect, test } from "bun:test";
 
 import { defaultFixed, defaultPolicy } from "../../../src/config.ts";
@@ -58,7 +58,7 @@ test.each([
   ["8.8.8.8:80", "in cleartext: it is in no range of the mesh (p.yaml:11)"],
   ["169.254.169.254:80", "in cleartext: link-local"],
   ["127.0.0.1:80", "in cleartext: loopback"],
-])("outward to %s: %s", (address, says) => {
+])("outbound to %s: %s", (address, says) => {
   expect(why(explainOutbound, address).lines.join("\n")).toContain(says);
 });
 
@@ -72,7 +72,7 @@ test.each([
   ["10.0.0.1:22", "in cleartext, as without the proxy (passthrough, p.yaml:8)"],
   ["10.0.0.1:15020", "in cleartext: it is the port of --status-address"],
   ["127.0.0.1:80", "never"],
-])("inward to %s: %s", (address, says) => {
+])("inbound to %s: %s", (address, says) => {
   expect(why(explainInbound, address).lines.join("\n")).toContain(says);
 });
 
@@ -105,7 +105,7 @@ test.each([
     "from 10.0.0.7/32 (--probe-source): in cleartext what is a declared probe (--probe",
   ],
   ["inspect", 82, "connections that carry nothing, and no others (--probe tcp:82,"],
-] as const)("probes by %s, inward to port %d: %s", (mode, port, says) => {
+] as const)("probes by %s, inbound to port %d: %s", (mode, port, says) => {
   const declared = ["http:80/live", "tcp:80", "grpc:81", "tcp:82"].map(parseProbe);
   const sources = ["10.0.0.7", "fd00::7"].map(parseCidr);
   const probes = { mode, declared, sources };
@@ -115,7 +115,7 @@ test.each([
   expect(lines.join("\n")).toContain("mutual TLS; plain text is refused");
 });
 
-test.each(["10.0.0.1:83", "10.0.0.1:22"])("no probe is told of at %s", (address) => {
+test.each(["10.0.0.1:83", "10.0.0.1:22"])("no probe is mentioned for %s", (address) => {
   const declared = ["http:80/live", "tcp:22"].map(parseProbe);
   const probes = { mode: "bypass", declared, sources: [parseCidr("10.0.0.7")] } as const;
   const question = { address: parseSocketAddress(address), peer: null };

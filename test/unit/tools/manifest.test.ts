@@ -1,4 +1,4 @@
-/** The sidecar that `tproxy manifest` prints: the same as install.yaml's, and safe in what it takes. */
+/** The sidecar that `tls-tproxy manifest` prints: the same as install.yaml's, with safely quoted values. */
 import { expect, test } from "bun:test";
 import { parse } from "yaml";
 
@@ -54,13 +54,13 @@ test.each([
   ["--service-account", "x".repeat(64)],
   ["--trust-domain", "Cluster.Local"],
   ["--probe", "https:8443/"],
-])("%s %j is a mistake that names the option", (flag, value) => {
+])("%s %j is an error that names the option", (flag, value) => {
   const { code, out, error } = tproxy(flag, value);
   expect([code, out, error]).toEqual([2, "", expect.stringContaining(flag)]);
 });
 
 test.each([["123"], ["no"], ["1e3"], ["registry.example:5000/tproxy@sha256:0a"]])(
-  "the image %s stays a text",
+  "the image %s stays a string",
   (image) => {
     const options: SidecarOptions = { ...demo, image, serviceAccount: "null" };
     const spec = parse(sidecarManifest(options), { version: "1.1" }) as {

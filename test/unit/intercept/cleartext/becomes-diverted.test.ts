@@ -1,4 +1,4 @@
-/** Which connections in clear have to end, because the rules that come would take them for their own. */
+/** Which cleartext connections must end, because the next rules would divert them. */
 import { describe, expect, test } from "bun:test";
 
 import { defaultFixed, defaultPolicy } from "../../../../src/config.ts";

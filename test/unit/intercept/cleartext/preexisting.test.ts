@@ -1,4 +1,4 @@
-/** What is in cleartext from before the start, and a kernel that does not reset it. */
+/** Preexisting cleartext connections, and a kernel that does not reset them. */
 import { expect, test } from "bun:test";
 
 import { externalRules } from "../../../../src/intercept/kernel/external.ts";
@@ -38,7 +38,7 @@ class Rules {
 const errno = { noent: 2, notsupp: 95 } as const;
 const outbound = (): "outbound" => "outbound";
 
-test("what was exempt and would be refused is reset, and nothing else", () => {
+test("exempt connections that would now be refused are reset, and no others", () => {
   const [exempt, other] = [tuple(1), tuple(2)];
   const { installed, forgotten } = new Rules([exempt]);
   const kernel = new FakeKernel(() => 0);
@@ -53,7 +53,7 @@ test("what was exempt and would be refused is reset, and nothing else", () => {
   expect(kernel.asked).toEqual(["list links", "destroy the socket of port 1"]);
 });
 
-test("what the kernel does not reset is exempt no longer", () => {
+test("connections that the kernel cannot reset are no longer exempt", () => {
   const exempt = tuple(1);
   const { installed, forgotten } = new Rules([exempt]);
   const { open } = new FakeKernel(({ about }) => (about.startsWith("destroy") ? errno.notsupp : 0));
@@ -68,7 +68,7 @@ test("what the kernel does not reset is exempt no longer", () => {
   expect(forgotten).toEqual([exempt]);
 });
 
-test("one that has gone by itself is none", () => {
+test("a connection that has ended by itself is not listed", () => {
   const exempt = tuple(1);
   const { installed, forgotten } = new Rules([exempt]);
   const { open } = new FakeKernel(({ about }) => (about.startsWith("destroy") ? errno.noent : 0));
@@ -82,7 +82,7 @@ test("one that has gone by itself is none", () => {
   expect([found.left, found.reset, found.blocked, forgotten]).toEqual([[], [], [], []]);
 });
 
-test("under rules of others all that would be refused is named, and nothing is asked of the kernel", () => {
+test("with external rules all that would be refused are named, without any request to the kernel", () => {
   const { installed } = new Rules([], false);
   const kernel = new FakeKernel(() => 0);
   const sockets = (): readonly Tuple[] => [tuple(1), tuple(2, "0")];
@@ -96,7 +96,7 @@ test("under rules of others all that would be refused is named, and nothing is a
   expect(kernel.asked).toEqual([]);
 });
 
-test("they are handed over as text, and text that is none is left out", () => {
+test("they are handed over as text, and invalid text is ignored", () => {
   const six = { ...tuple(3), source: parseHost("fd00::1"), destination: parseHost("fd00::2") };
   const all = [tuple(1), six];
   expect(unpackTuples(packTuples(all))).toEqual(all);
@@ -105,6 +105,6 @@ test("they are handed over as text, and text that is none is left out", () => {
   expect(JSON.stringify(packTuples(many)).length).toBeLessThan(100_000);
 });
 
-test("the key of a set's element is the same from the kernel and from us", () => {
+test("a set element's key is the same from the kernel and from us", () => {
   expect(keyOf(tuple(0x1234))).toBe("0a000001123400000a00000200500000");
 });

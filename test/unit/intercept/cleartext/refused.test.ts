@@ -1,4 +1,4 @@
-/** Which connections in cleartext today's rules would refuse: those alone are reset at the start. */
+/** Which cleartext connections the current rules would refuse: only those are reset at the start. */
 import { describe, expect, test } from "bun:test";
 
 import { defaultFixed, defaultPolicy } from "../../../../src/config.ts";

@@ -1,4 +1,4 @@
-/** What is said of connections from before the start, and how long they are counted. */
+/** The log lines about preexisting connections, and how long they are counted. */
 import { expect, test } from "bun:test";
 
 import type { Tuple } from "../../../../src/intercept/kernel/open-before.ts";
@@ -32,7 +32,7 @@ test("a line names the first of many, from client to server", () => {
   expect(listed(many.slice(0, 1), () => "outbound")).toBe("10.0.0.1:1 > 253.0.0.0:80");
 });
 
-test("where there are none nothing is said", () => {
+test("without any there is no line", () => {
   const said: string[] = [];
   reportPreexisting(
     nonePreexisting,
@@ -42,7 +42,7 @@ test("where there are none nothing is said", () => {
   expect(said).toEqual([]);
 });
 
-test("a kernel that cannot reset is named with its configuration", () => {
+test("a kernel that cannot reset is named with its configuration option", () => {
   const said: string[] = [];
   const blocked = [tuple(1)];
   reportPreexisting(
@@ -55,7 +55,7 @@ test("a kernel that cannot reset is named with its configuration", () => {
   );
 });
 
-test("the kernel is asked some at a time, and not at every look", () => {
+test("the kernel is asked for a few at a time, and not at every look", () => {
   const many = Array.from({ length: 1000 }, (_, at) => tuple(at + 1));
   const kernel = new FakeKernel(({ about }) => (about.startsWith("look") ? 2 : 0));
   let now = 0;
@@ -73,7 +73,7 @@ test("the kernel is asked some at a time, and not at every look", () => {
   expect([watch.count, watch.note]).toEqual([0, null]);
 });
 
-test("a kernel that does not answer leaves the count as it was", () => {
+test("if the kernel does not answer, the count stays", () => {
   const { open } = new FakeKernel(() => 1);
   expect(new PreexistingWatch([tuple(1)], open).count).toBe(1);
 });

@@ -1,4 +1,4 @@
-/** Connections in clear that cannot be listed end neither the proxy nor anything else. */
+/** If cleartext connections cannot be listed, the proxy goes on. */
 import { expect, test } from "bun:test";
 
 import { resetCleartext } from "../../../../src/intercept/cleartext/reset.ts";
@@ -15,12 +15,12 @@ function broken(): never {
   throw new TypeError("a bug");
 }
 
-test("where no descriptor is free for the list it says so, and nothing is thrown", () => {
+test("without a free descriptor for the list this is logged, and nothing is thrown", () => {
   const expected = { ended: 0, refusal: expect.stringContaining("EMFILE") as string };
   expect(resetCleartext(all, new Map(), { kernel, sockets: full })).toEqual(expected);
   expect(resetCleartext(full, new Map(), { kernel, sockets: () => [] })).toEqual(expected);
 });
 
-test("a bug in the listing is not passed over", () => {
+test("a bug in the listing is not hidden", () => {
   expect(() => resetCleartext(all, new Map(), { kernel, sockets: broken })).toThrow("a bug");
 });

@@ -9,13 +9,13 @@ import type { Request } from "../../../../src/netlink/socket.ts";
 
 const { EAFNOSUPPORT, ENOENT, EOPNOTSUPP, EPERM, EPROTONOSUPPORT } = constants.errno;
 
-/** Whether a rule has the expression `tproxy`: struct nlattr, then its name. */
+/** True if a rule has the expression `tproxy`: struct nlattr, then its name. */
 function diverts(request: Request): boolean {
   const name = Buffer.concat([Uint8Array.of(11, 0, 1, 0), Buffer.from("tproxy\0")]);
   return Buffer.from(bytesOfRequest(request).body).includes(name);
 }
 
-/** A first start: there is no table yet. */
+/** A first start, without a table. */
 function kernelWithout(missing: (request: Request) => number): FakeKernel {
   return new FakeKernel((request) => {
     if (request.about.startsWith("look for table")) return ENOENT;
@@ -41,7 +41,7 @@ test.each([
   ],
   ["CAP_NET_ADMIN", () => EPERM, /^rules: .*EPERM\. CAP_NET_ADMIN is missing/],
 ] as const)(
-  "without %s it does not start, says why, and undoes what it did",
+  "without %s it does not start, says why, and undoes its changes",
   (_, missing, words) => {
     const kernel = kernelWithout(missing);
     expect(() => install(defaults, kernel.open)).toThrow(words);
@@ -52,7 +52,7 @@ test.each([
   },
 );
 
-test("a kernel without IPv6 is no reason not to start: there is nothing to divert", () => {
+test("a kernel without IPv6 does not prevent the start, as there is nothing to divert", () => {
   const kernel = kernelWithout(({ about }) => (about.includes("IPv6") ? EAFNOSUPPORT : 0));
   expect(() => install(defaults, kernel.open)).not.toThrow();
   expect(kernel.asked).toContain("add IPv4 rule for the mark");

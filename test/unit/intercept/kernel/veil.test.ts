@@ -8,7 +8,7 @@ import { parseCidr } from "../../../../src/net/cidr.ts";
 const ranges = (...texts: readonly string[]): ReturnType<typeof parseCidr>[] =>
   texts.map(parseCidr);
 
-test("every range of the default mesh can, all of them together", () => {
+test("all ranges of the default mesh can have them together", () => {
   const chosen: ReturnType<typeof parseCidr>[] = [];
   for (const range of defaultPolicy.outbound.mesh.value) {
     expect(isVeilable(range, chosen)).toBe(true);
@@ -25,7 +25,7 @@ test.each([
   expect(isVeilable(parseCidr(range), ranges(...others))).toBe(false);
 });
 
-test("families are not in each other's way", () => {
+test("the families do not affect each other", () => {
   expect(isVeilable(parseCidr("10.0.0.0/8"), ranges("fc00::/7"))).toBe(true);
   expect(isVeilable(parseCidr("::/0"), ranges("10.0.0.0/8", "fd00::/8"))).toBe(false);
 });

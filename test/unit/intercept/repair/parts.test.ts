@@ -1,4 +1,4 @@
-/** What the keeper is given, and that both sides mean the same by it. */
+/** The repair process's input, and that both sides interpret it alike. */
 import { expect, test } from "bun:test";
 
 import { encodeCommand } from "../../../../src/intercept/repair/frames.ts";
@@ -12,7 +12,7 @@ const folder = `${import.meta.dir}/../../../../ffi/src`;
 const numbers = await Bun.file(`${folder}/keeper_numbers.zig`).text();
 const next = await Bun.file(`${folder}/keeper_next.zig`).text();
 
-test("names and numbers are those of the keeper", () => {
+test("names and numbers match those of the repair process", () => {
   const { table, routing } = planOf(defaults);
   expect(numbers).toContain(`table = "${table}\\x00"`);
   expect(numbers).toContain(`routing_table = ${String(routing.table).replace("29", "29_")}`);
@@ -33,7 +33,7 @@ test("every part is loaded once", () => {
   }
 });
 
-test("a frame begins with its kind, its argument and its length", () => {
+test("a frame starts with its kind, its argument and its length", () => {
   const bytes = Uint8Array.of(7, 8, 9);
   const frame = encodeCommand({ kind: "load", part: 3, bytes });
   expect([...frame]).toEqual([1, 0, 0, 0, 3, 0, 0, 0, 3, 0, 0, 0, 7, 8, 9]);

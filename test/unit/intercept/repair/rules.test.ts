@@ -1,4 +1,4 @@
-/** Rules of a proxy that can only ask for others: what it asks of the keeper, and what it refuses to do. */
+/** Rules of a proxy that can only request changes: what it asks of the repair process, and what it refuses to do. */
 import { expect, test } from "bun:test";
 
 import type { PreparedOutcome, Prepared } from "../../../../src/intercept/repair/frames.ts";
@@ -10,7 +10,7 @@ import { defaults, everything } from "../../../support/interceptions.ts";
 
 const none = "00".repeat(32);
 
-/** A keeper that answers so when it is to prepare rules, one answer after the other, and remembers what it was asked. */
+/** A repair process that answers requests to prepare rules with these answers in turn, and records the requests. */
 function keeper(answers: readonly (readonly [PreparedOutcome, string] | null)[]) {
   const asked: string[] = [];
   const left = [...answers];
@@ -35,7 +35,7 @@ function keeper(answers: readonly (readonly [PreparedOutcome, string] | null)[])
   return { asked, rules: repairedRules(defaults, link) };
 }
 
-test("other rules are asked for, then held for, then adopted", async () => {
+test("other rules are prepared, then held, then adopted", async () => {
   const { asked, rules } = keeper([["good", digestOf(everything)]]);
   await rules.prepare(everything);
   rules.hold();
@@ -44,7 +44,7 @@ test("other rules are asked for, then held for, then adopted", async () => {
   expect(rules.plan()).toEqual(planOf(everything));
 });
 
-test("a file that was replaced between the two readings is read once more", async () => {
+test("a file replaced between the two reads is read once more", async () => {
   const { asked, rules } = keeper([
     ["good", none],
     ["good", digestOf(everything)],
@@ -54,7 +54,7 @@ test("a file that was replaced between the two readings is read once more", asyn
   expect(asked).toEqual(["prepare", "prepare", "adopt"]);
 });
 
-test("what was read three times as something else is not put in force", async () => {
+test("rules that were read differently three times are not applied", async () => {
   const { asked, rules } = keeper([
     ["good", none],
     ["good", digestOf(defaults)],
@@ -74,7 +74,7 @@ test.each([
   [["busy", none], /the previous one has not ended/],
   [["not read", none], /it has failed/],
   [["not ours", none], /its output is not the proxy's rules/],
-] as const)("%p: the rules stay as they are, and it says why", async (answer, why) => {
+] as const)("%p: the rules stay, and the reason is given", async (answer, why) => {
   const { asked, rules } = keeper([answer]);
   const refused = await rules.prepare(everything).catch((error: unknown) => error);
   expect(String(refused)).toMatch(why);
@@ -84,7 +84,7 @@ test.each([
   expect(asked).toEqual(["prepare", "open"]);
 });
 
-test("what was prepared before is nothing that another change may use", async () => {
+test("rules prepared before are not used for another change", async () => {
   const { rules } = keeper([["good", digestOf(everything)], null]);
   await rules.prepare(everything);
   await rules.prepare(defaults).catch(() => undefined);

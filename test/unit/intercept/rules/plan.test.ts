@@ -18,29 +18,29 @@ function asksConntrack(plan: Plan): boolean {
 const askingConntrack = new Set(["connection-mark", "set-connection-mark", "reply", "translated"]);
 
 describe("the plan", () => {
-  test("leaves the proxy's own marks alone before anything else is asked", () => {
+  test("exempts the proxy's own marks before any other test", () => {
     const marks = rulesOf(planOf(defaults), "output")
       .flatMap(([first]) => (first?.kind === "fwmark" ? [first.equals] : []))
       .slice(0, 7);
     expect(marks).toEqual([0x5, 0x5, 0xf, 0xf, 0xf, 0xf, 0xf]);
   });
 
-  test("ends both directions closed: what no rule left alone is captured or dropped", () => {
+  test("closes both directions at the end: what no rule exempts is captured or dropped", () => {
     const plan = planOf(everything);
     expect(rulesOf(plan, "output").at(-1)).toEqual([{ kind: "set-fwmark", value: 0x500 }]);
     for (const chain of ["prerouting", "translated", "postrouting", "steered"])
       expect(rulesOf(plan, chain).at(-1)?.at(-1)).toEqual({ kind: "verdict", verdict: "drop" });
   });
 
-  test("looks last at what leaves: behind whatever else gives a packet a mark or a destination", () => {
+  test("checks outgoing packets last, after anything else that sets a mark or a destination", () => {
     const guard = planOf(defaults).chains.find(({ name }) => name === "postrouting");
     const base = guard?.base;
     expect(base?.hook).toBe("postrouting");
-    // NAT gives packets another source at 100: nf_ip_hook_priorities.
+    // NAT rewrites sources at priority 100: nf_ip_hook_priorities.
     expect(base?.priority).toBe(99);
   });
 
-  test("leaves nothing for the proxy's own mark alone: the socket has it too, or is none", () => {
+  test("never exempts a packet for the proxy's own mark alone: its socket must have the mark too, or not exist", () => {
     const plan = planOf(everything);
     const own = everything.mark.value ^ everything.mark.mask;
     const isOwn = { kind: "fwmark", equals: own } as const;
@@ -58,7 +58,7 @@ describe("the plan", () => {
     expect(rulesOf(plan, "unowned").at(-1)).toEqual([{ kind: "verdict", verdict: "drop" }]);
   });
 
-  test("judges what is forwarded unless users or the option say that it is not ours", () => {
+  test("covers forwarded packets, unless users are selected or the option excludes them", () => {
     expect(rulesOf(planOf(defaults), "forwarded").at(-1)?.at(-1)).toEqual({
       kind: "verdict",
       verdict: "drop",
@@ -69,7 +69,7 @@ describe("the plan", () => {
       ]);
   });
 
-  test("asks conntrack only where an option needs it", () => {
+  test("uses conntrack only if an option needs it", () => {
     expect(asksConntrack(planOf(defaults))).toBe(false);
     expect(asksConntrack(planOf({ ...defaults, excludedInboundPorts: [singlePort(80)] }))).toBe(
       true,
@@ -80,7 +80,7 @@ describe("the plan", () => {
     expect(asksConntrack(planOf(probed))).toBe(true);
   });
 
-  test("always leaves the status port, link-local and multicast alone", () => {
+  test("always exempts the status port, link-local and multicast addresses", () => {
     const plan = planOf({ ...defaults, statusPort: 9000 });
     const ports = { kind: "numbers", numbers: [9000] };
     expect(setOf(plan, "excluded-inbound-ports").elements).toEqual(ports as never);
@@ -88,19 +88,16 @@ describe("the plan", () => {
       expect(setOf(plan, name).elements).toMatchObject({ kind: "intervals" });
   });
 
-  test.each([defaults, everything, bypassed, probed])(
-    "names only sets that it has",
-    (interception) => {
-      for (const plan of [planOf(interception), gateOf(interception)]) {
-        const steps = plan.chains.flatMap(({ rules }) => rules.flat());
-        const named = steps.flatMap((step) => ("set" in step ? [step.set] : []));
-        expect(named).not.toHaveLength(0);
-        expect(plan.sets.map(({ name }) => name)).toEqual(expect.arrayContaining(named));
-      }
-    },
-  );
+  test.each([defaults, everything, bypassed, probed])("names only its own sets", (interception) => {
+    for (const plan of [planOf(interception), gateOf(interception)]) {
+      const steps = plan.chains.flatMap(({ rules }) => rules.flat());
+      const named = steps.flatMap((step) => ("set" in step ? [step.set] : []));
+      expect(named).not.toHaveLength(0);
+      expect(plan.sets.map(({ name }) => name)).toEqual(expect.arrayContaining(named));
+    }
+  });
 
-  test("the gate lets nothing begin that the plan would divert", () => {
+  test("the gate blocks every new connection that the plan would divert", () => {
     for (const { rules } of gateOf(defaults).chains)
       expect(rules.at(-1)).toEqual([{ kind: "opening" }, { kind: "verdict", verdict: "drop" }]);
   });

@@ -1,4 +1,4 @@
-/** Where trial connections go. */
+/** The destinations of trial connections. */
 import { expect, test } from "bun:test";
 
 import { defaultFixed, defaultPolicy } from "../../../../src/config.ts";
@@ -33,14 +33,14 @@ test("each range of the mesh has one, in both families", () => {
   ]);
 });
 
-test("but none on loopback, which is never diverted", () => {
+test("none is on loopback, which is never diverted", () => {
   expect(targets('outbound: { mesh: ["0.0.0.0/0", "::/0"] }')).toEqual([
     "0.0.0.0/0 255.255.255.254:443",
     "::/0 [::2]:443",
   ]);
 });
 
-test("so have the pod's own networks within the mesh, and no others; never the pod itself", () => {
+test("the pod's own networks within the mesh, and no others, have one; never the pod itself", () => {
   const locals = [
     local("10.1.2.254", "10.1.2.0/24"),
     local("203.0.113.1", "203.0.113.0/24"),
@@ -52,7 +52,7 @@ test("so have the pod's own networks within the mesh, and no others; never the p
   ]);
 });
 
-test("and what rules of others name, each once", () => {
+test("destinations named in other rules have one each", () => {
   const named = ["10.2.0.5", "10.2.0.5", "192.0.2.1", "10.3.0.0/24"].map(parseCidr);
   expect(targets("outbound: { mesh: [10.0.0.0/8] }", { locals: [], named })).toEqual([
     "10.0.0.0/8 10.255.255.254:443",
@@ -63,7 +63,7 @@ test("and what rules of others name, each once", () => {
   expect(targets("{}", { locals: [], named: many }).length).toBe(64);
 });
 
-test("what is excluded is not tried", () => {
+test("excluded destinations are not tried", () => {
   const mesh = 'mesh: ["10.0.0.0/24"]';
   expect(targets(`outbound: { ${mesh}, exclude: ["10.0.0.128/25"] }`)).toEqual([
     "10.0.0.0/24 10.0.0.1:443",
@@ -79,6 +79,6 @@ test("what is excluded is not tried", () => {
   ).toEqual(["10.0.0.0/24 10.0.0.253:443"]);
 });
 
-test("a single address of the mesh is its own", () => {
+test("a single address in the mesh is tried itself", () => {
   expect(targets('outbound: { mesh: ["10.0.0.7/32"] }')).toEqual(["10.0.0.7/32 10.0.0.7:443"]);
 });

@@ -39,13 +39,13 @@ test("a JSON line is one object with the fields beside the message", () => {
   });
 });
 
-test("text from outside forges no second line and moves no cursor", () => {
+test("foreign text forges no second line and moves no cursor", () => {
   expect(escapeText("a\nI0729 forged\r\u001B[2J\u2028")).toBe(
     String.raw`a\u000aI0729 forged\u000d\u001b[2J\u2028`,
   );
 });
 
-test("a line that is left out is not made, and its fields are for JSON alone", () => {
+test("a suppressed line is not composed, and its fields appear only in JSON", () => {
   const lines = new Lines();
   const made: string[] = [];
   const note = (name: string): Parameters<Log["writeMade"]>[2] => ({
@@ -60,7 +60,7 @@ test("a line that is left out is not made, and its fields are for JSON alone", (
   expect(lines.all[1]).toContain('"ms":3');
 });
 
-test("in a flood of one kind lines are left out and counted, other kinds are not", async () => {
+test("a flood of one kind of line is thinned out and counted, other kinds are not", async () => {
   const lines = new Lines();
   const log = makeLog({ verbosity: 0, format: "text", linesMax: 3 }, lines);
   for (let index = 0; index < 10; index += 1) log.write("I", "inbound", `line ${index}`);

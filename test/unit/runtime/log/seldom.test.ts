@@ -1,9 +1,9 @@
-/** What may happen with every connection is said once a minute. */
+/** Events that may occur with every connection are logged once a minute. */
 import { expect, test } from "bun:test";
 
 import { seldom } from "../../../../src/runtime/log/seldom.ts";
 
-test("the first of a minute is said, what follows within it is not", () => {
+test("the first in a minute is logged, the following are not", () => {
   let now = 0;
   const said: string[] = [];
   const say = seldom(

@@ -2,7 +2,7 @@ import { expect, test } from "bun:test";
 
 import { BoundedSink, linesWaitingMax } from "../../../../src/runtime/log/sink.ts";
 
-/** A stderr that takes what it is given only when the test says so. */
+/** A stderr that accepts data only when the test allows it. */
 class Pipe {
   readonly taken: string[] = [];
   #full = Promise.withResolvers<number>();
@@ -21,7 +21,7 @@ class Pipe {
   }
 }
 
-test("a reader that stops costs lines, and hears afterwards how many", async () => {
+test("a reader that stops loses lines, and is told afterwards how many", async () => {
   const pipe = new Pipe();
   const sink = new BoundedSink(pipe, (lines) => `lost ${lines}\n`);
   const all = linesWaitingMax + 11;
@@ -34,7 +34,7 @@ test("a reader that stops costs lines, and hears afterwards how many", async () 
   expect(rest).toEndWith(`${linesWaitingMax}\nlost 10\n`);
 });
 
-test("an end waits for the last line, but not for ever", async () => {
+test("the end waits for the last line, but not forever", async () => {
   const pipe = new Pipe();
   const sink = new BoundedSink(pipe, () => "");
   sink.write("one\n");
@@ -42,7 +42,7 @@ test("an end waits for the last line, but not for ever", async () => {
   expect(pipe.taken).toEqual(["one\n"]);
 });
 
-test("lines that may wait go together, before the next that may not, and with the end", async () => {
+test("deferrable lines are written together, before the next urgent one and at the end", async () => {
   const taken: string[] = [];
   const sink = new BoundedSink({ write: (text) => taken.push(text), flush: () => 0 }, () => "");
   for (const line of ["1\n", "2\n"]) sink.writeLater(line);
@@ -59,7 +59,7 @@ function closed(): never {
   throw new Error("EPIPE: broken pipe");
 }
 
-test("a stderr that is closed ends nothing", async () => {
+test("a closed stderr ends nothing", async () => {
   for (const writer of [
     { write: closed, flush: closed },
     { write: () => 0, flush: closed },

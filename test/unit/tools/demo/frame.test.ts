@@ -19,12 +19,12 @@ test("an IPv6 segment is read", () => {
   expect(new TextDecoder().decode(segment?.payload)).toBe("hello");
 });
 
-test("the byte after a SYN has the next sequence number, also at the wrap", () => {
+test("the byte after a SYN has the next sequence number, also when it wraps", () => {
   const opening = makeFrame({ ...four, sequence: 0xffff_ffff, flags: flag.syn });
   expect(parseFrame(opening)).toMatchObject({ syn: true, ack: false, sequence: 0 });
 });
 
-test("a frame of 64 KiB that no segmentation has cut is read", () => {
+test("a frame of 64 KiB from segmentation offload is read", () => {
   const payload = new Uint8Array(65_000).fill(120);
   expect(parseFrame(makeFrame({ ...four, payload }))?.payload).toEqual(payload);
 });
@@ -40,7 +40,7 @@ test.each([
   ["a fragment", 14 + 6, [0x20, 0x00]],
   ["a packet that is cut short", 14 + 2, [0xff, 0xff]],
   ["a TCP header that reaches past the end", 14 + 20 + 12, [0xf0]],
-])("%s is left out", (_what, offset, bytes) => {
+])("%s is ignored", (_what, offset, bytes) => {
   const frame = makeFrame(four);
   frame.set(bytes, offset);
   expect(parseFrame(frame)).toBeNull();

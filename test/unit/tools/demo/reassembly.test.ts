@@ -21,7 +21,7 @@ test("a retransmission counts once", () => {
   expect(textOf([syn(100), piece(100, "hello"), piece(100, "hello")])).toBe("hello");
 });
 
-test("where segments overlap the first copy stands", () => {
+test("where segments overlap the first copy counts", () => {
   expect(textOf([syn(0), piece(0, "abcd"), piece(2, "XYef")])).toBe("abcdef");
 });
 
@@ -46,6 +46,6 @@ test("without a SYN the stream begins at the lowest byte seen", () => {
   });
 });
 
-test("nothing is nothing", () => {
+test("no segments give an empty stream", () => {
   expect(reassemble([])).toEqual({ bytes: new Uint8Array(), missing: 0 });
 });

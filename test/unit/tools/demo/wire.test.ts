@@ -10,7 +10,7 @@ const c = [10, 77, 0, 3];
 
 const opening = makeFrame({ source: a, destination: b, sequence: 0, flags: flag.syn });
 
-test("a text that two frames share is found in the stream", () => {
+test("a text split over two frames is found in the stream", () => {
   const frames = [
     opening,
     makeFrame({ source: a, destination: b, sequence: 1, payload: "GET /sec" }),
@@ -26,7 +26,7 @@ test("a text that two frames share is found in the stream", () => {
   expect(report).toMatchObject({ frames: 3, connections: 1, streams: 1, foreignBytes: 20 });
 });
 
-test("a text is found in a frame that the stream has no place for", () => {
+test("a text is found in a frame that does not belong to the stream", () => {
   const frames = [
     opening,
     makeFrame({ source: a, destination: b, sequence: 1, payload: "xxxxxxx" }),
@@ -41,7 +41,7 @@ test("other hosts' frames do not count", () => {
   expect(readWire(frames, ["10.77.0.1", "10.77.0.2"], ["/secret"]).texts.get("/secret")).toBe(0);
 });
 
-test("TLS records are counted across segments, and the version that the server chose", () => {
+test("TLS records are counted across segments, and the server's chosen version is read", () => {
   const records = Buffer.concat([serverHello(0x0304), record(23, 100), record(23, 20)]);
   const frames = [
     makeFrame({ source: b, destination: a, sequence: 0, flags: flag.syn | flag.ack }),
@@ -61,7 +61,7 @@ test("a ServerHello without supported_versions chose TLS 1.2 or older", () => {
   expect(walkRecords(serverHello(null)).versionChosen).toBe("1.2 or older");
 });
 
-test("a HelloRetryRequest chooses nothing yet", () => {
+test("a HelloRetryRequest does not choose a version yet", () => {
   const retry = Buffer.from(
     "cf21ad74e59a6111be1d8c021e65b891c2a211167abb8c5e079e09e2c8a8339c",
     "hex",
