@@ -43,7 +43,8 @@ test("policy --check accepts a valid file, and reports all mistakes of an invali
       "",
     ],
   ]);
-  expect(tproxy(["policy", "--check", "/nonexistent"]).error).toContain("there is no such file");
+  const missing = tproxy(["policy", "--check", `${directory}/missing.yaml`]);
+  expect(missing.error).toContain("there is no such file");
 });
 
 function checked(
