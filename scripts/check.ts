@@ -1,4 +1,21 @@
 /** The gate: every check, fastest first; the last line counts what passed and what failed. */
+import { readArguments } from "./usage.ts";
+
+readArguments(
+  `Usage: bun scripts/check.ts
+
+Runs all checks and tests, the quickest first; the last line counts them. scripts/test.sh sets up what they need.
+
+Options:
+  --help    show this
+
+Examples:
+  scripts/test.sh
+
+Exit codes: 0 everything passed, 1 something failed, 2 a mistake on the command line.
+`,
+  0,
+);
 
 type Step = { readonly name: string; readonly command: readonly string[]; readonly cwd?: string };
 

@@ -1,25 +1,35 @@
 #!/usr/bin/env bash
-# A Docker engine for the tests, where none answers: private, in namespaces of its own, gone without a trace.
-#   engine.sh              starts it if needed, prints the DOCKER_HOST to export
-#   engine.sh run COMMAND  the same around one command: what it started, it takes away again
-#   engine.sh down         takes away the engine that an earlier call has started
-# Network, mounts and processes are namespaces: its bridges, its iptables rules and ip_forward never touch the
-# machine's own network, no packet of a test finds a way out, and one kill ends it all, whatever state it is in.
-# TPROXY_ENGINE_ROOT (/var/lib/tproxy-engine) holds its files.
+# Network, mounts and processes of the engine are namespaces: its bridges, its iptables rules and ip_forward never touch
+# the machine's own network, no packet of a test finds a way out, and one kill ends it all, whatever state it is in.
 set -euo pipefail
+usage='Usage: scripts/engine.sh [up]
+       scripts/engine.sh run COMMAND...
+       scripts/engine.sh down
+
+A Docker engine for the tests where none answers: private, in namespaces of its own, removed without a trace. Needs root.
+
+Commands:
+  up           start it if no engine answers, and print the DOCKER_HOST to export (default)
+  run          do the same around one command, and remove what it started
+  down         remove the engine that an earlier call started
+
+Options:
+  --help       show this
+
+Examples:
+  eval "$(scripts/engine.sh)"
+  scripts/engine.sh run docker version
+
+TPROXY_ENGINE_ROOT (/var/lib/tproxy-engine) is the directory for its files.
+
+Exit codes: 0 done, 1 failed, 2 a mistake on the command line; run: the exit code of COMMAND.'
+source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 root=${TPROXY_ENGINE_ROOT:-/var/lib/tproxy-engine}
 self=$(readlink -f "${BASH_SOURCE[0]}")
 socket=unix://$root/docker.sock
 parent=/$(basename "$root")
 PATH="$PATH:/usr/sbin:/sbin"
-
-say() { printf '\033[2m==>\033[0m %s\n' "$*" >&2; }
-
-fail() {
-  printf 'engine: %s\n' "$@" >&2
-  exit 1
-}
 
 answers() { DOCKER_HOST=$1 timeout 20 docker version >/dev/null 2>&1; }
 
@@ -36,31 +46,11 @@ reachable() {
   return 1
 }
 
-install_packages() {
-  local missing=() policy=/usr/sbin/policy-rc.d made=
-  command -v docker >/dev/null && { [[ -n ${1:-} ]] || command -v dockerd >/dev/null; } || missing+=(docker.io)
-  command -v iptables >/dev/null || [[ -n ${1:-} ]] || missing+=(iptables)
-  command -v ip >/dev/null || missing+=(iproute2)
-  [[ -x /bin/busybox ]] || missing+=(busybox-static)
-  if [[ ${#missing[@]} -eq 0 ]]; then return; fi
-  if [[ $EUID -ne 0 ]] || ! command -v apt-get >/dev/null; then
-    fail "missing: ${missing[*]}" "install them (Debian: apt-get install ${missing[*]}) or run this as root"
-  fi
-  say "installing ${missing[*]} (10 s)"
-  # Debian would start an engine in the machine's own network.
-  if [[ ! -e $policy ]]; then
-    printf '#!/bin/sh\nexit 101\n' >$policy
-    chmod +x $policy
-    made=$policy
-  fi
-  export DEBIAN_FRONTEND=noninteractive
-  apt-get update -qq >/dev/null &&
-    { [[ " ${missing[*]} " != *" docker.io "* || -z $(apt-cache search --names-only '^docker-cli$') ]] || missing+=(docker-cli); } &&
-    apt-get install -qq -y --no-install-recommends "${missing[@]}" >/dev/null || {
-    rm -f "$made"
-    fail "apt-get could not install ${missing[*]}"
-  }
-  rm -f "$made"
+# install_engine [client]
+install_engine() {
+  local wanted=(docker:docker.io ip:iproute2 /bin/busybox:busybox-static)
+  if [[ -z ${1:-} ]]; then wanted+=(dockerd:docker.io iptables:iptables); fi
+  install_packages "${wanted[@]}"
 }
 
 # The process that holds our namespaces, if it lives; a number that another one has got since is not it.
@@ -140,25 +130,29 @@ locked() {
 up() {
   started=
   if host=$(reachable); then
-    install_packages client
+    install_engine client
     say "an engine answers at $host: used as it is"
     return
   fi
   [[ -z ${DOCKER_HOST:-} ]] || say "nothing answers at DOCKER_HOST=$DOCKER_HOST: starting a private engine"
-  install_packages
+  install_engine
   start
   host=$socket started=1
   say "started a private engine at $host ($(DOCKER_HOST=$host docker version --format '{{.Server.Version}}'))"
 }
 
 case ${1:-up} in
+  -*)
+    read_options "$usage" 0 "$1"
+    ;;
   up)
+    read_options "$usage" 1 "$@"
     locked up
     printf 'export DOCKER_HOST=%s\n' "$host"
     ;;
   run)
     shift
-    [[ $# -gt 0 ]] || fail "run what? engine.sh run COMMAND"
+    [[ $# -gt 0 ]] || misused "run which command?"
     locked up
     if [[ -n $started ]]; then trap 'locked down' EXIT; fi
     # In the background, so that a signal is heard at once.
@@ -168,6 +162,7 @@ case ${1:-up} in
     wait $!
     ;;
   down)
+    read_options "$usage" 1 "$@"
     locked down
     ;;
   keep)
@@ -175,7 +170,6 @@ case ${1:-up} in
     keep
     ;;
   *)
-    sed -n '2,5s/^# //p' "$self" >&2
-    exit 2
+    misused "there is no command $1$(nearest "$1" $'up\nrun\ndown')"
     ;;
 esac

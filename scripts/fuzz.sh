@@ -1,6 +1,20 @@
 #!/usr/bin/env bash
-# Property tests with random seeds until the time is over: fuzz.sh [MINUTES]. What fails is kept as a case: test/property/kept-seeds.txt.
-# fuzz.sh --kept plays the kept cases again, as the gate does.
 set -euo pipefail
-source "$(dirname "$0")/setup.sh"
+usage='Usage: scripts/fuzz.sh [MINUTES]
+       scripts/fuzz.sh --kept
+
+Runs the property tests with random seeds for MINUTES (5). A seed that fails is kept in test/property/kept-seeds.txt.
+
+Options:
+  --kept       play the kept seeds again, as the tests do
+  --help       show this
+
+Examples:
+  scripts/fuzz.sh 10
+  scripts/fuzz.sh --kept
+
+Exit codes: 0 nothing failed, 1 something did, 2 a mistake on the command line.'
+source "$(dirname "$0")/setup.sh" --functions
+read_options "$usage" 1 "$@"
+set_up
 exec bun scripts/fuzz.ts "$@"

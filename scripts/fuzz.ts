@@ -8,19 +8,11 @@ const runsEach = 1000;
 const minutesByDefault = 5;
 
 const [argument = String(minutesByDefault)] = process.argv.slice(2);
-if (argument === "--help") help();
-else if (argument === "--kept") await playAgain(parseCases(readFileSync(kept, "utf8")));
+if (argument === "--kept") await playAgain(parseCases(readFileSync(kept, "utf8")));
 else if (Number(argument) > 0) await search(Number(argument));
 else {
   console.error(`fuzz.sh: ${argument} is not a number of minutes`);
   process.exitCode = 2;
-}
-
-function help(): void {
-  console.log(
-    "fuzz.sh [MINUTES]   random seeds until the time is over (default: 5); keeps what fails",
-  );
-  console.log("fuzz.sh --kept      plays the kept cases again");
 }
 
 /** Round after round; a round that has begun is finished. */

@@ -1,40 +1,39 @@
 #!/usr/bin/env bash
-# Puts bin/tproxy into an image FROM scratch, without a network, and says how large everything is.
-#   image.sh [NAME] [--zstd LEVEL]     tproxy:dev, and 12: 4 s; 19 takes a minute, 0 leaves it out
-# Needs a Docker engine (scripts/engine.sh). Takes bin/tproxy as it is: scripts/build.sh makes it.
 set -euo pipefail
+usage='Usage: scripts/image.sh [NAME] [--zstd LEVEL]
+
+Puts bin/tproxy, as scripts/build.sh made it, into the image NAME (tproxy:dev), without a network, and prints the sizes.
+Needs a Docker engine; scripts/engine.sh starts one where there is none.
+
+Options:
+  --zstd <level>    how hard to compress, only to print the size: 12 takes 4 s, 19 a minute, 0 leaves it out (12)
+  --help            show this
+
+Examples:
+  scripts/build.sh && scripts/image.sh
+  scripts/image.sh registry.example.org/tproxy:0.1.0 --zstd 0
+
+Exit codes: 0 made, 1 failed, 2 a mistake on the command line.'
 cd "$(dirname "$0")/.."
+source scripts/lib.sh
+read_options "$usage" 1 "$@"
 
 image=tproxy:dev level=12
 while [[ $# -gt 0 ]]; do
   case $1 in
-    --zstd) level=${2:?image: --zstd wants a level} && shift ;;
-    -*) sed -n '2,4s/^# //p' "$0" >&2 && exit 2 ;;
+    --zstd=*) level=${1#*=} ;;
+    --zstd) level=${2-} && shift ;;
     *) image=$1 ;;
   esac
   shift
 done
-
-fail() {
-  printf 'image: %s\n' "$@" >&2
-  exit 1
-}
+[[ $level =~ ^[0-9]+$ ]] || misused "--zstd needs a level from 0 to 19"
 
 [[ -x bin/tproxy ]] || fail "there is no bin/tproxy: run scripts/build.sh"
 ! grep -qa -m1 'ld-linux-x86-64.so.2' <(head -c 4096 bin/tproxy) || fail "bin/tproxy wants glibc: an empty image has none"
 command -v docker >/dev/null || fail "docker is not installed: scripts/engine.sh installs it"
 docker version >/dev/null 2>&1 ||
   fail "no Docker engine answers at ${DOCKER_HOST:-its usual place}" 'start one: eval "$(scripts/engine.sh)"'
-
-install_zstd() {
-  if command -v zstd >/dev/null; then return; fi
-  if [[ $EUID -ne 0 ]] || ! command -v apt-get >/dev/null; then
-    fail "zstd is not installed (Debian: apt-get install zstd); --zstd 0 does without it"
-  fi
-  printf 'installing zstd\n' >&2
-  { DEBIAN_FRONTEND=noninteractive apt-get update -qq &&
-    DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends zstd; } >/dev/null
-}
 
 # Of the program itself, so that the image cannot say something else.
 facts=$(cat bin/tproxy.facts 2>/dev/null || true)
@@ -50,6 +49,6 @@ printf '%s: version %s, commit %s\n' "$image" "${version:-unknown}" "${revision:
 printf '  %-14s %s\n' "bin/tproxy" "$(megabytes "$(stat -c %s bin/tproxy)")"
 printf '  %-14s %s\n' "image" "$(megabytes "$(docker image inspect --format '{{.Size}}' "$image")")"
 if [[ $level -gt 0 ]]; then
-  install_zstd
+  install_packages zstd:zstd
   printf '  %-14s %s\n' "zstd -$level" "$(megabytes "$(docker image save "$image" | zstd -T0 "-$level" | wc -c)")"
 fi

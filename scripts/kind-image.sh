@@ -1,16 +1,23 @@
 #!/usr/bin/env bash
-# Puts the image into a kind cluster and deploys install.yaml there.
-#   kind-image.sh [CLUSTER]     kind's own default is "kind"
 set -euo pipefail
+usage='Usage: scripts/kind-image.sh [CLUSTER]
+
+Builds the image tproxy:dev, loads it into the kind cluster CLUSTER (kind), and deploys install.yaml there. Needs docker, kind
+and kubectl.
+
+Options:
+  --help       show this
+
+Examples:
+  scripts/kind-image.sh
+  scripts/kind-image.sh trial
+
+Exit codes: 0 deployed, 1 failed, 2 a mistake on the command line.'
 cd "$(dirname "$0")/.."
+source scripts/lib.sh
+read_options "$usage" 1 "$@"
 
 cluster=${1:-kind} image=tproxy:dev
-
-fail() {
-  printf 'kind-image: %s\n' "$@" >&2
-  exit 1
-}
-
 command -v docker >/dev/null || fail "docker is not installed"
 command -v kind >/dev/null || fail "kind is not installed: https://kind.sigs.k8s.io/docs/user/quick-start/#installation"
 command -v kubectl >/dev/null || fail "kubectl is not installed: https://kubernetes.io/docs/tasks/tools/"

@@ -1,12 +1,27 @@
-/**
- * Rotates the credentials of two proxies under load and tells what became of it, and how long a new certificate takes
- * until it is used. As root: `bun scripts/rotation.ts [rotations]`.
- */
+/** Rotates the credentials of two proxies under load; prints what became of it, and how soon a new certificate is used. */
 import { Mesh } from "../test/support/mesh.ts";
 import { Network } from "../test/support/pods.ts";
 import { rotateMesh } from "../test/support/rotation.ts";
+import { readArguments } from "./usage.ts";
 
-const turns = Number(process.argv[2] ?? 20);
+const [rotations = "20"] = readArguments(
+  `Usage: bun scripts/rotation.ts [ROTATIONS]
+
+Renews the certificates of two proxies ROTATIONS times (20) while they carry connections, and prints how many failed and how
+soon a new certificate is used. Needs root; the proxies run in network namespaces.
+
+Options:
+  --help    show this
+
+Examples:
+  bun scripts/rotation.ts 5
+
+Exit codes: 0 no connection failed, 1 some did, 2 a mistake on the command line.
+`,
+  1,
+);
+
+const turns = Number(rotations);
 const network = Network.make();
 try {
   const figures = await rotateMesh(new Mesh(network), turns, 1_000_000_000);

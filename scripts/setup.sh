@@ -1,34 +1,38 @@
 #!/usr/bin/env bash
-# Sourced by the commands: the project's own Bun and Zig (locked npm dependencies), the shim, the executable.
+# Sourced by the scripts that build: the project's own Bun and Zig (locked npm dependencies), the shim, the executable.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
+source scripts/lib.sh
 export PATH="$PWD/node_modules/.bin:$PATH"
-
-say() { printf '\033[2m==>\033[0m %s\n' "$*" >&2; }
 
 install_dependencies() {
   if [[ node_modules/.stamp -nt bun.lock && node_modules/.stamp -nt package.json ]]; then return; fi
-  say "installing Bun 1.4.5, Zig 0.16.0 and the locked dependencies (about 10 s)"
-  if command -v npx >/dev/null; then
-    npx --yes bun@1.4.5 install --frozen-lockfile
-  elif command -v bun >/dev/null; then
-    bun install --frozen-lockfile
-  else
-    printf 'setup: neither npx nor bun found: install Node.js 20 (with npm) or Bun 1.4.5\n' >&2
-    exit 1
-  fi >&2
+  is_there 'npx|bun' || fail "neither npx nor bun found: install Node.js 20 (with npm) or Bun 1.4.5"
+  step "installing Bun 1.4.5, Zig 0.16.0 and the locked packages from npm (10 s)" fetch_dependencies
   touch node_modules/.stamp
 }
 
-build_shim() {
-  local library=ffi/zig-out/lib/libtproxy.so
-  if [[ -f $library && -f ffi/zig-out/bin/tproxy-keeper && -z $(find ffi/src ffi/build.zig ffi/build.zig.zon -newer "$library") ]]; then return; fi
-  say "building the shim with zig (12 s when cold)"
-  (cd ffi && zig build)
-  touch "$library"
+fetch_dependencies() {
+  if command -v npx >/dev/null; then
+    npx --yes bun@1.4.5 install --frozen-lockfile
+  else
+    bun install --frozen-lockfile
+  fi
 }
 
-# What `tls-tproxy version` tells, as one JSON object: build_facts FLAVOUR.
+shim=ffi/zig-out/lib/libtproxy.so
+
+build_shim() {
+  if [[ -f $shim && -f ffi/zig-out/bin/tproxy-keeper && -z $(find ffi/src ffi/build.zig ffi/build.zig.zon -newer "$shim") ]]; then return; fi
+  step "building the shim with Zig (15 s, then cached)" compile_shim
+}
+
+compile_shim() {
+  (cd ffi && zig build)
+  touch "$shim"
+}
+
+# What `tls-tproxy version` says, as one JSON object: build_facts FLAVOUR.
 build_facts() {
   local commit
   if [[ -n ${TPROXY_COMMIT:-} ]]; then
@@ -45,34 +49,58 @@ build_facts() {
 # compile OUT FACTS [OPTION...]
 compile() {
   bun build --compile --minify --bytecode --format=esm --no-compile-autoload-dotenv --no-compile-autoload-bunfig \
-    --define "TPROXY_BUILD=$2" "${@:3}" src/main.ts --outfile "$1" >&2
+    --define "TPROXY_BUILD=$2" "${@:3}" src/main.ts --outfile "$1"
 }
 
-# build_executable [--dynamic]: bin/tproxy, one static file; or bin/tproxy-dynamic, which wants glibc.
+musl=node_modules/@oven/bun-linux-x64-musl/bin/bun
+linker=scripts/static/linker/main.ts
+
+# is_fresh OUT FACTS
+is_fresh() {
+  [[ -x $1 && $(cat "$1.facts" 2>/dev/null) == "$2" &&
+    -z $(find src package.json ffi/src ffi/build.zig scripts/static/{linker,runtime,build.zig} bun.lock -newer "$1") ]]
+}
+
+# build_executable [--dynamic]: all that is missing on the way to bin/tproxy, one static file; or to bin/tproxy-dynamic,
+# which needs glibc. The two long parts, the shim and the C library, are built at once.
 build_executable() {
   local flavour=static out=bin/tproxy facts
   if [[ ${1:-} == --dynamic ]]; then flavour=dynamic out=bin/tproxy-dynamic; fi
+  if [[ $flavour == static && $(uname -m) != x86_64 ]]; then
+    fail "the static executable is for x86-64 only: build.sh --dynamic makes one for this machine"
+  fi
+  install_dependencies
   facts=$(build_facts $flavour)
-  if [[ -x $out && $(cat "$out.facts" 2>/dev/null) == "$facts" &&
-    -z $(find src package.json ffi/src ffi/build.zig scripts/static/{linker,runtime,build.zig} bun.lock -newer "$out") ]]; then return; fi
+  if is_fresh $out "$facts" && [[ -f $shim ]]; then
+    build_shim
+    return
+  fi
   mkdir -p bin
   if [[ $flavour == dynamic ]]; then
-    say "compiling $out (2 s)"
-    compile "$out.new" "$facts"
+    build_shim
+    step "compiling $out (2 s)" compile "$out.new" "$facts"
     mv -f "$out.new" "$out" # Whole or not at all: an interrupted one would look fresh.
   else
-    if [[ $(uname -m) != x86_64 ]]; then
-      printf 'build: the static executable is for x86-64 alone: build.sh --dynamic makes one for this machine\n' >&2
-      exit 1
-    fi
-    say "compiling and linking $out (4 s, half a minute when cold)"
-    local musl=node_modules/@oven/bun-linux-x64-musl/bin/bun
-    compile bin/tproxy.musl "$facts" --target=bun-linux-x64-musl --compile-executable-path="$musl"
-    bun scripts/static/linker/main.ts bin/tproxy.musl "$out"
-    rm bin/tproxy.musl
+    build_static "$out" "$facts"
   fi
   printf '%s' "$facts" >"$out.facts"
 }
 
-install_dependencies
-build_shim
+build_static() {
+  local out=$1 facts=$2
+  start_step runtime "building the C library that bin/tproxy contains (half a minute, then cached)" bun $linker --runtime $musl
+  build_shim
+  step "compiling the program (2 s)" compile bin/tproxy.musl "$facts" --target=bun-linux-x64-musl --compile-executable-path=$musl
+  await_step runtime
+  step "linking $out (1 s)" bun $linker bin/tproxy.musl "$out"
+  rm bin/tproxy.musl
+}
+
+# What every command of this project needs.
+set_up() {
+  install_dependencies
+  build_shim
+}
+
+# Sourced by hand, it sets up.
+if [[ ${1:-} != --functions ]]; then set_up; fi

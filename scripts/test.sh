@@ -1,14 +1,26 @@
 #!/usr/bin/env bash
-# Passes the tests: sets up what they need, then runs the gate (scripts/check.ts).
 set -euo pipefail
-source "$(dirname "$0")/setup.sh"
-source scripts/packages.sh
+usage='Usage: scripts/test.sh
 
-# Programs at the other end, those that look at what the kernel was told, and a browser for the benchmark's report.
+Sets up what the tests need (as root also Debian packages), then runs all checks and tests: scripts/check.ts. Takes about
+half an hour. For one file: bun scripts/tests.ts FILE (test/README.md).
+
+Options:
+  --help       show this
+
+Examples:
+  sudo scripts/test.sh
+
+Exit codes: 0 everything passed, 1 something failed, 2 a mistake on the command line.'
+source "$(dirname "$0")/setup.sh" --functions
+read_options "$usage" 0 "$@"
+set_up
+
+# Programs at the other end, programs that show what the kernel was told, and a browser for the benchmark's report.
 wanted=(busybox:busybox-static curl:curl haproxy:haproxy iperf3:iperf3 ip:iproute2 ss:iproute2 nft:nftables
   openssl:openssl prlimit:util-linux sysctl:procps tcpdump:tcpdump wrk:wrk
   'chromium|chromium-browser|google-chrome:chromium')
 
 PATH="$PATH:/usr/sbin:/sbin"
-install_packages test "${wanted[@]}"
+install_packages "${wanted[@]}"
 exec bun scripts/check.ts

@@ -1,4 +1,5 @@
 /** What `scripts/bench.sh` is told. Pure. */
+import { readFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 
 import type { Case } from "./cases.ts";
@@ -23,26 +24,11 @@ export type Parsed =
   | { readonly kind: "mistake"; readonly text: string };
 
 export function helpOf(cases: readonly Case[]): string {
-  return `${usage}\nCases, those of --quick with a *:\n${namesOf(cases)}\n`;
+  const named = `Cases, those of --quick with a *:\n${namesOf(cases)}\n`;
+  return usage.replace("Examples:\n", `${named}\nExamples:\n`);
 }
 
-const usage = `Usage: scripts/bench.sh [options]
-
-Measures what this proxy costs between two pods, beside the same way without it. As root; the pods are
-network namespaces, nothing of the machine's own network is touched.
-
-  --quick           some of the cases, one round: under 2 minutes
-  --full            all cases, three rounds: under 25 minutes with --peers (default)
-  --rounds <count>  so many, in turn; tables have the medians and how far least and most lie apart
-  --seconds <count> for each load (1, with --full 2)
-  --peers           HAProxy, nginx stream and stunnel as well, in the same run
-  --only <case>     this case alone; repeat it for more
-  --json <file>     all that was found, each round by itself
-  --html <file>     a report with charts, one file
-  --markdown <file> ratios and CPU per unit, as a table
-  --profile <case>  where the proxies' time goes in this case, instead of how much it is
-  --help            show this
-`;
+const usage = readFileSync(`${import.meta.dir}/usage.txt`, "utf8");
 
 /** Names that are not there are mistakes, so that no run of twenty minutes ends without what it was for. */
 export function parse(argv: readonly string[], cases: readonly Case[]): Parsed {

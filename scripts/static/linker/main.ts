@@ -1,6 +1,7 @@
 /**
  * Makes a static executable: `main.ts BUN_EXECUTABLE OUT [--record]`, where BUN_EXECUTABLE is what `bun build --compile`
  * makes for musl. `--record` writes what it imports to imports.txt; without it that has to be what is recorded.
+ * `main.ts --runtime BUN` builds only the runtime, from Bun itself: the long part, before the program is compiled.
  */
 import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { resolve } from "node:path";
@@ -23,6 +24,17 @@ try {
 }
 
 function main(): void {
+  if (from === "--runtime") buildRuntimeFor(to);
+  else makeStatic();
+}
+
+function buildRuntimeFor(path: string): void {
+  const bun = new Elf(readFileSync(path), path);
+  const imports = importsOf(bun);
+  buildRuntime(stubText(bun, imports, threadLocalOf(bun, imports)));
+}
+
+function makeStatic(): void {
   const bun = new Elf(readFileSync(from), from);
   const imports = importsOf(bun);
   if (options.includes("--record")) writeFileSync(recorded, describeImports(imports));
