@@ -11,7 +11,7 @@ import { Transcript } from "../tools/demo/transcript.ts";
 import { ProxyError } from "../runtime/errors.ts";
 import { SystemCallError } from "../native/errno.ts";
 import * as namespaces from "../tools/namespaces.ts";
-import { selfCommand } from "./self.ts";
+import { selfCommand, shownCommand } from "./self.ts";
 
 type DemoFlags = { readonly sabotage?: boolean };
 
@@ -48,7 +48,7 @@ function outside(flags: DemoFlags): void {
   const good = traces() === before;
   const seen = good ? "nothing" : "something";
   transcript.line({ title: "interfaces, mounts and files left", expected: "nothing", seen, good });
-  write(status === 0 && good ? next : "\nNot everything was as expected.\n");
+  write(status === 0 && good ? next() : "\nNot everything was as expected.\n");
   process.exitCode = status === 0 && good ? 0 : 1;
 }
 
@@ -114,6 +114,20 @@ function traces(): string {
   return JSON.stringify([interfaces, memory, files]);
 }
 
+/** Commands that exist as they are typed here, whether it is installed or was just built. */
+function next(): string {
+  const self = shownCommand();
+  const commands = [
+    [`${self} help kubernetes`, "run it in a cluster"],
+    [`${self} help containers`, "run it with Docker"],
+    [`${self} help host`, "run it on two machines"],
+    [`${self} --help`, "all commands and options"],
+  ] as const;
+  const width = Math.max(...commands.map(([command]) => command.length));
+  const lines = commands.map(([command, what]) => `  ${command.padEnd(width)}    ${what}\n`);
+  return `\nNext:\n${lines.join("")}`;
+}
+
 function hasColour(): boolean {
   return process.stdout.isTTY && (process.env["NO_COLOR"] ?? "") === "";
 }
@@ -126,6 +140,3 @@ function write(text: string): void {
 const memoryFolders = ["/mnt", "/media", "/srv", "/opt", "/tmp", "/etc", "/sys"];
 const knobs =
   "sysctl kernel.unprivileged_userns_clone, user.max_user_namespaces, or an AppArmor rule";
-const next = `
-Next: tls-tproxy --help, or tls-tproxy help kubernetes, containers or host for running it.
-`;

@@ -1,5 +1,14 @@
 /** The demo as users run it: compiled, as root and as an ordinary user, with no other dependency on the machine. */
-import { chmodSync, copyFileSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
+import {
+  chmodSync,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  symlinkSync,
+} from "node:fs";
 import { expect, test } from "bun:test";
 
 import { builtExecutable, requirePods, Running } from "../support/pods.ts";
@@ -51,7 +60,7 @@ test.each([
   const before = traces();
   const demo = start(...prefix, executable, "demo");
   const code = await demo.child.exited;
-  await demo.says(/Next: tls-tproxy/);
+  await demo.says(/Next:/);
   expect(demo.output).not.toContain("✗");
   expect(demo.output).toContain("37 of 37 lines as expected");
   expect(code).toBe(0);
@@ -79,4 +88,31 @@ test.each([
   await demo.end("SIGKILL");
   while (running().length > 0) await new Promise((resolve) => setImmediate(resolve));
   expect(traces()).toEqual(before);
+});
+
+test.each([
+  ["its folder", directory, {}, "./tproxy"],
+  ["the folder above", `${directory}/..`, {}, `${directory.split("/").at(-1) ?? ""}/tproxy`],
+  ["another folder", "/", {}, `${directory.slice(1)}/tproxy`],
+  ["a folder where its name is in PATH", "/proc", { PATH: `${directory}/bin` }, "tls-tproxy"],
+] as const)("started from %s its end names commands that exist as typed", async (...given) => {
+  const [, cwd, env, command] = given;
+  mkdirSync(`${directory}/bin`, { recursive: true });
+  if (!existsSync(`${directory}/bin/tls-tproxy`))
+    symlinkSync(executable, `${directory}/bin/tls-tproxy`);
+  const options = { cwd, stdin: "ignore", stdout: "pipe", stderr: "pipe", env } as const;
+  const demo = new Running(Bun.spawn([executable, "demo"], options));
+  expect(await demo.child.exited).toBe(0);
+  await demo.says(/Next:\n(.*\n)+$/);
+  const shown = demo.output.slice(demo.output.indexOf("\nNext:\n") + "\nNext:\n".length);
+  const commands = shown
+    .trimEnd()
+    .split("\n")
+    .map((line) => line.trim().split(/ {2,}/)[0] ?? "");
+  expect(commands.length).toBeGreaterThan(2);
+  for (const typed of commands) {
+    expect(typed).toStartWith(`${command} `);
+    const { exitCode, stdout } = Bun.spawnSync(["/bin/sh", "-c", typed], { cwd, env });
+    expect([typed, exitCode, stdout.length > 100]).toEqual([typed, 0, true]);
+  }
 });

@@ -27,16 +27,18 @@ export type Stage = {
 
 /** Three hosts on one wire, each with an application. */
 export async function setStage(self: readonly string[]): Promise<Stage["remotes"]> {
-  const a = await Remote.start("a", self, []);
-  const b = await Remote.start("b", self, []);
-  const c = await Remote.start("c", self, []);
+  const [a, b, c] = await Promise.all([
+    Remote.start("a", self, []),
+    Remote.start("b", self, []),
+    Remote.start("c", self, []),
+  ]);
   layCables({ a: a.pid, b: b.pid, c: c.pid });
-  for (const remote of [a, b, c]) {
-    // oxlint-disable-next-line no-await-in-loop -- three of them
-    await remote.order("network", null);
-    // oxlint-disable-next-line no-await-in-loop -- three of them
-    await remote.order("serve", { port: applicationPort });
-  }
+  await Promise.all(
+    [a, b, c].map(async (remote) => {
+      await remote.order("network", null);
+      await remote.order("serve", { port: applicationPort });
+    }),
+  );
   return { a, b, c };
 }
 
@@ -67,10 +69,10 @@ async function withoutProxies(stage: Stage): Promise<void> {
 async function startProxies(stage: Stage): Promise<void> {
   stage.transcript.heading("A proxy in pod a and one in pod b");
   const { credentials } = stage;
-  for (const name of ["a", "b"] as const) {
-    // oxlint-disable-next-line no-await-in-loop -- two of them
-    await startProxy(stage, name, [...credentials.proxy(name), ...credentials.policy(name)]);
-  }
+  await startEach(stage, {
+    a: [...credentials.proxy("a"), ...credentials.policy("a")],
+    b: [...credentials.proxy("b"), ...credentials.policy("b")],
+  });
 }
 
 /** IPv4, IPv6, and the other way round, with somebody listening on the wire. */
@@ -174,7 +176,9 @@ async function outsideTheMesh(stage: Stage): Promise<void> {
 async function wrongIdentity(stage: Stage): Promise<void> {
   stage.transcript.heading("Pod b's proxy has another workload's certificate");
   await stage.remotes.b.order("endProxy", "SIGTERM");
-  await startProxy(stage, "b", stage.credentials.proxy("b", { spiffeId: podSpiffeId("intruder") }));
+  await startEach(stage, {
+    b: stage.credentials.proxy("b", { spiffeId: podSpiffeId("intruder") }),
+  });
   await expectReset(stage);
   const reason = `${podSpiffeId("intruder")} is not one of those allowed here: ${podSpiffeId("b")}`;
   await expectLine(stage, "a", "the log of pod a's proxy", reason);
@@ -183,12 +187,13 @@ async function wrongIdentity(stage: Stage): Promise<void> {
 async function wrongAddress(stage: Stage): Promise<void> {
   stage.transcript.heading("Verified by address: pod b's certificate names 127.0.0.1 and ::1");
   const { credentials, remotes } = stage;
-  for (const name of ["a", "b"] as const) {
-    // oxlint-disable-next-line no-await-in-loop -- two of them
-    await remotes[name].order("endProxy", "SIGTERM");
-  }
-  await startProxy(stage, "a", [...credentials.proxy("a"), "--verify", "ip"]);
-  await startProxy(stage, "b", credentials.proxy("b", { ips: ["127.0.0.1", "::1"] }));
+  await Promise.all(
+    [remotes.a, remotes.b].map(async (remote) => await remote.order("endProxy", "SIGTERM")),
+  );
+  await startEach(stage, {
+    a: [...credentials.proxy("a"), "--verify", "ip"],
+    b: credentials.proxy("b", { ips: ["127.0.0.1", "::1"] }),
+  });
   await expectReset(stage);
   const reason = `certificate is valid for 127.0.0.1, ::1, not ${hosts.b.ipv4}`;
   await expectLine(stage, "a", "the log of pod a's proxy", reason);
@@ -209,12 +214,11 @@ async function expectLine(stage: Stage, of: PodName, title: string, text: string
 async function proxyKilled(stage: Stage): Promise<void> {
   stage.transcript.heading("Pod b's proxy is killed (-9)");
   await stage.remotes.b.order("endProxy", "SIGKILL");
-  await expectRefusal(stage, "a plain client on host c", { from: "c", address: hosts.b.ipv4 });
-  await expectRefusal(stage, "a plain client on host c, IPv6", {
-    from: "c",
-    address: hosts.b.ipv6,
-  });
-  await expectRefusal(stage, "pod a", { from: "a", address: hosts.b.ipv4 });
+  await expectRefusals(stage, [
+    ["a plain client on host c", { from: "c", address: hosts.b.ipv4 }],
+    ["a plain client on host c, IPv6", { from: "c", address: hosts.b.ipv6 }],
+    ["pod a", { from: "a", address: hosts.b.ipv4 }],
+  ]);
   const { status } = await stage.remotes.b.order("removeRules", null);
   show(
     stage,
@@ -229,11 +233,24 @@ async function proxyKilled(stage: Stage): Promise<void> {
   });
 }
 
-async function startProxy(stage: Stage, name: PodName, options: readonly string[]): Promise<void> {
+/** Starts the proxies of some pods at once; their lines come in the order of the pods. */
+async function startEach(
+  stage: Stage,
+  options: { readonly [pod in PodName]?: readonly string[] },
+): Promise<void> {
   if (stage.sabotage) return;
-  const { ready, log } = await stage.remotes[name].order("startProxy", { options });
-  show(stage, `${hosts[name].title}: GET /readyz`, "200", ready ? "200" : "no", ready);
-  if (!ready) for (const line of log) stage.transcript.quote(line);
+  const started = await Promise.all(
+    (["a", "b"] as const).map(async (name) => {
+      const own = options[name];
+      if (own === undefined) return null;
+      const { ready, log } = await stage.remotes[name].order("startProxy", { options: own });
+      return { name, ready, log };
+    }),
+  );
+  for (const { name, ready, log } of started.filter((one) => one !== null)) {
+    show(stage, `${hosts[name].title}: GET /readyz`, "200", ready ? "200" : "no", ready);
+    if (!ready) for (const line of log) stage.transcript.quote(line);
+  }
 }
 
 /** Who asks whom: plainly, or by TLS with these credentials (none of its own: `{}`). */
@@ -257,12 +274,26 @@ async function expectRefusal(
   trial: Trial,
   code?: string,
 ): Promise<void> {
+  await expectRefusals(stage, [[title, trial]], code);
+}
+
+/** Asks all at once: hosts that get no answer wait at the same time. */
+async function expectRefusals(
+  stage: Stage,
+  trials: readonly (readonly [title: string, trial: Trial])[],
+  code?: string,
+): Promise<void> {
   const before = (await stage.remotes.b.order("heard", null)).length;
-  const outcome = await ask(stage, trial);
+  const outcomes = await Promise.all(
+    trials.map(async ([title, trial]) => ({ title, outcome: await ask(stage, trial) })),
+  );
   const heard = (await stage.remotes.b.order("heard", null)).length - before;
-  const refused = outcome.kind !== "answer" && (code === undefined || wordsOf(outcome) === code);
-  const seen = heard === 0 ? wordsOf(outcome) : `${wordsOf(outcome)}, and the application heard it`;
-  show(stage, title, code ?? "no answer", seen, refused && heard === 0);
+  for (const { title, outcome } of outcomes) {
+    const words = wordsOf(outcome);
+    const refused = outcome.kind !== "answer" && (code === undefined || words === code);
+    const seen = heard === 0 ? words : `${words}, and the application heard it`;
+    show(stage, title, code ?? "no answer", seen, refused && heard === 0);
+  }
 }
 
 async function ask(stage: Stage, { from, address, tls }: Trial): Promise<RequestOutcome> {
