@@ -4,7 +4,7 @@ import type { ConnectionRecord } from "./connection/record.ts";
 import { detect } from "./detect/first-bytes.ts";
 import { describeFault } from "./net/fault.ts";
 import { hostKey } from "./net/address.ts";
-import type { Intercepted } from "./net/listener.ts";
+import type { Intercepted } from "./relay/intercepted.ts";
 import { freePlaces, shareOf } from "./connection/admission.ts";
 import { decide } from "./policy/destination.ts";
 import type { PlainMode } from "./policy/policy.ts";
@@ -22,7 +22,7 @@ import type { Visit } from "./tls/unverified.ts";
 export async function serveInbound(downstream: Intercepted, context: Context): Promise<void> {
   const record = context.registry.open("inbound", downstream);
   const release = context.source.wire.hold(downstream.peer, downstream.original);
-  const visit = context.unverified.enter(downstream.stream, {
+  const visit = context.unverified.enter(downstream.leg, {
     source: record.source,
     host: hostKey(downstream.peer),
   });
@@ -34,7 +34,7 @@ export async function serveInbound(downstream: Intercepted, context: Context): P
     context.unverified.leave(visit);
     if (peer.kind === "refuse") {
       record.refuse(peer);
-      if (peer.told) await downstream.stream.dismiss(context.limits.dismissMsMax);
+      if (peer.told) await downstream.leg.dismiss(context.limits.dismissMsMax);
       return;
     }
     if (peer.kind === "probe") {
@@ -46,13 +46,13 @@ export async function serveInbound(downstream: Intercepted, context: Context): P
     else {
       context.registry.authenticated(record, peer);
       if (isOneTooMany(record, context)) {
-        downstream.stream.terminate("SHARE");
+        downstream.leg.terminate("SHARE");
         context.refusals.refuse("share");
         return record.refuse({ reason: null, detail: describeFault("SHARE") });
       }
     }
 
-    const header = await readHeader(downstream.stream, context.limits.handshakeMsMax);
+    const header = await readHeader(downstream.leg, context.limits.handshakeMsMax);
     if (header.kind === "refuse") return record.refuse(header);
 
     const candidates = candidatesOf(
@@ -72,9 +72,9 @@ export async function serveInbound(downstream: Intercepted, context: Context): P
     }
 
     context.registry.connected(record, application);
-    await splice(downstream.stream, application.stream, context.limits.lingerMsMax);
+    await splice(downstream.leg, application.leg, context.limits.lingerMsMax);
   } finally {
-    downstream.stream.terminate("");
+    downstream.leg.terminate("");
     release();
     context.unverified.leave(visit);
     context.registry.close(record);
@@ -121,27 +121,27 @@ function factsOf(
  * this moment decides.
  */
 async function receive(downstream: Intercepted, visit: Visit, context: Context): Promise<Received> {
-  const { stream, original } = downstream;
+  const { leg, original } = downstream;
   const { limits, rules, terminating, unverified } = context;
   const began = performance.now();
-  stream.spoken = rules().spoken(original.port);
+  leg.socket.spoken = rules().spoken(original.port);
   const left = (): number => Math.max(1, limits.handshakeMsMax - (performance.now() - began));
   if (downstream.undecided) {
-    const first = await detect(stream, limits);
+    const first = await detect(leg, limits);
     const mode = rules().mode(original.port);
     const declared = probesOf(context.probes, downstream.peer, original.port);
     if (first === "ours") {
       await unverified.turn(visit, left());
-      stream.startTls(terminating());
+      leg.startTls(terminating());
     } else if (mode === "strict" && declared.length > 0) {
       unverified.leave(visit);
       const probe = new Screening(declared);
-      await probe.begin(stream, first, left());
+      await probe.begin(leg, first, left());
       return { kind: "probe", probe };
-    } else if (first === "gone") stream.terminate("");
+    } else if (first === "gone") leg.terminate("");
     else if (mode === "strict") return { ...plainText, kind: "refuse" };
     else {
-      stream.startPlain();
+      leg.startPlain();
       return {
         kind: "plain",
         mode: mode === "audit" ? "audit" : "permissive",
@@ -150,9 +150,9 @@ async function receive(downstream: Intercepted, visit: Visit, context: Context):
     }
   } else {
     await unverified.turn(visit, left());
-    stream.resume();
+    leg.resume();
   }
-  return await terminate(stream, left(), () => rules().client(original.port), visit);
+  return await terminate(leg, left(), () => rules().client(original.port), visit);
 }
 
 type Received =

@@ -1,6 +1,6 @@
 /** One outbound connection, top to bottom: from the application to its peer, over mutual TLS or not at all. */
 import type { Context } from "./context.ts";
-import type { Intercepted } from "./net/listener.ts";
+import type { Intercepted } from "./relay/intercepted.ts";
 import { decide } from "./policy/destination.ts";
 import { splice } from "./relay/splice.ts";
 import { sendHeader } from "./original-source/exchange.ts";
@@ -20,15 +20,15 @@ export async function serveOutbound(downstream: Intercepted, context: Context): 
     }
 
     sendHeader(
-      peer.stream,
+      peer.leg,
       { source: downstream.peer, distinctPort: peer.distinctPort },
       downstream.original,
     );
     context.registry.authenticated(record, peer);
-    record.relay(peer.stream);
-    await splice(downstream.stream, peer.stream, context.limits.lingerMsMax);
+    record.relay(peer.leg);
+    await splice(downstream.leg, peer.leg, context.limits.lingerMsMax);
   } finally {
-    downstream.stream.terminate("");
+    downstream.leg.terminate("");
     context.registry.close(record);
   }
 }

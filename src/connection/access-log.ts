@@ -3,7 +3,7 @@ import { describeIdentity, identityField } from "../identity/certificate.ts";
 import { quote } from "../runtime/log/escape.ts";
 import type { Fields } from "../runtime/log/format.ts";
 import { formatSocketAddress, type SocketAddress } from "../net/address.ts";
-import type { Stream } from "../net/stream.ts";
+import type { Leg } from "../relay/leg.ts";
 import { endingOf, type ConnectionRecord } from "./record.ts";
 
 /** At -v 1: a connection has come, nothing is known of its peer yet. */
@@ -56,7 +56,7 @@ function reasonOf(record: ConnectionRecord): string {
  * Where a peer goes without a word right after the handshake, what that may mean: in TLS 1.3 a server judges our certificate when
  * the handshake is over for us, and one of ours has no way to send the alert that fits.
  */
-function endText({ direction, identity, downstream }: ConnectionRecord, upstream: Stream): string {
+function endText({ direction, identity, downstream }: ConnectionRecord, upstream: Leg): string {
   const ending = endingOf(downstream, upstream);
   const isVerified = direction === "outbound" && identity !== null;
   const isMute = upstream.bytesRead === 0 && muteFaults.has(upstream.fault);

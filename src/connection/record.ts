@@ -2,9 +2,9 @@
 import type { PeerIdentity } from "../identity/certificate.ts";
 import { sourceKey, type SocketAddress } from "../net/address.ts";
 import { describeFault } from "../net/fault.ts";
-import type { Intercepted } from "../net/listener.ts";
+import type { Intercepted } from "../relay/intercepted.ts";
 import type { OriginalDestination } from "../net/original-destination.ts";
-import type { Stream } from "../net/stream.ts";
+import type { Leg } from "../relay/leg.ts";
 import type { PlainMode } from "../policy/policy.ts";
 import type { Screening } from "../detect/screening.ts";
 import type { Seen } from "../original-source/connect.ts";
@@ -22,10 +22,10 @@ export type ConnectionOutcome =
       readonly failure: HandshakeFailure | null;
       readonly detail: string;
     }
-  | { readonly kind: "relayed"; readonly upstream: Stream };
+  | { readonly kind: "relayed"; readonly upstream: Leg };
 
 /** An application that was reached: original-source/connect.ts. */
-export type Connected = { readonly stream: Stream; readonly seen: Seen };
+export type Connected = { readonly leg: Leg; readonly seen: Seen };
 
 /** A peer that was verified, in a handshake that has resumed a session of before or not. */
 export type Authenticated = { readonly identity: PeerIdentity; readonly resumed: boolean };
@@ -36,7 +36,7 @@ export class ConnectionRecord {
   readonly original: OriginalDestination;
   /** Milliseconds, monotonic. */
   readonly openedAt: number;
-  readonly downstream: Stream;
+  readonly downstream: Leg;
   /** Of the address that has connected, for shares. */
   readonly source: string;
   /** Verified, or null as long as nobody was. */
@@ -69,7 +69,7 @@ export class ConnectionRecord {
     this.direction = direction;
     this.peer = intercepted.peer;
     this.original = intercepted.original;
-    this.downstream = intercepted.stream;
+    this.downstream = intercepted.leg;
     this.source = sourceKey(intercepted.peer);
     this.openedAt = now;
   }
@@ -120,7 +120,7 @@ export class ConnectionRecord {
     this.outcome = { kind: "unreached", failure: reason, detail };
   }
 
-  relay(upstream: Stream): void {
+  relay(upstream: Leg): void {
     this.outcome = { kind: "relayed", upstream };
   }
 }
@@ -129,7 +129,7 @@ export class ConnectionRecord {
 export type Failure = { readonly reason: HandshakeFailure | null; readonly detail: string };
 
 /** "clean", or which leg was cut by what. A TLS peer that was cut by a bare FIN counts as clean: Bun does not say. */
-export function endingOf(downstream: Stream, upstream: Stream): string {
+export function endingOf(downstream: Leg, upstream: Leg): string {
   for (const [name, leg] of [
     ["downstream", downstream],
     ["upstream", upstream],

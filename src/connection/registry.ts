@@ -1,6 +1,6 @@
 /** The live connections: every one is opened here once and closed once. */
 import type { Log } from "../runtime/log/log.ts";
-import type { Intercepted } from "../net/listener.ts";
+import type { Intercepted } from "../relay/intercepted.ts";
 import type { PlainMode } from "../policy/policy.ts";
 import { acceptLine, accessFields, accessLine, plainLine } from "./access-log.ts";
 import { Counts } from "./counts.ts";
@@ -104,8 +104,8 @@ export class ConnectionRegistry {
   }
 
   /** The application has been reached, under this name. */
-  connected(record: ConnectionRecord, { stream, seen }: Connected): void {
-    record.relay(stream);
+  connected(record: ConnectionRecord, { leg, seen }: Connected): void {
+    record.relay(leg);
     this.#options.metrics.seen(seen);
   }
 

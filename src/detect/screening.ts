@@ -1,8 +1,7 @@
 /** A probe on its way: what its client says passes the judge, byte for byte, and what does not ends the connection. */
 import { Deadline } from "../runtime/deadline.ts";
 import type { FirstBytes } from "./first-bytes.ts";
-import type { Screen } from "../net/screen.ts";
-import type { Stream } from "../net/stream.ts";
+import type { Leg, Screen } from "../relay/leg.ts";
 import { GrpcJudge } from "../probe/grpc-request.ts";
 import { HttpJudge } from "../probe/http-request.ts";
 import type { Judge, ProbeRefusal, RefusalReason } from "../probe/judge.ts";
@@ -30,14 +29,14 @@ export class Screening implements Screen {
    * Resolves when something may pass, or never will: then there is a `refusal`, and the leg is ended unless it is closed.
    * The request has to be whole after `msMax`.
    */
-  async begin(stream: Stream, first: FirstBytes, msMax: number): Promise<void> {
-    if (first === "other") await this.#read(stream, msMax);
-    else if (first === "ended" && this.#has("tcp")) this.#connected(stream);
+  async begin(leg: Leg, first: FirstBytes, msMax: number): Promise<void> {
+    if (first === "other") await this.#read(leg, msMax);
+    else if (first === "ended" && this.#has("tcp")) this.#connected(leg);
     else this.#refuse(first === "silent" ? silent : closed);
-    if (this.refusal !== null) stream.terminate(this.refusal.detail);
+    if (this.refusal !== null) leg.terminate(this.refusal.detail);
   }
 
-  /** For the stream only, as is `end`. */
+  /** For the leg only, as is `end`. */
   pass(chunk: Uint8Array): Uint8Array | string {
     this.#judge ??= judgeOf(this.#declared, chunk);
     const judgement = this.#judge.push(chunk);
@@ -51,22 +50,22 @@ export class Screening implements Screen {
     if (!this.complete) this.#refuse(closed);
   }
 
-  async #read(stream: Stream, msMax: number): Promise<void> {
+  async #read(leg: Leg, msMax: number): Promise<void> {
     this.#deadline = new Deadline(msMax, () => {
-      stream.terminate(this.#refuse(late).detail);
+      leg.terminate(this.#refuse(late).detail);
     });
-    void stream.gone.then(() => {
+    void leg.gone.then(() => {
       this.end();
     });
-    stream.startScreened(this);
+    leg.startScreened(this);
     await this.#begun.promise;
   }
 
   /** It has ended its direction and can say no more: it is a connection, and that is all. */
-  #connected(stream: Stream): void {
+  #connected(leg: Leg): void {
     this.#judge = { kind: "tcp", push: () => ({ kind: "refuse", ...closed }) };
     this.complete = true;
-    stream.startPlain();
+    leg.startPlain();
   }
 
   #completed(): void {

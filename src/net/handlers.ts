@@ -4,40 +4,40 @@ import type { Socket, SocketHandler } from "bun";
 import { quoteUnlessPlain } from "../runtime/log/escape.ts";
 import * as native from "../native/native.ts";
 import { choose } from "./protocols.ts";
-import type { Stream } from "./stream.ts";
+import type { LegSocket } from "./leg-socket.ts";
 
 /** Every handler is synchronous and has `error` beside it: a throw ends a leg, never the process. */
-export const streamHandlers = {
+export const socketHandlers = {
   binaryType: "uint8array",
   data: (socket, chunk) => {
-    socket.data.onData(chunk);
+    socket.data.owner.onData(chunk);
   },
   drain: (socket) => {
-    socket.data.onDrain();
+    socket.data.owner.onDrain();
   },
   end: (socket) => {
-    socket.data.onEnd();
+    socket.data.owner.onEnd();
   },
   close: (socket, error) => {
     socket.data.onClose(faultOf(error));
   },
   error: (socket, error) => {
-    if (socket.data.fault === "") socket.data.fault = faultOf(error);
+    socket.data.owner.onFault(faultOf(error));
   },
   handshake: (socket, success, error) => {
     quickAck(socket);
-    socket.data.onReady(handshakeErrorOf(success, error), !success);
+    socket.data.owner.onReady(handshakeErrorOf(success, error), !success);
   },
-} satisfies SocketHandler<Stream>;
+} satisfies SocketHandler<LegSocket>;
 
 /** Of sockets that terminate TLS. */
 export const terminatingHandlers = {
-  ...streamHandlers,
+  ...socketHandlers,
   alpnCallback: (socket, _serverName, offered) => choose(offered, socket.data.spoken),
-} satisfies SocketHandler<Stream>;
+} satisfies SocketHandler<LegSocket>;
 
 /** A foreign peer with Nagle waits 41 ms for its first answer unless the handshake is acknowledged at once. */
-function quickAck(socket: Socket<Stream>): void {
+function quickAck(socket: Socket<LegSocket>): void {
   if (socket.fd >= 0) native.setQuickAck(socket.fd);
 }
 

@@ -6,20 +6,19 @@ import { SystemCallError } from "../native/errno.ts";
 import * as native from "../native/native.ts";
 import { encodeSocketAddress, type SocketAddress } from "./address.ts";
 import { terminatingHandlers, tlsReasonOf } from "./handlers.ts";
-import type { Held } from "./held.ts";
+import { LegSocket } from "./leg-socket.ts";
 import {
   originalDestination,
   peerAddress,
   type OriginalDestination,
 } from "./original-destination.ts";
 import { applyOptions, type SocketOptions } from "./socket-options.ts";
-import { Stream } from "./stream.ts";
 
-/** One diverted connection, as accepted: a leg that is not TLS is paused, one of TLS is about to shake hands. */
-export type Intercepted = {
-  readonly stream: Stream;
-  /** `Stream.undecided`: paused, and nothing is known of it. */
-  readonly undecided: boolean;
+/** One diverted connection, as accepted: one that is not TLS is paused, one of TLS is about to shake hands. */
+export type Accepted = {
+  /** Without an owner. */
+  readonly socket: LegSocket;
+  readonly kind: Takes["kind"];
   readonly peer: SocketAddress;
   readonly original: OriginalDestination;
 };
@@ -30,13 +29,11 @@ export type ListenOptions = {
   readonly backlogMax: number;
   /** Asked before anything but its address is known of a connection; what is not admitted is reset. */
   readonly admit: (peer: SocketAddress) => boolean;
-  /** Where bytes count that its legs hold. */
-  readonly held: Held;
   readonly takes: Takes;
-  readonly accept: (intercepted: Intercepted) => void;
+  readonly accept: (accepted: Accepted) => void;
 };
 
-/** What a listener makes of connections: legs that are plain, TLS, or undecided as yet (`Stream.undecided`). */
+/** What a listener makes of connections: plain ones, TLS, or undecided ones, of which it is not known yet whether they are to be TLS. */
 export type Takes =
   | { readonly kind: "plain" }
   | { readonly kind: "tls"; readonly tls: TLSOptions }
@@ -68,7 +65,7 @@ export function openDiverted(
 
 /**
  * What a dying proxy has not relayed yet is cut, too; accepted sockets inherit it. A TLS peer is to hear why it is refused:
- * net/stream.ts.
+ * relay/leg.ts.
  */
 function resetsOnClose(kind: Takes["kind"]): boolean {
   return kind !== "tls";
@@ -94,7 +91,7 @@ export function startListening(options: ListenOptions): Listener {
 }
 
 /** The queue of connections belongs to the socket, which both descriptors are: none is lost between two of Bun's. */
-function adopt(fd: number, options: ListenOptions): SocketListener<Stream> {
+function adopt(fd: number, options: ListenOptions): SocketListener<LegSocket> {
   const listener = takeOver(native.duplicate(fd), options);
   try {
     native.listen(fd, options.backlogMax); // Bun has listened again with a backlog of its own.
@@ -106,7 +103,7 @@ function adopt(fd: number, options: ListenOptions): SocketListener<Stream> {
 }
 
 /** `own` is Bun's from then on, or closed. Throws CREDENTIALS_INVALID. */
-function takeOver(own: number, options: ListenOptions): SocketListener<Stream> {
+function takeOver(own: number, options: ListenOptions): SocketListener<LegSocket> {
   try {
     return listenOn(own, options);
   } catch (error) {
@@ -121,7 +118,7 @@ export function credentialsRefused(cause: unknown): ProxyError {
   return new ProxyError("CREDENTIALS_INVALID", `${notTaken}: ${reason}`, { cause });
 }
 
-function adoptOrClose(fd: number, options: ListenOptions): SocketListener<Stream> {
+function adoptOrClose(fd: number, options: ListenOptions): SocketListener<LegSocket> {
   try {
     return adopt(fd, options);
   } catch (error) {
@@ -131,29 +128,23 @@ function adoptOrClose(fd: number, options: ListenOptions): SocketListener<Stream
 }
 
 /** Throws what the TLS library says of credentials that it does not take. */
-function listenOn(fd: number, options: ListenOptions): SocketListener<Stream> {
+function listenOn(fd: number, options: ListenOptions): SocketListener<LegSocket> {
   const { takes } = options;
-  return Bun.listen<Stream>({
+  return Bun.listen<LegSocket>({
     fd,
     allowHalfOpen: true,
     ...(takes.kind === "tls" ? { tls: takes.tls } : {}),
     socket: {
       ...terminatingHandlers,
       open: (socket) => {
-        const stream = streamOf(takes.kind, options.held);
-        socket.data = stream;
-        stream.attach(socket, resetsOnClose(takes.kind));
-        if (takes.kind !== "tls") stream.pause();
-        announce(stream, takes.kind === "undecided", options);
+        const accepted = new LegSocket(takes.kind !== "plain");
+        socket.data = accepted;
+        accepted.attach(socket, resetsOnClose(takes.kind));
+        if (takes.kind !== "tls") accepted.pause();
+        announce(accepted, options);
       },
     },
   });
-}
-
-function streamOf(kind: Takes["kind"], held: Held): Stream {
-  return kind === "undecided"
-    ? Stream.undecided(held)
-    : new Stream(kind === "tls", kind === "plain", held);
 }
 
 /** A bound, listening socket; the caller owns it. `transparent`: takes diverted connections. */
@@ -178,21 +169,14 @@ export function openListening(
   return fd;
 }
 
-/** By RST: Bun's terminate() alone sends FIN on a TLS socket that has just been accepted. */
-function turnAway(stream: Stream): void {
-  native.setResetOnClose(stream.socket?.fd ?? -1, true);
-  stream.terminate("");
-}
-
 /** A connection whose client has gone again has no address: it ends here. */
-function announce(stream: Stream, undecided: boolean, { admit, accept }: ListenOptions): void {
-  const fd = stream.socket?.fd ?? -1;
+function announce(socket: LegSocket, { takes: { kind }, admit, accept }: ListenOptions): void {
   try {
-    const peer = peerAddress(fd);
-    if (admit(peer)) accept({ stream, undecided, peer, original: originalDestination(fd) });
-    else turnAway(stream);
+    const peer = peerAddress(socket.fd);
+    if (!admit(peer)) socket.cut();
+    else accept({ socket, kind, peer, original: originalDestination(socket.fd) });
   } catch (error) {
-    stream.terminate("ENOTCONN");
+    socket.cut();
     if (!(error instanceof SystemCallError)) throw error;
   }
 }

@@ -1,14 +1,15 @@
 /** The way to the application here, as the client where that can be. */
 import { Ticker } from "../runtime/deadline.ts";
 import { addressKey, portedAs, type SocketAddress } from "../net/address.ts";
-import { settle, tryDial, watch, type DialLimits } from "../net/dial.ts";
+import { tryDial } from "../net/dial.ts";
 import { describeFault } from "../net/fault.ts";
-import type { Intercepted } from "../net/listener.ts";
 import type { Held } from "../net/held.ts";
+import type { Intercepted } from "../relay/intercepted.ts";
+import type { Leg } from "../relay/leg.ts";
+import { dial, settle, type DialLimits } from "../relay/settle.ts";
 import type { Origin } from "../net/origin.ts";
 import { firstUnprivilegedPort } from "../net/ports.ts";
 import type { SocketOptions } from "../net/socket-options.ts";
-import type { Stream } from "../net/stream.ts";
 import type { Candidate, Kept, SourceReason } from "./candidates.ts";
 
 /** As whom the application sees the client, and why not better. */
@@ -17,7 +18,7 @@ export type Seen = { readonly kept: Kept; readonly reason: SourceReason };
 export type ApplicationConnection =
   | {
       readonly kind: "connected";
-      readonly stream: Stream;
+      readonly leg: Leg;
       readonly seen: Seen;
     }
   /** `fault`: the code of what failed. */
@@ -59,16 +60,16 @@ export async function connectApplication(
     named.as = candidate.origin.kind === "client" ? candidate.origin.address : null;
     named.atAlias = candidate.to !== original;
     // oxlint-disable-next-line no-await-in-loop -- the next one only where this one fails
-    const dialed = await dial(downstream, candidate, options);
+    const dialed = await connect(downstream, candidate, options);
     if (typeof dialed !== "string") {
       if (why === "no-answer") options.silent.add(peer, original);
-      return { stream: dialed, kind: "connected", seen: seenBy(candidate, why) };
+      return { leg: dialed, kind: "connected", seen: seenBy(candidate, why) };
     }
     failed = { kind: "failed", detail: describeFault(dialed), fault: dialed };
     const reason = reasonOf(dialed, candidate, original);
     if (reason === "reserved-port" && candidate.origin.kind === "client")
       options.reserved(candidate.origin.address);
-    if (reason === null || downstream.stream.closed) return failed;
+    if (reason === null || downstream.leg.closed) return failed;
     why = reason === "no-answer" ? reason : (why ?? reason);
   }
   return failed;
@@ -80,19 +81,19 @@ function seenBy({ kept, reason }: Candidate, why: SourceReason | null): Seen {
 }
 
 /** The connection, or the name of what failed. */
-async function dial(
+async function connect(
   downstream: Intercepted,
   { origin, to, kept }: Candidate,
   { socketOptions, limits, held }: ConnectOptions,
-): Promise<Stream | string> {
+): Promise<Leg | string> {
   const dialing = tryDial(to, socketOptions, origin);
   if (typeof dialing === "string") return dialing;
-  const stream = watch(dialing, null, held);
+  const leg = dial(dialing, null, held);
   const asClientMsMax = Math.min(answerMsMax, limits.connectMsMax / 2);
   const connectMsMax = kept === "none" ? limits.connectMsMax : asClientMsMax;
-  const readiness = await settle(stream, downstream.stream, { ...limits, connectMsMax });
+  const readiness = await settle(leg, downstream.leg, { ...limits, connectMsMax });
   if (readiness.kind === "closed") return readiness.fault;
-  return stream;
+  return leg;
 }
 
 /**

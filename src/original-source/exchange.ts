@@ -1,20 +1,15 @@
 /** The PROXY protocol header on a connection: the side that connects sends it, the side that accepts reads it. */
 import { ProxyError } from "../runtime/errors.ts";
 import type { SocketAddress } from "../net/address.ts";
-import { HandshakeDeadline } from "../net/handshake-deadline.ts";
+import { HandshakeDeadline } from "../relay/handshake-deadline.ts";
 import { headerProtocol } from "../net/protocols.ts";
-import { protocolOf } from "../tls/session.ts";
-import type { Stream } from "../net/stream.ts";
+import type { Leg } from "../relay/leg.ts";
 import { failureOf, type HandshakeFailure } from "../tls/failure.ts";
 import { decodeHeader, encodeHeader, headerLength, type ClientAddress } from "./proxy-header.ts";
 
 /** Sends where the application's connection comes from, to a peer that has agreed to it. */
-export function sendHeader(
-  peer: Stream,
-  clientAddress: ClientAddress,
-  original: SocketAddress,
-): void {
-  if (protocolOf(peer) === headerProtocol) peer.say(encodeHeader(clientAddress, original));
+export function sendHeader(peer: Leg, clientAddress: ClientAddress, original: SocketAddress): void {
+  if (peer.socket.protocol === headerProtocol) peer.say(encodeHeader(clientAddress, original));
 }
 
 export type ReceivedHeader =
@@ -23,8 +18,8 @@ export type ReceivedHeader =
   | { readonly kind: "refuse"; readonly reason: HandshakeFailure | null; readonly detail: string };
 
 /** From a verified peer, within `msMax`. What it says is checked against the wire before it is believed: candidates.ts. */
-export async function readHeader(peer: Stream, msMax: number): Promise<ReceivedHeader> {
-  if (protocolOf(peer) !== headerProtocol) return { kind: "received", clientAddress: null };
+export async function readHeader(peer: Leg, msMax: number): Promise<ReceivedHeader> {
+  if (peer.socket.protocol !== headerProtocol) return { kind: "received", clientAddress: null };
   const deadline = new HandshakeDeadline(peer, msMax, "server");
   try {
     const bytes = await peer.take(headerLength);

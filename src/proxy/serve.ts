@@ -13,6 +13,7 @@ import { startListening, openDiverted, type Listener, type Takes } from "../net/
 import type { SocketOptions } from "../net/socket-options.ts";
 import { serveOutbound } from "../outbound.ts";
 import { admitInbound, admitOutbound, type Admission } from "../connection/admission.ts";
+import { intercept } from "../relay/intercepted.ts";
 import { readsRequests } from "../probe/probe.ts";
 import type { VisitOrigin, Unverified } from "../tls/unverified.ts";
 
@@ -99,13 +100,12 @@ function startListener({ context, log }: Serving, { kind }: Spot, fd: number): L
     fd,
     backlogMax: context.limits.backlogMax,
     takes: kind === "tls" ? { kind, tls: context.terminating() } : { kind },
-    accept: (intercepted) => {
-      void serve(intercepted, context).catch((error: unknown) => {
+    accept: (accepted) => {
+      void serve(intercept(accepted, context.held), context).catch((error: unknown) => {
         log.write("E", "proxy", `internal error: ${describeBug(error)}`);
       });
     },
     admit: (peer) => admit(context, direction, peer),
-    held: context.held,
   });
 }
 

@@ -4,16 +4,16 @@ import type { TLSOptions } from "bun";
 import type { Limits } from "../config.ts";
 import type { PeerIdentity } from "../identity/certificate.ts";
 import { addressKey, hostKey, sourceKey } from "../net/address.ts";
-import { abandon, dialFrom, settle, tryDial, watch, type Dialing } from "../net/dial.ts";
+import { abandon, dialFrom, tryDial, type Dialing } from "../net/dial.ts";
 import { describeFault } from "../net/fault.ts";
 import type { OriginalDestination } from "../net/original-destination.ts";
 import type { Rotation } from "../net/ports.ts";
 import { describeLateReset, lateResetMsMin } from "../net/hang.ts";
 import type { Held } from "../net/held.ts";
-import { isResumed } from "./session.ts";
 import type { SocketOptions } from "../net/socket-options.ts";
-import type { Intercepted } from "../net/listener.ts";
-import type { Stream } from "../net/stream.ts";
+import type { Intercepted } from "../relay/intercepted.ts";
+import type { Leg } from "../relay/leg.ts";
+import { dial, settle } from "../relay/settle.ts";
 import { failureOf, type HandshakeFailure } from "./failure.ts";
 import type { HandshakeGate, Lease } from "./handshake-gate.ts";
 import { judgePeer } from "./peer.ts";
@@ -24,7 +24,7 @@ import type { Expectation } from "../policy/authorize.ts";
 export type Originated =
   | {
       readonly kind: "established";
-      readonly stream: Stream;
+      readonly leg: Leg;
       readonly identity: PeerIdentity;
       readonly resumed: boolean;
       /** Its port on the wire is one that no application here is given. */
@@ -107,7 +107,7 @@ type Attempt = {
  * before does. Given up when `downstream` goes. Every failure has words for the log.
  */
 async function attempt(
-  { original, peer, stream: downstream }: Intercepted,
+  { original, peer, leg: downstream }: Intercepted,
   originator: Originator,
   { began, tls, session }: Attempt,
 ): Promise<Originated> {
@@ -125,12 +125,12 @@ async function attempt(
   if (lease === null || downstream.closed) return giveUp(dialing, lease);
   const limits = { ...originator.limits, handshakeMsMax: left() };
   const shaking = performance.now();
-  const stream = watch(dialing, { tls, ticket: session?.take() ?? null }, originator.held);
-  const visit = originator.unverified.enter(stream, {
+  const leg = dial(dialing, { tls, ticket: session?.take() ?? null }, originator.held);
+  const visit = originator.unverified.enter(leg, {
     source: sourceKey(original),
     host: hostKey(original),
   });
-  const readiness = await settle(stream, downstream, limits);
+  const readiness = await settle(leg, downstream, limits);
   originator.unverified.leave(visit);
   lease.release();
   if (readiness.kind === "closed") {
@@ -139,17 +139,17 @@ async function attempt(
   }
 
   const verdict = judgePeer(
-    stream,
+    leg.socket,
     "server",
     readiness.handshakeError,
     originator.expect(original),
   );
   if (verdict.kind === "accept") {
-    stream.keepTicket = session?.keep ?? null;
+    leg.socket.keepTicket = session?.keep ?? null;
     const { identity } = verdict;
-    return { kind: "established", stream, identity, resumed: isResumed(stream), distinctPort };
+    return { kind: "established", leg, identity, resumed: leg.socket.isResumed, distinctPort };
   }
-  stream.terminate("");
+  leg.terminate("");
   return { ...verdict, kind: "failed", fault: readiness.handshakeError ?? "" };
 }
 

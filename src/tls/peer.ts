@@ -5,18 +5,18 @@ import { ProxyError } from "../runtime/errors.ts";
 import { CertificateCache } from "../identity/certificate-cache.ts";
 import type { PeerCertificate } from "../identity/certificate.ts";
 import { weakLink } from "../identity/strength.ts";
-import type { Stream } from "../net/stream.ts";
+import type { LegSocket } from "../net/leg-socket.ts";
 import type { Expectation } from "../policy/authorize.ts";
 import { untrusted, verifyPeer, type PeerVerdict } from "./verify.ts";
 
 /** `role` is the peer's. */
 export function judgePeer(
-  stream: Stream,
+  socket: LegSocket,
   role: "server" | "client",
   handshakeError: string | null,
   expect: Expectation,
 ): PeerVerdict {
-  const raw = stream.socket?.getPeerX509Certificate()?.raw;
+  const raw = socket.bun?.getPeerX509Certificate()?.raw;
   const stranger = untrusted(role, handshakeError);
   // Reading thousands of names takes milliseconds, which any stranger could ask for.
   if (stranger !== null && raw !== undefined && raw.length > strangerBytesMax) return stranger;
@@ -25,7 +25,7 @@ export function judgePeer(
     return { kind: "refuse", reason: "malformed-certificate", detail: certificate.message };
   const verdict = verifyPeer({ role, handshakeError, certificate, expect, now: Date.now() });
   if (verdict.kind === "refuse" || certificate === null) return verdict;
-  const weakness = weaknessOf(stream, certificate);
+  const weakness = weaknessOf(socket, certificate);
   if (weakness === null) return verdict;
   return { kind: "refuse", reason: "untrusted-chain", detail: weakness };
 }
@@ -34,17 +34,17 @@ export function judgePeer(
  * The TLS library takes short keys and SHA-1 within a chain. A leaf that has come with a strong chain once is not looked at
  * again: its issuer's key is as good behind any other.
  */
-function weaknessOf(stream: Stream, certificate: PeerCertificate): string | null {
+function weaknessOf(socket: LegSocket, certificate: PeerCertificate): string | null {
   if (strong.has(certificate)) return null;
-  const weakness = weakLink(chainOf(stream));
+  const weakness = weakLink(chainOf(socket));
   if (weakness === null) strong.add(certificate);
   return weakness;
 }
 
 /** As the peer has sent it, the leaf first. */
-function chainOf(stream: Stream): readonly Uint8Array[] {
+function chainOf(socket: LegSocket): readonly Uint8Array[] {
   const chain: Uint8Array[] = [];
-  let certificate = stream.socket?.getPeerCertificate(false);
+  let certificate = socket.bun?.getPeerCertificate(false);
   while (certificate?.raw !== undefined && chain.length < chainMax) {
     chain.push(certificate.raw);
     const issuer: CertificateLink | undefined = certificate.issuerCertificate;

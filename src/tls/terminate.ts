@@ -1,8 +1,7 @@
 /** The end of a peer's TLS: nothing is known of the peer until this has said so. */
 import type { PeerIdentity } from "../identity/certificate.ts";
-import { HandshakeDeadline } from "../net/handshake-deadline.ts";
-import { isResumed } from "./session.ts";
-import type { Stream } from "../net/stream.ts";
+import { HandshakeDeadline } from "../relay/handshake-deadline.ts";
+import type { Leg } from "../relay/leg.ts";
 import { failureOf, type HandshakeFailure } from "./failure.ts";
 import { judgePeer } from "./peer.ts";
 import type { Visit } from "./unverified.ts";
@@ -25,7 +24,7 @@ export type RefusedPeer = {
  * `visit` may end the handshake's time sooner.
  */
 export async function terminate(
-  downstream: Stream,
+  downstream: Leg,
   handshakeMsMax: number,
   expect: () => Expectation,
   visit: Pick<Visit, "deadline">,
@@ -43,8 +42,8 @@ export async function terminate(
       told: true,
     };
   }
-  const verdict = judgePeer(downstream, "client", readiness.handshakeError, expect());
-  if (verdict.kind === "accept") return { ...verdict, resumed: isResumed(downstream) };
+  const verdict = judgePeer(downstream.socket, "client", readiness.handshakeError, expect());
+  if (verdict.kind === "accept") return { ...verdict, resumed: downstream.socket.isResumed };
   // The library sends no alert for what it finds wrong with a certificate: an end would look like the application's.
   return { ...verdict, told: readiness.failed };
 }

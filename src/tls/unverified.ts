@@ -6,8 +6,8 @@
 import { unverifiedLimits as limits } from "../config.ts";
 import { Deadline } from "../runtime/deadline.ts";
 import * as native from "../native/native.ts";
-import { HandshakeDeadline } from "../net/handshake-deadline.ts";
-import type { Stream } from "../net/stream.ts";
+import { HandshakeDeadline } from "../relay/handshake-deadline.ts";
+import type { Leg } from "../relay/leg.ts";
 import { crowdOf, greediest, heaviest, type Group } from "./eviction.ts";
 
 export type UnverifiedBounds = {
@@ -36,7 +36,7 @@ export type VisitOrigin = { readonly source: string; readonly host: string };
 
 /** One peer between accept(2) and verdict. */
 export class Visit {
-  readonly stream: Stream;
+  readonly leg: Leg;
   readonly source: string;
   /** The whole address, where a source has many. */
   readonly host: string;
@@ -57,8 +57,8 @@ export class Visit {
   /** Of whoever waits for its first place. */
   resolve: (() => void) | null = null;
 
-  constructor(stream: Stream, { source, host }: VisitOrigin, since: number) {
-    this.stream = stream;
+  constructor(leg: Leg, { source, host }: VisitOrigin, since: number) {
+    this.leg = leg;
     this.source = source;
     this.host = host;
     this.since = since;
@@ -98,9 +98,9 @@ export class Unverified {
     return this.#groups.get(source)?.members.size ?? 0;
   }
 
-  enter(stream: Stream, origin: VisitOrigin): Visit {
+  enter(leg: Leg, origin: VisitOrigin): Visit {
     const { source } = origin;
-    const visit = new Visit(stream, origin, this.#options.now());
+    const visit = new Visit(leg, origin, this.#options.now());
     const group = this.#groups.get(source) ?? { members: new Set(), bytes: 0 };
     this.#groups.set(source, group);
     group.members.add(visit);
@@ -118,13 +118,13 @@ export class Unverified {
       this.#take(visit);
       return;
     }
-    const { stream } = visit;
-    stream.pause();
+    const { leg } = visit;
+    leg.pause();
     const { promise, resolve } = Promise.withResolvers<void>();
     visit.resolve = resolve;
     this.#wait(visit);
-    const deadline = new HandshakeDeadline(stream, msMax, "server");
-    await Promise.race([promise, stream.gone]);
+    const deadline = new HandshakeDeadline(leg, msMax, "server");
+    await Promise.race([promise, leg.gone]);
     deadline.clear();
   }
 
@@ -258,7 +258,7 @@ export class Unverified {
       this.#fds = new Int32Array(2 * visits.length);
       this.#seen = new Uint32Array(4 * visits.length);
     }
-    for (const [index, { stream }] of visits.entries()) this.#fds[index] = stream.socket?.fd ?? -1;
+    for (const [index, { leg }] of visits.entries()) this.#fds[index] = leg.socket.fd;
     const look = this.#options.look ?? native.lookAtWaiting;
     look(this.#fds, visits.length, this.#seen);
     for (const [index, visit] of visits.entries())
@@ -285,7 +285,7 @@ export class Unverified {
 
   #end(visit: Visit, fault: string): void {
     this.leave(visit);
-    visit.stream.terminate(fault);
+    visit.leg.terminate(fault);
   }
 
   #relieve(): void {
@@ -307,12 +307,12 @@ export class Unverified {
     const before = this.#options.now() - limits.leaseMsMax;
     for (const visit of visits) {
       if (wanted <= 0) return;
-      const { placedAt, stream } = visit;
-      if (placedAt === null || placedAt > before || stream.closed) continue;
+      const { placedAt, leg } = visit;
+      if (placedAt === null || placedAt > before || leg.closed) continue;
       visit.placedAt = null;
       visit.wasPlaced = true;
       this.#placed -= 1;
-      stream.pause();
+      leg.pause();
       this.#wait(visit);
       wanted -= 1;
     }
@@ -325,7 +325,7 @@ export class Unverified {
       this.#take(visit);
       visit.resolve?.();
       visit.resolve = null;
-      if (visit.wasPlaced) visit.stream.resume();
+      if (visit.wasPlaced) visit.leg.resume();
     }
   }
 

@@ -12,7 +12,7 @@ import {
 test("functions are listed by their own samples, largest first, with file and line", () => {
   const nodes = [
     frame(1, "(root)", "", -1),
-    frame(2, "flush", "file:///x/src/net/stream.ts", 41),
+    frame(2, "flush", "file:///x/src/relay/leg.ts", 41),
     frame(3, "write", "", -1),
     frame(4, "", "file:///x/src/proxy.ts", 0),
   ];
@@ -20,7 +20,7 @@ test("functions are listed by their own samples, largest first, with file and li
     samples: 4,
     functions: [
       { what: "write, Bun's own", percent: 50 },
-      { what: "flush, src/net/stream.ts:42", percent: 25 },
+      { what: "flush, src/relay/leg.ts:42", percent: 25 },
       { what: "(anonymous), src/proxy.ts:1", percent: 25 },
     ],
   });

@@ -2,7 +2,8 @@
 import { expect, test } from "bun:test";
 
 import { unverifiedLimits } from "../../../src/config.ts";
-import { Stream } from "../../../src/net/stream.ts";
+import { LegSocket } from "../../../src/net/leg-socket.ts";
+import { Leg } from "../../../src/relay/leg.ts";
 import { Unverified, type Visit } from "../../../src/tls/unverified.ts";
 
 type Case = {
@@ -47,7 +48,7 @@ async function once(set: Case, isSo: () => boolean): Promise<void> {
 
 function enter({ peers }: Case, count: number): readonly Visit[] {
   return Array.from({ length: count }, () =>
-    peers.enter(new Stream(true, false), { source: "a", host: "a" }),
+    peers.enter(new Leg(new LegSocket(true), "setting-up"), { source: "a", host: "a" }),
   );
 }
 

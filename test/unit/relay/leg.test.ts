@@ -2,8 +2,11 @@ import { expect, test } from "bun:test";
 
 import { issueAuthority, issueLeaf } from "../../../src/identity/issue.ts";
 import * as native from "../../../src/native/native.ts";
-import { streamHandlers } from "../../../src/net/handlers.ts";
-import { Stream } from "../../../src/net/stream.ts";
+import { socketHandlers } from "../../../src/net/handlers.ts";
+import { LegSocket } from "../../../src/net/leg-socket.ts";
+import { Leg } from "../../../src/relay/leg.ts";
+import { splice } from "../../../src/relay/splice.ts";
+import { FakeSocket } from "../../support/fake-socket.ts";
 
 const leaf = issueLeaf(issueAuthority("a"), {
   spiffeId: "spiffe://a.example/b",
@@ -11,31 +14,34 @@ const leaf = issueLeaf(issueAuthority("a"), {
 });
 const hostname = "127.0.0.1";
 
-function open(socket: Bun.Socket<Stream>): void {
+function plain(): Leg {
+  return new Leg(new LegSocket(false), "waiting");
+}
+
+function open(socket: Bun.Socket<LegSocket>): void {
   socket.data.attach(socket);
 }
 
 /** Two legs between a writer that never stops and a reader that never reads. */
-async function jammed(
-  tls: boolean,
-): Promise<{ downstream: Stream; upstream: Stream; stop: () => void }> {
-  const { promise, resolve } = Promise.withResolvers<Stream>();
+async function jammed(tls: boolean): Promise<{ downstream: Leg; upstream: Leg; stop: () => void }> {
+  const { promise, resolve } = Promise.withResolvers<Leg>();
   const reader = Bun.listen({
     hostname,
     port: 0,
     socket: { open: (one) => one.pause(), data: () => undefined },
   });
-  const listener = Bun.listen<Stream>({
+  const listener = Bun.listen<LegSocket>({
     hostname,
     port: 0,
     ...(tls ? { tls: { cert: leaf.certificatePem, key: leaf.keyPem } } : {}),
     socket: {
-      ...streamHandlers,
+      ...socketHandlers,
       open: (socket) => {
-        socket.data = new Stream(tls, !tls);
-        socket.data.attach(socket);
-        if (!tls) socket.data.pause();
-        resolve(socket.data);
+        const leg = new Leg(new LegSocket(tls), tls ? "setting-up" : "waiting");
+        socket.data = leg.socket;
+        open(socket);
+        if (!tls) leg.pause();
+        resolve(leg);
       },
     },
   });
@@ -50,16 +56,16 @@ async function jammed(
     ...(tls ? { tls: { rejectUnauthorized: false } } : {}),
     socket: { ...start, drain: write, data: () => undefined },
   });
-  const upstream = new Stream(false, true);
-  await Bun.connect<Stream>({
+  const upstream = plain();
+  await Bun.connect<LegSocket>({
     hostname,
     port: reader.port,
-    data: upstream,
-    socket: { ...streamHandlers, open },
+    data: upstream.socket,
+    socket: { ...socketHandlers, open },
   });
   const downstream = await promise;
   if (tls) await downstream.ready;
-  downstream.join(upstream, 1000);
+  void splice(downstream, upstream, 1000);
   const stop = (): void => {
     writer.terminate();
     listener.stop(true);
@@ -89,15 +95,49 @@ test.each([
 );
 
 test("a leg joined with one that has already closed is ended", async () => {
-  const [gone, other] = [new Stream(false, true), new Stream(false, true)];
+  const [gone, other] = [plain(), plain()];
   gone.onClose("ECONNRESET");
-  other.join(gone, 1000);
+  void splice(other, gone, 1000);
   await other.gone;
   expect(other.ending).toBe("cut");
 });
 
+test("a leg that is joined before it is ready carries nothing and is ended, as is the other", async () => {
+  const [early, other] = [new Leg(new LegSocket(true), "setting-up"), plain()];
+  void splice(other, early, 1000);
+  await Promise.all([early.gone, other.gone]);
+  expect([early.ending, other.ending]).toEqual(["cut", "cut"]);
+});
+
+/** A plain leg on a socket that nobody serves. */
+function faked(): { readonly leg: Leg; readonly socket: FakeSocket } {
+  const [leg, socket] = [plain(), new FakeSocket(0)];
+  socket.data = leg.socket;
+  leg.socket.attach(socket as never);
+  return { leg, socket };
+}
+
+test("a leg whose write has failed is cut by a reset, whatever its close says", async () => {
+  const [one, other] = [faked(), faked()];
+  void splice(one.leg, other.leg, 1000);
+  one.socket.isReset = true;
+  socketHandlers.data(other.socket as never, new Uint8Array(1) as never);
+  socketHandlers.close(one.socket as never, null as never);
+  await other.leg.gone;
+  expect([one.leg.ending, one.leg.fault, other.leg.ending]).toEqual(["cut", "ECONNRESET", "cut"]);
+});
+
+test("a socket that stays when both directions have ended is ended after a while", async () => {
+  const sides = [faked(), faked()] as const;
+  void splice(sides[0].leg, sides[1].leg, 1);
+  for (const { socket } of sides) socketHandlers.end(socket as never);
+  await Promise.all(sides.map(async ({ leg }) => await leg.gone));
+  expect(sides.map(({ leg }) => leg.fault)).toEqual(["ETIMEDOUT", ""]);
+  expect(sides.map(({ socket }) => socket.acts.at(-1))).toEqual(["terminate", "terminate"]);
+});
+
 type Accepted = {
-  readonly leg: Stream;
+  readonly leg: Leg;
   readonly client: Bun.Socket;
   /** How the leg ended for its client: "end", or why it closed without one. */
   readonly ending: Promise<string>;
@@ -106,18 +146,19 @@ type Accepted = {
 
 /** An accepted plain leg, and its client. */
 async function accepted(): Promise<Accepted> {
-  const { promise, resolve } = Promise.withResolvers<Stream>();
+  const { promise, resolve } = Promise.withResolvers<Leg>();
   const { promise: ending, resolve: settle } = Promise.withResolvers<string>();
-  const listener = Bun.listen<Stream>({
+  const listener = Bun.listen<LegSocket>({
     hostname,
     port: 0,
     allowHalfOpen: true,
     socket: {
-      ...streamHandlers,
+      ...socketHandlers,
       open: (socket) => {
-        socket.data = new Stream(false, true);
-        socket.data.attach(socket);
-        resolve(socket.data);
+        const leg = plain();
+        socket.data = leg.socket;
+        open(socket);
+        resolve(leg);
       },
     },
   });
@@ -141,13 +182,13 @@ async function accepted(): Promise<Accepted> {
 }
 
 /** Handles no event: the next call on the leg's socket is the write. */
-function until(leg: Stream, state: native.TcpState): void {
-  while (native.tcpState(leg.socket?.fd ?? -1) !== state);
+function until(leg: Leg, state: native.TcpState): void {
+  while (native.tcpState(leg.socket.fd) !== state);
 }
 
 test("an end that arrived before a reset is an end, even if a write finds the reset first", async () => {
   const [one, other] = [await accepted(), await accepted()];
-  one.leg.join(other.leg, 1000);
+  void splice(one.leg, other.leg, 1000);
   one.client.end();
   until(one.leg, "close-wait");
   // It has no reader: the kernel answers with RST.
@@ -161,7 +202,7 @@ test("an end that arrived before a reset is an end, even if a write finds the re
 
 test("a reset found first by a write is no end for the other leg", async () => {
   const [one, other] = [await accepted(), await accepted()];
-  one.leg.join(other.leg, 1000);
+  void splice(one.leg, other.leg, 1000);
   one.client.terminate();
   until(one.leg, "other");
   other.leg.onData(new Uint8Array(1));
@@ -186,20 +227,21 @@ test("the proxy's own data is not counted, whether it arrives or not", async () 
 /** An accepted leg with a screen, and its client. */
 async function screened(
   pass: (chunk: Uint8Array) => Uint8Array | string,
-): Promise<{ leg: Stream; client: Bun.Socket; ended: Promise<unknown> }> {
-  const { promise, resolve } = Promise.withResolvers<Stream>();
+): Promise<{ leg: Leg; client: Bun.Socket; ended: Promise<unknown> }> {
+  const { promise, resolve } = Promise.withResolvers<Leg>();
   const { promise: ended, resolve: end } = Promise.withResolvers<unknown>();
-  const listener = Bun.listen<Stream>({
+  const listener = Bun.listen<LegSocket>({
     hostname,
     port: 0,
     allowHalfOpen: true,
     socket: {
-      ...streamHandlers,
+      ...socketHandlers,
       open: (socket) => {
-        socket.data = Stream.undecided();
-        socket.data.attach(socket);
-        socket.data.pause();
-        resolve(socket.data);
+        const leg = new Leg(new LegSocket(true), "setting-up");
+        socket.data = leg.socket;
+        open(socket);
+        leg.pause();
+        resolve(leg);
       },
     },
   });
@@ -230,10 +272,10 @@ test("a screened leg is read at once, and its partner gets what the screen passe
     port: 0,
     socket: { data: (_, chunk) => resolve(chunk.toString()) },
   });
-  const partner = new Stream(false, true);
-  const options = { hostname, port: reader.port, data: partner };
-  await Bun.connect<Stream>({ ...options, socket: { ...streamHandlers, open } });
-  leg.join(partner, 1000);
+  const partner = plain();
+  const options = { hostname, port: reader.port, data: partner.socket };
+  await Bun.connect<LegSocket>({ ...options, socket: { ...socketHandlers, open } });
+  void splice(leg, partner, 1000);
   expect([await promise, seen]).toEqual(["bc", ["abc"]]);
   leg.terminate("");
   reader.stop(true);

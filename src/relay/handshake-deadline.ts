@@ -2,20 +2,20 @@
 import { Deadline } from "../runtime/deadline.ts";
 import { SystemCallError } from "../native/errno.ts";
 import { readTcpInfo } from "../native/tcp-info.ts";
-import { describeFault } from "./fault.ts";
-import { describeHang, type Hung } from "./hang.ts";
-import { peerAddress } from "./original-destination.ts";
-import type { Stream } from "./stream.ts";
+import { describeFault } from "../net/fault.ts";
+import { describeHang, type Hung } from "../net/hang.ts";
+import { peerAddress } from "../net/original-destination.ts";
+import type { Leg } from "./leg.ts";
 
 /** Ends the leg by RST when its handshake takes longer than `handshakeMsMax`. */
 export class HandshakeDeadline {
-  readonly #stream: Stream;
+  readonly #leg: Leg;
   readonly #role: Hung["role"];
   readonly #deadline: Deadline;
   #hung: Hung | null = null;
 
-  constructor(stream: Stream, handshakeMsMax: number, role: Hung["role"]) {
-    this.#stream = stream;
+  constructor(leg: Leg, handshakeMsMax: number, role: Hung["role"]) {
+    this.#leg = leg;
     this.#role = role;
     this.#deadline = new Deadline(handshakeMsMax, () => {
       this.expire();
@@ -24,8 +24,8 @@ export class HandshakeDeadline {
 
   /** Its time is up, before the deadline too. */
   expire(): void {
-    this.#hung = look(this.#stream.socket?.fd ?? -1, this.#role);
-    this.#stream.terminate("HANDSHAKE_TIMEOUT");
+    this.#hung = look(this.#leg.socket.fd, this.#role);
+    this.#leg.terminate("HANDSHAKE_TIMEOUT");
   }
 
   clear(): void {

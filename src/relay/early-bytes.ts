@@ -1,0 +1,75 @@
+/** What is read before a leg is relayed: bytes that came with the last handshake record, a PROXY protocol header, a probe. */
+import { HeldQueue, type Held } from "../net/held.ts";
+
+/** The leg, for `take`. */
+type Readable = {
+  readonly closed: boolean;
+  readonly hasPeerEnded: boolean;
+  readonly pause: () => void;
+  readonly resume: () => void;
+};
+
+export class EarlyBytes {
+  readonly #queue: HeldQueue;
+  #wake: () => void = nothing;
+
+  /** `total`: where they count. */
+  constructor(total: Held) {
+    this.#queue = new HeldQueue(total);
+  }
+
+  /** What they count in the sum of held bytes. */
+  get countedBytes(): number {
+    return this.#queue.countedBytes;
+  }
+
+  push(chunk: Uint8Array): void {
+    this.#queue.push(chunk);
+    this.wake();
+  }
+
+  /** As many as `lengthOf` says of those that have come, while `leg` is read on; null if it ends before. */
+  async take(lengthOf: (come: Uint8Array) => number, leg: Readable): Promise<Uint8Array | null> {
+    for (;;) {
+      const come = Buffer.concat(this.#queue.chunks);
+      const length = lengthOf(come);
+      if (come.length >= length) {
+        this.#keepFrom(come, length);
+        leg.pause();
+        return come.subarray(0, length);
+      }
+      if (leg.closed || leg.hasPeerEnded) return null;
+      const more = this.#more();
+      leg.resume();
+      // oxlint-disable-next-line no-await-in-loop -- one read after the other
+      await more;
+    }
+  }
+
+  /** All of them, in order; nothing is left. */
+  takeAll(): readonly Uint8Array[] {
+    return this.#queue.take();
+  }
+
+  clear(): void {
+    this.#queue.clear();
+  }
+
+  /** Has a pending `take` look again: the leg has ended, or the next bytes are here. */
+  wake(): void {
+    this.#wake();
+  }
+
+  async #more(): Promise<void> {
+    const come = Promise.withResolvers<void>();
+    this.#wake = come.resolve;
+    await come.promise;
+  }
+
+  #keepFrom(come: Uint8Array, start: number): void {
+    this.#queue.clear();
+    if (come.length > start) this.#queue.push(come, start);
+  }
+}
+
+const nothing = (): void => undefined;

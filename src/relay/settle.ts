@@ -1,0 +1,92 @@
+/** Legs that the proxy dials: from connect(2) until they may carry bytes. */
+import * as native from "../native/native.ts";
+import { watch, type Dialing, type Originating } from "../net/dial.ts";
+import { describeFault } from "../net/fault.ts";
+import { Deadline } from "../runtime/deadline.ts";
+import { HandshakeDeadline } from "./handshake-deadline.ts";
+import type { Held } from "../net/held.ts";
+import { Leg, type Readiness } from "./leg.ts";
+
+/**
+ * Makes a leg of the connection, and with `originating` originates TLS on it. Every failure arrives as the leg's end.
+ * `held` is where bytes count that the leg holds.
+ */
+export function dial(dialing: Dialing, originating: Originating | null, held: Held): Leg {
+  return new Leg(watch(dialing, originating), "setting-up", held);
+}
+
+export type DialLimits = { readonly connectMsMax: number; readonly handshakeMsMax: number };
+
+/** What became of a leg, and in words what ended it. */
+export type Settled =
+  | Extract<Readiness, { readonly kind: "ready" }>
+  | (Extract<Readiness, { readonly kind: "closed" }> & { readonly detail: string });
+
+/**
+ * Waits until the leg may carry bytes. It is ended when it takes longer than `limits` allow or when `waiting`,
+ * the leg it is made for, goes first.
+ */
+export async function settle(leg: Leg, waiting: Leg, limits: DialLimits): Promise<Settled> {
+  let settled = false;
+  void waiting.gone.then(() => {
+    if (!settled) leg.terminate("CANCELED");
+  });
+  const patience = new Patience(leg, limits);
+  const readiness = await leg.ready;
+  settled = true;
+  patience.clear();
+  if (readiness.kind === "ready") return readiness;
+  return { ...readiness, detail: patience.describe(readiness.fault) };
+}
+
+/**
+ * The time for connect(2), then the time for the handshake. Bun does not tell when the first is over; most legs are ready
+ * before the first look.
+ */
+class Patience {
+  readonly #leg: Leg;
+  readonly #limits: DialLimits;
+  #connectMs = 0;
+  #deadline: Deadline | HandshakeDeadline;
+
+  constructor(leg: Leg, limits: DialLimits) {
+    this.#leg = leg;
+    this.#limits = limits;
+    this.#deadline = this.#wait(firstLookMsMax);
+  }
+
+  clear(): void {
+    this.#deadline.clear();
+  }
+
+  describe(fault: string): string {
+    const deadline = this.#deadline;
+    return deadline instanceof HandshakeDeadline ? deadline.describe(fault) : describeFault(fault);
+  }
+
+  #look(): Deadline | HandshakeDeadline {
+    const { handshakeMsMax } = this.#limits;
+    if (!isConnecting(this.#leg)) return new HandshakeDeadline(this.#leg, handshakeMsMax, "client");
+    return this.#wait(lookMsMax);
+  }
+
+  #wait(msMax: number): Deadline {
+    const { connectMsMax } = this.#limits;
+    const step = Math.min(msMax, connectMsMax - this.#connectMs);
+    return new Deadline(step, () => {
+      this.#connectMs += step;
+      const late = this.#connectMs >= connectMsMax && isConnecting(this.#leg);
+      if (late) this.#leg.terminate("ETIMEDOUT");
+      else this.#deadline = this.#look();
+    });
+  }
+}
+
+function isConnecting(leg: Leg): boolean {
+  const fd = leg.socket.fd;
+  return fd < 0 || native.tcpState(fd) === "syn-sent";
+}
+
+/** How late it may be noticed that a connection has been made. */
+const firstLookMsMax = 100;
+const lookMsMax = 500;
