@@ -4,6 +4,7 @@ import { CommanderError } from "commander";
 import { normalizeArguments } from "./cli/arguments.ts";
 import { takeOutForeign } from "./cli/environment.ts";
 import { makeProgram } from "./cli/program.ts";
+import { writeFailure } from "./cli/json.ts";
 import { ProxyError } from "./runtime/errors.ts";
 import { escapeLines } from "./runtime/log/escape.ts";
 
@@ -11,15 +12,25 @@ process.exit(await exitCode());
 
 /** 0 for a good end, 1 for a failure, 2 for a mistake on the command line; throws on a bug. */
 async function exitCode(): Promise<number> {
+  const args = normalizeArguments(process.argv.slice(2));
+  const program = makeProgram();
   try {
     takeOutForeign(process.env);
-    const args = normalizeArguments(process.argv.slice(2));
-    await makeProgram().parseAsync(args, { from: "user" });
+    await program.parseAsync(args, { from: "user" });
     return Number(process.exitCode ?? 0);
   } catch (error) {
-    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
+    if (error instanceof CommanderError) {
+      if (error.exitCode === 0) return 0;
+      writeFailure(program, args, new ProxyError("USAGE", mistakeOf(error)));
+      return 2;
+    }
     if (!(error instanceof ProxyError)) throw error;
+    writeFailure(program, args, error);
     process.stderr.write(`tls-tproxy: ${escapeLines(error.message)}\n`);
     return error.code === "USAGE" ? 2 : 1;
   }
+}
+
+function mistakeOf({ message }: CommanderError): string {
+  return message.replace(/^error: /, "");
 }

@@ -1,4 +1,4 @@
-/** `tproxy check`: will it work here, and if not, what is to be done. */
+/** `tls-tproxy check`: whether the proxy would work here, and if not, what to do. */
 import { Option, type Command } from "commander";
 
 import * as credentials from "../tools/check/credentials.ts";
@@ -6,9 +6,9 @@ import {
   bad,
   formatLines,
   formatSections,
-  formatSectionsJson,
   good,
   isWell,
+  itemsOf,
   warning,
   type Finding,
   type Section,
@@ -47,6 +47,7 @@ import {
 } from "./options.ts";
 import { locateCredentials, fixedOf, policySourceOf, preexistingOf } from "./configuration.ts";
 import { knownSettings } from "./environment.ts";
+import { addJsonOption, writeReport, type JsonFlag } from "./json.ts";
 import { notesOf } from "./notes.ts";
 import { addProbeOptions } from "./probes.ts";
 import { selfCommand } from "./self.ts";
@@ -54,12 +55,13 @@ import { selfCommand } from "./self.ts";
 type CheckFlags = CredentialFlags &
   InterceptionFlags &
   LimitFlags &
-  PreexistingFlags & { readonly json?: boolean; readonly trial?: boolean };
+  PreexistingFlags &
+  JsonFlag & { readonly trial?: boolean };
 
 export function checkCommand(program: Command): void {
   const command = program.command("check");
   command.description("check whether a proxy with these options would work here; changes nothing");
-  command.addOption(new Option("--json", "print one JSON object for programs to read"));
+  addJsonOption(command);
   command.addOption(new Option("--trial", "also make trial connections, with temporary rules"));
   addCredentialOptions(command);
   addPolicyOptions(command);
@@ -79,10 +81,12 @@ export function checkCommand(program: Command): void {
 /** Exit code 1 if something is bad. */
 async function check(flags: CheckFlags, command: Command): Promise<void> {
   const sections = await sectionsOf(flags, command);
+  if (flags.json === true) {
+    writeReport(command, isWell(sections), itemsOf(sections));
+    return;
+  }
   const colour = process.stdout.isTTY && (process.env["NO_COLOR"] ?? "") === "";
-  const text =
-    flags.json === true ? formatSectionsJson(sections) : formatSections(sections, colour);
-  process.stdout.write(text);
+  process.stdout.write(formatSections(sections, colour));
   process.exitCode = isWell(sections) ? 0 : 1;
 }
 
@@ -105,7 +109,7 @@ function resolverFindings({ outbound }: Policy, file: string): readonly Finding[
   const { resolvers, dnsTcp } = outbound;
   if (resolvers.length === 0) return [];
   return [
-    good("DNS over TCP", `${resolversText(resolvers, file)} (--dns-tcp leave, ${dnsTcp.origin})`),
+    good("dns-over-tcp", `${resolversText(resolvers, file)} (--dns-tcp leave, ${dnsTcp.origin})`),
   ];
 }
 
@@ -137,7 +141,7 @@ async function sectionsOf(flags: CheckFlags, command: Command): Promise<readonly
       title: "Configuration",
       findings: [
         finding,
-        ...notes.map(({ title, detail, remedy }) => warning(title, detail, remedy)),
+        ...notes.map(({ id, detail, remedy }) => warning(id, detail, remedy)),
         ...resolverFindings(policy, source.resolvConf),
         ...findProbes(fixed.probes),
       ],

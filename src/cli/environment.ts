@@ -1,11 +1,13 @@
 /** Variables TPROXY_… of the environment: settings, what Kubernetes adds for a Service of such a name, and mistakes. */
 import type { Command } from "commander";
 
+import type { FindingId } from "../tools/check/titles.ts";
+
 export type Environment = Readonly<Record<string, string | undefined>>;
 
 export type Note = {
   /** For `check`. */
-  readonly title: string;
+  readonly id: FindingId;
   /** What was seen; no full stop at its end. */
   readonly detail: string;
   /** What to do. */
@@ -32,8 +34,8 @@ export function environmentNotes(
   known: ReadonlySet<string>,
 ): readonly Note[] {
   const settings = (environment[ignored] ?? "").split(" ").filter((name) => known.has(name));
-  const links: readonly Note[] = settings.map((name) => ({
-    title: "environment",
+  const links: readonly Note[] = settings.map((name): Note => ({
+    id: "environment",
     detail: `${name} is ignored: its value is the address of a Service named ${prefix.toLowerCase().replace("_", "-")}…, as Kubernetes sets it, and no setting`,
     remedy: "Say enableServiceLinks: false in the pod's spec.",
   }));
@@ -41,8 +43,8 @@ export function environmentNotes(
     (name) =>
       name.startsWith(prefix) && !known.has(name) && !others.has(name) && !isLink.test(name),
   );
-  const mistakes = unknown.toSorted().map((name) => ({
-    title: "environment",
+  const mistakes = unknown.toSorted().map((name): Note => ({
+    id: "environment",
     detail: `${name} is not a setting, and is ignored`,
     remedy: remedyOf(name, known),
   }));

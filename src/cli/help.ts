@@ -6,21 +6,23 @@ import { ProxyError } from "../runtime/errors.ts";
 import { exitCodes } from "../help/exit-codes.ts";
 import { manPage } from "../help/man.ts";
 import { renderMarkdown, type Terminal } from "../help/render.ts";
-import { firstLine, search, type TopicSection, type Topic } from "../help/topic.ts";
+import { firstLine, search, type TopicSection } from "../help/topic.ts";
 import { topics } from "../help/topics.ts";
+import { info, type Item } from "../tools/report.ts";
+import { addJsonOption, writeReport, type JsonFlag } from "./json.ts";
 import { tableOf } from "./table.ts";
 
-type Flags = { readonly man?: boolean; readonly json?: boolean };
+type Flags = JsonFlag & { readonly man?: boolean };
 
 export function helpCommand(program: Command): void {
   const command = program.command("help");
   command.description("show the manual: a topic, a command, or the sections that mention a word");
   command.argument("[words...]", "a topic, a command, or words to look for");
   command.addOption(new Option("--man", "print the manual page for man(1)").conflicts("json"));
-  command.addOption(new Option("--json", "list the topics as one JSON object"));
+  addJsonOption(command);
   command.action((words: readonly string[], flags: Flags) => {
     if (flags.man === true) process.stdout.write(manOf(program));
-    else if (flags.json === true) process.stdout.write(listJson());
+    else if (flags.json === true) writeReport(command, true, topicItems(words));
     else if (words.length === 0) process.stdout.write(`${program.helpInformation()}${listOf()}`);
     else show(program, words);
   });
@@ -36,7 +38,7 @@ function show(program: Command, words: readonly string[]): void {
     const options = command === undefined ? "" : optionsHint(word);
     process.stdout.write(renderMarkdown(topic.text, screen()) + options);
   } else if (command !== undefined) command.outputHelp();
-  else process.stdout.write(foundText(search(topics, words), words));
+  else process.stdout.write(foundText(sectionsWith(words), words));
 }
 
 /** Below a topic that has the name of a command. */
@@ -44,11 +46,15 @@ function optionsHint(name: string): string {
   return `\nThe options of the command ${name}: tls-tproxy ${name} --help\n`;
 }
 
+/** Throws USAGE where no section mentions the words. */
+function sectionsWith(words: readonly string[]): readonly TopicSection[] {
+  const found = search(topics, words);
+  if (found.length > 0) return found;
+  const text = `no topic mentions ${JSON.stringify(words.join(" "))}. tls-tproxy help lists the topics`;
+  throw new ProxyError("USAGE", text);
+}
+
 function foundText(found: readonly TopicSection[], words: readonly string[]): string {
-  if (found.length === 0) {
-    const text = `no topic mentions ${JSON.stringify(words.join(" "))}. tls-tproxy help lists the topics`;
-    throw new ProxyError("USAGE", text);
-  }
   return [
     `${found.length} ${found.length === 1 ? "section mentions" : "sections mention"} ${words.join(" ")}:`,
     "",
@@ -68,9 +74,12 @@ function listOf(): string {
   return ["", "Topics (tls-tproxy help TOPIC):", ...lines, ""].join("\n");
 }
 
-function listJson(): string {
-  const list = topics.map(({ name, title, summary }: Topic) => ({ name, title, summary }));
-  return `${JSON.stringify({ topics: list }, null, 2)}\n`;
+/** All topics, or those that mention the words. Throws USAGE where none does. */
+function topicItems(words: readonly string[]): readonly Item[] {
+  const found = new Set(words.length === 0 ? [] : sectionsWith(words).map(({ topic }) => topic));
+  return topics
+    .filter(({ name }) => words.length === 0 || found.has(name))
+    .map(({ name, title, summary }) => info(name, summary, { title }));
 }
 
 function manOf(program: Command): string {

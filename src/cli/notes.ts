@@ -50,13 +50,13 @@ function coverageNotes(
   if (lockoutGuard !== null && policy.outbound.mesh.origin !== "default") return [];
   const found = uncovered(policy, ownAddresses());
   if (found.length === 0) return [];
-  return [{ title: "mesh", detail: coverageText(policy, found), remedy: readMore }];
+  return [{ id: "mesh-coverage", detail: coverageText(policy, found), remedy: readMore }];
 }
 
 function servicesNotes(policy: Policy, environment: Environment): readonly Note[] {
   const server = serviceAddress(environment);
   const detail = server === null ? null : servicesText(policy, server);
-  return detail === null ? [] : [{ title: "mesh", detail, remedy: readMore }];
+  return detail === null ? [] : [{ id: "service-addresses", detail, remedy: readMore }];
 }
 
 /** Where users decide, answers to a client's own address may not come to the proxy: original-source/return-path.ts. */
@@ -68,7 +68,7 @@ function aliasNotes({ inbound }: Policy, fixed: Fixed): readonly Note[] {
     "see this machine as their client";
   const remedy =
     "If an application tells clients its own address (FTP, SIP, Redis), set --preserve-source off.";
-  return [{ title: "source addresses", detail, remedy }];
+  return [{ id: "source-addresses", detail, remedy }];
 }
 
 function serverNotes({ excludedDestinations }: Fixed, environment: Environment): readonly Note[] {
@@ -77,7 +77,7 @@ function serverNotes({ excludedDestinations }: Fixed, environment: Environment):
   const detail = `the API server is known by the name ${name} (KUBERNETES_SERVICE_HOST), which is not looked up`;
   const remedy =
     "If its address is in a mesh range, connections to it are reset: give the address with --api-server.";
-  return [{ title: "API server", detail, remedy }];
+  return [{ id: "api-server", detail, remedy }];
 }
 
 const readMore = "See tls-tproxy help interception.";

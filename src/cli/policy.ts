@@ -1,4 +1,4 @@
-/** `tproxy policy`: is a policy file good, and what holds in the end. */
+/** `tls-tproxy policy`: whether a policy file is valid, and which policy is in force. */
 import { Option, type Command } from "commander";
 
 import { ProxyError } from "../runtime/errors.ts";
@@ -6,6 +6,9 @@ import { loadPolicy, readPolicyFile } from "../policy/policy-file.ts";
 import { parsePolicy, type PolicyDocument } from "../policy/document.ts";
 import { assertConsistent } from "../policy/consistency.ts";
 import { effectivePolicy } from "../policy/effective.ts";
+import { policyItems, type PolicyItem } from "../policy/items.ts";
+import { info, type Item } from "../tools/report.ts";
+import { addJsonOption, writeReport, type JsonFlag } from "./json.ts";
 import { printPolicy } from "../policy/print.ts";
 import { policySourceOf } from "./configuration.ts";
 import {
@@ -17,7 +20,7 @@ import {
 import { file } from "./values.ts";
 import { escapeText } from "../runtime/log/escape.ts";
 
-type Flags = InterceptionFlags & { readonly check?: string; readonly print?: boolean };
+type Flags = InterceptionFlags & JsonFlag & { readonly check?: string; readonly print?: boolean };
 
 export function policyCommand(program: Command): void {
   const command = program.command("policy");
@@ -32,6 +35,7 @@ export function policyCommand(program: Command): void {
   command.addOption(
     new Option("--print", "show the policy that follows from these options and the file"),
   );
+  addJsonOption(command);
   addPolicyOptions(command);
   addInterceptionOptions(command);
   addListenOptions(command);
@@ -47,11 +51,20 @@ function act(flags: Flags, command: Command): void {
     const document = parsePolicy(readPolicyFile(flags.check), name);
     const { base } = policySourceOf(flags, command, process.env, false);
     assertConsistent(effectivePolicy(base, document));
-    process.stdout.write(`${escapeText(name)}: good (${summary(document)})\n`);
+    const text = `${name}: good (${summary(document)})`;
+    if (flags.json === true)
+      writeReport(command, true, [{ id: "policy-valid", level: "good", message: text }]);
+    else process.stdout.write(`${escapeText(text)}\n`);
   } else if (flags.print === true) {
     const source = policySourceOf(flags, command, process.env, false);
-    process.stdout.write(printPolicy(loadPolicy(source)));
+    const policy = loadPolicy(source);
+    if (flags.json === true) writeReport(command, true, policyItems(policy).map(itemOf));
+    else process.stdout.write(printPolicy(policy));
   } else throw new ProxyError("USAGE", "say what to do: --check FILE or --print");
+}
+
+function itemOf({ id, field, value, origin }: PolicyItem): Item {
+  return info(id, `${field}: ${JSON.stringify(value)} (${origin})`, { field, value, origin });
 }
 
 function summary({ fields: { inbound, outbound } }: PolicyDocument): string {

@@ -1,4 +1,4 @@
-/** `tproxy rules`: the rules without the proxy, to look at, to put in place, to take away. */
+/** `tls-tproxy rules`: shows, applies and removes the rules without a proxy. */
 import { Option, type Command } from "commander";
 
 import { type PolicySource, judgedPolicy, loadPolicy } from "../policy/policy-file.ts";
@@ -9,6 +9,9 @@ import { install, remove } from "../intercept/kernel/install.ts";
 import { listeningPorts } from "../intercept/kernel/open-before.ts";
 import { settlePreexisting } from "../intercept/cleartext/preexisting.ts";
 import { isListening } from "../intercept/kernel/running.ts";
+import { info, type Item } from "../tools/report.ts";
+import { addJsonOption, writeReport, type JsonFlag } from "./json.ts";
+import { planItems } from "../intercept/rules/items.ts";
 import { planText } from "../intercept/rules/text.ts";
 import { planOf } from "../intercept/rules/plan.ts";
 import { reportPreexisting } from "../intercept/cleartext/report.ts";
@@ -26,6 +29,7 @@ import {
 import { addProbeOptions } from "./probes.ts";
 
 type RulesFlags = InterceptionFlags &
+  JsonFlag &
   PreexistingFlags & {
     readonly print?: boolean;
     readonly apply?: boolean;
@@ -44,6 +48,7 @@ export function rulesCommand(program: Command): void {
   command.addOption(
     new Option("--force", "remove them even while a proxy runs (which may restore them)"),
   );
+  addJsonOption(command);
   addPolicyOptions(command);
   addInterceptionOptions(command);
   addPreexistingOption(command);
@@ -56,40 +61,60 @@ export function rulesCommand(program: Command): void {
 
 function act(flags: RulesFlags, command: Command): void {
   if (flags.print !== true && flags.apply !== true && flags.remove !== true)
-    throw new ProxyError("USAGE", "say what to do: --print, --apply or --remove");
+    throw new ProxyError("USAGE", "use --print, --apply or --remove");
   const source = policySourceOf(flags, command, process.env, false);
   const fixed = fixedOf(flags, process.env);
-  if (flags.print === true) {
-    const policy = loadPolicy(source);
-    const { resolvers } = policy.outbound;
-    if (resolvers.length > 0)
-      process.stdout.write(`# ${resolversText(resolvers, source.resolvConf)} (--dns-tcp leave).\n`);
-    process.stdout.write(planText(planOf(interceptionOf(policy, fixed))));
-  }
-  if (flags.apply === true) apply(flags, source, fixed);
-  if (flags.remove === true) {
-    if (flags.force !== true) assertNoProxy(fixed.tcpPort);
-    remove(planOf(interceptionOf(source.base, fixed)));
-  }
+  const items = [
+    ...(flags.print === true ? print(flags, source, fixed) : []),
+    ...(flags.apply === true ? apply(flags, source, fixed) : []),
+    ...(flags.remove === true ? removeOurs(flags, source, fixed) : []),
+  ];
+  if (flags.json === true) writeReport(command, true, items);
+}
+
+/** Without `--json` as text, which a shell can run. */
+function print(flags: RulesFlags, source: PolicySource, fixed: Fixed): readonly Item[] {
+  const policy = loadPolicy(source);
+  const plan = planOf(interceptionOf(policy, fixed));
+  const { resolvers } = policy.outbound;
+  const left =
+    resolvers.length === 0
+      ? null
+      : `${resolversText(resolvers, source.resolvConf)} (--dns-tcp leave)`;
+  if (flags.json !== true)
+    process.stdout.write((left === null ? "" : `# ${left}.\n`) + planText(plan));
+  return [
+    ...(left === null ? [] : [info("name-servers", left)]),
+    ...planItems(plan).map(({ id, text, fields }) => info(id, text, fields)),
+  ];
 }
 
 /** The SPIFFE ID of a certificate has no part in what is intercepted. */
-function apply(flags: RulesFlags, source: PolicySource, fixed: Fixed): void {
+function apply(flags: RulesFlags, source: PolicySource, fixed: Fixed): readonly Item[] {
   const policy = judgedPolicy(source, null);
   const installed = install(interceptionOf(policy, fixed));
   const ends = { listening: listeningPorts(), ephemeral: ephemeralPorts() };
   const refused = refusedInCleartext(policy, fixed, ends);
   const mode = preexistingOf(flags, source.lockoutGuard !== null, "own");
+  const items: Item[] = [{ id: "rules-applied", level: "good", message: "the rules are in place" }];
   reportPreexisting(settlePreexisting(installed, { mode, refused }), refused, (text) => {
-    process.stderr.write(`tls-tproxy: ${text}\n`);
+    items.push({ id: "preexisting", level: "warning", message: text });
+    if (flags.json !== true) process.stderr.write(`tls-tproxy: ${text}\n`);
   });
+  return items;
 }
 
-/** Throws START_FAILED: what applications have to say on connections that are diverted would go on in clear. */
+function removeOurs(flags: RulesFlags, source: PolicySource, fixed: Fixed): readonly Item[] {
+  if (flags.force !== true) assertNoProxy(fixed.tcpPort);
+  remove(planOf(interceptionOf(source.base, fixed)));
+  return [{ id: "rules-removed", level: "good", message: "none of the proxy's rules are left" }];
+}
+
+/** Throws START_FAILED if a proxy runs: data on diverted connections would continue in cleartext. */
 function assertNoProxy(port: number): void {
   if (!isListening(port)) return;
   const text =
     `rules: a proxy serves them (something listens on 127.0.0.1:${port}). Without them its connections would go ` +
-    "on in cleartext: end it first with SIGTERM, which resets them, or say --force.";
+    "on in cleartext: end it first with SIGTERM, which resets them, or use --force.";
   throw new ProxyError("START_FAILED", text);
 }

@@ -1,4 +1,4 @@
-/** `tproxy selftest`: does this executable work on this machine; and `tproxy version`: how it was built. */
+/** `tls-tproxy selftest`: whether this executable works on this machine; and `tls-tproxy version`: how it was built. */
 import { Option, type Command } from "commander";
 
 import { build } from "../runtime/build.ts";
@@ -7,12 +7,17 @@ import {
   formatSections,
   good,
   isWell,
+  itemsOf,
   type Finding,
   type Section,
 } from "../tools/check/finding.ts";
+import { info } from "../tools/report.ts";
 import { trialsOf, type Trial } from "../tools/selftest/trials.ts";
+import { addJsonOption, writeReport, type JsonFlag } from "./json.ts";
 import { selfCommand } from "./self.ts";
 import { count } from "./values.ts";
+
+type SelftestFlags = JsonFlag & { readonly handshakes: number };
 
 export function selftestCommand(program: Command): void {
   const command = program.command("selftest");
@@ -22,22 +27,30 @@ export function selftestCommand(program: Command): void {
       .argParser(count)
       .default(10_000),
   );
-  command.action(async ({ handshakes }: { readonly handshakes: number }) => {
-    await selftest(handshakes);
+  addJsonOption(command);
+  command.action(async (flags: SelftestFlags) => {
+    await selftest(flags, command);
   });
 }
 
 export function versionCommand(program: Command): void {
   const command = program.command("version");
   command.description("show the version, and how this executable was built");
-  command.action(() => {
-    for (const [name, value] of Object.entries(build))
-      process.stdout.write(`${name.padEnd(9)}${value}\n`);
+  addJsonOption(command);
+  command.action(({ json = false }: JsonFlag) => {
+    const all = Object.entries(build);
+    if (json)
+      writeReport(
+        command,
+        true,
+        all.map(([name, value]) => info(name, `${name} ${value}`, { value })),
+      );
+    else for (const [name, value] of all) process.stdout.write(`${name.padEnd(9)}${value}\n`);
   });
 }
 
 /** Exit code 1 if something does not work. */
-async function selftest(handshakes: number): Promise<void> {
+async function selftest({ handshakes, json }: SelftestFlags, command: Command): Promise<void> {
   const progress = (done: number): void => {
     if (process.stderr.isTTY)
       process.stderr.write(`\r${done} of ${handshakes} handshakes\u001B[K\r`);
@@ -47,16 +60,20 @@ async function selftest(handshakes: number): Promise<void> {
     // oxlint-disable-next-line no-await-in-loop -- one after the other
     findings.push(await findingOf(trial));
   const sections: readonly Section[] = [{ title: "Selftest", findings }];
+  if (json === true) {
+    writeReport(command, isWell(sections), itemsOf(sections));
+    return;
+  }
   const colour = process.stdout.isTTY && (process.env["NO_COLOR"] ?? "") === "";
   process.stdout.write(formatSections(sections, colour, advice));
   process.exitCode = isWell(sections) ? 0 : 1;
 }
 
-async function findingOf({ title, run }: Trial): Promise<Finding> {
+async function findingOf({ id, run }: Trial): Promise<Finding> {
   try {
-    return good(title, await run());
+    return good(id, await run());
   } catch (error) {
-    return bad(title, error instanceof Error ? error.message : String(error), remedy);
+    return bad(id, error instanceof Error ? error.message : String(error), remedy);
   }
 }
 

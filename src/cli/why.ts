@@ -1,4 +1,4 @@
-/** `tproxy why`: which rule decides on a connection, and what would happen. */
+/** `tls-tproxy why`: which rule decides on a connection, and what would happen. */
 import { Argument, Option, type Command } from "commander";
 
 import { loadPolicy } from "../policy/policy-file.ts";
@@ -6,7 +6,8 @@ import { loadCredentials } from "../identity/source.ts";
 import type { SpiffeId } from "../identity/spiffe-id.ts";
 import { keepMemoryPrivate } from "../native/secrecy.ts";
 import type { SocketAddress } from "../net/address.ts";
-import { explainInbound, explainOutbound } from "../tools/explain.ts";
+import type { Item } from "../tools/report.ts";
+import { explainInbound, explainOutbound, type Explanation } from "../tools/explain.ts";
 import { Rules } from "../policy/rules.ts";
 import { locateCredentials, fixedOf, policySourceOf } from "./configuration.ts";
 import {
@@ -18,11 +19,13 @@ import {
   type InterceptionFlags,
 } from "./options.ts";
 import { addProbeOptions } from "./probes.ts";
+import { addJsonOption, writeReport, type JsonFlag } from "./json.ts";
 import { socketAddress, spiffeId } from "./values.ts";
 import { escapeText } from "../runtime/log/escape.ts";
 
 type Flags = CredentialFlags &
-  InterceptionFlags & { readonly inbound?: boolean; readonly peer?: SpiffeId };
+  InterceptionFlags &
+  JsonFlag & { readonly inbound?: boolean; readonly peer?: SpiffeId };
 
 export function whyCommand(program: Command): void {
   const command = program.command("why");
@@ -36,6 +39,7 @@ export function whyCommand(program: Command): void {
       spiffeId,
     ),
   );
+  addJsonOption(command);
   addCredentialOptions(command);
   addPolicyOptions(command);
   addInterceptionOptions(command);
@@ -53,11 +57,19 @@ function why(address: SocketAddress, flags: Flags, command: Command): void {
   const rules = new Rules(policy, ownId(flags));
   const explain = flags.inbound === true ? explainInbound : explainOutbound;
   const fixed = fixedOf(flags, process.env);
-  const { lines, refused } = explain({ address, peer: flags.peer ?? null }, rules, fixed);
+  const explanation = explain({ address, peer: flags.peer ?? null }, rules, fixed);
   const unknown = locateCredentials(flags) === null && policy.verify.value === null;
-  process.stdout.write(
-    `${[...lines, ...(unknown ? [noCertificate] : [])].map(escapeText).join("\n")}\n`,
-  );
+  if (flags.json === true) {
+    writeReport(command, !explanation.refused, itemsOf(explanation, unknown));
+    return;
+  }
+  const { title, lines, refused } = explanation;
+  const texts = [
+    title,
+    ...lines.map(({ text }) => `  ${text}`),
+    ...(unknown ? [`  (${noCertificate} ${noCertificateRemedy})`] : []),
+  ];
+  process.stdout.write(`${texts.map(escapeText).join("\n")}\n`);
   process.exitCode = refused ? 1 : 0;
 }
 
@@ -67,5 +79,20 @@ function ownId(flags: Flags): SpiffeId | null {
   return found === null ? null : loadCredentials(found.files, Date.now()).identity.spiffeId;
 }
 
-const noCertificate =
-  "  (As for a certificate without a SPIFFE ID: say --cert, --key, --ca-cert or --credentials for yours.)";
+function itemsOf({ lines }: Explanation, unknown: boolean): readonly Item[] {
+  const items = lines.map(({ id, text }): Item => ({
+    id,
+    level: id === "peer-refused" ? "bad" : id === "peer-accepted" ? "good" : "info",
+    message: text,
+  }));
+  const note: Item = {
+    id: "no-certificate",
+    level: "warning",
+    message: noCertificate,
+    remedy: noCertificateRemedy,
+  };
+  return unknown ? [...items, note] : items;
+}
+
+const noCertificate = "This is the answer for a certificate without a SPIFFE ID.";
+const noCertificateRemedy = "Give yours with --cert, --key and --ca-cert, or with --credentials.";

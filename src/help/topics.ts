@@ -9,6 +9,7 @@ import containers from "./containers.md" with { type: "text" };
 import host from "./host.md" with { type: "text" };
 import identity from "./identity.md" with { type: "text" };
 import interception from "./interception.md" with { type: "text" };
+import json from "./json.md" with { type: "text" };
 import kubernetes from "./kubernetes.md" with { type: "text" };
 import license from "./license.md" with { type: "text" };
 import limits from "./limits.md" with { type: "text" };
@@ -52,6 +53,7 @@ export const topics: readonly Topic[] = (
     ["other-rules", otherRules],
     ["limits", limits],
     ["metrics", metrics],
+    ["json", json],
     ["log", log],
     ["troubleshooting", troubleshooting],
     ["performance", performance],

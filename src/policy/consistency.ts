@@ -21,7 +21,7 @@ export function assertConsistent(policy: Policy): void {
     lines.length === 1
       ? (lines[0] ?? "")
       : `${lines.length} contradictions\n  ${lines.join("\n  ")}`;
-  throw new ProxyError(inFile ? "POLICY_INVALID" : "USAGE", text);
+  throw new ProxyError(inFile ? "POLICY_INVALID" : "USAGE", text, { parts: lines });
 }
 
 /** In no order. */

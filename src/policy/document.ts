@@ -211,7 +211,7 @@ function invalid(name: string, all: readonly string[], cause?: unknown): ProxyEr
     faults.length === 1
       ? `${name}: ${only}`
       : `${name}: ${faults.length} mistakes\n  ${faults.join("\n  ")}`;
-  return new ProxyError("POLICY_INVALID", text, { cause });
+  return new ProxyError("POLICY_INVALID", text, { cause, parts: faults });
 }
 
 const lengthMax = 262_144;

@@ -1,4 +1,4 @@
-/** Which rule decides on a connection, and what would happen to it: for people. Pure. */
+/** Which rule decides on a connection, and what would happen to it: in words, with ids for programs. Pure. */
 import type { Fixed } from "../intercept/rules/interception.ts";
 import type { PeerIdentity } from "../identity/certificate.ts";
 import type { SpiffeId } from "../identity/spiffe-id.ts";
@@ -26,15 +26,36 @@ import {
 import { probePorts, type Probes } from "../probe/probe.ts";
 import type { Rules } from "../policy/rules.ts";
 
+/** Stable: the topic `json` lists them. */
+export const explanationIds = [
+  "mutual-tls",
+  "mutual-tls-or-cleartext",
+  "cleartext",
+  "unreachable",
+  "server",
+  "client",
+  "offered-protocols",
+  "spoken-protocols",
+  "bound-sockets",
+  "probes",
+  "source-address",
+  "peer-accepted",
+  "peer-refused",
+] as const;
+
+export type Line = { readonly id: (typeof explanationIds)[number]; readonly text: string };
+
 export type Explanation = {
-  readonly lines: readonly string[];
+  readonly title: string;
+  /** The first says what happens to the connection, the others why and how. */
+  readonly lines: readonly Line[];
   /** The peer that was asked about would be refused. */
   readonly refused: boolean;
 };
 
 export type ConnectionQuestion = {
   readonly address: SocketAddress;
-  /** Who is at the other end; null if nobody was named. */
+  /** The ID of the other end; null if none was given. */
   readonly peer: SpiffeId | null;
 };
 
@@ -47,17 +68,21 @@ export function explainOutbound(
   const { address } = question;
   const title = `From here to ${formatSocketAddress(address)}:`;
   const alone = leftAlone(address, rules.policy, fixed);
-  if (alone !== null) return { lines: [title, `  in cleartext: ${alone}`], refused: false };
+  if (alone !== null) return verdict(title, "cleartext", `in cleartext: ${alone}`);
   const range = rules.policy.outbound.mesh.value.find((one) => contains(one, ...placeOf(address)));
   const { origin } = rules.policy.outbound.mesh;
-  const lines = [
-    title,
-    `  mutual TLS, or reset: ${range?.text} is in the mesh (${origin})${ofOwners(fixed)}`,
-    ...rules.server(address).map((demand) => `  the server ${demandText(demand)}`),
+  const lines: readonly Line[] = [
+    {
+      id: "mutual-tls",
+      text: `mutual TLS, or reset: ${range?.text} is in the mesh (${origin})${ofOwners(fixed)}`,
+    },
+    ...rules
+      .server(address)
+      .map((demand): Line => ({ id: "server", text: `the server ${demandText(demand)}` })),
     ...offerLines(address, rules.policy),
     deviceLine,
   ];
-  return withPeer(lines, question, rules.server(address));
+  return withPeer({ title, lines }, question, rules.server(address));
 }
 
 /** A connection from elsewhere to one of our ports. */
@@ -69,58 +94,91 @@ export function explainInbound(
   const { address } = question;
   const title = `From elsewhere to ${formatSocketAddress(address)} here:`;
   if (isLoopback(address))
-    return { lines: [title, "  never: nobody outside reaches a loopback address"], refused: false };
+    return verdict(
+      title,
+      "unreachable",
+      "never: a loopback address cannot be reached from outside",
+    );
   if (address.port === fixed.statusPort)
-    return { lines: [title, "  in cleartext: it is the port of --status-address"], refused: false };
+    return verdict(title, "cleartext", "in cleartext: it is the port of --status-address");
   const mode = modeOf(rules.policy, address.port);
-  const lines = [title, `  ${modeTexts[mode.value]} (${mode.value}, ${mode.origin})`];
-  if (mode.value === "passthrough") return { lines, refused: false };
-  lines.push(...probeLines(fixed.probes, address));
+  const first = {
+    id: modeIds[mode.value],
+    text: `${modeTexts[mode.value]} (${mode.value}, ${mode.origin})`,
+  };
+  if (mode.value === "passthrough") return { title, lines: [first], refused: false };
   const demands = rules.client(address.port);
-  const whom = demands.map((demand) => `  the client, with TLS, ${demandText(demand)}`);
-  const anybody = "  the client, with TLS, may be anybody whom --ca-cert vouches for";
-  const source = sourceModeOf(rules.policy, address.port);
-  const plain = rules.sourceMode(address.port, true);
-  const takesPlain = mode.value === "permissive" || mode.value === "audit";
+  const lines = [
+    first,
+    ...probeLines(fixed.probes, address),
+    ...clientLines(demands),
+    ...spokenLines(address, rules.policy),
+    sourceLine(address.port, mode.value, rules),
+  ];
+  return withPeer({ title, lines }, question, demands);
+}
+
+function verdict(title: string, id: Line["id"], text: string): Explanation {
+  return { title, lines: [{ id, text }], refused: false };
+}
+
+function clientLines(demands: Expectation): readonly Line[] {
+  const texts =
+    demands.length === 0
+      ? ["may have any certificate that chains to --ca-cert"]
+      : demands.map(demandText);
+  return texts.map((text) => ({ id: "client", text: `the client, with TLS, ${text}` }));
+}
+
+/** What the application sees of its client. */
+function sourceLine(port: number, mode: Mode, rules: Rules): Line {
+  const source = sourceModeOf(rules.policy, port);
+  const plain = rules.sourceMode(port, true);
+  const takesPlain = mode === "permissive" || mode === "audit";
   const ofPlain =
     takesPlain && plain !== source.value ? `; in cleartext ${sourceTexts[plain]}` : "";
-  const seen = `  the application sees ${sourceTexts[source.value]} (${source.value}, ${source.origin})${ofPlain}`;
-  const speaks = spokenLines(address, rules.policy);
-  const whole = [...lines, ...(whom.length > 0 ? whom : [anybody]), ...speaks, seen];
-  return withPeer(whole, question, demands);
+  return {
+    id: "source-address",
+    text: `the application sees ${sourceTexts[source.value]} (${source.value}, ${source.origin})${ofPlain}`,
+  };
 }
 
-/** What a server of other software is offered besides. */
-function offerLines(address: SocketAddress, policy: Policy): readonly string[] {
+/** The protocols that servers without this proxy are offered besides our own. */
+function offerLines(address: SocketAddress, policy: Policy): readonly Line[] {
   const rule = offerRuleOf(policy, ...placeOf(address));
   if (rule === null) return [];
-  return [`  offered by ALPN after our own: ${(rule.alpn ?? []).join(", ")} (${rule.origin})`];
+  const text = `offered by ALPN after our own: ${(rule.alpn ?? []).join(", ")} (${rule.origin})`;
+  return [{ id: "offered-protocols", text }];
 }
 
-/** What a client of other software is answered. */
-function spokenLines({ port }: SocketAddress, policy: Policy): readonly string[] {
+/** The protocols that clients without this proxy may choose. */
+function spokenLines({ port }: SocketAddress, policy: Policy): readonly Line[] {
   const spoken = spokenOf(policy, port);
   if (spoken === null) return [];
   const names = spoken.value.join(", ");
-  return [`  clients that are no proxies of ours may choose ${names} by ALPN (${spoken.origin})`];
+  const text = `clients without this proxy may choose ${names} by ALPN (${spoken.origin})`;
+  return [{ id: "spoken-protocols", text }];
 }
 
 function withPeer(
-  lines: readonly string[],
+  { title, lines }: Omit<Explanation, "refused">,
   { peer }: ConnectionQuestion,
   demands: Expectation,
 ): Explanation {
-  if (peer === null) return { lines, refused: false };
+  if (peer === null) return { title, lines, refused: false };
   // Whether a certificate names an address, an ID does not say.
   const refusal = authorize(
     identityOf(peer),
     demands.filter(({ kind }) => kind !== "address"),
   );
-  const verdict = refusal === null ? "accepted" : `refused (${refusal.reason})`;
-  return { lines: [...lines, `  ${peer}: ${verdict}`], refused: refusal !== null };
+  const last: Line =
+    refusal === null
+      ? { id: "peer-accepted", text: `${peer}: accepted` }
+      : { id: "peer-refused", text: `${peer}: refused (${refusal.reason})` };
+  return { title, lines: [...lines, last], refused: refusal !== null };
 }
 
-/** Why the kernel hands a destination to nobody, or null. */
+/** Why connections to a destination are not diverted, or null if they are. */
 function leftAlone(address: SocketAddress, { outbound }: Policy, fixed: Fixed): string | null {
   const place = placeOf(address);
   if (isLoopback(address)) return "loopback never leaves this machine";
@@ -135,13 +193,13 @@ function leftAlone(address: SocketAddress, { outbound }: Policy, fixed: Fixed): 
   if (outbound.ports.value !== "all" && !holdsPort(outbound.ports.value, address.port))
     return `port ${address.port} is not one of ${outbound.ports.value.map(formatPorts).join(", ")} (${outbound.ports.origin})`;
   if (neverIntercepted.some((range) => contains(range, ...place)))
-    return "link-local and multicast addresses are nobody's to carry";
+    return "link-local and multicast addresses are never diverted";
   if (outbound.mesh.value.some((range) => contains(range, ...place))) return null;
   return `it is in no range of the mesh (${outbound.mesh.origin})`;
 }
 
 /** What the node's own addresses get besides, at this port. */
-function probeLines(probes: Probes, { port, family }: SocketAddress): readonly string[] {
+function probeLines(probes: Probes, { port, family }: SocketAddress): readonly Line[] {
   const declared = probes.declared.filter((probe) => probe.port === port);
   const from = probes.sources.filter((range) => range.family === family);
   if (declared.length === 0 || from.length === 0) return [];
@@ -154,9 +212,8 @@ function probeLines(probes: Probes, { port, family }: SocketAddress): readonly s
       : `in cleartext ${connects ? "connections that carry nothing, and " : ""}what is a declared probe`;
   const whence = from.map(({ text }) => text).join(", ");
   const texts = declared.map(({ text }) => text).join(", ");
-  return [
-    `  from ${whence} (--probe-source): ${how} (--probe ${texts}, --probe-mode ${probes.mode})`,
-  ];
+  const text = `from ${whence} (--probe-source): ${how} (--probe ${texts}, --probe-mode ${probes.mode})`;
+  return [{ id: "probes", text }];
 }
 
 function ofOwners({ onlyUids, excludedUids, onlyGids, excludedGids }: Fixed): string {
@@ -175,24 +232,35 @@ function ofOwners({ onlyUids, excludedUids, onlyGids, excludedGids }: Fixed): st
 function demandText(demand: Demand): string {
   switch (demand.kind) {
     case "address":
-      return `has to name ${formatIp(demand.address.bytes)} in its certificate (verify: ip)`;
+      return `must name ${formatIp(demand.address.bytes)} in its certificate (verify: ip)`;
     case "workload":
-      return `has to be a workload of the trust domain ${demand.trustDomain}`;
+      return `must be a workload of the trust domain ${demand.trustDomain}`;
     case "listed": {
       const who = demand.allow.map(({ text }) => text).join(" or ");
-      return `has to be ${who === "" ? "nobody at all" : who} (${demand.origin})`;
+      return who === ""
+        ? `is always refused: the list is empty (${demand.origin})`
+        : `must be ${who} (${demand.origin})`;
     }
   }
 }
 
 /** Routes of an interface: intercept/kernel/devices.ts. */
-const deviceLine =
-  "  the same for a socket bound to an interface (SO_BINDTODEVICE), if the interface was up when the proxy started";
+const deviceLine: Line = {
+  id: "bound-sockets",
+  text: "the same for a socket bound to an interface (SO_BINDTODEVICE), if the interface was up when the proxy started",
+};
+
+const modeIds: Readonly<Record<Mode, Line["id"]>> = {
+  strict: "mutual-tls",
+  audit: "mutual-tls-or-cleartext",
+  permissive: "mutual-tls-or-cleartext",
+  passthrough: "cleartext",
+};
 
 const modeTexts: Readonly<Record<Mode, string>> = {
   strict: "mutual TLS; plain text is refused",
-  audit: "mutual TLS; plain text as well, and the log says from whom",
-  permissive: "mutual TLS; plain text as well",
+  audit: "mutual TLS, or plain text, which the log reports with its sender",
+  permissive: "mutual TLS, or plain text",
   passthrough: "in cleartext, as without the proxy",
 };
 

@@ -8,20 +8,25 @@ import { executable, type Pod } from "../support/pods.ts";
 
 const mesh = Mesh.create();
 
-type Found = { readonly section: string; readonly level: string; readonly title: string };
-type Report = { readonly ok: boolean; readonly findings: readonly Found[] };
+type Found = {
+  readonly id: string;
+  readonly section: string;
+  readonly level: string;
+  readonly message: string;
+};
+type Report = { readonly ok: boolean; readonly items: readonly Found[] };
 
 async function check(
   pod: Pod,
   options: readonly string[],
   prefix: readonly string[] = [],
-): Promise<{ code: number; report: Report; levelOf: (title: string) => string }> {
+): Promise<{ code: number; report: Report; levelOf: (id: string) => string }> {
   const command = [...prefix, ...executable(), "check", "--json", ...options];
   const { code, stdout, stderr } = await pod.run(command);
   expect(stderr).toBe("");
   const report = JSON.parse(stdout) as Report;
-  const levelOf = (title: string): string =>
-    report.findings.find((finding) => finding.title.startsWith(title))?.level ?? "none";
+  const levelOf = (id: string): string =>
+    report.items.find((one) => one.id === id)?.level ?? "none";
   return { code, report, levelOf };
 }
 
@@ -29,9 +34,9 @@ test("in a sound environment it reports no problem and changes nothing", async (
   const pod = mesh.extraPod();
   const before = await kernelState(pod);
   const { code, report } = await check(pod, flagsOf(mesh.credentials(pod)));
-  expect(report.findings.filter(({ level }) => level === "bad")).toEqual([]);
+  expect(report.items.filter(({ level }) => level === "bad")).toEqual([]);
   expect([code, report.ok]).toEqual([0, true]);
-  expect(report.findings.filter(({ section }) => section === "Kernel")).toHaveLength(15);
+  expect(report.items.filter(({ section }) => section === "Kernel")).toHaveLength(15);
   expect(await kernelState(pod)).toBe(before);
 });
 
@@ -51,13 +56,13 @@ test("the text output has symbols and a summary", async () => {
 });
 
 test.each([
-  ["an expired certificate", { expired: true }, "files"],
-  ["an authority's certificate", { isAuthority: true }, "purposes"],
-  ["a certificate for clients only", { usages: ["clientAuth"] }, "purposes"],
-] as const)("%s is reported as bad", async (_, defect, title) => {
+  ["an expired certificate", { expired: true }, "credential-files"],
+  ["an authority's certificate", { isAuthority: true }, "certificate-purposes"],
+  ["a certificate for clients only", { usages: ["clientAuth"] }, "certificate-purposes"],
+] as const)("%s is reported as bad", async (_, defect, id) => {
   const pod = mesh.extraPod();
   const { code, levelOf } = await check(pod, flagsOf(mesh.credentials(pod, defect)));
-  expect([code, levelOf(title)]).toEqual([1, "bad"]);
+  expect([code, levelOf(id)]).toEqual([1, "bad"]);
 });
 
 test("with --verify ip a certificate that does not name the pod's addresses is a warning", async () => {
@@ -67,7 +72,7 @@ test("with --verify ip a certificate that does not name the pod's addresses is a
     "--verify",
     "ip",
   ]);
-  expect(levelOf("addresses")).toBe("warning");
+  expect(levelOf("certificate-addresses")).toBe("warning");
 });
 
 test("missing capabilities and too few descriptors are bad", async () => {
@@ -76,8 +81,8 @@ test("missing capabilities and too few descriptors are bad", async () => {
   const without = ["setpriv", drop, "--inh-caps=-net_admin,-net_bind_service"];
   const { code, levelOf } = await check(pod, [], [...without, "prlimit", "--nofile=100:100"]);
   expect(code).toBe(1);
-  const titles = ["CAP_NET_ADMIN", "CAP_NET_BIND_SERVICE", "descriptors"];
-  expect(titles.map(levelOf)).toEqual(["bad", "bad", "bad"]);
+  const ids = ["cap-net-admin", "cap-net-bind-service", "descriptors"];
+  expect(ids.map(levelOf)).toEqual(["bad", "bad", "bad"]);
 });
 
 test("the effect of the available memory is printed", async () => {
@@ -97,30 +102,30 @@ test("on a host, what would prevent a start is bad", async () => {
 test("a port in use is bad, a running proxy is a warning", async () => {
   const pod = mesh.extraPod();
   await pod.agent.listen("127.0.0.1", 2);
-  expect((await check(pod, [])).levelOf("--tls-port")).toBe("bad");
+  expect((await check(pod, [])).levelOf("tls-port")).toBe("bad");
   const { stdout } = await pod.run([...executable(), "check"]);
   expect(stdout).toContain(`: process ${pod.agent.pid} (bun) listens there\n      End it, or`);
   // Another program at the proxy's own port is not a proxy.
   const taken = mesh.extraPod();
   await taken.agent.listen("::", 1);
-  expect((await check(taken, [])).levelOf("--tcp-port")).toBe("bad");
+  expect((await check(taken, [])).levelOf("tcp-port")).toBe("bad");
   const other = mesh.extraPod();
   await mesh.proxy(other);
-  expect((await check(other, [])).levelOf("ports")).toBe("warning");
+  expect((await check(other, [])).levelOf("proxy-running")).toBe("warning");
 });
 
 test("lo down is bad; other tables are listed, with a warning if they rewrite or drop packets", async () => {
   const pod = mesh.extraPod();
   await makeForeign(pod);
-  expect((await check(pod, [])).levelOf("nftables of others")).toBe("good");
-  expect((await check(pod, [])).levelOf("routing rules before ours")).toBe("warning");
+  expect((await check(pod, [])).levelOf("other-nftables")).toBe("good");
+  expect((await check(pod, [])).levelOf("earlier-routing-rules")).toBe("warning");
   await pod.run(
     ["sh", "-e"],
     "nft 'add chain inet foreign n { type nat hook output priority 0; }'",
   );
-  expect((await check(pod, [])).levelOf("nftables of others")).toBe("warning");
+  expect((await check(pod, [])).levelOf("other-nftables")).toBe("warning");
   await pod.run(["ip", "link", "set", "lo", "down"]);
-  expect((await check(pod, [])).levelOf("interface lo")).toBe("bad");
+  expect((await check(pod, [])).levelOf("loopback-interface")).toBe("bad");
 });
 
 test("beside a running proxy, the proxy's own rules are not listed as other rules", async () => {
@@ -128,8 +133,10 @@ test("beside a running proxy, the proxy's own rules are not listed as other rule
   const options = ["--host", "--mesh-cidr", "10.77.0.0/24", "--inbound-port", "8080"];
   await mesh.proxy(pod, options);
   const { report } = await check(pod, [...flagsOf(mesh.credentials(pod)), ...options]);
-  const others = report.findings.filter(({ title }) => title === "nftables of others");
-  expect(others).toEqual([expect.objectContaining({ level: "good", detail: "none" })]);
+  const others = report.items.filter(({ id }) => id === "other-nftables");
+  expect(others).toEqual([
+    expect.objectContaining({ level: "good", message: "nftables of others: none" }),
+  ]);
 });
 
 test("where all ports are intercepted, or users are selected, a warning says what applications see", async () => {
@@ -137,12 +144,12 @@ test("where all ports are intercepted, or users are selected, a warning says wha
   await pod.run(["sysctl", "-qw", "net.ipv4.ip_local_port_range=1024 65535"]);
   const flags = [...flagsOf(mesh.credentials(pod)), "--exclude-uid", "4242"];
   const { levelOf } = await check(pod, flags);
-  expect(levelOf("ports for connections to peers")).toBe("warning");
-  expect(levelOf("source addresses")).toBe("warning");
+  expect(levelOf("wire-ports")).toBe("warning");
+  expect(levelOf("source-addresses")).toBe("warning");
   const proxy = await pod.proxy(flags);
   await proxy.says(/W\S+ .*applications that listen on all addresses see 169\.254\.77\.1/);
   await pod.run(["sysctl", "-qw", "net.ipv4.ip_local_port_range=32768 60999"]);
-  expect((await check(pod, flags)).levelOf("ports for connections to peers")).toBe("good");
+  expect((await check(pod, flags)).levelOf("wire-ports")).toBe("good");
 });
 
 const setters: readonly (readonly [string, Chain["hook"], number, string])[] = [
@@ -165,7 +172,7 @@ test.each([
   for (const [how, hook, priority, rules] of all) {
     const pod = mesh.extraPod();
     await addChain(pod, { hook, priority, rules });
-    expect([how, (await check(pod, [])).levelOf("marks that others set")]).toEqual([how, level]);
+    expect([how, (await check(pod, [])).levelOf("other-marks")]).toEqual([how, level]);
   }
 });
 
@@ -176,13 +183,13 @@ test("marks are found in chains that others jump to, and in the form that iptabl
     `nft 'table ip o { chain far { meta mark set 0; }; chain near { jump far; };
       chain c { type filter hook output priority 0; ip protocol tcp jump near; }; }'`,
   );
-  expect((await check(pod, [])).levelOf("marks that others set")).toBe("warning");
+  expect((await check(pod, [])).levelOf("other-marks")).toBe("warning");
   await runScript(pod, "nft delete table ip o");
   await runScript(
     pod,
     "iptables-nft -t mangle -A OUTPUT -j CONNMARK --restore-mark --nfmask 0xf0 --ctmask 0xf0",
   );
-  expect((await check(pod, [])).levelOf("marks that others set")).toBe("good");
+  expect((await check(pod, [])).levelOf("other-marks")).toBe("good");
   await runScript(pod, "iptables-nft -t mangle -A OUTPUT -j CONNMARK --restore-mark");
-  expect((await check(pod, [])).levelOf("marks that others set")).toBe("warning");
+  expect((await check(pod, [])).levelOf("other-marks")).toBe("warning");
 });

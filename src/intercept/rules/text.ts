@@ -27,7 +27,7 @@ export function planText(plan: Plan): string {
     "# Marked packets are led to lo, where the rules below hand them to the proxy.",
     ...ipCommands(plan),
     "# Sockets that are bound to an interface look for a route by that one.",
-    ...([4, 6] as const).map((of) => deviceCommand(of, plan)),
+    ...deviceCommands(plan),
     "",
     "nft -f - <<'END'",
     `table inet ${plan.table}`,
@@ -42,7 +42,8 @@ export function planText(plan: Plan): string {
   ].join("\n");
 }
 
-function ipCommands(plan: Plan): readonly string[] {
+/** The routes by mark, and an address for each family. */
+export function ipCommands(plan: Plan): readonly string[] {
   const { table, priority } = plan.routing;
   const mark = `${hex(plan.mark.value)}/${hex(plan.mark.mask)}`;
   return ([4, 6] as const).flatMap((of) => [
@@ -50,6 +51,11 @@ function ipCommands(plan: Plan): readonly string[] {
     `ip -${of} rule add fwmark ${mark} iif lo lookup ${table} priority ${priority}`,
     `ip -${of} route add local default dev lo table ${table}`,
   ]);
+}
+
+/** A route for each interface that has an address. */
+export function deviceCommands(plan: Plan): readonly string[] {
+  return ([4, 6] as const).map((of) => deviceCommand(of, plan));
 }
 
 function deviceCommand(of: 4 | 6, { routing: { table } }: Plan): string {
@@ -61,15 +67,18 @@ function deviceCommand(of: 4 | 6, { routing: { table } }: Plan): string {
 }
 
 function setText(set: SetPlan): readonly string[] {
+  return [`  set ${set.name} {`, ...setBody(set), "  }"];
+}
+
+/** What stands between the braces, a line each. */
+export function setBody(set: SetPlan): readonly string[] {
   const types = set.fields.map((field) => typeOf(field, set.family)).join(" . ");
   const elements = elementsText(set);
   return [
-    `  set ${set.name} {`,
     `    type ${types}`,
     ...(isOfRanges(set) ? ["    flags interval"] : []),
     ...sizeText(set),
     ...(elements.length === 0 ? [] : [`    elements = { ${elements.join(", ")} }`]),
-    "  }",
   ];
 }
 
@@ -109,24 +118,27 @@ function intervalText({ first, last }: Interval, family: 4 | 6): string {
 }
 
 function chainText(chain: ChainPlan, plan: Plan): readonly string[] {
-  const { name, base } = chain;
+  const head = chainHead(chain);
   return [
-    `  chain ${name} {`,
-    ...(base === null
-      ? []
-      : [
-          `    type ${base.type} hook ${base.hook} priority ${priorityText(base.priority)}; policy accept;`,
-        ]),
+    `  chain ${chain.name} {`,
+    ...(head === "" ? [] : [`    ${head}`]),
     ...chain.rules.map((rule) => `    ${ruleText(rule, plan)}`),
     "  }",
   ];
+}
+
+/** Where the kernel calls the chain; "" for one that other chains lead to. */
+export function chainHead({ base }: ChainPlan): string {
+  if (base === null) return "";
+  const { type, hook, priority } = base;
+  return `type ${type} hook ${hook} priority ${priorityText(priority)}; policy accept;`;
 }
 
 function priorityText(priority: number): string {
   return priority === priorities.mangle ? "mangle" : String(priority);
 }
 
-function ruleText(rule: Rule, plan: Plan): string {
+export function ruleText(rule: Rule, plan: Plan): string {
   return rule.map((step) => stepText(step, plan)).join(" ");
 }
 

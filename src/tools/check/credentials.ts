@@ -1,4 +1,4 @@
-/** Certificate, key and authorities, as a peer will see them. */
+/** Certificate, key and CA bundle, as a peer will see them. */
 import { networkInterfaces } from "node:os";
 
 import type { Config } from "../../config.ts";
@@ -28,7 +28,11 @@ export async function findCredentials(
 ): Promise<readonly Finding[]> {
   if (config === null)
     return [
-      warning("files", "none given", "Give --cert, --key and --ca-cert to have them looked at."),
+      warning(
+        "credential-files",
+        "none given",
+        "Give --cert, --key and --ca-cert to have them looked at.",
+      ),
     ];
   let credentials: Credentials;
   try {
@@ -36,13 +40,22 @@ export async function findCredentials(
   } catch (error) {
     if (!(error instanceof ProxyError)) throw error;
     return [
-      bad("files", error.message, "See above; tls-tproxy demo shows what good ones look like."),
+      bad(
+        "credential-files",
+        error.message,
+        "See above; tls-tproxy demo shows what good ones look like.",
+      ),
     ];
   }
   const certificate = parseCertificate(credentials.certificate);
   return [
-    good("files", "they can be read, the key fits, the chain leads to a root in --ca-cert"),
-    ...credentials.leftOut.map((text) => warning("left out", text, "Remove it, or correct it.")),
+    good(
+      "credential-files",
+      "they can be read, the key fits, the chain leads to a root in --ca-cert",
+    ),
+    ...credentials.leftOut.map((text) =>
+      warning("credential-left-out", text, "Remove it, or correct it."),
+    ),
     purposeFinding(certificate, now),
     await chainFinding(config, credentials),
     expiryFinding(certificate, now),
@@ -58,10 +71,14 @@ async function chainFinding(
 ): Promise<Finding> {
   try {
     await assertAcceptable(config, credentials);
-    return good("chain", "a handshake with ourselves ends well in both roles");
+    return good("certificate-chain", "a handshake with ourselves ends well in both roles");
   } catch (error) {
     if (!(error instanceof ProxyError)) throw error;
-    return bad("chain", error.message, "Have it issued again, so that peers accept it.");
+    return bad(
+      "certificate-chain",
+      error.message,
+      "Have it issued again, so that peers accept it.",
+    );
   }
 }
 
@@ -77,32 +94,39 @@ function purposeFinding(certificate: PeerCertificate, now: number): Finding {
     });
     if (verdict.kind === "refuse")
       return bad(
-        "purposes",
+        "certificate-purposes",
         verdict.detail,
         "Have it issued with serverAuth and clientAuth, CA:FALSE.",
       );
   }
-  return good("purposes", "server and client");
+  return good("certificate-purposes", "server and client");
 }
 
 function expiryFinding({ notBefore, notAfter }: PeerCertificate, now: number): Finding {
   const until = `until ${new Date(notAfter).toISOString()}`;
   const left = (notAfter - now) / (notAfter - notBefore);
-  if (left >= 1 / 3) return good("validity", until);
-  return warning("validity", `${until}: less than a third of its time is left`, "Renew it.");
+  if (left >= 1 / 3) return good("certificate-validity", until);
+  return warning(
+    "certificate-validity",
+    `${until}: less than a third of its time is left`,
+    "Renew it.",
+  );
 }
 
 function identityFinding(certificate: PeerCertificate): Finding {
   const identity = identityOf(certificate);
   const mistake = spiffeMistake(identity);
   if (mistake === null)
-    return good("identity", identity.spiffeId ?? "no SPIFFE ID: peers know it by its addresses");
+    return good(
+      "certificate-identity",
+      identity.spiffeId ?? "no SPIFFE ID: peers know it by its addresses",
+    );
   const remedy =
-    "Peers that know us by a SPIFFE ID refuse it: have it issued with exactly one URI name.";
-  return warning("identity", `no SPIFFE ID: ${mistake}`, remedy);
+    "Peers that expect a SPIFFE ID refuse it: have it issued with exactly one URI name.";
+  return warning("certificate-identity", `no SPIFFE ID: ${mistake}`, remedy);
 }
 
-/** How peers will know us, if they have the same policy. */
+/** How peers will identify us, if they have the same policy. */
 function peerFindings(certificate: PeerCertificate, policy: Policy): readonly Finding[] {
   try {
     const rules = new Rules(policy, identityOf(certificate).spiffeId);
@@ -111,7 +135,7 @@ function peerFindings(certificate: PeerCertificate, policy: Policy): readonly Fi
   } catch (error) {
     if (!(error instanceof ProxyError)) throw error;
     return [
-      bad("trust domain", error.message, "Say --trust-domain, or have it issued with a SPIFFE ID."),
+      bad("trust-domain", error.message, "Say --trust-domain, or have it issued with a SPIFFE ID."),
     ];
   }
 }
@@ -119,11 +143,11 @@ function peerFindings(certificate: PeerCertificate, policy: Policy): readonly Fi
 /** One that nobody wrote follows from the certificate: identities of another one may be meant, or a mistake. */
 function trustDomainFinding(policy: Policy, trustDomain: string): Finding {
   const foreign = foreignPatterns(policy, trustDomain).map(({ pattern }) => pattern.text);
-  if (foreign.length === 0) return good("trust domain", trustDomain);
+  if (foreign.length === 0) return good("trust-domain", trustDomain);
   const text = `${trustDomain}, by the certificate; allow names others: ${[...new Set(foreign)].join(", ")}`;
   const remedy =
     "If these are peers of a federated trust domain, --ca-cert needs its CA; else correct them.";
-  return warning("trust domain", text, remedy);
+  return warning("trust-domain", text, remedy);
 }
 
 /** Peers reach this machine by an address, and the certificate has to name it. */
@@ -134,9 +158,13 @@ function addressFindings(certificate: PeerCertificate): readonly Finding[] {
     .filter(({ internal, address }) => !internal && !address.startsWith("fe80"))
     .map(({ address }) => formatIp(parseHost(address)));
   const missing = own.filter((address) => !names.has(address));
-  if (missing.length === 0) return [good("addresses", own.join(", "))];
+  if (missing.length === 0) return [good("certificate-addresses", own.join(", "))];
   const text = `not in the certificate: ${missing.join(", ")} (it names ${[...names].join(", ") || "none"})`;
   return [
-    warning("addresses", text, "Peers that come by these refuse it: have them named (IP SAN)."),
+    warning(
+      "certificate-addresses",
+      text,
+      "Peers that come by these refuse it: have them named (IP SAN).",
+    ),
   ];
 }

@@ -1,11 +1,13 @@
 /** What a check finds, and how findings look. Pure. */
-
-import { escapeLines, escapeText } from "../../runtime/log/escape.ts";
+import { escapeText } from "../../runtime/log/escape.ts";
+import type { Item } from "../report.ts";
+import { isFindingId, titleOf, type FindingId } from "./titles.ts";
 
 export type Level = "good" | "warning" | "bad";
 
 export type Finding = {
   readonly level: Level;
+  readonly id: FindingId;
   readonly title: string;
   /** What was seen. */
   readonly detail: string;
@@ -18,16 +20,16 @@ export type Section = { readonly title: string; readonly findings: readonly Find
 /** What it comes to. */
 export type Advice = { readonly well: string; readonly bad: string };
 
-export function good(title: string, detail = ""): Finding {
-  return { level: "good", title, detail, remedy: "" };
+export function good(id: FindingId, detail = ""): Finding {
+  return { level: "good", id, title: titleOf(id), detail, remedy: "" };
 }
 
-export function warning(title: string, detail: string, remedy: string): Finding {
-  return { level: "warning", title, detail, remedy };
+export function warning(id: FindingId, detail: string, remedy: string): Finding {
+  return { level: "warning", id, title: titleOf(id), detail, remedy };
 }
 
-export function bad(title: string, detail: string, remedy: string): Finding {
-  return { level: "bad", title, detail, remedy };
+export function bad(id: FindingId, detail: string, remedy: string): Finding {
+  return { level: "bad", id, title: titleOf(id), detail, remedy };
 }
 
 /** True without a bad finding: warnings do not stop a start. */
@@ -47,28 +49,33 @@ export function formatSections(
   return `${parts.join("\n\n")}\n\n${summaryOf(sections, advice)}\n`;
 }
 
-/** One object for programs. */
-export function formatSectionsJson(sections: readonly Section[]): string {
-  const findings = sections.flatMap(({ title: section, findings: all }) =>
-    all.map((finding) => ({ section, ...finding })),
+/** For `--json`. */
+export function itemsOf(sections: readonly Section[]): readonly Item[] {
+  return sections.flatMap(({ title: section, findings }) =>
+    findings.map(({ id, level, title, detail, remedy }) => ({
+      id,
+      level,
+      message: detail === "" ? title : `${title}: ${detail}`,
+      ...(remedy === "" ? {} : { remedy }),
+      section,
+    })),
   );
-  return `${escapeLines(JSON.stringify({ ok: isWell(sections), findings }, null, 2))}\n`;
 }
 
 /** Findings on their way from one process to another: a line each, fields apart by tabs. */
 export function formatLines(findings: readonly Finding[]): string {
   return findings
-    .map((one) => [one.level, one.title, one.detail, one.remedy].map(onOneLine).join("\t"))
+    .map((one) => [one.level, one.id, one.detail, one.remedy].map(onOneLine).join("\t"))
     .join("\n");
 }
 
 /** What `formatLines` wrote; lines of another form are left out. */
 export function parseLines(text: string): readonly Finding[] {
   return text.split("\n").flatMap((line) => {
-    const [level, title, detail, remedy] = line.split("\t");
+    const [level, id = "", detail, remedy] = line.split("\t");
     if (level !== "good" && level !== "warning" && level !== "bad") return [];
-    if (title === undefined || detail === undefined || remedy === undefined) return [];
-    return [{ level, title, detail, remedy }];
+    if (!isFindingId(id) || detail === undefined || remedy === undefined) return [];
+    return [{ level, id, title: titleOf(id), detail, remedy }];
   });
 }
 

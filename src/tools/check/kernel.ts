@@ -14,6 +14,7 @@ import { monitorRules } from "../../netlink/monitor.ts";
 import * as route from "../../netlink/route.ts";
 import { protocol, kernel } from "../../netlink/socket.ts";
 import { bad, good, parseLines, warning, type Finding } from "./finding.ts";
+import type { FindingId } from "./titles.ts";
 
 /** Starts `command` (this program, told to call `tryKernel`) in new namespaces and reads what it found. */
 export function findKernel(command: readonly string[]): readonly Finding[] {
@@ -30,7 +31,7 @@ export function findKernel(command: readonly string[]): readonly Finding[] {
   }
 }
 
-/** Its exit status. Afterwards nobody writes any more, so that reading comes to an end. */
+/** Its exit status. Afterwards no process has the pipe open for writing, so that reading ends. */
 function runIn(command: readonly string[], output: number): number {
   try {
     const { user, network } = namespaces.newNamespace;
@@ -43,21 +44,21 @@ function runIn(command: readonly string[], output: number): number {
 
 /** In namespaces of its own: every part of the rules by itself, then the whole. */
 export function tryKernel(): readonly Finding[] {
-  return trials.map(({ title, act, remedy, optional }) => {
+  return trials.map(({ id, act, remedy, optional }) => {
     try {
       act();
-      return good(title);
+      return good(id);
     } catch (error) {
       if (!(error instanceof ProxyError)) throw error;
       const find = optional === undefined ? bad : warning;
       const what = optional === undefined ? remedy : `${remedy} Without it: ${optional}.`;
-      return find(title, error.message, what);
+      return find(id, error.message, what);
     }
   });
 }
 
 type Trial = {
-  readonly title: string;
+  readonly id: FindingId;
   readonly act: () => void;
   readonly remedy: string;
   /** What goes without it. */
@@ -111,34 +112,34 @@ const accept = { kind: "verdict", verdict: "accept" } as const;
 
 const trials: readonly Trial[] = [
   {
-    title: "nftables",
+    id: "kernel-nftables",
     act: () => {
       tryTable({ ...planOf(interceptionOf(defaultPolicy, defaultFixed)), chains: [] });
     },
     remedy: "modprobe nf_tables (CONFIG_NF_TABLES, CONFIG_NF_TABLES_INET).",
   },
   {
-    title: "TPROXY for IPv4",
+    id: "kernel-tproxy-ipv4",
     act: tryRule("prerouting", [tcp, { kind: "tproxy", family: 4, port: 1 }, accept]),
     remedy: "modprobe nft_tproxy (CONFIG_NFT_TPROXY).",
   },
   {
-    title: "TPROXY for IPv6",
+    id: "kernel-tproxy-ipv6",
     act: tryRule("prerouting", [tcp, { kind: "tproxy", family: 6, port: 1 }, accept]),
     remedy: "modprobe nft_tproxy nf_tproxy_ipv6 (CONFIG_NF_TPROXY_IPV6).",
   },
   {
-    title: "look-up of local addresses in rules",
+    id: "kernel-fib",
     act: tryRule("prerouting", [{ kind: "not-local-destination" }, accept]),
     remedy: "modprobe nft_fib_inet (CONFIG_NFT_FIB_INET).",
   },
   {
-    title: "marks that change the route",
+    id: "kernel-route-chain",
     act: tryRule("output", [tcp, { kind: "set-fwmark", value: defaultMark.value }]),
     remedy: "modprobe nft_chain_route_ipv4 (CONFIG_NF_TABLES_IPV4).",
   },
   {
-    title: "sets that packets change",
+    id: "kernel-dynamic-sets",
     act: tryRule("output", [
       { kind: "opening" },
       { kind: "forget", answers: false, set: "open-before4" },
@@ -146,52 +147,52 @@ const trials: readonly Trial[] = [
     remedy: "A kernel of 4.10 or later.",
   },
   {
-    title: "connection tracking in rules",
+    id: "kernel-conntrack",
     act: tryRule("output", [{ kind: "reply" }, accept]),
     remedy: "modprobe nft_ct (CONFIG_NFT_CT).",
     optional: "no --inbound-port, --exclude-inbound-port, --only-uid, --exclude-uid, --probe",
   },
   {
-    title: "translation of addresses in rules",
+    id: "kernel-nat",
     act: tryRule("prerouting", [tcp, { kind: "keep-destination", family: 4 }], "nat"),
     remedy: "modprobe nft_chain_nat nft_nat (CONFIG_NFT_NAT).",
     optional: "no --inbound-port, --exclude-inbound-port, --only-uid, --exclude-uid, --probe",
   },
   {
-    title: "sockets in rules",
+    id: "kernel-socket-match",
     act: tryRule("prerouting", [tcp, { kind: "whole-socket" }, accept]),
     remedy: "modprobe nft_socket (CONFIG_NFT_SOCKET).",
   },
   {
-    title: "resets by rules",
+    id: "kernel-reject",
     act: tryRule("prerouting", [tcp, { kind: "reset" }]),
     remedy: "modprobe nft_reject_inet, a kernel of 5.9 or later.",
-    optional: "after the proxy's end connections are dropped where they would be reset",
+    optional: "when the proxy has ended, connections are dropped instead of reset",
   },
   {
-    title: "routing by mark, IPv4",
+    id: "kernel-routing-ipv4",
     act: tryRouting(4),
     remedy: "A kernel with CONFIG_IP_MULTIPLE_TABLES.",
   },
   {
-    title: "routing by mark, IPv6",
+    id: "kernel-routing-ipv6",
     act: tryRouting(6),
     remedy: "A kernel with CONFIG_IPV6_MULTIPLE_TABLES.",
     optional: "no IPv6 is diverted, which is right only where there is none",
   },
   {
-    title: "transparent and marked sockets, IPv4",
+    id: "kernel-transparent-ipv4",
     act: trySocket(4),
     remedy: "A kernel of 2.6.28 or later with CONFIG_NETFILTER.",
   },
   {
-    title: "transparent and marked sockets, IPv6",
+    id: "kernel-transparent-ipv6",
     act: trySocket(6),
     remedy: "A kernel with CONFIG_IPV6.",
     optional: "no IPv6 is diverted, which is right only where there is none",
   },
   {
-    title: "notices of changed rules",
+    id: "kernel-rule-events",
     act: () => {
       monitorRules(() => undefined).stop();
     },
@@ -201,9 +202,9 @@ const trials: readonly Trial[] = [
 
 function untried(why: string): Finding {
   return warning(
-    "trial in a namespace of its own",
+    "kernel-trial",
     why,
-    "Not allowed here (user.max_user_namespaces, seccomp, AppArmor): tls-tproxy rules --apply tells as much.",
+    "Not allowed here (user.max_user_namespaces, seccomp, AppArmor): tls-tproxy rules --apply finds out as well.",
   );
 }
 

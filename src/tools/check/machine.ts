@@ -31,16 +31,16 @@ export function findPrivileges({ fixed }: CheckedLimits): readonly Finding[] {
   const start = Number(setting("net/ipv4/ip_unprivileged_port_start") ?? "1024");
   return [
     hasCapability(capability.netAdmin)
-      ? good("CAP_NET_ADMIN")
+      ? good("cap-net-admin")
       : bad(
-          "CAP_NET_ADMIN",
+          "cap-net-admin",
           "missing",
           "Run as root, or add NET_ADMIN to the container's capabilities.",
         ),
     lowest >= start || hasCapability(capability.netBindService)
-      ? good("CAP_NET_BIND_SERVICE", `the lowest port is ${lowest}`)
+      ? good("cap-net-bind-service", `the lowest port is ${lowest}`)
       : bad(
-          "CAP_NET_BIND_SERVICE",
+          "cap-net-bind-service",
           `missing, and port ${lowest} is below ${start}`,
           "Add NET_BIND_SERVICE, or choose higher ones with --tcp-port, --tls-port and --inspect-port.",
         ),
@@ -50,7 +50,7 @@ export function findPrivileges({ fixed }: CheckedLimits): readonly Finding[] {
 export function findLimits({ connectionsMax, memoryBytesMax }: CheckedLimits): readonly Finding[] {
   const descriptors = descriptorsMax();
   const bound = connectionsBound(connectionsMax, descriptors, descriptorReserve);
-  const text = `${descriptors}, which do for ${bound} of ${connectionsMax} connections`;
+  const text = `${descriptors}, which is enough for ${bound} of ${connectionsMax} connections`;
   const remedy = "Raise them: ulimit -n, LimitNOFILE= in systemd.";
   if (bound === 0) return [bad("descriptors", text, remedy)];
   return [
@@ -73,18 +73,18 @@ export function findPorts({ fixed, statusAddress }: CheckedLimits): readonly Fin
   if (running !== null && isProxy(running.pid))
     return [
       warning(
-        "ports",
+        "proxy-running",
         `a proxy runs here already: process ${running.pid}`,
-        "One is all that fits.",
+        "There is room for one.",
       ),
     ];
-  const wanted: readonly (readonly [flag: string, address: SocketAddress])[] = [
-    ["--tcp-port", parseSocketAddress(`127.0.0.1:${tcpPort}`)],
-    ["--tls-port", parseSocketAddress(`127.0.0.1:${tlsPort}`)],
-    ["--inspect-port", parseSocketAddress(`127.0.0.1:${inspectPort}`)],
-    ["--status-address", statusAddress],
+  const wanted: readonly (readonly [id: PortId, address: SocketAddress])[] = [
+    ["tcp-port", parseSocketAddress(`127.0.0.1:${tcpPort}`)],
+    ["tls-port", parseSocketAddress(`127.0.0.1:${tlsPort}`)],
+    ["inspect-port", parseSocketAddress(`127.0.0.1:${inspectPort}`)],
+    ["status-address", statusAddress],
   ];
-  return wanted.map(([flag, address]) => portFinding(flag, address));
+  return wanted.map(([id, address]) => portFinding(id, address));
 }
 
 /** Whether there are ports for connections to peers; none is bound for a look. */
@@ -92,25 +92,30 @@ export function wirePortsFinding({ wirePorts }: CheckedLimits): Finding {
   const { free, reserve } = planWirePorts(wirePorts);
   const ranges = reserve === null ? free : [...free, reserve];
   const texts = ranges.map(({ first, last }) => `${first}-${last}`).join(", ");
-  const title = "ports for connections to peers";
-  if (reserve === null) return good(title, texts);
+  if (reserve === null) return good("wire-ports", texts);
   const remedy = "The proxy reserves them at its start; more by --wire-ports.";
-  return warning(title, `${texts}: applications are given nearly all ports`, remedy);
+  return warning("wire-ports", `${texts}: applications are given nearly all ports`, remedy);
 }
 
-function portFinding(flag: string, address: SocketAddress): Finding {
-  const title = `${flag} ${formatSocketAddress(address)}`;
+type PortId = "tcp-port" | "tls-port" | "inspect-port" | "status-address";
+
+function portFinding(id: PortId, address: SocketAddress): Finding {
+  const title = `--${id} ${formatSocketAddress(address)}`;
+  return { ...tryPort(id, address), title };
+}
+
+function tryPort(id: PortId, address: SocketAddress): Finding {
   const family = address.family === 4 ? native.addressFamily.inet : native.addressFamily.inet6;
   try {
     tryListening(address, family);
-    return good(title, "free");
+    return good(id, "free");
   } catch (error) {
     if (!(error instanceof SystemCallError)) throw error;
     const code = errnoName(error.errno);
     const holder = code === "EADDRINUSE" ? holderOf(address) : null;
-    if (holder === null) return bad(title, code, `Choose another by ${flag}.`);
+    if (holder === null) return bad(id, code, `Choose another by --${id}.`);
     const text = `${describeHolder(holder)} listens there`;
-    return bad(title, text, `End it, or choose another by ${flag}.`);
+    return bad(id, text, `End it, or choose another by --${id}.`);
   }
 }
 
@@ -149,7 +154,7 @@ export function findSettings({ fixed }: CheckedLimits): readonly Finding[] {
 
 /** TCP alone is diverted. */
 function transportsFinding(): Finding {
-  return good("other transports than TCP", `left alone, in cleartext: ${otherTransports}`);
+  return good("other-transports", `left alone, in cleartext: ${otherTransports}`);
 }
 
 function forwardingFinding({
@@ -160,24 +165,26 @@ function forwardingFinding({
   const names = ["net/ipv4/ip_forward", "net/ipv6/conf/all/forwarding"];
   if (names.every((name) => (setting(name) ?? "0") === "0")) return null;
   if (onlyUids !== "all" || onlyGids !== "all")
-    return good("forwarded packets", "left alone: they are of none of the users that are named");
+    return good("forwarded-packets", "left alone: they are of none of the users that are named");
   return forwarded === "leave"
-    ? good("forwarded packets", "left alone, in cleartext (--forwarded leave)")
-    : good("forwarded packets", "connections of containers here to the mesh are dropped");
+    ? good("forwarded-packets", "left alone, in cleartext (--forwarded leave)")
+    : good("forwarded-packets", "connections of containers here to the mesh are dropped");
 }
 
 /** IFF_UP is the first bit. */
 function loFinding(): Finding {
   const flags = Number(read("/sys/class/net/lo/flags")?.trim() ?? "1");
   const up = (flags & 1) === 1;
-  return up ? good("interface lo", "up") : bad("interface lo", "down", "ip link set lo up");
+  return up
+    ? good("loopback-interface", "up")
+    : bad("loopback-interface", "down", "ip link set lo up");
 }
 
 /** Both were tried with every value: what is diverted enters by lo and comes from the machine's own addresses. */
 function pathFilterFinding(): Finding {
   const names = ["rp_filter", "src_valid_mark"];
   const text = names.map((name) => `${name}=${setting(`net/ipv4/conf/all/${name}`) ?? "?"}`);
-  return good("path filter", `${text.join(" ")}: no value of these is in the way`);
+  return good("path-filter", `${text.join(" ")}: no value of these is in the way`);
 }
 
 function conntrackFinding(): Finding | null {
@@ -186,14 +193,14 @@ function conntrackFinding(): Finding | null {
   );
   if (count === undefined || max === undefined) return null;
   const text = `${count} of ${max} entries`;
-  if (Number(count) < 0.8 * Number(max)) return good("connection tracking", text);
+  if (Number(count) < 0.8 * Number(max)) return good("connection-tracking", text);
   const remedy = "A full table drops new connections: raise net.netfilter.nf_conntrack_max.";
-  return warning("connection tracking", text, remedy);
+  return warning("connection-tracking", text, remedy);
 }
 
 function ipv6Finding(): Finding {
   const disabled = setting("net/ipv6/conf/all/disable_ipv6");
-  return good("IPv6", disabled === "0" ? "on" : "off: IPv4 alone is diverted");
+  return good("ipv6", disabled === "0" ? "on" : "off: IPv4 alone is diverted");
 }
 
 /** CapEff: capabilities(7). */

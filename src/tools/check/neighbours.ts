@@ -32,19 +32,19 @@ function tablesFindings(plan: Plan): readonly Finding[] {
   } catch (error) {
     if (!isErrno(error, "EPERM")) throw error;
     const remedy = "Run as root to have them looked at.";
-    return [warning("nftables of others", "may not be listed (EPERM)", remedy)];
+    return [warning("other-nftables", "may not be listed (EPERM)", remedy)];
   }
 }
 
 function chainsFinding(chains: readonly nftables.BaseChain[]): Finding {
-  const title = "nftables of others";
-  if (chains.length === 0) return good(title, "none");
+  const id = "other-nftables";
+  if (chains.length === 0) return good(id, "none");
   const text = chains.map((chain) => chainText(chain)).join("; ");
   const drastic = chains.some(({ type, policy }) => type === "nat" || policy === "drop");
-  if (!drastic) return good(title, text);
+  if (!drastic) return good(id, text);
   const remedy =
     "Chains that rewrite or drop by default: exclude what the proxy carries from them, or it arrives elsewhere.";
-  return warning(title, text, remedy);
+  return warning(id, text, remedy);
 }
 
 /** Chains that see packets between ours and may take the marks away by which ours know them again. */
@@ -53,19 +53,18 @@ function marksFinding(
   chains: readonly nftables.BaseChain[],
   rules: readonly MarkingRule[],
 ): Finding {
-  const title = "marks that others set";
   const setters = chains
     .filter((chain) => isBetween(chain))
     .filter((chain) => reachable(chain, rules).some((rule) => touches(rule, mark.mask)))
     .map(
       ({ priority, ...chain }) => `${chainText({ priority, ...chain })} at priority ${priority}`,
     );
-  if (setters.length === 0) return good(title, "none of ours");
+  if (setters.length === 0) return good("other-marks", "none of ours");
   const bits = `0x${mark.mask.toString(16)}`;
   const remedy =
     `Packets that lose their marks there are dropped, the proxy's own TLS too. Spare the bits ${bits} (CONNMARK --nfmask, ` +
     `meta mark & …), choose others by --mark, or let the chain of hook output come first, below priority ${priorities.mangle}.`;
-  return warning(title, setters.join("; "), remedy);
+  return warning("other-marks", setters.join("; "), remedy);
 }
 
 /** Behind our chain that marks, or before those that look for marks. */
@@ -110,9 +109,9 @@ function routingFinding(plan: Plan): Finding {
       throw error;
     }
   });
-  if (before.length === 0) return good("routing rules before ours", "none");
+  if (before.length === 0) return good("earlier-routing-rules", "none");
   const remedy = `If they match diverted packets these are dropped: give them priorities above ${priority} (ip rule).`;
-  return warning("routing rules before ours", before.join(", "), remedy);
+  return warning("earlier-routing-rules", before.join(", "), remedy);
 }
 
 /** ip_tables' own list; iptables-nft is in nftables. */
@@ -121,5 +120,5 @@ function legacyFinding(): Finding | null {
   if (names.length === 0) return null;
   const remedy =
     "Look at them with iptables-legacy-save: nat and mangle see the proxy's packets too.";
-  return warning("legacy iptables", names.join(", "), remedy);
+  return warning("legacy-iptables", names.join(", "), remedy);
 }

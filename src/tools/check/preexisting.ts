@@ -19,16 +19,16 @@ export function findPreexisting(
   const sockets = socketsBeside(pid);
   if (sockets === null) {
     const remedy = "Run check as root to have them listed.";
-    return [warning(title, `the sockets of process ${pid} may not be listed`, remedy)];
+    return [warning(id, `the sockets of process ${pid} may not be listed`, remedy)];
   }
   const ends = { listening: listeningPorts(), ephemeral: ephemeralPorts() };
   const refused = refusedInCleartext(policy, fixed, ends);
   // What no process has accepted may be on its way to the proxy that runs.
   const isTheirs = ({ inode }: Tuple): boolean => pid === null || inode !== "0";
   const found = sockets.filter((one) => isTheirs(one) && refused(one) !== null);
-  if (found.length === 0) return [good(title, "none")];
+  if (found.length === 0) return [good(id, "none")];
   const text = `${counted(found)}: ${listed(found, refused)}`;
-  return [warning(title, text, pid === null ? remedies[mode] : restart)];
+  return [warning(id, text, pid === null ? remedies[mode] : restart)];
 }
 
 /** Null where the proxy's own cannot be told from others. */
@@ -41,7 +41,7 @@ function socketsBeside(pid: number | null): readonly Tuple[] | null {
   }
 }
 
-const title = "connections in cleartext";
+const id = "cleartext-connections";
 const restart = "They stay in cleartext until they end: restart their applications.";
 const remedies = {
   leave:

@@ -25,11 +25,11 @@ import { u32 } from "../../netlink/wire.ts";
 import type { Policy } from "../../policy/policy.ts";
 import { good, warning, type Finding } from "./finding.ts";
 
-const title = "trial connections";
+const id = "trial-connections";
 
 /** What plain check says instead. */
 export const notTried = good(
-  title,
+  id,
   "not made, because they change something: --trial adds a rule and a route for a moment",
 );
 
@@ -46,13 +46,13 @@ export function findTrial(policy: Policy, fixed: Fixed): readonly Finding[] {
       works.length === 0 ? "none was answered" : `${rangesOf(works)}: diverted and answered`;
     const untried = `${rangesOf(unrouted)}: not tried, because there is no route`;
     return [
-      ...(works.length === 0 && failed.length > 0 ? [] : [good(title, `${text}. ${inbound}`)]),
-      ...(unrouted.length === 0 ? [] : [good(title, untried)]),
-      ...failed.map((failure) => warning(title, failureText(failure, legacyTables()), remedy)),
+      ...(works.length === 0 && failed.length > 0 ? [] : [good(id, `${text}. ${inbound}`)]),
+      ...(unrouted.length === 0 ? [] : [good(id, untried)]),
+      ...failed.map((failure) => warning(id, failureText(failure, legacyTables()), remedy)),
     ];
   } catch (error) {
     if (!(error instanceof SystemCallError)) throw error;
-    return [warning(title, error.message, "They need CAP_NET_ADMIN: run as root.")];
+    return [warning(id, error.message, "They need CAP_NET_ADMIN: run as root.")];
   }
 }
 

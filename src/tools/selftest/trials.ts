@@ -12,11 +12,12 @@ import { parseSocketAddress } from "../../net/address.ts";
 import * as route from "../../netlink/route.ts";
 import { protocol, kernel } from "../../netlink/socket.ts";
 import { openListening } from "../../net/listener.ts";
+import type { selftestTitles } from "../check/titles.ts";
 import { shakeHands } from "./handshakes.ts";
 import { trialMsMax, within } from "./within.ts";
 
 export type Trial = {
-  readonly title: string;
+  readonly id: keyof typeof selftestTitles;
   /** What was seen. Rejects with what is wrong. */
   readonly run: () => Promise<string>;
 };
@@ -31,19 +32,19 @@ export type TrialOptions = {
 export function trialsOf(options: TrialOptions): readonly Trial[] {
   const { self, handshakes, progress } = options;
   const trials: readonly Trial[] = [
-    { title: "shim", run: tryShim },
-    { title: "shim in a Worker", run: tryWorker },
-    { title: "timers", run: tryTimers },
-    { title: "cryptography", run: tryCryptography },
-    { title: "TCP over loopback", run: tryTcp },
-    { title: "names in /etc/hosts", run: tryNames },
-    { title: "netlink", run: tryNetlink },
-    { title: "starting itself", run: async () => await trySelf(self) },
+    { id: "shim", run: tryShim },
+    { id: "shim-in-worker", run: tryWorker },
+    { id: "timers", run: tryTimers },
+    { id: "cryptography", run: tryCryptography },
+    { id: "tcp-loopback", run: tryTcp },
+    { id: "hosts-file", run: tryNames },
+    { id: "netlink", run: tryNetlink },
+    { id: "own-start", run: async () => await trySelf(self) },
   ];
   return [
-    ...trials.map(({ title, run }) => ({ title, run: async () => await within(trialMsMax, run) })),
+    ...trials.map(({ id, run }) => ({ id, run: async () => await within(trialMsMax, run) })),
     {
-      title: "mutual TLS, and memory",
+      id: "mutual-tls",
       run: async () => await tryHandshakes(handshakes, progress),
     },
   ];

@@ -45,12 +45,16 @@ function why(way: typeof explainInbound, address: string, peer?: string): Explan
   return way(question, rules, fixed);
 }
 
+function textOf({ title, lines }: Explanation): string {
+  return [title, ...lines.map(({ text: line }) => line)].join("\n");
+}
+
 test.each([
   ["10.0.3.7:5432", "offered by ALPN after our own: h2 (p.yaml:17)"],
   ["10.0.3.7:5432", "10.0.0.0/8 is in the mesh (p.yaml:11), for users 33 only (--only-uid)"],
-  ["10.0.3.7:5432", "has to be spiffe://cluster.local/ns/db/sa/postgres (p.yaml:15)"],
-  ["10.0.4.7:5432", "has to name 10.0.4.7 in its certificate"],
-  ["10.0.5.7:5432", "has to be a workload of the trust domain cluster.local"],
+  ["10.0.3.7:5432", "must be spiffe://cluster.local/ns/db/sa/postgres (p.yaml:15)"],
+  ["10.0.4.7:5432", "must name 10.0.4.7 in its certificate"],
+  ["10.0.5.7:5432", "must be a workload of the trust domain cluster.local"],
   ["[fd00::1]:80", "fd00::/8 is in the mesh"],
   ["10.96.0.1:443", "in cleartext: 10.96.0.1/32 is excluded (p.yaml:12)"],
   ["10.1.1.1:53", "in cleartext: port 53 is excluded (p.yaml:13)"],
@@ -59,21 +63,21 @@ test.each([
   ["169.254.169.254:80", "in cleartext: link-local"],
   ["127.0.0.1:80", "in cleartext: loopback"],
 ])("outbound to %s: %s", (address, says) => {
-  expect(why(explainOutbound, address).lines.join("\n")).toContain(says);
+  expect(textOf(why(explainOutbound, address))).toContain(says);
 });
 
 test.each([
   ["10.0.0.1:80", "mutual TLS; plain text is refused (strict, p.yaml:3)"],
-  ["10.0.0.1:80", "has to be a workload of the trust domain cluster.local"],
-  ["10.0.0.1:8080", "has to be spiffe://cluster.local/ns/default/sa/web (p.yaml:5)"],
-  ["10.0.0.1:9090", "plain text as well (permissive, p.yaml:6)"],
-  ["10.0.0.1:9091", "plain text as well, and the log says from whom (audit, p.yaml:7)"],
+  ["10.0.0.1:80", "must be a workload of the trust domain cluster.local"],
+  ["10.0.0.1:8080", "must be spiffe://cluster.local/ns/default/sa/web (p.yaml:5)"],
+  ["10.0.0.1:9090", "or plain text (permissive, p.yaml:6)"],
+  ["10.0.0.1:9091", "or plain text, which the log reports with its sender (audit, p.yaml:7)"],
   ["10.0.0.1:9090", "(ip-port, default); in cleartext the client's address"],
   ["10.0.0.1:22", "in cleartext, as without the proxy (passthrough, p.yaml:8)"],
   ["10.0.0.1:15020", "in cleartext: it is the port of --status-address"],
   ["127.0.0.1:80", "never"],
 ])("inbound to %s: %s", (address, says) => {
-  expect(why(explainInbound, address).lines.join("\n")).toContain(says);
+  expect(textOf(why(explainInbound, address))).toContain(says);
 });
 
 test.each([
@@ -84,7 +88,7 @@ test.each([
   [explainInbound, "10.0.0.1:8080", "spiffe://cluster.local/x", "refused (not-allowed)"],
 ] as const)("%p %s %s: %s", (way, address, peer, says) => {
   const { lines, refused } = why(way, address, peer);
-  expect(lines.at(-1)).toBe(`  ${peer}: ${says}`);
+  expect(lines.at(-1)?.text).toBe(`${peer}: ${says}`);
   expect(refused).toBe(says !== "accepted");
 });
 
@@ -110,15 +114,14 @@ test.each([
   const sources = ["10.0.0.7", "fd00::7"].map(parseCidr);
   const probes = { mode, declared, sources };
   const question = { address: parseSocketAddress(`10.0.0.1:${port}`), peer: null };
-  const { lines } = explainInbound(question, rules, { ...fixed, probes });
-  expect(lines.join("\n")).toContain(says);
-  expect(lines.join("\n")).toContain("mutual TLS; plain text is refused");
+  const shown = textOf(explainInbound(question, rules, { ...fixed, probes }));
+  expect(shown).toContain(says);
+  expect(shown).toContain("mutual TLS; plain text is refused");
 });
 
-test.each(["10.0.0.1:83", "10.0.0.1:22"])("no probe is mentioned for %s", (address) => {
+test.each(["10.0.0.1:83", "10.0.0.1:22"])("no probe is named at %s", (address) => {
   const declared = ["http:80/live", "tcp:22"].map(parseProbe);
   const probes = { mode: "bypass", declared, sources: [parseCidr("10.0.0.7")] } as const;
   const question = { address: parseSocketAddress(address), peer: null };
-  const { lines } = explainInbound(question, rules, { ...fixed, probes });
-  expect(lines.join("\n")).not.toContain("--probe");
+  expect(textOf(explainInbound(question, rules, { ...fixed, probes }))).not.toContain("--probe");
 });

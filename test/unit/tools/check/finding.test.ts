@@ -4,17 +4,17 @@ import {
   bad,
   formatLines,
   formatSections,
-  formatSectionsJson,
   good,
   isWell,
+  itemsOf,
   parseLines,
   warning,
 } from "../../../../src/tools/check/finding.ts";
 
 const findings = [
-  good("one", "seen"),
-  warning("two", "hm", "Look."),
-  bad("three", "a\tb\nc", "Do this."),
+  good("probes", "seen"),
+  warning("memory", "hm", "Look."),
+  bad("shim", "a\tb\nc", "Do this."),
 ];
 
 test("a warning does not fail the check, a bad finding does", () => {
@@ -25,13 +25,15 @@ test("a warning does not fail the check, a bad finding does", () => {
 test("the text output has a symbol, the observation and the remedy", () => {
   const text = formatSections([{ title: "Section", findings: findings.slice(0, 2) }], false);
   expect(text).toBe(
-    "Section\n  ✓ one: seen\n  ! two: hm\n      Look.\n\n1 good, 1 warnings, 0 bad. The proxy can start.\n",
+    "Section\n  ✓ probes: seen\n  ! memory: hm\n      Look.\n\n1 good, 1 warnings, 0 bad. The proxy can start.\n",
   );
 });
 
-test("the JSON output is one object", () => {
-  const parsed = JSON.parse(formatSectionsJson([{ title: "s", findings }])) as unknown;
-  expect(parsed).toMatchObject({ ok: false, findings: [{ section: "s", level: "good" }, {}, {}] });
+test("programs get an item for each finding, with its id and its section", () => {
+  expect(itemsOf([{ title: "s", findings: findings.slice(0, 2) }])).toEqual([
+    { id: "probes", level: "good", message: "probes: seen", section: "s" },
+    { id: "memory", level: "warning", message: "memory: hm", remedy: "Look.", section: "s" },
+  ]);
 });
 
 test("lines between processes are read back, with tabs and line ends as spaces", () => {
@@ -39,7 +41,7 @@ test("lines between processes are read back, with tabs and line ends as spaces",
   expect(parseLines(formatLines(findings))).toEqual([
     first,
     second,
-    bad("three", "a b c", "Do this."),
+    bad("shim", "a b c", "Do this."),
   ] as never);
-  expect(parseLines("garbage\nbad\tx")).toEqual([]);
+  expect(parseLines("garbage\nbad\tx\ngood\tnone\ta\tb")).toEqual([]);
 });
