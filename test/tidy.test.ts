@@ -3,6 +3,9 @@ import { Glob } from "bun";
 import { expect, test } from "bun:test";
 import { dirname, join, normalize } from "node:path";
 
+import { makeProgram } from "../src/cli/program.ts";
+import { literalsIn } from "./support/literals.ts";
+
 /** Values and types are imported down this list, never up. A file belongs to the longest prefix that matches. */
 const layers = [
   ["main.ts"],
@@ -27,6 +30,9 @@ const layers = [
   ["native/"],
   ["runtime/"],
 ] as const;
+
+/** Options of kubectl and iptables that texts name. */
+const foreignOptions = ["--type", "--from-file", "--nfmask"] as const;
 
 type Import = { readonly from: string; readonly to: string };
 
@@ -69,6 +75,23 @@ test.each([" as any", "@ts-ignore", "@ts-expect-error", "export default "])(
     expect(files.filter((file) => withoutComments(file).includes(phrase))).toEqual([]);
   },
 );
+
+test("every option in a string of src is one that the help has", () => {
+  const program = makeProgram();
+  const options = [program, ...program.commands].flatMap((command) => command.options);
+  const known = new Set([...options.map(({ long }) => long), "--help", ...foreignOptions]);
+  const found = files.flatMap((file) =>
+    literalsIn(sources.get(file) ?? "").flatMap(({ line, text }) =>
+      [...text.matchAll(/(?<![\w-])--[a-z][a-z0-9-]*(?![a-z0-9-])(?<!-)/g)].map(([option]) => ({
+        file,
+        line,
+        option,
+      })),
+    ),
+  );
+  expect(found.length).toBeGreaterThan(100);
+  expect(found.filter(({ option }) => !known.has(option))).toEqual([]);
+});
 
 test("no test has its own deadline: deadlines are in support/deadline.ts", async () => {
   const own: string[] = [];

@@ -92,7 +92,7 @@ function folderOf(flags: CertsFlags): string {
   const name = flags.name ?? flags.id?.split("/").at(-1) ?? flags.dns?.[0] ?? flags.ip?.[0];
   const folder = `${flags.out}/${name?.replaceAll(/[^\w.-]/g, "-") ?? ""}`;
   if (namesOf(flags) !== null || (name !== undefined && !isNothing(folder))) return folder;
-  throw new ProxyError("USAGE", "say what the certificate is to name: --id, --ip or --dns");
+  throw new ProxyError("USAGE", "give a name for the certificate: --id, --ip or --dns");
 }
 
 function namesOf({ id, ip = [], dns = [] }: CertsFlags): LeafNames | null {

@@ -70,14 +70,14 @@ function privilegesOf(
   const [need] = needs;
   if (flags.rules === "external") {
     if (need !== undefined)
-      throw new ProxyError("USAGE", `${need} does not go with --rules external`);
+      throw new ProxyError("USAGE", `${need} cannot be combined with --rules external`);
     if (flags.privileges === "dropped") throw new ProxyError("USAGE", droppedExternal);
     return "kept";
   }
   const byDefault = need === undefined && !isHost ? "dropped" : "kept";
   const privileges = flags.privileges ?? byDefault;
   if (privileges === "dropped" && need !== undefined)
-    throw new ProxyError("USAGE", `${need} wants --privileges kept`);
+    throw new ProxyError("USAGE", `${need} requires --privileges kept`);
   return privileges;
 }
 
@@ -260,7 +260,7 @@ export function locateCredentials(flags: CredentialFlags): FoundCredentials | nu
   const { cert, key, caCert, credentials } = flags;
   if (credentials !== undefined && (cert ?? key ?? caCert) !== undefined) {
     const text =
-      "--credentials does not go with --cert, --key and --ca-cert: give the directory or the files";
+      "--credentials cannot be combined with --cert, --key and --ca-cert: give the directory or the files";
     throw new ProxyError("USAGE", text);
   }
   if (cert !== undefined && key !== undefined && caCert !== undefined) {
@@ -304,10 +304,10 @@ function serviceAccountToken(): string {
 
 const tokenBytesMax = 65_536;
 const credentialsHelp =
-  "The proxy has no certificate of its own: give it the PEM files that your authority issues " +
-  "(SPIFFE, cert-manager, openssl), or try `tls-tproxy demo` first, which makes throw-away ones.";
+  "The proxy has no certificate: give it the PEM files that your CA issues " +
+  "(SPIFFE, cert-manager, openssl), or try `tls-tproxy demo` first, which makes temporary ones.";
 const droppedExternal =
-  "--privileges dropped does not go with --rules external: give the container NET_RAW alone";
+  "--privileges dropped cannot be combined with --rules external: give the container NET_RAW alone";
 const preexistingExternal =
-  "--preexisting does not go with --rules external: say it to tls-tproxy rules --apply";
+  "--preexisting cannot be combined with --rules external: give it to tls-tproxy rules --apply";
 const sshPort = 22;

@@ -36,8 +36,8 @@ export function environmentNotes(
   const settings = (environment[ignored] ?? "").split(" ").filter((name) => known.has(name));
   const links: readonly Note[] = settings.map((name): Note => ({
     id: "environment",
-    detail: `${name} is ignored: its value is the address of a Service named ${prefix.toLowerCase().replace("_", "-")}…, as Kubernetes sets it, and no setting`,
-    remedy: "Say enableServiceLinks: false in the pod's spec.",
+    detail: `${name} is ignored: it is not a setting but the address of a Service named ${prefix.toLowerCase().replace("_", "-")}…, as Kubernetes sets it`,
+    remedy: "Set enableServiceLinks: false in the pod's spec.",
   }));
   const unknown = Object.keys(environment).filter(
     (name) =>

@@ -60,7 +60,7 @@ function act(flags: Flags, command: Command): void {
     const policy = loadPolicy(source);
     if (flags.json === true) writeReport(command, true, policyItems(policy).map(itemOf));
     else process.stdout.write(printPolicy(policy));
-  } else throw new ProxyError("USAGE", "say what to do: --check FILE or --print");
+  } else throw new ProxyError("USAGE", "use --check FILE or --print");
 }
 
 function itemOf({ id, field, value, origin }: PolicyItem): Item {

@@ -82,5 +82,5 @@ export function orInvalid<T>(parse: (text: string) => T): (text: string) => T {
 }
 
 const noSource =
-  "--probe: from which addresses the kubelet asks is not known. Say --probe-source with the node's addresses (or gateway, " +
-  "where the pod's default route leads to the node), or give TPROXY_HOST_IPS by the downward API (status.hostIPs)";
+  "--probe: the kubelet's addresses are not known. Set --probe-source to the node's addresses (or gateway, " +
+  "if the pod's default route leads to the node), or set TPROXY_HOST_IPS from the downward API (status.hostIPs)";

@@ -101,7 +101,7 @@ async function onTrial(
     `the rules are removed in ${time} unless you run: tls-tproxy confirm${port}`,
   );
   const kept = await Promise.race([confirmed(confirmMsMax), ended.then(() => true)]);
-  if (kept) log.write("I", "proxy", "confirmed, or told to end: the trial is over");
+  if (kept) log.write("I", "proxy", "confirmed, or ended by a signal: the trial is over");
   else
     log.write(
       "E",

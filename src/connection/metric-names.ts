@@ -11,7 +11,18 @@ export function metricName(name: string, names: MetricsNames): string {
 
 export const buildInfo = "tproxy_build_info";
 
+/** A value of the label `reason`. */
+export function reasonLabel(reason: string, names: MetricsNames): string {
+  return names === "new" ? reason : (renamedReasons.get(reason) ?? reason);
+}
+
+const renamedReasons = new Map([
+  ["ca-as-leaf", "authority-as-leaf"],
+  ["bad-proxy-header", "bad-preamble"],
+  ["no-return-path", "no-way-back"],
+]);
 const renamed = new Map([
   ["tproxy_cleartext_connections_reset_total", "clear_connections_reset_total"],
   ["tproxy_held_max_bytes", "held_bytes_max"],
+  ["tproxy_repair_process_alive", "rules_keeper_alive"],
 ]);

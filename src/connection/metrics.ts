@@ -8,7 +8,7 @@ import { probeKinds } from "../probe/probe.ts";
 import { refusalOf } from "../detect/screening.ts";
 import { sourceReasons } from "../original-source/candidates.ts";
 import type { Seen } from "../original-source/connect.ts";
-import type { MetricsNames } from "./metric-names.ts";
+import { reasonLabel, type MetricsNames } from "./metric-names.ts";
 import { MetricRegistry } from "./metric-registry.ts";
 import { endingOf, type ConnectionRecord, type Direction } from "./record.ts";
 
@@ -35,13 +35,15 @@ type Bytes = { read: number; written: number };
 /** Counts connections for /metrics. Numbers of live connections are read when they are asked for. */
 export class Metrics {
   readonly #registry: MetricRegistry;
+  readonly #names: MetricsNames;
   readonly #of: ReturnType<typeof connectionMetrics>;
   readonly #ended = new Map<string, Bytes>();
   #live: Iterable<ConnectionRecord> = [];
 
   constructor(names: MetricsNames) {
+    this.#names = names;
     this.#registry = new MetricRegistry(names);
-    this.#of = connectionMetrics(this.#registry);
+    this.#of = connectionMetrics(this.#registry, names);
     this.#bytes("tproxy_tcp_read_bytes_total", "bytes read", "read");
     this.#bytes("tproxy_tcp_write_bytes_total", "bytes written", "written");
   }
@@ -63,7 +65,7 @@ export class Metrics {
     if (handshakeMs !== null) this.#of.handshakes.observe({ direction }, handshakeMs / 1000);
     if (resumed) this.#of.resumptions.inc({ direction });
     if ("failure" in outcome && outcome.failure !== null)
-      this.#of.failures.inc({ direction, reason: outcome.failure });
+      this.#of.failures.inc({ direction, reason: reasonLabel(outcome.failure, this.#names) });
     addBytes(this.#ended, record);
     this.#probed(record);
   }
@@ -83,7 +85,7 @@ export class Metrics {
 
   /** As whom an application sees its client. */
   seen({ kept, reason }: Seen): void {
-    this.#of.seen.inc({ kept, reason });
+    this.#of.seen.inc({ kept, reason: reasonLabel(reason, this.#names) });
   }
 
   /** A connection that was one too many. */
@@ -150,7 +152,7 @@ export class Metrics {
 }
 
 /** What every connection counts in, at 0 for all values of all labels. */
-function connectionMetrics(registry: MetricRegistry) {
+function connectionMetrics(registry: MetricRegistry, names: MetricsNames) {
   const opened = registry.counter("tproxy_tcp_open_total", "accepted connections", ["direction"]);
   const open = registry.gauge("tproxy_tcp_open_connections", "open connections", ["direction"]);
   const closed = registry.counter("tproxy_tcp_close_total", "ended connections, by how", [
@@ -166,14 +168,14 @@ function connectionMetrics(registry: MetricRegistry) {
     opened,
     open,
     closed,
-    ...handshakeMetrics(registry),
+    ...handshakeMetrics(registry, names),
     plain: plainMetric(registry),
-    seen: seenMetric(registry),
+    seen: seenMetric(registry, names),
     probes: probeMetric(registry),
   };
 }
 
-function handshakeMetrics(registry: MetricRegistry) {
+function handshakeMetrics(registry: MetricRegistry, names: MetricsNames) {
   const handshakes = registry.histogram(
     "tproxy_handshake_seconds",
     "time from accepting a connection until its peer is verified",
@@ -192,7 +194,8 @@ function handshakeMetrics(registry: MetricRegistry) {
   for (const direction of ["inbound", "outbound"] as const) {
     handshakes.zero({ direction });
     resumptions.inc({ direction }, 0);
-    for (const reason of handshakeFailures) failures.inc({ direction, reason }, 0);
+    for (const failure of handshakeFailures)
+      failures.inc({ direction, reason: reasonLabel(failure, names) }, 0);
   }
   return { handshakes, resumptions, failures };
 }
@@ -204,11 +207,12 @@ function plainMetric(registry: MetricRegistry): Counter {
   return plain;
 }
 
-function seenMetric(registry: MetricRegistry): Counter {
+function seenMetric(registry: MetricRegistry, names: MetricsNames): Counter {
   const help =
     "inbound connections by what the application sees of the client's address, and why not more";
   const seen = registry.counter("tproxy_source_address_total", help, ["kept", "reason"]);
-  for (const reason of sourceReasons) seen.inc({ kept: "none", reason }, 0);
+  for (const reason of sourceReasons)
+    seen.inc({ kept: "none", reason: reasonLabel(reason, names) }, 0);
   for (const kept of ["ip-port", "ip"]) seen.inc({ kept, reason: "as-asked" }, 0);
   return seen;
 }

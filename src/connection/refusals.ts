@@ -44,7 +44,7 @@ export class Refusals {
     const told = this.#told.get(limit);
     if (told !== undefined) told.count += 1;
     if (told !== undefined && now() < told.until) return;
-    const more = told === undefined ? "" : ` (${told.count} times since it was last said)`;
+    const more = told === undefined ? "" : ` (${told.count} times since the last such line)`;
     this.#told.set(limit, { until: now() + everyMs, count: 0 });
     log.write("W", "limits", `${texts[limit]}${more}`, { limit });
   }
@@ -69,7 +69,7 @@ const texts: Readonly<Record<RefusalLimit, string>> = {
     "connections are reset: there are as many as --connections, descriptors (ulimit -n) and memory (--memory) allow. " +
     "Raise what the first lines of the log name, or find out who holds them: ss -tn",
   unverified:
-    "inbound connections are reset: half of --connections are those of peers that are not verified. The oldest make " +
+    "inbound connections are reset: half of --connections are still in their handshake. The oldest make " +
     "room for new ones. Close the ports to strangers (a network policy), or raise --connections",
   share:
     "inbound connections are reset: one peer or one source address has nearly all places, and few are free. Let it use " +
@@ -81,7 +81,7 @@ const texts: Readonly<Record<RefusalLimit, string>> = {
     "connections are reset: their readers have stopped, and what is held for them is more than memory has room for. The " +
     "peer that has most held goes first. Find out why it does not read, or raise the container's memory limit (--memory)",
   descriptors:
-    "connections fail for want of descriptors: raise the limit (ulimit -n, LimitNOFILE= in systemd), or lower --connections",
+    "connections fail because no descriptors are left: raise the limit (ulimit -n, LimitNOFILE= in systemd), or lower --connections",
   handshakes:
     "outbound connections fail: their TLS handshakes waited for longer than --handshake-timeout for those before them. " +
     "Raise --handshakes, or find out why the destinations answer slowly",

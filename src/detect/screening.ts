@@ -101,6 +101,9 @@ function judgeOf(declared: readonly Probe[], [first]: Uint8Array): Judge {
 }
 
 const letterP = 0x50;
-const silent: ProbeRefusal = { reason: "silent", detail: "a probe that asks for nothing" };
-const closed: ProbeRefusal = { reason: "closed", detail: "a probe that went before it had asked" };
-const late: ProbeRefusal = { reason: "timeout", detail: "a probe that did not ask in time" };
+const silent: ProbeRefusal = { reason: "silent", detail: "a probe without a request" };
+const closed: ProbeRefusal = {
+  reason: "closed",
+  detail: "a probe that closed before it sent a request",
+};
+const late: ProbeRefusal = { reason: "timeout", detail: "a probe that sent no request in time" };

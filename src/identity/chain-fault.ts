@@ -41,7 +41,7 @@ export function unrootedText(
   return (
     `it ends at ${subjectOf(last)}, issued by ${issuerOf(last)}, and the CAs there are ${theirs}${more}. ` +
     `If an intermediate is missing, append it to --cert. If our own CA differs from that of the peers, add ` +
-    `${own} to --ca-cert: those who have the same CA bundle would refuse us`
+    `${own} to --ca-cert: peers with the same CA bundle would refuse us`
   );
 }
 
@@ -101,7 +101,7 @@ function faultOf(
 
 function leafFault({ usages, maySign, maySignData, isAuthority }: Constraints): string | null {
   if (isAuthority || maySign)
-    return "is a CA's certificate, or may sign others: a workload's is wanted";
+    return "is a CA certificate, or may sign others: a workload's certificate is required";
   if (!maySignData) return "may not sign (its key usage has no digitalSignature)";
   return purposeFault(usages);
 }
@@ -112,7 +112,7 @@ function issuerFault(
   index: number,
 ): string | null {
   if (!own.isAuthority && own.version >= 3)
-    return "is no CA's (its basicConstraints do not say CA:TRUE)";
+    return "is not a CA certificate (its basicConstraints do not say CA:TRUE)";
   if (!own.maySign && own.hasKeyUsage)
     return "may not sign certificates (its key usage has no keyCertSign)";
   const below = index - 1;

@@ -39,7 +39,7 @@ const beginnings: readonly (readonly [RegExp, string])[] = [
   [/^\s*LS0tLS1CRUdJTi/, "it is base64 of PEM, as in a Secret's data: decode it once (base64 -d)"],
   [
     /-----BEGIN [A-Z0-9 ]+-----\\n/,
-    String.raw`its line ends are written as \n: they have to be line ends`,
+    String.raw`its line ends are written as \n: they must be line ends`,
   ],
 ];
 const labelWords = new Map<string, string>([

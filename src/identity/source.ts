@@ -135,7 +135,7 @@ function chainDoubt(
   if (other.isWhole && weak !== null) throw invalid(certificate, `${weak}: peers refuse it`);
   const roots = bundle.filter(isSelfSigned);
   const why = unrootedText(path, bundle, { roots, bundlePath: trustBundle.path });
-  const text = `it does not lead to a self-signed authority in ${trustBundle.path} (--ca-cert): ${why}`;
+  const text = `it does not lead to a self-signed CA certificate in ${trustBundle.path} (--ca-cert): ${why}`;
   throw invalid(certificate, text);
 }
 

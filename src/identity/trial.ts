@@ -121,7 +121,4 @@ const ownTools =
   "use that CA's own tools (tls-tproxy help certificate-recipes), or another --out for a trial CA";
 const otherName = "remove this folder, or use another --name";
 /** Also the subject that the first releases used. */
-const trialCaNames: ReadonlySet<string> = new Set([
-  trialCaName,
-  "trial authority, not for production",
-]);
+const trialCaNames: ReadonlySet<string> = new Set([trialCaName, "trial CA, not for production"]);

@@ -40,7 +40,7 @@ export type Launched = {
 function startWith(path: string, launcher: number): RepairProcess {
   const end = new Int32Array(1);
   const started = shim.tproxy_keeper_start(block([path]), launcher, end);
-  return { pid: check("start the keeper of the rules", started), fd: end[0] ?? -1 };
+  return { pid: check("start the repair process", started), fd: end[0] ?? -1 };
 }
 
 /** Right to its name: ffi/src/keeper_start.zig. */
@@ -57,7 +57,7 @@ function startLauncher(path: string, { command, environment }: Launched): Repair
     variables.length,
     end,
   );
-  return { pid: check("start the launcher of the keeper", started), fd: end[0] ?? -1 };
+  return { pid: check("start the launcher of the repair process", started), fd: end[0] ?? -1 };
 }
 
 function withExecutable(act: (path: string) => RepairProcess): RepairProcess {

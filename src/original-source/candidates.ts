@@ -39,7 +39,7 @@ export const sourceReasons = [
   /** There is no port that neither applications are given nor proxies use on the wire. */
   "no-port",
   /** The application's answers would not be led to the proxy: outside the mesh, excluded, or by its user. */
-  "no-way-back",
+  "no-return-path",
   /** Others have changed the rules: nothing is to depend on them. */
   "rules-changed",
   /** The application did not answer in time under this name. */
@@ -107,7 +107,7 @@ function* byAddress(facts: Facts, reason: SourceReason): Generator<Candidate> {
 }
 
 function reasonAtLast(facts: Facts, reason: SourceReason): SourceReason {
-  if (!facts.returns(facts.wire)) return "no-way-back";
+  if (!facts.returns(facts.wire)) return "no-return-path";
   return reason === "as-asked" ? "no-port" : reason;
 }
 
@@ -158,7 +158,7 @@ function exactPort({ wire, clientAddress, onWire, returns }: Facts): number | So
   const { source, distinctPort } = clientAddress;
   if (!isSameIp(source, wire)) return "address-differs";
   if (!distinctPort || source.port === 0) return "wire-port";
-  if (!returns(source)) return "no-way-back";
+  if (!returns(source)) return "no-return-path";
   return onWire(source) ? "same-tuple" : source.port;
 }
 

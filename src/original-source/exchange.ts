@@ -28,7 +28,7 @@ export async function readHeader(peer: Leg, msMax: number): Promise<ReceivedHead
     return { kind: "refuse", reason: failureOf(fault), detail: deadline.describe(fault) };
   } catch (error) {
     if (!(error instanceof ProxyError)) throw error;
-    return { kind: "refuse", reason: "bad-preamble", detail: error.message };
+    return { kind: "refuse", reason: "bad-proxy-header", detail: error.message };
   } finally {
     deadline.clear();
   }

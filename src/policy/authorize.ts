@@ -66,7 +66,7 @@ function listRefusal(
   if (spiffeId === null) return withoutId(identity);
   if (allow.some((pattern) => matches(pattern, spiffeId))) return null;
   const who = allow.map(({ text }) => text);
-  const detail = `${spiffeId} is not one of those allowed here: ${listed(who, "nobody")} (${origin})`;
+  const detail = `${spiffeId} is not one of those allowed here: ${listed(who, "none")} (${origin})`;
   return { reason: "not-allowed", detail };
 }
 

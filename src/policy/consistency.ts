@@ -88,7 +88,7 @@ function rangeContradictions({ outbound }: Policy): readonly Contradiction[] {
     ...outsideContradictions(outbound),
     ...unguarded.map(({ to, origin }) => ({
       origin,
-      text: `expect.to ${to.text} is excluded as a whole (${exclude.origin}): connections to it would be in cleartext, whoever answers. Leave out one of the two`,
+      text: `expect.to ${to.text} is excluded as a whole (${exclude.origin}): connections to it would be in cleartext, to any server. Leave out one of the two`,
     })),
     ...excluded.map((range) => ({
       origin: mesh.origin === "default" ? exclude.origin : mesh.origin,
@@ -109,7 +109,7 @@ function outsideContradictions({
     .filter(({ to, allow, verify }) => (allow !== null || verify !== null) && !overlaps(to, known))
     .map(({ to, origin }) => ({
       origin,
-      text: `expect.to ${to.text} is outside of the mesh (${mesh.origin}): connections to it would be in cleartext, whoever answers. Add the range to mesh, or leave the rule out`,
+      text: `expect.to ${to.text} is outside of the mesh (${mesh.origin}): connections to it would be in cleartext, to any server. Add the range to mesh, or leave the rule out`,
     }));
 }
 
@@ -142,7 +142,7 @@ function portContradictions({ outbound }: Policy): readonly Contradiction[] {
 function allowContradictions({ inbound }: Policy): readonly Contradiction[] {
   const open = inbound.ports.flatMap(({ ports, mode, allow }) => {
     if (allow?.value == null || (mode ?? inbound.mode).value !== "passthrough") return [];
-    const text = `inbound port ${formatPorts(ports)} is passed through in cleartext (${(mode ?? inbound.mode).origin}), so allow decides on nothing. Say mode: strict, or leave allow out`;
+    const text = `inbound port ${formatPorts(ports)} is passed through in cleartext (${(mode ?? inbound.mode).origin}), so allow has no effect. Set mode: strict, or leave allow out`;
     return [{ origin: allow.origin, text }];
   });
   const decides =
@@ -151,7 +151,7 @@ function allowContradictions({ inbound }: Policy): readonly Contradiction[] {
       ({ mode, allow }) => mode !== null && mode.value !== "passthrough" && allow === null,
     );
   if (inbound.allow.value === null || decides) return open;
-  const text = `inbound.allow decides on nothing, because every inbound port is passed through in cleartext (${inbound.mode.origin}). Say mode: strict, or leave allow out`;
+  const text = `inbound.allow has no effect, because every inbound port is passed through in cleartext (${inbound.mode.origin}). Set mode: strict, or leave allow out`;
   return [...open, { origin: inbound.allow.origin, text }];
 }
 
@@ -165,7 +165,7 @@ function passedThroughContradictions({ inbound }: Policy): readonly Contradictio
       const said = rule[field];
       // A hole in a range of ports is no contradiction.
       if (said === null || others.some((other) => other[field] === said)) return [];
-      const text = `inbound port ${formatPorts(rule.ports)} is passed through in cleartext (${modeIn(rule).origin}), so ${field} decides on nothing. Say mode: strict, or leave ${field} out`;
+      const text = `inbound port ${formatPorts(rule.ports)} is passed through in cleartext (${modeIn(rule).origin}), so ${field} has no effect. Set mode: strict, or leave ${field} out`;
       return [{ origin: said.origin, text }];
     }),
   );

@@ -52,7 +52,8 @@ export function parsePolicy(text: string, file: string): PolicyDocument {
 function assertYaml({ name, document, lines }: Source): void {
   const faults = [...document.errors, ...document.warnings].map(({ code, message, pos }) => {
     const [first = ""] = message.split("\n");
-    const words = code === "MULTIPLE_DOCS" ? "one document is wanted, not several" : first;
+    const words =
+      code === "MULTIPLE_DOCS" ? "the file must be one YAML document, not several" : first;
     return `line ${lines.linePos(pos[0]).line}: ${escapeText(shorten(words.replace(/ at line \d+, column \d+:?$/, ""), wordsMax))}`;
   });
   if (faults.length > 0) throw invalid(name, faults);
@@ -123,7 +124,7 @@ function wrongText(issue: v.BaseIssue<unknown>): string {
   if (type === "strict_object" && expected === "never")
     return `there is no field ${quote(String(issue.path?.at(-1)?.key), shownMax)}. `;
   if (type === "strict_object" && received === "undefined") return "it is missing. ";
-  if (received === "null") return "nothing stands there. ";
+  if (received === "null") return "it has no value. ";
   const simple =
     typeof input === "string" || typeof input === "number" || typeof input === "boolean";
   if (!simple) return "";
@@ -174,7 +175,7 @@ function assertDistinctRanges(source: Source, { outbound }: PolicyFields): void 
     const before = seen.get(to.text);
     if (before !== undefined) {
       const at = (of: number): number => lineOf(source, ["outbound", "expect", of, "to"]);
-      const text = `line ${at(index)}, outbound.expect[${index}].to: ${to.text} stands in line ${at(before)} already. Write one rule for a range.`;
+      const text = `line ${at(index)}, outbound.expect[${index}].to: ${to.text} is in line ${at(before)} already. Write one rule for a range.`;
       throw invalid(source.name, [text]);
     }
     seen.set(to.text, index);
@@ -219,6 +220,6 @@ const lengthMax = 262_144;
 const faultsMax = 20;
 const shownMax = 60;
 const wordsMax = 200;
-const policyHelp = "fields are wanted here: trustDomain, verify, inbound, outbound.";
+const policyHelp = "these fields are expected: trustDomain, verify, inbound, outbound.";
 const emptyHelp =
-  "it is empty, which is how a file looks that is half written. Write {} for a policy without any rule.";
+  "it is empty, as a half-written file would be. Write {} for a policy without any rule.";

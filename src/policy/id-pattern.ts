@@ -13,13 +13,13 @@ export function parseIdPattern(text: string): IdPattern {
   if (domain.some((segment) => segment.includes("*")))
     throw new ProxyError(
       "SPIFFE_ID_INVALID",
-      `${quote(text)}: * may not stand in the trust domain`,
+      `${quote(text)}: * is not allowed in the trust domain`,
     );
   const partial = segments.find((segment) => segment.includes("*") && segment !== "*");
   if (partial !== undefined)
     throw new ProxyError(
       "SPIFFE_ID_INVALID",
-      `${quote(text)}: * has to be a whole segment, not ${quote(partial)}`,
+      `${quote(text)}: * must be a whole segment, not ${quote(partial)}`,
     );
   // What stands in the other places has to be an ID's.
   parseSpiffeId(segments.map((segment) => (segment === "*" ? "any" : segment)).join("/"));

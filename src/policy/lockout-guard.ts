@@ -35,7 +35,7 @@ export function assertReachable(
   const { origin } = modeOf(policy, port);
   const text =
     `${origin === "--inbound-port" ? `--inbound-port ${port}` : `port ${port} (${origin})`} would close ssh to ` +
-    "everybody without a certificate of your authority. If you mean it, start with --confirm 60s: the rules go " +
+    "every client without a certificate of your CA. If you mean it, start with --confirm 60s: the rules are removed " +
     "again unless you say tls-tproxy confirm.";
   throw new ProxyError("USAGE", text);
 }
@@ -46,5 +46,5 @@ function isOpen(policy: Policy, port: number): boolean {
 
 const noScope =
   "this is the host's own network namespace: capturing all private ranges and every inbound port would " +
-  "lock everybody out of it. Say what to intercept: --mesh-cidr (or --only-uid) and --inbound-port (or none), " +
+  "lock everyone out of it. Say what to intercept: --mesh-cidr (or --only-uid) and --inbound-port (or none), " +
   "or outbound.mesh and inbound.mode in the policy.";

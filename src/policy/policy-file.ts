@@ -49,7 +49,7 @@ function readResolvConf(path: string): string {
   } catch (error) {
     if (!(error instanceof FileError)) throw error;
     if (absent.has(error.code)) return "";
-    const text = `${path}: ${error.message}. It says which name servers' TCP port 53 is left alone; --dns-tcp intercept does without it`;
+    const text = `${path}: ${error.message}. It says which name servers' TCP port 53 is left alone; with --dns-tcp intercept it is not needed`;
     throw new ProxyError("POLICY_INVALID", text, { cause: error });
   }
 }

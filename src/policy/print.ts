@@ -11,12 +11,12 @@ export function printPolicy({ trustDomain, verify, inbound, outbound }: Policy):
       ? comment("trustDomain: our own certificate's", trustDomain.origin)
       : [`trustDomain: ${trustDomain.value}`, trustDomain.origin],
     verify.value === null
-      ? comment("verify: spiffe if our certificate has such an ID, else ip", verify.origin)
+      ? comment("verify: spiffe if our certificate has a SPIFFE ID, else ip", verify.origin)
       : [`verify: ${verify.value}`, verify.origin],
     ["inbound:", ""],
     [`  mode: ${inbound.mode.value}`, inbound.mode.origin],
     inbound.allow.value === null
-      ? comment("  allow: whoever is verified", inbound.allow.origin)
+      ? comment("  allow: every verified peer", inbound.allow.origin)
       : [`  allow: ${ids(inbound.allow.value)}`, inbound.allow.origin],
     [`  preserveSource: ${inbound.preserveSource.value}`, inbound.preserveSource.origin],
     inbound.ports.length === 0 ? null : ["  ports:", ""],

@@ -103,5 +103,5 @@ export class Rules {
 }
 
 const noTrustDomain =
-  "verify spiffe: the certificate (--cert) has no SPIFFE ID; say whose peers to trust by --trust-domain " +
+  "verify spiffe: the certificate (--cert) has no SPIFFE ID; name the peers' trust domain with --trust-domain " +
   "(trustDomain in the policy)";

@@ -36,7 +36,7 @@ const portRange = v.pipe(
 const portList = v.array(portRange, "Write a list of ports: [53, 8000-8100].");
 const portKey = v.pipe(
   v.string(),
-  v.check(isPortRange, "A port is wanted here, 1 to 65535, or a range like 8000-8100."),
+  v.check(isPortRange, "It must be a port, 1 to 65535, or a range like 8000-8100."),
 );
 
 const meshHelp = 'Write a range like 10.0.0.0/8 or "fd00::/8", or default for the private ranges.';
@@ -108,7 +108,7 @@ const expectRule = v.pipe(
   v.check(
     ({ allow: who, verify: by, alpn: speaks }) =>
       who !== undefined || by !== undefined || speaks !== undefined,
-    "Say who answers there: allow, verify, or both; or alpn, what is offered there.",
+    "Add allow, verify or both, which say which servers are expected; or alpn, which says what is offered.",
   ),
 );
 

@@ -73,7 +73,7 @@ export function giveUpPrivileges(
   assertKeepable();
   const rules = install(interception);
   try {
-    if (keeper === null) throw new SystemCallError("start the keeper of the rules", noPermission);
+    if (keeper === null) throw new SystemCallError("start the repair process", noPermission);
     reexecWith(
       {
         ...sockets,
@@ -92,7 +92,7 @@ export function giveUpPrivileges(
   } catch (error) {
     const left = removed(rules) ? "" : " The rules stay: they can no longer be taken away";
     if (!(error instanceof SystemCallError)) throw error;
-    const text = `--privileges dropped: ${error.message}. It keeps CAP_NET_RAW: add that, or say --privileges kept.${left}`;
+    const text = `--privileges dropped: ${error.message}. It keeps CAP_NET_RAW: add that, or use --privileges kept.${left}`;
     throw new ProxyError("START_FAILED", text, { cause: error });
   }
 }
@@ -102,7 +102,7 @@ function assertKeepable(): void {
   if (!hasCapability(capability.netAdmin) || hasCapability(capability.netRaw)) return;
   const text =
     "--privileges dropped: CAP_NET_RAW is missing, which the proxy keeps: add NET_RAW to the container's capabilities, or " +
-    "say --privileges kept.";
+    "use --privileges kept.";
   throw new ProxyError("START_FAILED", text);
 }
 
@@ -177,7 +177,7 @@ export function startRepairProcess(command: readonly string[]): RepairProcess | 
     });
   } catch (error) {
     if (!(error instanceof SystemCallError)) throw error;
-    const text = `--privileges dropped: ${error.message}. It needs two processes more: allow them, or say --privileges kept`;
+    const text = `--privileges dropped: ${error.message}. It needs two more processes: allow them, or use --privileges kept`;
     throw new ProxyError("START_FAILED", text, { cause: error });
   }
 }

@@ -190,5 +190,5 @@ const remedies = new Map<string, string>([
     "EPERM",
     "CAP_NET_ADMIN is missing: run as root, and give a container that capability (its other users get none of cap-add).",
   ],
-  ["EACCES", "Ports below 1024 want CAP_NET_BIND_SERVICE."],
+  ["EACCES", "Ports below 1024 require CAP_NET_BIND_SERVICE."],
 ]);

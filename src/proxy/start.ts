@@ -231,11 +231,11 @@ class State {
     );
     const help = "connections from before the start that are still open in cleartext";
     metrics.gauge("tproxy_preexisting_cleartext_connections", help, () => this.preexisting.count);
-    metrics.gauge("tproxy_rules_intact", "1 if the rules stand as they were written", () =>
+    metrics.gauge("tproxy_rules_intact", "1 if the rules are as the proxy wrote them", () =>
       Number(this.watch?.intact ?? false),
     );
     for (const condition of [
-      () => (this.draining ? "draining: the proxy has been told to end" : null),
+      () => (this.draining ? "draining: the proxy received a signal to end" : null),
       () =>
         Date.now() > notAfter() ? `certificate has expired at ${iso(notAfter())}: ${renew}` : null,
       () => this.#listening(),
@@ -258,8 +258,8 @@ class State {
   keeps(keeper: RepairLink | null): () => void {
     this.#keeper = keeper;
     if (keeper === null) return () => undefined;
-    const help = "1 if the process lives that restores the rules";
-    this.metrics.gauge("tproxy_rules_keeper_alive", help, () => Number(keeper.alive));
+    const help = "1 while the repair process lives";
+    this.metrics.gauge("tproxy_repair_process_alive", help, () => Number(keeper.alive));
     return keeper.stop;
   }
 
@@ -328,23 +328,27 @@ function keepRules(
     },
     repaired: (kept) => {
       const { ended, refusal } = resetCleartext(clear, kept, { kernel: rules.sockets });
-      const text = "the rules stand as they were written again: they were written anew";
+      const text = "the rules were restored: another program had changed them";
       const too =
-        ended === 0 ? "" : `, and ${ended} connections that had begun in clear were reset`;
+        ended === 0 ? "" : `, and ${ended} connections that had started in cleartext were reset`;
       log.write("I", "rules", text + too, { reset_clear: ended });
       if (refusal !== null)
-        log.write("W", "rules", `connections that had begun in clear are not reset: ${refusal}`);
+        log.write(
+          "W",
+          "rules",
+          `connections that started in cleartext cannot be reset: ${refusal}`,
+        );
       // Whoever has changed ours may have changed others', and taken away the table that veils from these.
       reportDiversion(rules, fixed, { inForce, log });
     },
     failed: (reason) => {
-      log.write("E", "rules", `they cannot be written anew: ${reason}`);
+      log.write("E", "rules", `the rules cannot be restored: ${reason}`);
     },
     leftOut: (devices) => {
       log.write("W", "rules", `sockets bound to ${devices} (SO_BINDTODEVICE) ${notCarried}`);
     },
   });
-  const help = "times that others had changed the rules and they were written anew";
+  const help = "times that the rules were restored because another program had changed them";
   metrics.total("tproxy_rules_repairs_total", help, () => keeper.repairs);
   return keeper;
 }
@@ -436,5 +440,5 @@ const renew = "renew it, the proxy reads it by itself";
 const rulesChanged =
   "the rules are no longer as they were written (nft list table inet tls-tproxy; ip rule)";
 const notCarried =
-  "connect to nobody in the mesh: the interface has come up since the proxy gave up its privileges, restart it";
-const restart = "restart the proxy, which writes them anew";
+  "connect to no destination in the mesh: the interface came up after the proxy had dropped its privileges. Restart the proxy";
+const restart = "restart the proxy, which restores them";

@@ -71,7 +71,7 @@ function assertNamesFit(named: NamedFile, { trustBundlePem }: Credentials): void
   const { count, bytes } = namesBytesOf(trustBundlePem);
   if (bytes <= namesBytesMax) return;
   const text =
-    `the names of its ${count} CAs come to ${bytes} bytes. A server tells all of them in each handshake, and TLS has ` +
+    `the names of its ${count} CAs add up to ${bytes} bytes. A server sends all of them in each handshake, and TLS has ` +
     `room for ${namesBytesMax}: remove the CAs that no peer needs`;
   throw invalid(named, text);
 }

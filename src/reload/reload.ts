@@ -37,13 +37,12 @@ export class Reloader {
     this.#config = config;
     this.#log = log;
     this.#counts = {
-      credential: reloadsOf(metrics, "credential", "credentials read anew"),
-      policy: reloadsOf(metrics, "policy", "policies read anew"),
+      credential: reloadsOf(metrics, "credential", "reloads of the credentials"),
+      policy: reloadsOf(metrics, "policy", "reloads of the policy"),
     };
     const help = "connections in cleartext that a new policy intercepts, reset";
     metrics.total("tproxy_cleartext_connections_reset_total", help, () => this.#clear);
-    const refused =
-      "1 while what stands in the credential files is refused and the old ones are in use";
+    const refused = "1 while the credential files are refused and the old credentials are in use";
     metrics.gauge("tproxy_credential_renewal_refused", refused, () =>
       Number(this.#credentials.refusal !== null),
     );
@@ -201,7 +200,7 @@ function expiryText(
   now: number,
 ): string {
   const at = new Date(notAfter).toISOString();
-  const advice = refusal === null ? null : `What stands in the files is refused: ${refusal}`;
+  const advice = refusal === null ? null : `The files are refused: ${refusal}`;
   if (now > notAfter)
     return `the certificate has expired at ${at}: peers refuse it. ${advice ?? "Renew it, it is read by itself"}`;
   const percent = Math.floor((100 * (notAfter - now)) / (notAfter - notBefore));

@@ -1,7 +1,7 @@
 /** Files that an option names, read whole: regular ones of a bounded size, and nothing that could make the reader wait. */
 import { closeSync, constants, fstatSync, openSync, readSync, statSync, type Stats } from "node:fs";
 
-/** Why a file is not read, in words for an operator: "it is a directory, a regular file is wanted". */
+/** Why a file is not read, in words for an operator: "it is a directory, it must be a regular file". */
 export class FileError extends Error {
   override readonly name = "FileError";
   /** As errno(3) has it ("ENOENT"); "" for what this file refuses by itself. */
@@ -34,7 +34,7 @@ export function readRegularFile(path: string, bytesMax: number): Buffer {
 
 function assertRegular(stats: Stats, bytesMax: number): void {
   const kind = kinds.find(([is]) => is(stats))?.[1] ?? "of an unknown kind";
-  if (!stats.isFile()) throw new FileError(`it is ${kind}, a regular file is wanted`, "");
+  if (!stats.isFile()) throw new FileError(`it is ${kind}, it must be a regular file`, "");
   if (stats.size > bytesMax) throw tooLarge(bytesMax);
 }
 
@@ -87,6 +87,6 @@ export const words: ReadonlyMap<string, string> = new Map([
   ["EACCES", "it may not be read by this user"],
   ["ELOOP", "its symbolic links lead in a circle"],
   ["ENAMETOOLONG", "its name is too long"],
-  ["EAGAIN", "it has nothing to read, a regular file is wanted"],
+  ["EAGAIN", "it has nothing to read, it must be a regular file"],
   ["EIO", "it cannot be read: EIO (is it a regular file?)"],
 ]);

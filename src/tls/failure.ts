@@ -5,7 +5,7 @@ export const handshakeFailures = [
   "untrusted-chain",
   "expired",
   "not-yet-valid",
-  "authority-as-leaf",
+  "ca-as-leaf",
   "wrong-purpose",
   "wrong-address",
   /** No SPIFFE ID, where one is asked for. */
@@ -15,7 +15,7 @@ export const handshakeFailures = [
   "not-allowed",
   "malformed-certificate",
   /** Verified, and then it did not tell in the agreed form where its connection comes from. */
-  "bad-preamble",
+  "bad-proxy-header",
   /** The peer let its time pass. */
   "timeout",
   /** Plain HTTP, or bytes that are no TLS record. */

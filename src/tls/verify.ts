@@ -29,10 +29,10 @@ export function verifyPeer(evidence: PeerEvidence): PeerVerdict {
   if (now < certificate.notBefore)
     return refuse("not-yet-valid", `certificate is not valid before ${day(certificate.notBefore)}`);
   if (certificate.isAuthority)
-    return refuse("authority-as-leaf", "certificate is an authority's (CA:TRUE), not a workload's");
+    return refuse("ca-as-leaf", "this is a CA certificate (CA:TRUE), not a workload's");
   // X509-SVID, 5.2: a leaf that says so is no workload's.
   if (certificate.maySign)
-    return refuse("authority-as-leaf", "certificate may sign others or revoke them (key usage)");
+    return refuse("ca-as-leaf", "certificate may sign others or revoke them (key usage)");
   if (!hasPurpose(certificate, role))
     return refuse("wrong-purpose", `certificate is not meant for a ${role} (extended key usage)`);
   const stranger = untrusted(role, evidence.handshakeError);
@@ -52,7 +52,7 @@ export function untrusted(role: "server" | "client", code: string | null): PeerV
 /** A handshake that failed on the way has no certificate either: then its own error says more. */
 function withoutCertificate(role: "server" | "client", code: string | null): PeerVerdict {
   if (code === null || code === "PEER_DID_NOT_RETURN_A_CERTIFICATE")
-    return refuse("no-certificate", `the ${role} shows no certificate`);
+    return refuse("no-certificate", `the ${role} presents no certificate`);
   return refuse(failureOf(code) ?? "tls-error", `TLS handshake failed: ${describeFault(code)}`);
 }
 
@@ -88,11 +88,11 @@ function day(time: number): string {
 const purposes = { server: "1.3.6.1.5.5.7.3.1", client: "1.3.6.1.5.5.7.3.2" } as const;
 
 const chainTexts = new Map<string, string>([
-  ["UNABLE_TO_VERIFY_LEAF_SIGNATURE", "certificate signed by unknown authority"],
-  ["UNABLE_TO_GET_ISSUER_CERT", "certificate signed by unknown authority"],
-  ["UNABLE_TO_GET_ISSUER_CERT_LOCALLY", "certificate signed by unknown authority"],
-  ["DEPTH_ZERO_SELF_SIGNED_CERT", "certificate is self-signed, not by our authority"],
-  ["SELF_SIGNED_CERT_IN_CHAIN", "certificate signed by unknown authority"],
+  ["UNABLE_TO_VERIFY_LEAF_SIGNATURE", "certificate signed by an unknown CA"],
+  ["UNABLE_TO_GET_ISSUER_CERT", "certificate signed by an unknown CA"],
+  ["UNABLE_TO_GET_ISSUER_CERT_LOCALLY", "certificate signed by an unknown CA"],
+  ["DEPTH_ZERO_SELF_SIGNED_CERT", "certificate is self-signed, not issued by our CA"],
+  ["SELF_SIGNED_CERT_IN_CHAIN", "certificate signed by an unknown CA"],
   ["CERT_SIGNATURE_FAILURE", "certificate's signature is not its issuer's"],
   ["CERT_HAS_EXPIRED", "a certificate of the chain has expired"],
   ["CERT_NOT_YET_VALID", "a certificate of the chain is not valid yet"],
@@ -114,5 +114,5 @@ const chainTexts = new Map<string, string>([
     "UNSUPPORTED_CONSTRAINT_TYPE",
     "a CA of the chain has name constraints of IP addresses or of another kind that the TLS library (BoringSSL) does not know",
   ],
-  ["INVALID_CA", "the issuer's certificate is not an authority's"],
+  ["INVALID_CA", "the issuer's certificate is not a CA certificate"],
 ]);

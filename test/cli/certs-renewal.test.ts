@@ -83,7 +83,7 @@ test("the command that it suggests works", () => {
   const shown = /check --credentials (\S+)/.exec(certs(out, "--name", "web").out)?.[1] ?? "";
   expect(
     run([...executable(), "check", "--credentials", shown, "--mesh-cidr", "none"]).out,
-  ).toMatch(/✓ files: they can be read, the key fits/);
+  ).toMatch(/✓ files: they are readable, the key fits/);
 });
 
 test("a folder with a space is quoted in the suggested command", () => {
@@ -178,7 +178,7 @@ test("a certificate never outlives its CA, and the output says so", () => {
 
 test("a CA made by the previous release, under its old name, is still recognised", () => {
   const out = made();
-  const old = issueAuthority("trial authority, not for production");
+  const old = issueAuthority("trial CA, not for production");
   place(out, "ca", old);
   place(`${out}/web`, "tls", issueLeaf(old, { spiffeId: id }));
   expect(certs(out, "--name", "web")).toMatchObject({ code: 0, error: "" });

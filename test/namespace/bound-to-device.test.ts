@@ -69,7 +69,9 @@ test("with privileges dropped, the log names an interface that appears later", a
     "ip link set later up",
   ])
     await mesh.a.run(command.split(" "));
-  await proxy.says(/W\S+ .*rules\] sockets bound to later \(SO_BINDTODEVICE\) connect to nobody/);
+  await proxy.says(
+    /W\S+ .*rules\] sockets bound to later \(SO_BINDTODEVICE\) connect to no destination/,
+  );
 });
 
 test("the rules leave no route behind, and other rules do not count it as a change", async () => {

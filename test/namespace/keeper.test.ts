@@ -62,7 +62,7 @@ test("cleartext connections that began while the rules were missing are reset", 
   await listener.accept();
   process.kill(keeper, "SIGCONT");
   expect((await client.finish()).ending).toBe("ECONNABORTED");
-  await proxy.says(/and 1 connections that had begun in (clear|cleartext) were reset/);
+  await proxy.says(/and 1 connections that had started in (clear|cleartext) were reset/);
 });
 
 test("a connection through the mesh survives twenty flushes", async () => {
@@ -108,14 +108,14 @@ test("a killed repair process leaves no zombie, and the proxy continues", async 
   const [proxy] = own.proxies;
   if (proxy === undefined) throw new Error("no proxy");
   process.kill(keeperOf(proxy), "SIGKILL");
-  await proxy.says(/W\S+ .*rules\] the keeper of the rules has ended/);
+  await proxy.says(/W\S+ .*rules\] the repair process has ended/);
   while (readFileSync(`/proc/${proxy.pid}/task/${proxy.pid}/children`, "latin1") !== "")
     await Bun.sleep(1);
   const { client, server } = await own.connection();
   await client.say("on");
   expect((await server.received(2)).text).toBe("on");
-  expect((await readyz(own.a)).text).toMatch(/^ready\nthe keeper of the rules has ended/);
-  expect((await metrics(own.a)).get("tproxy_rules_keeper_alive")).toBe(0);
+  expect((await readyz(own.a)).text).toMatch(/^ready\nthe repair process has ended/);
+  expect((await metrics(own.a)).get("tproxy_repair_process_alive")).toBe(0);
 });
 
 test.each([

@@ -129,6 +129,9 @@ test("every name has the prefix, or its former name with --metrics-names old", a
   expect(others.filter((name) => !name.startsWith("process_"))).toEqual([]);
   expect([...(oldNames ?? [])].filter(hasPrefix)).toEqual(["tproxy_build_info"]);
   expect(oldNames?.size).toBe(names?.size);
+  const failures = 'handshake_failures_total{direction="inbound",reason=';
+  expect([...old.keys()]).toContain(`${failures}"bad-preamble"}`);
+  expect([...now.keys()]).toContain(`tproxy_${failures}"bad-proxy-header"}`);
   for (const name of ["tcp_open_total", "held_bytes_max", "clear_connections_reset_total"])
     expect(oldNames).toContain(name);
 });

@@ -37,7 +37,7 @@ describe.each(["IPv4", "IPv6"] as const)("over %s", (family) => {
 });
 
 test.each([
-  ["of another authority", { foreign: true }],
+  ["of another CA", { foreign: true }],
   ["that has expired", { expired: true }],
   ["that is not valid yet", { early: true }],
   ["for servers only", { usages: ["serverAuth"] }],

@@ -48,9 +48,9 @@ const range = ["--mesh-cidr", "10.77.0.0/24"];
 const scope = [...range, "--inbound-port", "8080"];
 
 test.each([
-  ["no scope", [], /lock everybody out.*--mesh-cidr \(or --only-uid\) and --inbound-port/],
-  ["no inbound port", range, /lock everybody out/],
-  ["no range", ["--inbound-port", "8080"], /lock everybody out/],
+  ["no scope", [], /lock everyone out.*--mesh-cidr \(or --only-uid\) and --inbound-port/],
+  ["no inbound port", range, /lock everyone out/],
+  ["no range", ["--inbound-port", "8080"], /lock everyone out/],
   ["ssh's port", [...range, "--inbound-port", "22"], /would close ssh.*--confirm 60s/],
 ] as const)("with %s it refuses to start, and changes nothing", async (_, options, says) => {
   const pod = mesh.extraPod();

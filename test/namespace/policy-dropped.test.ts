@@ -53,7 +53,7 @@ test("without its launcher the old policy stays, and the log says why", async ()
   expect(Number(statusOf(launcher, "RssAnon"))).toBeLessThan(256);
   expect(readFileSync(`/proc/${launcher}/oom_score_adj`, "latin1")).toBe("1000\n");
   process.kill(launcher, "SIGKILL");
-  await proxy.says(/W\S+ .*rules\] the launcher of the keeper has ended/);
+  await proxy.says(/W\S+ .*rules\] the launcher of the repair process has ended/);
   while (childrenOf(proxy.pid).length > 1) await Bun.sleep(1);
   policy.write("inbound: { mode: permissive }");
   await metricOnce(mesh.b, kept, (count) => count === 1);

@@ -142,7 +142,7 @@ test("a new certificate without the SPIFFE ID that defines the peers is refused,
     writeFileSync(`${paths[name]}.new`, readFileSync(nameless[name]));
     renameSync(`${paths[name]}.new`, paths[name]);
   }
-  await proxy.says(/the old ones stay in use: .*would change who is a peer/);
+  await proxy.says(/the old ones stay in use: .*would change which peers are accepted/);
   expect(await ask(mesh.a, mesh.b)).not.toContain("served");
 });
 

@@ -67,8 +67,8 @@ inbound:
 test.each([
   ["garbage", "inbound: ][", /W\S+ .*policy\] the old one stays in use: .*line 1: /],
   ["a wrong field", "inbound:\n  mod: strict", /line 2, inbound\.mod: there is no field "mod"/],
-  ["nothing", "", /it is empty, which is how a file looks that is half written/],
-  ["half of it", "inbound:", /line 1, inbound: nothing stands there/],
+  ["nothing", "", /it is empty, as a half-written file would be/],
+  ["half of it", "inbound:", /line 1, inbound: it has no value/],
 ] as const)("%s changes nothing but a log line and a counter", async (_, text, says) => {
   const { mesh, policy } = await meshWith(`inbound: { allow: ["spiffe://test.example/host/*"] }`);
   const { client, server } = await mesh.connection();

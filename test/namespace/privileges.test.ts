@@ -60,7 +60,7 @@ test("dropped: only NET_RAW, and the right to reserved ports where they exist, r
 test("dropped: without the repair process, changes to the rules are still reported; other tables do not matter", async () => {
   const mesh = await pair("--privileges", "dropped");
   for (const proxy of mesh.proxies) process.kill(keeperOf(proxy), "SIGKILL");
-  for (const proxy of mesh.proxies) await proxy.says(/the keeper of the rules has ended/);
+  for (const proxy of mesh.proxies) await proxy.says(/the repair process has ended/);
   await mesh.a.run(["nft", "add", "table", "inet", "somebody"]);
   await mesh.a.run(["nft", "delete", "table", "inet", "somebody"]);
   expect(await asked(mesh.a, mesh.b)).toBe("from b");
@@ -108,7 +108,7 @@ test("dropped: a refused policy does not make missing rules look intact", async 
   const policy = new PolicyFile("{}");
   const proxy = await mesh.proxy(mesh.b, [...policy.flags, "--privileges", "dropped"]);
   process.kill(keeperOf(proxy), "SIGKILL");
-  await proxy.says(/the keeper of the rules has ended/);
+  await proxy.says(/the repair process has ended/);
   await mesh.b.run(["nft", "flush", "ruleset"]);
   await readyzOnce(mesh.b, 503);
   policy.write("inbound: { mode: permissive }");
@@ -152,10 +152,13 @@ test("dropped: connections that arrive during the re-execution are served", asyn
 test.each([
   [
     ["--privileges", "dropped", "--remove-rules-on-exit"],
-    /--remove-rules-on-exit wants --privileges kept/,
+    /--remove-rules-on-exit requires --privileges kept/,
   ],
-  [["--privileges", "dropped", "--confirm", "5s"], /--confirm wants --privileges kept/],
-  [["--rules", "external", "--confirm", "5s"], /--confirm does not go with --rules external/],
+  [["--privileges", "dropped", "--confirm", "5s"], /--confirm requires --privileges kept/],
+  [
+    ["--rules", "external", "--confirm", "5s"],
+    /--confirm cannot be combined with --rules external/,
+  ],
   [["--rules", "external", "--privileges", "dropped"], /give the container NET_RAW alone/],
   [["--privileges", "some"], /kept or dropped/],
 ] as const)("%j is an error with a message", async (options, says) => {

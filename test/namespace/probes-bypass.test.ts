@@ -84,7 +84,7 @@ describe.each(["address4", "address6"] as const)("over %s", (family) => {
 test("a probe in progress survives a rewrite of the rules", async () => {
   const client = await node.agent.connect(b.address4, 5432);
   await b.run(["nft", "delete", "table", "inet", "tls-tproxy"]);
-  expect(await mesh.proxies[1]?.says(/written anew.*/)).not.toContain("reset");
+  expect(await mesh.proxies[1]?.says(/rules were restored.*/)).not.toContain("reset");
   await client.end();
   expect((await client.finish()).ending).toBe("end");
 });
@@ -135,7 +135,7 @@ test("with probes but no source for them, the proxy does not start", async () =>
   for (const more of [[], ["--probe-source", "gateway"]]) {
     const { code, stderr } = await pod.run([...executable(), ...flags, ...more]);
     expect(code).toBe(2);
-    expect(stderr).toMatch(/--probe: .*Say --probe-source .*TPROXY_HOST_IPS/s);
+    expect(stderr).toMatch(/--probe: .*Set --probe-source .*TPROXY_HOST_IPS/s);
   }
 });
 

@@ -36,7 +36,7 @@ test.each(
   const { code, stderr } = await pod.run(command.split(" "));
   expect([code, stderr]).toEqual([0, ""]);
   await proxy.says(/W\S+ .*rules\] the rules are no longer as they were written/);
-  await proxy.says(/I\S+ .*rules\] the rules stand as they were written again/);
+  await proxy.says(/I\S+ .*rules\] the rules were restored/);
   expect(await kernelState(pod)).toBe(before);
   const all = await metrics(pod);
   expect([all.get("tproxy_rules_intact"), all.get("tproxy_rules_repairs_total")]).toEqual([1, 1]);
@@ -47,12 +47,12 @@ test("without write access to the rules or a repair process, the proxy says so a
   const pod = mesh.extraPod();
   const proxy = await mesh.proxy(pod, ["--privileges", "dropped"]);
   process.kill(keeperOf(proxy), "SIGKILL");
-  await proxy.says(/W\S+ .*rules\] the keeper of the rules has ended/);
+  await proxy.says(/W\S+ .*rules\] the repair process has ended/);
   expect(await readyz(pod)).toEqual({
     status: 200,
-    text: expect.stringMatching(/^ready\nthe keeper of the rules has ended/) as string,
+    text: expect.stringMatching(/^ready\nthe repair process has ended/) as string,
   });
-  expect((await metrics(pod)).get("tproxy_rules_keeper_alive")).toBe(0);
+  expect((await metrics(pod)).get("tproxy_repair_process_alive")).toBe(0);
   await pod.run(["nft", "flush", "ruleset"]);
   const { text } = await readyzOnce(pod, 503);
   expect(text).toMatch(/^the rules are no longer as they were written.*restart the proxy/);
@@ -66,8 +66,8 @@ test("repeated removal of the rules is answered once a second", async () => {
     await pod.run(["nft", "delete", "table", "inet", "tls-tproxy"]);
     await metricOnce(pod, "tproxy_rules_repairs_total", (count) => count === turn);
   }
-  await proxy.says(/(written anew[^]*){3}/);
-  expect(proxy.output.match(/written anew/g)).toHaveLength(3);
+  await proxy.says(/(rules were restored[^]*){3}/);
+  expect(proxy.output.match(/rules were restored/g)).toHaveLength(3);
 });
 
 test("cleartext connections that began without the rules are reset after the repair, even idle ones", async () => {
@@ -89,7 +89,9 @@ test("cleartext connections that began without the rules are reset after the rep
   const { client, server } = await own.connection(own.b.address4, own.c);
   expect((await client.finish()).ending).toBe("ECONNRESET");
   expect((await server.finish()).ending).toBe("ECONNABORTED");
-  await proxy.says(/written anew, and 1 connections that had begun in clear were reset/);
+  await proxy.says(
+    /rules were restored: .*, and 1 connections that had started in cleartext were reset/,
+  );
 });
 
 test.each(both)("%s: changes to other tables are ignored", async (privileges) => {
@@ -104,7 +106,7 @@ test.each(both)("%s: changes to other tables are ignored", async (privileges) =>
     expect((await pod.run(command.split(" "))).code).toBe(0);
   // A change to our table follows: what the proxy logs last covers both.
   await pod.run(["nft", "add", "chain", "inet", "tls-tproxy", "other"]);
-  await proxy.says(/written anew/);
+  await proxy.says(/rules were restored/);
   expect(proxy.output.match(/no longer as they were written/g)).toHaveLength(1);
   expect((await pod.run(["nft", "list", "tables"])).stdout).toContain("table inet other");
 });
@@ -117,7 +119,7 @@ test.each(both)(
     const before = await kernelState(pod);
     const setting = "/proc/sys/net/ipv6/conf/lo/disable_ipv6";
     expect((await pod.run(["sh", "-c", `echo 1 > ${setting}`])).code).toBe(0);
-    await proxy.says(/written anew/);
+    await proxy.says(/rules were restored/);
     expect((await pod.run(["sh", "-c", `echo 0 > ${setting}`])).code).toBe(0);
     // The kernel does not announce the setting itself, but the routes that return with it.
     await pod.run(["ip", "-6", "route", "add", "fd99::/64", "dev", "eth0"]);

@@ -24,7 +24,7 @@ test("its exit code is 1 without a proxy, and while the proxy is not ready", asy
   const there = [...ready, "--status-address", "[::1]:15021"];
   expect((await pod.run(there)).code).toBe(0);
   process.kill(keeperOf(proxy), "SIGKILL"); // It would restore the rules.
-  await proxy.says(/keeper of the rules/);
+  await proxy.says(/repair process/);
   await pod.run(["nft", "delete", "table", "inet", "tls-tproxy"]);
   let last = await pod.run([...there, "--wait", "1ms"]);
   while (last.code === 0) last = await pod.run(there);

@@ -14,7 +14,7 @@ test.each([
   [
     "of a CA that it does not know",
     { foreign: true },
-    /Refused connection from .*: certificate signed by unknown authority/,
+    /Refused connection from .*: certificate signed by an unknown CA/,
   ],
   [
     "that its policy does not allow",

@@ -32,7 +32,7 @@ test.each([
     { usages: ["clientAuth"] },
     /as a server's: our certificate \(.*\) is for clients only/,
   ],
-  ["a CA's", { isAuthority: true }, /our certificate \(.*\) is a CA's certificate/],
+  ["a CA's", { isAuthority: true }, /our certificate \(.*\) is a CA certificate/],
   ["of tomorrow", { early: true }, /it is not valid before/],
   ["that has expired", { expired: true }, /it has expired at/],
 ] as const satisfies readonly (readonly [string, Defect, RegExp])[])(

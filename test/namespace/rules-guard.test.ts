@@ -31,7 +31,7 @@ test.each([
   const proxy = await mesh.proxy(pod);
   // Without the repair process the damage stays.
   process.kill(keeperOf(proxy), "SIGKILL");
-  await proxy.says(/the keeper of the rules has ended/);
+  await proxy.says(/the repair process has ended/);
   expect((await pod.run(["sh", "-ec", damage])).stderr).toBe("");
   expect(await asked(pod, mesh.c.address4)).toBe("");
   expect(await asked(pod, `[${mesh.c.address6}]`)).toBe("");

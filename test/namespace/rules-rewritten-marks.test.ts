@@ -267,7 +267,7 @@ test(
       expect(listening.output).not.toMatch(/Flags|RT6/);
       // Without the final check the packet arrives, once the repair process no longer restores the rule.
       process.kill(keeperOf(proxy), "SIGKILL");
-      await proxy.says(/keeper of the rules/);
+      await proxy.says(/repair process/);
       await runScript(pod, "nft flush chain inet tls-tproxy postrouting");
       expect((await pod.run(["bun", script, way, end])).stdout).toBe("syn-sent\n");
       await listening.says(/Flags|RT6/);

@@ -184,7 +184,7 @@ test(
     const next = await mesh.proxy(pod, kept);
     for (const say of [...before, ...during, ...dead]) await say("restarted ");
     await runScript(pod, "nft delete table inet tls-tproxy");
-    await next.says(/written anew|changed/);
+    await next.says(/rules were restored|changed/);
     for (const say of [...during, ...dead]) await say("repaired ");
     await next.end("SIGTERM");
     for (const say of [...during, ...dead]) await say("closed ");

@@ -19,11 +19,11 @@ test.each([
     "certificate is valid for 127.0.0.1, ::1, not ADDRESS",
   ],
   ["names no address at all", { ips: [] }, "valid for no address (but for spiffe://"],
-  ["is of another authority", { foreign: true }, "signed by unknown authority"],
+  ["is of another CA", { foreign: true }, "signed by an unknown CA"],
   ["has expired", { expired: true }, "certificate has expired"],
   ["is not valid yet", { early: true }, "certificate is not valid before"],
   ["is for clients only", { usages: ["clientAuth"] }, "not meant for a server"],
-  ["is an authority's", { isAuthority: true }, "CA:TRUE"],
+  ["is a CA certificate", { isAuthority: true }, "CA:TRUE"],
 ] as const)("a server whose certificate %s", async (_, defect, words) => {
   const pod = mesh.extraPod();
   const server = await opensslServer(pod, 8080, mesh.credentials(pod, defect));

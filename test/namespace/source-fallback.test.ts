@@ -154,7 +154,7 @@ test("a client that breaks the protocol is refused and counted", async () => {
   };
   const { sight, running } = await tellAndAsk(mesh.c, telling);
   expect([sight.seen, sight.error]).not.toEqual([expect.anything(), ""]);
-  const name = `tproxy_handshake_failures_total{direction="inbound",reason="bad-preamble"}`;
+  const name = `tproxy_handshake_failures_total{direction="inbound",reason="bad-proxy-header"}`;
   expect((await metrics(mesh.b)).get(name)).toBe(1);
   await running.end();
 });

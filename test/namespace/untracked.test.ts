@@ -94,6 +94,6 @@ test("an exempt session survives start, death and restart of the proxy, and a re
   proxy = await mesh.b.proxy(flags);
   await answers();
   await mesh.b.run(["nft", "flush", "chain", "inet", "tls-tproxy", "output"]);
-  await proxy.says(/written anew/);
+  await proxy.says(/rules were restored/);
   await answers();
 });

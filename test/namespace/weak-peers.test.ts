@@ -42,7 +42,7 @@ beforeAll(async () => {
 describe.each([...chains.keys()])("%s", (kind) => {
   const { paths, isPeer } = chains.get(kind) ?? { paths: null, isPeer: false };
   if (paths === null) throw new Error("no such chain");
-  const refusal = /(RSA key of 1024 bits|signature by SHA-1|unknown authority)/;
+  const refusal = /(RSA key of 1024 bits|signature by SHA-1|unknown CA)/;
 
   test("as a client", async () => {
     const shown = ["-cert", paths.certificate, "-key", paths.key, "-cert_chain", paths.certificate];

@@ -140,9 +140,9 @@ export const wrongNames: readonly (readonly [string, Make, string, string])[] = 
   ),
 ];
 
-const chainEnd = "certificate signed by unknown authority";
+const chainEnd = "certificate signed by an unknown CA";
 const notMeant = "certificate is not meant for a ROLE (extended key usage)";
-const isAuthoritys = "certificate is an authority's (CA:TRUE), not a workload's";
+const isAuthoritys = "this is a CA certificate (CA:TRUE), not a workload's";
 
 /** Certificates that may not be used, whatever names they have. ROLE is the peer's. */
 export const wrongUses: readonly (readonly [string, Make, string, string])[] = [
@@ -156,18 +156,18 @@ export const wrongUses: readonly (readonly [string, Make, string, string])[] = [
   ["is for nothing", () => usable(), "wrong-purpose", notMeant],
   // The TLS library does not accept it either.
   ["is for any purpose", () => usable(purposes.any), "wrong-purpose", notMeant],
-  ["is an authority's", () => bad({ isAuthority: true }), "authority-as-leaf", isAuthoritys],
+  ["is an authority's", () => bad({ isAuthority: true }), "ca-as-leaf", isAuthoritys],
   // X509-SVID, 5.2: a validator ensures that neither is set in a leaf's key usage.
   [
     "may sign certificates",
     () => bad({}, { [extensions.keyUsage]: [keyUsageOf(0x84)] }),
-    "authority-as-leaf",
+    "ca-as-leaf",
     "",
   ],
   [
     "may sign revocation lists",
     () => bad({}, { [extensions.keyUsage]: [keyUsageOf(0x82)] }),
-    "authority-as-leaf",
+    "ca-as-leaf",
     "",
   ],
   [

@@ -11,7 +11,7 @@ export function repairEvents(log: Log, keeper: () => RuleRepair): RepairEvents {
       keeper().restored(kept);
     },
     failed: (errno) => {
-      log.write("E", "rules", `they cannot be written anew: ${errnoName(errno)}`);
+      log.write("E", "rules", `the rules cannot be restored: ${errnoName(errno)}`);
     },
     launcherGone: () => {
       log.write("W", "rules", launcherGone);
@@ -23,6 +23,6 @@ export function repairEvents(log: Log, keeper: () => RuleRepair): RepairEvents {
 }
 
 const launcherGone =
-  "the launcher of the keeper has ended: policies that change the rules are refused until the proxy is restarted";
+  "the launcher of the repair process has ended: policies that change the rules are refused until the proxy is restarted";
 export const repairProcessGone =
-  "the keeper of the rules has ended: rules that other processes change are not restored until the proxy is restarted";
+  "the repair process has ended: rules that other processes change are not restored until the proxy is restarted";

@@ -154,7 +154,7 @@ function numbers(bytes: Uint8Array, count: number): number[] {
 }
 
 function unknown(): ProxyError {
-  return new ProxyError("NETLINK_INVALID", "the keeper of the rules says what it cannot say");
+  return new ProxyError("NETLINK_INVALID", "the repair process sent an impossible message");
 }
 
 const nothing = new Uint8Array();

@@ -49,7 +49,7 @@ export function entrustRules(
   try {
     const ready = conversation.next((report) => report.kind === "ready");
     if (ready.kind !== "ready" || ready.version !== protocolVersion)
-      throw new ProxyError("ABI_MISMATCH", "the keeper of the rules is another version's");
+      throw new ProxyError("ABI_MISMATCH", "the repair process is of another version");
     for (const command of partsOf(interception, found)) conversation.write(command);
     conversation.write({ kind: "seal" });
     const done = conversation.next((report) => report.kind === "done");
@@ -58,7 +58,7 @@ export function entrustRules(
     return { ...process, tablePort: ready.tablePort };
   } catch (error) {
     if (!(error instanceof ProxyError) || error.code === "START_FAILED") throw error;
-    const text = `--privileges dropped: the keeper of the rules does not work: ${error.message}. Say --privileges kept`;
+    const text = `--privileges dropped: the repair process does not work: ${error.message}. Use --privileges kept`;
     throw new ProxyError("START_FAILED", text, { cause: error });
   }
 }

@@ -65,7 +65,7 @@ function alike([open, held, closed]: States): States {
 function load(number: number, requests: readonly Request[]): Command {
   const bytes = concat(...requests.map((request, at) => message(request, at + 1, ...request.body)));
   if (bytes.length <= partBytesMax) return { kind: "load", part: number, bytes };
-  const text = `rules: ${bytes.length} bytes are too many for the keeper of the rules: name fewer ranges and ports, or say --privileges kept`;
+  const text = `rules: ${bytes.length} bytes are too many for the repair process: name fewer ranges and ports, or use --privileges kept`;
   throw new ProxyError("START_FAILED", text);
 }
 

@@ -80,7 +80,7 @@ function notPrepared(why: string): ProxyError {
 
 const attemptsMax = 3;
 const reasons = {
-  late: "it takes too long, or the keeper of the rules has ended. The proxy tries again",
+  late: "it takes too long, or the repair process has ended. The proxy tries again",
   "no launcher": "its launcher has ended. Restart the proxy",
   busy: "the previous one has not ended yet. The proxy tries again",
   "not read": "it has failed. The proxy tries again",
@@ -98,7 +98,7 @@ function written(act: () => Connections): Connections {
     return act();
   } catch (error) {
     if (!(error instanceof SystemCallError)) throw error;
-    const text = `rules: the keeper of the rules: ${error.message}`;
+    const text = `rules: the repair process: ${error.message}`;
     throw new ProxyError("START_FAILED", text, { cause: error });
   }
 }

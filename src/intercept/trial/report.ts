@@ -21,7 +21,7 @@ export function diversionLines(
     lines.push({
       severity: "W",
       text:
-        `${whoseText(failure, legacy)} what is diverted to ${placeOf(failure.target)}. It works all the same: on lo such packets ` +
+        `${whoseText(failure, legacy)} what is diverted to ${placeOf(failure.target)}. Connections work anyway: on lo such packets ` +
         "have other addresses from now on (nft list table inet tls-tproxy-veil)",
     });
   for (const failure of failed)

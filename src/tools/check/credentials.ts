@@ -31,7 +31,7 @@ export async function findCredentials(
       warning(
         "credential-files",
         "none given",
-        "Give --cert, --key and --ca-cert to have them looked at.",
+        "Give --cert, --key and --ca-cert to have them checked.",
       ),
     ];
   let credentials: Credentials;
@@ -51,7 +51,7 @@ export async function findCredentials(
   return [
     good(
       "credential-files",
-      "they can be read, the key fits, the chain leads to a root in --ca-cert",
+      "they are readable, the key fits, and the chain leads to a root in --ca-cert",
     ),
     ...credentials.leftOut.map((text) =>
       warning("credential-left-out", text, "Remove it, or correct it."),
@@ -135,7 +135,11 @@ function peerFindings(certificate: PeerCertificate, policy: Policy): readonly Fi
   } catch (error) {
     if (!(error instanceof ProxyError)) throw error;
     return [
-      bad("trust-domain", error.message, "Say --trust-domain, or have it issued with a SPIFFE ID."),
+      bad(
+        "trust-domain",
+        error.message,
+        "Set --trust-domain, or have the certificate issued with a SPIFFE ID.",
+      ),
     ];
   }
 }

@@ -178,7 +178,7 @@ const trials: readonly Trial[] = [
     id: "kernel-routing-ipv6",
     act: tryRouting(6),
     remedy: "A kernel with CONFIG_IPV6_MULTIPLE_TABLES.",
-    optional: "no IPv6 is diverted, which is right only where there is none",
+    optional: "IPv6 is not diverted, which is safe only if there is no IPv6",
   },
   {
     id: "kernel-transparent-ipv4",
@@ -189,7 +189,7 @@ const trials: readonly Trial[] = [
     id: "kernel-transparent-ipv6",
     act: trySocket(6),
     remedy: "A kernel with CONFIG_IPV6.",
-    optional: "no IPv6 is diverted, which is right only where there is none",
+    optional: "IPv6 is not diverted, which is safe only if there is no IPv6",
   },
   {
     id: "kernel-rule-events",

@@ -31,7 +31,7 @@ function tablesFindings(plan: Plan): readonly Finding[] {
     return [chainsFinding(chains), marksFinding(plan, chains, rules)];
   } catch (error) {
     if (!isErrno(error, "EPERM")) throw error;
-    const remedy = "Run as root to have them looked at.";
+    const remedy = "Run as root to have them checked.";
     return [warning("other-nftables", "may not be listed (EPERM)", remedy)];
   }
 }

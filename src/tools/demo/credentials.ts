@@ -7,8 +7,8 @@ import { hosts, podSpiffeId, type PodName } from "./topology.ts";
 
 export class DemoCredentials {
   readonly #directory: string;
-  readonly #authority = issueAuthority("demo authority");
-  readonly #stranger = issueAuthority("another authority");
+  readonly #authority = issueAuthority("demo CA");
+  readonly #stranger = issueAuthority("another CA");
 
   /** Files go into `directory`, which is in memory. */
   constructor(directory: string) {

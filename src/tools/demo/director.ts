@@ -138,7 +138,7 @@ async function outsiders(stage: Stage): Promise<void> {
     tls: {},
   });
   const { credentials } = stage;
-  await expectRefusal(stage, "a TLS client of another authority", {
+  await expectRefusal(stage, "a TLS client of another CA", {
     from: "c",
     address: hosts.b.ipv4,
     tls: credentials.client("another", podSpiffeId("batch")),
@@ -167,7 +167,7 @@ async function outsideTheMesh(stage: Stage): Promise<void> {
   show(
     stage,
     "its text on the wire",
-    "in clear",
+    "in cleartext",
     `${found} times`,
     found > 0 && wire.tls13Handshakes === 0,
   );

@@ -27,7 +27,7 @@ test("the first refusal of a minute is logged with the number of earlier ones", 
   clock.ms += 60_000;
   refusals.refuse("connections");
   expect(lines).toHaveLength(2);
-  expect(lines[1]).toMatch(/^W .*--connections.*\(5 times since it was last said\)$/);
+  expect(lines[1]).toMatch(/^W .*--connections.*\(5 times since the last such line\)$/);
 });
 
 test("each limit has a counter, and a log line that names an option and a remedy", async () => {

@@ -49,7 +49,7 @@ test("a bundle with only an intermediate is refused, because the TLS library wou
   const cert = below.certificatePem + middle.certificatePem;
   const ca = middle.certificatePem;
   expect(() => load({ cert, key: below.keyPem, ca })).toThrow(
-    "does not lead to a self-signed authority",
+    "does not lead to a self-signed CA certificate",
   );
 });
 

@@ -98,7 +98,7 @@ test.each([
 test("a client whose answers would not return is seen at the alias, or as the pod itself", () => {
   expect(tried({ returns: () => false })).toEqual([
     alias(`${client}:40000`, "ip-port/alias"),
-    itself("no-way-back"),
+    itself("no-return-path"),
   ]);
 });
 

@@ -86,12 +86,12 @@ describe("contradictory", () => {
     [
       "passthrough with a protocol",
       "inbound: { ports: { 80: { mode: passthrough, alpn: [h2] } } }",
-      "p.yaml:1: inbound port 80 is passed through in cleartext (p.yaml:1), so alpn decides on nothing",
+      "p.yaml:1: inbound port 80 is passed through in cleartext (p.yaml:1), so alpn has no effect",
     ],
     [
       "passthrough everywhere with a port's source addresses",
       "inbound: { mode: passthrough, ports: { 80-90: { preserveSource: off } } }",
-      "inbound port 80-90 is passed through in cleartext (p.yaml:1), so preserveSource decides on nothing",
+      "inbound port 80-90 is passed through in cleartext (p.yaml:1), so preserveSource has no effect",
     ],
     [
       "passthrough with allow",

@@ -16,11 +16,11 @@ function messageOf(text: string): string {
 
 describe("a single mistake", () => {
   test.each([
-    ["", "it is empty, which is how a file looks that is half written. Write {}"],
+    ["", "it is empty, as a half-written file would be. Write {}"],
     ["# only a comment\n", "it is empty"],
     ["{", "line 1: Flow map must end with a }"],
     ["a: 1\na: 2", "line 2: Map keys must be unique"],
-    ["--- {}\n--- {}", "line 2: one document is wanted, not several"],
+    ["--- {}\n--- {}", "line 2: the file must be one YAML document, not several"],
     ["\t- x", "line 1: Tabs are not allowed"],
     ["trustDomain: !!js/x y", "line 1: Unresolved tag"],
     ["%YAML 1.1\n---\noutbound: { ports: [010] }", "line 1: by YAML 1.1 010 is 8, 1:30 is 90"],
@@ -33,10 +33,10 @@ describe("a single mistake", () => {
     ["inbound: { ports: { 0x50: {} } }", 'line 1: "0x50" is read as 80.'],
     ['outbound: { ports: [!!int "80"] }', "line 1: write the value without a tag"],
     ["inbound: !!map { mode: strict }", "line 1: write the value without a tag"],
-    ["[1]", "line 1: fields are wanted here: trustDomain, verify, inbound, outbound."],
+    ["[1]", "line 1: these fields are expected: trustDomain, verify, inbound, outbound."],
     [
       "inbound:",
-      "line 1, inbound: nothing stands there. The fields here are mode, allow, preserveSource and ports.",
+      "line 1, inbound: it has no value. The fields here are mode, allow, preserveSource and ports.",
     ],
     ["trustDomain: 5", "line 1, trustDomain: 5. Write a trust domain"],
     ["trustDomain: A.example", 'line 1, trustDomain: "A.example". Write a trust domain'],
@@ -46,13 +46,13 @@ describe("a single mistake", () => {
       "inbound:\n  mod: strict",
       'line 2, inbound.mod: there is no field "mod". The fields here are',
     ],
-    ["inbound:\n  ports:\n    x: {}", 'line 3, inbound.ports.x: "x". A port is wanted here'],
+    ["inbound:\n  ports:\n    x: {}", 'line 3, inbound.ports.x: "x". It must be a port'],
     ["inbound:\n  ports:\n    65536: {}", "line 3, inbound.ports.65536: "],
     ['inbound:\n  ports:\n    80: {}\n    "80": {}', "line 4: Map keys must be unique"],
     ["inbound: { ports: { 80: strict } }", 'line 1, inbound.ports.80: "strict". The fields'],
     ["inbound:\n  allow: spiffe://a/b", 'line 2, inbound.allow: "spiffe://a/b". Write a list'],
     ["inbound:\n  allow:\n  - spiffe://a/b\n  - spiffe://a/b*", "line 4, inbound.allow[1]: "],
-    ['inbound: { allow: ["spiffe://*/b"] }', "* may not stand in the trust domain"],
+    ['inbound: { allow: ["spiffe://*/b"] }', "* is not allowed in the trust domain"],
     ['inbound: { allow: ["spiffe://a/b/"] }', "it ends with a slash"],
     ["outbound: { mesh: 10.0.0.0/8 }", 'line 1, outbound.mesh: "10.0.0.0/8". Write a list of'],
     ["outbound: { mesh: [10.0.0.0/33] }", 'line 1, outbound.mesh[0]: "10.0.0.0/33". Write a range'],
@@ -70,10 +70,13 @@ describe("a single mistake", () => {
     ],
     ["outbound: { excludePorts: [0] }", "line 1, outbound.excludePorts[0]: 0. Write a port"],
     ["outbound:\n  expect:\n  - { allow: [] }", "line 3, outbound.expect[0].to: it is missing."],
-    ["outbound:\n  expect:\n  - { to: 10.0.0.1 }", "line 3, outbound.expect[0]: Say who answers"],
+    [
+      "outbound:\n  expect:\n  - { to: 10.0.0.1 }",
+      "line 3, outbound.expect[0]: Add allow, verify or both",
+    ],
     [
       "outbound:\n  expect:\n  - { to: 10.0.0.0/8, verify: ip }\n  - { to: 10.1.0.0/8, verify: ip }",
-      "line 4, outbound.expect[1].to: 10.0.0.0/8 stands in line 3 already.",
+      "line 4, outbound.expect[1].to: 10.0.0.0/8 is in line 3 already.",
     ],
     [`x: ${"a".repeat(300_000)}`, "it is longer than 262144 characters"],
   ])("%j", (text, says) => {

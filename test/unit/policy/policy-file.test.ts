@@ -51,7 +51,7 @@ test.each([
     const path = `${temporaryDirectory()}/resolv.conf`;
     make(path);
     expect(() => resolversOf(path)).toThrow(`${path}: ${why}`);
-    expect(() => resolversOf(path)).toThrow("--dns-tcp intercept does without it");
+    expect(() => resolversOf(path)).toThrow("with --dns-tcp intercept it is not needed");
     expect(resolversOf(path, intercepting)).toEqual([]);
   },
 );

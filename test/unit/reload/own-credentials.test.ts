@@ -162,7 +162,7 @@ test.each([
   [
     "below a root without basicConstraints",
     texts([leafOf(plain)], plain),
-    /the root \(CN=plain, in --ca-cert\) is no CA's/,
+    /the root \(CN=plain, in --ca-cert\) is not a CA certificate/,
   ],
   [
     "below an intermediate without keyCertSign",
@@ -206,7 +206,7 @@ test.each([
   [
     "below a root that is not in the bundle",
     texts([leafOf(top)], otherTop),
-    /it does not lead to a self-signed authority.*CN=top.*the CAs there are CN=other top.*our own CA differs from that of the peers/,
+    /it does not lead to a self-signed CA certificate.*CN=top.*the CAs there are CN=other top.*our own CA differs from that of the peers/,
   ],
   [
     "below a root whose namesake with another key is in the bundle",
@@ -236,7 +236,7 @@ test.each([
   [
     "with 900 CAs of long names",
     { ...texts([leafOf(top)], top), bundle: bundleOf(top, ...many) },
-    /--ca-cert \S+: the names of its 901 CAs come to \d+ bytes.*room for 65535: remove the CAs that no peer needs/,
+    /--ca-cert \S+: the names of its 901 CAs add up to \d+ bytes.*room for 65535: remove the CAs that no peer needs/,
   ],
 ] as const)("a certificate %s is refused, and the reason names it", async (_, of, words) => {
   expect(judged(of)).rejects.toThrow(words);

@@ -39,11 +39,11 @@ test.each([
   ["exact", "read: xxxxxxxxxxxxxxxxxxxx"],
   ["over", "it is larger than 1000 bytes"],
   ["large", "it is larger than 1000 bytes"],
-  ["fifo", "it is a FIFO, a regular file is wanted"],
-  ["to-fifo", "it is a FIFO, a regular file is wanted"],
-  ["directory", "it is a directory, a regular file is wanted"],
-  ["socket", "it is a socket, a regular file is wanted"],
-  ["zero", "it is a device, a regular file is wanted"],
+  ["fifo", "it is a FIFO, it must be a regular file"],
+  ["to-fifo", "it is a FIFO, it must be a regular file"],
+  ["directory", "it is a directory, it must be a regular file"],
+  ["socket", "it is a socket, it must be a regular file"],
+  ["zero", "it is a device, it must be a regular file"],
   ["loop", "its symbolic links lead in a circle"],
   ["loops", "its symbolic links lead in a circle"],
   ["none", "there is no such file"],
@@ -94,5 +94,5 @@ test("a file that becomes a FIFO between two looks is refused or read, but never
     await Bun.sleep(0);
   }
   swap.terminate();
-  expect([...seen].toSorted()).toEqual(["it is a FIFO, a regular file is wanted", "read: text"]);
+  expect([...seen].toSorted()).toEqual(["it is a FIFO, it must be a regular file", "read: text"]);
 });

@@ -57,7 +57,7 @@ test.each([
   ["expired", { ...client, now: certificate.notAfter + 1 }],
   ["expired", { ...server, now: certificate.notAfter + 1 }],
   ["not-yet-valid", { ...client, now: certificate.notBefore - 1 }],
-  ["authority-as-leaf", { ...client, certificate: changed({ isAuthority: true }) }],
+  ["ca-as-leaf", { ...client, certificate: changed({ isAuthority: true }) }],
   ["wrong-purpose", { ...client, certificate: changed({ usages: ["1.3.6.1.5.5.7.3.1"] }) }],
   ["wrong-purpose", { ...server, certificate: changed({ usages: ["1.3.6.1.5.5.7.3.2"] }) }],
   ["wrong-purpose", { ...server, certificate: changed({ usages: [] }) }],
