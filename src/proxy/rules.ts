@@ -256,7 +256,7 @@ function handedRules(
 function standingExternalRules(interception: Interception): StandingRules {
   const plan = planOf(interception);
   if (!hasRoutingOf(plan)) throw new ProxyError("START_FAILED", noRules);
-  const rules = externalRules(interception, "others have put them in place (--rules external)");
+  const rules = externalRules(interception, externalReason);
   return { rules, view: externalView(plan, {}), repairProcess: null };
 }
 
@@ -267,3 +267,5 @@ const noRules =
 export const rulesAloneVariable = "TPROXY_RULES_ALONE";
 /** EPERM */
 const noPermission = 1;
+const externalReason =
+  "another process applies them (--rules external). Let it apply those of the new policy, and restart the proxy";

@@ -99,9 +99,12 @@ export class PolicyStore {
     }
   }
 
-  /** What could not be put in force may be so later: memory gets free, another process ends. A mistake stays one. */
+  /**
+   * What could not be put in force may be so later: memory becomes free, another process ends. A mistake stays one, and
+   * what only a restart can put in force is not tried again.
+   */
   #keep(error: ProxyError, what: Changed): void {
-    if (!this.#isWhole && !this.#stopped)
+    if (!this.#isWhole && !this.#stopped && error.code !== "RESTART_NEEDED")
       this.#retry = new Deadline(this.#retryMs, () => void this.#takeAgain());
     if (this.#reason === error.message) return;
     this.#reason = error.message;

@@ -16,7 +16,7 @@ import type { Interception } from "../rules/interception.ts";
 export function externalRules(interception: Interception, why: string): Installed {
   const plan = planOf(interception);
   const refuse = (): never => {
-    throw new ProxyError("START_FAILED", `rules: they cannot be changed: ${why}`);
+    throw new ProxyError("RESTART_NEEDED", `the rules cannot be changed: ${why}`);
   };
   return {
     plan: () => plan,

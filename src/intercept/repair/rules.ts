@@ -66,16 +66,15 @@ async function prepareRules(next: Interception, link: Link): Promise<void> {
   for (let attempt = 0; attempt < attemptsMax; attempt += 1) {
     // oxlint-disable-next-line no-await-in-loop -- one after the other
     const prepared = await link.prepare();
-    if (prepared?.outcome !== "good") throw notPrepared(reasons[prepared?.outcome ?? "late"]);
+    if (prepared?.outcome !== "good") throw notPrepared(prepared?.outcome ?? "late");
     if (prepared.digest === wanted) return;
   }
-  throw notPrepared(
-    "it has read other contents than the proxy: have the files changed again? The proxy tries again",
-  );
+  throw notPrepared("other contents");
 }
 
-function notPrepared(why: string): ProxyError {
-  return new ProxyError("START_FAILED", `rules: a separate process reads them, and ${why}`);
+function notPrepared(outcome: keyof typeof reasons): ProxyError {
+  const code = hopeless.has(outcome) ? "RESTART_NEEDED" : "START_FAILED";
+  return new ProxyError(code, `rules: a separate process reads them, and ${reasons[outcome]}`);
 }
 
 const attemptsMax = 3;
@@ -85,12 +84,16 @@ const reasons = {
   busy: "the previous one has not ended yet. The proxy tries again",
   "not read": "it has failed. The proxy tries again",
   "not ours": "its output is not the proxy's rules. Restart the proxy",
+  "other contents":
+    "it has read other contents than the proxy: have the files changed again? The proxy tries again",
   good: "",
 } as const;
+/** Outcomes that stay the same until the proxy is restarted. */
+const hopeless: ReadonlySet<string> = new Set(["no launcher", "not ours"]);
 
 function refuse(): never {
-  const why = "its privileges were given up (--privileges dropped)";
-  throw new ProxyError("START_FAILED", `rules: they cannot be changed: ${why}`);
+  const why = "the proxy has dropped its privileges (--privileges dropped)";
+  throw new ProxyError("START_FAILED", `the rules cannot be changed: ${why}`);
 }
 
 function written(act: () => Connections): Connections {

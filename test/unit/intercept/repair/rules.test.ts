@@ -64,21 +64,22 @@ test("rules that were read differently three times are not applied", async () =>
   const refused = await rules.prepare(everything).catch((error: unknown) => error);
   expect(String(refused)).toMatch(/it has read other contents than the proxy/);
   expect(asked).toEqual(["prepare", "prepare", "prepare"]);
-  expect(() => rules.change(everything, false)).toThrow(/they cannot be changed/);
+  expect(() => rules.change(everything, false)).toThrow(/the rules cannot be changed/);
   expect(rules.plan()).toEqual(planOf(defaults));
 });
 
 test.each([
-  [null, /takes too long/],
-  [["no launcher", none], /its launcher has ended/],
-  [["busy", none], /the previous one has not ended/],
-  [["not read", none], /it has failed/],
-  [["not ours", none], /its output is not the proxy's rules/],
-] as const)("%p: the rules stay, and the reason is given", async (answer, why) => {
+  [null, "START_FAILED", /takes too long/],
+  [["no launcher", none], "RESTART_NEEDED", /its launcher has ended/],
+  [["busy", none], "START_FAILED", /the previous one has not ended/],
+  [["not read", none], "START_FAILED", /it has failed/],
+  [["not ours", none], "RESTART_NEEDED", /its output is not the proxy's rules/],
+] as const)("%p: the rules stay, and the reason is given", async (answer, code, why) => {
   const { asked, rules } = keeper([answer]);
   const refused = await rules.prepare(everything).catch((error: unknown) => error);
+  expect(refused).toMatchObject({ code });
   expect(String(refused)).toMatch(why);
-  expect(() => rules.change(everything, false)).toThrow(/they cannot be changed/);
+  expect(() => rules.change(everything, false)).toThrow(/the rules cannot be changed/);
   expect(asked).toEqual(["prepare"]);
   rules.change(defaults, true);
   expect(asked).toEqual(["prepare", "open"]);
@@ -88,5 +89,5 @@ test("rules prepared before are not used for another change", async () => {
   const { rules } = keeper([["good", digestOf(everything)], null]);
   await rules.prepare(everything);
   await rules.prepare(defaults).catch(() => undefined);
-  expect(() => rules.change(everything, false)).toThrow(/they cannot be changed/);
+  expect(() => rules.change(everything, false)).toThrow(/the rules cannot be changed/);
 });
