@@ -1,12 +1,12 @@
 /** Changes in place as nft itself asks for them. */
-import { expect, test } from "bun:test";
+import { test } from "bun:test";
 
-import { bytesOfRequest, goldenText } from "../support/golden.ts";
 import { changes } from "../support/changes.ts";
+import { expectSameMessages, linesBelow } from "../support/golden.ts";
+import { bytesOfRequest } from "../support/message-lines.ts";
 
 const golden = await Bun.file(`${import.meta.dir}/changes.hex`).text();
 
 test.each(changes)("nft %s", (command, request) => {
-  const [, theirs] = golden.split(`# nft ${command}\n`);
-  expect(goldenText([bytesOfRequest(request)])).toBe(theirs?.split("#")[0] ?? "not captured");
+  expectSameMessages([bytesOfRequest(request)], linesBelow(golden, `nft ${command}`));
 });

@@ -1,41 +1,64 @@
-/** Golden bytes: messages as hex, four bytes a line, so that a difference shows at its attribute. */
-import type { Request } from "../../src/netlink/socket.ts";
+/** Golden bytes: a netlink message a line, its type and its body as hex. What differs is shown field by field. */
+import { editsBetween, type Edit } from "./difference.ts";
+import { bytesOfLine, lineOf, type Bytes } from "./message-lines.ts";
+import { unfold } from "./unfold.ts";
 
-/** A message without the fields that differ from run to run: sequence number and port. */
-export type Bytes = { readonly type: number; readonly body: Uint8Array };
-
-export function bytesOfRequest({ type, body }: Request): Bytes {
-  return { type, body: new Uint8Array(Buffer.concat([...body])) };
+/** Lines of the messages below the comment `# about`, up to the next comment. */
+export function linesBelow(golden: string, about: string): readonly string[] {
+  const [, below = "not captured"] = golden.split(`# ${about}\n`);
+  return (below.split(/^#/m)[0] ?? "").split("\n").filter((line) => line !== "");
 }
 
-/** "message 2566" and the body, four bytes a line. */
-export function goldenText(messages: readonly Bytes[]): string {
-  return messages
-    .map(({ type, body }) => `message ${type}\n${body.toHex().replaceAll(/.{1,8}/g, "  $&\n")}`)
-    .join("");
+/** `theirs` are lines of a golden file. Throws with the messages that differ, unfolded. */
+export function expectSameMessages(ours: readonly Bytes[], theirs: readonly string[]): void {
+  const difference = differenceOf(theirs, ours.map(lineOf));
+  if (difference !== "") throw new Error(difference);
 }
 
-/** The messages that `nft --debug=mnl` has sent, without the batch's begin and end. */
-export function readNftDebug(text: string): readonly Bytes[] {
-  const messages: { type: number; words: string[] }[] = [];
-  for (const line of Bun.stripANSI(text).split("\n")) {
-    const type = /^\| (\d{5}) \| .{4} \|\s*\|\s+type/.exec(line)?.[1];
-    const attribute = /^\|(\d{5})\|(.)(.)\|(\d{5})\|/.exec(line);
-    const word = /^\| ((?:[0-9a-f]{2} ){3}[0-9a-f]{2})\s+\|/.exec(line)?.[1];
-    if (type !== undefined) messages.push({ type: Number(type), words: [] });
-    else if (attribute !== null) messages.at(-1)?.words.push(headOf(attribute));
-    else if (word !== undefined) messages.at(-1)?.words.push(word.replaceAll(" ", ""));
+/** "" if there is none. */
+export function differenceOf(theirs: readonly string[], ours: readonly string[]): string {
+  const changes = changesOf(editsBetween(theirs, ours));
+  if (changes.length === 0) return "";
+  const shown = changes.slice(0, shownMax).map(changeText);
+  const rest = changes.length - shown.length;
+  return [
+    `${changes.length} of ${theirs.length} messages differ (- golden, + ours):`,
+    ...shown,
+    ...(rest > 0 ? [`and ${rest} more`] : []),
+  ].join("\n\n");
+}
+
+/** A message that is another, or that only one side has: then the other line is null. */
+type Change = { at: number; theirs: string | null; ours: string | null };
+
+/** Of a run of lines that differ, the first of one side belongs to the first of the other, and so on. */
+function changesOf(edits: readonly Edit[]): readonly Change[] {
+  const changes: Change[] = [];
+  let run: Change[] = [];
+  let at = 0;
+  for (const { sign, line } of edits) {
+    if (sign !== "+") at += 1;
+    if (sign === " ") run = [];
+    else {
+      const side = sign === "-" ? "theirs" : "ours";
+      const open = run.find((change) => change[side] === null);
+      if (open === undefined) {
+        const change: Change = { at: Math.max(at, 1), theirs: null, ours: null, [side]: line };
+        run.push(change);
+        changes.push(change);
+      } else open[side] = line;
+    }
   }
-  const first = messages.findIndex(({ type }) => type === 16);
-  const last = messages.findIndex(({ type }) => type === 17);
-  return messages.slice(first + 1, last).map(({ type, words }) => ({
-    type,
-    body: Uint8Array.fromHex(words.join("")),
-  }));
+  return changes;
 }
 
-/** struct nlattr: length, and type with the flags N (nested) and B (network byte order). */
-function headOf([, length, nested, order, type]: readonly string[]): string {
-  const flags = (nested === "N" ? 0x8000 : 0) | (order === "B" ? 0x4000 : 0);
-  return Buffer.from(Uint16Array.of(Number(length), Number(type) | flags).buffer).toString("hex");
+function changeText({ at, theirs, ours }: Change): string {
+  const edits = editsBetween(linesOf(theirs), linesOf(ours));
+  return [`message ${at}:`, ...edits.map(({ sign, line }) => `${sign} ${line}`)].join("\n");
 }
+
+function linesOf(line: string | null): readonly string[] {
+  return line === null ? [] : unfold(bytesOfLine(line)).split("\n");
+}
+
+const shownMax = 3;

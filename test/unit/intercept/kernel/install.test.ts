@@ -2,7 +2,7 @@ import { constants } from "node:os";
 import { expect, test } from "bun:test";
 
 import { install } from "../../../../src/intercept/kernel/install.ts";
-import { bytesOfRequest } from "../../../support/golden.ts";
+import { bytesOfRequest } from "../../../support/message-lines.ts";
 import { FakeKernel } from "../../../support/fake-kernel.ts";
 import { defaults } from "../../../support/interceptions.ts";
 import type { Request } from "../../../../src/netlink/socket.ts";
