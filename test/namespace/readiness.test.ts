@@ -56,7 +56,7 @@ test("without write access to the rules or a repair process, the proxy says so a
   await pod.run(["nft", "flush", "ruleset"]);
   const { text } = await readyzOnce(pod, 503);
   expect(text).toMatch(/^the rules are no longer as they were written.*restart the proxy/);
-  expect((await metrics(pod)).get("tproxy_rules_intact")).toBe(0);
+  await metricOnce(pod, "tproxy_rules_intact", (value) => value === 0);
 });
 
 test("repeated removal of the rules is answered once a second", async () => {
