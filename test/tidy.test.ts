@@ -51,6 +51,13 @@ test("values and types are imported down the layers only", () => {
   expect(upward).toEqual([]);
 });
 
+test("nothing that runs the proxy imports tools/", () => {
+  const reached = new Set(["cli/run.ts"]);
+  for (const file of reached) for (const { to } of importsOf(file)) reached.add(to);
+  expect(reached.size).toBeGreaterThan(100);
+  expect([...reached].filter((file) => file.startsWith("tools/"))).toEqual([]);
+});
+
 test("an exported name is declared in one file only", () => {
   const places = new Map<string, readonly string[]>();
   for (const file of files)

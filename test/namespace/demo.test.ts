@@ -69,7 +69,11 @@ test.each([
 });
 
 test("without proxies the demo fails and names the lines that differ", async () => {
-  const demo = start(executable, "demo", "--sabotage");
+  const demo = start(
+    process.execPath,
+    `${import.meta.dir}/../support/demo-without-proxies.ts`,
+    executable,
+  );
   expect(await demo.child.exited).toBe(1);
   await demo.says(/Not everything was as expected/);
   expect(demo.output).toMatch(/✗ a plain client .* seen 200, and the application heard it/);

@@ -21,8 +21,6 @@ export type Stage = {
   readonly transcript: Transcript;
   readonly remotes: Readonly<Record<HostName, Remote>>;
   readonly credentials: DemoCredentials;
-  /** For trying that a demo without proxies fails. */
-  readonly sabotage: boolean;
 };
 
 /** Three hosts on one wire, each with an application. */
@@ -238,7 +236,6 @@ async function startEach(
   stage: Stage,
   options: { readonly [pod in PodName]?: readonly string[] },
 ): Promise<void> {
-  if (stage.sabotage) return;
   const started = await Promise.all(
     (["a", "b"] as const).map(async (name) => {
       const own = options[name];
