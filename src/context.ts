@@ -54,7 +54,13 @@ export type OriginalSource = ConnectOptions & {
   readonly returns: (rules: Rules, client: SocketAddress) => boolean;
 };
 
-export type Surroundings = {
+/** What counts live connections, and those that are refused. */
+export type ConnectionCounts = {
+  readonly registry: ConnectionRegistry;
+  readonly refusals: Refusals;
+};
+
+export type Surroundings = ConnectionCounts & {
   readonly log: Log;
   readonly metrics: Metrics;
   readonly limits: Limits;
@@ -67,15 +73,9 @@ export type Surroundings = {
   readonly ports: Rotation;
 };
 
-export function makeContext(
-  config: Config,
-  inForce: InForce,
-  { log, metrics, limits, memory, socketOptions, standing, ports }: Surroundings,
-): Context {
+export function makeContext(config: Config, inForce: InForce, surroundings: Surroundings): Context {
+  const { registry, refusals, log, metrics, limits, memory, standing } = surroundings;
   const budget = (): Budget => memory.budget;
-  const refusals = new Refusals({ log, metrics, now });
-  const ownNotAfter = (): number => inForce.credentials.notAfter;
-  const registry = new ConnectionRegistry({ log, metrics, refusals, now, ownNotAfter });
   const { heldBytesMax: bytesMax } = budget();
   const heldLimits = { bytesMax, encryptedBytesMax, narrowReceiveBytes };
   const relief = (): void => {
@@ -94,7 +94,7 @@ export function makeContext(
     unverified,
     limits,
     originator: {
-      ...originatorOf(inForce, { limits, socketOptions, ports }),
+      ...originatorOf(inForce, surroundings),
       unverified: outbound,
       held,
     },
@@ -108,6 +108,16 @@ export function makeContext(
     probes: config.fixed.probes,
     terminating: () => inForce.terminating,
   };
+}
+
+export function connectionsOf(
+  inForce: InForce,
+  { log, metrics }: { readonly log: Log; readonly metrics: Metrics },
+): ConnectionCounts {
+  const refusals = new Refusals({ log, metrics, now });
+  const ownNotAfter = (): number => inForce.credentials.notAfter;
+  const registry = new ConnectionRegistry({ log, metrics, refusals, now, ownNotAfter });
+  return { registry, refusals };
 }
 
 function visitorsOf(

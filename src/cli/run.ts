@@ -1,4 +1,7 @@
 /** `tproxy [run]`: the proxy itself. */
+import { rulesAloneVariable, startRepairProcess, dropPrivileges } from "../proxy/privileges.ts";
+import { readPolicy } from "../reload/policy-store.ts";
+import { readOwnCredentials } from "../reload/own-credentials.ts";
 import type { Command } from "commander";
 
 import { takeHandedState, type HandedState } from "../proxy/reexec.ts";
@@ -7,9 +10,6 @@ import { confirmed } from "../proxy/confirmation.ts";
 import { makeLog, type Log } from "../runtime/log/log.ts";
 import { ProxyError } from "../runtime/errors.ts";
 import type { Config } from "../config.ts";
-import { acceptableCredentials } from "../reload/own-credentials.ts";
-import { judgedPolicy } from "../policy/policy-file.ts";
-import { rulesAloneVariable, startRepairProcess } from "../proxy/rules.ts";
 import { keepMemoryPrivate } from "../native/secrecy.ts";
 import { startProxy } from "../proxy/start.ts";
 import { configOf } from "./configuration.ts";
@@ -24,8 +24,7 @@ import {
   type RunFlags,
 } from "./options.ts";
 import { sayRules } from "./rules-alone.ts";
-import { knownSettings } from "./environment.ts";
-import type { Note } from "./environment.ts";
+import { knownSettings, type Note } from "./environment.ts";
 import { notesOf } from "./notes.ts";
 import { addProbeOptions } from "./probes.ts";
 import { formatDuration } from "./values.ts";
@@ -62,20 +61,20 @@ async function run(
   handed: HandedState | null,
 ): Promise<void> {
   const log = makeLog(config.log);
-  judgedPolicy(config.policy, null); // Mistakes in options come before those in files.
-  const leaves = config.privileges === "dropped" && handed === null;
-  const keeper = leaves ? startRepairProcess(config.command) : null;
-  const credentials = await acceptableCredentials(config);
+  const policy = readPolicy(config.policy); // Mistakes in options come before those in files.
+  const drops = config.privileges === "dropped" && handed === null;
+  const repairProcess = drops ? startRepairProcess(config.command) : null;
+  const first = { policy, credentials: await readOwnCredentials(config) };
   // It re-executes itself: who asks it to end before that is not to be kept waiting for nothing.
-  if (leaves) startProxy(config, log, { handed, repairProcess: keeper, credentials });
+  if (drops) dropPrivileges(config, log, { first, repairProcess });
   for (const { detail, remedy } of notes) log.write("W", "configuration", `${detail}. ${remedy}`);
   const signals = new EndSignals();
-  const proxy = startProxy(config, log, { handed, repairProcess: null, credentials });
+  const proxy = startProxy(config, log, { handed, first });
   process.on("SIGHUP", proxy.reload);
   log.write("I", "proxy", "ready");
-  const first = signals.next();
-  if (await onTrial(config, log, first)) {
-    const signal = await first;
+  const ended = signals.next();
+  if (await onTrial(config, log, ended)) {
+    const signal = await ended;
     log.write("I", "proxy", `${signal}: ${serving(proxy.connections(), config)}`);
     log.write("I", "proxy", `ending: ${await proxy.drain(signals.next())}`);
     proxy.stop({ removeRules: config.removeRulesOnExit });

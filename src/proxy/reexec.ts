@@ -44,9 +44,9 @@ export function takeHandedState(): HandedState | null {
 }
 
 function descriptorsOf(state: HandedState): readonly number[] {
-  const { places, status, groups, notices, repair: keeper } = state;
+  const { places, status, groups, notices, repair } = state;
   const several = [...places.map(([, fd]) => fd), ...groups.map(({ fd }) => fd)];
-  return [...several, ...Object.values(notices), status, keeper.fd];
+  return [...several, ...Object.values(notices), status, repair.fd];
 }
 
 function adopt(text: string): HandedState {

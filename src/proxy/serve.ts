@@ -1,20 +1,17 @@
-/** The listeners that diverted connections come to, and who serves them. */
+/** Who serves the diverted connections: inbound.ts or outbound.ts, within the limits of admission. */
+import type { TLSOptions } from "bun";
+
+import { type ListeningSockets, spotsOf, type Spot } from "./sockets.ts";
+import { orNamingFiles, type Renew } from "../reload/in-force.ts";
+import { credentialsRefused, startListening, type Listener } from "../net/listener.ts";
 import type { Config } from "../config.ts";
 import type { Context } from "../context.ts";
-import { ProxyError } from "../runtime/errors.ts";
 import { serveInbound } from "../inbound.ts";
-import { insideMark } from "../intercept/rules/marks.ts";
-import { describeHolder, holderOf } from "../intercept/kernel/running.ts";
 import type { Log } from "../runtime/log/log.ts";
-import { errnoName, SystemCallError } from "../native/errno.ts";
-import * as native from "../native/native.ts";
-import { hostKey, parseSocketAddress, sourceKey, type SocketAddress } from "../net/address.ts";
-import { startListening, openDiverted, type Listener, type Takes } from "../net/listener.ts";
-import type { SocketOptions } from "../net/socket-options.ts";
+import { hostKey, sourceKey, type SocketAddress } from "../net/address.ts";
 import { serveOutbound } from "../outbound.ts";
 import { admitInbound, admitOutbound, type Admission } from "../connection/admission.ts";
 import { intercept } from "../relay/intercepted.ts";
-import { readsRequests } from "../probe/probe.ts";
 import type { VisitOrigin, Unverified } from "../tls/unverified.ts";
 
 export type Serving = {
@@ -23,37 +20,7 @@ export type Serving = {
   readonly log: Log;
 };
 
-/** Sockets that listen, by where: "127.0.0.1:1". */
-export type ListeningSockets = ReadonlyMap<string, number>;
-
-/**
- * Opens what diverted connections come to, in both directions, on both families. Throws START_FAILED; what is open
- * already is on `undo`.
- */
-export function openPlaces(
-  config: Config,
-  socketOptions: SocketOptions,
-  undo: DisposableStack,
-): ListeningSockets {
-  const places = new Map<string, number>();
-  const { backlogMax } = config.limits;
-  const inside = { ...socketOptions, mark: insideMark(config.fixed.mark) };
-  for (const { place, host, flag, port, kind } of spotsOf(config)) {
-    const options = { socketOptions: kind === "plain" ? inside : socketOptions, backlogMax };
-    const address = parseSocketAddress(place);
-    const fd = named(`${flag} ${port} on ${host}`, address, () =>
-      unlessNoIpv6(host, () => openDiverted(address, options, kind)),
-    );
-    if (fd === null) continue;
-    undo.defer(() => {
-      native.close(fd);
-    });
-    places.set(place, fd);
-  }
-  return places;
-}
-
-/** Serves what comes to these places, which are the listeners' from then on. Throws CREDENTIALS_INVALID. */
+/** Serves what comes to these sockets, which are the listeners' from then on. Throws CREDENTIALS_INVALID. */
 export function startListeners(
   serving: Serving,
   places: ListeningSockets,
@@ -62,35 +29,30 @@ export function startListeners(
   return spotsOf(serving.config).flatMap((spot) => {
     const fd = places.get(spot.place);
     if (fd === undefined) return [];
-    const listener = startListener(serving, spot, fd);
+    const listener = orNamingFiles(serving.config, () => startListener(serving, spot, fd));
     undo.defer(listener.stop);
     return [listener];
   });
 }
 
-type Spot = {
-  readonly place: string;
-  readonly host: string;
-  readonly flag: string;
-  readonly port: number;
-  readonly kind: Takes["kind"];
-};
+/** Has all listeners terminate TLS by other credentials: `InForce`. */
+export function renewing(config: Config, listeners: readonly Listener[]): Renew {
+  return (terminating) => {
+    orNamingFiles(config, () => {
+      for (const listener of listeners) listener.renew(terminating);
+    });
+  };
+}
 
-/**
- * Without a policy file no port is ever inspected, but for probes. With one it listens from the start: a later policy may
- * want it.
- */
-function spotsOf({ fixed, policy }: Config): readonly Spot[] {
-  const kinds = [
-    { flag: "--tcp-port", port: fixed.tcpPort, kind: "plain" },
-    { flag: "--tls-port", port: fixed.tlsPort, kind: "tls" },
-    ...(policy.file === null && !readsRequests(fixed.probes)
-      ? []
-      : [{ flag: "--inspect-port", port: fixed.inspectPort, kind: "undecided" } as const]),
-  ] as const;
-  return ["127.0.0.1", "[::1]"].flatMap((host) =>
-    kinds.map(({ flag, port, kind }) => ({ place: `${host}:${port}`, host, flag, port, kind })),
-  );
+/** Tries what could fail later, when the rules stand already. Throws CREDENTIALS_INVALID. */
+export function assertTaken(config: Config, tls: TLSOptions): void {
+  orNamingFiles(config, () => {
+    try {
+      Bun.listen({ hostname: "127.0.0.1", port: 0, tls, socket: { data: () => undefined } }).stop();
+    } catch (error) {
+      throw credentialsRefused(error);
+    }
+  });
 }
 
 function startListener({ context, log }: Serving, { kind }: Spot, fd: number): Listener {
@@ -153,42 +115,6 @@ function makesRoom(
     : unverified.makeRoom(origin);
 }
 
-/** Says which option a failure belongs to, and what to do. */
-export function named<T>(option: string, address: SocketAddress, act: () => T): T {
-  try {
-    return act();
-  } catch (error) {
-    if (!(error instanceof SystemCallError)) throw error;
-    const code = errnoName(error.errno);
-    const remedy = remedies.get(code);
-    const holder = code === "EADDRINUSE" ? holderOf(address) : null;
-    const who = holder === null ? "" : `, because ${describeHolder(holder)} listens there`;
-    const text = `cannot listen (${option}): ${code}${who}${remedy === undefined ? "" : `. ${remedy}`}`;
-    throw new ProxyError("START_FAILED", text, { cause: error });
-  }
-}
-
-/** Null where the kernel has no IPv6: there is nothing to divert then. */
-function unlessNoIpv6<T>(host: string, act: () => T): T | null {
-  try {
-    return act();
-  } catch (error) {
-    const absent = error instanceof SystemCallError && errnoName(error.errno) === "EAFNOSUPPORT";
-    if (absent && host === "[::1]") return null;
-    throw error;
-  }
-}
-
 function describeBug(error: unknown): string {
   return error instanceof Error ? (error.stack ?? error.message) : String(error);
 }
-
-const remedies = new Map<string, string>([
-  ["EADDRINUSE", "Choose another port, or end that process (is a proxy running?)."],
-  ["EADDRNOTAVAIL", "This address is not one of this network namespace's: is lo up?"],
-  [
-    "EPERM",
-    "CAP_NET_ADMIN is missing: run as root, and give a container that capability (its other users get none of cap-add).",
-  ],
-  ["EACCES", "Ports below 1024 require CAP_NET_BIND_SERVICE."],
-]);

@@ -2,14 +2,14 @@
 import type { CredentialFiles } from "../identity/discovery.ts";
 import { Deadline } from "../runtime/deadline.ts";
 import { ProxyError } from "../runtime/errors.ts";
-import { WatchedFiles } from "./watched-files.ts";
+import { signatureOf, WatchedFiles, type FirstRead } from "./watched-files.ts";
 import { CredentialsError } from "../identity/credentials-error.ts";
 import type { Credentials } from "../identity/source.ts";
 
 export type StoreOptions = {
   readonly files: CredentialFiles;
   /** Those in use at first. */
-  readonly first: Credentials;
+  readonly first: FirstRead<Credentials>;
   /** Reads and judges what stands in the files now. Rejects with CREDENTIALS_INVALID. */
   readonly load: () => Promise<Credentials>;
   /** Good ones that differ from those before. A throw keeps the old ones. */
@@ -38,9 +38,9 @@ export class CredentialStore {
     this.#options = options;
     this.#retryMsOf = options.retryMs ?? defaultRetryMs;
     this.#retryMs = this.#retryMsOf.first;
-    this.#current = options.first;
-    const { certificate, key, trustBundle } = options.files;
-    this.#watch = new WatchedFiles([certificate, key, trustBundle], () => void this.reload());
+    this.#current = options.first.value;
+    const { files, first } = options;
+    this.#watch = new WatchedFiles(pathsOf(files), () => void this.reload(), first.signature);
   }
 
   get current(): Credentials {
@@ -116,6 +116,19 @@ export class CredentialStore {
     const left = validFrom === null ? Infinity : validFrom - Date.now();
     return left > 0 ? Math.min(left + clockMs, this.#retryMs) : this.#retryMs;
   }
+}
+
+/** Reads them by `load` for a start, which rejects as that does. */
+export async function readCredentials(
+  files: CredentialFiles,
+  load: () => Promise<Credentials>,
+): Promise<FirstRead<Credentials>> {
+  const signature = signatureOf(pathsOf(files));
+  return { value: await load(), signature };
+}
+
+function pathsOf({ certificate, key, trustBundle }: CredentialFiles): readonly string[] {
+  return [certificate, key, trustBundle];
 }
 
 function isSame(a: Credentials, b: Credentials): boolean {

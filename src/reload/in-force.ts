@@ -5,17 +5,18 @@ import type { Config } from "../config.ts";
 import type { CredentialFiles } from "../identity/discovery.ts";
 import { ProxyError } from "../runtime/errors.ts";
 import type { Credentials } from "../identity/source.ts";
-import type { Listener } from "../net/listener.ts";
 import type { Policy } from "../policy/policy.ts";
 import { Rules } from "../policy/rules.ts";
 import { dialingOptions, offerWith, terminatingOptions } from "../tls/options.ts";
+
+/** Has the listeners terminate TLS by these from now on. Throws CREDENTIALS_INVALID, SystemCallError. */
+export type Renew = (terminating: TLSOptions) => void;
 
 /**
  * Each change of either makes TLS contexts anew. So session tickets end with what they were made under: their keys belong
  * to a context, and nothing else can read them (RFC 8446, 4.6.1).
  */
 export class InForce {
-  listeners: readonly Listener[] = [];
   /** The rules are about to lead fewer answers back: no application is to see a client by its own address meanwhile. */
   isChanging = false;
   readonly #config: Config;
@@ -63,11 +64,11 @@ export class InForce {
     return options;
   }
 
-  /** Throws CREDENTIALS_INVALID, POLICY_INVALID; then nothing has changed. */
-  takeCredentials(credentials: Credentials): void {
+  /** Throws POLICY_INVALID and what `renew` throws; then nothing has changed. */
+  takeCredentials(credentials: Credentials, renew: Renew): void {
     const rules = new Rules(this.#rules.policy, credentials.identity.spiffeId);
     assertSamePeers(this.#config, this.#rules, rules);
-    this.#renew(credentials);
+    this.#renew(credentials, renew);
     this.#credentials = credentials;
     this.#rules = rules;
     this.#renewDialing();
@@ -84,17 +85,15 @@ export class InForce {
     this.#renewDialing();
   }
 
-  /** Throws ProxyError if the kernel or the TLS library has no place for new contexts. */
-  endTickets(): void {
-    this.#renew(this.#credentials);
+  /** Throws what `renew` throws: the kernel or the TLS library may have no place for new contexts. */
+  endTickets(renew: Renew): void {
+    this.#renew(this.#credentials, renew);
   }
 
-  #renew(credentials: Credentials): void {
+  #renew(credentials: Credentials, renew: Renew): void {
     this.#number += 1;
     const terminating = this.#terminatingOptions(credentials);
-    orNamingFiles(this.#config, () => {
-      for (const listener of this.listeners) listener.renew(terminating);
-    });
+    renew(terminating);
     this.#terminating = terminating;
   }
 

@@ -7,8 +7,15 @@ import { loadCredentials, type Credentials } from "../identity/source.ts";
 import { describeFault } from "../net/fault.ts";
 import { shakeHandsWithOurselves, type SelfHandshake } from "../tls/self-handshake.ts";
 import { verifyPeer } from "../tls/verify.ts";
+import { readCredentials } from "./credential-store.ts";
 import { namingFiles } from "./in-force.ts";
+import type { FirstRead } from "./watched-files.ts";
 import { dialingOptions, terminatingOptions } from "../tls/options.ts";
+
+/** For a start; rejects as `acceptableCredentials`. */
+export async function readOwnCredentials(config: Config): Promise<FirstRead<Credentials>> {
+  return await readCredentials(config.credentials, async () => await acceptableCredentials(config));
+}
 
 /**
  * What stands in the files, if peers that have the same CA bundle accept it from a server and from a client. Throws

@@ -16,14 +16,16 @@ import { leavesMoreAlone, newlyClearPorts } from "./difference.ts";
 import type { Policy } from "../policy/policy.ts";
 import type { Rules } from "../policy/rules.ts";
 import { becomesDiverted, isDiverted } from "../intercept/cleartext/becomes-diverted.ts";
-import type { InForce } from "./in-force.ts";
+import type { InForce, Renew } from "./in-force.ts";
 
-export type Changing = {
+/** What a change of the policy reaches. */
+export type PolicyReach = {
   readonly inForce: InForce;
   readonly registry: ConnectionRegistry;
   readonly installed: Installed;
   readonly watch: RuleWatch;
   readonly fixed: Fixed;
+  readonly renew: Renew;
   /** Whether the proxy is ending: its rules are no longer to be touched. */
   readonly ending: () => boolean;
 };
@@ -32,18 +34,18 @@ export type Changing = {
 export type Ended = { readonly carried: number; readonly clear: CleartextReset };
 
 /** Makes `policy` the one that holds. Throws ProxyError; then the old one holds. */
-export async function changePolicy(policy: Policy, changing: Changing): Promise<Ended> {
+export async function changePolicy(policy: Policy, reach: PolicyReach): Promise<Ended> {
   // First of all: what is no good throws before anything is touched.
-  changing.inForce.rulesOf(policy);
+  reach.inForce.rulesOf(policy);
   try {
-    return await change(policy, changing);
+    return await change(policy, reach);
   } finally {
-    changing.inForce.isChanging = false;
+    reach.inForce.isChanging = false;
   }
 }
 
-async function change(policy: Policy, changing: Changing): Promise<Ended> {
-  const { inForce, registry, installed, watch, fixed, ending } = changing;
+async function change(policy: Policy, reach: PolicyReach): Promise<Ended> {
+  const { inForce, registry, installed, watch, fixed, ending, renew } = reach;
   const before = interceptionOf(inForce.rules.policy, fixed);
   const after = interceptionOf(policy, fixed);
   if (!Bun.deepEquals(before, after)) {
@@ -55,13 +57,13 @@ async function change(policy: Policy, changing: Changing): Promise<Ended> {
   let clear = noneInClear;
   if (whole || !Bun.deepEquals(before, after)) {
     inForce.isChanging = true;
-    if (leavesMoreAlone(before, after)) carried += await letGo(policy, changing);
-    clear = changeRules({ before, after, whole }, inForce.rulesOf(policy), changing);
+    if (leavesMoreAlone(before, after)) carried += await letGo(policy, reach);
+    clear = changeRules({ before, after, whole }, inForce.rulesOf(policy), reach);
   }
   const rules = inForce.rulesOf(policy);
   inForce.takeRules(rules);
   carried += registry.terminateWhere("REVOKED", (record) => !isAllowed(record, rules));
-  inForce.endTickets();
+  inForce.endTickets(renew);
   return { carried, clear };
 }
 
@@ -75,8 +77,8 @@ type Difference = {
  * In the kernel. Before the rules change an RST still reaches the other end of a connection in clear; what begins
  * between the two looks is ended after. Throws ProxyError.
  */
-function changeRules(difference: Difference, rules: Rules, changing: Changing): CleartextReset {
-  const { inForce, installed, fixed } = changing;
+function changeRules(difference: Difference, rules: Rules, reach: PolicyReach): CleartextReset {
+  const { inForce, installed, fixed } = reach;
   // Where the rules were not as they should be, whatever is in clear may have begun meanwhile.
   const fits = difference.whole
     ? isDiverted(rules, fixed, listeningPorts())
@@ -84,7 +86,7 @@ function changeRules(difference: Difference, rules: Rules, changing: Changing): 
   const { sockets: kernel } = installed;
   const before = installed.isOurs && !difference.whole;
   const first = before ? resetCleartext(() => fits, noConnections, { kernel }) : noneInClear;
-  const kept = writeRules(difference, changing);
+  const kept = writeRules(difference, reach);
   const second = resetCleartext(() => fits, kept, { kernel });
   return { ended: first.ended + second.ended, refusal: first.refusal ?? second.refusal };
 }
@@ -92,7 +94,7 @@ function changeRules(difference: Difference, rules: Rules, changing: Changing): 
 /** Returns the connections from before the rules. Throws ProxyError; then the rules are those before, or it says not. */
 function writeRules(
   { before, after, whole }: Difference,
-  { installed, watch }: Changing,
+  { installed, watch }: PolicyReach,
 ): Connections {
   try {
     const kept = installed.change(after, whole);
@@ -106,7 +108,7 @@ function writeRules(
 
 function restore(
   before: Interception,
-  { installed, watch }: Pick<Changing, "installed" | "watch">,
+  { installed, watch }: Pick<PolicyReach, "installed" | "watch">,
 ): void {
   try {
     installed.change(before, true);
@@ -124,20 +126,20 @@ function restore(
  * says next would leave in clear, in the middle of the stream. So no new one begins meanwhile, and those that the
  * kernel has accepted are taken in first.
  */
-async function letGo(policy: Policy, changing: Changing): Promise<number> {
-  const { inForce, installed, fixed, ending } = changing;
+async function letGo(policy: Policy, reach: PolicyReach): Promise<number> {
+  const { inForce, installed, fixed, ending } = reach;
   const before = interceptionOf(inForce.rules.policy, fixed);
   installed.hold();
   try {
-    return await endHeld(policy, before, changing);
+    return await endHeld(policy, before, reach);
   } catch (error) {
-    if (!ending()) restore(before, changing);
+    if (!ending()) restore(before, reach);
     throw error;
   }
 }
 
-async function endHeld(policy: Policy, before: Interception, changing: Changing): Promise<number> {
-  const { inForce, registry, installed, watch, fixed, ending } = changing;
+async function endHeld(policy: Policy, before: Interception, reach: PolicyReach): Promise<number> {
+  const { inForce, registry, installed, watch, fixed, ending } = reach;
   watch.rewritten(installed.plan());
   for (let look = 0; look < looksMax; look += 1) {
     // oxlint-disable-next-line no-await-in-loop -- a look after the other

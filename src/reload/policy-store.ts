@@ -4,10 +4,12 @@ import { Deadline } from "../runtime/deadline.ts";
 import { ProxyError } from "../runtime/errors.ts";
 import { isSameMeaning } from "./difference.ts";
 import type { Policy } from "../policy/policy.ts";
-import { WatchedFiles } from "./watched-files.ts";
+import { signatureOf, WatchedFiles, type FirstRead } from "./watched-files.ts";
 
 export type PolicyStoreOptions = {
   readonly source: PolicySource;
+  /** The one in force at first: `readPolicy`. */
+  readonly first: FirstRead<Policy>;
   /** A good one that differs from the one before. A rejection with a ProxyError keeps the old one. */
   readonly replaced: (policy: Policy, what: Changed) => Promise<void>;
   /** One that says the same in other places. */
@@ -34,15 +36,13 @@ export class PolicyStore {
   readonly #retryMsOf: { readonly first: number; readonly max: number };
   #retryMs: number;
 
-  /** Throws USAGE, POLICY_INVALID. */
   constructor(options: PolicyStoreOptions) {
-    const { file } = options.source;
+    const { source, first } = options;
     this.#options = options;
     this.#retryMsOf = options.retryMs ?? defaultRetryMs;
     this.#retryMs = this.#retryMsOf.first;
-    this.#current = judgedPolicy(options.source, null);
-    const files = [...(file === null ? [] : [file]), options.source.resolvConf];
-    this.#watch = new WatchedFiles(files, () => void this.reload());
+    this.#current = first.value;
+    this.#watch = new WatchedFiles(filesOf(source), () => void this.reload(), first.signature);
   }
 
   get current(): Policy {
@@ -118,6 +118,16 @@ export class PolicyStore {
     this.#retryMs = retryMs;
     await ended;
   }
+}
+
+/** For a start. Throws USAGE, POLICY_INVALID. */
+export function readPolicy(source: PolicySource): FirstRead<Policy> {
+  const signature = signatureOf(filesOf(source));
+  return { value: judgedPolicy(source, null), signature };
+}
+
+function filesOf({ file, resolvConf }: PolicySource): readonly string[] {
+  return [...(file === null ? [] : [file]), resolvConf];
 }
 
 const defaultRetryMs = { first: 5000, max: 300_000 };

@@ -1,7 +1,6 @@
 /** Credentials and policy as they are read again while the proxy runs, and what is told of it. */
 import type { Metrics } from "../connection/metrics.ts";
 import type { Config } from "../config.ts";
-import { ProxyError } from "../runtime/errors.ts";
 import type { Credentials } from "../identity/source.ts";
 import { CredentialStore } from "./credential-store.ts";
 import { describeIdentity, spiffeMistake } from "../identity/certificate.ts";
@@ -9,20 +8,25 @@ import { remainingText, watchExpiry, type Validity } from "./expiry.ts";
 import { endTicketsRegularly } from "./ticket-end.ts";
 import type { Log } from "../runtime/log/log.ts";
 import type { Policy } from "../policy/policy.ts";
-import { InForce } from "./in-force.ts";
 import { acceptableCredentials } from "./own-credentials.ts";
-import { changePolicy, type Changing } from "./policy-change.ts";
+import { changePolicy, type PolicyReach } from "./policy-change.ts";
 import { resolversText } from "../policy/resolvers.ts";
 import { PolicyStore, type Changed } from "./policy-store.ts";
+import type { FirstRead } from "./watched-files.ts";
 
 export type ReloadOutput = { readonly log: Log; readonly metrics: Metrics };
 
+/** What is in force at first, as it was read and judged good. */
+export type FirstReads = {
+  readonly credentials: FirstRead<Credentials>;
+  readonly policy: FirstRead<Policy>;
+};
+
+/** Watches the files from the moment in which it is made; what has changed since the first reads is read at once. */
 export class Reloader {
-  readonly inForce: InForce;
-  /** What a change of policy reaches; null until all of it stands. */
-  changing: Changing | null = null;
   readonly #config: Config;
   readonly #log: Log;
+  readonly #reach: PolicyReach;
   readonly #counts: Readonly<
     Record<"credential" | "policy", (result: "replaced" | "kept") => void>
   >;
@@ -32,10 +36,15 @@ export class Reloader {
   #stopped = false;
   #clear = 0;
 
-  /** `first`: credentials that were judged good. Throws USAGE, POLICY_INVALID. */
-  constructor(config: Config, first: Credentials, { log, metrics }: ReloadOutput) {
+  constructor(
+    config: Config,
+    first: FirstReads,
+    reach: Omit<PolicyReach, "ending">,
+    { log, metrics }: ReloadOutput,
+  ) {
     this.#config = config;
     this.#log = log;
+    this.#reach = { ...reach, ending: () => this.#stopped };
     this.#counts = {
       credential: reloadsOf(metrics, "credential", "reloads of the credentials"),
       policy: reloadsOf(metrics, "policy", "reloads of the policy"),
@@ -46,39 +55,30 @@ export class Reloader {
     metrics.gauge("tproxy_credential_renewal_refused", refused, () =>
       Number(this.#credentials.refusal !== null),
     );
-    using undo = new DisposableStack();
-    this.#policies = this.#policyStore();
-    undo.defer(() => {
+    this.#policies = this.#policyStore(first.policy);
+    this.#stack.defer(() => {
       this.#policies.stop();
     });
-    this.#credentials = this.#credentialStore(first);
-    undo.defer(() => {
+    this.#credentials = this.#credentialStore(first.credentials);
+    this.#stack.defer(() => {
       this.#credentials.stop();
     });
-    this.inForce = new InForce(config, this.#credentials.current, this.#policies.current);
-    this.#stack.use(undo.move());
+    this.#watchTheClock();
   }
 
-  /** Says what is in use, and from now on when the certificate comes to its end. */
+  /** Says what is in use. */
   introduce(): void {
     const { credentials, policy, credentialsSource } = this.#config;
-    const found = describeCredentials(this.inForce.credentials);
+    const { inForce } = this.#reach;
+    const found = describeCredentials(inForce.credentials);
     this.#log.write(
       "I",
       "credentials",
       `${credentials.certificate} (${credentialsSource}): ${found}`,
     );
-    this.#nameLeftOut(this.inForce.credentials);
+    this.#nameLeftOut(inForce.credentials);
     if (policy.file !== null) this.#log.write("I", "policy", `${policy.file}: in use`);
     this.#nameResolvers(this.#policies.current);
-    const warn = (of: Validity): void => {
-      this.#log.write("W", "credentials", expiryText(of, this.#credentials.refusal, Date.now()));
-    };
-    this.#stack.defer(watchExpiry(() => this.inForce.credentials, warn));
-    const endTickets = (): void => {
-      this.inForce.endTickets();
-    };
-    this.#stack.defer(endTicketsRegularly(endTickets, this.#log));
   }
 
   /** Reads all files now. */
@@ -92,7 +92,18 @@ export class Reloader {
     this.#stack.dispose();
   };
 
-  readonly ending = (): boolean => this.#stopped;
+  /** Certificates come to their end, and session tickets are to. */
+  #watchTheClock(): void {
+    const { inForce, renew } = this.#reach;
+    const warn = (of: Validity): void => {
+      this.#log.write("W", "credentials", expiryText(of, this.#credentials.refusal, Date.now()));
+    };
+    this.#stack.defer(watchExpiry(() => inForce.credentials, warn));
+    const endTickets = (): void => {
+      inForce.endTickets(renew);
+    };
+    this.#stack.defer(endTicketsRegularly(endTickets, this.#log));
+  }
 
   #nameLeftOut({ leftOut, identity }: Credentials): void {
     const mistake = spiffeMistake(identity);
@@ -107,20 +118,20 @@ export class Reloader {
     if (more > 0) this.#log.write("W", "credentials", `${more} more are not used`);
   }
 
-  #credentialStore(first: Credentials): CredentialStore {
+  #credentialStore(first: FirstRead<Credentials>): CredentialStore {
     return new CredentialStore({
       files: this.#config.credentials,
       first,
       load: async () => await acceptableCredentials(this.#config),
       replaced: (credentials) => {
-        this.inForce.takeCredentials(credentials);
+        this.#reach.inForce.takeCredentials(credentials, this.#reach.renew);
         this.#counts.credential("replaced");
         this.#log.write("I", "credentials", `replaced: ${describeCredentials(credentials)}`);
         this.#nameLeftOut(credentials);
       },
       kept: (reason) => {
         this.#counts.credential("kept");
-        const { notAfter } = this.inForce.credentials;
+        const { notAfter } = this.#reach.inForce.credentials;
         const left = remainingText(notAfter - Date.now());
         const text = `the old ones stay in use: ${reason}${reason.endsWith("?") ? "" : "."} They are valid ${left}`;
         this.#log.write("W", "credentials", text);
@@ -135,14 +146,16 @@ export class Reloader {
       this.#log.write("I", "dns", `${resolversText(resolvers, resolvConf)} (--dns-tcp leave)`);
   }
 
-  #policyStore(): PolicyStore {
+  #policyStore(first: FirstRead<Policy>): PolicyStore {
     return new PolicyStore({
       source: this.#config.policy,
+      first,
       replaced: async (policy, what) => {
         await this.#replacePolicy(policy, what);
       },
       moved: (policy) => {
-        this.inForce.takeRules(this.inForce.rulesOf(policy));
+        const { inForce } = this.#reach;
+        inForce.takeRules(inForce.rulesOf(policy));
       },
       kept: (reason, what) => {
         const line = reason.replaceAll(/\n\s*/g, "; ");
@@ -157,8 +170,7 @@ export class Reloader {
   }
 
   async #replacePolicy(policy: Policy, what: Changed): Promise<void> {
-    if (this.changing === null) throw new ProxyError("POLICY_INVALID", "the proxy is starting");
-    const { carried, clear } = await changePolicy(policy, this.changing);
+    const { carried, clear } = await changePolicy(policy, this.#reach);
     this.#clear += clear.ended;
     if (what === "resolvers") this.#nameResolvers(policy);
     else this.#counts.policy("replaced");

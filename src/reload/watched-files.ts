@@ -4,6 +4,9 @@ import { basename, dirname } from "node:path";
 
 import { Deadline, Ticker } from "../runtime/deadline.ts";
 
+/** What was read of files, and their signature from just before: a watch that begins later sees what changed in between. */
+export type FirstRead<T> = { readonly value: T; readonly signature: string };
+
 /** Directories are watched, because a rotation replaces files, or the link that leads to all of them. */
 export class WatchedFiles {
   readonly #directories: ReadonlySet<string>;
@@ -16,13 +19,17 @@ export class WatchedFiles {
   #settleMs = 0;
   #since = 0;
 
-  /** `look` reads the files and finds out by itself whether they are others. */
-  constructor(paths: readonly string[], look: () => void) {
+  /**
+   * `look` reads the files and finds out by itself whether they are others. `seen`: the signature that they had when they
+   * were read first; where they have another one now, they are looked at.
+   */
+  constructor(paths: readonly string[], look: () => void, seen: string | null = null) {
     this.#look = look;
     this.#names = new Set(paths.map((path) => basename(path)));
     this.#directories = new Set(paths.map((path) => dirname(path)));
     this.#watchers = this.#watchAll();
     this.#seen = signatureOf(paths);
+    if (seen !== null && seen !== this.#seen) this.#soon(writtenMs);
     this.#poll = new Ticker(pollMs, () => {
       const now = signatureOf(paths);
       if (now === this.#seen) return;
@@ -81,7 +88,7 @@ export class WatchedFiles {
 }
 
 /** Files that are replaced, written or gone have another one: stat(2). */
-function signatureOf(paths: readonly string[]): string {
+export function signatureOf(paths: readonly string[]): string {
   return paths.map(signatureOfOne).join();
 }
 

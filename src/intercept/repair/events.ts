@@ -1,22 +1,26 @@
 /** What the process that restores the rules reports, as the log tells it. */
 import type { RepairEvents } from "./link.ts";
 import type { RuleRepair } from "./repair.ts";
+import type { RepairView } from "./rules.ts";
 import type { Log } from "../../runtime/log/log.ts";
 import { errnoName } from "../../native/errno.ts";
 
-/** `keeper` is asked for when something is reported: it is made later. */
-export function repairEvents(log: Log, keeper: () => RuleRepair): RepairEvents {
+/** What the view of the rules and their repair learn of it as well. */
+export function repairEvents(log: Log, repair: RuleRepair, view: RepairView): RepairEvents {
   return {
     restored: ({ kept }) => {
-      keeper().restored(kept);
+      view.takes("restored");
+      repair.restored(kept);
     },
     failed: (errno) => {
+      view.takes("failed");
       log.write("E", "rules", `the rules cannot be restored: ${errnoName(errno)}`);
     },
     launcherGone: () => {
       log.write("W", "rules", launcherGone);
     },
     gone: () => {
+      view.takes("gone");
       log.write("W", "rules", repairProcessGone);
     },
   };

@@ -66,7 +66,8 @@ export function entrustRules(
 export class RepairLink {
   readonly tablePort: number;
   readonly #exchange: Exchange;
-  readonly #events: RepairEvents;
+  readonly #fd: number;
+  #events: RepairEvents | null = null;
   #socket: Socket<null> | null = null;
   #stopped = false;
   #alive = true;
@@ -74,12 +75,10 @@ export class RepairLink {
   #launcherGone = false;
   #preparing: ((prepared: Prepared | null) => void) | null = null;
 
-  /** `events` are never called before this returns. */
-  constructor({ fd, tablePort }: HandedRepair, events: RepairEvents) {
+  constructor({ fd, tablePort }: HandedRepair) {
     this.tablePort = tablePort;
+    this.#fd = fd;
     this.#exchange = new Exchange(fd);
-    this.#events = events;
-    this.#listen(fd);
   }
 
   get alive(): boolean {
@@ -175,20 +174,22 @@ export class RepairLink {
 
   #hear(report: RepairReport): void {
     if (this.#stopped) return;
-    if (report.kind === "restored") this.#events.restored(report);
+    if (report.kind === "restored") this.#events?.restored(report);
     if (report.kind === "prepared") this.#takePrepared(report);
-    if (report.kind === "failed") this.#events.failed(report.errno);
+    if (report.kind === "failed") this.#events?.failed(report.errno);
   }
 
   #takePrepared(report: Prepared): void {
     this.#preparing?.(report);
     if (report.outcome !== "no launcher") return;
     this.#reap(0);
-    if (!this.#launcherGone) this.#events.launcherGone();
+    if (!this.#launcherGone) this.#events?.launcherGone();
     this.#launcherGone = true;
   }
 
-  #listen(fd: number): void {
+  /** Reads what the process reports, from now on; `events` are never called before this returns. Once. */
+  listen(events: RepairEvents): void {
+    this.#events = events;
     const socket = {
       binaryType: "uint8array" as const,
       open: (opened: Socket<null>) => {
@@ -202,7 +203,7 @@ export class RepairLink {
       },
       error: () => undefined,
     };
-    void Bun.connect<null>({ fd, data: null, socket }).catch(() => {
+    void Bun.connect<null>({ fd: this.#fd, data: null, socket }).catch(() => {
       this.#ended();
     });
   }
@@ -213,7 +214,7 @@ export class RepairLink {
     this.#socket = null;
     this.#preparing?.(null);
     this.#reap(0);
-    if (!this.#stopped) this.#events.gone();
+    if (!this.#stopped) this.#events?.gone();
   }
 
   /** As process 1 of a container nobody else would: without it the dead keeper stays in the table of processes. */

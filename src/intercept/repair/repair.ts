@@ -8,7 +8,7 @@ import { RuleWatch, type KernelView } from "../kernel/watch.ts";
 
 export type RepairObserver = {
   /** Somebody has changed them. */
-  readonly changed: () => void;
+  readonly changed: (watch: RuleWatch) => void;
   /** They were written anew; `kept` are the connections from before the rules that were still known. */
   readonly repaired: (kept: Connections) => void;
   /** They cannot be; it is tried again. */
@@ -51,7 +51,7 @@ export class RuleRepair {
     this.#next?.clear();
     this.#next = null;
     this.#repairs += 1;
-    this.#reports.changed();
+    this.#reports.changed(this.watch);
     this.watch.rewritten(this.#rules.plan());
     this.#reports.repaired(kept);
   }
@@ -88,7 +88,7 @@ export class RuleRepair {
   }
 
   #changed(): void {
-    this.#reports.changed();
+    this.#reports.changed(this.watch);
     if (this.#rules.isOurs) this.#soon();
   }
 

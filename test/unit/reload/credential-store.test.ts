@@ -5,6 +5,7 @@ import { expect, test } from "bun:test";
 import { CredentialsError } from "../../../src/identity/credentials-error.ts";
 import { issueAuthority, issueLeaf } from "../../../src/identity/issue.ts";
 import { loadCredentials, type Credentials } from "../../../src/identity/source.ts";
+import { signatureOf } from "../../../src/reload/watched-files.ts";
 import { CredentialStore } from "../../../src/reload/credential-store.ts";
 import { temporaryDirectory } from "../../support/temporary.ts";
 
@@ -32,7 +33,7 @@ function store(...readings: readonly (() => Credentials)[]) {
   const replaced = Promise.withResolvers<Credentials>();
   const one = new CredentialStore({
     files,
-    first: old,
+    first: { value: old, signature: signatureOf(Object.values(files)) },
     load: async () => {
       await Promise.resolve();
       const reading = readings[Math.min(count, readings.length - 1)];

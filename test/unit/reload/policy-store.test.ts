@@ -3,7 +3,7 @@ import { writeFileSync } from "node:fs";
 import { expect, test } from "bun:test";
 
 import { defaultPolicy } from "../../../src/config.ts";
-import { PolicyStore } from "../../../src/reload/policy-store.ts";
+import { PolicyStore, readPolicy } from "../../../src/reload/policy-store.ts";
 import { ProxyError, type ErrorCode } from "../../../src/runtime/errors.ts";
 import { temporaryDirectory } from "../../support/temporary.ts";
 
@@ -22,16 +22,18 @@ function failing(code: ErrorCode, failures: number) {
   const done = Promise.withResolvers<void>();
   const state = { attempts: 0, reasons, succeeded: done.promise };
   let isChanged = false;
-  const store = new PolicyStore({
-    source: {
-      file: null,
-      get base() {
-        return isChanged ? other : defaultPolicy;
-      },
-      lockoutGuard: null,
-      ownAddresses: () => [],
-      resolvConf,
+  const source = {
+    file: null,
+    get base() {
+      return isChanged ? other : defaultPolicy;
     },
+    lockoutGuard: null,
+    ownAddresses: () => [],
+    resolvConf,
+  };
+  const store = new PolicyStore({
+    source,
+    first: readPolicy(source),
     replaced: async () => {
       state.attempts += 1;
       if (state.attempts <= failures) throw new ProxyError(code, "no good");

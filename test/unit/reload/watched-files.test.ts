@@ -10,7 +10,7 @@ import {
 } from "node:fs";
 import { afterAll, expect, test } from "bun:test";
 
-import { WatchedFiles } from "../../../src/reload/watched-files.ts";
+import { signatureOf, WatchedFiles } from "../../../src/reload/watched-files.ts";
 import { deadlineMs } from "../../support/deadline.ts";
 import { emptyDirectory, Watched } from "../../support/watched.ts";
 
@@ -134,6 +134,23 @@ test.concurrent("a file that is missing at first is reported when it appears", a
   expect(await promise).toBe("new");
   files.stop();
 });
+
+test.concurrent(
+  "what has changed between the first reading and the watch is looked at",
+  async () => {
+    const path = `${emptyDirectory()}/key.pem`;
+    writeFileSync(path, "old");
+    const before = signatureOf([path]);
+    writeFileSync(path, "newer");
+    const { promise, resolve } = Promise.withResolvers<string>();
+    const look = (): void => {
+      resolve(readFileSync(path, "utf8"));
+    };
+    const files = new WatchedFiles([path], look, before);
+    expect(await promise).toBe("newer");
+    files.stop();
+  },
+);
 
 test.concurrent("nothing is reported after the end", async () => {
   const files = new Watched();

@@ -1,0 +1,128 @@
+/** --privileges dropped: what needs CAP_NET_ADMIN is done first, then the program re-executes itself without it. */
+import { settleCleartext } from "./settle.ts";
+import type { FirstReads } from "../reload/reload.ts";
+import { boundsOf } from "./bounds.ts";
+import { openHiddenHierarchies } from "../native/memory-limit.ts";
+import { openSockets } from "./sockets.ts";
+import { socketOptionsOf } from "../net/socket-options.ts";
+import { ownMark } from "../intercept/rules/marks.ts";
+import { interceptionOf } from "../intercept/rules/interception.ts";
+import { assertTaken } from "./serve.ts";
+
+import type { Config } from "../config.ts";
+import { ProxyError } from "../runtime/errors.ts";
+import { reexecWith } from "./reexec.ts";
+import { InForce } from "../reload/in-force.ts";
+import { deviceRoutes } from "../intercept/kernel/devices.ts";
+import { install, withPorts, type Installed } from "../intercept/kernel/install.ts";
+import { entrustRules } from "../intercept/repair/link.ts";
+import { textOf } from "../intercept/repair/parts.ts";
+import { planOf } from "../intercept/rules/plan.ts";
+import { packTuples } from "../intercept/cleartext/preexisting.ts";
+import type { Log } from "../runtime/log/log.ts";
+import { SystemCallError } from "../native/errno.ts";
+import { spawnRepairProcess, type RepairProcess } from "../native/repair-process.ts";
+import { capability, hasCapability } from "../native/privileges.ts";
+import { firstUnprivilegedPort } from "../net/ports.ts";
+import { kernel } from "../netlink/socket.ts";
+import { openHearing } from "../netlink/monitor.ts";
+
+/** What a process needs that is about to give up its privileges. */
+export type PrivilegeDrop = {
+  readonly first: FirstReads;
+  /** Null without CAP_NET_ADMIN. */
+  readonly repairProcess: RepairProcess | null;
+};
+
+/**
+ * The first half of a start (start.ts), in the same order; `startProxy` is the second one, after the re-execution. What
+ * listens already takes connections in meanwhile. Returns only by throwing ProxyError; then no rules are left.
+ */
+export function dropPrivileges(
+  config: Config,
+  log: Log,
+  { first, repairProcess }: PrivilegeDrop,
+): never {
+  using undo = new DisposableStack();
+  const inForce = new InForce(config, first.credentials.value, first.policy.value);
+  const { limits } = boundsOf(config, undo);
+  const groups = openHiddenHierarchies();
+  const sockets = openSockets(config, socketOptionsOf(limits, ownMark(config.fixed.mark)));
+  const interception = interceptionOf(inForce.rules.policy, config.fixed);
+  assertTaken(config, inForce.terminating);
+  assertKeepable();
+  const rules = install(interception);
+  try {
+    if (repairProcess === null) throw new SystemCallError("start the repair process", noPermission);
+    reexecWith(
+      {
+        ...sockets,
+        preexisting: packTuples(settleCleartext(rules, config, { inForce, log })),
+        groups,
+        notices: { rules: openHearing("rules") },
+        repair: entrustRules(repairProcess, interception, {
+          known: withPorts(new Map()),
+          devices: deviceRoutes(kernel, planOf(interception)),
+        }),
+        interception: textOf(interception),
+      },
+      keptCapabilities(),
+      config.command,
+    );
+  } catch (error) {
+    const left = removed(rules) ? "" : " The rules stay: they can no longer be taken away";
+    if (!(error instanceof SystemCallError)) throw error;
+    const text = `--privileges dropped: ${error.message}. It keeps CAP_NET_RAW: add that, or use --privileges kept.${left}`;
+    throw new ProxyError("START_FAILED", text, { cause: error });
+  }
+}
+
+/** Before anything is changed. What CAP_NET_ADMIN is missing for, the rules say better. Throws START_FAILED. */
+function assertKeepable(): void {
+  if (!hasCapability(capability.netAdmin) || hasCapability(capability.netRaw)) return;
+  const text =
+    "--privileges dropped: CAP_NET_RAW is missing, which the proxy keeps: add NET_RAW to the container's capabilities, or " +
+    "use --privileges kept.";
+  throw new ProxyError("START_FAILED", text);
+}
+
+/** CAP_NET_BIND_SERVICE only where it is there and needed: for clients whose source port is a reserved one. */
+function keptCapabilities(): readonly number[] {
+  const { netRaw, netBindService } = capability;
+  const needed = firstUnprivilegedPort() > 1 && hasCapability(netBindService);
+  return needed ? [netRaw, netBindService] : [netRaw];
+}
+
+/**
+ * Before anything secret is read: the keeper is to have none of it. Null without CAP_NET_ADMIN, which the rules cannot do
+ * without either, and say so. Throws START_FAILED.
+ */
+export function startRepairProcess(command: readonly string[]): RepairProcess | null {
+  if (!hasCapability(capability.netAdmin)) return null;
+  try {
+    return spawnRepairProcess({
+      command,
+      environment: { ...process.env, [rulesAloneVariable]: "1" },
+    });
+  } catch (error) {
+    if (!(error instanceof SystemCallError)) throw error;
+    const text = `--privileges dropped: ${error.message}. It needs two more processes: allow them, or use --privileges kept`;
+    throw new ProxyError("START_FAILED", text, { cause: error });
+  }
+}
+
+/** False where the right to do it was given up already. */
+function removed(rules: Installed): boolean {
+  try {
+    rules.remove();
+    return true;
+  } catch (error) {
+    if (error instanceof ProxyError) return false;
+    throw error;
+  }
+}
+
+/** Tells the program to say what the rules are, and end: cli/rules-alone.ts. */
+export const rulesAloneVariable = "TPROXY_RULES_ALONE";
+/** EPERM */
+const noPermission = 1;

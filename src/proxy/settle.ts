@@ -1,0 +1,60 @@
+/** What is in cleartext from before the rules, and whether what they divert arrives. */
+
+import type { Config } from "../config.ts";
+import type { Fixed } from "../intercept/rules/interception.ts";
+import type { InForce } from "../reload/in-force.ts";
+import { refusedInCleartext } from "../intercept/cleartext/refused.ts";
+import { settleDiversion, tryDiversion } from "../intercept/trial/diversion.ts";
+import { type Installed } from "../intercept/kernel/install.ts";
+import { legacyTables } from "../intercept/trial/legacy-tables.ts";
+import { listeningPorts, type Tuple } from "../intercept/kernel/open-before.ts";
+import { settlePreexisting } from "../intercept/cleartext/preexisting.ts";
+import { knownAddresses, whyNotTried } from "../intercept/trial/trial.ts";
+import { trialTargets } from "../intercept/trial/targets.ts";
+import { diversionLines } from "../intercept/trial/report.ts";
+import { reportPreexisting } from "../intercept/cleartext/report.ts";
+import type { Log } from "../runtime/log/log.ts";
+import { SystemCallError } from "../native/errno.ts";
+import { ephemeralPorts } from "../net/ports.ts";
+
+/** Whose rules they are for, and where it is said. */
+export type Settling = { readonly inForce: InForce; readonly log: Log };
+
+/**
+ * Right after the rules were put in place: leaves or resets what is in cleartext from before, makes trial connections, and
+ * logs both. Returns the connections that are left in cleartext. Throws START_FAILED.
+ */
+export function settleCleartext(
+  rules: Installed,
+  { fixed, preexisting }: Config,
+  { inForce, log }: Settling,
+): readonly Tuple[] {
+  const ends = { listening: listeningPorts(), ephemeral: ephemeralPorts() };
+  const refused = refusedInCleartext(inForce.rules.policy, fixed, ends);
+  const found = settlePreexisting(rules, { mode: preexisting, refused });
+  reportPreexisting(found, refused, (text, count) => {
+    log.write("W", "proxy", text, { preexisting: count });
+  });
+  reportDiversion(rules, fixed, { inForce, log });
+  return found.left;
+}
+
+/** Trial connections, once the rules stand and the sockets listen; again when the rules were written again. */
+export function reportDiversion(rules: Installed, fixed: Fixed, { inForce, log }: Settling): void {
+  const why = whyNotTried(fixed);
+  if (why !== null) {
+    log.write("I", "rules", `no trial connections: ${why}`);
+    return;
+  }
+  try {
+    const targets = trialTargets(inForce.rules.policy, fixed, knownAddresses());
+    const diversion = rules.isOurs
+      ? settleDiversion(targets, fixed.mark)
+      : tryDiversion(targets, 0);
+    for (const { severity, text } of diversionLines(diversion, legacyTables()))
+      log.write(severity, "rules", text);
+  } catch (error) {
+    if (!(error instanceof SystemCallError)) throw error;
+    log.write("W", "rules", `trial connections could not be made: ${error.message}`);
+  }
+}

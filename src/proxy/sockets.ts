@@ -1,0 +1,121 @@
+/** The sockets of a proxy: those that diverted connections come to, in both directions, on both families; and the status one. */
+import type { Config } from "../config.ts";
+import { insideMark } from "../intercept/rules/marks.ts";
+import { describeHolder, holderOf } from "../intercept/kernel/running.ts";
+import { errnoName, SystemCallError } from "../native/errno.ts";
+import * as native from "../native/native.ts";
+import { formatSocketAddress, parseSocketAddress, type SocketAddress } from "../net/address.ts";
+import { openDiverted, type Takes } from "../net/listener.ts";
+import type { SocketOptions } from "../net/socket-options.ts";
+import { readsRequests } from "../probe/probe.ts";
+import { ProxyError } from "../runtime/errors.ts";
+import { openStatus } from "../status/server.ts";
+import type { HandedState } from "./reexec.ts";
+
+/** Sockets as they are opened, or were handed to us. */
+export type Sockets = Pick<HandedState, "places" | "status">;
+
+/** All of them, or none. Whoever serves a socket closes it. Throws START_FAILED. */
+export function openSockets(config: Config, socketOptions: SocketOptions): Sockets {
+  using undo = new DisposableStack();
+  const places = [...openPlaces(config, socketOptions, undo)];
+  const { statusAddress } = config;
+  const status = named(
+    `--status-address ${formatSocketAddress(statusAddress)}`,
+    statusAddress,
+    () => openStatus(statusAddress, socketOptions),
+  );
+  undo.move();
+  return { places, status };
+}
+
+/** Sockets that listen, by where: "127.0.0.1:1". */
+export type ListeningSockets = ReadonlyMap<string, number>;
+
+/**
+ * Opens what diverted connections come to, in both directions, on both families. Throws START_FAILED; what is open
+ * already is on `undo`.
+ */
+function openPlaces(
+  config: Config,
+  socketOptions: SocketOptions,
+  undo: DisposableStack,
+): ListeningSockets {
+  const places = new Map<string, number>();
+  const { backlogMax } = config.limits;
+  const inside = { ...socketOptions, mark: insideMark(config.fixed.mark) };
+  for (const { place, host, flag, port, kind } of spotsOf(config)) {
+    const options = { socketOptions: kind === "plain" ? inside : socketOptions, backlogMax };
+    const address = parseSocketAddress(place);
+    const fd = named(`${flag} ${port} on ${host}`, address, () =>
+      unlessNoIpv6(host, () => openDiverted(address, options, kind)),
+    );
+    if (fd === null) continue;
+    undo.defer(() => {
+      native.close(fd);
+    });
+    places.set(place, fd);
+  }
+  return places;
+}
+
+export type Spot = {
+  readonly place: string;
+  readonly host: string;
+  readonly flag: string;
+  readonly port: number;
+  readonly kind: Takes["kind"];
+};
+
+/**
+ * Without a policy file no port is ever inspected, but for probes. With one it listens from the start: a later policy may
+ * want it.
+ */
+export function spotsOf({ fixed, policy }: Config): readonly Spot[] {
+  const kinds = [
+    { flag: "--tcp-port", port: fixed.tcpPort, kind: "plain" },
+    { flag: "--tls-port", port: fixed.tlsPort, kind: "tls" },
+    ...(policy.file === null && !readsRequests(fixed.probes)
+      ? []
+      : [{ flag: "--inspect-port", port: fixed.inspectPort, kind: "undecided" } as const]),
+  ] as const;
+  return ["127.0.0.1", "[::1]"].flatMap((host) =>
+    kinds.map(({ flag, port, kind }) => ({ place: `${host}:${port}`, host, flag, port, kind })),
+  );
+}
+
+/** Says which option a failure belongs to, and what to do. */
+function named<T>(option: string, address: SocketAddress, act: () => T): T {
+  try {
+    return act();
+  } catch (error) {
+    if (!(error instanceof SystemCallError)) throw error;
+    const code = errnoName(error.errno);
+    const remedy = remedies.get(code);
+    const holder = code === "EADDRINUSE" ? holderOf(address) : null;
+    const who = holder === null ? "" : `, because ${describeHolder(holder)} listens there`;
+    const text = `cannot listen (${option}): ${code}${who}${remedy === undefined ? "" : `. ${remedy}`}`;
+    throw new ProxyError("START_FAILED", text, { cause: error });
+  }
+}
+
+/** Null where the kernel has no IPv6: there is nothing to divert then. */
+function unlessNoIpv6<T>(host: string, act: () => T): T | null {
+  try {
+    return act();
+  } catch (error) {
+    const absent = error instanceof SystemCallError && errnoName(error.errno) === "EAFNOSUPPORT";
+    if (absent && host === "[::1]") return null;
+    throw error;
+  }
+}
+
+const remedies = new Map<string, string>([
+  ["EADDRINUSE", "Choose another port, or end that process (is a proxy running?)."],
+  ["EADDRNOTAVAIL", "This address is not one of this network namespace's: is lo up?"],
+  [
+    "EPERM",
+    "CAP_NET_ADMIN is missing: run as root, and give a container that capability (its other users get none of cap-add).",
+  ],
+  ["EACCES", "Ports below 1024 require CAP_NET_BIND_SERVICE."],
+]);
