@@ -5,6 +5,8 @@ import { demoInside, demoOutside } from "../../src/tools/demo/run.ts";
 const [executable = "", place = "outside"] = process.argv.slice(2);
 if (place === "inside") await demoInside([executable], withoutProxies);
 else demoOutside([process.execPath, import.meta.path, executable, "inside"], executable);
+// oxlint-disable-next-line unicorn/no-process-exit -- the hosts live as long as the first process of their namespaces
+process.exit();
 
 async function withoutProxies(self: readonly string[]): Promise<Stage["remotes"]> {
   const remotes = await setStage(self);
