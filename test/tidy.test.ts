@@ -42,7 +42,15 @@ for (const file of files) {
   sources.set(file, await Bun.file(join("src", file)).text());
 }
 
-test("every file belongs to a layer", () => {
+/** How many files each folder has, those in folders of its own included. */
+const folders = new Map<string, number>();
+for (const file of new Glob("**/*").scanSync("src"))
+  for (let at = file.indexOf("/"); at >= 0; at = file.indexOf("/", at + 1)) {
+    const folder = file.slice(0, at + 1);
+    folders.set(folder, (folders.get(folder) ?? 0) + 1);
+  }
+
+test("every file stands in a layer", () => {
   expect(files.filter((file) => layerOf(file) === -1)).toEqual([]);
 });
 
@@ -56,6 +64,19 @@ test("nothing that runs the proxy imports tools/", () => {
   for (const file of reached) for (const { to } of importsOf(file)) reached.add(to);
   expect(reached.size).toBeGreaterThan(100);
   expect([...reached].filter((file) => file.startsWith("tools/"))).toEqual([]);
+});
+
+test("every folder and every file at the top has its line in src/README.md", async () => {
+  const map = await Bun.file("src/README.md").text();
+  const places = [...folders.keys(), ...files.filter((file) => !file.includes("/"))];
+  expect(places.filter((place) => !map.includes(`\n| \`${place}\` |`))).toEqual([]);
+});
+
+test("src/README.md names files that are there", async () => {
+  const map = await Bun.file("src/README.md").text();
+  const named = [...map.matchAll(/`([a-z-]+\/[a-z/-]+\.ts)`/g)].map(([, file = ""]) => file);
+  expect(named.length).toBeGreaterThan(20);
+  expect(named.filter((file) => !files.includes(file) && file !== "test/tidy.test.ts")).toEqual([]);
 });
 
 test("an exported name is declared in one file only", () => {
