@@ -34,7 +34,7 @@ const layers = [
 /** Options of kubectl and iptables that texts name. */
 const foreignOptions = ["--type", "--from-file", "--nfmask"] as const;
 
-type Import = { readonly from: string; readonly to: string };
+type Import = { readonly from: string; readonly to: string; readonly typeOnly: boolean };
 
 const files = [...new Glob("**/*.ts").scanSync("src")].filter((file) => !file.endsWith(".d.ts"));
 const sources = new Map<string, string>();
@@ -59,9 +59,10 @@ test("values and types are imported down the layers only", () => {
   expect(upward).toEqual([]);
 });
 
-test("nothing that runs the proxy imports tools/", () => {
+test("no code that runs the proxy imports code of tools/", () => {
   const reached = new Set(["cli/run.ts"]);
-  for (const file of reached) for (const { to } of importsOf(file)) reached.add(to);
+  for (const file of reached)
+    for (const { to, typeOnly } of importsOf(file)) if (!typeOnly) reached.add(to);
   expect(reached.size).toBeGreaterThan(100);
   expect([...reached].filter((file) => file.startsWith("tools/"))).toEqual([]);
 });
@@ -70,6 +71,19 @@ test("every folder and every file at the top has its line in src/README.md", asy
   const map = await Bun.file("src/README.md").text();
   const places = [...folders.keys(), ...files.filter((file) => !file.includes("/"))];
   expect(places.filter((place) => !map.includes(`\n| \`${place}\` |`))).toEqual([]);
+});
+
+test("src/README.md lists the layers in their order", async () => {
+  const map = await Bun.file("src/README.md").text();
+  const section = map.slice(map.indexOf("## Layers"), map.indexOf("## How an inbound"));
+  const listed = [...section.matchAll(/^\d+\. (.+)$/gm)].map(([, line = ""]) =>
+    [...line.matchAll(/`([^`]+)`/g)].map(([, place]) => place),
+  );
+  expect(listed).toEqual(layers.map((places) => [...places]));
+});
+
+test("no folder has fewer than three files", () => {
+  expect([...folders].filter(([, count]) => count < 3)).toEqual([]);
 });
 
 test("src/README.md names files that are there", async () => {
@@ -138,12 +152,13 @@ function layerOf(file: string): number {
 }
 
 function importsOf(file: string): Import[] {
-  const pattern = /^(?:import|export) [^;]*?from "(\.[^"]+)"/gm;
+  const pattern = /^(?:import|export)( type)? [^;]*?from "(\.[^"]+)"/gm;
   return [...withoutComments(file).matchAll(pattern)]
-    .filter((match) => match[1]?.endsWith(".ts") === true)
+    .filter((match) => match[2]?.endsWith(".ts") === true)
     .map((match) => ({
       from: file,
-      to: normalize(join(dirname(file), match[1] ?? "")),
+      to: normalize(join(dirname(file), match[2] ?? "")),
+      typeOnly: match[1] !== undefined,
     }));
 }
 
