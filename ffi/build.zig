@@ -3,7 +3,7 @@ const std = @import("std");
 /// `zig build` makes lib/libtproxy.so and bin/tproxy-keeper; `zig build test` runs the tests of both.
 /// The static executable has both built in: scripts/static/build.zig.
 pub fn build(b: *std.Build) void {
-    // Not this machine's processor: the file is for others too.
+    // Not this machine's CPU model: the file runs on other machines too.
     const host = b.resolveTargetQuery(.{ .cpu_model = .baseline });
     const library = b.addLibrary(.{ .name = "tproxy", .root_module = shim(b, host), .linkage = .dynamic });
     b.installArtifact(library);
@@ -14,7 +14,7 @@ pub fn build(b: *std.Build) void {
     b.step("test", "run the tests of the shim").dependOn(&tests.step);
 }
 
-/// For the flavours that have no entry before Bun's. No libc: it is started and stays as small as it is.
+/// For the flavours without an entry point before Bun's. Without libc, so that it starts and stays small.
 fn keeper(b: *std.Build, target: std.Build.ResolvedTarget) *std.Build.Step.Compile {
     const module = keeper_module(b, target, "src/keeper_main.zig");
     return b.addExecutable(.{ .name = "tproxy-keeper", .root_module = module, .linkage = .static });

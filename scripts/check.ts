@@ -57,7 +57,7 @@ for (const step of steps) {
 console.log(`\n${passed} passed, ${failed} failed`);
 process.exitCode = failed === 0 ? 0 : 1;
 
-/** Without these folders of tests. */
+/** All tests except these folders. */
 function without(...folders: readonly string[]): readonly string[] {
   return folders.flatMap((folder) => ["--path-ignore-patterns", `test/${folder}/**`]);
 }

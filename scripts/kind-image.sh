@@ -29,5 +29,5 @@ scripts/build.sh
 scripts/image.sh "$image" --zstd 0
 kind load docker-image "$image" --name "$cluster"
 kubectl --context "kind-$cluster" apply -f install.yaml
-# The image has the same name as before: the pods must be replaced. Deleting install.yaml would take the Secrets along.
+# The image keeps its name, so the pods must be replaced. Deleting install.yaml would delete the Secrets too.
 kubectl --context "kind-$cluster" --namespace tproxy-demo rollout restart deployment

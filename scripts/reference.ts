@@ -1,4 +1,4 @@
-/** Writes the table of options in its topic again, from the program itself. */
+/** Regenerates the topic's option table from the program itself. */
 import { optionTable } from "../test/support/reference.ts";
 import { readArguments } from "./usage.ts";
 

@@ -1,6 +1,6 @@
 /**
- * Everything that the tests do one by one, mixed at random for so many minutes: every stream's sha256 is compared,
- * every end has to be one that was meant, and nothing may be left. `soak.ts [minutes] [seed]`; exit code 1 if not.
+ * Everything that the tests do separately, mixed at random for some minutes: every stream's sha256 is compared, every
+ * end must be an intended one, and nothing may be left. `soak.ts [minutes] [seed]`; exit code 1 if not.
  */
 import { perform } from "../test/support/soak/actions.ts";
 import { Seeded } from "../test/support/soak/seeded.ts";

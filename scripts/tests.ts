@@ -1,4 +1,4 @@
-/** Runs test files as the gate does: `bun scripts/tests.ts FILE…`, deadlines and seeds from one place each. */
+/** Runs test files as the gate does: `bun scripts/tests.ts FILE…`, with deadlines and seeds each from one place. */
 import { deadlineMs, hungMs } from "../test/support/deadline.ts";
 import { gateRuns } from "../test/support/property-runs.ts";
 import { endWith } from "./usage.ts";

@@ -1,7 +1,8 @@
-//! The keeper of the rules: a process beside the proxy that holds CAP_NET_ADMIN when the proxy has given it up. It hears
-//! what other processes do to our table, rules, routes and addresses, and writes them again at once. What it writes was
-//! loaded before the proxy read its first credential; after that the proxy can only choose among it. It has no allocator
-//! and no thread; its buffers are one mapping of which only what is used takes memory.
+//! The repair process: it runs beside the proxy and holds CAP_NET_ADMIN after the proxy has dropped it. It receives
+//! notices of changes to our table, rules, routes and addresses by other processes, and restores them at once. What
+//! it writes was loaded before the proxy read its first credential; after that the proxy can only choose among the
+//! loaded parts. It has no allocator and no thread; its buffers are one mapping, of which only the used pages take
+//! memory.
 const std = @import("std");
 const linux = std.os.linux;
 const batch = @import("keeper_batch.zig");
@@ -16,10 +17,10 @@ const pace = @import("keeper_pace.zig");
 const socket = @import("socket.zig");
 const wire = @import("keeper_wire.zig");
 
-/// The descriptor that the proxy speaks through: the keeper's standard input.
+/// The descriptor for the proxy: the repair process's standard input.
 pub const proxy_fd = 0;
 
-/// The descriptor that the launcher is heard through, if there is one.
+/// The descriptor for the launcher, if there is one.
 pub const launcher_fd = 3;
 
 const part = next.part;
@@ -43,7 +44,7 @@ const Keeper = struct {
     fleeting: notice.Names = .{},
     kept: [2]batch.Kept,
     channel: channel.Channel,
-    /// A frame's body that is no part.
+    /// Body of a frame that is not a part.
     request: [check.socket_request_size]u8 = undefined,
     table_notices: i32,
     route_notices: i32,
@@ -53,7 +54,7 @@ const Keeper = struct {
     table_port: u32,
     route_port: u32,
     sealed: bool = false,
-    /// Which part the table is.
+    /// The part that is the current table.
     state: usize = part.open,
     table: notice.TableChange = .none,
     /// The last write was from nothing.
@@ -87,7 +88,7 @@ const Keeper = struct {
         if (watched[3].revents != 0) if (self.next.hear()) |outcome| self.prepared(outcome);
     }
 
-    /// Before it is sealed nothing is ours to repair.
+    /// Before sealing there is nothing of ours to repair.
     fn hear_table(self: *Keeper) void {
         var changes: notice.TableChanges = .{ .sum = self.table, .from_nothing = self.from_nothing };
         while (kernel.receive(self.table_notices, &self.store.receive)) |bytes| {
@@ -135,7 +136,8 @@ const Keeper = struct {
         return self.write_routing(added);
     }
 
-    /// Fills the table up; from nothing where others have put something into it, or where it cannot be filled up.
+    /// Completes the table; rewrites it from nothing if others have added something to it, or if it cannot be
+    /// completed.
     fn write_table(self: *Keeper, change: notice.TableChange) i32 {
         const whole = self.loaded(self.state);
         if (change != .shape and kernel.request(self.table_requests, whole, &self.store.receive) == 0) {
@@ -145,7 +147,7 @@ const Keeper = struct {
         self.collect();
         const refusal = self.write_from_nothing(whole);
         if (refusal == 0) return 0;
-        // They may be more than the set takes: then they are not known any more.
+        // There may be more than the set holds: then they are not restored.
         for (&self.kept) |*family| family.count = 0;
         return self.write_from_nothing(whole);
     }
@@ -159,7 +161,7 @@ const Keeper = struct {
         return refusal;
     }
 
-    /// Adds what is missing; a family that the kernel does not have is missing for good.
+    /// Adds what is missing; a family that the kernel does not support stays missing.
     fn write_routing(self: *Keeper, added: *usize) i32 {
         var messages: wire.Messages = .{ .rest = self.loaded(part.routing) };
         while (messages.next()) |message| {
@@ -173,7 +175,7 @@ const Keeper = struct {
         return 0;
     }
 
-    /// The connections from before the rules that the kernel still knows.
+    /// Collects the preexisting connections that the kernel's set still contains.
     fn collect(self: *Keeper) void {
         for (&self.kept, numbers.open_before) |*family, set| {
             family.count = 0;
@@ -201,7 +203,7 @@ const Keeper = struct {
         }
     }
 
-    /// Where the body of a frame goes; null if there may be none of this kind and length now.
+    /// The place for the body of a frame; null if a frame of this kind and length is not allowed now.
     pub fn place(self: *Keeper, kind: channel.Kind, argument: u32, length: u32) ?[]u8 {
         switch (kind) {
             .load => {
@@ -217,7 +219,7 @@ const Keeper = struct {
         }
     }
 
-    /// From here on what is loaded is what the rules are; the table is filled up once, which shows that it can be.
+    /// From here on the loaded parts are fixed; the table is completed once, which shows that it can be.
     fn seal(self: *Keeper) i32 {
         if (!self.current.is_ours()) return invalid;
         self.fleeting = notice.fleeting_sets(self.loaded(part.open));
@@ -240,7 +242,7 @@ const Keeper = struct {
         return refusal;
     }
 
-    /// One transaction: either the rules are the next ones, or those that they were. What was there is known no more.
+    /// One transaction: the rules are either the next ones or the former ones. Pending changes no longer count.
     fn adopt(self: *Keeper) i32 {
         if (!self.next.ready) return invalid;
         self.collect();
@@ -251,7 +253,7 @@ const Keeper = struct {
         self.fleeting = notice.fleeting_sets(self.loaded(part.open));
         self.state = part.open;
         self.table = .none;
-        // The routes are looked at as after a change of others'.
+        // The routes are checked as after a change by others.
         self.routes = self.routes.worse(.near);
         return 0;
     }
@@ -290,10 +292,10 @@ const Keeper = struct {
     }
 };
 
-/// Never returns: ends when the proxy does.
+/// Never returns: exits when the proxy does.
 pub fn run() noreturn {
     confine.settle("tls-tproxy-keep");
-    // What the proxy was given to write to is no business of this process.
+    // This process must not write to the proxy's output.
     for ([_]i32{ 1, 2 }) |fd| _ = linux.close(fd);
     const has_launcher = socket.result(linux.fcntl(launcher_fd, linux.F.GETFD, 0)) >= 0;
     const store = map() orelse exit(1);
@@ -313,7 +315,7 @@ fn map() ?*Store {
     return if (@as(isize, @bitCast(raw)) < 0) null else @ptrFromInt(raw);
 }
 
-/// Notices are subscribed to before anything is loaded: none is missed.
+/// Subscribes to notices before anything is loaded, so that none is missed.
 fn open(store: *Store) ?Keeper {
     const table_notices = kernel.open_notices(.netfilter, &.{group.nftables});
     const route_notices = kernel.open_notices(.route, &group.routes);
@@ -343,14 +345,15 @@ fn open(store: *Store) ?Keeper {
     };
 }
 
-/// Microseconds would do; the kernel counts nanoseconds. Not by the vDSO, which a process without libc has to look for.
+/// Microseconds would do; the kernel counts nanoseconds. Without the vDSO, which a process without libc would have to
+/// find.
 fn now() u64 {
     var time: linux.timespec = undefined;
     _ = linux.syscall2(.clock_gettime, @intFromEnum(linux.CLOCK.MONOTONIC), @intFromPtr(&time));
     return @as(u64, @intCast(time.sec)) * std.time.ns_per_s + @as(u64, @intCast(time.nsec));
 }
 
-/// `nanoseconds` below 0: for ever.
+/// `nanoseconds` below 0: no time-out.
 fn poll(watched: []linux.pollfd, nanoseconds: i64) void {
     var time: linux.timespec = .{ .sec = @divTrunc(nanoseconds, std.time.ns_per_s), .nsec = @mod(nanoseconds, std.time.ns_per_s) };
     _ = linux.ppoll(watched.ptr, watched.len, if (nanoseconds < 0) null else &time, null);
@@ -358,7 +361,7 @@ fn poll(watched: []linux.pollfd, nanoseconds: i64) void {
 
 /// src/intercept/repair/frames.ts has the same.
 pub const version = 2;
-/// The number of a report that no request asked for: the launcher has ended.
+/// The number of a report that answers no request: the launcher has ended.
 const unasked = 0;
 const invalid = socket.einval;
 const sock_destroy = 21;

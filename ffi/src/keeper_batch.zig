@@ -1,5 +1,5 @@
-//! What the keeper puts together itself: a batch that writes the table from nothing, with the connections from before the
-//! rules that are still known. Pure.
+//! The batches that the repair process composes itself: one that writes the table from nothing, with the preexisting
+//! connections still known. Pure.
 const std = @import("std");
 const numbers = @import("keeper_numbers.zig");
 const wire = @import("keeper_wire.zig");
@@ -7,9 +7,9 @@ const wire = @import("keeper_wire.zig");
 const nft = numbers.nft;
 pub const kept_max = 131_072;
 
-/// Connections from before the rules of one family: their keys, one after the other.
+/// Preexisting connections of one family: their keys, one after the other.
 pub const Kept = struct {
-    /// Of one key.
+    /// The size of one key.
     size: usize,
     bytes: []u8,
     count: usize = 0,
@@ -18,7 +18,7 @@ pub const Kept = struct {
         return self.bytes[0 .. self.count * self.size];
     }
 
-    /// Takes in what an answer to `ask` holds; what is no key of this size, or does not fit, is left out.
+    /// Stores the keys in an answer to `ask`; ignores a key of another size, and those that do not fit.
     pub fn read(self: *Kept, message: wire.Message) void {
         if (message.kind != nft.subsystem << 8 | nft.new_elements or message.payload.len < 4) return;
         var list: wire.Attributes = .{ .rest = wire.only(message.payload[4..], 3) orelse return };
@@ -31,7 +31,7 @@ pub const Kept = struct {
     }
 };
 
-/// Asks for all elements of a set.
+/// Requests all elements of a set.
 pub fn ask(writer: *wire.Writer, set: []const u8) void {
     const at = begin(writer, nft.get_elements, numbers.request | numbers.dump);
     writer.attribute(1, numbers.table);
@@ -39,7 +39,7 @@ pub fn ask(writer: *wire.Writer, set: []const u8) void {
     writer.end(at);
 }
 
-/// `batch` fills the table up; this takes it away before that, whatever it is, and adds what is `kept`.
+/// `batch` completes the table; this one first deletes the table, whatever it contains, and adds the `kept` elements.
 pub fn from_nothing(writer: *wire.Writer, batch: []const u8, kept: [2]Kept) void {
     writer.put(batch[0..edge_size]);
     for ([_]u8{ nft.new_table, nft.delete_table }) |kind| table_message(writer, kind);
@@ -48,7 +48,7 @@ pub fn from_nothing(writer: *wire.Writer, batch: []const u8, kept: [2]Kept) void
     writer.put(batch[batch.len - edge_size ..]);
 }
 
-/// `batch` fills the table up; this takes away the sets as well that the batch before had and this one has not.
+/// `batch` completes the table; this one also deletes the sets that the former batch had and this one has not.
 pub fn without_gone(writer: *wire.Writer, batch: []const u8, before: []const u8) void {
     writer.put(batch[0 .. batch.len - edge_size]);
     var messages: wire.Messages = .{ .rest = before };
@@ -81,7 +81,7 @@ fn table_message(writer: *wire.Writer, kind: u8) void {
     writer.end(at);
 }
 
-/// An attribute's length has 16 bits, so a message holds so many.
+/// An attribute's length has 16 bits, which limits the elements of a message.
 fn elements(writer: *wire.Writer, set: []const u8, kept: Kept) void {
     var rest = kept.keys();
     while (rest.len > 0) {
@@ -106,7 +106,7 @@ fn element(writer: *wire.Writer, key: []const u8) void {
     writer.close(outer);
 }
 
-/// A message of nf_tables, up to and with struct nfgenmsg.
+/// Begins an nf_tables message, up to and including struct nfgenmsg.
 fn begin(writer: *wire.Writer, kind: u8, flags: u16) usize {
     const at = writer.begin(nft.subsystem << 8 | @as(u16, kind), flags);
     writer.put(&.{ numbers.family_inet, 0, 0, 0 });
@@ -114,7 +114,7 @@ fn begin(writer: *wire.Writer, kind: u8, flags: u16) usize {
 }
 
 const elements_max = 500;
-/// The first and the last message of a batch have struct nfgenmsg alone.
+/// The first and the last message of a batch have only struct nfgenmsg.
 const edge_size = wire.header_size + 4;
 
 const check = @import("keeper_check.zig");
@@ -137,7 +137,7 @@ fn edge(writer: *wire.Writer, kind: u16) void {
     writer.end(at);
 }
 
-test "what is kept is read back as it was written, in as many messages as it takes" {
+test "what is kept is read back as written, in as many messages as necessary" {
     const count = 2 * elements_max + 1;
     var keys: [count * 16]u8 = undefined;
     for (&keys, 0..) |*byte, at| byte.* = @truncate(at *% 31 / 7);
@@ -157,7 +157,7 @@ test "what is kept is read back as it was written, in as many messages as it tak
     try std.testing.expectEqualSlices(u8, &keys, found.keys());
 }
 
-test "sets that are gone are deleted, others are not" {
+test "deleted are the sets that are gone, and no others" {
     var buffers: [3][1024]u8 = undefined;
     var before: wire.Writer = .{ .buffer = &buffers[0] };
     sample(&before, &.{ "a\x00", "b\x00" });

@@ -1,31 +1,31 @@
-//! Frames between proxy and keeper: a kind, an argument and a length of four bytes each, then so many bytes. A frame that is
-//! not as it should be ends the keeper: the rules stay.
+//! Frames between the proxy and the repair process: a kind, an argument and a length of four bytes each, then the
+//! body. An invalid frame ends the repair process; the rules stay.
 const std = @import("std");
 const linux = std.os.linux;
 const batch = @import("keeper_batch.zig");
 const numbers = @import("keeper_numbers.zig");
 const socket = @import("socket.zig");
 
-/// What the proxy asks.
+/// Requests of the proxy, and messages of the launcher.
 pub const Kind = enum(u32) {
-    /// A part: its number.
+    /// Loads a part, with its number.
     load = 1,
     seal = 2,
-    /// A state of the table: its part.
+    /// Chooses a state of the table, by its part.
     use = 3,
-    /// A socket that is to end: struct inet_diag_req_v2.
+    /// Destroys a socket: struct inet_diag_req_v2.
     destroy = 4,
-    /// Other rules are to be read from the files, by a process of their own: a number that the answer has.
+    /// Prepares other rules, which a separate process reads from the files; the answer carries the same number.
     prepare = 5,
-    /// Those that were prepared are the rules from now on.
+    /// Makes the prepared rules the current ones.
     adopt = 6,
-    /// From the launcher: what the rules that it has sent were made of, as a digest.
+    /// From the launcher: a digest of what the rules that it has sent were made from.
     digest = 7,
-    /// From the launcher: 0 if they are whole.
+    /// From the launcher: 0 if the rules are complete.
     end = 8,
 };
 
-/// What the keeper says.
+/// Reports of the repair process.
 pub const Report = enum(u32) { ready = 1, restored = 2, failed = 3, done = 4, destroyed = 5, prepared = 6 };
 
 pub const Frame = struct { kind: Kind, argument: u32, body: []const u8 };
@@ -45,7 +45,7 @@ pub const Channel = struct {
     body_read: usize = 0,
     out_length: usize = 0,
     out_sent: usize = 0,
-    /// Whether this process ends with it.
+    /// This process ends when the channel does.
     vital: bool = true,
     ended: bool = false,
 
@@ -53,7 +53,7 @@ pub const Channel = struct {
         return if (self.out_sent < self.out_length) linux.POLL.IN | linux.POLL.OUT else linux.POLL.IN;
     }
 
-    /// Reads once: a frame, if it is whole. `owner.place` says where a body goes.
+    /// Reads once; returns a frame if it is complete. `owner.place` gives the place for a body.
     pub fn read(self: *Channel, owner: anytype) ?Frame {
         if (self.header_read < header_size) {
             self.header_read += self.read_into(self.header[self.header_read..]) orelse return null;
@@ -84,7 +84,7 @@ pub const Channel = struct {
         return std.mem.readInt(u32, self.header[4 * at ..][0..4], .little);
     }
 
-    /// Null if nothing waits, or nothing comes any more.
+    /// Null if no data is pending, or the channel has ended.
     fn read_into(self: *Channel, bytes: []u8) ?usize {
         const length = socket.result(linux.recvfrom(self.fd, bytes.ptr, bytes.len, linux.MSG.DONTWAIT, null, null));
         if (length == again) return null;
@@ -94,7 +94,7 @@ pub const Channel = struct {
         return null;
     }
 
-    /// A report that finds the one before unsent is left out: the proxy does not read, and what counts comes again.
+    /// Omits a report while the one before is unsent: the proxy is not reading, and important reports are repeated.
     pub fn report(self: *Channel, what: Report, argument: u32, body: []const u8) void {
         if (!self.has_room(header_size + body.len)) return;
         self.put_words(&.{ @intFromEnum(what), argument, @intCast(body.len) });
@@ -133,7 +133,7 @@ pub const Channel = struct {
         self.out_length += bytes.len;
     }
 
-    /// Sends what the proxy takes without waiting for it.
+    /// Sends as much as the proxy accepts without waiting.
     pub fn flush(self: *Channel) void {
         const rest = self.buffers.out[self.out_sent..self.out_length];
         if (rest.len == 0) return;

@@ -1,10 +1,10 @@
-//! What the keeper lets through: messages that touch our table, our routing table and rule, and our addresses on `lo`.
-//! Pure: bytes in, yes or no out.
+//! The messages that the repair process lets through: those for our table, our routing table and rule, and our
+//! addresses on `lo`. Pure: bytes in, yes or no out.
 const std = @import("std");
 const numbers = @import("keeper_numbers.zig");
 const wire = @import("keeper_wire.zig");
 
-/// Whether a batch changes our table only: one transaction, every message of it about that table by its name.
+/// True if a batch changes only our table: one transaction, whose every message names that table.
 pub fn is_batch_of_ours(bytes: []const u8) bool {
     var messages: wire.Messages = .{ .rest = bytes };
     const first = messages.next() orelse return false;
@@ -27,13 +27,13 @@ fn is_about_ours(message: wire.Message) bool {
     if (std.mem.indexOfScalar(u8, &numbers.nft.allowed, kind) == null) return false;
     if (message.payload.len < 4 or message.payload[0] != numbers.family_inet) return false;
     const attributes = message.payload[4..];
-    // NFTA_TABLE_HANDLE would say which table instead of the name.
+    // NFTA_TABLE_HANDLE would identify the table instead of the name.
     const by_handle = kind == numbers.nft.new_table or kind == numbers.nft.delete_table;
     if (by_handle and !has_only(attributes, &.{ 1, 2, 6 })) return false;
     return std.mem.eql(u8, wire.only(attributes, 1) orelse return false, numbers.table);
 }
 
-/// Whether each message adds our rule, our route or our address on `lo`, and replaces nothing.
+/// True if each message adds our rule, our route or our address on `lo`, and replaces nothing.
 pub fn is_routing_of_ours(bytes: []const u8) bool {
     var messages: wire.Messages = .{ .rest = bytes };
     while (messages.next()) |message| {
@@ -70,7 +70,8 @@ fn is_our_route(payload: []const u8) bool {
     return wire.only_word(attributes, numbers.rta.table) == numbers.routing_table and wire.only_word(attributes, numbers.rta.interface) orelse 0 > 0;
 }
 
-/// Of a message that `is_routing_of_ours` allows: whether it is about `lo`, without which nothing is diverted. A route by
+/// For a message that `is_routing_of_ours` allows: true if it concerns `lo`, without which nothing is diverted. A
+/// route by another interface disappears with that interface.
 /// another interface goes with it.
 pub fn is_needed(message: wire.Message) bool {
     if (message.kind != numbers.rtm.new_route) return true;
@@ -93,7 +94,7 @@ fn is_family(family: u8) bool {
     return family == numbers.af_inet or family == numbers.af_inet6;
 }
 
-/// No attribute but these.
+/// True if there are only these attributes.
 fn has_only(bytes: []const u8, kinds: []const u16) bool {
     var attributes: wire.Attributes = .{ .rest = bytes };
     while (attributes.next()) |attribute|

@@ -1,13 +1,13 @@
-//! What the keeper gives up before it reads its first message: signals, being looked at by others of its user, and every
-//! system call that it does not need. capabilities(7), prctl(2), seccomp(2).
+//! What the repair process gives up before it reads its first message: signals, inspection by other processes of its
+//! user, and every system call that it does not need. capabilities(7), prctl(2), seccomp(2).
 const std = @import("std");
 const builtin = @import("builtin");
 const linux = std.os.linux;
 const socket = @import("socket.zig");
 
-/// At the very beginning. It dies with the proxy: by SIGKILL, and where that does not come by the end of its socket. A
-/// signal to the whole group or control group (SIGTERM, SIGINT) is the proxy's to answer, which goes on for a while.
-/// `name` is what ps and top show; the kernel keeps fifteen bytes.
+/// Called first. The process dies with the proxy: by SIGKILL, or else at the end of its socket. A signal to the whole
+/// process group or control group (SIGTERM, SIGINT) is blocked here, because the proxy handles it and continues for a
+/// while. `name` is what ps and top show; the kernel keeps fifteen bytes.
 pub fn settle(name: [*:0]const u8) void {
     _ = linux.prctl(@intFromEnum(linux.PR.SET_NAME), @intFromPtr(name), 0, 0, 0);
     _ = linux.prctl(@intFromEnum(linux.PR.SET_PDEATHSIG), @intFromEnum(linux.SIG.KILL), 0, 0, 0);
@@ -16,7 +16,8 @@ pub fn settle(name: [*:0]const u8) void {
     _ = linux.syscall4(.rt_sigprocmask, linux.SIG.BLOCK, @intFromPtr(&all), 0, @sizeOf(u64));
 }
 
-/// No system call but these from here on; any other ends the process. 0, or -errno where the kernel has no filters.
+/// Allows only these system calls from here on; any other ends the process. Returns 0, or -errno if the kernel has no
+/// filters.
 pub fn seal() i32 {
     const program: Program = .{ .length = filter.len, .filter = &filter };
     return socket.result(linux.prctl(@intFromEnum(linux.PR.SET_SECCOMP), linux.SECCOMP.MODE.FILTER, @intFromPtr(&program), 0, 0));
@@ -28,8 +29,8 @@ const allowed = [_]linux.SYS{ .ppoll, .recvfrom, .sendto, .read, .clock_gettime,
 const Instruction = extern struct { code: u16, yes: u8 = 0, no: u8 = 0, k: u32 };
 const Program = extern struct { length: u16, filter: [*]const Instruction };
 
-/// The number of the call is at offset 0 of struct seccomp_data, the architecture at 4. A number of x86's other ABI (x32)
-/// is on no list.
+/// The call's number is at offset 0 of struct seccomp_data, the architecture at 4. A number of x86's other ABI (x32)
+/// is not in the list.
 const filter = build: {
     var all: [3 + allowed.len + 2]Instruction = undefined;
     all[0] = .{ .code = load, .k = 4 };
@@ -54,7 +55,7 @@ const architecture: u32 = switch (builtin.cpu.arch) {
     else => @compileError("the keeper's filter does not know this processor"),
 };
 
-/// What the filter answers to a call.
+/// The filter's verdict on a call.
 fn judged(arch: u32, call: u32) u32 {
     var at: usize = 0;
     var accumulator: u32 = 0;
@@ -68,7 +69,7 @@ fn judged(arch: u32, call: u32) u32 {
     }
 }
 
-test "the filter lets through what is on the list, and nothing else" {
+test "the filter allows the calls in the list, and no others" {
     var passed: usize = 0;
     for (0..1024) |call| {
         if (judged(architecture, @intCast(call)) == allow) passed += 1;

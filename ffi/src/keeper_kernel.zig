@@ -1,4 +1,4 @@
-//! The keeper's sockets to the kernel: netlink(7). Each result is a value >= 0 or -errno.
+//! The repair process's sockets to the kernel: netlink(7). Each result is a value >= 0 or -errno.
 const std = @import("std");
 const linux = std.os.linux;
 const numbers = @import("keeper_numbers.zig");
@@ -12,7 +12,7 @@ pub fn open_requests(of: Family) i32 {
     return open(of, 0);
 }
 
-/// A socket that hears of these multicast groups.
+/// A socket that receives the notices of these multicast groups.
 pub fn open_notices(of: Family, groups: []const u32) i32 {
     var mask: u32 = 0;
     for (groups) |group| mask |= @as(u32, 1) << @intCast(group - 1);
@@ -29,7 +29,7 @@ fn open(of: Family, groups: u32) i32 {
     return if (bound < 0) bound else fd;
 }
 
-/// The port of a socket, which notices of what it asked for carry.
+/// The port of a socket; the notices that its requests cause carry it.
 pub fn port_of(fd: i32) u32 {
     var address: Address = .{};
     var length: linux.socklen_t = @sizeOf(Address);
@@ -37,8 +37,8 @@ pub fn port_of(fd: i32) u32 {
     return address.port;
 }
 
-/// Sends what is acknowledged and reads all acknowledgements: 0, or the first refusal. The kernel has acted on a request
-/// when send(2) returns, and its answers are there then.
+/// Sends requests and reads all their acknowledgements; returns 0 or the first error. The kernel has executed a
+/// request when send(2) returns, and its answers are then available.
 pub fn request(fd: i32, bytes: []const u8, buffer: []u8) i32 {
     const sent = send(fd, bytes);
     if (sent < 0) return sent;
@@ -57,14 +57,14 @@ pub fn send(fd: i32, bytes: []const u8) i32 {
     return socket.result(linux.sendto(fd, bytes.ptr, bytes.len, 0, null, 0));
 }
 
-/// The next datagram, null if none waits. One that was lost or cut is an empty one.
+/// The next datagram, null if none is pending. A lost or truncated one is returned empty.
 pub fn receive(fd: i32, buffer: []u8) ?[]const u8 {
     const length = socket.result(linux.recvfrom(fd, buffer.ptr, buffer.len, linux.MSG.TRUNC | linux.MSG.DONTWAIT, null, null));
     if (length < 0) return if (length == lost) "" else null;
     return if (length > buffer.len) "" else buffer[0..@intCast(length)];
 }
 
-/// NLMSG_ERROR begins with -errno, and 0 is none; so does NLMSG_DONE.
+/// NLMSG_ERROR begins with -errno, and 0 means success; so does NLMSG_DONE.
 pub fn refusal_of(message: wire.Message) i32 {
     const tells = message.kind == message_error or message.kind == message_done;
     return if (tells and message.payload.len >= 4) @min(0, @as(i32, @bitCast(wire.word(message.payload, 0)))) else 0;
@@ -77,7 +77,7 @@ const lost = -@as(i32, @intFromEnum(linux.E.NOBUFS));
 const message_error = 2;
 const message_done = 3;
 
-test "a refusal is an errno, an acknowledgement is none" {
+test "an error is an errno, an acknowledgement is none" {
     const refused: wire.Message = .{ .kind = message_error, .flags = 0, .port = 0, .payload = &std.mem.toBytes(@as(i32, -2)) };
     try std.testing.expectEqual(-2, refusal_of(refused));
     const done: wire.Message = .{ .kind = message_error, .flags = 0, .port = 0, .payload = &std.mem.toBytes(@as(i32, 0)) };

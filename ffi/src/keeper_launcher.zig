@@ -1,11 +1,11 @@
-//! The launcher: a process beside the keeper that was started before the proxy gave up its privileges and holds what the
-//! proxy was started with: executable, arguments and environment. When the keeper asks, it starts the program with them
-//! to read policy and name servers, collects what that says of the rules, and hands it to the keeper whole. It takes no
-//! other requests, and none from the proxy.
+//! The launcher: a process beside the repair process that was started before the proxy dropped its privileges, and
+//! holds the proxy's executable, arguments and environment. On request of the repair process it starts the program
+//! with them to read policy and name servers, collects its output about the rules, and passes it on as a whole. It
+//! takes no other requests, and none from the proxy.
 //!
-//! It and what it starts hold CAP_NET_ADMIN, and use it for nothing: a process of the same user may trace another one only
-//! where it has all of its capabilities (ptrace(2)), and the proxy has this one no more. Right after execve(2) nothing else
-//! would keep the proxy out.
+//! The launcher and its children hold CAP_NET_ADMIN, and never use it: a process of the same user may trace another
+//! one only if it has all of its capabilities (ptrace(2)), and the proxy no longer has this one. Right after
+//! execve(2) nothing else would keep the proxy out.
 const std = @import("std");
 const linux = std.os.linux;
 const confine = @import("keeper_confine.zig");
@@ -16,13 +16,13 @@ pub const keeper_fd = 0;
 /// The executable that the proxy was started from.
 pub const program_fd = 3;
 
-/// The parts, and what stands around them.
+/// The parts, with their frames.
 const output_bytes_max = 17 << 20;
 const run_ms_max = 20_000;
 
 pub const Command = struct { arguments: [*:null]const ?[*:0]const u8, environment: [*:null]const ?[*:0]const u8 };
 
-/// Never returns: ends with the keeper.
+/// Never returns: exits with the repair process.
 pub fn run(command: Command) noreturn {
     offer_to_die_first();
     confine.settle("tls-tproxy-laun");
@@ -39,8 +39,8 @@ pub fn run(command: Command) noreturn {
     }
 }
 
-/// What it starts needs memory of the proxy's container for a moment: where there is too little, it ends and not the
-/// proxy, and the rules stay. Not allowed any more to a process that is not dumpable. proc_pid_oom_score_adj(5).
+/// Its children briefly need memory of the proxy's container: if there is too little, they end and not the proxy, and
+/// the rules stay. A process that is not dumpable may no longer set this. proc_pid_oom_score_adj(5).
 fn offer_to_die_first() void {
     const fd = socket.result(linux.open("/proc/self/oom_score_adj", .{ .ACCMODE = .WRONLY, .CLOEXEC = true }, 0));
     if (fd < 0) return;
@@ -48,7 +48,7 @@ fn offer_to_die_first() void {
     _ = linux.close(fd);
 }
 
-/// Only the keeper needs the number of the request.
+/// Only the repair process needs the request's number.
 fn await_request() void {
     var number: [4]u8 = undefined;
     var length: usize = 0;
@@ -72,7 +72,7 @@ fn send(bytes: []const u8) void {
     }
 }
 
-/// What the program says when it is started with what the proxy was started with; null unless it ends well.
+/// The program's output when started with the proxy's arguments and environment; null unless it succeeds.
 fn collect(command: Command, buffer: []u8) ?[]const u8 {
     var output: [2]i32 = undefined;
     if (socket.result(linux.pipe2(&output, .{ .CLOEXEC = true })) < 0) return null;
@@ -87,7 +87,7 @@ fn collect(command: Command, buffer: []u8) ?[]const u8 {
     return if (status == 0) buffer[0 .. length orelse return null] else null;
 }
 
-/// Null for what is too much, or takes too long.
+/// Null if the output is too long or takes too long.
 fn read_all(fd: i32, buffer: []u8) ?usize {
     const until = now() + run_ms_max;
     var length: usize = 0;
@@ -111,11 +111,11 @@ fn now() i64 {
     return @as(i64, time.sec) * 1000 + @divTrunc(@as(i64, time.nsec), 1_000_000);
 }
 
-/// The program does not get the socket to the keeper.
+/// The program does not inherit the socket to the repair process.
 fn child(command: Command, output: [2]i32) noreturn {
     _ = linux.close(output[0]);
     if (namespaces.bind_to_parent(output[1]) < 0) linux.exit_group(1);
-    // It may have the number of a standard stream.
+    // The pipe may have the number of a standard stream.
     const pipe = socket.result(linux.fcntl(output[1], linux.F.DUPFD_CLOEXEC, program_fd + 1));
     if (pipe < 0) linux.exit_group(1);
     const null_fd = socket.result(linux.open("/dev/null", .{ .ACCMODE = .RDWR, .CLOEXEC = true }, 0));

@@ -1,5 +1,5 @@
-//! Keeper and launcher as an executable of their own, for a program that is started by Bun or by glibc's loader; the static
-//! executable has them built in: keeper_static.zig.
+//! Repair process and launcher as an executable of their own, for a program that Bun or glibc's loader starts; the
+//! static executable has them built in: keeper_static.zig.
 const std = @import("std");
 const keeper = @import("keeper.zig");
 const keeper_start = @import("keeper_start.zig");
@@ -12,7 +12,7 @@ pub fn main(init: std.process.Init.Minimal) noreturn {
     keeper.run();
 }
 
-/// There is no one to tell.
+/// No process reads a message of a panic.
 pub const panic = std.debug.FullPanic(struct {
     fn stop(_: []const u8, _: ?usize) noreturn {
         keeper.exit(3);

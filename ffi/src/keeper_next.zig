@@ -1,12 +1,12 @@
-//! The rules that are to hold next. They come from the launcher (keeper_launcher.zig), whose processes read them from the
-//! files, and never from the proxy, which can only ask for them. Checked as those that were loaded at the start are.
+//! The next rules. They come from the launcher (keeper_launcher.zig), whose children read them from the files, and
+//! never from the proxy, which can only request them. They pass the same checks as those loaded at the start.
 const std = @import("std");
 const channel = @import("keeper_channel.zig");
 const check = @import("keeper_check.zig");
 const linux = std.os.linux;
 const socket = @import("socket.zig");
 
-/// What is loaded: rules, routes and addresses; then a batch for each state of the table.
+/// The loaded parts: rules, routes and addresses; then a batch for each state of the table.
 pub const part = struct {
     pub const routing = 0;
     pub const open = 1;
@@ -15,7 +15,7 @@ pub const part = struct {
 pub const part_bytes_max = 4 << 20;
 pub const digest_bytes = 32;
 
-/// Pages that are not used take no memory.
+/// Unused pages take no memory.
 pub const Parts = struct {
     bytes: [part.count][part_bytes_max]u8 align(std.heap.page_size_min),
 };
@@ -34,14 +34,14 @@ pub const Loaded = struct {
         return true;
     }
 
-    /// Gives the memory back.
+    /// Releases the memory.
     pub fn clear(self: *Loaded) void {
         self.lengths = @splat(0);
         _ = linux.madvise(@ptrCast(self.parts), @sizeOf(Parts), linux.MADV.DONTNEED);
     }
 };
 
-/// How it went: src/intercept/repair/frames.ts has the same.
+/// The outcome: src/intercept/repair/frames.ts has the same.
 pub const Outcome = enum(u32) { good = 0, no_launcher = 1, busy = 2, not_read = 3, not_ours = 4 };
 
 pub const Next = struct {
@@ -49,7 +49,7 @@ pub const Next = struct {
     loaded: Loaded,
     digest: [digest_bytes]u8 = undefined,
     has_digest: bool = false,
-    /// What the proxy has called its request.
+    /// The proxy's number for its request.
     asked: ?u32 = null,
     ready: bool = false,
 
@@ -65,7 +65,7 @@ pub const Next = struct {
         return null;
     }
 
-    /// Reads what has come: the outcome, if that is known now.
+    /// Reads what has arrived; returns the outcome if it is now known.
     pub fn hear(self: *Next) ?Outcome {
         const frame = self.channel.read(self) orelse {
             if (!self.channel.ended) return null;
@@ -98,7 +98,7 @@ pub const Next = struct {
         self.loaded.clear();
     }
 
-    /// Where the body of a frame of the launcher's goes.
+    /// The place for the body of a launcher's frame.
     pub fn place(self: *Next, kind: channel.Kind, argument: u32, length: u32) ?[]u8 {
         if (self.asked == null) return null;
         switch (kind) {
@@ -114,12 +114,12 @@ pub const Next = struct {
     }
 };
 
-/// It has no launcher, and nothing is sent to it.
+/// Without a launcher, so nothing is sent.
 fn without_launcher(parts: *Parts) Next {
     return .{ .loaded = .{ .parts = parts }, .channel = .{ .fd = -1, .buffers = undefined, .vital = false } };
 }
 
-test "the launcher may say nothing unasked, and nothing but parts, a digest and the end" {
+test "the launcher may send nothing unasked, and only parts, a digest and the end" {
     const parts = try std.testing.allocator.create(Parts);
     defer std.testing.allocator.destroy(parts);
     var next = without_launcher(parts);
@@ -136,7 +136,7 @@ test "the launcher may say nothing unasked, and nothing but parts, a digest and 
     try std.testing.expectEqual(null, next.place(.end, 0, 1));
 }
 
-test "what is not whole, or not ours, is not ready" {
+test "incomplete or foreign rules are not ready" {
     const parts = try std.testing.allocator.create(Parts);
     defer std.testing.allocator.destroy(parts);
     var next = without_launcher(parts);

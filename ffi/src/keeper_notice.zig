@@ -1,14 +1,14 @@
-//! What the keeper takes for a change of our rules by another process. Pure: bytes in, an answer out.
+//! Which notices the repair process treats as changes to our rules by another process. Pure: bytes in, an answer out.
 const std = @import("std");
 const numbers = @import("keeper_numbers.zig");
 const wire = @import("keeper_wire.zig");
 
-/// What another process did to our table, the worst first.
+/// Another process's change to our table, worst last.
 pub const TableChange = enum(u2) {
     none,
-    /// Something of it is gone, or its rules or elements are others: it is filled up again.
+    /// Part of it is gone, or its rules or elements differ: it is completed.
     content,
-    /// Something was put into it, or nobody knows: it is written from nothing.
+    /// Something was added to it, or the change is unknown: it is rewritten from nothing.
     shape,
 
     pub fn worse(self: TableChange, other: TableChange) TableChange {
@@ -16,16 +16,17 @@ pub const TableChange = enum(u2) {
     }
 };
 
-/// What one notice after the other comes to. The kernel tells of a transaction before it begins the next: what was told
-/// before the keeper's own was there when the keeper wrote.
+/// The sum of successive notices. The kernel announces a transaction before it begins the next: a change announced
+/// before the repair process's own write existed when it wrote.
 pub const TableChanges = struct {
     sum: TableChange = .none,
-    /// Whether the keeper has written from nothing last, and not filled up: nothing that others had put in is left.
+    /// The last own write was from nothing, not a completion: nothing that others had added is left.
     from_nothing: bool = false,
-    /// Notices were lost: it is unknown which, and from when.
+    /// Notices were lost: which, and since when, is unknown.
     lost: bool = false,
 
-    /// `own` is the port of the socket that the keeper writes with, `fleeting` names sets that packets change.
+    /// `own` is the port of the socket that the repair process writes with, `fleeting` names sets that packets
+    /// change.
     pub fn hear(self: *TableChanges, bytes: []const u8, own: u32, fleeting: *const Names) void {
         var messages: wire.Messages = .{ .rest = bytes };
         while (messages.next()) |message| {
@@ -55,10 +56,10 @@ fn table_change_of(message: wire.Message, fleeting: *const Names) TableChange {
     return if (is_added) .shape else .content;
 }
 
-/// What another process did to rules, routes and addresses.
+/// Another process's change to rules, routes and addresses.
 pub const RouteChange = enum(u2) {
     none,
-    /// Nothing of ours, but ours may have gone with it.
+    /// Nothing of ours, but ours may have disappeared with it.
     near,
     ours,
 
@@ -85,7 +86,7 @@ fn route_change_of(message: wire.Message) RouteChange {
             const attributes = payload[12..];
             return if (wire.only_word(attributes, numbers.fra.table) == numbers.routing_table) .ours else .near;
         },
-        // IPv6 that is turned on again on `lo` is told of by whichever route comes back.
+        // When IPv6 is turned on again on `lo`, the only notice is that of some route which returns.
         numbers.rtm.new_route, numbers.rtm.delete_route => {
             if (payload.len < 12) return .near;
             return if (wire.only_word(payload[12..], numbers.rta.table) == numbers.routing_table) .ours else if (payload[0] == numbers.af_inet6) .near else .none;
@@ -96,13 +97,13 @@ fn route_change_of(message: wire.Message) RouteChange {
             const is_alias = std.mem.eql(u8, address, &numbers.alias4) or std.mem.eql(u8, address, &numbers.alias6);
             return if (is_alias) .ours else if (wire.word(payload, 4) == numbers.loopback) .near else .none;
         },
-        // struct ifinfomsg: what is on `lo` goes when it is set down, without a notice of its own.
+        // struct ifinfomsg: routes on `lo` disappear when it is set down, without their own notices.
         numbers.rtm.new_link => return if (payload.len < 16 or wire.word(payload, 4) == numbers.loopback) .near else .none,
         else => return .none,
     }
 }
 
-/// Names of sets, each ended by NUL, as in the batch that they stand in.
+/// Names of sets, each ended by NUL, as in their batch.
 pub const Names = struct {
     all: [names_max][]const u8 = @splat(""),
     count: usize = 0,

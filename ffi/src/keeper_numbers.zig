@@ -1,8 +1,9 @@
-//! Numbers of the kernel's and of this program's that the keeper needs.
+//! Constants of the kernel and of this program that the repair process needs.
 
-/// src/intercept/rules/plan.ts and src/net/alias.ts have the same; test/unit/intercept/repair/parts.test.ts compares them.
+/// src/intercept/rules/plan.ts and src/net/alias.ts have the same; test/unit/intercept/repair/parts.test.ts compares
+/// them.
 pub const table = "tls-tproxy\x00";
-/// Sets of the connections from before the rules, IPv4 and IPv6: of source and destination, address and port.
+/// Sets of preexisting connections, IPv4 and IPv6: addresses and ports of source and destination.
 pub const open_before = [2][]const u8{ "open-before4\x00", "open-before6\x00" };
 pub const open_before_bytes = [2]usize{ 4 * 4, 4 + 16 + 4 + 16 };
 pub const routing_table = 29_808;
@@ -22,11 +23,11 @@ pub const nft = struct {
     pub const new_elements = 12;
     pub const get_elements = 13;
     pub const set_elements = [_]u8{ 12, 14 };
-    /// Tables, chains, sets, objects and flow tables that come.
+    /// New tables, chains, sets, objects and flow tables.
     pub const added = [_]u8{ 0, 3, 9, 18, 22 };
-    /// Rules that come, and all that goes.
+    /// New rules, and everything deleted.
     pub const changed = [_]u8{ 2, 5, 6, 8, 11, 20, 24 };
-    /// What a batch of ours is made of.
+    /// The messages in a batch of ours.
     pub const allowed = [_]u8{ 0, 2, 3, 5, 6, 8, 9, 11, 12, 14 };
 };
 

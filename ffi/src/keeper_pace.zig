@@ -1,27 +1,27 @@
-//! How soon the keeper writes again what another process changes again and again. Pure.
+//! The delay before the repair process repeats a repair that another process undoes again and again. Pure.
 const std = @import("std");
 
 const ms = std.time.ns_per_ms;
 const gap_least = 5 * ms;
 const gap_of_many = 100 * ms;
-/// So many in a second are many.
+/// This number in a second counts as many.
 const many = 20;
 const gap_of_failure_most = 1000 * ms;
 
-/// Times are nanoseconds of a clock that only goes on.
+/// Times are nanoseconds of a monotonic clock.
 pub const Pace = struct {
     last: u64 = 0,
     gap: u64 = 0,
     second: u64 = 0,
     count: u32 = 0,
 
-    /// How long from `now` until the next attempt.
+    /// Nanoseconds from `now` until the next attempt.
     pub fn wait(self: *const Pace, now: u64) i64 {
         const due = self.last + self.gap;
         return if (now >= due) 0 else @intCast(due - now);
     }
 
-    /// An attempt has ended: what fails is tried again later and later, what works is tried again at once.
+    /// Records an attempt: after failures the delay grows, after a success it is zero.
     pub fn done(self: *Pace, now: u64, well: bool) void {
         if (now - self.second >= std.time.ns_per_s) {
             self.second = now;
@@ -33,7 +33,7 @@ pub const Pace = struct {
     }
 };
 
-test "the first is at once, a few are soon, many are not a reason to do nothing else" {
+test "the first repair is immediate, a few are quick, and many leave time for other work" {
     var pace: Pace = .{};
     var now: u64 = 77 * std.time.ns_per_s;
     try std.testing.expectEqual(0, pace.wait(now));
@@ -49,7 +49,7 @@ test "the first is at once, a few are soon, many are not a reason to do nothing 
     try std.testing.expectEqual(gap_least, pace.wait(now));
 }
 
-test "what fails is tried once a second at last" {
+test "repeated failures end in one attempt a second" {
     var pace: Pace = .{};
     var now: u64 = 1;
     for (0..20) |_| {

@@ -1,5 +1,5 @@
-//! Starting keeper and launcher: clone(2) with execve(2) in the child, as in namespaces.zig, so that nothing of this process is in its
-//! memory. Between the two the child may run nothing but system calls.
+//! Starts the repair process and the launcher: clone(2) with execve(2) in the child, as in namespaces.zig, so that
+//! their memory contains nothing of this process. Between the two the child may only make system calls.
 const std = @import("std");
 const linux = std.os.linux;
 const keeper = @import("keeper.zig");
@@ -8,26 +8,26 @@ const namespaces = @import("namespaces.zig");
 const privileges = @import("privileges.zig");
 const socket = @import("socket.zig");
 
-/// The whole command line of the keeper, and its mark: an executable that has it (keeper_static.zig, keeper_main.zig)
-/// is the keeper when it is started by this name.
+/// The repair process's whole command line, and its mark: an executable that contains it (keeper_static.zig,
+/// keeper_main.zig) becomes the repair process when it is started by this name.
 pub const mark = "tls-tproxy-keeper";
 
-/// What a launcher is started by; the command line that it is to start follows.
+/// The launcher's name; the command line that it must start follows.
 pub const launcher_mark = "tls-tproxy-launcher";
 
-/// Whether a process was started by this name.
+/// True if a process was started by this name.
 pub fn is(name: [*:0]const u8, wanted: []const u8) bool {
     for (wanted, 0..) |byte, at| if (name[at] != byte) return false;
     return name[wanted.len] == 0;
 }
 
-/// `kept` is the keeper's end of the socket between the two, or below 0. `end` becomes ours.
+/// `kept` is the repair process's end of its socket to the launcher, or below 0. `end` receives our end.
 pub fn start(path: [*:0]const u8, kept: i32, end: *i32) i32 {
     const command: Command = .{ .path = path, .arguments = &.{mark}, .environment = &.{}, .kept = kept };
     return begin(&command, linux.SOCK.NONBLOCK, end);
 }
 
-/// Both blocks are strings ended by NUL; `end` becomes the keeper's.
+/// Both blocks are strings ended by NUL; `end` receives the repair process's end.
 pub fn start_launcher(path: [*:0]const u8, arguments: []const u8, environment: []const u8, end: *i32) i32 {
     const strings = privileges.pointed(arguments, environment) orelse return socket.einval;
     const command: Command = .{ .path = path, .arguments = strings[0], .environment = strings[1], .kept = own_executable };
@@ -38,11 +38,11 @@ const Command = struct {
     path: [*:0]const u8,
     arguments: [*:null]const ?[*:0]const u8,
     environment: [*:null]const ?[*:0]const u8,
-    /// What is at `kept_fd` then: a descriptor, nothing below 0.
+    /// The child's descriptor at `kept_fd`; none if below 0.
     kept: i32,
 };
 
-/// The executable of this very process, whatever has taken its place in the file system.
+/// This process's own executable, even if its file was replaced.
 const own_executable = -100;
 const kept_fd = keeper.launcher_fd;
 comptime {
@@ -72,7 +72,7 @@ fn closed(fd: i32, status: i32) i32 {
     return status;
 }
 
-/// The pipe must not have a number that something else gets.
+/// The pipe must not have a number that another descriptor needs.
 fn child(command: *const Command, end: i32, failure: [2]i32) noreturn {
     _ = linux.close(failure[0]);
     const pipe = socket.result(linux.fcntl(failure[1], linux.F.DUPFD_CLOEXEC, free_fd));
@@ -81,7 +81,7 @@ fn child(command: *const Command, end: i32, failure: [2]i32) noreturn {
     linux.exit_group(1);
 }
 
-/// Returns only on failure. Every other descriptor ends with execve.
+/// Returns only on failure. Every other descriptor is closed by execve.
 fn prepare(command: *const Command, end: i32, pipe: i32) i32 {
     if (pipe < 0) return pipe;
     const bound = namespaces.bind_to_parent(pipe);

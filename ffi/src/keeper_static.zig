@@ -1,11 +1,11 @@
-//! The keeper in the static executable, as an object of its own: started by its name, the program never becomes Bun.
-//! scripts/static/linker calls this before Bun's own entry.
+//! The repair process in the static executable, as an object of its own: when started by its name, the program never
+//! becomes Bun. scripts/static/linker calls this before Bun's own entry point.
 const std = @import("std");
 const keeper = @import("keeper.zig");
 const keeper_start = @import("keeper_start.zig");
 const launcher = @import("keeper_launcher.zig");
 
-/// The stack as the kernel leaves it at the start: argc, arguments, null, environment. Returns for any other name.
+/// The stack as the kernel prepares it: argc, arguments, null, environment. Returns for any other name.
 export fn link_keeper(stack: [*]const ?[*:0]const u8) void {
     const count = @intFromPtr(stack[0]);
     const name = stack[1] orelse return;
@@ -14,7 +14,7 @@ export fn link_keeper(stack: [*]const ?[*:0]const u8) void {
     launcher.run(.{ .arguments = @ptrCast(stack + 2), .environment = @ptrCast(stack + 2 + count) });
 }
 
-/// There is no one to tell.
+/// No process reads a message of a panic.
 pub const panic = std.debug.FullPanic(struct {
     fn stop(_: []const u8, _: ?usize) noreturn {
         keeper.exit(3);

@@ -1,4 +1,4 @@
-//! Tests of the keeper: messages that it lets through, made as src/netlink makes them, and every way to spoil them.
+//! Tests of the repair process: messages that it lets through, made as in src/netlink, and every way to corrupt them.
 const std = @import("std");
 const check = @import("keeper_check.zig");
 const notice = @import("keeper_notice.zig");
@@ -69,7 +69,7 @@ test "a batch that touches another table, or two, or one by its handle, is refus
     }) |spoiled| try std.testing.expect(!check.is_batch_of_ours(batch_of(&buffer, spoiled)));
 }
 
-test "a batch without its edges, with more after its end, or cut anywhere is refused" {
+test "a batch without its edges, with trailing messages, or cut anywhere is refused" {
     var buffer: [512]u8 = undefined;
     const whole = batch_of(&buffer, .{});
     for (0..whole.len) |length| try std.testing.expect(!check.is_batch_of_ours(whole[0..length]));
@@ -116,9 +116,8 @@ fn address(buffer: []u8) []const u8 {
     return writer.written();
 }
 
-/// Bytes of a message that may be anything: the sequence, the port, the mark and its mask, a route's protocol, scope
-/// and interface,
-/// an address' scope and lifetimes. Everything else says what is touched.
+/// Bytes of a message that may have any value: the sequence, the port, the mark and its mask, a route's protocol,
+/// scope and interface, an address's scope and lifetimes. All others define what is changed.
 fn is_free(kind: u16, at: usize) bool {
     if (at >= 8 and at < 16) return true;
     return switch (kind) {
@@ -129,7 +128,7 @@ fn is_free(kind: u16, at: usize) bool {
     };
 }
 
-test "a rule, a route or an address of which one bit is another is refused" {
+test "a rule, a route or an address with one flipped bit is refused" {
     var buffer: [128]u8 = undefined;
     inline for (.{ rule, route, address }) |make| {
         const good = make(&buffer);
@@ -141,7 +140,7 @@ test "a rule, a route or an address of which one bit is another is refused" {
             if (is_free(wire.half(good, 4), at)) continue;
             // The other family's.
             if (at == 16 and spoiled[at] == numbers.af_inet6) continue;
-            // NLA_F_NESTED and NLA_F_NET_BYTEORDER, and padding, say nothing.
+            // NLA_F_NESTED, NLA_F_NET_BYTEORDER and padding have no effect.
             if (check.is_routing_of_ours(spoiled[0..good.len]) and !says_the_same(good, spoiled[0..good.len])) {
                 std.debug.print("byte {d} bit {d} of kind {d}\n", .{ at, bit, wire.half(good, 4) });
                 return error.Loose;
@@ -151,7 +150,7 @@ test "a rule, a route or an address of which one bit is another is refused" {
     }
 }
 
-/// Header, and attributes by type and value.
+/// Compares the header, and the attributes by type and value.
 fn says_the_same(one: []const u8, other: []const u8) bool {
     const fixed: usize = if (wire.half(one, 4) == numbers.rtm.new_address) 24 else 28;
     if (!std.mem.eql(u8, one[0..8], other[0..8]) or !std.mem.eql(u8, one[16..fixed], other[16..fixed])) return false;
@@ -180,7 +179,7 @@ test "random changes of a batch never let another table through" {
     }
 }
 
-test "one TCP socket may end, and nothing else" {
+test "one TCP socket may be destroyed, and nothing else" {
     var body: [check.socket_request_size]u8 = @splat(0);
     body[0] = numbers.af_inet;
     body[1] = numbers.protocol_tcp;
@@ -206,7 +205,7 @@ fn hear(changes: *notice.TableChanges, of: Spoiled) void {
     changes.hear(writer.written(), 77, &names);
 }
 
-test "what others do to our table counts; what we do, packets do, or others do to their own, does not" {
+test "changes to our table by others count; our own, those by packets, and those to other tables do not" {
     try std.testing.expectEqual(.content, heard(.{ .kind = nft.delete_table }));
     try std.testing.expectEqual(.content, heard(.{ .kind = 6 }));
     try std.testing.expectEqual(.shape, heard(.{ .kind = 3 }));
@@ -223,7 +222,7 @@ test "what others do to our table counts; what we do, packets do, or others do t
     }
 }
 
-test "what was told before our own write is made good by it, unless that left what others had put in, or notices were lost" {
+test "our own write covers earlier notices, unless others' additions were left or notices were lost" {
     const own: Spoiled = .{ .kind = nft.new_table, .port = 77 };
     var changes: notice.TableChanges = .{};
     hear(&changes, .{ .kind = nft.delete_table });
@@ -242,7 +241,7 @@ test "what was told before our own write is made good by it, unless that left wh
     try std.testing.expectEqual(.shape, changes.worst());
 }
 
-test "what others do to our routes counts, and what may take ours away is looked at" {
+test "changes to our routes count, and changes that may have removed ours lead to a check" {
     var buffer: [128]u8 = undefined;
     try std.testing.expectEqual(.ours, notice.route_change(rule(&buffer), 77));
     try std.testing.expectEqual(.ours, notice.route_change(route(&buffer), 77));

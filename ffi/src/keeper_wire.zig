@@ -1,4 +1,4 @@
-//! Netlink messages and attributes as the keeper reads and writes them: netlink(7). Pure.
+//! Netlink messages and attributes for the repair process: netlink(7). Pure.
 const std = @import("std");
 
 pub const header_size = 16;
@@ -6,14 +6,14 @@ pub const header_size = 16;
 pub const Message = struct {
     kind: u16,
     flags: u16,
-    /// Who asked for what a notice tells of: the port of that socket, 0 for the kernel itself.
+    /// The requester whose change a notice announces: the port of its socket, 0 for the kernel itself.
     port: u32,
     payload: []const u8,
-    /// With its header.
+    /// The message with its header.
     whole: []const u8 = "",
 };
 
-/// Reads the messages of one datagram. `broken` is set where one does not fit; then there is no next one.
+/// Reads the messages of one datagram. `broken` is set if one does not fit; then there is no next one.
 pub const Messages = struct {
     rest: []const u8,
     broken: bool = false,
@@ -34,7 +34,7 @@ pub const Messages = struct {
 
 pub const Attribute = struct { kind: u16, value: []const u8 };
 
-/// Reads attributes one after the other; flags are taken off the type.
+/// Reads attributes one after the other; flags are removed from the type.
 pub const Attributes = struct {
     rest: []const u8,
     broken: bool = false,
@@ -53,7 +53,7 @@ pub const Attributes = struct {
     }
 };
 
-/// The only attribute of this type; null if there is none, or several, or one does not fit.
+/// The only attribute of this type; null if there is none, several, or one that does not fit.
 pub fn only(bytes: []const u8, kind: u16) ?[]const u8 {
     var attributes: Attributes = .{ .rest = bytes };
     var found: ?[]const u8 = null;
@@ -71,7 +71,7 @@ pub fn only_word(bytes: []const u8, kind: u16) ?u32 {
     return if (value.len == 4) word(value, 0) else null;
 }
 
-/// Writes messages into a buffer; what does not fit sets `full`.
+/// Writes messages into a buffer; sets `full` if one does not fit.
 pub const Writer = struct {
     buffer: []u8,
     length: usize = 0,
@@ -119,7 +119,7 @@ pub const Writer = struct {
         self.put(zeros[0..padding]);
     }
 
-    /// Begins an attribute that holds attributes; `close` writes its length.
+    /// Begins a nested attribute; `close` writes its length.
     pub fn open(self: *Writer, kind: u16) usize {
         const at = self.length;
         self.number(u16, 0);
@@ -146,10 +146,10 @@ pub fn aligned(length: usize) usize {
 
 const zeros = [4]u8{ 0, 0, 0, 0 };
 const nested = 0x8000;
-/// Without NLA_F_NESTED and NLA_F_NET_BYTEORDER.
+/// The type without NLA_F_NESTED and NLA_F_NET_BYTEORDER.
 const type_mask = 0x3fff;
 
-test "what was written is read" {
+test "what was written is read back" {
     var buffer: [128]u8 = undefined;
     var writer: Writer = .{ .buffer = &buffer };
     const at = writer.begin(7, 5);
@@ -167,7 +167,7 @@ test "what was written is read" {
     try std.testing.expect(!messages.broken);
 }
 
-test "two attributes of one type are none" {
+test "two attributes of one type count as none" {
     var buffer: [64]u8 = undefined;
     var writer: Writer = .{ .buffer = &buffer };
     writer.attribute(1, "a");
@@ -175,7 +175,7 @@ test "two attributes of one type are none" {
     try std.testing.expectEqual(null, only(writer.written(), 1));
 }
 
-test "a full buffer is noticed, and nothing is written past it" {
+test "a full buffer is detected, and nothing is written past its end" {
     var buffer: [20]u8 = undefined;
     var writer: Writer = .{ .buffer = &buffer };
     const at = writer.begin(1, 1);
@@ -189,7 +189,7 @@ test "any bytes are read without a fault" {
     var bytes: [96]u8 = undefined;
     for (0..20_000) |_| {
         random.fill(&bytes);
-        // Lengths that nearly fit find more than random ones.
+        // Lengths that nearly fit find more faults than random ones.
         std.mem.writeInt(u32, bytes[0..4], random.random().uintAtMost(u32, 120), .little);
         var messages: Messages = .{ .rest = bytes[0..random.random().uintAtMost(usize, bytes.len)] };
         while (messages.next()) |message| {

@@ -1,6 +1,6 @@
-//! Entering namespaces: clone(2) with execve(2) in the child, because unshare(CLONE_NEWUSER) refuses a program
-//! with threads (user_namespaces(7)) and every Bun program has some. The one export that is more than a system
-//! call: between the two the child may run nothing but system calls.
+//! Enters namespaces: clone(2) with execve(2) in the child, because unshare(CLONE_NEWUSER) refuses a program with
+//! threads (user_namespaces(7)), and every Bun program has some. This export is more than a system call: between the
+//! two the child may only make system calls.
 const std = @import("std");
 const linux = std.os.linux;
 const socket = @import("socket.zig");
@@ -8,9 +8,9 @@ const socket = @import("socket.zig");
 const strings_max = 64;
 const Strings = [strings_max + 1:null]?[*:0]const u8;
 
-/// Starts this executable anew in the namespaces of `flags`, its standard output being `output`. Both blocks
-/// are strings ended by NUL. The child dies with the calling thread. Returns its pid, or what the first
-/// failing call returned, in the parent or in the child.
+/// Starts this executable again in the namespaces of `flags`, with `output` as its standard output. Both blocks are
+/// strings ended by NUL. The child dies with the calling thread. Returns its pid, or the error of the first failing
+/// call in the parent or in the child.
 pub fn enter(flags: u32, output: i32, arguments: []const u8, environment: []const u8) i32 {
     var request: Request = .{ .output = output };
     if (!point(&request.arguments, arguments)) return socket.einval;
@@ -39,7 +39,7 @@ const Request = struct {
     group_map: []const u8 = "",
 };
 
-/// The pipe closes at execve: nothing to read means that the child runs.
+/// The pipe closes at execve: an empty read means that the child runs.
 pub fn outcome(pid: i32, pipe: i32) i32 {
     var status: i32 = 0;
     while (true) {
@@ -71,7 +71,7 @@ fn prepare(request: *const Request, failure: [2]i32) i32 {
     return socket.result(linux.execve("/proc/self/exe", &request.arguments, &request.environment));
 }
 
-/// A parent that died before prctl(2) has left the pipe without a reader.
+/// If the parent died before prctl(2), the pipe has no reader.
 pub fn bind_to_parent(pipe: i32) i32 {
     const status = socket.result(linux.prctl(@intFromEnum(linux.PR.SET_PDEATHSIG), @intFromEnum(linux.SIG.KILL), 0, 0, 0));
     if (status < 0) return status;
@@ -80,7 +80,7 @@ pub fn bind_to_parent(pipe: i32) i32 {
     return if (watched[0].revents & linux.POLL.ERR != 0) -@as(i32, @intFromEnum(linux.E.PIPE)) else 0;
 }
 
-/// One id stands for root inside; without "deny" an ordinary user may not write gid_map: user_namespaces(7).
+/// One id is root inside; without "deny" an ordinary user may not write gid_map: user_namespaces(7).
 fn write_maps(request: *const Request) i32 {
     const users = put("/proc/self/uid_map", request.user_map);
     if (users < 0) return users;
@@ -100,7 +100,7 @@ fn map_text(buffer: *[32]u8, id: u32) []const u8 {
     return std.fmt.bufPrint(buffer, "0 {d} 1\n", .{id}) catch unreachable; // 15 bytes at most.
 }
 
-/// False if there are too many strings or the last has no end.
+/// False if there are too many strings or the last is not terminated.
 fn point(strings: *Strings, block: []const u8) bool {
     if (block.len > 0 and block[block.len - 1] != 0) return false;
     var from: usize = 0;
@@ -113,7 +113,7 @@ fn point(strings: *Strings, block: []const u8) bool {
     return from == block.len and strings[strings_max] == null;
 }
 
-/// wait4(2): the exit status, or 128 and the signal as shells say it.
+/// wait4(2): the exit status, or 128 plus the signal as in shells.
 pub fn wait(pid: i32) i32 {
     while (true) {
         var status: u32 = 0;

@@ -9,7 +9,7 @@ const packet_statistics = 6;
 /// struct tpacket_stats; reading clears it.
 pub const Statistics = extern struct { packets: u32, drops: u32 };
 
-/// From now on `fd` gets every frame that crosses the interface, in both directions.
+/// After this `fd` receives every frame that crosses the interface, in both directions.
 pub fn bind(fd: i32, interface: i32) i32 {
     var address = std.mem.zeroes(linux.sockaddr.ll);
     address.family = linux.AF.PACKET;
@@ -18,7 +18,7 @@ pub fn bind(fd: i32, interface: i32) i32 {
     return socket.result(linux.bind(fd, @ptrCast(&address), @sizeOf(linux.sockaddr.ll)));
 }
 
-/// The frame's true length, even if it is more than `buffer` took; -EAGAIN if there is none.
+/// The frame's true length, even if `buffer` is smaller; -EAGAIN if there is none.
 pub fn receive(fd: i32, buffer: []u8) i32 {
     const flags = linux.MSG.DONTWAIT | linux.MSG.TRUNC;
     return socket.result(linux.recvfrom(fd, buffer.ptr, buffer.len, flags, null, null));

@@ -1,5 +1,5 @@
-//! Giving up capabilities for good: capabilities(7). They belong to threads, and a Bun program has many: so they are
-//! changed in one, and that one becomes the whole process anew by execve(2).
+//! Drops capabilities for good: capabilities(7). They belong to threads, and a Bun program has many: so one thread
+//! changes its own, and replaces the whole process by execve(2).
 const std = @import("std");
 const linux = std.os.linux;
 const socket = @import("socket.zig");
@@ -7,7 +7,7 @@ const socket = @import("socket.zig");
 const strings_max = 65_536;
 const Strings = [strings_max + 1:null]?[*:0]const u8;
 
-/// No more than `keep` from here on, after execve as well: for root, for an ordinary user with file capabilities, and for
+/// Keeps only `keep` from here on, also after execve: for root, for an ordinary user with file capabilities, and for
 /// one with ambient ones. prctl(2), capset(2).
 pub fn confine(keep: u64) i32 {
     const sealed = socket.result(linux.prctl(@intFromEnum(linux.PR.SET_NO_NEW_PRIVS), 1, 0, 0, 0));
@@ -26,30 +26,31 @@ pub fn confine(keep: u64) i32 {
     return 0;
 }
 
-/// execve(2) of this executable; returns only on failure. Both blocks are strings ended by NUL. By the first argument, its
-/// path, because what is shown of a process is the name that it was started by; by /proc if the file was replaced.
+/// execve(2) of this executable; returns only on failure. Both blocks are strings ended by NUL. Uses the first
+/// argument as its path, because tools show a process under that name; uses /proc if the file was replaced.
 pub fn replace(arguments: []const u8, environment: []const u8) i32 {
     if (!point(&argument_strings, arguments) or !point(&environment_strings, environment)) return socket.einval;
     if (argument_strings[0]) |path| _ = linux.execve(path, &argument_strings, &environment_strings);
     return socket.result(linux.execve("/proc/self/exe", &argument_strings, &environment_strings));
 }
 
-/// Both blocks as execve(2) takes them, until the next call; null if there are too many strings or the last has no end.
+/// Both blocks in execve(2)'s form, valid until the next call; null if there are too many strings or the last is not
+/// terminated.
 pub fn pointed(arguments: []const u8, environment: []const u8) ?[2][*:null]const ?[*:0]const u8 {
     if (!point(&argument_strings, arguments) or !point(&environment_strings, environment)) return null;
     return .{ &argument_strings, &environment_strings };
 }
 
-/// Too large for a stack that JavaScript runs on.
+/// Too large for the stack of a JavaScript thread.
 var argument_strings: Strings = @splat(null);
 var environment_strings: Strings = @splat(null);
 
-/// FD_CLOEXEC: whether a descriptor goes with an execve.
+/// FD_CLOEXEC: whether execve closes a descriptor.
 pub fn set_close_on_exec(fd: i32, on: bool) i32 {
     return socket.result(linux.fcntl(fd, linux.F.SETFD, if (on) linux.FD_CLOEXEC else 0));
 }
 
-/// False if there are too many strings or the last has no end.
+/// False if there are too many strings or the last is not terminated.
 fn point(strings: *Strings, block: []const u8) bool {
     @memset(strings, null);
     if (block.len > 0 and block[block.len - 1] != 0) return false;

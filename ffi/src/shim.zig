@@ -41,7 +41,7 @@ pub export fn tproxy_set_integer(fd: i32, level: i32, name: i32, value: i32) i32
     return socket.set_integer(fd, level, name, value);
 }
 
-/// Whether close(2) sends RST and not FIN: socket(7), SO_LINGER with a time of zero.
+/// True: close(2) sends RST instead of FIN: socket(7), SO_LINGER with a time of zero.
 pub export fn tproxy_set_reset_on_close(fd: i32, on: i32) i32 {
     if (fd < 0) return ebadf;
     return socket.set_reset_on_close(fd, on);
@@ -58,13 +58,13 @@ pub export fn tproxy_listen(fd: i32, backlog: i32) i32 {
     return socket.result(linux.listen(fd, @intCast(backlog)));
 }
 
-/// connect(2): -EINPROGRESS means that it has begun.
+/// connect(2): -EINPROGRESS means that it is in progress.
 pub export fn tproxy_connect(fd: i32, address: ?*const sockaddr.Flat) i32 {
     if (fd < 0) return ebadf;
     return socket.connect(fd, address orelse return socket.einval);
 }
 
-/// getsockname(2): under TPROXY, where the packet was going before interception.
+/// getsockname(2): under TPROXY, the destination before interception.
 pub export fn tproxy_local_address(fd: i32, address: ?*sockaddr.Flat) i32 {
     if (fd < 0) return ebadf;
     return socket.local_address(fd, address orelse return socket.einval);
@@ -82,7 +82,7 @@ pub export fn tproxy_tcp_state(fd: i32) i32 {
     return socket.tcp_state(fd);
 }
 
-/// How many bytes have come in order, read or not, the peer's FIN counted as one, modulo 2^31: tcp(7), TCP_INFO.
+/// How many bytes have arrived in order, read or not, counting the peer's FIN as one, modulo 2^31: tcp(7), TCP_INFO.
 pub export fn tproxy_tcp_received(fd: i32) i32 {
     if (fd < 0) return ebadf;
     return socket.tcp_received(fd);
@@ -95,13 +95,13 @@ pub export fn tproxy_tcp_info(fd: i32, into: ?[*]u8, size: u32) i32 {
     return socket.tcp_info(fd, (into orelse return socket.einval)[0..size]);
 }
 
-/// recv(2) with MSG_PEEK and MSG_DONTWAIT: what waits to be read, and goes on waiting.
+/// recv(2) with MSG_PEEK and MSG_DONTWAIT: the pending data, which stays pending.
 pub export fn tproxy_peek(fd: i32, buffer: ?[*]u8, size: u32) i32 {
     if (fd < 0) return ebadf;
     return socket.peek(fd, buffer orelse return socket.einval, size);
 }
 
-/// What many sockets have brought and keep: waiting.zig. `into` has room for as many as there are descriptors.
+/// How much many sockets have received and buffer: waiting.zig. `into` has one entry per descriptor.
 pub export fn tproxy_waiting(fds: ?[*]const i32, count: u32, into: ?[*]waiting.Waiting) i32 {
     const sockets = (fds orelse return socket.einval)[0..count];
     waiting.look(sockets, into orelse return socket.einval);
@@ -114,29 +114,29 @@ pub export fn tproxy_advise(address: u64, size: u64, advice: u32) i32 {
     return socket.result(linux.madvise(@ptrFromInt(address), size, advice));
 }
 
-/// No capabilities but those of the mask, now and after execve: privileges.zig.
+/// Keeps only the capabilities in the mask, now and after execve: privileges.zig.
 pub export fn tproxy_confine(keep: u64) i32 {
     return privileges.confine(keep);
 }
 
-/// This executable in the place of itself: privileges.zig. Returns only on failure.
+/// Replaces this process by its own executable: privileges.zig. Returns only on failure.
 pub export fn tproxy_replace(arguments: ?[*]const u8, arguments_size: u32, environment: ?[*]const u8, environment_size: u32) i32 {
     const argument_block = (arguments orelse return socket.einval)[0..arguments_size];
     const environment_block = (environment orelse return socket.einval)[0..environment_size];
     return privileges.replace(argument_block, environment_block);
 }
 
-/// No core file of this process: secrecy.zig.
+/// Forbids a core file of this process: secrecy.zig.
 pub export fn tproxy_forbid_core() i32 {
     return secrecy.forbid_core();
 }
 
-/// No look into this process' memory by others: secrecy.zig.
+/// Forbids others to read this process's memory: secrecy.zig.
 pub export fn tproxy_forbid_dump() i32 {
     return secrecy.forbid_dump();
 }
 
-/// Whether a descriptor ends with an execve: fcntl(2), FD_CLOEXEC.
+/// Whether execve closes a descriptor: fcntl(2), FD_CLOEXEC.
 pub export fn tproxy_set_close_on_exec(fd: i32, on: i32) i32 {
     if (fd < 0) return ebadf;
     return privileges.set_close_on_exec(fd, on != 0);
@@ -165,7 +165,7 @@ pub export fn tproxy_close(fd: i32) i32 {
     return socket.result(linux.close(fd));
 }
 
-/// Starts this executable anew in new namespaces: namespaces.zig. `flags` are clone(2)'s, `output` is the new
+/// Starts this executable again in new namespaces: namespaces.zig. `flags` are clone(2)'s, `output` is the new
 /// program's standard output; arguments and environment are blocks of strings ended by NUL.
 pub export fn tproxy_enter(flags: u32, output: i32, arguments: ?[*]const u8, arguments_size: u32, environment: ?[*]const u8, environment_size: u32) i32 {
     if (output < 0) return ebadf;
@@ -174,41 +174,41 @@ pub export fn tproxy_enter(flags: u32, output: i32, arguments: ?[*]const u8, arg
     return namespaces.enter(flags, output, argument_block, environment_block);
 }
 
-/// Starts the keeper of the rules from an executable that has it, by its path: keeper_start.zig. `launcher` is what
-/// `tproxy_launcher_start` gave, or -1; `end` is our end of the socket between us. Its pid, or what the first failing call
-/// returned, here or there.
+/// Starts the repair process from an executable that contains it, by its path: keeper_start.zig. `launcher` is the
+/// result of `tproxy_launcher_start`, or -1; `end` receives our end of the socket between us. Returns its pid, or the
+/// error of the first failing call, here or there.
 pub export fn tproxy_keeper_start(path: ?[*:0]const u8, launcher: i32, end: ?*i32) i32 {
     return keeper_start.start(path orelse return socket.einval, launcher, end orelse return socket.einval);
 }
 
-/// Starts the keeper's launcher as the keeper is started. Arguments, after its own name, and environment are blocks of
-/// strings ended by NUL: of the program that it starts.
+/// Starts the repair process's launcher in the same way. Arguments, after its own name, and environment are blocks of
+/// strings ended by NUL for the program that it starts.
 pub export fn tproxy_launcher_start(path: ?[*:0]const u8, arguments: ?[*]const u8, arguments_size: u32, environment: ?[*]const u8, environment_size: u32, end: ?*i32) i32 {
     const argument_block = (arguments orelse return socket.einval)[0..arguments_size];
     const environment_block = (environment orelse return socket.einval)[0..environment_size];
     return keeper_start.start_launcher(path orelse return socket.einval, argument_block, environment_block, end orelse return socket.einval);
 }
 
-/// poll(2) of one descriptor: what of `events` is so, 0 after so many milliseconds.
+/// poll(2) of one descriptor: those of `events` that are ready, 0 after this many milliseconds.
 pub export fn tproxy_poll(fd: i32, events: i32, milliseconds: i32) i32 {
     if (fd < 0) return ebadf;
     return socket.poll(fd, @truncate(events), milliseconds);
 }
 
-/// wait4(2) without waiting: the pid of a child that is gone, 0 while it is not. -1 is any.
+/// wait4(2) without waiting: the pid of an ended child, 0 while it runs. -1 is any.
 pub export fn tproxy_reap(pid: i32) i32 {
     if (pid == 0 or pid < -1) return socket.einval;
     var status: u32 = 0;
     return socket.result(linux.wait4(pid, &status, linux.W.NOHANG, null));
 }
 
-/// wait4(2) until the child is gone: its exit status, or 128 and its signal.
+/// wait4(2) until the child has ended: its exit status, or 128 plus its signal.
 pub export fn tproxy_wait(pid: i32) i32 {
     if (pid <= 0) return socket.einval;
     return namespaces.wait(pid);
 }
 
-/// unshare(2) for the calling thread and those that it starts later.
+/// unshare(2) for the calling thread and threads that it starts later.
 pub export fn tproxy_unshare(flags: u32) i32 {
     return socket.result(linux.unshare(flags));
 }
@@ -231,7 +231,7 @@ pub export fn tproxy_packet_bind(fd: i32, interface: i32) i32 {
     return packet.bind(fd, interface);
 }
 
-/// One frame without waiting: its true length, even if it is more than `buffer` took.
+/// One frame without waiting: its true length, even if `buffer` is smaller.
 pub export fn tproxy_packet_receive(fd: i32, buffer: ?[*]u8, size: u32) i32 {
     if (fd < 0) return ebadf;
     return packet.receive(fd, (buffer orelse return socket.einval)[0..size]);

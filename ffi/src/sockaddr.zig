@@ -1,8 +1,8 @@
-//! The flat address that crosses the boundary; src/net/address.ts holds the same layout.
+//! The flat address that crosses the boundary; src/net/address.ts has the same layout.
 const std = @import("std");
 const linux = std.os.linux;
 
-/// Either family in 24 bytes. IPv4 stands in the first four bytes of `bytes`.
+/// Either family in 24 bytes. IPv4 occupies the first four bytes of `bytes`.
 pub const Flat = extern struct {
     family: u16,
     /// Host byte order.
@@ -12,14 +12,14 @@ pub const Flat = extern struct {
     bytes: [16]u8,
 };
 
-/// What the kernel reads and writes: struct sockaddr_in and sockaddr_in6.
+/// The kernel's formats: struct sockaddr_in and sockaddr_in6.
 pub const Native = extern union {
     any: linux.sockaddr,
     in: linux.sockaddr.in,
     in6: linux.sockaddr.in6,
 };
 
-/// Length of the kernel's form, or null for a family that is neither.
+/// Length of the kernel's format, or null for an unknown family.
 pub fn to_native(flat: *const Flat, native: *Native) ?linux.socklen_t {
     const port = std.mem.nativeToBig(u16, flat.port);
     switch (flat.family) {
@@ -53,7 +53,7 @@ pub fn from_native(native: *const Native, flat: *Flat) bool {
     return true;
 }
 
-test "both families survive the way there and back" {
+test "both families survive a round trip" {
     for ([_]u16{ linux.AF.INET, linux.AF.INET6 }) |family| {
         var flat: Flat = .{ .family = family, .port = 8080, .scope = 0, .bytes = @splat(0) };
         flat.bytes[0..4].* = .{ 10, 0, 0, 1 };
@@ -65,7 +65,7 @@ test "both families survive the way there and back" {
     }
 }
 
-test "a foreign family is refused" {
+test "an unknown family is refused" {
     var flat: Flat = .{ .family = 1, .port = 0, .scope = 0, .bytes = @splat(0) };
     var native: Native = undefined;
     try std.testing.expectEqual(null, to_native(&flat, &native));

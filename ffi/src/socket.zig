@@ -8,7 +8,7 @@ const ipv6_transparent = 75;
 
 pub const einval: i32 = -@as(i32, @intFromEnum(linux.E.INVAL));
 
-/// The kernel's return as the boundary's: -errno fits, and no value here passes i32.
+/// Converts the kernel's result: -errno fits, and no value here exceeds i32.
 pub fn result(raw: usize) i32 {
     return @intCast(@as(isize, @bitCast(raw)));
 }
@@ -28,7 +28,7 @@ pub fn set_integer(fd: i32, level: i32, name: i32, value: i32) i32 {
     return result(linux.setsockopt(fd, level, @intCast(name), std.mem.asBytes(&value), @sizeOf(i32)));
 }
 
-/// struct linger: on or off, for no time.
+/// struct linger: on or off, with no time.
 pub fn set_reset_on_close(fd: i32, on: i32) i32 {
     const linger = [2]i32{ on, 0 };
     return result(linux.setsockopt(fd, linux.SOL.SOCKET, linux.SO.LINGER, std.mem.asBytes(&linger), @sizeOf(@TypeOf(linger))));
@@ -90,7 +90,7 @@ pub fn tcp_received(fd: i32) i32 {
     return if (status < 0) status else @intCast(info[16] & std.math.maxInt(i32));
 }
 
-/// Fills `into` with as much of struct tcp_info as this kernel has (linux/tcp.h); returns how many bytes that is.
+/// Fills `into` with as much of struct tcp_info as this kernel has (linux/tcp.h); returns the number of bytes.
 pub fn tcp_info(fd: i32, into: []u8) i32 {
     var length: linux.socklen_t = @intCast(into.len);
     const status = result(linux.getsockopt(fd, linux.IPPROTO.TCP, linux.TCP.INFO, into.ptr, &length));

@@ -1,5 +1,6 @@
-//! How much each of many sockets has brought and keeps: three system calls a socket, one call across the boundary. A call
-//! each would cost more than what it asks (src/tls/unverified.ts asks ten times a second, of thousands).
+//! How much each of many sockets has received and buffers: three system calls per socket, one call across the
+//! boundary. One call each would cost more than the queries (src/tls/unverified.ts asks ten times a second, for
+//! thousands).
 const std = @import("std");
 const linux = std.os.linux;
 const socket = @import("socket.zig");
@@ -9,11 +10,11 @@ const established = 1;
 /// tcpi_bytes_received is at byte 128 of struct tcp_info; its first byte is the state: linux/tcp.h.
 const received_index = 16;
 
-/// Two numbers a socket. Zero for one that is gone.
+/// Two numbers per socket. Zero for one that is gone.
 pub const Waiting = extern struct {
-    /// Bytes that were read from the socket: what has come less what is still to be read.
+    /// Bytes that were read from the socket: those received less those still unread.
     read: u32,
-    /// Memory in the kernel of what is still to be read, its overhead included; at least 1 if the peer has ended.
+    /// Kernel memory of the unread data, including its overhead; at least 1 if the peer has ended.
     kernel: u32,
 };
 

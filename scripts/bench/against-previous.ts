@@ -1,9 +1,10 @@
 /**
- * What this build costs beside the previous release, in turn within one run: CPU of both proxies for a request, a new
- * connection and a gigabyte, and system calls for a request and a megabyte. As root, after scripts/build.sh and
- * scripts/previous.sh: `bun scripts/bench/against-previous.ts [rounds] [quantity...]`, with the first word of a quantity's
- * name. Other load blurs it: run it on a quiet machine. Each round has processes of its own: two processes of one build
- * differ by a few per cent for as long as they live, and one pair for all rounds would show that as the build's.
+ * The cost of this build compared with the previous release, in turn within one run: CPU of both proxies for a
+ * request, a new connection and a gigabyte, and system calls for a request and a megabyte. As root, after
+ * scripts/build.sh and scripts/previous.sh: `bun scripts/bench/against-previous.ts [rounds] [quantity...]`, with the
+ * first word of a quantity's name. Other load distorts it: run it on a quiet machine. Each round starts its own
+ * processes: two processes of one build differ by a few per cent for as long as they live, and a single pair for all
+ * rounds would attribute that to the build.
  */
 import { flagsOf } from "../../test/support/mesh.ts";
 import { executable } from "../../test/support/pods.ts";

@@ -1,9 +1,12 @@
-/** The application of pod b: HTTP that answers 13 bytes, an echo, and one that never reads. Says "serving" when it listens. */
+/**
+ * The application of pod b: HTTP with answers of 13 bytes, an echo, and a reader that never reads. Prints "serving"
+ * when it listens.
+ */
 import { deafPort, echoPort, httpPort, keptAnswer, lastAnswer } from "./protocol.ts";
 
 const latin1 = new TextDecoder("latin1");
 
-/** Closes where it is asked to, as wrk and s_time expect. */
+/** Closes on request, as wrk and s_time expect. */
 Bun.listen({
   hostname: "::",
   port: httpPort,

@@ -1,28 +1,28 @@
-/** The cases, as data: what is done between the two pods, and the unit that its cost is told in. */
+/** The cases as data: the work between the two pods, and the unit of its cost. */
 
 export type Work =
-  /** One connection; a request each millisecond or so, so that each one meets a machine at rest. */
+  /** One connection with about one request per millisecond, so that each finds the machine idle. */
   | { readonly kind: "paced" }
-  /** HTTP requests over connections that stay, one after the other on each. */
+  /** HTTP requests over persistent connections, one after the other on each. */
   | { readonly kind: "requests"; readonly connections: number }
-  /** A new connection for each HTTP request, so many at once. */
+  /** A new connection for each HTTP request, this many at once. */
   | { readonly kind: "connections"; readonly width: number }
-  /** As many bytes as go through; "up" is from pod a to pod b. */
+  /** As many bytes as possible; "up" is from pod a to pod b. */
   | { readonly kind: "bulk"; readonly streams: number; readonly direction: "up" | "down" }
   /** 64 bytes there and back, over one connection. */
   | { readonly kind: "ping" }
-  /** So many connections that are open and move nothing: silent ones, or stalled by readers that do not read. */
+  /** This many open connections that move no data: silent ones, or stalled by readers that do not read. */
   | { readonly kind: "standing"; readonly count: number; readonly isStalled: boolean }
-  /** A client with TLS of its own, one connection after the other. */
+  /** A client with its own TLS, one connection after the other. */
   | { readonly kind: "handshakes"; readonly resumed: boolean };
 
-/** How cost and rate of a kind of work are told. */
+/** The units of cost and rate for a kind of work. */
 export type Units = {
   readonly rate: string;
-  /** What is counted, times this, is the rate's unit. */
+  /** Factor from the counted unit to the unit of the rate. */
   readonly rateScale: number;
   readonly cpu: string;
-  /** CPU seconds of one that is counted, times this, is the unit of `cpu`. */
+  /** Factor from the CPU seconds of one counted unit to the unit of `cpu`. */
   readonly cpuScale: number;
 };
 
@@ -30,7 +30,7 @@ export type Case = {
   readonly name: string;
   readonly title: string;
   readonly work: Work;
-  /** Part of `--quick`. */
+  /** Included in `--quick`. */
   readonly quick: boolean;
 };
 

@@ -1,10 +1,10 @@
-/** A run as charts: what Chart.js is to draw, as data. Pure. */
+/** A run as charts: the data for Chart.js. Pure. */
 import { casesOf, type Named } from "./table.ts";
 import { unitsOf, type Case, type Work } from "./cases.ts";
 import type { Row, Run, Sample } from "./results.ts";
 import { summaryOf } from "./statistics.ts";
 
-/** One value a label; null where there is none. */
+/** One value per label; null if there is none. */
 export type Series = { readonly label: string; readonly data: readonly (number | null)[] };
 
 export type Chart = {
@@ -12,13 +12,13 @@ export type Chart = {
   readonly title: string;
   readonly type: "bar" | "line";
   readonly scale: "linear" | "logarithmic";
-  /** What its numbers are. */
+  /** The unit of its values. */
   readonly unit: string;
   readonly labels: readonly string[];
   readonly series: readonly Series[];
 };
 
-/** Those that a run has something for. */
+/** The charts for which a run has data. */
 export function chartsOf(run: Run, systems: readonly Named[]): readonly Chart[] {
   const all = [
     throughput(run, systems),
@@ -52,7 +52,7 @@ function throughput(run: Run, systems: readonly Named[]): Chart {
   };
 }
 
-/** A chart for each case whose load generator tells latencies. */
+/** A chart for each case whose load generator reports latencies. */
 function latencies(run: Run, systems: readonly Named[]): Chart[] {
   const parts = ["p50", "p90", "p99"] as const;
   return casesOf(run).map((one) => ({
@@ -71,7 +71,7 @@ function latencies(run: Run, systems: readonly Named[]): Chart[] {
   }));
 }
 
-/** A chart for each unit that CPU is told in. */
+/** A chart for each unit of CPU cost. */
 function costs(run: Run, systems: readonly Named[]): Chart[] {
   const taking = casesOf(run).filter(({ work }) => work.kind !== "standing");
   const units = new Set(taking.map(({ work }) => unitsOf(work).cpu));
@@ -92,7 +92,7 @@ function costs(run: Run, systems: readonly Named[]): Chart[] {
   });
 }
 
-/** From nothing, where it is nothing. */
+/** The axis starts at zero. */
 function idleMemory(run: Run, systems: readonly Named[]): Chart {
   const taking = casesOf(run).filter(({ work }) => work.kind === "standing" && !work.isStalled);
   const measured = seriesOf(run, systems, taking, standingMiB);
@@ -129,7 +129,7 @@ function countOf(work: Work): number {
   return work.kind === "standing" ? work.count : Number.NaN;
 }
 
-/** Connections that stand have proxies of their own. */
+/** Standing connections are measured on proxies of their own. */
 function memoryOfRun(run: Run, systems: readonly Named[]): Chart {
   const taking = casesOf(run).filter(({ work }) => work.kind !== "standing");
   const steps = Array.from({ length: run.rounds }, (_, round) =>
@@ -151,7 +151,7 @@ function memoryOfRun(run: Run, systems: readonly Named[]): Chart {
   };
 }
 
-/** A value for each case; systems that have none at all are left out. */
+/** A value for each case; systems without any value are left out. */
 function seriesOf(
   run: Run,
   systems: readonly Named[],

@@ -1,5 +1,5 @@
 /**
- * Load that no program of Debian's makes, inside pod a: `paced SECONDS ADDRESS`, `ping SECONDS ADDRESS`,
+ * Loads that no program from Debian generates, inside pod a: `paced SECONDS ADDRESS`, `ping SECONDS ADDRESS`,
  * `requests COUNT ADDRESS` over 32 connections, or `connections COUNT ADDRESS`, 32 at once. Prints one object as in
  * loads.ts.
  */
@@ -43,7 +43,7 @@ function inTime(): () => boolean {
   return () => performance.now() < until;
 }
 
-/** One after the other over each of so many connections, while `goesOn`, given how many are done. */
+/** Requests one after the other on each of this many connections, while `goesOn`, given the number done, is true. */
 async function repeat(
   exchange: Exchange,
   width: number,
@@ -60,7 +60,7 @@ async function repeat(
   console.log(JSON.stringify({ done: times.length, failed, seconds, latency }));
 }
 
-/** So many connections, `width` at once: each asks once and is ended by the server. */
+/** `count` connections, `width` at once: each sends one request and is ended by the server. */
 async function connectAgain(count: number, width: number): Promise<void> {
   const times: number[] = [];
   let left = count;
@@ -80,7 +80,7 @@ async function connectAgain(count: number, width: number): Promise<void> {
   console.log(JSON.stringify({ done: count, failed, seconds, latency: percentiles(times) }));
 }
 
-/** True if an answer has come. */
+/** True if an answer has arrived. */
 async function askOnce(): Promise<boolean> {
   const { promise, resolve } = Promise.withResolvers<boolean>();
   let received = 0;
@@ -102,7 +102,7 @@ async function askOnce(): Promise<boolean> {
   return await promise;
 }
 
-/** One connection's part: adds microseconds to `times`; false if it was closed before its time. */
+/** The work of one connection: adds microseconds to `times`; false if it was closed too early. */
 async function over(
   exchange: Exchange,
   times: number[],

@@ -1,8 +1,8 @@
-/** Work that SIGINT and SIGTERM end, which leaves nothing behind. */
+/** Work that SIGINT and SIGTERM end, with a clean-up. */
 
 /**
- * Network namespaces outlive who made them: work that is told to stop takes its own away, and its promise is awaited
- * for that. Then the process ends as it was told, by the signal.
+ * Network namespaces outlive their creator, so interrupted work must remove its own: its promise is awaited for that.
+ * Then the process ends by the same signal.
  */
 export async function interruptible(work: (stop: AbortSignal) => Promise<number>): Promise<number> {
   const stopping = new AbortController();
@@ -25,7 +25,7 @@ export async function interruptible(work: (stop: AbortSignal) => Promise<number>
   }
 }
 
-/** After all else that waits for the end, as temporary directories do. */
+/** After all other exit handlers, such as those of temporary directories. */
 function endBy(signal: NodeJS.Signals): void {
   process.once("exit", () => process.kill(process.pid, signal));
 }

@@ -1,4 +1,4 @@
-/** Does one case's work between two pods: by wrk, iperf3 and openssl, by client.ts where there is no such program. */
+/** Runs one case's work between two pods: by wrk, iperf3 and openssl, or by client.ts if there is no such program. */
 import type { Output } from "../../test/support/pods.ts";
 import type { Work } from "./cases.ts";
 import { bulkPort, httpPort } from "./protocol.ts";
@@ -15,7 +15,7 @@ export type Done = {
 
 type Timed = Exclude<Work, { readonly kind: "standing" }>;
 
-/** For about so many seconds. Throws where a program fails altogether. */
+/** Runs for about this many seconds. Throws if a program fails altogether. */
 export async function doWork(pair: Pair, work: Timed, seconds: number): Promise<Done> {
   switch (work.kind) {
     case "paced":
@@ -33,12 +33,14 @@ export async function doWork(pair: Pair, work: Timed, seconds: number): Promise<
   }
 }
 
-/** So many requests over 32 connections: what it costs to begin has the same part in it on a busy machine. */
+/**
+ * This many requests over 32 connections: a fixed count, so that the start-up has the same share on a busy machine.
+ */
 export async function doRequests(pair: Pair, count: number): Promise<Done> {
   return await ownClient(pair, "requests", count);
 }
 
-/** So many new connections, 32 at once, each counted when it has ended: wrk leaves out those that are under way. */
+/** This many new connections, 32 at once, each counted when it has ended: wrk would omit those in progress. */
 export async function doConnections(pair: Pair, count: number): Promise<Done> {
   return await ownClient(pair, "connections", count);
 }
@@ -49,7 +51,7 @@ async function ownClient({ a, target }: Pair, kind: string, amount: number): Pro
   return JSON.parse(succeeded("client.ts", output)) as Done;
 }
 
-/** wrk takes whole seconds, counts from the connected socket to the answer, and opens all connections first. */
+/** wrk takes whole seconds, measures from the connected socket to the answer, and opens all connections first. */
 async function wrk(
   { a, target }: Pair,
   connections: number,
@@ -68,7 +70,7 @@ async function wrk(
 
 type Bulk = Extract<Work, { readonly kind: "bulk" }>;
 
-/** Counts what has arrived. */
+/** Counts the bytes that have arrived. */
 async function iperf({ a, target }: Pair, work: Bulk, seconds: number): Promise<Done> {
   const streams = ["--parallel", String(work.streams), "--time", String(wholeSeconds(seconds))];
   const direction = work.direction === "down" ? ["--reverse"] : [];
@@ -83,7 +85,7 @@ async function iperf({ a, target }: Pair, work: Bulk, seconds: number): Promise<
 
 /**
  * s_time, from a pod without a proxy: mutual TLS 1.3 with a request and its answer on each connection, so that both
- * sides have judged each other. It marks each connection that has resumed by an "r", each other one by a "*".
+ * sides have verified each other. It prints an "r" for each resumed connection, a "*" for each other one.
  */
 async function openssl(pair: Pair, resumed: boolean, seconds: number): Promise<Done> {
   const { c, b, tlsPort, clientPaths: paths } = pair;
@@ -101,7 +103,7 @@ async function openssl(pair: Pair, resumed: boolean, seconds: number): Promise<D
   };
 }
 
-/** From s_time's words. A connection that has not resumed, or has and should not, counts as failed. */
+/** Parses s_time's output. A connection that has not resumed although it should, or vice versa, counts as failed. */
 export function readSTime(text: string, resumed: boolean): Pick<Done, "done" | "failed"> {
   const marks = /^[r*]+$/m.exec(text)?.[0] ?? "";
   const wanted = marks.replaceAll(resumed ? "*" : "r", "").length;

@@ -1,4 +1,4 @@
-/** The machine and the programs that a run has met: figures without them are worth nothing. */
+/** The machine and the program versions of a run: figures without them have no value. */
 import { readFileSync } from "node:fs";
 import { availableParallelism, release, totalmem } from "node:os";
 
@@ -20,7 +20,7 @@ export function lookAtMachine(peers: boolean): Machine {
   };
 }
 
-/** Some say it on stderr; some end with a code of their own. */
+/** Some print it on stderr; some exit with a non-zero code. */
 function versionOf(command: readonly string[], pattern: RegExp): string {
   try {
     const { stdout, stderr } = Bun.spawnSync([...command]);

@@ -1,4 +1,4 @@
-/** The benchmark: argv in, a table out; files where they were asked for. `scripts/bench.sh` sets up what it needs. */
+/** The benchmark: argv in, a table out, and files on request. `scripts/bench.sh` installs what it needs. */
 import { writeFileSync } from "node:fs";
 
 import { chosen, helpOf, parse, type Arguments } from "./arguments.ts";
@@ -18,7 +18,7 @@ import { table, warning } from "./table.ts";
 import { outcomesOf } from "./targets.ts";
 import { targetsText } from "./targets-text.ts";
 
-/** Less would be too few samples. */
+/** A shorter time gives too few samples. */
 const profileSecondsMin = 5;
 
 const parsed = parse(process.argv.slice(2), cases);
@@ -42,7 +42,7 @@ async function start(wanted: Arguments, stop: AbortSignal): Promise<number> {
   return 0;
 }
 
-/** The exit code: 1 if something has failed. */
+/** The exit code: 1 if anything failed. */
 async function bench(wanted: Arguments, stop: AbortSignal): Promise<number> {
   const machine = lookAtMachine(wanted.peers);
   console.error(describeMachine(machine));

@@ -1,4 +1,4 @@
-/** A run as the table of the manual: ratios, and CPU per unit. Pure. */
+/** A run as the manual's table: ratios, and CPU per unit. Pure. */
 import { unitsOf, type Case, type Units } from "./cases.ts";
 import { describeMachine, roundsText } from "./describe.ts";
 import type { Row, Run, Sample } from "./results.ts";
@@ -8,8 +8,8 @@ import { outcomesOf, type Compared } from "./targets.ts";
 import { targetsMarkdown } from "./targets-text.ts";
 
 /**
- * A line for each case, a column for each system but the bare one, which all others are compared with; with peers a
- * table of the targets below.
+ * A line for each case, a column for each system except the bare one, which is the reference; with peers, a table of
+ * the targets below.
  */
 export function markdown(run: Run, systems: readonly Compared[]): string {
   const taking = systems.filter(
@@ -60,7 +60,7 @@ function ratio(run: Run, row: Row, one: Case, choose: (sample: Sample) => number
   return own === null || base === null ? "–" : `× ${(own / base).toFixed(2)}`;
 }
 
-/** Proxies that carry nothing have nothing to tell. */
+/** Proxies that carry nothing have no cost. */
 function cost(row: Row, { work }: Case): string {
   const both = middle(row, ({ cpu }) => cpu);
   const units = unitsOf(work);

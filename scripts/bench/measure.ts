@@ -1,4 +1,4 @@
-/** One measurement: a case's work over a pair, with what the proxies have used meanwhile. */
+/** One measurement: a case's work over a pair, and the proxies' use meanwhile. */
 import type { Case } from "./cases.ts";
 import { doWork, type Done } from "./loads.ts";
 import type { Pair } from "./pair.ts";
@@ -28,7 +28,7 @@ export async function measure(pair: Pair, { work }: Case, seconds: number): Prom
   };
 }
 
-/** So that what is measured next is compiled and has its first pages. */
+/** Makes JavaScript compiled and the first pages present before the measurement. */
 export async function warm(pair: Pair): Promise<void> {
   await doWork(pair, { kind: "requests", connections: 32 }, 1);
   await doWork(pair, { kind: "connections", width: 8 }, 1);

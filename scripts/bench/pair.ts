@@ -1,10 +1,10 @@
-/** Two pods with an application in b and a third one for clients without a proxy, in a network of their own. */
+/** Two pods with an application in b, and a third one for clients without a proxy, in a network of their own. */
 import { issueAuthority, issueLeaf } from "../../src/identity/issue.ts";
 import { writeCredentials, type CredentialPaths } from "../../test/support/credentials.ts";
 import { Network, type Pod } from "../../test/support/pods.ts";
 import { bulkPort } from "./protocol.ts";
 
-/** Where a system is set up. */
+/** The place where a system is set up. */
 export type Ground = {
   readonly a: Pod;
   readonly b: Pod;
@@ -14,14 +14,14 @@ export type Ground = {
   readonly clientPaths: CredentialPaths;
 };
 
-/** What stands then. */
+/** The system after the set-up. */
 export type Proxies = {
   /** Process in pod a and in pod b; null without one. */
   readonly aPid: number | null;
   readonly bPid: number | null;
-  /** Where pod a's applications connect to. */
+  /** The address that pod a's applications connect to. */
   readonly target: string;
-  /** Where pod b takes TLS for its HTTP application; null if nowhere. */
+  /** Pod b's TLS port for its HTTP application; null if there is none. */
   readonly tlsPort: number | null;
 };
 
@@ -71,10 +71,10 @@ export class Pair {
   }
 }
 
-/** Names for all tastes: nginx compares host names only, stunnel addresses, this proxy SPIFFE IDs. */
+/** Names for all verifiers: nginx compares only host names, stunnel addresses, this proxy SPIFFE IDs. */
 export const serverName = "b.bench.example";
 
-/** New connections leave a port behind for a minute each: without this their number would be bounded by that. */
+/** Each connection keeps its port in TIME_WAIT for a minute: without this, that would limit their number. */
 async function reusePorts(pod: Pod): Promise<void> {
   await pod.run(["sh", "-c", "echo 1 > /proc/sys/net/ipv4/tcp_tw_reuse"]);
 }

@@ -1,4 +1,4 @@
-/** Proxies of others, from Debian, with one thread where that can be told: their settings, in both pods. */
+/** Other proxies, from Debian, with one thread if configurable: their settings, in both pods. */
 import { readFileSync, writeFileSync } from "node:fs";
 
 import type { CredentialPaths } from "../../test/support/credentials.ts";
@@ -11,13 +11,13 @@ type Program = {
   readonly pod: Pod;
   readonly paths: CredentialPaths;
   readonly settings: string;
-  /** Followed by the file that the settings stand in. */
+  /** Followed by the path of the configuration file. */
   readonly command: readonly string[];
-  /** Where it listens once it is ready. */
+  /** The port that it listens on when it is ready. */
   readonly port: number;
 };
 
-/** HAProxy takes what our own rules divert, as this proxy does, and dials the original destination. */
+/** HAProxy receives what our own rules divert, like this proxy, and dials the original destination. */
 export async function haproxy({ a, b, aPaths, bPaths }: Ground): Promise<Proxies> {
   const aPid = await haproxyIn(a, aPaths);
   return { aPid, bPid: await haproxyIn(b, bPaths), target: b.address4, tlsPort: httpPort };
@@ -45,7 +45,7 @@ async function haproxyIn(pod: Pod, paths: CredentialPaths): Promise<number> {
 
 type Both = { readonly outbound: string; readonly inbound: string };
 
-/** Where applications connect to pod a's proxy by themselves, on ports of the same number. */
+/** Applications connect to pod a's proxy explicitly, on ports with the same numbers. */
 async function startBoth(
   { a, b, aPaths, bPaths }: Ground,
   { outbound, inbound }: Both,
@@ -57,7 +57,7 @@ async function startBoth(
   return { aPid, bPid, target: "127.0.0.1", tlsPort };
 }
 
-/** None of them says when it is ready; one that ends before throws. */
+/** None of them prints when it is ready; throws if one ends before. */
 async function start({ pod, paths, settings, command, port }: Program): Promise<number> {
   const file = `${paths.directory}/proxy.conf`;
   const both = readFileSync(paths.certificate, "utf8") + readFileSync(paths.key, "utf8");
@@ -76,8 +76,8 @@ function bothIn({ directory }: CredentialPaths): string {
 }
 
 /**
- * Our own rules, for HAProxy: it cannot mark what it dials, so its packets are told by their user; a SYN-ACK has its
- * listener's. Throws for rules that it does not know.
+ * Our own rules, for HAProxy: it cannot mark its outgoing packets, so they are identified by their user; a SYN-ACK
+ * has that of its listener. Throws for unknown rules.
  */
 export function besidesHaproxy(rules: string): string {
   const changed = rules.replace(afterLoopback, `$&${haproxyRules}`);
@@ -88,7 +88,7 @@ export function besidesHaproxy(rules: string): string {
 const afterLoopback = / oif "lo" return\n/;
 const haproxyRules = "meta skuid 9999 return\ntcp flags & (syn | ack) == (syn | ack) return\n";
 
-/** Resuming, as it does by default. */
+/** With session resumption, its default. */
 function haproxyText(paths: CredentialPaths): string {
   const tls = `ssl crt ${bothIn(paths)} ca-file ${paths.authority} verify required`;
   return `global

@@ -1,10 +1,10 @@
-/** What processes have used, from proc(5): CPU of a few, memory of a few, CPU of all that are not ours. */
+/** Use of resources by processes, from proc(5): CPU and memory of given ones, CPU of all foreign ones. */
 import { readdirSync, readFileSync } from "node:fs";
 
-/** CPU seconds of a process that is not ours, with those of its children that it has waited for. */
+/** CPU seconds of a foreign process, including those of its children that it has waited for. */
 export type Usage = { readonly name: string; readonly parent: number; readonly seconds: number };
 
-/** User and system time in seconds, all threads, those that have ended too. */
+/** User and system time in seconds, of all threads, including ended ones. */
 export function cpuOf(pids: readonly number[]): number {
   return pids.reduce((sum, pid) => sum + (read(pid)?.own ?? 0), 0);
 }
@@ -17,7 +17,7 @@ export function memoryKiB(pids: readonly number[], what: "VmRSS" | "RssAnon"): n
   }, 0);
 }
 
-/** By pid: every process but this one, its children and theirs. The kernel's threads do our packets and are left out. */
+/** By pid: every process except this one and its descendants. Kernel threads process our packets and are left out. */
 export function usageOfOthers(): ReadonlyMap<number, Usage> {
   const all = new Map<number, Stat>();
   for (const entry of readdirSync("/proc")) {
@@ -40,13 +40,13 @@ export type Used = {
   }[];
 };
 
-/** CPU seconds from one look to another, and who used them, most first. What has ended counts by its parent. */
+/** CPU seconds between two looks, and who used them, largest first. An ended process counts for its parent. */
 export function usedBetween(
   before: ReadonlyMap<number, Usage>,
   after: ReadonlyMap<number, Usage>,
 ): Used {
   const had = new Map([...before].map(([pid, { seconds }]) => [pid, seconds]));
-  // A parent has got all that its child ever used, also what that had used before.
+  // A parent gets all that its child ever used, including the use before the first look.
   for (const [pid, { seconds }] of before) {
     const heir = heirOf(pid, before, after);
     if (heir !== pid) had.set(heir, (had.get(heir) ?? 0) + seconds);
@@ -58,7 +58,7 @@ export function usedBetween(
   return { seconds: who.reduce((sum, { seconds }) => sum + seconds, 0), who };
 }
 
-/** The process itself, or its nearest ancestor that still lives. */
+/** The process itself, or its nearest living ancestor. */
 function heirOf(
   pid: number,
   before: ReadonlyMap<number, Usage>,
@@ -80,7 +80,7 @@ type Stat = {
   readonly waited: number;
 };
 
-/** Null when it has ended. */
+/** Null if it has ended. */
 function read(pid: number): Stat | null {
   try {
     return parseStat(readFileSync(`/proc/${pid}/stat`, "latin1"));
@@ -89,7 +89,7 @@ function read(pid: number): Stat | null {
   }
 }
 
-/** A name may have blanks and parentheses: the last one ends it. Times are seconds. */
+/** A name may contain blanks and parentheses: the last parenthesis ends it. Times are seconds. */
 export function parseStat(text: string): Stat {
   const end = text.lastIndexOf(")");
   const fields = text.slice(end + 2).split(" ");
@@ -118,5 +118,5 @@ function descends(
 
 /** sysconf(_SC_CLK_TCK) is 100 on every Linux that Bun runs on. */
 const ticksPerSecond = 100;
-/** kthreadd, the parent of them all. */
+/** kthreadd, the parent of all kernel threads. */
 const kernelThreads = 2;

@@ -1,12 +1,15 @@
-/** What profilers have written, as lists of where the time goes, most first. Pure. */
+/** The profilers' output as lists of where the time goes, largest first. Pure. */
 
 export type Part = {
   readonly what: string;
-  /** Of all samples, in percent. */
+  /** Share of all samples, in percent. */
   readonly percent: number;
 };
 
-/** What `bun --cpu-prof` writes, as far as it is read here: a tree of functions, and where it was each millisecond. */
+/**
+ * The output of `bun --cpu-prof`, as far as it is used here: a tree of functions, and the active one each
+ * millisecond.
+ */
 export type CpuProfile = {
   readonly nodes: readonly {
     readonly id: number;
@@ -20,14 +23,14 @@ export type CpuProfile = {
 };
 
 export type JavaScript = {
-  /** Milliseconds or so in which JavaScript, or what it has called, was running. */
+  /** Milliseconds, approximately, in which JavaScript, or what it has called, was running. */
   readonly samples: number;
   readonly functions: readonly Part[];
 };
 
 /**
- * Functions by the time that they took themselves. Samples are counted, not the times between them: those hold the
- * time in which the loop was waiting as well.
+ * Functions by their own time. Counts samples, not the times between them, which include the time that the event loop
+ * was waiting.
  */
 export function functionsOf({ nodes, samples }: CpuProfile): JavaScript {
   const names = new Map(nodes.map(({ id, callFrame }) => [id, nameOf(callFrame)]));
@@ -46,7 +49,10 @@ export function functionsOf({ nodes, samples }: CpuProfile): JavaScript {
   };
 }
 
-/** Lines of `perf report --field-separator '|'`: one or two percentages, then what they are of; the first one counts. */
+/**
+ * Lines of `perf report --field-separator '|'`: one or two percentages, then their subject; the first percentage
+ * counts.
+ */
 export function partsOf(report: string): Part[] {
   return report
     .split("\n")
@@ -58,7 +64,7 @@ export function partsOf(report: string): Part[] {
     });
 }
 
-/** System calls, from a report that counts callers: the kernel's entries for them, by their own names. */
+/** System calls, from a report that counts callers: the kernel's entry points, by name. */
 export function systemCallsOf(parts: readonly Part[]): Part[] {
   return parts.flatMap(({ what, percent }) => {
     const name = /__(?:x64|arm64)_sys_(\w+)/.exec(what)?.[1];
@@ -66,12 +72,12 @@ export function systemCallsOf(parts: readonly Part[]): Part[] {
   });
 }
 
-/** Bun is stripped of its symbols: an address tells nobody anything. */
+/** Bun is stripped of its symbols: a bare address is not informative. */
 export function namedOf(parts: readonly Part[]): Part[] {
   return parts.filter(({ what }) => !what.includes(" 0x"));
 }
 
-/** The first so many that are worth a line. */
+/** The first `count` that are large enough for a line. */
 export function list(title: string, parts: readonly Part[], count: number): string {
   const lines = parts
     .slice(0, count)

@@ -1,4 +1,6 @@
-/** Where the proxies' time goes in one case: Bun's profiler for JavaScript, perf(1) for all of it where there is one. */
+/**
+ * Where the proxies' time goes in one case: Bun's profiler for JavaScript, and perf(1) for everything if installed.
+ */
 import { readFileSync } from "node:fs";
 
 import { flagsOf } from "../../test/support/mesh.ts";
@@ -20,8 +22,8 @@ import type { Sample } from "./results.ts";
 import { cpuText } from "./table.ts";
 
 /**
- * Prints it. Each profiler has a turn of its own: Bun's stops the program each millisecond to look at it, and perf would
- * see that. The proxies run from their sources, so that functions have names.
+ * Prints the profile. Each profiler has its own turn, because Bun's interrupts the program each millisecond, and perf
+ * would show that. The proxies run from source, so that functions have names.
  */
 export async function profile(one: Case, seconds: number, stop: AbortSignal): Promise<void> {
   const plan = { one, seconds, stop };
@@ -52,7 +54,7 @@ export async function profile(one: Case, seconds: number, stop: AbortSignal): Pr
 
 type Plan = { readonly one: Case; readonly seconds: number; readonly stop: AbortSignal };
 
-/** The case's work between two proxies of their own, which have ended then, whatever happens. */
+/** The case's work between two proxies of its own, which have ended afterwards in any case. */
 async function turn(
   { one, seconds, stop }: Plan,
   bunFlags: (side: Side) => readonly string[],
@@ -66,7 +68,7 @@ async function turn(
     stop.throwIfAborted();
     const sample = await watched(watch(pair), async () => await measure(pair, one, seconds));
     stop.throwIfAborted();
-    for (const proxy of proxies) await proxy.end(); // They write their profiles then.
+    for (const proxy of proxies) await proxy.end(); // They write their profiles when they end.
     return sample;
   } finally {
     await pair.dispose();
@@ -81,7 +83,7 @@ async function watched<T>(watching: Recording | null, work: () => Promise<T>): P
   }
 }
 
-/** Giving up privileges would replace the process, and its profile. */
+/** Dropping privileges would re-execute the process, and lose its profile. */
 async function start(
   ground: Ground,
   bunFlags: (side: Side) => readonly string[],
@@ -102,7 +104,7 @@ async function start(
 
 type Recording = { readonly end: () => Promise<void> };
 
-/** By a timer of the kernel's: a virtual machine seldom has counters. Null without perf. */
+/** Sampled by a kernel timer: a virtual machine seldom has hardware counters. Null without perf. */
 function record({ pids }: Pair, file: string): Recording | null {
   if (Bun.which("perf") === null) return null;
   const what = ["--event", "cpu-clock", "--freq", "997", "-g", "--pid", pids.join(",")];

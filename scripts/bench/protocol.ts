@@ -1,14 +1,14 @@
-/** What the applications speak, and where pod b's listen. */
+/** The applications' protocols, and the ports of pod b's. */
 
 export const httpPort = 8080;
 export const echoPort = 8081;
-/** Takes connections and reads nothing. */
+/** Accepts connections and reads nothing. */
 export const deafPort = 8082;
-/** iperf3's own. */
+/** iperf3's default. */
 export const bulkPort = 5201;
 export const applicationPorts = [httpPort, echoPort, deafPort, bulkPort] as const;
 
-/** Where a proxy that applications address by themselves takes TLS, beside the application's port. */
+/** The TLS port of a proxy that applications connect to explicitly, beside the application's port. */
 export function tlsPortOf(port: number): number {
   return port + 10_000;
 }

@@ -1,11 +1,11 @@
-/** What targets are about: of one case and one system a median in a unit that people say. Pure. */
+/** The quantities of the targets: for one case and one system a median in a readable unit. Pure. */
 import { unitsOf, type Case } from "./cases.ts";
 import type { Run, Sample } from "./results.ts";
 import { summaryOf } from "./statistics.ts";
 
 export type Quantity = {
   readonly name: (one: Case) => string;
-  /** Null where the run has not measured it. */
+  /** Null if the run has not measured it. */
   readonly of: (run: Run, one: Case, system: string) => number | null;
 };
 
@@ -31,7 +31,7 @@ export const addedLatency: Quantity = {
   },
 };
 
-/** Less than one where rounds lie further apart than that. */
+/** Below one if the difference is less than the spread of the rounds. */
 export const slowdown: Quantity = {
   name: () => "rate without a proxy, as a multiple of it",
   of: (run, one, system) => {

@@ -1,4 +1,4 @@
-/** A run as one HTML file that needs nothing else: charts, the table, and all that was found. Pure. */
+/** A run as one self-contained HTML file: charts, the table, and all measurements. Pure. */
 import { chartsOf, type Chart } from "./charts.ts";
 import { describeMachine, roundsText } from "./describe.ts";
 import type { Run } from "./results.ts";
@@ -58,12 +58,12 @@ function escaped(text: string): string {
   return Bun.escapeHTML(text);
 }
 
-/** JSON in a script element ends at the first thing that looks like the element's end. */
+/** JSON in a script element would end at the first text that looks like the end tag. */
 function embedded(value: unknown): string {
   return JSON.stringify(value).replaceAll("<", "\\u003c");
 }
 
-/** Labels that a chart of half the page's width has room for. */
+/** The number of labels from which a chart needs the whole page width. */
 const wideFrom = 6;
 
 const style = `
@@ -78,7 +78,7 @@ figure div { position: relative; height: 18rem; }
 .warning { background: #fdd; padding: .5rem 1rem; }
 `;
 
-/** In the browser: plain JavaScript. Without animation a chart stands when its constructor returns. */
+/** Plain JavaScript for the browser. Without animation a chart is complete when its constructor returns. */
 const drawing = `
 const colours = ["#888888", "#9bbfd9", "#4a90c4", "#124e78", "#d1495b", "#3f9b5f", "#c98a1b"];
 const charts = JSON.parse(document.getElementById("charts").textContent);

@@ -1,9 +1,9 @@
-/** What a run has found, as `--json` writes it and table and report read it. Times and costs say their unit. */
+/** The results of a run, as `--json` writes them and table and report read them. Times and costs name their unit. */
 
 /** Microseconds. */
 export type Percentiles = { readonly p50: number; readonly p90: number; readonly p99: number };
 
-/** Anonymous memory is told of: all else of a process is shared with whoever runs the same file. */
+/** Only anonymous memory counts: the rest of a process is shared by all processes of the same file. */
 export type StandingMemory = {
   /** Resident, before the first connection, of the larger proxy; 0 without one. */
   readonly restKiB: number;
@@ -13,20 +13,22 @@ export type StandingMemory = {
   readonly perConnectionOfOneKiB: number;
 };
 
-/** One measurement: one case, one system, one round. What a case does not tell, or a system does not have, is null. */
+/**
+ * One measurement: one case, one system, one round. Null for what a case does not measure or a system does not have.
+ */
 export type Sample = {
-  /** Units a second. */
+  /** Units per second. */
   readonly rate: number | null;
   /** CPU seconds of all proxies for one unit. */
   readonly cpu: number | null;
-  /** The same, of the proxy in pod b alone. */
+  /** The same for the proxy in pod b alone. */
   readonly cpuServer: number | null;
   readonly latency: Percentiles | null;
   readonly standing: StandingMemory | null;
   readonly failed: number;
   /** Anonymous memory of both proxies afterwards, null without one. */
   readonly memoryKiB: number | null;
-  /** CPU that processes outside of this run used meanwhile, in cores. */
+  /** CPU used meanwhile by processes outside this run, in cores. */
   readonly othersCores: number;
 };
 
@@ -38,14 +40,14 @@ export type Machine = {
   readonly memoryMiB: number;
   readonly kernel: string;
   readonly distribution: string;
-  /** Program to version, in the order in which they are to be shown. */
+  /** Version by program, in order of appearance. */
   readonly versions: Readonly<Record<string, string>>;
 };
 
 export type Others = {
-  /** CPU of processes outside of this run, in cores, on average. */
+  /** Average CPU of processes outside this run, in cores. */
   readonly cores: number;
-  /** Those that used most, the first one most: "name (pid) 12 s". */
+  /** The largest users, largest first: "name (pid) 12 s". */
   readonly who: readonly string[];
 };
 

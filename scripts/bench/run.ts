@@ -11,13 +11,13 @@ export type Plan = {
   readonly cases: readonly Case[];
   readonly systems: readonly System[];
   readonly arguments: Arguments;
-  /** Nothing is begun any more once it is aborted: `run` ends with what is being measured. */
+  /** Once aborted, nothing new is started: `run` ends with the current measurement. */
   readonly stop: AbortSignal;
 };
 
 export type Progress = (line: string) => void;
 
-/** What failed altogether is told and has no sample: the others go on. */
+/** A case that fails altogether is reported and has no sample: the others continue. */
 export class Bench {
   readonly rows: Row[] = [];
   readonly failures: string[] = [];
@@ -41,7 +41,7 @@ export class Bench {
           await this.#measure(one, system, round);
   }
 
-  /** Ends all that runs in the pods, and the pods. */
+  /** Ends all processes in the pods, and removes the pods. */
   async dispose(): Promise<void> {
     for (const pair of this.#pairs.values()) await pair.dispose();
     this.#pairs.clear();
@@ -75,7 +75,7 @@ export class Bench {
     }
   }
 
-  /** Memory is measured on proxies that have just been started. */
+  /** Memory is measured on freshly started proxies. */
   async #take(one: Case, system: System, pair: Pair, seconds: number): Promise<Sample> {
     if (one.work.kind !== "standing") return await measure(pair, one, seconds);
     const fresh = await Pair.make(system.name, system.setUp);
@@ -101,8 +101,8 @@ export class Bench {
 }
 
 /**
- * Without TLS there is no handshake, and without a proxy on the way nothing that could remember a connection. Plain text
- * takes half of this proxy's connections at most, and those two descriptors each: with the usual 20,000, less than 5,000.
+ * Without TLS there is no handshake, and without a proxy nothing that could resume a session. Cleartext takes at most
+ * half of this proxy's connections, each with two descriptors: less than 5,000 with the usual 20,000.
  */
 export function applies({ work }: Case, { tls, carriers }: System): boolean {
   if (work.kind === "handshakes") return tls;
@@ -115,7 +115,7 @@ function measurements({ cases, systems, arguments: { rounds } }: Plan): number {
   return pairs.length * rounds;
 }
 
-/** Nobody is always first. */
+/** Rotates the order, so that no system is always first. */
 function inTurn(one: Case, systems: readonly System[], round: number): readonly System[] {
   const taking = systems.filter((system) => applies(one, system));
   return round % 2 === 0 ? taking : taking.toReversed();

@@ -1,6 +1,6 @@
 /**
- * What it costs to show applications their clients' addresses and ports: CPU and time of a new connection, against
- * `--preserve-source off` in the same run, in turn. As root: `bun scripts/bench/source-cost.ts [rounds]`.
+ * The cost of presenting clients' addresses and ports to applications: CPU and time of a new connection, compared
+ * with `--preserve-source off` in the same run, in turn. As root: `bun scripts/bench/source-cost.ts [rounds]`.
  */
 import { credentialsFor } from "../../test/support/credentials.ts";
 import { flagsOf } from "../../test/support/mesh.ts";
@@ -12,7 +12,7 @@ type Pair = { readonly a: Pod; readonly b: Pod; readonly pids: readonly number[]
 type Cost = { readonly cpu: number[]; readonly latency: number[] };
 
 const rounds = Number(process.argv[2] ?? 7);
-/** Few enough that what waits in TIME_WAIT is no hindrance to either. */
+/** Few enough that connections in TIME_WAIT do not hinder either. */
 const together = 600;
 const inRow = 200;
 const load = new URL("../../test/support/load.ts", import.meta.url).pathname;
@@ -27,7 +27,7 @@ try {
     costs.set(mode, { cpu: [], latency: [] });
   }
   for (let round = 0; round < rounds; round += 1) {
-    // Each is first as often as the other.
+    // Each is first equally often.
     const inTurn = round % 2 === 0 ? [...pairs] : [...pairs].toReversed();
     for (const [mode, pair] of inTurn)
       await measure(pair, costs.get(mode) ?? { cpu: [], latency: [] });

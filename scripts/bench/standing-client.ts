@@ -1,7 +1,7 @@
 /**
- * Connections that stand until stdin ends, inside pod a: `idle COUNT ADDRESS`, each of which has said a byte and heard
- * it, or `stalled COUNT ADDRESS`, each of which has sent all that there is room for on the way to a reader that does
- * not read. "standing" goes to stderr when they do; prints one object as in loads.ts.
+ * Connections that stay open until stdin ends, inside pod a: `idle COUNT ADDRESS`, each of which has exchanged a
+ * byte, or `stalled COUNT ADDRESS`, each of which has filled all buffers on the way to a reader that does not read.
+ * Prints "standing" to stderr when they do; prints one object as in loads.ts.
  */
 import type { Socket } from "bun";
 
@@ -13,7 +13,7 @@ const isStalled = kind === "stalled";
 const standing = new Set<Socket>();
 const chunk = Buffer.alloc(1 << 16);
 const calmMs = 1000;
-/** No event tells that nothing more goes in: it is so when nothing has for a second. */
+/** No event reports that the buffers are full: it is assumed when nothing was written for a second. */
 const calm = Promise.withResolvers<void>();
 const timer = setTimeout(calm.resolve, calmMs);
 
@@ -25,7 +25,7 @@ const failed = count - standing.size;
 for (const socket of standing) socket.terminate();
 console.log(JSON.stringify({ done: count, failed, seconds, latency: null }));
 
-/** Sixteen at once; returns how long it took. */
+/** Opens sixteen at once; returns the time it took. */
 async function openAll(): Promise<number> {
   const began = performance.now();
   let left = count;
@@ -39,7 +39,7 @@ async function openAll(): Promise<number> {
   return (performance.now() - began) / 1000;
 }
 
-/** Until it stands, or has failed. */
+/** Resolves when it stands, or has failed. */
 async function open(): Promise<void> {
   const { promise, resolve } = Promise.withResolvers<void>();
   const stands = (socket: Socket): void => {

@@ -1,11 +1,11 @@
-/** Memory of connections that are open and move nothing. */
+/** Memory of open connections that move no data. */
 import type { Work } from "./cases.ts";
 import type { Done } from "./loads.ts";
 import type { Pair } from "./pair.ts";
 import { memoryKiB } from "./processes.ts";
 import type { StandingMemory } from "./results.ts";
 
-/** Wants proxies that have just been started: what they keep of earlier loads would hide what they need. */
+/** Needs freshly started proxies: memory kept from earlier loads would hide the need. */
 export async function standing(
   pair: Pair,
   work: Extract<Work, { readonly kind: "standing" }>,
@@ -30,7 +30,7 @@ export async function standing(
   };
 }
 
-/** Resolves when the client has said so; throws with what else it has said. */
+/** Resolves when the client says so; throws with its other output. */
 async function stands(stderr: ReadableStream<Uint8Array>): Promise<void> {
   let said = "";
   for await (const chunk of stderr) {
@@ -54,7 +54,7 @@ function clientOf(
   });
 }
 
-/** What a program needs to start is not what it has at rest. */
+/** A program needs more to start than at rest. */
 const settleMs = 2000;
-/** A reader that reads after all would have them send for ever. */
+/** If a reader read after all, they would send forever. */
 const standMsMax = 120_000;

@@ -1,13 +1,13 @@
-/** Numbers about numbers. Pure. */
+/** Statistics. Pure. */
 import type { Percentiles } from "./results.ts";
 
 export type Summary = {
   readonly median: number;
-  /** How far least and most lie apart, as a part of the median; 0 for a single value. */
+  /** The range divided by the median; 0 for a single value. */
   readonly spread: number;
 };
 
-/** NaN of nothing; of two in the middle their mean. */
+/** NaN for no values; the mean of the middle two for an even number. */
 export function median(values: readonly number[]): number {
   const sorted = values.toSorted((a, b) => a - b);
   const middle = sorted.length / 2;
@@ -16,7 +16,7 @@ export function median(values: readonly number[]): number {
   return ((sorted[middle - 1] ?? Number.NaN) + upper) / 2;
 }
 
-/** Null of nothing. */
+/** Null for no values. */
 export function summary(values: readonly number[]): Summary | null {
   if (values.length === 0) return null;
   const middle = median(values);
@@ -24,7 +24,7 @@ export function summary(values: readonly number[]): Summary | null {
   return { median: middle, spread: middle === 0 ? 0 : range / middle };
 }
 
-/** Of what has been chosen, leaving out what is null. */
+/** A summary of the selected values, without nulls. */
 export function summaryOf<T>(
   items: readonly T[],
   choose: (item: T) => number | null,
@@ -32,7 +32,7 @@ export function summaryOf<T>(
   return summary(items.map(choose).filter((value) => value !== null));
 }
 
-/** By nearest rank, in the unit of the values; null of nothing. */
+/** By nearest rank, in the unit of the values; null for no values. */
 export function percentiles(values: readonly number[]): Percentiles | null {
   const sorted = Float64Array.from(values).toSorted();
   const at = (part: number): number =>
@@ -41,8 +41,8 @@ export function percentiles(values: readonly number[]): Percentiles | null {
 }
 
 /**
- * An interval that the median of what was sampled lies in, by order alone (the sign test): at least 95 % for six values and
- * more, all that was seen for fewer.
+ * A confidence interval for the median by order statistics (the sign test): at least 95 % for six values and more,
+ * the whole range for fewer.
  */
 export function signInterval(values: readonly number[]): readonly [low: number, high: number] {
   const sorted = values.toSorted((a, b) => a - b);

@@ -1,4 +1,4 @@
-/** The systems that are measured, in the order of tables: how the way between two pods is set up. */
+/** The measured systems, in table order: how the path between two pods is set up. */
 import { writeFileSync } from "node:fs";
 
 import { flagsOf } from "../../test/support/mesh.ts";
@@ -10,12 +10,12 @@ import { httpPort } from "./protocol.ts";
 export type System = {
   readonly name: string;
   readonly title: string;
-  /** What has to be known to compare it. */
+  /** What a reader must know for a comparison. */
   readonly about: string;
-  /** How many proxies carry each byte. */
+  /** The number of proxies that carry each byte. */
   readonly carriers: 0 | 1 | 2;
   readonly tls: boolean;
-  /** Of others, with `--peers` only. */
+  /** A system of others, with `--peers` only. */
   readonly peer: boolean;
   readonly setUp: SetUp;
 };
@@ -90,7 +90,7 @@ const nothing: Proxies = { aPid: null, bPid: null, target: "10.77.0.2", tlsPort:
 
 const excluded = ["--exclude-cidr", "10.77.0.0/24,fd77::/64"];
 
-/** Pod a has none: this proxy relays no plain text outward. */
+/** Pod a has no proxy: this proxy relays no outbound cleartext. */
 async function plainRelay({ b, bPaths }: Ground): Promise<Proxies> {
   const policy = `${bPaths.directory}/policy.yaml`;
   writeFileSync(policy, "inbound: { mode: permissive }\n");

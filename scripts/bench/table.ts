@@ -1,11 +1,11 @@
-/** A run as text: the table for people, and the one of the manual. Pure. */
+/** A run as text: the table for the terminal, and the manual's. Pure. */
 import { cases, unitsOf, type Case, type Units } from "./cases.ts";
 import type { Row, Run, Sample } from "./results.ts";
 import { median, summaryOf, type Summary } from "./statistics.ts";
 
 export type Named = { readonly name: string; readonly title: string };
 
-/** A block for each case, a line for each system, medians; ± is how far least and most lie apart. */
+/** A block for each case, a line for each system, medians; ± is the spread from lowest to highest. */
 export function table(run: Run, systems: readonly Named[]): string {
   const blocks = casesOf(run).map((one) => {
     const rows = run.rows.filter((row) => row.case === one.name);
@@ -18,14 +18,14 @@ export function table(run: Run, systems: readonly Named[]): string {
   return `${blocks.join("\n\n")}\n`;
 }
 
-/** Says what disturbed a run, or null: CPU of others makes times worthless, and CPU per unit a little larger. */
+/** What disturbed a run, or null: foreign CPU use makes times worthless, and CPU per unit a little larger. */
 export function warning({ others }: Run): string | null {
   if (others.cores < othersCoresMax) return null;
   const who = others.who.length === 0 ? "" : `: ${others.who.join(", ")}`;
   return `WARNING: other processes used ${others.cores.toFixed(2)} cores during the run${who}`;
 }
 
-/** Cases that a run has something of, in their order. */
+/** The cases for which a run has data, in order. */
 export function casesOf({ rows }: Run): readonly Case[] {
   return cases.filter(({ name }) => rows.some((row) => row.case === name));
 }
@@ -38,7 +38,7 @@ export function cpuText(cpu: number, { cpuScale }: Units): string {
   return significant(cpu * cpuScale);
 }
 
-/** Three digits, or all of a large number, in groups. */
+/** Three significant digits, or all digits of a large number, in groups. */
 export function significant(value: number): string {
   const digits = value >= 100 ? 0 : value >= 10 ? 1 : 2;
   return value.toLocaleString("en-US", {
@@ -115,7 +115,7 @@ function rateOf({ rate }: Sample): number | null {
   return rate;
 }
 
-/** What is paced has no rate of its own. */
+/** A paced load has no rate of its own. */
 function middleTime({ latency: found }: Sample): number | null {
   return found?.p50 ?? null;
 }
@@ -129,7 +129,7 @@ function spread(found: Summary | null): string {
   return found === null ? "–" : `${(found.spread * 100).toFixed(0)} %`;
 }
 
-/** The first column to the left, the others to the right. */
+/** The first column left-aligned, the others right-aligned. */
 export function aligned(lines: readonly (readonly string[])[]): string[] {
   const widths = (lines[0] ?? []).map((_, column) =>
     Math.max(...lines.map((line) => line[column]?.length ?? 0)),
@@ -145,5 +145,5 @@ export function aligned(lines: readonly (readonly string[])[]): string[] {
   );
 }
 
-/** What the harness itself does not notice. */
+/** Below this the benchmark is not affected. */
 const othersCoresMax = 0.1;

@@ -1,8 +1,8 @@
-/** What a run says to the targets, as text: for people, and as a table of the manual's kind. Pure. */
+/** A run's verdict on the targets as text: for the terminal, and as a table for the manual. Pure. */
 import { aligned, significant } from "./table.ts";
 import type { Outcome } from "./targets.ts";
 
-/** A line for each; empty if there is none. */
+/** One line per target; empty if there is none. */
 export function targetsText(outcomes: readonly Outcome[]): string {
   if (outcomes.length === 0) return "";
   const [head = [], ...lines] = rowsOf(outcomes);
@@ -32,7 +32,7 @@ function cellsOf(outcome: Outcome): string[] {
   return [what, target, wanted, significant(measured), peer, verdict(outcome)];
 }
 
-/** Nothing can be said where there is nothing to compare with. */
+/** Without a reference there is no verdict. */
 function verdict({ measured, limit, failed }: Outcome): string {
   if (limit === null) return "–";
   if (failed > 0) return `not met: ${failed} failed`;

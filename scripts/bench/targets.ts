@@ -1,4 +1,4 @@
-/** How fast it is to be, at what cost: the targets as data, and what a run says to each. Pure. */
+/** The targets for speed and cost as data, and a run's verdict on each. Pure. */
 import { heldBytesMax } from "../../src/config.ts";
 import { cases, type Case } from "./cases.ts";
 import {
@@ -17,19 +17,19 @@ import type { Named } from "./table.ts";
 export type Compared = Named & { readonly peer: boolean };
 
 export type Outcome = {
-  /** The case, and what of it in which unit. */
+  /** The case, the quantity and its unit. */
   readonly what: string;
-  /** What it is to be at most, in words. */
+  /** The limit, in words. */
   readonly target: string;
   readonly measured: number;
-  /** The same as a number; null where the run has nothing to compare with. */
+  /** The limit as a number; null if the run has no reference. */
   readonly limit: number | null;
   readonly bestPeer: { readonly title: string; readonly value: number } | null;
-  /** Of what was counted, in all rounds. */
+  /** How many of the counted units failed, in all rounds. */
   readonly failed: number;
 };
 
-/** Of the targets that a run has measured; none without peers, which most of them are about. */
+/** The verdicts on the targets that a run has measured; none without peers, which most targets refer to. */
 export function outcomesOf(run: Run, systems: readonly Compared[]): readonly Outcome[] {
   const peers = systems.filter(
     ({ name, peer }) => peer && run.rows.some(({ system }) => system === name),
@@ -61,7 +61,7 @@ const targets: readonly Target[] = [
   toValue("bulk-1-up", slowdown, 1.02),
   toValue("bulk-1-down", slowdown, 1.02),
   toValue("idle-1000", rest, 20),
-  toValue("stalled-64", memoryOfOne, heldBytesMax / 1024), // Both stall, each with a share of its own.
+  toValue("stalled-64", memoryOfOne, heldBytesMax / 1024), // Both stall, each within its own share.
 ];
 
 function toPeers(name: string, quantity: Quantity, factor: number): Target {
@@ -76,7 +76,7 @@ function toValue(name: string, quantity: Quantity, value: number): Target {
   return { case: name, quantity, limit: { kind: "value", value } };
 }
 
-/** Null where the run has not measured it. */
+/** Null if the run has not measured it. */
 function outcomeOf(target: Target, run: Run, peers: readonly Compared[]): Outcome | null {
   const { quantity, limit } = target;
   const one = caseOf(target.case);
@@ -94,12 +94,12 @@ function outcomeOf(target: Target, run: Run, peers: readonly Compared[]): Outcom
   };
 }
 
-/** Of an excluded destination nothing is asked but to lose nothing. */
+/** The only target for an excluded destination is to lose nothing. */
 function systemOf(quantity: Quantity): string {
   return quantity === slowdown ? "excluded" : "mtls";
 }
 
-/** A peer that has failed is no measure: what it has left out costs nothing. */
+/** A peer that has failed is no reference: work that it omitted costs nothing. */
 function bestOf(target: Target, run: Run, peers: readonly Compared[]): Outcome["bestPeer"] {
   const values = peers.flatMap(({ name, title }) => {
     const one = caseOf(target.case);

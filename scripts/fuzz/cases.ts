@@ -1,4 +1,4 @@
-/** The kept cases as text, and the files that a run of tests has named as failed. Pure. */
+/** The kept cases as text, and the failed files in a test run's output. Pure. */
 
 /** A file or folder of property tests, the seed, and the inputs of each property. */
 export type Case = { readonly file: string; readonly seed: number; readonly runs: number };
@@ -7,7 +7,7 @@ export function formatCase({ file, seed, runs }: Case): string {
   return `${file} ${seed} ${runs}`;
 }
 
-/** Throws for a line of another form, so that no case is lost unseen. */
+/** Throws for a line in another form, so that no case is lost silently. */
 export function parseCases(text: string): readonly Case[] {
   return text
     .split("\n")
@@ -20,7 +20,7 @@ export function parseCases(text: string): readonly Case[] {
     });
 }
 
-/** Bun names a file on a line of its own, and below it "(fail) …" for each test that failed. */
+/** Bun prints a file's name on a line of its own, and below it "(fail) …" for each failed test. */
 export function failedFiles(output: string): readonly string[] {
   const failed = new Set<string>();
   let file = "";

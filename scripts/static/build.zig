@@ -14,11 +14,11 @@ pub fn build(b: *std.Build) void {
 
 /// An executable at fixed addresses far above Bun's (linker/stub.ts: runtimeAddress).
 fn runtime(b: *std.Build, stub: []const u8) *std.Build.Step.Compile {
-    // Not this machine's processor: the file is for others too.
+    // Not this machine's CPU model: the file runs on other machines too.
     const target = b.resolveTargetQuery(.{ .cpu_arch = .x86_64, .cpu_model = .baseline, .os_tag = .linux, .abi = .musl });
     const module = runtime_module(b, target);
     module.addAssemblyFile(.{ .cwd_relative = stub });
-    // Zig 0.16 dies of a SEGV where the keeper is a part of the runtime's own module.
+    // Zig 0.16 crashes if the repair process is part of the runtime's own module.
     module.addObject(b.addObject(.{ .name = "keeper", .root_module = keeper_module(b, target), .use_llvm = true }));
     const executable = b.addExecutable(.{ .name = "runtime", .root_module = module, .linkage = .static, .use_llvm = true, .use_lld = true });
     executable.entry = .{ .symbol_name = "link_start" };
@@ -46,5 +46,5 @@ fn keeper_module(b: *std.Build, target: std.Build.ResolvedTarget) *std.Build.Mod
     return ffi.keeper_module(b.dependency("tproxy_shim", .{}).builder, target, "src/keeper_static.zig");
 }
 
-/// ffi/build.zig: the shim and the keeper are compiled here as they are there.
+/// ffi/build.zig: the shim and the repair process are compiled as they are there.
 const ffi = @import("tproxy_shim");

@@ -1,6 +1,6 @@
 /**
  * ELF files for x86-64 Linux, as far as linking needs them: System V ABI, chapters 4 and 5, and its AMD64 supplement.
- * Every wrong shape is a LinkError that names what it is about. Pure.
+ * Every invalid form is a LinkError that names it. Pure.
  */
 
 export class LinkError extends Error {
@@ -19,13 +19,13 @@ export type Segment = {
 
 export type ImportedSymbol = {
   readonly name: string;
-  /** May be absent at run time: its address is 0 then. */
+  /** May be missing at run time: its address is then 0. */
   readonly weak: boolean;
   readonly size: number;
 };
 
 export type Relocation = {
-  /** Of what is to be changed. */
+  /** The address of the place to change. */
   readonly address: number;
   readonly type: number;
   readonly symbol: ImportedSymbol;
@@ -38,7 +38,7 @@ export class Elf {
   readonly #view: DataView;
   readonly #name: string;
 
-  /** `name` is for messages. Throws LinkError for what is no executable of fixed addresses for x86-64. */
+  /** `name` is for messages. Throws LinkError unless it is an executable with fixed addresses for x86-64. */
   constructor(bytes: Uint8Array, name: string) {
     this.bytes = bytes;
     this.#name = name;
@@ -56,7 +56,7 @@ export class Elf {
     return this.#u64(header.entry);
   }
 
-  /** Where the program headers stand in the file. */
+  /** The file offset of the program headers. */
   get segmentTable(): number {
     return this.#u64(header.segmentTable);
   }
@@ -72,7 +72,7 @@ export class Elf {
     return first ?? null;
   }
 
-  /** Where an address stands in the file. Throws LinkError where nothing of the file is loaded. */
+  /** The file offset of an address. Throws LinkError if no part of the file is loaded there. */
   offsetOf(address: number): number {
     const segment = this.loads.find(
       (one) => address >= one.address && address < one.address + one.fileSize,
@@ -85,7 +85,7 @@ export class Elf {
     return this.#u64(this.offsetOf(address));
   }
 
-  /** Of the dynamic section, in the file's order. Throws LinkError for tables in a form that is not read here. */
+  /** The dynamic section's relocations in file order. Throws LinkError for tables in an unsupported form. */
   relocations(): readonly Relocation[] {
     const dynamic = this.#dynamic();
     for (const [tag, name] of unread)
@@ -110,7 +110,7 @@ export class Elf {
     return all.filter((address) => address !== 0 && address !== noFunction);
   }
 
-  /** Addresses by name, of the symbol table that a linker leaves behind. */
+  /** Addresses by name, from the symbol table that a linker writes. */
   symbols(): ReadonlyMap<string, number> {
     const found = new Map<string, number>();
     const sections = this.#u64(header.sectionTable);
@@ -181,7 +181,7 @@ export class Elf {
     });
   }
 
-  /** How many entries a table has. */
+  /** The number of entries in a table. */
   #count(size: number, entrySize: number): number {
     if (size > this.bytes.length) throw this.#fault(`a table of ${size} bytes`);
     return size / entrySize;
@@ -254,7 +254,7 @@ const machineX64 = 62;
 const typeExecutable = 2;
 const symbolSection = 2;
 const weakBinding = 2;
-/** What stands in a table of initializers where there is none. */
+/** The null entry in a table of initializers. */
 const noFunction = Number(0xffff_ffff_ffff_ffffn);
 const tags = {
   jumpSize: 2,
@@ -266,7 +266,7 @@ const tags = {
   initializers: 25,
   initializersSize: 27,
 } as const;
-/** Forms that Bun's executable does not have. */
+/** Unsupported forms, which Bun's executable does not have. */
 const unread = [
   [17, "DT_REL"],
   [36, "DT_RELR"],

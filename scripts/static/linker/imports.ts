@@ -1,4 +1,4 @@
-/** What Bun's executable wants of the libraries that it is linked with, and how it is given it. Pure. */
+/** The imports of Bun's executable from its libraries, and how each is provided. Pure. */
 import { LinkError, type Elf, type Relocation } from "./elf.ts";
 
 /** AMD64 supplement of the System V ABI, table 4.9. */
@@ -15,19 +15,19 @@ export type Copied = { readonly name: string; readonly address: number; readonly
 
 export type Imports = {
   readonly relocations: readonly Relocation[];
-  /** Functions and objects that the runtime has to have. */
+  /** Functions and objects that the runtime must provide. */
   readonly needed: readonly string[];
-  /** Those that may be missing, and are: profilers' hooks, unwinders, transactional memory. */
+  /** Imports that may be missing, and are: profilers' hooks, unwinders, transactional memory. */
   readonly absent: readonly string[];
-  /** Objects whose value is the library's: they are copied at the start. */
+  /** Objects with the library's value: they are copied at the start. */
   readonly copied: readonly Copied[];
-  /** Objects of which there is one for both: the runtime takes Bun's for its own. */
+  /** Objects that exist once for both: the runtime uses Bun's. */
   readonly shared: readonly Copied[];
-  /** Variables of each thread. */
+  /** Thread-local variables. */
   readonly threadLocal: readonly string[];
 };
 
-/** Throws LinkError for a relocation that is not known here. */
+/** Throws LinkError for an unknown relocation. */
 export function importsOf(executable: Elf): Imports {
   const relocations = executable.relocations();
   for (const { type, address, symbol } of relocations)
@@ -57,7 +57,7 @@ export function importsOf(executable: Elf): Imports {
   };
 }
 
-/** As a text to be recorded and compared, a line each. */
+/** As text for the record, one line each. */
 export function describeImports(imports: Imports): string {
   const lines = [
     ...imports.needed.map((name) => `needed ${name}`),
@@ -72,7 +72,7 @@ export function describeImports(imports: Imports): string {
     .join("");
 }
 
-/** Throws LinkError with every line that is new or gone. `recorded` is the text of imports.txt. */
+/** Throws LinkError with every line that is new or missing. `recorded` is the text of imports.txt. */
 export function assertRecorded(imports: Imports, recorded: string): void {
   const found = new Set(describeImports(imports).split("\n"));
   const before = new Set(recorded.split("\n"));
@@ -87,7 +87,7 @@ export function assertRecorded(imports: Imports, recorded: string): void {
   );
 }
 
-/** The environment, and the tables by which type information is told apart. */
+/** The environment, and the tables by which type information is distinguished. */
 function isShared({ name }: Copied): boolean {
   return name === "environ" || name.startsWith("_ZTV");
 }

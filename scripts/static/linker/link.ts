@@ -1,4 +1,4 @@
-/** Bun's executable and the runtime as one static file: every import resolved, no loader asked for. Pure. */
+/** Links Bun's executable and the runtime into one static file: every import resolved, no loader needed. Pure. */
 import { Elf, header, LinkError, segmentSize, segmentType, type Segment } from "./elf.ts";
 import { relocationType, type Imports } from "./imports.ts";
 import { threadLocalExtra, type ThreadLocal } from "./stub.ts";
@@ -18,11 +18,11 @@ export function link(parts: Parts): Uint8Array {
   const loads = placedAfter(loaded, runtime);
   const end = Math.max(...loads.map(({ to, segment }) => to + segment.fileSize));
   const file = new Uint8Array(end);
-  // What follows is symbols and section headers, which nobody reads at run time.
+  // The rest is symbols and section headers, which are not read at run time.
   file.set(bun.bytes.subarray(0, loaded));
   for (const { segment, to } of loads) {
     file.set(runtime.bytes.subarray(segment.offset, segment.offset + segment.fileSize), to);
-    // The runtime's own header tells of what is not loaded, which depends on where it was built.
+    // The runtime's own header describes unloaded parts, which depend on the place of the build.
     if (segment.offset === 0) file.fill(0, to, to + headerSize);
   }
   const view = new DataView(file.buffer);
@@ -43,7 +43,7 @@ function assertSelfContained(runtime: Elf): void {
 
 type Placed = { readonly segment: Segment; readonly to: number };
 
-/** Offset and address of a segment have to agree modulo the page: mmap(2). */
+/** Offset and address of a segment must be equal modulo the page size: mmap(2). */
 function placedAfter(length: number, runtime: Elf): readonly Placed[] {
   let next = length;
   return runtime.loads.map((segment) => {
@@ -85,8 +85,7 @@ function addressOf(symbols: ReadonlyMap<string, number>, name: string): number {
 }
 
 /**
- * In the place of Bun's own headers: those for the loader make room for the runtime's. Loads stand in the order of
- * their addresses: elf(5).
+ * Replaces Bun's own headers: those for the loader make room for the runtime's. Loads are sorted by address: elf(5).
  */
 function writeSegments(
   view: DataView,
@@ -119,8 +118,8 @@ function assertApart(loads: readonly Segment[]): void {
 }
 
 /**
- * The thread-local segment, and the load that begins with it: both begin that much earlier, on the same page, where the
- * file has other bytes. What stands there at first does not matter: std::call_once writes before it reads.
+ * Extends the thread-local segment, and the load that begins with it: both begin earlier, on the same page, where the
+ * file has other bytes. The initial value does not matter: std::call_once writes before it reads.
  */
 function grown(segment: Segment): Segment {
   if (segment.address % pageSize < threadLocalExtra)

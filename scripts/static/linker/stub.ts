@@ -1,23 +1,23 @@
-/** The assembly that stands between the runtime and Bun: what the one has to provide, and where the other begins. Pure. */
+/** The assembly between the runtime and Bun: what the runtime must provide, and Bun's entry point. Pure. */
 import { LinkError, segmentType, type Elf, type Segment } from "./elf.ts";
 import type { Copied, Imports } from "./imports.ts";
 
-/** Where the runtime is loaded: Bun's own addresses end far below. */
+/** The runtime's load address: Bun's own addresses end far below. */
 export const runtimeAddress = 0x40_00_00_00;
 
 /**
- * Two pointers of std::call_once, put in front of the variables that each thread has: variant II of thread-local
- * storage grows downward, so Bun's own offsets stay as they are.
+ * Two pointers of std::call_once, placed before each thread's variables: variant II of thread-local storage grows
+ * downward, so Bun's own offsets do not change.
  */
 export const threadLocalExtra = 16;
 
 export type ThreadLocal = {
   readonly segment: Segment;
-  /** Offsets from the thread's pointer, by name. */
+  /** Offsets from the thread pointer, by name. */
   readonly offsets: ReadonlyMap<string, number>;
 };
 
-/** Throws LinkError for a variable that is not known here. */
+/** Throws LinkError for an unknown variable. */
 export function threadLocalOf(executable: Elf, { threadLocal }: Imports): ThreadLocal {
   const segment = executable.find(segmentType.threadLocal);
   if (segment === null) throw new LinkError("no thread-local segment");
@@ -53,7 +53,7 @@ export function stubText(executable: Elf, imports: Imports, threadLocal: ThreadL
 }
 
 function table(name: string, lines: readonly string[]): readonly string[] {
-  // R: nothing in the runtime refers to it, and it stays all the same.
+  // R: the section is kept although the runtime does not refer to it.
   const section = `.section .rodata.link_${name},"aR",@progbits`;
   return [section, ".balign 8", `.globl link_${name}`, `link_${name}:`, ...lines];
 }
@@ -62,7 +62,7 @@ function copyLine({ name, address, size }: Copied): string {
   return `  .quad ${name}, ${address}, ${size}`;
 }
 
-/** musl knows the environment by several names, and all are the same object: src/env/__environ.c. */
+/** musl has several names for the environment, all of the same object: src/env/__environ.c. */
 function sharedLines({ name, address }: Copied): readonly string[] {
   const names = name === "environ" ? ["environ", "__environ", "_environ", "___environ"] : [name];
   return names.flatMap((one) => constant(one, address));
@@ -72,7 +72,7 @@ function constant(name: string, value: number): readonly string[] {
   return [`.globl ${name}`, `.set ${name}, ${value}`];
 }
 
-/** std::call_once jumps to what the calling thread has put down. */
+/** std::call_once jumps to the function that the calling thread has stored. */
 function onceProxy({ offsets }: ThreadLocal): readonly string[] {
   return [
     '.section .text.link_once,"ax",@progbits',
@@ -83,7 +83,7 @@ function onceProxy({ offsets }: ThreadLocal): readonly string[] {
   ];
 }
 
-/** rdx is what the kernel hands to _start; the stack has arguments and environment. */
+/** The kernel passes rdx to _start; the stack has arguments and environment. */
 const start = [
   '.section .text.link_start,"ax",@progbits',
   ".globl link_start",

@@ -1,16 +1,16 @@
-//! dynamic_cast, from the type information that compilers lay down: Itanium C++ ABI, 2.9.5.
+//! dynamic_cast, from the type information that compilers emit: Itanium C++ ABI, 2.9.5.
 const std = @import("std");
 
 extern fn strcmp(a: [*:0]const u8, b: [*:0]const u8) c_int;
 
-/// Virtual tables of the kinds of type information. Bun's executable has them; only their addresses mean something.
+/// Virtual tables of the kinds of type information. They are in Bun's executable; only their addresses matter.
 extern var _ZTVN10__cxxabiv120__si_class_type_infoE: [11]usize;
 extern var _ZTVN10__cxxabiv121__vmi_class_type_infoE: [11]usize;
 
 const TypeInfo = extern struct { table: usize, name: [*:0]const u8 };
-/// A class with one public base that is not virtual.
+/// A class with one public non-virtual base.
 const SingleInfo = extern struct { head: TypeInfo, base: *const TypeInfo };
-/// A class with bases of any kind; `bases` so many of them.
+/// A class with bases of any kind; `bases` has `count` entries.
 const MultipleInfo = extern struct { head: TypeInfo, flags: u32, count: u32, bases: [1]Base };
 const Base = extern struct { info: *const TypeInfo, offset_flags: i64 };
 
@@ -18,7 +18,7 @@ const virtual_base: i64 = 1;
 const public_base: i64 = 2;
 const offset_shift = 8;
 
-/// The part of an object that is of the type `wanted`, or 0: to a base, to a derived class, or across to a sibling.
+/// The subobject of type `wanted`, or 0: a base, a derived class, or a sibling.
 export fn __dynamic_cast(object: usize, _: *const TypeInfo, wanted: *const TypeInfo, _: isize) usize {
     const whole = whole_of(object);
     return find(whole.info, whole.address, wanted) orelse 0;
@@ -26,14 +26,14 @@ export fn __dynamic_cast(object: usize, _: *const TypeInfo, wanted: *const TypeI
 
 const Whole = struct { address: usize, info: *const TypeInfo };
 
-/// Before the functions of a virtual table stand the way to the whole object, and what that is.
+/// Before a virtual table's functions are the offset to the whole object, and its type.
 fn whole_of(object: usize) Whole {
     const table = read(usize, object);
     const way = read(isize, table - 2 * @sizeOf(usize));
     return .{ .address = moved(object, way), .info = @ptrFromInt(read(usize, table - @sizeOf(usize))) };
 }
 
-/// Through public bases, the first that is found.
+/// Searches public bases; returns the first match.
 fn find(info: *const TypeInfo, object: usize, wanted: *const TypeInfo) ?usize {
     if (is_same(info, wanted)) return object;
     if (info.table == table_of(&_ZTVN10__cxxabiv120__si_class_type_infoE)) {
@@ -50,19 +50,19 @@ fn find(info: *const TypeInfo, object: usize, wanted: *const TypeInfo) ?usize {
     return null;
 }
 
-/// To a virtual base the object's own virtual table has the way.
+/// The offset to a virtual base is in the object's own virtual table.
 fn way_to(base: Base, object: usize) isize {
     const offset: isize = base.offset_flags >> offset_shift;
     if (base.offset_flags & virtual_base == 0) return offset;
     return read(isize, moved(read(usize, object), offset));
 }
 
-/// A name that begins with an asterisk is known by its address alone.
+/// A name that starts with an asterisk is compared by address only.
 fn is_same(a: *const TypeInfo, b: *const TypeInfo) bool {
     return a == b or (a.name[0] != '*' and strcmp(a.name, b.name) == 0);
 }
 
-/// What an object points to: the third word of its table.
+/// An object's type table: the third word of its virtual table.
 fn table_of(of: *const [11]usize) usize {
     return @intFromPtr(of) + 2 * @sizeOf(usize);
 }

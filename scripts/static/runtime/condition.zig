@@ -5,7 +5,7 @@ extern fn pthread_cond_wait(condition: *Condition, mutex: *anyopaque) c_int;
 extern fn pthread_cond_destroy(condition: *Condition) c_int;
 extern fn clock_gettime(clock: c_int, time: *[2]i64) c_int;
 
-/// pthread_cond_t of musl on x86-64: all zero is one that nobody waits on.
+/// pthread_cond_t of musl on x86-64: all zero if no thread waits on it.
 const Condition = [48]u8;
 /// std::unique_lock<std::mutex>: the mutex, which is a pthread_mutex_t, then whether it is held.
 const UniqueLock = extern struct { mutex: *anyopaque, owns: bool };

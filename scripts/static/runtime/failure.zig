@@ -1,4 +1,4 @@
-//! Where libstdc++ would throw: Bun is built without exceptions, so each is the end, with a word of why.
+//! Where libstdc++ would throw: Bun is built without exceptions, so each aborts with a short reason.
 extern fn abort() noreturn;
 extern fn write(fd: c_int, bytes: [*]const u8, size: usize) isize;
 
@@ -52,7 +52,7 @@ export fn __cxa_pure_virtual() noreturn {
     stop("pure virtual function");
 }
 
-/// std::set_terminate: there was no handler before, and none is called.
+/// std::set_terminate: there was no former handler, and the new one is never called.
 export fn _ZSt13set_terminatePFvvE(_: ?*const anyopaque) ?*const anyopaque {
     return null;
 }

@@ -1,4 +1,4 @@
-//! std::unordered_map's bookkeeping: how many buckets, and the hash of bytes.
+//! std::unordered_map's bookkeeping: the number of buckets, and the hash of bytes.
 const std = @import("std");
 
 /// std::__detail::_Prime_rehash_policy.
@@ -6,9 +6,9 @@ const Policy = extern struct { max_load: f32, next_resize: usize };
 /// std::pair<bool, std::size_t>.
 const Rehash = extern struct { needed: bool, buckets: usize };
 
-/// A prime number of buckets, at least as many; notes how many elements they do for.
+/// A prime number of buckets, at least `wanted`; records how many elements they suffice for.
 export fn _ZNKSt8__detail20_Prime_rehash_policy11_M_next_bktEm(policy: *Policy, wanted: usize) usize {
-    // One bucket lies in the container itself, and is not to be resized from here.
+    // A single bucket lies in the container itself, and is not resized here.
     if (wanted == 0) return 1;
     var buckets = @max(wanted, 2);
     while (!is_prime(buckets)) buckets += 1;
@@ -16,11 +16,11 @@ export fn _ZNKSt8__detail20_Prime_rehash_policy11_M_next_bktEm(policy: *Policy, 
     return buckets;
 }
 
-/// Whether `inserted` more elements want more buckets, and how many then: at least twice as many.
+/// Whether `inserted` more elements need more buckets, and how many: at least twice as many.
 export fn _ZNKSt8__detail20_Prime_rehash_policy14_M_need_rehashEmmm(policy: *Policy, buckets: usize, elements: usize, inserted: usize) Rehash {
     const wanted = elements + inserted;
     if (wanted <= policy.next_resize) return .{ .needed = false, .buckets = 0 };
-    // The first time there are some at once.
+    // The first allocation has several at once.
     const least = if (policy.next_resize == 0) @max(wanted, first_buckets) else wanted;
     const exact: usize = @intFromFloat(@floor(as_float(least) / policy.max_load));
     if (exact < buckets) {
@@ -31,7 +31,7 @@ export fn _ZNKSt8__detail20_Prime_rehash_policy14_M_need_rehashEmmm(policy: *Pol
     return .{ .needed = true, .buckets = _ZNKSt8__detail20_Prime_rehash_policy11_M_next_bktEm(policy, more) };
 }
 
-/// std::_Hash_bytes: any good hash does, it never leaves the process.
+/// std::_Hash_bytes: any good hash will do, because it never leaves the process.
 export fn _ZSt11_Hash_bytesPKvmm(bytes: [*]const u8, size: usize, seed: usize) usize {
     return std.hash.Wyhash.hash(seed, bytes[0..size]);
 }
@@ -54,7 +54,7 @@ fn is_prime(number: usize) bool {
 
 const first_buckets = 11;
 
-test "buckets are prime, grow at least twofold and do for the elements" {
+test "buckets are prime, grow at least twofold and suffice for the elements" {
     var policy: Policy = .{ .max_load = 1, .next_resize = 0 };
     var buckets: usize = 1;
     for (0..100_000) |elements| {
@@ -68,7 +68,7 @@ test "buckets are prime, grow at least twofold and do for the elements" {
     }
 }
 
-test "the hash is that of the bytes alone" {
+test "the hash depends only on the bytes" {
     const same = [_]u8{ 1, 2, 3 };
     const copy = same;
     try std.testing.expectEqual(_ZSt11_Hash_bytesPKvmm(&same, 3, 7), _ZSt11_Hash_bytesPKvmm(&copy, 3, 7));

@@ -4,7 +4,7 @@ const shim = @import("shim");
 
 extern fn strcmp(a: [*:0]const u8, b: [*:0]const u8) c_int;
 
-/// src/native/native.ts asks for it by this name.
+/// src/native/native.ts loads it by this name.
 const built_in = "libtproxy-built-in.so";
 
 const Export = struct { name: [*:0]const u8, address: *const anyopaque };
@@ -36,7 +36,7 @@ export fn dlclose(_: ?*anyopaque) c_int {
     return 0;
 }
 
-/// The last failure, once.
+/// The last failure, returned once.
 export fn dlerror() ?[*:0]const u8 {
     defer failure = null;
     return failure;

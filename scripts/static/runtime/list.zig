@@ -3,7 +3,7 @@ const std = @import("std");
 
 const Node = extern struct { next: *Node, previous: *Node };
 
-/// Puts a node before another one.
+/// Inserts a node before another one.
 export fn _ZNSt8__detail15_List_node_base7_M_hookEPS0_(node: *Node, before: *Node) void {
     node.next = before;
     node.previous = before.previous;
@@ -16,7 +16,7 @@ export fn _ZNSt8__detail15_List_node_base9_M_unhookEv(node: *Node) void {
     node.previous.next = node.next;
 }
 
-test "nodes stand in the order in which they were put, and leave no gap" {
+test "nodes are in insertion order, and leave no gap" {
     var head: Node = undefined;
     head = .{ .next = &head, .previous = &head };
     var nodes: [3]Node = undefined;

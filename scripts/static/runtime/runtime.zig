@@ -1,5 +1,6 @@
-//! What Bun's executable for musl imports besides libc: the C++ runtime and a dlopen() of what is built in. Linked with
-//! musl's libc.a by scripts/static/build.zig; scripts/static/linker puts it beside Bun. Every export stands in one of these files.
+//! What Bun's executable for musl imports besides libc: the C++ runtime, and a dlopen() of the built-in shim. Linked
+//! with musl's libc.a by scripts/static/build.zig; scripts/static/linker puts it beside Bun. Every export is in one
+//! of these files.
 const std = @import("std");
 
 comptime {
@@ -16,7 +17,7 @@ comptime {
 
 extern fn abort() noreturn;
 
-/// Never called: Bun's own main is. musl's start files ask for one.
+/// Never called: Bun's own main is. musl's start files require one.
 pub export fn main() callconv(.c) c_int {
     return 1;
 }

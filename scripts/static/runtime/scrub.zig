@@ -1,6 +1,6 @@
-//! Runs before libc: what in the environment would make a general Bun of the program, or tune it, is not there.
+//! Runs before libc: removes environment variables that would turn the program into a general Bun, or tune it.
 
-/// The stack as the kernel leaves it at the start: argc, arguments, null, environment, null. System V ABI, 3.4.1.
+/// The stack as the kernel prepares it: argc, arguments, null, environment, null. System V ABI, 3.4.1.
 export fn link_scrub(stack: [*]?[*:0]u8) void {
     const arguments = @intFromPtr(stack[0]);
     var to = stack + 1 + arguments + 1;
@@ -10,11 +10,11 @@ export fn link_scrub(stack: [*]?[*:0]u8) void {
         to[0] = entry;
         to += 1;
     }
-    // The auxiliary vector begins after the null that ends the environment: its place must not move.
+    // The auxiliary vector begins after the null that ends the environment, so its place must not move.
     while (@intFromPtr(to) < @intFromPtr(from)) : (to += 1) to[0] = @constCast(nothing);
 }
 
-/// BUN_BE_BUN makes any program the Bun CLI, BUN_OPTIONS and NODE_OPTIONS give it flags.
+/// BUN_BE_BUN turns any program into the Bun CLI; BUN_OPTIONS and NODE_OPTIONS give it flags.
 fn is_setting(entry: [*:0]const u8) bool {
     return for (prefixes) |prefix| {
         if (begins(entry, prefix)) break true;
@@ -27,10 +27,10 @@ fn begins(entry: [*:0]const u8, prefix: []const u8) bool {
 }
 
 const prefixes = [_][]const u8{ "BUN_", "NODE_", "JSC_", "MIMALLOC_" };
-/// A variable that nobody asks for; several are one.
+/// A variable that no program reads; duplicates do no harm.
 const nothing: [*:0]const u8 = "_=";
 
-test "settings go, all else stays in its order, and the end stays where it is" {
+test "settings are removed, all else stays in order, and the end stays in place" {
     const std = @import("std");
     var name = "tproxy".*;
     var kept = "PATH=/bin".*;

@@ -1,5 +1,5 @@
 //! std::map's red-black tree: Cormen, Leiserson, Rivest, Stein, Introduction to Algorithms, chapter 13. The container
-//! keeps a header node: its parent is the root, its left the first and its right the last node.
+//! has a header node: its parent is the root, its left the first and its right the last node.
 const std = @import("std");
 
 const Colour = enum(c_int) { red = 0, black = 1 };
@@ -30,9 +30,9 @@ export fn _ZSt18_Rb_tree_incrementPSt18_Rb_tree_node_base(node: *Node) *Node {
     return step(node, .right);
 }
 
-/// The node before; before the header the last one.
+/// The previous node; before the header the last one.
 export fn _ZSt18_Rb_tree_decrementPSt18_Rb_tree_node_base(node: *Node) *Node {
-    // The header is red, and its parent's parent itself, which no other node is.
+    // The header is red and its own grandparent, which no other node is.
     if (node.colour == .red and node.parent.?.parent == node) return node.right.?;
     return step(node, .left);
 }
@@ -49,7 +49,7 @@ fn step(from: *Node, side: Side) *Node {
     return if (child(node, side).* == above) node else above;
 }
 
-/// Puts `lower` in the place of `upper` in the eyes of what is above it.
+/// Replaces `upper` by `lower` in the links from above.
 fn replace(upper: *Node, lower: ?*Node, header: *Node) void {
     const above = upper.parent.?;
     if (header.parent == upper) {
@@ -60,7 +60,7 @@ fn replace(upper: *Node, lower: ?*Node, header: *Node) void {
     if (lower) |node| node.parent = above;
 }
 
-/// `node` goes down to `side`, its child of the other side takes its place.
+/// Moves `node` down to `side`; its child on the other side takes its place.
 fn rotate(node: *Node, side: Side, header: *Node) void {
     const risen = child(node, other(side)).*.?;
     const middle = child(risen, side).*;
@@ -110,7 +110,7 @@ fn mend_insertion(from: *Node, header: *Node) void {
     header.parent.?.colour = .black;
 }
 
-/// Takes `node` out; returns what is to be freed, which is `node`.
+/// Removes `node`; returns the node to be freed, which is `node`.
 export fn _ZSt28_Rb_tree_rebalance_for_erasePSt18_Rb_tree_node_baseRS_(node: *Node, header: *Node) *Node {
     const first = if (header.left == node) step(node, .right) else null;
     const last = if (header.right == node) _ZSt18_Rb_tree_decrementPSt18_Rb_tree_node_base(node) else null;
@@ -126,7 +126,7 @@ export fn _ZSt28_Rb_tree_rebalance_for_erasePSt18_Rb_tree_node_baseRS_(node: *No
     return node;
 }
 
-/// Where a colour is missing: the node that moved up, or none, its parent, and the colour.
+/// A place that lacks a colour: the node that moved up, or null, its parent, and the colour.
 const Hole = struct { node: ?*Node, parent: *Node, colour: Colour };
 
 fn take_out(node: *Node, header: *Node) Hole {
@@ -136,7 +136,7 @@ fn take_out(node: *Node, header: *Node) Hole {
         replace(node, up, header);
         return hole;
     }
-    // The next node has no left child; it takes place and colour of the one that goes.
+    // The next node has no left child; it takes place and colour of the removed one.
     const next = outermost(node.right.?, .left);
     const parent = if (next.parent == node) next else next.parent.?;
     const hole: Hole = .{ .node = next.right, .parent = parent, .colour = next.colour };
@@ -195,7 +195,8 @@ const Number = struct {
     }
 };
 
-/// Every path has as many black nodes, no red node has a red child, and parents are right: how many black ones.
+/// Every path has the same number of black nodes, no red node has a red child, and parents are correct: returns the
+/// black count.
 fn assert_balanced(node: ?*Node) !usize {
     const one = node orelse return 1;
     for ([_]?*Node{ one.left, one.right }) |below| if (below) |next| {
@@ -237,7 +238,7 @@ fn assert_sorted(header: *Node, count: usize) !void {
     try std.testing.expect(count == 0 or node == header.left.?);
 }
 
-test "numbers that come and go at random stay sorted, and the tree balanced" {
+test "numbers inserted and removed at random stay sorted, and the tree balanced" {
     var random = std.Random.DefaultPrng.init(7);
     for (0..50) |_| {
         var header: Node = .{ .colour = .red, .parent = null, .left = null, .right = null };
