@@ -10,7 +10,7 @@ import { escapeLines } from "./runtime/log/escape.ts";
 
 process.exit(await exitCode());
 
-/** 0 for a good end, 1 for a failure, 2 for a mistake on the command line; throws on a bug. */
+/** 0 for success, 1 for a failure, 2 for an error on the command line; throws on a bug. */
 async function exitCode(): Promise<number> {
   const args = normalizeArguments(process.argv.slice(2));
   const program = makeProgram();

@@ -6,7 +6,7 @@ import { splice } from "./relay/splice.ts";
 import { sendHeader } from "./original-source/exchange.ts";
 import { originate } from "./tls/originate.ts";
 
-/** Resolves when both sockets are gone. Rejects only on a bug. */
+/** Resolves when both sockets are closed. Rejects only on a bug. */
 export async function serveOutbound(downstream: Intercepted, context: Context): Promise<void> {
   const record = context.registry.open("outbound", downstream);
   try {

@@ -25,7 +25,7 @@ type Costs = Record<Build, number[]>;
 type Quantity = {
   readonly name: string;
   readonly unit: string;
-  /** CPU seconds of one, times this, are in the unit. */
+  /** Factor from the CPU seconds of one to `unit`. */
   readonly scale: number;
   readonly work: (pair: Pair) => Promise<Done>;
 };
@@ -65,7 +65,7 @@ const costs = new Map<Quantity, Costs>(measured.map((each) => [each, { previous:
 for (let round = 0; round < Number(roundsText); round += 1) await run(round);
 for (const [quantity, found] of costs) print(quantity, found);
 
-/** Each build is first as often as the other; a ratio is of two neighbours in time. */
+/** Each build comes first equally often; a ratio compares two measurements next to each other in time. */
 async function run(round: number): Promise<void> {
   const order: readonly Build[] = round % 2 === 0 ? ["previous", "now"] : ["now", "previous"];
   const pairs: Pair[] = [];

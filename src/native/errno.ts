@@ -1,4 +1,4 @@
-/** Names of errno values; the boundary returns them negated because bun:ffi cannot read errno. */
+/** Names of errno values; the shim returns them negated because bun:ffi cannot read errno. */
 import { constants } from "node:os";
 
 import { ProxyError } from "../runtime/errors.ts";
@@ -24,7 +24,7 @@ export function errnoName(errno: number): string {
   return names.get(errno) ?? `errno ${errno}`;
 }
 
-/** Passes a result >= 0 on; throws SystemCallError for -errno. */
+/** Returns a result >= 0; throws SystemCallError for -errno. */
 export function check(call: string, result: number): number {
   if (result < 0) throw new SystemCallError(call, -result);
   return result;

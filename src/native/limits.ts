@@ -1,7 +1,7 @@
-/** The limits that the kernel sets this process: proc(5), limits. */
+/** The kernel's limits for this process: proc(5), limits. */
 import { readFileSync } from "node:fs";
 
-/** How many descriptors may be open at once. Bun has raised the soft limit to the hard one at its start. */
+/** The number of descriptors that may be open. Bun raises the soft limit to the hard one at its start. */
 export function descriptorsMax(): number {
   const soft = /^Max open files +(\d+|unlimited)/m.exec(
     readFileSync("/proc/self/limits", "latin1"),

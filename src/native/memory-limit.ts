@@ -1,28 +1,28 @@
-/** How much memory this process may have: the machine's, or what a control group allows, whichever is less. */
+/** The memory limit of this process: the machine's memory, or what a control group allows, whichever is less. */
 import { constants, openSync, readFileSync } from "node:fs";
 
-/** The text of a file, or null where there is none. */
+/** The text of a file, or null if there is none. */
 export type ReadText = (path: string) => string | null;
 
 export type MemoryLimit = {
   readonly bytes: number;
-  /** Which file says so. */
+  /** The file with the limit. */
   readonly file: string;
-  /** What waits in the kernel to be read counts: it does in control groups of the second version. */
+  /** Whether unread data in the kernel counts: it does in version 2 control groups. */
   readonly countsSockets: boolean;
 };
 
 type LimitFile = Omit<MemoryLimit, "bytes">;
 
-/** A hierarchy of control groups as it is mounted; `root` is the group that its mount point shows. */
+/** A mounted hierarchy of control groups; `root` is the group shown at its mount point. */
 export type Hierarchy = { readonly version: 1 | 2; readonly root: string; readonly point: string };
 
-/** One that is not mounted where this process looks: a descriptor of its mount point. */
+/** A hierarchy that is not mounted for this process: a descriptor of its mount point. */
 export type HiddenHierarchy = Omit<Hierarchy, "point"> & { readonly fd: number };
 
 /**
- * cgroups(7): of the second version memory.max and memory.high, of the first memory.limit_in_bytes, in the process's own
- * group and in those above it as far as they are mounted here. Without any of them the machine's own memory: proc(5),
+ * cgroups(7): memory.max and memory.high for version 2, memory.limit_in_bytes for version 1, of the process's own
+ * group and its ancestors as far as they are mounted here. Without any of them the machine's own memory: proc(5),
  * meminfo.
  */
 export class MemoryLimits {
@@ -53,7 +53,7 @@ export class MemoryLimits {
     return least;
   }
 
-  /** A node has thousands of mounts, and the kernel writes the list anew for each who reads it: that is done seldom. */
+  /** A node has thousands of mounts, and the kernel generates the list for each reader: so it is read seldom. */
   #limitFiles(): readonly LimitFile[] {
     const group = this.#text("/proc/self/cgroup") ?? "";
     this.#readsLeft -= 1;
@@ -66,8 +66,9 @@ export class MemoryLimits {
 }
 
 /**
- * What `ip netns exec` hides: it mounts another /sys over the one that has the control groups below it. A process further
- * up, which has started this one, sees them still. Nothing where they are in sight, or where we may not look: ptrace(2).
+ * The hierarchies hidden by `ip netns exec`, which mounts another /sys over the one with the control groups. An
+ * ancestor process that has started this one still sees them. Empty if they are visible, or if access is denied:
+ * ptrace(2).
  */
 export function openHiddenHierarchies(read: ReadText = readText): readonly HiddenHierarchy[] {
   if (hierarchiesOf(read("/proc/self/mountinfo") ?? "").length > 0) return [];
@@ -108,7 +109,7 @@ function limitFiles(
   );
 }
 
-/** `0::/a/b` of the second version, `4:memory:/a/b` of the first. */
+/** `0::/a/b` of version 2, `4:memory:/a/b` of version 1. */
 function groupsOf(text: string): ReadonlyMap<1 | 2, string> {
   const found = new Map<1 | 2, string>();
   for (const [, controllers = "", path = ""] of text.matchAll(/^\d+:([^:\n]*):(\/.*)$/gm))
@@ -117,7 +118,7 @@ function groupsOf(text: string): ReadonlyMap<1 | 2, string> {
   return found;
 }
 
-/** proc(5), mountinfo: root and mount point are the fourth and fifth field, type and options follow a dash. */
+/** proc(5), mountinfo: root and mount point are the fourth and fifth field; type and options follow a dash. */
 function hierarchiesOf(text: string): readonly Hierarchy[] {
   const found: Hierarchy[] = [];
   for (const line of text.split("\n")) {
@@ -131,8 +132,8 @@ function hierarchiesOf(text: string): readonly Hierarchy[] {
 }
 
 /**
- * The group's directory and those above it, up to where the hierarchy is mounted. A container that sees only its own
- * part of the hierarchy may be told a path from outside of it: its group is what is mounted then.
+ * The group's directory and its ancestors, up to the mount point. A container that sees only its own part of the
+ * hierarchy may get a path from outside it: its group is then the mounted one.
  */
 function directoriesOf({ root, point }: Hierarchy, group: string): readonly string[] {
   const inside = root === "/" || group === root || group.startsWith(`${root}/`);
@@ -155,7 +156,7 @@ function readText(path: string): string | null {
   try {
     return readFileSync(path, "latin1");
   } catch {
-    return null; // Not this version's, not mounted, or the root group's.
+    return null; // Not in this version, not mounted, or the root group's.
   }
 }
 
@@ -170,7 +171,7 @@ function openDirectory(path: string): number | null {
 const meminfo = "/proc/meminfo";
 const filesOf = { 1: ["memory.limit_in_bytes"], 2: ["memory.max", "memory.high"] } as const;
 const mountLine = /^\d+ \d+ \S+ (\S+) (\S+) .* - (cgroup2?) \S+ (\S+)$/;
-/** How often limits are read by one list of mounts. */
+/** How many reads of the limits use one list of mounts. */
 const readsOfOneList = 60;
-/** Groups, and processes, that are looked at. */
+/** The most groups, and processes, that are visited. */
 const depthMax = 32;

@@ -1,4 +1,4 @@
-/** The pages of this process that are the executable's own file: they can be read again at any time. */
+/** The pages of this process that are mapped from its executable: they can be read again at any time. */
 import { readFileSync } from "node:fs";
 
 import { shim } from "./native.ts";
@@ -6,12 +6,12 @@ import { shim } from "./native.ts";
 export type Mapping = { readonly address: number; readonly size: number };
 
 /**
- * Gives the file's pages back to the kernel, which reads them again from its cache when they are needed, one by one
+ * Gives the file's pages back to the kernel, which reads them again from its cache one by one when they are needed
  * (madvise(2): MADV_DONTNEED, MADV_RANDOM, MADV_NOHUGEPAGE).
  */
 export function releaseFilePages(): void {
   for (const { address, size } of filePagesOf(readFileSync("/proc/self/smaps", "latin1"))) {
-    // One touch would bring two megabytes back where the kernel's cache has the file in large pages.
+    // If the kernel caches the file in large pages, one access would bring two megabytes back.
     shim.tproxy_advise(address, size, noHugePage);
     shim.tproxy_advise(address, size, random);
     shim.tproxy_advise(address, size, dontNeed);
@@ -19,8 +19,8 @@ export function releaseFilePages(): void {
 }
 
 /**
- * Mappings of a file that nothing was written to: proc(5), smaps. One with pages of its own (a relocated one, say, swapped
- * out or not) would lose them.
+ * File mappings without written pages: proc(5), smaps. A mapping with private pages (a relocated one, swapped out or
+ * not) would lose them.
  */
 export function filePagesOf(smaps: string): readonly Mapping[] {
   return smaps.split(/^(?=[0-9a-f]+-[0-9a-f]+ )/m).flatMap((mapping) => {

@@ -14,7 +14,7 @@ export const addressSize = 24;
 export const addressFamily = { inet: 2, inet6: 10 } as const;
 export type AddressFamily = (typeof addressFamily)[keyof typeof addressFamily];
 
-/** For the other files of this folder only: they give the symbols their types. */
+/** For the other files of this folder only: they define the symbols' types. */
 export const shim = load();
 assertAbi();
 
@@ -23,7 +23,7 @@ export function openStream(of: AddressFamily): number {
   return check("socket(SOCK_STREAM)", shim.tproxy_socket(of, sockStream, 0));
 }
 
-/** A UDP socket: it tells from where the kernel would send, and sends nothing. The caller closes it. */
+/** A UDP socket for finding the kernel's source address; it sends nothing. The caller closes it. */
 export function openDatagram(of: AddressFamily): number {
   return check("socket(SOCK_DGRAM)", shim.tproxy_socket(of, sockDatagram, 0));
 }
@@ -38,7 +38,7 @@ export function setMark(fd: number, mark: number): void {
   check("setsockopt(SO_MARK)", shim.tproxy_set_integer(fd, solSocket, soMark, mark | 0));
 }
 
-/** Lets a listener take the port while connections of an earlier one are in TIME_WAIT. */
+/** Lets a listener bind the port while connections of an earlier one are in TIME_WAIT. */
 export function setReuseAddress(fd: number): void {
   check("setsockopt(SO_REUSEADDR)", shim.tproxy_set_integer(fd, solSocket, soReuseAddress, 1));
 }
@@ -49,7 +49,7 @@ export function setKeepAlive(
   times: {
     readonly idleSeconds: number;
     readonly intervalSeconds: number;
-    /** Null for the namespace's own number, tcp_keepalive_probes. */
+    /** Null for the namespace's default, tcp_keepalive_probes. */
     readonly probes: number | null;
   },
 ): void {
@@ -63,7 +63,7 @@ export function setKeepAlive(
     check("setsockopt(SO_KEEPALIVE)", shim.tproxy_set_integer(fd, level, name, value));
 }
 
-/** Bounds how long sent bytes stay unacknowledged: tcp(7). */
+/** Limits how long sent bytes may stay unacknowledged: tcp(7). */
 export function setUserTimeout(fd: number, milliseconds: number): void {
   check(
     "setsockopt(TCP_USER_TIMEOUT)",
@@ -71,13 +71,13 @@ export function setUserTimeout(fd: number, milliseconds: number): void {
   );
 }
 
-/** Leaves urgent data where it stands among the other bytes: socket(7), SO_OOBINLINE. Accepted sockets inherit it. */
+/** Leaves urgent data in place among the other bytes: socket(7), SO_OOBINLINE. Accepted sockets inherit it. */
 export function setUrgentInline(fd: number): void {
   check("setsockopt(SO_OOBINLINE)", shim.tproxy_set_integer(fd, solSocket, soOobInline, 1));
 }
 
 /**
- * Sends packets as a neighbour does, with 255 hops left: ip(7), IP_TTL; ipv6(7), IPV6_UNICAST_HOPS. Accepted sockets
+ * Sends packets with 255 hops left, like a neighbour: ip(7), IP_TTL; ipv6(7), IPV6_UNICAST_HOPS. Accepted sockets
  * inherit it.
  */
 export function setHopsOfNeighbour(fd: number, of: AddressFamily): void {
@@ -86,14 +86,14 @@ export function setHopsOfNeighbour(fd: number, of: AddressFamily): void {
 }
 
 /**
- * Whether close(2) sends RST, which is also what the peer sees when the process dies: socket(7), SO_LINGER. A
- * socket that is gone is no error.
+ * Whether close(2) sends RST, which the peer also sees when the process dies: socket(7), SO_LINGER. A closed socket
+ * is no error.
  */
 export function setResetOnClose(fd: number, on: boolean): void {
   shim.tproxy_set_reset_on_close(fd, Number(on));
 }
 
-/** Leaves the choice of a port to connect(2), which knows the other end: ip(7), IP_BIND_ADDRESS_NO_PORT. */
+/** Leaves the choice of a port to connect(2), which knows the destination: ip(7), IP_BIND_ADDRESS_NO_PORT. */
 export function setBindAddressNoPort(fd: number): void {
   check(
     "setsockopt(IP_BIND_ADDRESS_NO_PORT)",
@@ -101,7 +101,7 @@ export function setBindAddressNoPort(fd: number): void {
   );
 }
 
-/** From which ports the kernel chooses, both ends included: ip(7), IP_LOCAL_PORT_RANGE, Linux 6.3. */
+/** The range from which the kernel chooses ports, both ends included: ip(7), IP_LOCAL_PORT_RANGE, Linux 6.3. */
 export function setLocalPortRange(fd: number, first: number, last: number): void {
   check(
     "setsockopt(IP_LOCAL_PORT_RANGE)",
@@ -118,7 +118,7 @@ export function listen(fd: number, backlog: number): void {
   check("listen", shim.tproxy_listen(fd, backlog));
 }
 
-/** Begins connect(2); its end is seen by whoever watches the socket. */
+/** Starts connect(2); an event on the socket reports the result. */
 export function beginConnect(fd: number, address: Uint8Array): void {
   const result = shim.tproxy_connect(fd, address);
   if (result !== -einprogress) check("connect", result);
@@ -134,14 +134,14 @@ export function readPeerAddress(fd: number, address: Uint8Array): void {
   check("getpeername", shim.tproxy_peer_address(fd, address));
 }
 
-/** Acknowledges at once what has come until now: tcp(7), TCP_QUICKACK. A socket that is gone is no error. */
+/** Acknowledges received data at once: tcp(7), TCP_QUICKACK. A closed socket is no error. */
 export function setQuickAck(fd: number): void {
   shim.tproxy_set_integer(fd, ipprotoTcp, tcpQuickAck, 1);
 }
 
 /**
- * Copies what waits to be read into `buffer` and leaves it waiting: recv(2), MSG_PEEK. Its length, 0 at the peer's
- * end, null if nothing is there, -errno of a socket that has failed.
+ * Copies pending data into `buffer` without consuming it: recv(2), MSG_PEEK. Returns its length, 0 at the peer's end,
+ * null if there is none, or -errno for a failed socket.
  */
 export function peek(fd: number, buffer: Uint8Array): number | null {
   const length = shim.tproxy_peek(fd, buffer, buffer.length);
@@ -149,14 +149,17 @@ export function peek(fd: number, buffer: Uint8Array): number | null {
 }
 
 /**
- * Looks at many sockets at once: `into` gets two numbers each, bytes that were read from it and bytes of memory that the
- * kernel keeps of what was not. Zero for a socket that is gone.
+ * Inspects many sockets at once: `into` gets two numbers each, the bytes read from it and the kernel memory of its
+ * unread data. Zero for a closed socket.
  */
 export function lookAtWaiting(fds: Int32Array, count: number, into: Uint32Array): void {
   check("ioctl(SIOCINQ)", shim.tproxy_waiting(fds, count, into));
 }
 
-/** Bounds what waits in the kernel to be read, and what one read brings: socket(7), SO_RCVBUF. A socket that is gone is no error. */
+/**
+ * Limits the kernel's buffer of unread data, and the size of one read: socket(7), SO_RCVBUF. A closed socket is no
+ * error.
+ */
 export function setReceiveBuffer(fd: number, bytes: number): void {
   shim.tproxy_set_integer(fd, solSocket, soReceiveBuffer, bytes);
 }
@@ -169,12 +172,15 @@ export function setIpv6Only(fd: number, only: boolean): void {
   );
 }
 
-/** What TCP_INFO says of the socket; "other" for a socket that is gone. */
+/** The state from TCP_INFO; "other" for a closed socket. */
 export function tcpState(fd: number): TcpState {
   return tcpStates.get(shim.tproxy_tcp_state(fd)) ?? "other";
 }
 
-/** Whether the peer's FIN has come after `bytes`, an RST or not: the kernel counts it as one byte more. TCP_INFO. */
+/**
+ * Whether the peer's FIN has arrived after `bytes`, even if an RST followed: the kernel counts it as one byte more.
+ * TCP_INFO.
+ */
 export function finCame(fd: number, bytes: number): boolean {
   return shim.tproxy_tcp_received(fd) === (bytes + 1) % 2 ** 31;
 }
@@ -194,9 +200,9 @@ function load(): ReturnType<typeof dlopen<typeof symbols>>["symbols"] {
 }
 
 /**
- * What dlopen(3) opens, until it is disposed of. The static executable has the shim built in, under a name of its own
- * (scripts/static/runtime/library.zig). The dynamic one carries it as a file, and Bun would extract that to /tmp and leave
- * it there: a file in memory (memfd_create(2)) needs no /tmp and is gone with the process, however that ends.
+ * A path for dlopen(3), until it is disposed of. The static executable has the shim built in, under a name of its own
+ * (scripts/static/runtime/library.zig). The dynamic one contains it as a file, which Bun would extract to /tmp and
+ * leave there: a file in memory (memfd_create(2)) needs no /tmp and disappears with the process in any case.
  */
 export function shimFile(): Disposable & { readonly path: string } {
   if (build.flavour === "static") return { path: "libtproxy-built-in.so", [Symbol.dispose]() {} };
@@ -210,7 +216,10 @@ export function shimFile(): Disposable & { readonly path: string } {
   };
 }
 
-/** A file of the dynamic executable as one in memory: its descriptor, close-on-exec; null where the kernel has none. */
+/**
+ * Copies a file of the dynamic executable into memory: its descriptor, close-on-exec; null if the kernel does not
+ * support this.
+ */
 export function inMemory(path: string): number | null {
   const libc = dlopen("libc.so.6", { memfd_create: { args: ["ptr", "u32"], returns: "i32" } });
   const fd = libc.symbols.memfd_create(new TextEncoder().encode("tproxy\0"), closeOnExec);

@@ -4,19 +4,19 @@ import { shim } from "./native.ts";
 
 export const netlinkFamily = { route: 0, diag: 4, netfilter: 12 } as const;
 
-/** A netlink socket with a send buffer that takes `batchBytesMax`. The caller closes it. */
+/** A netlink socket with a send buffer for `batchBytesMax`. The caller closes it. */
 export function openNetlink(family: number, batchBytesMax: number): number {
   const fd = check("socket(AF_NETLINK)", shim.tproxy_socket(afNetlink, sockRaw, family));
-  // Without CAP_NET_ADMIN the default has to do: then the batch is refused anyway.
+  // Without CAP_NET_ADMIN the default must suffice: then the kernel refuses the batch anyway.
   shim.tproxy_set_integer(fd, solSocket, soSndbufForce, batchBytesMax);
   shim.tproxy_set_integer(fd, solSocket, soRcvbufForce, batchBytesMax);
   shim.tproxy_set_integer(fd, solNetlink, netlinkExtendedAck, 1);
-  // Without it, before Linux 4.20, a dump is not filtered: its reader looks at what it gets.
+  // Without this, before Linux 4.20, a dump is not filtered: its reader checks each answer.
   shim.tproxy_set_integer(fd, solNetlink, netlinkGetStrictCheck, 1);
   return fd;
 }
 
-/** A netlink socket that hears the kernel's notices of these multicast groups. The caller closes it. */
+/** A netlink socket that receives the kernel's notices of these multicast groups. The caller closes it. */
 export function openNotices(family: number, groups: readonly number[]): number {
   const fd = check("socket(AF_NETLINK)", shim.tproxy_socket(afNetlink, sockRaw, family));
   shim.tproxy_set_integer(fd, solSocket, soRcvbufForce, noticeBytesMax);
@@ -25,17 +25,17 @@ export function openNotices(family: number, groups: readonly number[]): number {
       "setsockopt(NETLINK_ADD_MEMBERSHIP)",
       shim.tproxy_set_integer(fd, solNetlink, netlinkAddMembership, group),
     );
-  // A socket has no address before it has sent something, and one without hears nothing.
+  // A socket gets its address when it first sends, and receives nothing without one.
   sendNetlink(fd, nothing);
   return fd;
 }
 
-/** One datagram to the kernel, which has acted on it when this returns. */
+/** Sends one datagram; the kernel has executed it when this returns. */
 export function sendNetlink(fd: number, bytes: Uint8Array): void {
   check("send(AF_NETLINK)", shim.tproxy_netlink_send(fd, bytes, bytes.length));
 }
 
-/** One datagram into `buffer`; its true length, or null if none waits. */
+/** Receives one datagram into `buffer`; returns its true length, or null if none is pending. */
 export function receiveNetlink(fd: number, buffer: Uint8Array): number | null {
   const length = shim.tproxy_netlink_receive(fd, buffer, buffer.length);
   return length === -eagain ? null : check("recv(AF_NETLINK)", length);
@@ -43,7 +43,7 @@ export function receiveNetlink(fd: number, buffer: Uint8Array): number | null {
 
 /** struct nlmsghdr of NLMSG_NOOP. */
 const nothing = Uint8Array.of(16, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
-/** Notices that may wait: a ruleset that is replaced as a whole, several times. */
+/** Room for pending notices: the replacement of a whole ruleset, several times. */
 const noticeBytesMax = 1 << 22;
 const afNetlink = 16;
 const sockRaw = 3;

@@ -1,4 +1,4 @@
-/** What this process may do: capabilities(7). */
+/** This process's capabilities: capabilities(7). */
 import { readFileSync } from "node:fs";
 import { constants } from "node:os";
 
@@ -6,10 +6,10 @@ import { block } from "./block.ts";
 import { check, SystemCallError } from "./errno.ts";
 import { shim } from "./native.ts";
 
-/** Numbers of linux/capability.h. */
+/** Constants of linux/capability.h. */
 export const capability = { netBindService: 10, netAdmin: 12, netRaw: 13 } as const;
 
-/** CapEff of /proc/self/status, a bit a capability. */
+/** CapEff of /proc/self/status, one bit per capability. */
 export function effectiveCapabilities(): bigint {
   const mask = /^CapEff:\s+([0-9a-f]+)/m.exec(readFileSync("/proc/self/status", "latin1"))?.[1];
   return BigInt(`0x${mask ?? "0"}`);
@@ -20,8 +20,8 @@ export function hasCapability(number: number): boolean {
 }
 
 /**
- * Gives up all capabilities but these, for good, and executes this executable again with the same arguments: execve(2).
- * Descriptors that were told to stay open stay. Returns only by throwing SystemCallError.
+ * Drops all capabilities but these, for good, and executes this executable again with the same arguments: execve(2).
+ * Descriptors set to stay open stay open. Returns only by throwing SystemCallError.
  */
 export function reexec(
   keep: readonly number[],
@@ -43,7 +43,7 @@ export function reexec(
 /** ffi/src/privileges.zig. */
 const stringsMax = 65_536;
 
-/** Whether a descriptor stays open when the process becomes another. */
+/** Whether a descriptor stays open over an execve(2). */
 export function setStaysOpen(fd: number, stays: boolean): void {
   check("fcntl(F_SETFD)", shim.tproxy_set_close_on_exec(fd, Number(!stays)));
 }

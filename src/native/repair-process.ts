@@ -1,4 +1,4 @@
-/** The process that keeps the rules: ffi/src/keeper.zig. Started here, and spoken to by whole writes and reads. */
+/** Starts the repair process (ffi/src/keeper.zig), and communicates with it by whole writes and reads. */
 import { closeSync, readSync, writeSync } from "node:fs";
 import { constants } from "node:os";
 
@@ -10,13 +10,13 @@ import { inMemory, shim } from "./native.ts";
 
 export type RepairProcess = {
   readonly pid: number;
-  /** Our end of the socket between us, non-blocking and close-on-exec. */
+  /** Our end of the socket to it, non-blocking and close-on-exec. */
   readonly fd: number;
 };
 
 /**
- * Starts the keeper with CAP_NET_ADMIN alone and nothing of this process in its memory. The static executable is its
- * own keeper; the dynamic one carries it as a file. Throws SystemCallError.
+ * Starts the repair process with only CAP_NET_ADMIN and nothing of this process in its memory. The static executable
+ * is its own repair process; the dynamic one contains it as a file. Throws SystemCallError.
  */
 export function spawnRepairProcess(launched: Launched | null = null): RepairProcess {
   return withExecutable((path) => {
@@ -25,13 +25,15 @@ export function spawnRepairProcess(launched: Launched | null = null): RepairProc
     try {
       return startWith(path, launcher.fd);
     } finally {
-      // Then it is the keeper's alone: without a keeper it ends.
+      // Now only the repair process holds it: without one the launcher ends.
       closeSync(launcher.fd);
     }
   });
 }
 
-/** What the launcher starts, whenever the keeper asks: with these arguments this executable, and nothing else. */
+/**
+ * What the launcher starts on request of the repair process: this executable with these arguments, and nothing else.
+ */
 export type Launched = {
   readonly command: readonly string[];
   readonly environment: Readonly<Record<string, string | undefined>>;
@@ -43,7 +45,7 @@ function startWith(path: string, launcher: number): RepairProcess {
   return { pid: check("start the repair process", started), fd: end[0] ?? -1 };
 }
 
-/** Right to its name: ffi/src/keeper_start.zig. */
+/** The name must match ffi/src/keeper_start.zig. */
 function startLauncher(path: string, { command, environment }: Launched): RepairProcess {
   const argv = block(["tls-tproxy-launcher", ...command]);
   const all = Object.entries(environment);
@@ -72,7 +74,7 @@ function withExecutable(act: (path: string) => RepairProcess): RepairProcess {
   }
 }
 
-/** Writes all of it, waiting `msMax` for room at most. Throws SystemCallError: EPIPE, ETIMEDOUT. */
+/** Writes all of it, waiting at most `msMax` for room. Throws SystemCallError: EPIPE, ETIMEDOUT. */
 export function writeAll(fd: number, bytes: Uint8Array, msMax: number): void {
   for (let at = 0; at < bytes.length;) {
     waitFor(fd, pollOut, msMax);
@@ -80,19 +82,19 @@ export function writeAll(fd: number, bytes: Uint8Array, msMax: number): void {
   }
 }
 
-/** What waits to be read, into `buffer`: its length, 0 at the end. Throws SystemCallError: ETIMEDOUT. */
+/** Reads pending data into `buffer`: returns its length, 0 at the end. Throws SystemCallError: ETIMEDOUT. */
 export function readSome(fd: number, buffer: Uint8Array, msMax: number): number {
   waitFor(fd, pollIn, msMax);
   try {
     return attempt("read", () => readSync(fd, buffer));
   } catch (error) {
-    // It ended before it had read all: unix(7).
+    // The other end closed before it had read everything: unix(7).
     if (error instanceof SystemCallError && error.errno === constants.errno.ECONNRESET) return 0;
     throw error;
   }
 }
 
-/** Takes children that have ended out of the table of processes; false while one lives. */
+/** Reaps all ended children; false while one lives. */
 export function reapAll(): boolean {
   for (;;) {
     const found = shim.tproxy_reap(anyChild);

@@ -1,4 +1,4 @@
-/** The shim is imported as a file, so that the compiled executable carries it. */
+/** The shim is imported as a file, so that the compiled executable contains it. */
 declare module "*.so" {
   const path: string;
   export default path;

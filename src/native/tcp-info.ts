@@ -1,19 +1,19 @@
-/** What the kernel knows of a TCP connection: tcp(7), TCP_INFO; struct tcp_info of linux/tcp.h. */
+/** The kernel's data on a TCP connection: tcp(7), TCP_INFO; struct tcp_info of linux/tcp.h. */
 import { check } from "./errno.ts";
 import { shim } from "./native.ts";
 
 export type TcpInfo = {
-  /** Segments of ours that were sent and that the peer has not acknowledged. */
+  /** Our segments that the peer has not acknowledged. */
   readonly unackedSegments: number;
-  /** Bytes that came in order. */
+  /** Bytes that arrived in order. */
   readonly receivedBytes: number;
-  /** Segments with data that came, in order or not. */
+  /** Segments with data that arrived, in order or not. */
   readonly dataSegmentsIn: number;
-  /** The largest packet that the kernel believes to pass, IP header included. */
+  /** The kernel's estimate of the path MTU, IP header included. */
   readonly pathMtuBytes: number;
 };
 
-/** Throws SystemCallError for a descriptor that is no TCP socket. */
+/** Throws SystemCallError if the descriptor is not a TCP socket. */
 export function readTcpInfo(fd: number): TcpInfo {
   const bytes = new Uint8Array(structBytes);
   check("getsockopt(TCP_INFO)", shim.tproxy_tcp_info(fd, bytes, bytes.length));
@@ -26,6 +26,6 @@ export function readTcpInfo(fd: number): TcpInfo {
   };
 }
 
-/** The last field that is read ends there; an older kernel writes less, and what it leaves out is 0. */
+/** The end of the last field read; an older kernel writes less, and missing fields are 0. */
 const structBytes = 160;
 const offset = { unacked: 24, pathMtu: 60, bytesReceived: 128, dataSegmentsIn: 152 } as const;

@@ -1,7 +1,7 @@
-/** The shim as another thread sees it: does FFI work in a Worker, too? */
+/** Uses the shim from another thread: shows whether FFI works in a Worker. */
 import { shimFile } from "./native.ts";
 
-/** The ABI version that the shim tells a Worker. Rejects with what went wrong there. */
+/** The shim's ABI version as read by a Worker. Rejects with the Worker's error. */
 export async function abiVersionInWorker(): Promise<number> {
   const url = URL.createObjectURL(new Blob([source], { type: "application/javascript" }));
   const worker = new Worker(url);
@@ -23,7 +23,7 @@ export async function abiVersionInWorker(): Promise<number> {
   }
 }
 
-/** A file of its own would have to lie beside the executable. */
+/** A separate file would have to be installed beside the executable. */
 const source = `
   const { dlopen } = require("bun:ffi");
   self.onmessage = ({ data }) => {

@@ -1,4 +1,4 @@
-/** The virtual machine of nf_tables: each expression as `nft` itself encodes it. linux/netfilter/nf_tables.h. Pure. */
+/** The virtual machine of nf_tables: each expression as `nft` encodes it. linux/netfilter/nf_tables.h. Pure. */
 import { attribute, be16, be32, nested, text, u8 } from "./wire.ts";
 
 /** One NFTA_LIST_ELEM of a rule. */
@@ -26,7 +26,7 @@ const goToCode = -4;
 /** Register 1, 16 bytes; register 2 follows it. */
 export const register1 = 1;
 const register2 = 2;
-/** NFT_PAYLOAD_CSUM_INET, and NFT_PAYLOAD_L4CSUM_PSEUDOHDR: TCP's checksum is mended as well. */
+/** NFT_PAYLOAD_CSUM_INET, and NFT_PAYLOAD_L4CSUM_PSEUDOHDR: TCP's checksum is updated too. */
 const checksumInternet = 1;
 const pseudoHeader = 1;
 
@@ -46,7 +46,7 @@ export function setConnection(key: number): Expression {
   return expression("ct", attribute(2, be32(key)), attribute(4, be32(register1)));
 }
 
-/** Goes on only if register 1 compares so with `value`. */
+/** Continues only if register 1 compares to `value` in this way. */
 export function cmp(operator: number, value: Uint8Array): Expression {
   return expression(
     "cmp",
@@ -56,7 +56,7 @@ export function cmp(operator: number, value: Uint8Array): Expression {
   );
 }
 
-/** Goes on if register 1 is not between the two, ends included: linux/netfilter/nf_tables.h, nft_range_attributes. */
+/** Continues if register 1 is outside the range, ends included: linux/netfilter/nf_tables.h, nft_range_attributes. */
 export function outside(first: Uint8Array, last: Uint8Array): Expression {
   return expression(
     "range",
@@ -80,7 +80,7 @@ export function bitwise(mask: Uint8Array, xor: Uint8Array): Expression {
   );
 }
 
-/** Register 1 = register 1 & bits, as nft has it for a look at flags: the operation is not named. */
+/** Register 1 = register 1 & bits, as nft encodes a test of flags: without naming the operation. */
 export function bitsOf(bits: Uint8Array): Expression {
   return expression(
     "bitwise",
@@ -92,7 +92,7 @@ export function bitsOf(bits: Uint8Array): Expression {
   );
 }
 
-/** Bytes of the packet's header into a register. */
+/** Loads bytes of the packet's header into a register. */
 export function payload(
   from: number,
   offset: number,
@@ -108,7 +108,10 @@ export function payload(
   );
 }
 
-/** Register 1 into an address in the IP header; `checksumAt`: of the header's own checksum, null for IPv6, which has none. */
+/**
+ * Stores register 1 as an address in the IP header; `checksumAt`: offset of the header's own checksum, null for IPv6,
+ * which has none.
+ */
 export function storeAddress(
   offset: number,
   length: number,
@@ -129,12 +132,12 @@ export function storeAddress(
   );
 }
 
-/** `value` into register 1. */
+/** Loads `value` into register 1. */
 export function load(value: Uint8Array): Expression {
   return expression("immediate", attribute(1, be32(register1)), data(2, value));
 }
 
-/** Goes on only if what stands from register 1 on is in the set, or is not. */
+/** Continues only if the value from register 1 on is in the set, or is not. */
 export function lookup(set: string, id: number, isIn: boolean): Expression {
   const inverted = isIn ? [] : [attribute(5, be32(1))];
   return expression(
@@ -146,12 +149,12 @@ export function lookup(set: string, id: number, isIn: boolean): Expression {
   );
 }
 
-/** Takes what stands from register 1 on out of the set; goes on whether it was there or not. */
+/** Removes the value from register 1 on from the set; continues whether it was there or not. */
 export function deleteFromSet(set: string, id: number): Expression {
   return changeSet(set, id, 2);
 }
 
-/** Puts it in; goes on unless the set is full. */
+/** Adds the value; continues unless the set is full. */
 export function addToSet(set: string, id: number): Expression {
   return changeSet(set, id, 0);
 }
@@ -167,12 +170,12 @@ function changeSet(set: string, id: number, operation: number): Expression {
   );
 }
 
-/** The kind of the destination address (RTN_LOCAL is 2) into register 1. */
+/** Loads the type of the destination address (RTN_LOCAL is 2) into register 1. */
 export function destinationType(): Expression {
   return addressType(2);
 }
 
-/** The same of the source address. */
+/** The same for the source address. */
 export function sourceType(): Expression {
   return addressType(1);
 }
@@ -182,12 +185,16 @@ function addressType(flags: number): Expression {
   return fib(flags, 3);
 }
 
-/** Whether the way to the destination is by the interface that the packet has come in by (0, 1), into register 1. */
+/**
+ * Loads whether the route to the destination uses the interface that the packet came in by (0, 1) into register 1.
+ */
 export function hasWayBackBy(): Expression {
   return fib(2 | 8 | 32, 1);
 }
 
-/** Whether an IPv6 packet has a routing header (0, 1), into register 1. NFT_EXTHDR_OP_IPV6, NFT_EXTHDR_F_PRESENT. */
+/**
+ * Loads whether an IPv6 packet has a routing header (0, 1) into register 1. NFT_EXTHDR_OP_IPV6, NFT_EXTHDR_F_PRESENT.
+ */
 export function hasRoutingHeader(): Expression {
   return expression(
     "exthdr",
@@ -227,13 +234,13 @@ export function setVerdict(code: number): Expression {
   );
 }
 
-/** The rest of the chain is another's. */
+/** Continues in another chain without returning. */
 export function goTo(chain: string): Expression {
   const where = nested(2, attribute(1, be32(goToCode)), attribute(2, text(chain)));
   return expression("immediate", attribute(1, be32(0)), nested(2, where));
 }
 
-/** Whether the socket that would take the packet is transparent (0, 1), into register 1; ends the rule without one. */
+/** Loads whether the packet's socket is transparent (0, 1) into register 1; ends the rule without one. */
 export function socketTransparent(): Expression {
   return expression(
     "socket",
@@ -243,7 +250,10 @@ export function socketTransparent(): Expression {
   );
 }
 
-/** Mark of the socket that would take the packet, into register 1; ends the rule without one, and for what is left of one. */
+/**
+ * Loads the mark of the packet's socket into register 1; ends the rule without a socket, and for a remnant of one
+ * (TIME_WAIT).
+ */
 export function socketMark(): Expression {
   return expression(
     "socket",
@@ -253,7 +263,7 @@ export function socketMark(): Expression {
   );
 }
 
-/** Gives the packet to the transparent socket that listens at `address`:`port`. */
+/** Gives the packet to the transparent socket that listens on `address`:`port`. */
 export function tproxy(address: Uint8Array, port: number): readonly Expression[] {
   const family = address.length === 4 ? 2 : 10;
   return [

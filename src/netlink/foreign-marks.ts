@@ -1,14 +1,17 @@
-/** Rules of other tables, as far as they set a packet's mark or lead to other chains. linux/netfilter/nf_tables.h. Pure. */
+/**
+ * Rules of other tables, as far as they set a packet's mark or jump to other chains. linux/netfilter/nf_tables.h.
+ * Pure.
+ */
 import { find, readAttributes } from "./wire.ts";
 
-/** One rule: where it stands, and what of it matters here. */
+/** One rule: its place, and its relevant effects. */
 export type MarkingRule = {
-  /** With its family, as `BaseChain` has it. */
+  /** With its family, as in `BaseChain`. */
   readonly table: string;
   readonly chain: string;
   /** Bits of the packet's mark that it may change. */
   readonly marks: number;
-  /** Chains of the table that it may lead to; "any" where a map says which. */
+  /** Chains of the table that it may jump to; "any" for a verdict map. */
   readonly leadsTo: readonly string[] | "any";
 };
 
@@ -27,7 +30,7 @@ export function readMarkingRule(payload: Uint8Array): MarkingRule {
   };
 }
 
-/** Whether the rule may change bits of ours. */
+/** Whether the rule may change bits of our mark. */
 export function touches({ marks }: MarkingRule, mask: number): boolean {
   return (marks & mask) !== 0;
 }
@@ -51,7 +54,9 @@ function marksOf(expressions: readonly Expression[], at: number): number {
   return name === "target" ? targetBits(textOf(data.get(1)), data) : 0;
 }
 
-/** `meta mark set meta mark & M ^ X` leaves the bits of M that are not in X; any other value is unknown. */
+/**
+ * `meta mark set meta mark & M ^ X` keeps the bits of M that are not in X; the effect of any other value is unknown.
+ */
 function keptBits(load: Expression | undefined, change: Expression | undefined): number {
   if (change?.name !== "bitwise" || load?.name !== "meta") return allBits;
   if (big(load.data.get(2)) !== keyMark) return allBits;
@@ -64,7 +69,7 @@ function targetBits(name: string, data: Expression["data"]): number {
   const info = data.get(3) ?? none;
   if (name === "MARK") return (little(info, 0) | little(info, 4)) >>> 0;
   if (name !== "CONNMARK") return 0;
-  // From revision 2 on two bytes stand before the mode.
+  // From revision 2 on the mode comes two bytes later.
   const mode = info[big(data.get(2)) >= 2 ? 14 : 12];
   const [ctMask, nfMask] = [little(info, 4), little(info, 8)];
   return mode === modeRestore ? (ctMask | nfMask) >>> 0 : 0;
@@ -86,7 +91,7 @@ function big(bytes: Uint8Array = none): number {
   return bytes.length < 4 ? -1 : Buffer.from(bytes).readUInt32BE(0);
 }
 
-/** All bits where nothing is to be read. */
+/** All bits if the value is missing. */
 function little(bytes: Uint8Array = none, at: number): number {
   return bytes.length < at + 4 ? allBits : Buffer.from(bytes).readUInt32LE(at);
 }

@@ -1,4 +1,4 @@
-/** Rules of others, as far as they can be put into words: linux/netfilter/nf_tables.h. Pure. */
+/** Describes rules of others, as far as possible: linux/netfilter/nf_tables.h. Pure. */
 import { ProxyError } from "../runtime/errors.ts";
 import { parseCidr, type Cidr } from "../net/cidr.ts";
 import type { Request } from "./socket.ts";
@@ -9,19 +9,19 @@ export type ForeignRule = {
   readonly table: string;
   readonly chain: string;
   readonly handle: number;
-  /** As nft would write it, but for what is not known here. */
+  /** In nft's notation, except for unknown expressions. */
   readonly text: string;
-  /** Addresses and ranges that it compares with. */
+  /** Addresses and ranges that the rule compares with. */
   readonly ranges: readonly Cidr[];
 };
 
-/** Asks for all rules of all families. */
+/** Requests all rules of all families. */
 export function listAllRules(): Request {
   const body = [concat(u8(0), u8(0), be16(0))];
   return { type: (10 << 8) | 7, flags: flag.request | flag.dump, body, about: "list rules" };
 }
 
-/** Null for an answer that is no rule of IPv4 or IPv6. Throws NETLINK_INVALID. */
+/** Null for an answer that is not an IPv4 or IPv6 rule. Throws NETLINK_INVALID. */
 export function readForeignRule(payload: Uint8Array): ForeignRule | null {
   const family = families.get(payload[0] ?? 0);
   const attributes = new Map(readAttributes(payload.subarray(4)));
@@ -52,11 +52,11 @@ export function readForeignRule(payload: Uint8Array): ForeignRule | null {
   };
 }
 
-/** What stands in the register. */
+/** The content of a register. */
 type Field = {
   readonly name: string;
   readonly isAddress: boolean;
-  /** A name, whose bytes are text. */
+  /** A name, as text bytes. */
   readonly isText: boolean;
   /** In network order. */
   readonly isBig: boolean;
@@ -89,7 +89,7 @@ function shown({ isAddress, isText, isBig, mask }: Field, value: Uint8Array): st
   return mask === null ? String(number) : `0x${number.toString(16)} (masked)`;
 }
 
-/** Prefixes of whole bytes are compared by these alone. */
+/** A prefix of whole bytes is compared by these only. */
 function addressText(value: Uint8Array, mask: Uint8Array | null): string {
   const length = value.length <= 4 ? 4 : 16;
   const whole = concat(value, new Uint8Array(length - value.length));
@@ -104,7 +104,7 @@ function addressText(value: Uint8Array, mask: Uint8Array | null): string {
   return bits === length * 8 ? text : `${text}/${bits}`;
 }
 
-/** None for what is no range: IPv4 in IPv6, a mask with holes in it. */
+/** Empty if it is not a range: IPv4 in IPv6, a non-contiguous mask. */
 function rangeOf(text: string): readonly Cidr[] {
   try {
     return [parseCidr(text)];
@@ -134,7 +134,7 @@ function wordsOf(
   }
 }
 
-/** NFTA_DATA_VERDICT, with its code and the chain that it leads to. */
+/** NFTA_DATA_VERDICT: its code and the target chain. */
 function verdictOf(data: Uint8Array | undefined): readonly string[] {
   const verdict = data === undefined ? undefined : find(data, 2);
   const code = verdict === undefined ? undefined : find(verdict, 1);

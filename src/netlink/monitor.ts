@@ -1,4 +1,4 @@
-/** Notices that the kernel sends when rules or routes change, whoever changed them. netlink(7), multicast. */
+/** The kernel's notices of changes to rules or routes by any process. netlink(7), multicast. */
 import type { Socket } from "bun";
 
 import { Deadline } from "../runtime/deadline.ts";
@@ -7,16 +7,16 @@ import { netlinkFamily, openNotices } from "../native/netlink.ts";
 
 export type Monitor = { readonly stop: () => void };
 
-/** What the kernel has to say of; each needs a socket. */
+/** The subjects of notices; each needs a socket. */
 export type Subject = "rules" | "routes";
 
-/** Of the subject; a null for what was lost. */
+/** A notice about the subject; null if notices were lost. */
 export type Notice = (subject: Subject, bytes: Uint8Array | null) => void;
 
 /**
- * Calls `notice` when something has changed. Bun reads a netlink socket as any other; one that overflowed (ENOBUFS) is
- * closed by it, opened anew, and counts as a notice. `handed`: sockets that were opened before, by one who might; they
- * are not opened anew. Throws SystemCallError.
+ * Calls `notice` when something has changed. Bun reads a netlink socket like any other; if it overflows (ENOBUFS),
+ * Bun closes it, and it is opened again, which counts as a notice. `handed`: sockets opened earlier with the
+ * necessary privileges; they are not opened again. Throws SystemCallError.
  */
 export function monitorRules(
   notice: Notice,
@@ -31,16 +31,16 @@ export function monitorRules(
   };
 }
 
-/** Descriptors of sockets that hear of a subject. */
+/** Descriptors of notice sockets, by subject. */
 export type Handed = Partial<Readonly<Record<Subject, number>>>;
 
-/** A socket that hears of a subject, for `handed`. Throws SystemCallError: of rules only CAP_NET_ADMIN hears. */
+/** A notice socket for `handed`. Throws SystemCallError: notices about rules need CAP_NET_ADMIN. */
 export function openHearing(subject: Subject): number {
   const { family, of } = sources[subject];
   return openNotices(family, of);
 }
 
-/** One socket of notices. */
+/** One notice socket. */
 class Hearing {
   readonly #subject: Subject;
   readonly #notice: Notice;
@@ -82,7 +82,7 @@ class Hearing {
     });
   }
 
-  /** Not at once: a flood of changes must not become one of sockets. */
+  /** Delayed, so that a flood of changes does not become a flood of sockets. */
   #reopen(): void {
     if (this.#stopped) return;
     if (this.#handed) {
@@ -95,7 +95,7 @@ class Hearing {
         this.#notice(this.#subject, null);
       } catch (error) {
         if (!(error instanceof ProxyError)) throw error;
-        this.#reopen(); // No descriptor is free: that passes.
+        this.#reopen(); // No descriptor is free, which is temporary.
       }
     });
   }

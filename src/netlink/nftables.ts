@@ -21,7 +21,7 @@ const inet = 1;
 
 export type ChainForm = {
   readonly name: string;
-  /** Null for a chain that rules lead to. */
+  /** Null for a chain that is reached by jumps. */
   readonly base: {
     readonly type: "filter" | "route" | "nat";
     readonly hook: keyof typeof hooks;
@@ -33,16 +33,16 @@ export type KeyType = "ipv4_addr" | "ipv6_addr" | "inet_service" | "uid" | "gid"
 
 export type SetForm = {
   readonly name: string;
-  /** Refers to the set from rules of the same batch. */
+  /** Identifies the set in rules of the same batch. */
   readonly id: number;
-  /** More than one: a concatenation. */
+  /** More than one type: a concatenation. */
   readonly key: readonly KeyType[];
   readonly interval: boolean;
-  /** Changed by packets; then `size` bounds it. */
+  /** For a set changed by packets, its limit. */
   readonly size: number | null;
 };
 
-/** Encloses requests so that the kernel takes all or none. */
+/** Encloses requests so that the kernel applies all or none. */
 export function batch(requests: readonly Request[]): readonly Request[] {
   return [edge(0x10), ...requests, edge(0x11)];
 }
@@ -52,7 +52,7 @@ function edge(type: number): Request {
   return { type, flags: flag.request, body, about: "nf_tables batch" };
 }
 
-/** Makes the table if it is not there; the comment is what `nft list` shows. */
+/** Creates the table if it does not exist; `nft list` shows the comment. */
 export function addTable(table: string, comment?: string): Request {
   const data = comment === undefined ? [] : [attribute(6, commentData(comment))];
   const body = [attribute(1, text(table)), attribute(2, be32(0)), ...data];
@@ -72,17 +72,17 @@ export function readComment(payload: Uint8Array): string {
   return new TextDecoder().decode(data.subarray(2, 2 + (data[1] ?? 0))).replace(/\0$/, "");
 }
 
-/** -ENOENT if it is not there. */
+/** -ENOENT if it does not exist. */
 export function deleteTable(table: string): Request {
   return request(2, 0, [attribute(1, text(table))], `delete table ${table}`);
 }
 
-/** Answers with the table, or -ENOENT. */
+/** Returns the table, or -ENOENT. */
 export function getTable(table: string): Request {
   return request(1, 0, [attribute(1, text(table))], `look for table ${table}`);
 }
 
-/** A chain of a hook, where what no rule decides is accepted; or one that rules lead to. */
+/** A chain at a hook, with policy accept; or one that is reached by jumps. */
 export function addChain(table: string, { name, base }: ChainForm): Request {
   const body = [attribute(1, text(table)), attribute(3, text(name))];
   if (base !== null)
@@ -99,24 +99,24 @@ export function addRule(table: string, chain: string, expressions: readonly Expr
   return request(6, flag.create | flag.append, body, `add rule to chain ${chain}`);
 }
 
-/** Takes all rules out of a chain. */
+/** Removes all rules from a chain. */
 export function flushChain(table: string, chain: string): Request {
   const body = [attribute(1, text(table)), attribute(2, text(chain))];
   return request(8, 0, body, `flush chain ${chain}`);
 }
 
-/** After its rules were taken out. */
+/** Deletes an empty chain. */
 export function deleteChain(table: string, chain: string): Request {
   const body = [attribute(1, text(table)), attribute(3, text(chain))];
   return request(5, 0, body, `delete chain ${chain}`);
 }
 
-/** Takes all elements out of a set. */
+/** Removes all elements from a set. */
 export function flushSet(table: string, set: string): Request {
   return request(14, 0, [attribute(2, text(set)), attribute(1, text(table))], `flush set ${set}`);
 }
 
-/** -EBUSY while a rule asks it. */
+/** -EBUSY while a rule uses it. */
 export function deleteSet(table: string, set: string): Request {
   return request(11, 0, [attribute(1, text(table)), attribute(2, text(set))], `delete set ${set}`);
 }
@@ -137,7 +137,7 @@ export function addSet(table: string, set: SetForm): Request {
   return request(9, flag.create, body, `add set ${set.name}`);
 }
 
-/** Elements of a set without intervals: each the fields of its key, in the packet's order. */
+/** Elements of a set without intervals: each has the fields of its key, in packet byte order. */
 export function addElements(
   table: string,
   set: SetForm,
@@ -153,7 +153,7 @@ export function addElements(
   );
 }
 
-/** Half-open intervals [first, end): sorted, disjoint; `end` null is up to the last address. */
+/** Half-open intervals [first, end): sorted, disjoint; with `end` null up to the last address. */
 export function addIntervals(
   table: string,
   set: SetForm,
@@ -171,19 +171,19 @@ export function addIntervals(
   return elementRequests(table, set, [...below, ...edges]);
 }
 
-/** Asks for all elements of a set: answers for `readElements`. */
+/** Requests all elements of a set; `readElements` reads the answers. */
 export function listElements(table: string, set: string): Request {
   const body = [attribute(1, text(table)), attribute(2, text(set))];
   return request(13, flag.dump, body, `list set ${set}`);
 }
 
-/** Answers with the chain, or -ENOENT. */
+/** Returns the chain, or -ENOENT. */
 export function getChain(table: string, chain: string): Request {
   const body = [attribute(1, text(table)), attribute(3, text(chain))];
   return request(4, 0, body, `look for chain ${chain}`);
 }
 
-/** Asks for all chains of all families. */
+/** Requests all chains of all families. */
 export function listChains(): Request {
   return { ...request(4, flag.dump, [], "list chains"), body: [concat(u8(0), u8(0), be16(0))] };
 }
@@ -198,7 +198,7 @@ export type BaseChain = {
   readonly policy: "accept" | "drop";
 };
 
-/** A chain of a hook that TCP passes here, or null for any other. Throws NETLINK_INVALID. */
+/** A chain at a hook that TCP packets pass here, or null for any other. Throws NETLINK_INVALID. */
 export function readChain(payload: Uint8Array): BaseChain | null {
   const attributes = new Map(readAttributes(payload.subarray(4)));
   const hook = attributes.get(4);
@@ -217,8 +217,8 @@ export function readChain(payload: Uint8Array): BaseChain | null {
 }
 
 /**
- * The table, and the set if there is one, that each change in a notice is about, and the port of the socket that asked for
- * it. Throws NETLINK_INVALID.
+ * For each change in a notice: the table, the set if there is one, and the port of the socket that requested it.
+ * Throws NETLINK_INVALID.
  */
 export function readChanges(
   bytes: Uint8Array,
@@ -233,12 +233,12 @@ export function readChanges(
     });
 }
 
-/** Asks for all rules of a table, in order. */
+/** Requests all rules of a table, in order. */
 export function listRules(table: string): Request {
   return request(7, flag.dump, [attribute(1, text(table))], `list rules of ${table}`);
 }
 
-/** Asks for all sets of a table. */
+/** Requests all sets of a table. */
 export function listSets(table: string): Request {
   return request(10, flag.dump, [attribute(1, text(table))], `list sets of ${table}`);
 }
@@ -254,7 +254,7 @@ export function readElements(payload: Uint8Array): readonly Uint8Array[] {
   });
 }
 
-/** A message holds 64 KiB of elements at most: an attribute's length has 16 bits. */
+/** A message holds at most 64 KiB of elements: an attribute's length has 16 bits. */
 function elementRequests(
   table: string,
   set: SetForm,
@@ -291,7 +291,7 @@ function key(bytes: Uint8Array): Uint8Array {
   return nested(1, attribute(1, bytes));
 }
 
-/** Fields of a concatenation begin at multiples of four. */
+/** Fields of a concatenation are aligned to four bytes. */
 function padded(field: Uint8Array): Uint8Array {
   return concat(field, new Uint8Array(align(field.length) - field.length));
 }
@@ -300,7 +300,7 @@ function align(length: number): number {
   return (length + 3) & ~3;
 }
 
-/** How `nft` keeps what only listing needs: the byte order of the key, and for concatenations its type. */
+/** `nft`'s data for listing only: the byte order of the key, and for concatenations its type. */
 function userData(set: SetForm): Uint8Array {
   const [only] = set.key;
   if (set.key.length > 1) return concat(keyOrder(0), concatenationType);
@@ -311,7 +311,7 @@ function keyOrder(order: number): Uint8Array {
   return concat(u8(0), u8(4), u32(order));
 }
 
-/** NFT_MSG_NEW… and NFT_MSG_DEL… of tables, chains, rules, sets and elements: each has its table as attribute 1. */
+/** NFT_MSG_NEW… and NFT_MSG_DEL… of tables, chains, rules, sets and elements: attribute 1 of each is the table. */
 const changes = new Set([0, 2, 3, 5, 6, 8, 9, 11, 12, 14]);
 const ofSet = new Set([9, 11, 12, 14]);
 const subsystem = 10;
@@ -323,9 +323,9 @@ const hostOrder = 1;
 const networkOrder = 2;
 /** NFT_SET_ELEM_INTERVAL_END. */
 const endFlag = attribute(3, be32(1));
-/** NFTNL_UDATA_SET_ELEM_FLAGS, with which nft remembers that an interval has no end element. */
+/** NFTNL_UDATA_SET_ELEM_FLAGS: tells nft that an interval has no end element. */
 const openFlag = attribute(6, u8(1), u8(4), u32(1));
-/** NFTNL_UDATA_SET_KEY_TYPEOF as nft 1.0.6 writes it for any concatenation that ends with a port. */
+/** NFTNL_UDATA_SET_KEY_TYPEOF as written by nft 1.0.6 for any concatenation that ends with a port. */
 const concatenationType = Uint8Array.of(3, 8, 0, 4, 13, 0, 0, 0, 1, 0);
 /** NFPROTO_…, NF_INET_…: linux/netfilter.h. */
 const families = new Map([
@@ -335,7 +335,7 @@ const families = new Map([
 ]);
 const hookNames = ["prerouting", "input", "forward", "output", "postrouting"];
 const hooks = { prerouting: 0, input: 1, output: 3, postrouting: 4 } as const;
-/** `nft`'s numbers for the types, and their bytes. */
+/** `nft`'s numbers for the types, and their sizes in bytes. */
 const keyTypes = {
   ipv4_addr: { code: 7, length: 4 },
   ipv6_addr: { code: 8, length: 16 },

@@ -1,4 +1,4 @@
-/** Requests to rtnetlink(7): rules, routes, and the links and addresses that a test bed or demo is made of. */
+/** Requests to rtnetlink(7): rules, routes, and the links and addresses of a test bed or demo. */
 import type { Family } from "../net/address.ts";
 import type { Request } from "./socket.ts";
 import { attribute, concat, flag, nested, readAttributes, text, u16, u32, u8 } from "./wire.ts";
@@ -12,7 +12,7 @@ export type MarkRule = {
   readonly priority: number;
 };
 
-/** `ip rule add fwmark V/M iif lo lookup T priority P`; -EEXIST if it is there. fib_rules.h. */
+/** `ip rule add fwmark V/M iif lo lookup T priority P`; -EEXIST if it exists. fib_rules.h. */
 export function addRoutingRule(rule: MarkRule): Request {
   const flags = flag.request | flag.ack | flag.create | flag.excl;
   return {
@@ -23,7 +23,7 @@ export function addRoutingRule(rule: MarkRule): Request {
   };
 }
 
-/** -ENOENT if there is none. */
+/** -ENOENT if it does not exist. */
 export function deleteRoutingRule(rule: MarkRule): Request {
   const flags = flag.request | flag.ack;
   return {
@@ -34,13 +34,13 @@ export function deleteRoutingRule(rule: MarkRule): Request {
   };
 }
 
-/** Answers with all rules of a family: for `readMarkRule`. */
+/** Lists all rules of a family: for `readMarkRule`. */
 export function listRoutingRules(of: Family): Request {
   const body = [concat(u8(afOf(of)), new Uint8Array(11))];
   return { type: 34, flags: flag.request | flag.dump, body, about: `list IPv${of} rules` };
 }
 
-/** A rule of the form of `MarkRule`, or null for any other. Throws NETLINK_INVALID. */
+/** A rule in the form of `MarkRule`, or null for any other. Throws NETLINK_INVALID. */
 export function readMarkRule(payload: Uint8Array): MarkRule | null {
   const attributes = new Map(readAttributes(payload.subarray(12)));
   const number = (type: number): number => {
@@ -61,7 +61,7 @@ export function priorityOf(payload: Uint8Array): number {
   return bytes?.length === 4 ? new DataView(bytes.buffer, bytes.byteOffset).getUint32(0, true) : 0;
 }
 
-/** `ip route add local default dev lo table T`; -EEXIST if it is there. `lo` has index 1 in every namespace. */
+/** `ip route add local default dev lo table T`; -EEXIST if it exists. `lo` has index 1 in every namespace. */
 export function addLocalDefault(of: Family, table: number): Request {
   const flags = flag.request | flag.ack | flag.create | flag.excl;
   return {
@@ -72,7 +72,7 @@ export function addLocalDefault(of: Family, table: number): Request {
   };
 }
 
-/** -ESRCH if there is none. */
+/** -ESRCH if it does not exist. */
 export function deleteLocalDefault(of: Family, table: number): Request {
   const flags = flag.request | flag.ack;
   return {
@@ -83,28 +83,31 @@ export function deleteLocalDefault(of: Family, table: number): Request {
   };
 }
 
-/** A local route to everywhere by an interface, by its index. */
+/** A local default route by an interface, given by its index. */
 export type DeviceRoute = {
   readonly family: Family;
   readonly table: number;
   readonly device: number;
 };
 
-/** `ip route add local default dev D table T metric M`; -EEXIST if it is there. After that by `lo`: IPv6's has 1024. */
+/**
+ * `ip route add local default dev D table T metric M`; -EEXIST if it exists. Comes after the route by `lo`, whose
+ * metric is 1024 for IPv6.
+ */
 export function addDeviceDefault({ family, table, device }: DeviceRoute): Request {
   const flags = flag.request | flag.ack | flag.create | flag.excl;
   const body = localDefault(family, table, protocolBoot, device);
   return { type: 24, flags, body, about: `add IPv${family} local route by interface ${device}` };
 }
 
-/** -ESRCH if there is none. */
+/** -ESRCH if it does not exist. */
 export function deleteDeviceDefault({ family, table, device }: DeviceRoute): Request {
   const flags = flag.request | flag.ack;
   const body = localDefault(family, table, any, device);
   return { type: 25, flags, body, about: `delete IPv${family} local route by interface ${device}` };
 }
 
-/** Table and interface of a local route to everywhere, null for another route: struct rtmsg. */
+/** Table and interface of a local default route, null for another route: struct rtmsg. */
 export function readLocalDefault(
   payload: Uint8Array,
 ): { readonly table: number; readonly device: number } | null {
@@ -128,7 +131,7 @@ export function readAddressPlace(payload: Uint8Array): {
   return { scope: view.getUint8(3), device: view.getUint32(4, true) };
 }
 
-/** Asks for the routes of one table; a kernel before 4.20 answers with those of all. */
+/** Requests the routes of one table; a kernel before 4.20 returns those of all tables. */
 export function listRoutes(of: Family, table: number): Request {
   const header = concat(u8(afOf(of)), new Uint8Array(11));
   const body = [header, attribute(15, u32(table))];
@@ -164,7 +167,7 @@ export function addRoute(route: {
   return { type: 24, flags: flag.request | flag.ack | flag.create, body, about: "add route" };
 }
 
-/** A pair of veth ends; the second may be made in the namespace of another process. veth(4). */
+/** A pair of veth ends; the second may be created in the namespace of another process. veth(4). */
 export function addVethPair(pair: {
   readonly name: string;
   readonly peerName: string;
@@ -184,7 +187,7 @@ export function addBridge(name: string): Request {
   return newLink([linkHeader(0, 0, 0), attribute(3, text(name)), info], `add bridge ${name}`);
 }
 
-/** Answers with all links: for `linkIndexOf`. */
+/** Lists all links: for `linkIndexOf`. */
 export function listLinks(): Request {
   return {
     type: 18,
@@ -194,7 +197,7 @@ export function listLinks(): Request {
   };
 }
 
-/** Answers with the link; `linkIndexOf` reads it. -ENODEV if there is none. */
+/** Returns the link, for `linkIndexOf`. -ENODEV if it does not exist. */
 export function getLink(name: string): Request {
   const body = [linkHeader(0, 0, 0), attribute(3, text(name))];
   return { type: 18, flags: flag.request | flag.ack, body, about: `look for interface ${name}` };
@@ -205,7 +208,7 @@ export function linkIndexOf(payload: Uint8Array): number {
   return new DataView(payload.buffer, payload.byteOffset, payload.byteLength).getInt32(4, true);
 }
 
-/** Sets an interface up, and makes it a port of the bridge `master` if given. */
+/** Sets an interface up, and adds it to the bridge `master` if given. */
 export function setUp(interfaceIndex: number, master?: number): Request {
   const port = master === undefined ? [] : [attribute(10, u32(master))];
   const body = [linkHeader(interfaceIndex, 1, 1), ...port];
@@ -213,7 +216,7 @@ export function setUp(interfaceIndex: number, master?: number): Request {
   return { type: 16, flags, body, about: `set interface ${interfaceIndex} up` };
 }
 
-/** An address, 4 or 16 bytes, without duplicate address detection: it can be used at once. */
+/** Adds an address, 4 or 16 bytes, without duplicate address detection, so that it is usable at once. */
 export function addAddress(interfaceIndex: number, address: Uint8Array, prefix: number): Request {
   const of = familyOf(address);
   const noDuplicateDetection = of === afInet6 ? 0x02 : 0;
@@ -227,8 +230,8 @@ export function addAddress(interfaceIndex: number, address: Uint8Array, prefix: 
 }
 
 /**
- * An address of this machine's own on `lo`, which is never chosen for talking to others: IPv4 by its scope, IPv6 because
- * it is deprecated (RFC 4862, 5.5.4). -EEXIST if it is there.
+ * Adds an address of this machine to `lo` that is never chosen as a source toward others: IPv4 because of its scope,
+ * IPv6 because it is deprecated (RFC 4862, 5.5.4). -EEXIST if it exists.
  */
 export function addLoopbackAddress(address: Uint8Array): Request {
   const isIpv4 = address.length === 4;
@@ -241,13 +244,13 @@ export function addLoopbackAddress(address: Uint8Array): Request {
   return { type: 20, flags, body, about: "add an address to lo" };
 }
 
-/** Answers with the addresses of a family, each a struct ifaddrmsg of eight bytes and attributes. */
+/** Lists the addresses of a family, each a struct ifaddrmsg of eight bytes and attributes. */
 export function listAddresses(of: Family): Request {
   const body = [concat(u8(afOf(of)), new Uint8Array(7))];
   return { type: 22, flags: flag.request | flag.dump, body, about: `list IPv${of} addresses` };
 }
 
-/** -EADDRNOTAVAIL if it is not there. */
+/** -EADDRNOTAVAIL if it does not exist. */
 export function deleteLoopbackAddress(address: Uint8Array): Request {
   const flags = flag.request | flag.ack;
   const body = loopbackAddress(address, scopeUniverse);
@@ -283,7 +286,7 @@ function ruleBody(rule: MarkRule, action: number): readonly Uint8Array[] {
   ];
 }
 
-/** struct rtmsg: a route of type local to everywhere. IPv6 knows no scopes of routes. */
+/** struct rtmsg: a default route of type local. IPv6 routes have no scopes. */
 function localDefault(
   of: Family,
   table: number,
@@ -318,7 +321,7 @@ function newLink(body: readonly Uint8Array[], about: string): Request {
   return { type: 16, flags, body, about };
 }
 
-/** IFLA_INFO_KIND goes without its zero in iproute2. */
+/** iproute2 sends IFLA_INFO_KIND without a terminating zero. */
 function bare(kind: string): Uint8Array {
   return new TextEncoder().encode(kind);
 }
@@ -333,7 +336,7 @@ function afOf(of: Family): number {
 
 const afInet = 2;
 const afInet6 = 10;
-/** FR_ACT_TO_TBL; what is deleted is told by its other fields. */
+/** FR_ACT_TO_TBL; a deletion is matched by its other fields. */
 const actionLookup = 1;
 const any = 0;
 const tableUnspec = 0;
@@ -343,9 +346,11 @@ const scopeUniverse = 0;
 const scopeLink = 253;
 const scopeHost = 254;
 const typeLocal = 2;
-/** Of local routes by interfaces; the interface's index is added, because two of one metric are one route. */
+/**
+ * For local routes by interfaces; the interface's index is added, because two routes with the same metric are one.
+ */
 export const deviceMetric = 2048;
 /** INFINITY_LIFE_TIME */
 const forever = 0xff_ff_ff_ff;
-/** Of `lo`, in every network namespace: the kernel's LOOPBACK_IFINDEX. */
+/** The index of `lo` in every network namespace: the kernel's LOOPBACK_IFINDEX. */
 export const loopbackIndex = 1;

@@ -1,4 +1,4 @@
-/** Requests to the kernel and their answers. The kernel acts while it is spoken to, so nothing waits. */
+/** Requests to the kernel and their answers. The kernel acts within send(2), so nothing waits. */
 import { ProxyError } from "../runtime/errors.ts";
 import { errnoName, SystemCallError } from "../native/errno.ts";
 import * as native from "../native/native.ts";
@@ -7,13 +7,13 @@ import { control, find, message, readMessages, type MessageHeader, type Message 
 
 export const protocol = netlink.netlinkFamily;
 
-/** A message before it has a sequence number; `about` says in errors what was attempted. */
+/** A message without its sequence number; `about` describes the attempt in errors. */
 export type Request = MessageHeader & {
   readonly body: readonly Uint8Array[];
   readonly about: string;
 };
 
-/** Opens a conversation with one of the kernel's families; tests put answers of their own in its place. */
+/** Opens a conversation with one of the kernel's families; tests replace it by their own. */
 export type Kernel = (of: number) => Conversation;
 
 export type Conversation = Disposable & Pick<NetlinkSocket, "send" | "exchange">;
@@ -31,14 +31,14 @@ export class NetlinkSocket implements Disposable {
   }
 
   /**
-   * Sends requests as one datagram. Throws SystemCallError with the first refusal: what was attempted, the
-   * errno, and the kernel's own words.
+   * Sends requests as one datagram. Throws SystemCallError for the first refusal, with the attempt, the errno, and
+   * the kernel's own message.
    */
   send(requests: readonly Request[]): void {
     this.exchange(requests);
   }
 
-  /** As `send`; returns what the kernel says besides acknowledgements. */
+  /** Like `send`; returns the kernel's answers without acknowledgements. */
   exchange(requests: readonly Request[]): readonly Message[] {
     const first = this.#sequence;
     this.#sequence += requests.length;
@@ -53,7 +53,7 @@ export class NetlinkSocket implements Disposable {
     native.close(this.#fd);
   }
 
-  /** Reads all that is there: the kernel has queued it, or queues the next part of a dump as this one is read. */
+  /** Reads everything available: the kernel has queued it, or queues the next part of a dump as this one is read. */
   #collect(aboutOf: (sequence: number) => string): readonly Message[] {
     const answers: Message[] = [];
     let refusal: SystemCallError | null = null;
@@ -62,7 +62,7 @@ export class NetlinkSocket implements Disposable {
       if (length === null) break;
       if (length > this.#buffer.length) throw new ProxyError("NETLINK_INVALID", "answer too long");
       for (const answer of readMessages(this.#buffer.slice(0, length))) {
-        // The end of a dump carries an errno as an error does: netlink(7).
+        // The end of a dump carries an errno, like an error: netlink(7).
         const ends = answer.type === control.error || answer.type === control.done;
         if (ends) refusal ??= refusalOf(answer, aboutOf(answer.sequence));
         else answers.push(answer);
@@ -82,7 +82,7 @@ function refusalOf(answer: Message, about: string): SystemCallError | null {
   return new SystemCallError(about + wordsOf(answer, view), errno);
 }
 
-/** NLMSGERR_ATTR_MSG. Without NLM_F_CAPPED the whole request stands before the attributes. */
+/** NLMSGERR_ATTR_MSG. Without NLM_F_CAPPED the whole request precedes the attributes. */
 function wordsOf(answer: Message, view: DataView): string {
   if (answer.type === control.done) return "";
   if ((answer.flags & extendedAckFlag) === 0) return "";
@@ -92,7 +92,7 @@ function wordsOf(answer: Message, view: DataView): string {
   return words === undefined ? "" : ` (${new TextDecoder().decode(words).replace("\0", "")})`;
 }
 
-/** Whether an error is this refusal of the kernel's. */
+/** Whether an error is one of these refusals by the kernel. */
 export function isErrno(error: unknown, ...names: readonly string[]): boolean {
   return error instanceof SystemCallError && names.includes(errnoName(error.errno));
 }

@@ -1,7 +1,7 @@
 /** Notices of traced packets: linux/netfilter/nf_tables.h, NFT_MSG_TRACE. Pure. */
 import { find, readAttributes, readMessages } from "./wire.ts";
 
-/** What a rule, or a chain's policy, has said of a packet. */
+/** The verdict of a rule, or of a chain's policy, on a packet. */
 export type TraceVerdict = {
   /** With its family: "ip filter". */
   readonly table: string;
@@ -11,7 +11,7 @@ export type TraceVerdict = {
   readonly isDrop: boolean;
 };
 
-/** Of a datagram of notices; others than of verdicts are left out. Throws NETLINK_INVALID. */
+/** The verdicts in a datagram of notices; ignores other notices. Throws NETLINK_INVALID. */
 export function readVerdicts(bytes: Uint8Array): readonly TraceVerdict[] {
   return readMessages(bytes)
     .filter(({ type }) => type === traceMessage)

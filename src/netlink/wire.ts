@@ -3,13 +3,13 @@ import { ProxyError } from "../runtime/errors.ts";
 
 export type MessageHeader = {
   readonly type: number;
-  /** NLM_F_…, or-ed: `flag`. */
+  /** A combination of NLM_F_…: `flag`. */
   readonly flags: number;
 };
 
 export type Message = MessageHeader & {
   readonly sequence: number;
-  /** Of the socket that asked for what this tells of; 0 for the kernel. */
+  /** The port of the socket whose request caused this; 0 for the kernel. */
   readonly port: number;
   readonly payload: Uint8Array;
 };
@@ -25,14 +25,14 @@ export const flag = {
   dump: 0x300,
 } as const;
 
-/** Types of messages that every family has. */
+/** Message types common to all families. */
 export const control = { error: 2, done: 3 } as const;
 
 export function u8(value: number): Uint8Array {
   return Uint8Array.of(value);
 }
 
-/** Host order, which is little-endian on all that Bun runs on. */
+/** Host order, which is little-endian on all machines that Bun supports. */
 export function u16(value: number): Uint8Array {
   return Uint8Array.of(value & 0xff, (value >>> 8) & 0xff);
 }
@@ -97,7 +97,7 @@ export function message(
   );
 }
 
-/** The messages of one datagram. Throws NETLINK_INVALID when they do not fit. */
+/** The messages of one datagram. Throws NETLINK_INVALID if they do not fit. */
 export function readMessages(bytes: Uint8Array): readonly Message[] {
   const messages: Message[] = [];
   const view = viewOf(bytes);
@@ -116,7 +116,7 @@ export function readMessages(bytes: Uint8Array): readonly Message[] {
   return messages;
 }
 
-/** Type and payload of each attribute, in order; flags are taken off the type. Throws NETLINK_INVALID. */
+/** Type and payload of each attribute, in order; flags are removed from the type. Throws NETLINK_INVALID. */
 export function readAttributes(bytes: Uint8Array): readonly (readonly [number, Uint8Array])[] {
   const attributes: (readonly [number, Uint8Array])[] = [];
   const view = viewOf(bytes);
@@ -147,6 +147,6 @@ function cut(what: string): ProxyError {
   return new ProxyError("NETLINK_INVALID", `a netlink ${what} does not fit`);
 }
 
-/** NLA_F_NESTED, and what is left without it and NLA_F_NET_BYTEORDER. */
+/** NLA_F_NESTED, and the type without it and NLA_F_NET_BYTEORDER. */
 const nestedFlag = 0x8000;
 const typeMask = 0x3fff;

@@ -1,9 +1,11 @@
 /**
- * As whom the proxy goes to its application: the client's address and port, its address alone, or itself. Pure.
+ * The source that the proxy presents to its application: the client's address and port, only its address, or the
+ * proxy itself. Pure.
  *
- * Two connections of one namespace cannot have the same two addresses and ports. The one on the wire has the client's
- * address and a port of its proxy's; so the application's may have the client application's port, as long as no
- * connection on the wire has it or will have it. That the client's proxy knows: it has ports of its own for the wire.
+ * Two connections in one namespace cannot have the same two addresses and ports. The one on the wire has the client's
+ * address and a port of its proxy; so the one to the application may have the client application's port, as long as
+ * no connection on the wire has it or will have it. The client's proxy guarantees that by using separate ports for
+ * the wire.
  */
 import { aliasOf } from "../net/alias.ts";
 import { isSameIp, portedAs, type SocketAddress } from "../net/address.ts";
@@ -13,38 +15,40 @@ import type { ClientAddress } from "./proxy-header.ts";
 
 export type Kept = "ip-port" | "ip" | "none";
 
-/** Why it is as it is, from a closed list: it becomes a label. */
+/** The reason for the result, a closed list, because it becomes a label. */
 export const sourceReasons = [
-  /** As the mode wants it. */
+  /** As the mode asks. */
   "as-asked",
-  /** As the mode wants it, and the application sees another address as its own. */
+  /** As the mode asks, but the application sees another address as its own. */
   "alias",
-  /** The application listens on one address, so it cannot be reached under another. */
+  /** The application listens on one address, so it cannot be reached at another. */
   "one-address",
-  /** The port is not known, and the one on the wire is in use: on the wire. */
+  /** The port is unknown, and the one on the wire is in use there. */
   "foreign-client",
-  /** The client's proxy cannot promise that no other connection of its will come from that port: it had none left. */
+  /** The client's proxy cannot guarantee that its other connections do not use that port: it had none left. */
   "wire-port",
-  /** Somebody between has changed the client's address. */
+  /** The client's address was changed on the way. */
   "address-differs",
-  /** The client's port is below 1024, and the proxy has not CAP_NET_BIND_SERVICE. */
+  /** The client's port is below 1024, and the proxy lacks CAP_NET_BIND_SERVICE. */
   "reserved-port",
-  /** Refused under the client's name: others forward the port to another place, from where answers do not come back. */
+  /**
+   * Refused with the client's address: others forward the port to another place, from where answers do not return.
+   */
   "translated",
   /** Another connection has the same addresses and ports. */
   "same-tuple",
   /** The client is this pod. */
   "self",
   "link-local",
-  /** There is no port that neither applications are given nor proxies use on the wire. */
+  /** There is no port outside both the applications' range and the proxies' wire ports. */
   "no-port",
-  /** The application's answers would not be led to the proxy: outside the mesh, excluded, or by its user. */
+  /** The application's answers would not reach the proxy: outside the mesh, excluded, or because of its user. */
   "no-return-path",
-  /** Others have changed the rules: nothing is to depend on them. */
+  /** Others have changed the rules, so nothing may depend on them. */
   "rules-changed",
-  /** The application did not answer in time under this name. */
+  /** The application did not answer this address in time. */
   "no-answer",
-  /** The kernel has refused it: CAP_NET_RAW, descriptors. */
+  /** Refused by the kernel: CAP_NET_RAW, descriptors. */
   "kernel",
 ] as const;
 export type SourceReason = (typeof sourceReasons)[number];
@@ -59,24 +63,24 @@ export type Candidate = {
 
 export type Facts = {
   readonly mode: SourceMode;
-  /** Who is at the other end of the wire. */
+  /** The address at the other end of the wire. */
   readonly wire: SocketAddress;
-  /** What the client's proxy has sent; null for a client that is none of ours. */
+  /** The client address sent by its proxy; null for a client without a proxy of ours. */
   readonly clientAddress: ClientAddress | null;
   readonly original: SocketAddress;
-  /** Whether what the application here sends to this address is led to the proxy. */
+  /** Whether the application's packets to this address reach the proxy. */
   readonly returns: (client: SocketAddress) => boolean;
   /** Whether a connection on the wire comes from there to `original`. */
   readonly onWire: (client: SocketAddress) => boolean;
-  /** The application has not answered under this client's name of late. */
+  /** The application recently did not answer this client's address. */
   readonly silent: boolean;
-  /** The rules stand that lead the application's answers back. */
+  /** The rules that return the application's answers are in place. */
   readonly standing: boolean;
-  /** For a client whose port is not kept; null if there is none. */
+  /** For a client whose port is not preserved; null if there is none. */
   readonly sparePort: () => number | null;
 };
 
-/** What to try one after the other; the last one always works if the application does. */
+/** The candidates in order; the last one always works if the application does. */
 export function* candidatesOf(facts: Facts): Generator<Candidate> {
   const never = whyNever(facts);
   if (never !== null) {
@@ -86,7 +90,7 @@ export function* candidatesOf(facts: Facts): Generator<Candidate> {
   const exact = facts.mode === "ip" ? "as-asked" : exactPort(facts);
   if (typeof exact === "number") yield asClient(facts, exact, "ip-port", "as-asked");
   const reason = typeof exact === "number" ? "same-tuple" : exact;
-  // For want of a port on the wire the application is not to lose its own address: others may have it of it.
+  // Without a free port on the wire the application keeps its own address, because it may have given it to others.
   const ownFirst = reason === "wire-port";
   if (facts.mode === "ip-port" && !ownFirst) yield asClientAtAlias(facts, reason);
   yield* byAddress(facts, reason);
@@ -94,7 +98,7 @@ export function* candidatesOf(facts: Facts): Generator<Candidate> {
   yield asItself(facts, reasonAtLast(facts, reason));
 }
 
-/** By its address, and a port that no connection on the wire has. */
+/** The client's address, with a port that no connection on the wire has. */
 function* byAddress(facts: Facts, reason: SourceReason): Generator<Candidate> {
   if (!facts.returns(facts.wire)) return;
   for (let turn = 0; turn < portsTried; turn += 1) {
@@ -121,8 +125,8 @@ function asClient(
 }
 
 /**
- * The application's own address is another one then: no connection on the wire has it, and what is sent from there comes
- * to us whoever the client is. It has to listen on all addresses.
+ * The application's own address is then the alias: no connection on the wire has it, and what is sent from there
+ * comes to us for any client. The application must listen on all addresses.
  */
 function asClientAtAlias(
   { wire, clientAddress, original }: Facts,
@@ -152,7 +156,7 @@ function whyNever({ mode, wire, original, silent, standing }: Facts): SourceReas
   return silent ? "no-answer" : null;
 }
 
-/** The client application's port, or why it cannot be kept. */
+/** The client application's port, or why it cannot be preserved. */
 function exactPort({ wire, clientAddress, onWire, returns }: Facts): number | SourceReason {
   if (clientAddress === null) return "foreign-client";
   const { source, distinctPort } = clientAddress;
@@ -162,7 +166,7 @@ function exactPort({ wire, clientAddress, onWire, returns }: Facts): number | So
   return onWire(source) ? "same-tuple" : source.port;
 }
 
-/** It has no meaning without its interface. RFC 3927, RFC 4291, 2.5.6. */
+/** A link-local address has no meaning without its interface. RFC 3927, RFC 4291, 2.5.6. */
 function isLinkLocal({ family, bytes }: SocketAddress): boolean {
   const [first = 0, second = 0] = bytes;
   return family === 4

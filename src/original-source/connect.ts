@@ -1,4 +1,4 @@
-/** The way to the application here, as the client where that can be. */
+/** Connects to the local application, presenting the client's address if possible. */
 import { Ticker } from "../runtime/deadline.ts";
 import { addressKey, portedAs, type SocketAddress } from "../net/address.ts";
 import { tryDial } from "../net/dial.ts";
@@ -12,7 +12,7 @@ import { firstUnprivilegedPort } from "../net/ports.ts";
 import type { SocketOptions } from "../net/socket-options.ts";
 import type { Candidate, Kept, SourceReason } from "./candidates.ts";
 
-/** As whom the application sees the client, and why not better. */
+/** The client's address as the application sees it, and why it is not better. */
 export type Seen = { readonly kept: Kept; readonly reason: SourceReason };
 
 export type ApplicationConnection =
@@ -21,30 +21,30 @@ export type ApplicationConnection =
       readonly leg: Leg;
       readonly seen: Seen;
     }
-  /** `fault`: the code of what failed. */
+  /** `fault`: the error code of the failure. */
   | { readonly kind: "failed"; readonly detail: string; readonly fault: string };
 
 export type ConnectOptions = {
   readonly socketOptions: SocketOptions;
   readonly limits: DialLimits;
   readonly held: Held;
-  /** Whose name the application has not answered. */
+  /** Clients whose address the application has not answered. */
   readonly silent: SilentClients;
-  /** Hears of a client's port that may not be bound here. */
+  /** Called for a client's port that may not be bound here. */
   readonly reserved: (client: SocketAddress) => void;
 };
 
-/** Under which name the application is being reached, from before the kernel knows of it. */
+/** The addresses of a connection to the application, set before the kernel knows of it. */
 export type ShownAs = {
   /** An address and port that are not ours, or null. */
   as: SocketAddress | null;
-  /** What the application answers comes to us whoever that is: net/alias.ts. */
+  /** The application's answers come to us for any client: net/alias.ts. */
   atAlias: boolean;
 };
 
 /**
- * A plain connection to where `downstream` was going. What fails because of the client's name is tried without it; what
- * fails because of the application has words for the log.
+ * Makes a plain connection to the destination of `downstream`. If it fails because of the client's address, it is
+ * tried without it; other failures have a text for the log.
  */
 export async function connectApplication(
   downstream: Intercepted,
@@ -55,7 +55,7 @@ export async function connectApplication(
   let why: SourceReason | null = null;
   let failed: ApplicationConnection = { kind: "failed", detail: "", fault: "" };
   for (const candidate of candidates) {
-    // Another name would have to wait as long, or be refused as well.
+    // Another address would have to wait as long, or be refused too.
     if ((why === "no-answer" || why === "translated") && candidate.kept !== "none") continue;
     named.as = candidate.origin.kind === "client" ? candidate.origin.address : null;
     named.atAlias = candidate.to !== original;
@@ -75,12 +75,12 @@ export async function connectApplication(
   return failed;
 }
 
-/** Where all that was wanted is kept, nobody asks why something else did not work before. */
+/** If everything requested is preserved, the reason for earlier failures does not matter. */
 function seenBy({ kept, reason }: Candidate, why: SourceReason | null): Seen {
   return { kept, reason: kept === "ip-port" ? reason : (why ?? reason) };
 }
 
-/** The connection, or the name of what failed. */
+/** The connection, or the code of the failure. */
 async function connect(
   downstream: Intercepted,
   { origin, to, kept }: Candidate,
@@ -97,8 +97,9 @@ async function connect(
 }
 
 /**
- * What of the way is to blame; null: nothing is. A refusal at its own address is the application's, or of the rules where
- * others translate it (intercept/rules/translation.ts): then it is reached as we are.
+ * The reason if the client's address is to blame, else null. A refusal at the application's own address comes from
+ * it, or from address translation by others (intercept/rules/translation.ts): then the connection is made with our
+ * own address.
  */
 function reasonOf(
   fault: string,
@@ -112,14 +113,14 @@ function reasonOf(
   return fault === "EADDRINUSE" || fault === "EADDRNOTAVAIL" ? "same-tuple" : "kernel";
 }
 
-/** EACCES of bind(2) is the port's; that of connect(2) a route's. */
+/** EACCES from bind(2) concerns the port; from connect(2) a route. */
 function isReserved(origin: Origin): boolean {
   return origin.kind === "client" && origin.address.port < firstUnprivilegedPort();
 }
 
 /**
- * Something beside us may keep the application's answers from coming back: rules of others, a source check. One
- * connection of a client's waits for it, those that follow for a while do not. Only the client's own suffer from it.
+ * Other rules or a source check may keep the application's answers from returning. One connection of a client waits
+ * for that, the following ones for a while do not. Only that client is affected.
  */
 export class SilentClients {
   readonly #known = new Set<string>();
@@ -140,12 +141,15 @@ export class SilentClients {
   }
 }
 
-/** Whatever the client's port. */
+/** The same for all ports of the client. */
 function keyOf(client: SocketAddress, original: SocketAddress): string {
   return `${addressKey(portedAs(client, 0))} ${addressKey(original)}`;
 }
 
 const forgetMs = 10_000;
 const knownMax = 4096;
-/** Within the pod an answer takes microseconds. A full queue of the application's is asked again after a second. */
+/**
+ * Within the pod an answer takes microseconds. If the application's queue is full, the SYN is repeated after a
+ * second.
+ */
 const answerMsMax = 2500;

@@ -7,17 +7,17 @@ import type { Leg } from "../relay/leg.ts";
 import { failureOf, type HandshakeFailure } from "../tls/failure.ts";
 import { decodeHeader, encodeHeader, headerLength, type ClientAddress } from "./proxy-header.ts";
 
-/** Sends where the application's connection comes from, to a peer that has agreed to it. */
+/** Sends the source of the application's connection to a peer that has agreed to it. */
 export function sendHeader(peer: Leg, clientAddress: ClientAddress, original: SocketAddress): void {
   if (peer.socket.protocol === headerProtocol) peer.say(encodeHeader(clientAddress, original));
 }
 
 export type ReceivedHeader =
-  /** Null: it was not sent, because the peer is no proxy of ours or speaks for itself. */
+  /** Null: no header was sent, because the peer is not one of our proxies, or connects for itself. */
   | { readonly kind: "received"; readonly clientAddress: ClientAddress | null }
   | { readonly kind: "refuse"; readonly reason: HandshakeFailure | null; readonly detail: string };
 
-/** From a verified peer, within `msMax`. What it says is checked against the wire before it is believed: candidates.ts. */
+/** Reads it from a verified peer, within `msMax`. The claim is checked against the wire before use: candidates.ts. */
 export async function readHeader(peer: Leg, msMax: number): Promise<ReceivedHeader> {
   if (peer.socket.protocol !== headerProtocol) return { kind: "received", clientAddress: null };
   const deadline = new HandshakeDeadline(peer, msMax, "server");

@@ -1,14 +1,14 @@
 /**
- * What a proxy sends to the other one first, inside TLS: where the application's connection came from and where it was
- * going. The layout is that of the PROXY protocol, version 2 (haproxy.org, proxy-protocol.txt, 2.2). Pure.
+ * The first data from one proxy to the other, inside TLS: source and destination of the application's connection. The
+ * format is the PROXY protocol, version 2 (haproxy.org, proxy-protocol.txt, 2.2). Pure.
  */
 import { ProxyError } from "../runtime/errors.ts";
 import { addressSize, addressFamily } from "../native/native.ts";
 import { decodeSocketAddress, type SocketAddress } from "../net/address.ts";
 
-/** Bytes that give the header's length. */
+/** Bytes that contain the header's length. */
 export const fixedHeaderBytes = 16;
-/** Addresses of IPv6 have 36 bytes; the rest is room for what later versions may add. */
+/** IPv6 addresses take 36 bytes; the rest is room for extensions of later versions. */
 export const headerBytesMax = fixedHeaderBytes + 512;
 
 export type ClientAddress = {
@@ -39,7 +39,7 @@ export function encodeHeader(
   return bytes;
 }
 
-/** The whole header's length, as far as is known: at least `fixedHeaderBytes`. Throws PROXY_HEADER_INVALID. */
+/** The whole header's length, as far as it is known: at least `fixedHeaderBytes`. Throws PROXY_HEADER_INVALID. */
 export function headerLength(come: Uint8Array): number {
   const known = come.subarray(0, signature.length);
   if (known.some((byte, index) => byte !== signature[index])) throw invalid("no signature");
@@ -50,8 +50,8 @@ export function headerLength(come: Uint8Array): number {
 }
 
 /**
- * `bytes`: as many as `headerLength` says. Null if the proxy speaks for itself (LOCAL). Fields that are not known are
- * passed over. Throws PROXY_HEADER_INVALID.
+ * `bytes`: as many as `headerLength` says. Null if the proxy connects for itself (LOCAL). Unknown fields are ignored.
+ * Throws PROXY_HEADER_INVALID.
  */
 export function decodeHeader(bytes: Uint8Array): ClientAddress | null {
   const [command, kind] = [bytes[12], bytes[13]];
@@ -104,7 +104,7 @@ function invalid(what: string): ProxyError {
 }
 
 const signature = Uint8Array.of(13, 10, 13, 10, 0, 13, 10, 81, 85, 73, 84, 10);
-/** Of the types that are left to applications, 0xE0 to 0xEF; the value is 1. */
+/** One of the types reserved for applications, 0xE0 to 0xEF; the value is 1. */
 const distinctPortType = 0xe0;
 const distinctPortField = Uint8Array.of(distinctPortType, 0, 1, 1);
 const versionAndLocal = 0x20;

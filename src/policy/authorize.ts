@@ -1,28 +1,28 @@
-/** Whether a peer whose certificate is good is one that is meant: its identity against what is demanded. Pure. */
+/** Whether a peer with a valid certificate is an expected one: compares its identity with the demands. Pure. */
 import type { PeerIdentity } from "../identity/certificate.ts";
 import { trustDomainOf } from "../identity/spiffe-id.ts";
 import { quoteUnlessPlain } from "../runtime/log/escape.ts";
 import { formatIp, type SocketAddress } from "../net/address.ts";
 import { matches, type IdPattern } from "./id-pattern.ts";
 
-/** One thing that a peer's certificate has to say. */
+/** One demand on a peer's certificate. */
 export type Demand =
-  /** It names this address. */
+  /** It must name this address. */
   | { readonly kind: "address"; readonly address: SocketAddress }
-  /** It is a workload's of this trust domain. */
+  /** It must be of a workload of this trust domain. */
   | { readonly kind: "workload"; readonly trustDomain: string }
-  /** It is a workload's that one of the patterns of this rule fits. */
+  /** It must be of a workload that matches one of this rule's patterns. */
   | { readonly kind: "listed"; readonly allow: readonly IdPattern[]; readonly origin: string };
 
-/** All of it has to be met; nothing: anybody whom the trust bundle vouches for. */
+/** All of them must be met; an empty list admits all that the trust bundle vouches for. */
 export type Expectation = readonly Demand[];
 
-/** Reasons of tls/failure.ts that only an identity has. */
+/** The reasons in tls/failure.ts that concern an identity. */
 export type IdentityFault = "wrong-address" | "no-spiffe-id" | "wrong-trust-domain" | "not-allowed";
 
 export type IdentityRefusal = { readonly reason: IdentityFault; readonly detail: string };
 
-/** Null if the peer is one that is meant, else the first demand that it does not meet. */
+/** Null if the peer is an expected one, else the first demand that it does not meet. */
 export function authorize(
   identity: PeerIdentity,
   expectation: Expectation,
@@ -75,7 +75,7 @@ function withoutId({ spiffeFault }: PeerIdentity): IdentityRefusal {
   return { reason: "no-spiffe-id", detail };
 }
 
-/** The words that Go's x509 package uses, which operators search for. */
+/** The words of Go's x509 package, which operators search for. */
 function namesText({ ips, otherNames }: PeerIdentity, wanted: string): string {
   if (ips.length > 0)
     return `certificate is valid for ${listed(ips.map(formatIp), "")}, not ${wanted}`;
@@ -96,5 +96,5 @@ function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
 }
 
 const namesShownMax = 8;
-/** A DNS name's own bound: RFC 1035, 2.3.4. */
+/** The length limit of DNS names: RFC 1035, 2.3.4. */
 const nameLengthMax = 255;

@@ -1,4 +1,7 @@
-/** What contradicts itself in a policy, wherever its parts were written: a start, a reload, `check` and `policy --check` refuse it. Pure. */
+/**
+ * Contradictions in a policy, wherever its parts were written: a start, a reload, `check` and `policy --check` refuse
+ * them. Pure.
+ */
 import { ProxyError } from "../runtime/errors.ts";
 import { intervalsOf, parseCidr, type Cidr } from "../net/cidr.ts";
 import { commonPorts, formatPorts, portMax, portsOutside, type Ports } from "../net/ports.ts";
@@ -6,12 +9,12 @@ import { domainOfPattern, type IdPattern } from "./id-pattern.ts";
 import { defaultMeshRanges, neverIntercepted, type Policy, type PortRule } from "./policy.ts";
 
 type Contradiction = {
-  /** "policy.yaml:12", or an option or a variable of the environment. */
+  /** "policy.yaml:12", or an option or environment variable. */
   readonly origin: string;
   readonly text: string;
 };
 
-/** Throws POLICY_INVALID if a file says part of it, else USAGE; names all contradictions, a line each. */
+/** Throws POLICY_INVALID if a file contributes, else USAGE; lists all contradictions, a line each. */
 export function assertConsistent(policy: Policy): void {
   const found = contradictionsOf(policy).toSorted((a, b) => lineOf(a) - lineOf(b));
   if (found.length === 0) return;
@@ -24,7 +27,7 @@ export function assertConsistent(policy: Policy): void {
   throw new ProxyError(inFile ? "POLICY_INVALID" : "USAGE", text, { parts: lines });
 }
 
-/** In no order. */
+/** In no particular order. */
 export function contradictionsOf(policy: Policy): readonly Contradiction[] {
   return [
     ...rangeContradictions(policy),
@@ -35,7 +38,7 @@ export function contradictionsOf(policy: Policy): readonly Contradiction[] {
   ];
 }
 
-/** Patterns of another trust domain than this one, with where they were written. */
+/** Patterns of another trust domain than this one, with their origins. */
 export function foreignPatterns(
   { inbound, outbound }: Policy,
   trustDomain: string,
@@ -69,7 +72,7 @@ function rangeContradictions({ outbound }: Policy): readonly Contradiction[] {
       origin,
       text: `${field} ${range.text} is never diverted (loopback, link-local, multicast). Leave it out`,
     }));
-  // The default ranges are nobody's choice: any of them may be excluded.
+  // The default ranges are not an explicit choice: any of them may be excluded.
   const chosen = defaultMeshRanges.every(({ text }) => mesh.value.some((one) => one.text === text))
     ? mesh.value.filter(({ text }) => defaultMeshRanges.every((one) => one.text !== text))
     : mesh.value;
@@ -78,7 +81,7 @@ function rangeContradictions({ outbound }: Policy): readonly Contradiction[] {
   const excluded = (nothingLeft ? mesh.value : chosen).filter((range) =>
     isInside(range, exclude.value),
   );
-  // What is offered by ALPN is no promise of who answers.
+  // An ALPN offer does not define who answers.
   const unguarded = expect.filter(
     ({ to, allow, verify }) =>
       (allow !== null || verify !== null) && isInside(to, exclude.value) && !isInside(to, never),
@@ -97,7 +100,7 @@ function rangeContradictions({ outbound }: Policy): readonly Contradiction[] {
   ];
 }
 
-/** Without a mesh nothing is diverted, and such a rule promises nothing. */
+/** Without a mesh nothing is diverted, and such a rule makes no promise. */
 function outsideContradictions({
   mesh,
   exclude,
@@ -138,7 +141,7 @@ function portContradictions({ outbound }: Policy): readonly Contradiction[] {
   return [{ origin: ports.origin, text }];
 }
 
-/** A list that somebody wrote and that decides on nothing: the port is open to all. */
+/** A configured list without effect, because the port is open to all. */
 function allowContradictions({ inbound }: Policy): readonly Contradiction[] {
   const open = inbound.ports.flatMap(({ ports, mode, allow }) => {
     if (allow?.value == null || (mode ?? inbound.mode).value !== "passthrough") return [];
@@ -155,7 +158,7 @@ function allowContradictions({ inbound }: Policy): readonly Contradiction[] {
   return [...open, { origin: inbound.allow.origin, text }];
 }
 
-/** What is said of ports all of which are passed through, so that the proxy never sees a connection there. */
+/** Settings for ports that are all passthrough, so that the proxy never sees a connection there. */
 function passedThroughContradictions({ inbound }: Policy): readonly Contradiction[] {
   const modeIn = (rule: PortRule): Policy["inbound"]["mode"] => rule.mode ?? inbound.mode;
   const passed = inbound.ports.filter((rule) => modeIn(rule).value === "passthrough");
@@ -163,7 +166,7 @@ function passedThroughContradictions({ inbound }: Policy): readonly Contradictio
   return (["preserveSource", "alpn"] as const).flatMap((field) =>
     passed.flatMap((rule) => {
       const said = rule[field];
-      // A hole in a range of ports is no contradiction.
+      // A gap in a range of ports is no contradiction.
       if (said === null || others.some((other) => other[field] === said)) return [];
       const text = `inbound port ${formatPorts(rule.ports)} is passed through in cleartext (${modeIn(rule).origin}), so ${field} has no effect. Set mode: strict, or leave ${field} out`;
       return [{ origin: said.origin, text }];
@@ -171,7 +174,7 @@ function passedThroughContradictions({ inbound }: Policy): readonly Contradictio
   );
 }
 
-/** Of a trust domain that somebody wrote; one that follows from our certificate is nobody's word. */
+/** For a configured trust domain only, not one that follows from our certificate. */
 function domainContradictions(policy: Policy): readonly Contradiction[] {
   const { value, origin } = policy.trustDomain;
   if (value === null) return [];
@@ -193,7 +196,7 @@ function overlaps(range: Cidr, ranges: readonly Cidr[]): boolean {
   );
 }
 
-/** 0 for what no file says. */
+/** 0 for values that no file sets. */
 function lineOf({ origin }: Contradiction): number {
   return Number(/:(\d+)$/.exec(origin)?.[1] ?? 0);
 }

@@ -1,20 +1,20 @@
-/** Whether the mesh ranges hold the addresses that peers know this pod by: where they do not, nothing is protected. Pure. */
+/** Whether the mesh ranges contain this pod's own addresses: if they do not, nothing is protected. Pure. */
 import { ProxyError } from "../runtime/errors.ts";
 import { formatIp, type SocketAddress } from "../net/address.ts";
 import { addressOf, parseCidr, type Cidr } from "../net/cidr.ts";
 import type { OwnAddress } from "../net/own-addresses.ts";
 import { contains, defaultMeshRanges, neverIntercepted, type Policy } from "./policy.ts";
 
-/** An address of ours outside of the mesh. */
+/** One of our addresses outside the mesh. */
 export type Uncovered = {
   readonly own: OwnAddress;
-  /** No other address of its family is inside either: the pod's peers are outside with it. */
+  /** No other address of its family is inside either: then the pod's peers are outside too. */
   readonly isAlone: boolean;
 };
 
 /**
- * Link-local addresses are nobody's to carry, and do not count; nor do those that somebody has excluded. A mesh without any
- * range is somebody's word that nothing outbound is diverted.
+ * Link-local addresses are never carried, and do not count; nor do excluded ones. A mesh without any range is an
+ * explicit choice that nothing outbound is diverted.
  */
 export function uncovered(
   { outbound }: Policy,
@@ -38,13 +38,13 @@ function isIn(
   return ranges.some((range) => contains(range, addressOf(bytes), family));
 }
 
-/** Throws USAGE where a family's peers would be spoken to in cleartext, with the option that mends it. */
+/** Throws USAGE, with the option that corrects it, if a family's peers would be reached in cleartext. */
 export function assertCovered(policy: Policy, addresses: readonly OwnAddress[]): void {
   const alone = uncovered(policy, addresses).filter(({ isAlone }) => isAlone);
   if (alone.length > 0) throw new ProxyError("USAGE", coverageText(policy, alone));
 }
 
-/** What is seen and what to do about it. */
+/** The finding and its remedy. */
 export function coverageText(policy: Policy, found: readonly Uncovered[]): string {
   const which = found.map(({ own }) => `${formatIp(own.bytes)} (${own.interface})`).join(", ");
   const families = [...new Set(found.map(({ own }) => own.family))];
@@ -58,7 +58,7 @@ export function coverageText(policy: Policy, found: readonly Uncovered[]): strin
   );
 }
 
-/** What to add for the Services' range, or null: the API server's address is one of them where it is named by address. */
+/** The range to add for Services, or null: the API server's address is one of theirs if it is given as an address. */
 export function servicesText(policy: Policy, server: SocketAddress): string | null {
   const { mesh, exclude } = policy.outbound;
   if (mesh.value.length === 0) return null;
@@ -71,7 +71,7 @@ export function servicesText(policy: Policy, server: SocketAddress): string | nu
   );
 }
 
-/** What to exclude so that no range of the mesh is excluded with it. */
+/** The exclusion to add that does not exclude a whole mesh range. */
 function outsideOf({ outbound }: Policy, own: OwnAddress): string {
   const mesh = outbound.mesh.value.filter(({ family }) => family === own.family);
   if (mesh.length === 0) return own.family === 4 ? "0.0.0.0/0" : "::/0";
@@ -80,7 +80,7 @@ function outsideOf({ outbound }: Policy, own: OwnAddress): string {
   return isApart ? text : formatIp(own.bytes);
 }
 
-/** The option or the line of the policy as it should be. */
+/** The option or policy line as it should be. */
 function remedyOf({ outbound }: Policy, found: readonly Uncovered[]): string {
   const { value, origin } = outbound.mesh;
   const hasDefault = defaultMeshRanges.every(({ text }) => value.some((one) => one.text === text));
@@ -111,7 +111,7 @@ function isDefault(text: string): boolean {
   return defaultMeshRanges.some((range) => range.text === text);
 }
 
-/** A site's usual share: a /48 (RFC 6177), a /16; the interface's own prefix where that is wider. */
+/** A site's usual share: a /48 (RFC 6177), a /16; or the interface's own prefix if that is wider. */
 function guessOf({ bytes, family, prefix }: OwnAddress): Cidr {
   const usual = family === 4 ? 16 : 48;
   return parseCidr(`${formatIp(bytes)}/${Math.max(8, Math.min(prefix, usual))}`);

@@ -1,4 +1,4 @@
-/** The text of a policy file to its fields, each with its line. Every mistake names line, field and remedy. Pure. */
+/** Parses a policy file into fields, each with its line. Every error names line, field and remedy. Pure. */
 import * as v from "valibot";
 import {
   isMap,
@@ -20,20 +20,20 @@ import { policySchema, type PolicyFields } from "./schema.ts";
 
 export type PolicyDocument = {
   readonly fields: PolicyFields;
-  /** Where a field stands, "policy.yaml:12", by its path: `["inbound", "mode"]`. */
+  /** The place of a field, "policy.yaml:12", by its path: `["inbound", "mode"]`. */
   readonly originOf: (path: FieldPath) => string;
 };
 
 export type FieldPath = readonly (string | number)[];
 
-/** `file` is its path, for messages. Throws POLICY_INVALID that names all mistakes, a line each. */
+/** `file` is its path, for messages. Throws POLICY_INVALID that lists all errors, a line each. */
 export function parsePolicy(text: string, file: string): PolicyDocument {
   const name = escapeText(file);
   if (text.length > lengthMax) throw invalid(name, [`it is longer than ${lengthMax} characters`]);
   const deep = lineOfDeepNesting(text);
   if (deep !== null) throw invalid(name, [`line ${deep}: it nests deeper than any policy does`]);
   const lines = new LineCounter();
-  // Pretty errors quote the line for each mistake: in a long line that takes a minute.
+  // Pretty errors quote the line of each error: in a long line that takes a minute.
   const document = parseDocument(text, {
     lineCounter: lines,
     strict: true,
@@ -64,7 +64,7 @@ function assertYaml({ name, document, lines }: Source): void {
   assertKeys({ name, document, lines });
 }
 
-/** 80, 0x50 and "80" are one port; a key that is an alias is not for people to read. */
+/** 80, 0x50 and "80" are the same port; an alias as a key is unreadable. */
 function assertKeys({ name, document, lines }: Source): void {
   const faults: string[] = [];
   visit(document, {
@@ -85,7 +85,7 @@ function assertKeys({ name, document, lines }: Source): void {
 
 type Source = { readonly name: string; readonly document: Document; readonly lines: LineCounter };
 
-/** Aliases are bounded: a few lines can stand for millions (the billion laughs). */
+/** Limits aliases: a few lines can expand to millions (the billion laughs). */
 function valueOf({ name, document }: Source): unknown {
   try {
     return document.toJS({ maxAliasCount: 50 });
@@ -94,7 +94,7 @@ function valueOf({ name, document }: Source): unknown {
   }
 }
 
-/** In the order of lines, each once: a key that is no field is seen as such, and again as one that should not be there. */
+/** In line order, each once: an unknown key is reported both as unknown and as one that should not exist. */
 function faultTexts(source: Source, issues: readonly v.BaseIssue<unknown>[]): readonly string[] {
   const found = issues.map((issue) => {
     const path = pathOf(issue);
@@ -118,7 +118,7 @@ function faultText(source: Source, issue: v.BaseIssue<unknown>): string {
   return `${where}: ${wrongText(issue)}${issue.message}`;
 }
 
-/** Of a mistake no more than is needed to find it. */
+/** Quotes no more of the error than is needed to find it. */
 function wrongText(issue: v.BaseIssue<unknown>): string {
   const { type, expected, received, input } = issue;
   if (type === "strict_object" && expected === "never")
@@ -138,7 +138,7 @@ function pathText(path: FieldPath): string {
     .slice(1);
 }
 
-/** The line of the deepest part of the path that stands in the text. */
+/** The line of the deepest part of the path that exists in the text. */
 function lineOf({ document, lines }: Source, path: FieldPath): number {
   let node: unknown = document.contents;
   let offset = isNode(node) ? (node.range?.[0] ?? 0) : 0;
@@ -151,7 +151,7 @@ function lineOf({ document, lines }: Source, path: FieldPath): number {
   return lines.linePos(offset).line;
 }
 
-/** A member with the place where its key stands. */
+/** A member with the position of its key. */
 function childOf(
   node: unknown,
   key: string | number,
@@ -168,7 +168,7 @@ function childOf(
   return { node: pair.value, offset: pair.key.range?.[0] };
 }
 
-/** Which of two rules for one range holds nobody could tell. */
+/** Refuses two rules for one range, because it is unclear which applies. */
 function assertDistinctRanges(source: Source, { outbound }: PolicyFields): void {
   const seen = new Map<string, number>();
   for (const [index, { to }] of (outbound?.expect ?? []).entries()) {
@@ -182,7 +182,7 @@ function assertDistinctRanges(source: Source, { outbound }: PolicyFields): void 
   }
 }
 
-/** A range inside of another is the narrower rule; of two that overlap otherwise nobody could tell which one holds. */
+/** A range inside another is the narrower rule; for other overlaps it is unclear which rule applies. */
 function assertNestedPorts(source: Source, { inbound }: PolicyFields): void {
   const written = Object.keys(inbound?.ports ?? {}).map((key) => {
     const { first, last } = parsePortRange(key);
@@ -216,7 +216,7 @@ function invalid(name: string, all: readonly string[], cause?: unknown): ProxyEr
 }
 
 const lengthMax = 262_144;
-/** More are not told at once. */
+/** No more errors are reported at once. */
 const faultsMax = 20;
 const shownMax = 60;
 const wordsMax = 200;

@@ -1,11 +1,11 @@
-/** The policy that holds: the options' values, and over them, field by field, those of the file. Pure. */
+/** The effective policy: the options' values, overridden field by field by the file. Pure. */
 import { ProxyError } from "../runtime/errors.ts";
 import { parsePortRange, type Ports } from "../net/ports.ts";
 import type { PolicyDocument } from "./document.ts";
 import { layered } from "./port-rules.ts";
 import type { ExpectRule, Policy, PortRule, Sourced } from "./policy.ts";
 
-/** `base` is what options, environment and defaults say; without a file it is the policy. */
+/** `base` has the values of options, environment and defaults; without a file it is the policy. */
 export function effectivePolicy(base: Policy, document: PolicyDocument): Policy {
   const { inbound, outbound, ...top } = document.fields;
   const over = <T>(
@@ -73,8 +73,8 @@ function expectOf({ fields, originOf }: PolicyDocument): readonly ExpectRule[] {
 }
 
 /**
- * --inbound-port says which ports are intercepted, and the file's mode how: these ports have it, the others stay as they are.
- * Null where it is not so. Throws POLICY_INVALID where there is no such port.
+ * --inbound-port defines which ports are intercepted, and the file's mode how: these ports get that mode, and the
+ * others stay as they are. Null if not both are set. Throws POLICY_INVALID if there is no such port.
  */
 function scopeOf(base: Policy, { fields, originOf }: PolicyDocument): readonly PortRule[] | null {
   const mode = fields.inbound?.mode;
@@ -92,7 +92,7 @@ function scopeOf(base: Policy, { fields, originOf }: PolicyDocument): readonly P
   );
 }
 
-/** The file's rules go over the options', field by field; of the file's own the narrower one goes first. */
+/** The file's rules override the options', field by field; of the file's own rules the narrower one comes first. */
 function portsOf(
   options: readonly PortRule[],
   { fields, originOf }: PolicyDocument,

@@ -1,12 +1,12 @@
-/** Patterns of SPIFFE IDs: `*` stands for one whole segment of the path and for nothing else. Pure. */
+/** Patterns of SPIFFE IDs: `*` stands for exactly one whole path segment. Pure. */
 import { ProxyError } from "../runtime/errors.ts";
 import { parseSpiffeId, type SpiffeId } from "../identity/spiffe-id.ts";
 import { quote } from "../runtime/log/escape.ts";
 
-/** Its segments; null for any. No regular expression: what is not `*` is compared byte for byte. */
+/** Its segments; null for any. No regular expression: all others are compared byte for byte. */
 export type IdPattern = { readonly text: string; readonly segments: readonly (string | null)[] };
 
-/** "spiffe://example.org/ns/default/sa/*". Throws SPIFFE_ID_INVALID for what could never match an ID. */
+/** "spiffe://example.org/ns/default/sa/*". Throws SPIFFE_ID_INVALID for a pattern that can never match an ID. */
 export function parseIdPattern(text: string): IdPattern {
   const segments = text.split("/");
   const domain = segments.slice(0, domainEnd);
@@ -21,7 +21,7 @@ export function parseIdPattern(text: string): IdPattern {
       "SPIFFE_ID_INVALID",
       `${quote(text)}: * must be a whole segment, not ${quote(partial)}`,
     );
-  // What stands in the other places has to be an ID's.
+  // The other segments must be valid in an ID.
   parseSpiffeId(segments.map((segment) => (segment === "*" ? "any" : segment)).join("/"));
   return { text, segments: segments.map((segment) => (segment === "*" ? null : segment)) };
 }

@@ -1,17 +1,17 @@
-/** What a policy may not do on a machine that people are logged in to. Pure. */
+/** Guards against policies that would lock out users of a machine. Pure. */
 import { ProxyError } from "../runtime/errors.ts";
 import { modeOf, type Policy } from "./policy.ts";
 
 export type LockoutGuard = {
-  /** An option says whose outbound connections are diverted, which is a scope as well. */
+  /** An option selects whose outbound connections are diverted, which is a scope too. */
   readonly scopedByUser: boolean;
-  /** Ports that people are logged in by. */
+  /** Ports of current login sessions. */
   readonly keepOpen: readonly number[];
-  /** At the start there is a way back where one of these is taken: --confirm. */
+  /** At the start there is a way back if one of these is captured: --confirm. */
   readonly onTrial: boolean;
 };
 
-/** Throws USAGE where everybody would be locked out; `guard` null: in a pod there is nobody. */
+/** Throws USAGE if every user would be locked out; `guard` is null in a pod, which has no logins. */
 export function assertScoped({ inbound, outbound }: Policy, guard: LockoutGuard | null): void {
   if (guard === null) return;
   const outward = outbound.mesh.origin !== "default" || guard.scopedByUser;
@@ -19,8 +19,8 @@ export function assertScoped({ inbound, outbound }: Policy, guard: LockoutGuard 
 }
 
 /**
- * Throws USAGE where the way in that an operator stands on would be taken without a way back. `before`: the policy that
- * holds, null at the start; what that has taken already is nobody's way in any more.
+ * Throws USAGE if the port of the operator's own login would be captured without a way back. `before`: the policy in
+ * force, null at the start; a port that it captures already cannot be a way in.
  */
 export function assertReachable(
   policy: Policy,

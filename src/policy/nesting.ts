@@ -1,8 +1,8 @@
-/** How deep a YAML text could nest, seen before it is parsed: the parser calls itself for each level. Pure. */
+/** Bounds the nesting of a YAML text before it is parsed, because the parser recurses for each level. Pure. */
 
 /**
- * The line, from 1, from which on a text nests deeper than any policy does, or null. It counts brackets without reading
- * strings and comments, so that it errs on the side of refusing; a policy nests five levels.
+ * The line, from 1, where a text nests deeper than any policy does, or null. It counts brackets without parsing
+ * strings and comments, and therefore may refuse too much; a policy nests five levels.
  */
 export function lineOfDeepNesting(text: string): number | null {
   let open = 0;

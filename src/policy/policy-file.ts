@@ -1,4 +1,4 @@
-/** The policy file, read. */
+/** Reads the policy file. */
 import { readSync } from "node:fs";
 
 import { ProxyError } from "../runtime/errors.ts";
@@ -13,19 +13,19 @@ import { parseResolvers, withResolvers } from "./resolvers.ts";
 import type { Policy } from "./policy.ts";
 
 export type PolicySource = {
-  /** Null: the options alone. */
+  /** Null: only the options. */
   readonly file: string | null;
-  /** What options, environment and defaults say; the file goes over it. */
+  /** The values of options, environment and defaults; the file overrides them. */
   readonly base: Policy;
   /** Null in a pod. */
   readonly lockoutGuard: LockoutGuard | null;
-  /** Names our own name servers: resolv.conf(5). */
+  /** The file with our own name servers: resolv.conf(5). */
   readonly resolvConf: string;
-  /** Looked up whenever a policy is judged. */
+  /** Evaluated whenever a policy is judged. */
   readonly ownAddresses: () => readonly OwnAddress[];
 };
 
-/** The policy that holds: options, and the file over them. Throws POLICY_INVALID naming the file. */
+/** The effective policy: options, overridden by the file. Throws POLICY_INVALID naming the file. */
 export function loadPolicy({ file, base, resolvConf }: PolicySource): Policy {
   const policy =
     file === null
@@ -40,8 +40,8 @@ export function loadPolicy({ file, base, resolvConf }: PolicySource): Policy {
 }
 
 /**
- * Without it there are no name servers but the resolver library's own guess, 127.0.0.1: resolv.conf(5). One that is there and
- * cannot be read is no reason to have none. Throws POLICY_INVALID.
+ * Without the file the only name server is the resolver library's default, 127.0.0.1: resolv.conf(5). A file that
+ * exists but cannot be read is an error instead. Throws POLICY_INVALID.
  */
 function readResolvConf(path: string): string {
   try {
@@ -55,7 +55,7 @@ function readResolvConf(path: string): string {
 }
 
 /**
- * The policy that holds, judged as a start and a reload judge it. `before`: the policy that holds until then, null at the
+ * The effective policy, judged as at a start and a reload. `before`: the policy in force until then, null at the
  * start. Throws USAGE, POLICY_INVALID.
  */
 export function judgedPolicy(source: PolicySource, before: Policy | null): Policy {
@@ -79,7 +79,7 @@ export function readPolicyFile(file: string): string {
   }
 }
 
-/** Of a pipe, to its end or to one byte too many. */
+/** Reads a pipe to its end, or to one byte too many. */
 function readStandardInput(): string {
   const buffer = Buffer.alloc(fileBytesMax + 1);
   let length = 0;
@@ -92,7 +92,7 @@ function readStandardInput(): string {
   }
 }
 
-/** Of standard input, which may be a directory, closed, or have nothing yet and not wait. */
+/** Reads from standard input, which may be a directory, closed, or non-blocking without data. */
 function readSome(into: Uint8Array): number {
   try {
     return readSync(0, into);
@@ -103,7 +103,7 @@ function readSome(into: Uint8Array): number {
   }
 }
 
-/** As many as the most characters of a policy can take. */
+/** The largest size of a policy with the most characters. */
 const fileBytesMax = 1 << 20;
 /** As errno(3) has it. */
 const absent: ReadonlySet<string> = new Set(["ENOENT", "ENOTDIR"]);

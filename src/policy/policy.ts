@@ -1,55 +1,55 @@
-/** What is intercepted, in which mode, and who is allowed; every rule knows where it was written. Pure. */
+/** What is intercepted, in which mode, and who is allowed; every rule has its origin. Pure. */
 import { isSameSocket, type SocketAddress } from "../net/address.ts";
 import { addressOf, parseCidr, type Cidr } from "../net/cidr.ts";
 import { holdsPort, includesPort, type Ports } from "../net/ports.ts";
 import type { IdPattern } from "./id-pattern.ts";
 
 /**
- * What a port takes. strict: mutual TLS. permissive: plain text as well. audit: as permissive, and who speaks
- * plain text is told. passthrough: not intercepted.
+ * What a port accepts. strict: mutual TLS. permissive: cleartext as well. audit: like permissive, and cleartext
+ * clients are logged. passthrough: not intercepted.
  */
 export const modes = ["strict", "audit", "permissive", "passthrough"] as const;
 export type Mode = (typeof modes)[number];
 
-/** Those that let plain text in. */
+/** The modes that admit cleartext. */
 export type PlainMode = "audit" | "permissive";
 
-/** How a server is known: by the address that its certificate names, or by its SPIFFE ID. */
+/** How a server is verified: by the address in its certificate, or by its SPIFFE ID. */
 export type Verification = "ip" | "spiffe";
 
 /**
- * What the application sees of a client: address and port, the address alone, or the pod itself. As far as the kernel
+ * What the application sees of a client: address and port, only the address, or the pod itself. As far as the kernel
  * allows: original-source/candidates.ts.
  */
 export const sourceModes = ["ip-port", "ip", "off"] as const;
 export type SourceMode = (typeof sourceModes)[number];
 
-/** What becomes of TCP to port 53 of the proxy's own name servers where they are in the mesh. */
+/** How TCP to port 53 of the proxy's own name servers is treated if they are in the mesh. */
 export const dnsTcpWords = ["leave", "intercept"] as const;
 export type DnsTcp = (typeof dnsTcpWords)[number];
 
-/** A value and where it comes from: "default", "--mesh-cidr", "TPROXY_MESH_CIDR", "policy.yaml:12". */
+/** A value and its origin: "default", "--mesh-cidr", "TPROXY_MESH_CIDR", "policy.yaml:12". */
 export type Sourced<T> = { readonly value: T; readonly origin: string };
 
-/** Who may come; null: whoever the verification accepts. */
+/** The admitted peers; null: all that pass the verification. */
 export type Allow = Sourced<readonly IdPattern[] | null>;
 
-/** Of a port, or of a range of them. Null stands for what the rest of the policy says. */
+/** For a port, or for a range of them. Null means the rest of the policy applies. */
 export type PortRule = {
   readonly ports: Ports;
   readonly mode: Sourced<Mode> | null;
   readonly allow: Allow | null;
   readonly preserveSource: Sourced<SourceMode> | null;
-  /** Protocols that the application speaks, best first, for foreign TLS clients that want one by ALPN (RFC 7301). */
+  /** The application's protocols, best first, for foreign TLS clients that request one by ALPN (RFC 7301). */
   readonly alpn: Sourced<readonly string[]> | null;
 };
 
-/** Who answers in a range. */
+/** The expected servers in a range. */
 export type ExpectRule = {
   readonly to: Cidr;
   readonly allow: readonly IdPattern[] | null;
   readonly verify: Verification | null;
-  /** Protocols that are offered there by ALPN after ours. */
+  /** Additional protocols offered there by ALPN, after ours. */
   readonly alpn: readonly string[] | null;
   readonly origin: string;
 };
@@ -63,18 +63,18 @@ export type Policy = {
     readonly mode: Sourced<Mode>;
     readonly allow: Allow;
     readonly preserveSource: Sourced<SourceMode>;
-    /** Disjoint, in the order of ports. */
+    /** Disjoint, sorted by port. */
     readonly ports: readonly PortRule[];
   };
   readonly outbound: {
     readonly mesh: Sourced<readonly Cidr[]>;
     readonly exclude: Sourced<readonly Cidr[]>;
-    /** Destination ports that are diverted, no others. */
+    /** The only destination ports that are diverted. */
     readonly ports: Sourced<"all" | readonly Ports[]>;
     readonly excludePorts: Sourced<readonly Ports[]>;
     readonly expect: readonly ExpectRule[];
     readonly dnsTcp: Sourced<DnsTcp>;
-    /** Port 53 of our own name servers that is left alone by `dnsTcp`: resolvers.ts. */
+    /** Port 53 of our own name servers that `dnsTcp` exempts: resolvers.ts. */
     readonly resolvers: readonly SocketAddress[];
   };
 };
@@ -89,7 +89,7 @@ export function allowOf({ inbound }: Policy, port: number): Allow {
   return ruleOf(inbound.ports, port)?.allow ?? inbound.allow;
 }
 
-/** A port's own, or that of all ports. */
+/** A port's own source mode, or that of all ports. */
 export function sourceModeOf({ inbound }: Policy, port: number): Sourced<SourceMode> {
   return ruleOf(inbound.ports, port)?.preserveSource ?? inbound.preserveSource;
 }
@@ -98,18 +98,18 @@ function ruleOf(rules: readonly PortRule[], port: number): PortRule | undefined 
   return rules.find((rule) => includesPort(rule.ports, port));
 }
 
-/** What a port's application speaks, null where the policy does not say. */
+/** The protocols of a port's application, null if the policy does not name any. */
 export function spokenOf({ inbound }: Policy, port: number): Sourced<readonly string[]> | null {
   return ruleOf(inbound.ports, port)?.alpn ?? null;
 }
 
-/** The rule of the narrowest range that has the address and says who answers there. */
+/** The rule of the narrowest range that contains the address and names the expected server. */
 export function expectRuleOf(policy: Policy, address: bigint, family: 4 | 6): ExpectRule | null {
   const says = ({ allow, verify }: ExpectRule): boolean => allow !== null || verify !== null;
   return narrowest(policy.outbound.expect.filter(says), address, family);
 }
 
-/** The rule of the narrowest range that has the address and says what is offered there by ALPN. */
+/** The rule of the narrowest range that contains the address and names additional ALPN protocols. */
 export function offerRuleOf(policy: Policy, address: bigint, family: 4 | 6): ExpectRule | null {
   const says = ({ alpn }: ExpectRule): boolean => alpn !== null;
   return narrowest(policy.outbound.expect.filter(says), address, family);
@@ -128,7 +128,7 @@ function narrowest(
   return found;
 }
 
-/** Whether the kernel is to hand over connections to this destination. */
+/** Whether the kernel diverts connections to this destination. */
 export function isMeshDestination(
   { outbound }: Policy,
   address: Pick<SocketAddress, "bytes" | "family" | "port">,
@@ -139,8 +139,8 @@ export function isMeshDestination(
 }
 
 /**
- * Whether what an application answers to a client with this address is diverted: the scope of ports is of destinations, and a
- * client may have any (intercept/rules/outbound.ts).
+ * Whether an application's answers to a client with this address are diverted: the scope of ports is for
+ * destinations, and a client may have any port (intercept/rules/outbound.ts).
  */
 export function isAnsweredThere(
   { outbound }: Pick<Policy, "outbound">,
@@ -172,7 +172,7 @@ export const defaultMeshRanges: readonly Cidr[] = [
   "fc00::/7",
 ].map(parseCidr);
 
-/** Link-local and multicast, of both families, whatever the mesh: RFC 3927, 5771, 4291. */
+/** Link-local and multicast of both families, whatever the mesh: RFC 3927, 5771, 4291. */
 export const neverIntercepted: readonly Cidr[] = [
   "169.254.0.0/16",
   "224.0.0.0/4",

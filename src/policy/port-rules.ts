@@ -1,10 +1,10 @@
-/** Rules of ports that overlap, as disjoint ones. Pure. */
+/** Turns overlapping port rules into disjoint ones. Pure. */
 import type { Ports } from "../net/ports.ts";
 import type { PortRule } from "./policy.ts";
 
 /**
- * In the order of ports. Where several rules hold a port each of its fields is that of the first one that has it: rules come
- * in the order of their precedence.
+ * Sorted by port. If several rules contain a port, each field is that of the first rule that has it: rules are in
+ * order of precedence.
  */
 export function layered(rules: readonly PortRule[]): readonly PortRule[] {
   const starts = rules.flatMap(({ ports: { first, last } }) => [first, last + 1]);
@@ -36,7 +36,7 @@ function merged(ports: Ports, rules: readonly PortRule[]): PortRule {
   };
 }
 
-/** Two parts of what was one range; two ports that were written apart stay two. */
+/** Two parts of one former range; two ports written separately stay two rules. */
 function continues(
   before: PortRule,
   { ports, mode, allow, preserveSource, alpn }: PortRule,

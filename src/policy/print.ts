@@ -1,10 +1,10 @@
-/** The policy that holds, as a policy file would say it, each rule with where it comes from. Pure. */
+/** Prints the policy in force in the format of a policy file, each rule with its origin. Pure. */
 import { formatPorts, type Ports } from "../net/ports.ts";
 import type { IdPattern } from "./id-pattern.ts";
 import { resolversText } from "./resolvers.ts";
 import type { ExpectRule, Policy, PortRule } from "./policy.ts";
 
-/** YAML that parses to the same policy. */
+/** YAML that is parsed to the same policy. */
 export function printPolicy({ trustDomain, verify, inbound, outbound }: Policy): string {
   const lines: readonly (Line | null)[] = [
     trustDomain.value === null
@@ -44,7 +44,7 @@ function lineText([text, origin]: Line): string {
   return origin === "" ? `${text}\n` : `${text.padEnd(commentColumn)} # ${origin}\n`;
 }
 
-/** What nobody has said has no place in a file. */
+/** Unset values are printed as comments. */
 function comment(text: string, origin: string): Line {
   return [text.replace(/\S/, "# $&"), origin];
 }
@@ -77,7 +77,7 @@ function ids(patterns: readonly IdPattern[]): string {
   return list(patterns.map(({ text }) => text));
 }
 
-/** Quoted: a colon or an asterisk means something to YAML. */
+/** Quoted, because a colon or an asterisk has a meaning in YAML. */
 function list(texts: readonly string[]): string {
   return `[${texts.map((text) => JSON.stringify(text)).join(", ")}]`;
 }

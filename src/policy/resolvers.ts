@@ -1,4 +1,6 @@
-/** Our own name servers, whose TCP port 53 is left alone: long answers come over TCP, and they are seldom peers. Pure. */
+/**
+ * Our own name servers, whose TCP port 53 is left alone: long answers come over TCP, and they are seldom peers. Pure.
+ */
 import { ProxyError } from "../runtime/errors.ts";
 import {
   decodeSocketAddress,
@@ -11,13 +13,13 @@ import {
 import { addressOf } from "../net/cidr.ts";
 import { contains, isMeshDestination, type Policy } from "./policy.ts";
 
-/** Port 53 of the addresses in the text of a resolv.conf(5). Those of one link have a zone, and are never diverted. */
+/** Port 53 of the addresses in a resolv.conf(5). Link-local ones have a zone, and are never diverted. */
 export function parseResolvers(text: string): readonly SocketAddress[] {
   const hosts = Array.from(text.matchAll(line), ([, host = ""]) => host);
   return distinctSockets(hosts.slice(0, resolversMax).flatMap(parsed));
 }
 
-/** The policy with those that it would divert, and that nothing in it names. */
+/** The policy with the name servers that it would otherwise divert, and that no rule names. */
 export function withResolvers(policy: Policy, resolvers: readonly SocketAddress[]): Policy {
   const { outbound } = policy;
   const bare = { ...policy, outbound: { ...outbound, resolvers: [] } };
@@ -26,13 +28,13 @@ export function withResolvers(policy: Policy, resolvers: readonly SocketAddress[
   return { ...policy, outbound: { ...outbound, resolvers: left } };
 }
 
-/** For people: what is left alone. */
+/** Describes what is left alone. */
 export function resolversText(resolvers: readonly SocketAddress[], file: string): string {
   const hosts = resolvers.map(({ bytes }) => formatIp(bytes)).join(", ");
   return `TCP port 53 of ${hosts} (${file}) is left alone, in cleartext`;
 }
 
-/** A rule of its own, or a mesh range that is this address and nothing else. */
+/** True for a rule of its own, or a mesh range that is exactly this address. */
 function isNamed(policy: Policy, { bytes, family }: SocketAddress): boolean {
   const address = addressOf(bytes);
   if (policy.outbound.expect.some(({ to }) => contains(to, address, family))) return true;
@@ -51,7 +53,7 @@ function parsed(host: string): readonly SocketAddress[] {
   }
 }
 
-/** The keyword begins the line; what follows the address is a comment's. */
+/** The keyword begins the line; text after the address is a comment. */
 const line = /^nameserver[ \t]+([^\s#;]+)/gm;
-/** More than any resolver asks. */
+/** More than any resolver queries. */
 const resolversMax = 64;

@@ -1,4 +1,4 @@
-/** The policy as connections meet it, once it is known who we are ourselves. Pure. */
+/** The policy as applied to connections, combined with our own identity. Pure. */
 import { ProxyError } from "../runtime/errors.ts";
 import { trustDomainOf, type SpiffeId } from "../identity/spiffe-id.ts";
 import type { SocketAddress } from "../net/address.ts";
@@ -23,9 +23,9 @@ type Destination = Pick<SocketAddress, "bytes" | "family" | "port">;
 
 export class Rules {
   readonly policy: Policy;
-  /** How servers are known where no rule says otherwise. */
+  /** How servers are verified unless a rule says otherwise. */
   readonly verification: Verification;
-  /** Whose workloads are peers; null if nobody has said and we have none ourselves. */
+  /** The trust domain of peers; null if it is not configured and our certificate has none. */
   readonly trustDomain: string | null;
 
   /** `own`: our certificate's SPIFFE ID. Throws POLICY_INVALID without a trust domain where one is needed. */
@@ -42,31 +42,34 @@ export class Rules {
     return modeOf(this.policy, port).value;
   }
 
-  /** Whether peers are told where our connections come from, so that their applications may see it. */
+  /** Whether to send peers the addresses of our applications' connections, for their applications to see. */
   get keepsSource(): boolean {
     return this.policy.inbound.preserveSource.value !== "off";
   }
 
   /**
-   * `plain`: for a client that speaks plain text. Unless somebody has written otherwise that one keeps its address alone,
-   * which leaves the application its own: what it names as its address is for the client to use (FTP, SIP).
+   * `plain`: for a client that speaks cleartext. Unless configured otherwise only its address is preserved, so that
+   * the application keeps its own address: clients may use the address that the application names (FTP, SIP).
    */
   sourceMode(port: number, plain: boolean): SourceMode {
     const { value, origin } = sourceModeOf(this.policy, port);
     return plain && origin === "default" ? "ip" : value;
   }
 
-  /** Whether the kernel is to hand over connections to this destination. */
+  /** Whether the kernel diverts connections to this destination. */
   diverts(address: Destination): boolean {
     return isMeshDestination(this.policy, address);
   }
 
-  /** Whether what the application answers to a client with this address is led to the proxy: intercept/rules/outbound.ts. */
+  /**
+   * Whether the application's answers to a client with this address are led to the proxy:
+   * intercept/rules/outbound.ts.
+   */
   returnsToProxy(address: Destination): boolean {
     return isAnsweredThere(this.policy, address);
   }
 
-  /** Who has to be found at a destination. */
+  /** The expected peer at a destination. */
   server(original: SocketAddress): Expectation {
     const rule = expectRuleOf(this.policy, addressOf(original.bytes), original.family);
     const allow = rule?.allow ?? null;
@@ -79,17 +82,17 @@ export class Rules {
     return demands;
   }
 
-  /** What the application at a port speaks, for foreign clients that ask by ALPN. */
+  /** The application's protocols at a port, for foreign clients that ask by ALPN. */
   spoken(port: number): readonly string[] {
     return spokenOf(this.policy, port)?.value ?? [];
   }
 
-  /** What is offered to a server by ALPN, after our own protocols. */
+  /** The ALPN protocols offered to a server, after our own. */
   offered({ bytes, family }: SocketAddress): readonly string[] {
     return offerRuleOf(this.policy, addressOf(bytes), family)?.alpn ?? [];
   }
 
-  /** Who may come to a port. A trust domain that somebody wrote holds even where servers are known by address. */
+  /** The clients that a port admits. A configured trust domain applies even if servers are verified by address. */
   client(port: number): Expectation {
     const { value: allow, origin } = allowOf(this.policy, port);
     if (allow !== null) return [{ kind: "listed", allow, origin }];

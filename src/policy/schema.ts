@@ -1,4 +1,4 @@
-/** The shape of a policy file: what a field may hold, and what to say where it does not. Pure. */
+/** The schema of a policy file: the valid values of each field, and the message for others. Pure. */
 import * as v from "valibot";
 
 import { ProxyError } from "../runtime/errors.ts";
@@ -9,9 +9,9 @@ import { isForeignProtocol } from "../net/protocols.ts";
 import { parseIdPattern, type IdPattern } from "./id-pattern.ts";
 import { defaultMeshRanges, dnsTcpWords, modes, sourceModes } from "./policy.ts";
 
-/** Ports with rules of their own; ranges, and patterns in a list, are bounded by the file's length. */
+/** Ports with rules of their own; ranges, and patterns in a list, are limited by the file's length. */
 const portsMax = 1000;
-/** All of them go into each ClientHello. */
+/** All of them are sent in each ClientHello. */
 const protocolsMax = 8;
 
 const mode = v.picklist(modes, "Write strict, audit, permissive or passthrough.");
@@ -22,7 +22,7 @@ const trustDomain = v.pipe(
   v.check(isTrustDomain, "Write a trust domain like example.org, in lower case."),
 );
 const portHelp = "Write a port, 1 to 65535, or a range of ports like 8000-8100.";
-/** YAML has a port as a number, and a range as text. */
+/** In YAML a port is a number, and a range is text. */
 const portRange = v.pipe(
   v.union([v.number(), v.string()], portHelp),
   v.rawTransform<number | string, Ports>((context) =>
@@ -161,7 +161,7 @@ type Context<T> = Pick<
   "addIssue" | "NEVER"
 >;
 
-/** A value, or an issue with words of our own. */
+/** A value, or an issue with our own message. */
 function parsed<T>(
   { addIssue, NEVER }: Context<T>,
   parse: () => T,
@@ -190,7 +190,7 @@ function patternHelp(): string {
   return "Write a SPIFFE ID like spiffe://example.org/ns/a/sa/b; * may stand for one whole segment.";
 }
 
-/** For a field that is not known, one that is missing, and what has no fields at all. */
+/** The message for an unknown field, a missing one, and a value without fields. */
 function fieldsHelp(...names: readonly string[]): string {
   return `The fields here are ${names.slice(0, -1).join(", ")} and ${names.at(-1)}.`;
 }

@@ -1,9 +1,9 @@
-/** What people and YAML, or two versions of YAML, read differently: a policy may not depend on that. Pure. */
+/** Text that people and YAML, or two versions of YAML, read differently: a policy must not depend on it. Pure. */
 import { isNode, isScalar, visit, type Document } from "yaml";
 
 import { quote } from "../runtime/log/escape.ts";
 
-/** A line for each directive, tag and number that is more than it looks like. `lineOf` an offset in the text. */
+/** A line for each directive, tag and number with a surprising meaning. `lineOf` maps an offset to a line. */
 export function twofoldTexts(
   document: Document,
   lineOf: (offset: number) => number,

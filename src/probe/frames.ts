@@ -12,7 +12,7 @@ export const frameType = {
 } as const;
 
 export const frameFlag = {
-  /** Of SETTINGS. */
+  /** For SETTINGS. */
   ack: 0x1,
   endStream: 0x1,
   endHeaders: 0x4,
@@ -25,11 +25,11 @@ export type Frame = {
   readonly flags: number;
   readonly stream: number;
   readonly payload: Uint8Array;
-  /** As it came, with its header. */
+  /** As received, with its header. */
   readonly bytes: Uint8Array;
 };
 
-/** The frame that `bytes` begin with, as far as it is there: null if it is not whole. */
+/** The frame at the start of `bytes`, as far as it has arrived: null if it is incomplete. */
 export function readFrame(bytes: Uint8Array): Frame | null {
   if (bytes.length < headerBytes) return null;
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
@@ -44,7 +44,7 @@ export function readFrame(bytes: Uint8Array): Frame | null {
   };
 }
 
-/** What a frame of DATA or HEADERS carries besides padding and priority; null if it is none: RFC 9113, 6.1 and 6.2. */
+/** The content of a DATA or HEADERS frame without padding and priority; null if invalid: RFC 9113, 6.1 and 6.2. */
 export function contentOf({ flags, payload, type }: Frame): Uint8Array | null {
   const padded = (flags & frameFlag.padded) !== 0;
   const padding = padded ? (payload[0] ?? payload.length) : 0;

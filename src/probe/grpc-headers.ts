@@ -2,7 +2,7 @@
 import { changesRequest, excerpt, isHost, readName, refuse, type ProbeRefusal } from "./judge.ts";
 import type { HeaderField } from "./static-table.ts";
 
-/** Null for those of a check. */
+/** Null for the headers of a check. */
 export function judgeCall(headers: readonly HeaderField[]): ProbeRefusal | null {
   const names = headers.map(([name]) => (name.startsWith(":") ? name : readName(name)));
   const pseudo = headers.filter(([name]) => name.startsWith(":"));
@@ -44,7 +44,7 @@ const wanted: ReadonlyMap<
   [":authority", { reason: "malformed", value: null }],
 ]);
 const visible = /^[\t -~\u00A0-\u00FF]*$/;
-/** Of HTTP/1, or repeating what is said elsewhere: RFC 9113, 8.2.2 and 8.3.1. Names of `readName`. */
+/** Headers of HTTP/1, or duplicates of pseudo-headers: RFC 9113, 8.2.2 and 8.3.1. Names from `readName`. */
 const foreign = new Set([
   "connection",
   "content_length",

@@ -1,6 +1,7 @@
 /**
- * One call of grpc.health.v1.Health/Check over HTTP/2, frame by frame: RFC 9113. A client waits for the server's settings before
- * it asks, so that its own pass first; its one request passes when it is whole and declared. Pure.
+ * One call of grpc.health.v1.Health/Check over HTTP/2, frame by frame: RFC 9113. A client waits for the server's
+ * settings before its request, so its own settings pass first; its one request passes when it is complete and
+ * declared. Pure.
  */
 import { ProxyError } from "../runtime/errors.ts";
 import { contentOf, frameFlag, frameType, readFrame, type Frame } from "./frames.ts";
@@ -10,17 +11,17 @@ import { excerpt, refuse, type Judge, type Judgement, type ProbeRefusal } from "
 
 type Stage = "preface" | "settings" | "headers" | "body" | "done";
 
-/** `services` that may be asked for; "" is the server as a whole. */
+/** `services` that may be checked; "" is the server as a whole. */
 export class GrpcJudge implements Judge {
   readonly kind = "grpc";
   readonly #bodies: readonly Buffer[];
   #stage: Stage = "preface";
   #stream = 0;
-  /** Of all that came. */
+  /** Total bytes received. */
   #length = 0;
-  /** Not judged as yet. */
+  /** Not judged yet. */
   #rest = Buffer.alloc(0);
-  /** Judged, and held until the request is whole: frames keep their order. */
+  /** Judged, and held until the request is complete: frames keep their order. */
   readonly #held: Uint8Array[] = [];
   #body = Buffer.alloc(0);
 
@@ -38,7 +39,7 @@ export class GrpcJudge implements Judge {
     return { kind: "pass", bytes, complete: this.#stage === "done" };
   }
 
-  /** Not a part of the settings alone, nor of the request. */
+  /** True unless inside the settings or the request. */
   #releases(): boolean {
     return this.#stage === "headers" || this.#stage === "done";
   }
@@ -89,7 +90,7 @@ export class GrpcJudge implements Judge {
     const block = contentOf(frame);
     const isWhole =
       (frame.flags & (frameFlag.endHeaders | frameFlag.endStream)) === frameFlag.endHeaders;
-    // Odd ones are the client's, and the bit before them is none: RFC 9113, 5.1.1 and 4.1.
+    // Clients use odd stream numbers, and the highest bit is reserved: RFC 9113, 5.1.1 and 4.1.
     if (block === null || !isWhole || frame.stream % 2 === 0 || frame.stream > streamMax)
       return refuse("malformed", "headers that are no call's");
     this.#stream = frame.stream;
@@ -121,7 +122,7 @@ export class GrpcJudge implements Judge {
   }
 }
 
-/** Frames that say nothing to the application: RFC 9113, 6.5 to 6.9. */
+/** Frames without a message for the application: RFC 9113, 6.5 to 6.9. */
 function isOfConnection({ type, flags, stream, payload }: Frame): boolean {
   if (stream !== 0) return false;
   switch (type) {
@@ -147,7 +148,7 @@ function judgeBlock(block: Uint8Array): ProbeRefusal | null {
   }
 }
 
-/** HealthCheckRequest with `service` as its field 1, as a message of gRPC: not compressed, its length. */
+/** HealthCheckRequest with `service` as field 1, in a gRPC message: uncompressed, with its length. */
 function messageOf(service: string): Buffer {
   const name = Buffer.from(service);
   const length =
@@ -159,11 +160,11 @@ function messageOf(service: string): Buffer {
 }
 
 const preface = Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
-/** Of all that a client says. */
+/** For all data of a client. */
 const bytesMax = 16_384;
 const streamMax = 0x7f_ff_ff_ff;
-/** SETTINGS_HEADER_TABLE_SIZE before a server has named another: a larger one is not waited for. */
+/** SETTINGS_HEADER_TABLE_SIZE until the server announces another: clients do not wait for a larger one. */
 const tableBytes = 4096;
-/** After the head of gRPC's message, and the number and length of the field. */
+/** After the gRPC message header, and the field's number and length. */
 const bodyNameAt = 7;
 const none = new Uint8Array(0);

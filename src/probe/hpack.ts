@@ -1,22 +1,22 @@
-/** Header blocks of HTTP/2: RFC 7541. Pure. */
+/** HTTP/2 header blocks: RFC 7541. Pure. */
 import { ProxyError } from "../runtime/errors.ts";
 import { decodeHuffman } from "./huffman.ts";
 import { staticTable, type HeaderField } from "./static-table.ts";
 
-/** Decodes the blocks of one direction of one connection, in their order. */
+/** Decodes the blocks of one direction of one connection, in order. */
 export class HpackDecoder {
   readonly #sizeMax: number;
   #size: number;
   /** The newest entry first. */
   #table: readonly HeaderField[] = [];
 
-  /** `sizeMax`: SETTINGS_HEADER_TABLE_SIZE of who decodes, in bytes. */
+  /** `sizeMax`: the decoder's SETTINGS_HEADER_TABLE_SIZE, in bytes. */
   constructor(sizeMax: number) {
     this.#sizeMax = sizeMax;
     this.#size = sizeMax;
   }
 
-  /** The block's fields. Throws HTTP2_INVALID; then no more blocks can be read. */
+  /** The block's fields. Throws HTTP2_INVALID; then no further block can be decoded. */
   decode(block: Uint8Array): readonly HeaderField[] {
     const reader = new Reader(block);
     const headers: HeaderField[] = [];
@@ -25,14 +25,14 @@ export class HpackDecoder {
       const header = this.#next(reader, headers.length > 0);
       if (header === null) continue;
       bytes += sizeOf(header);
-      // A byte of the block can stand for a whole entry of the table.
+      // One byte of the block can stand for a whole table entry.
       if (bytes > listBytesMax) throw invalid("too many fields");
       headers.push(header);
     }
     return headers;
   }
 
-  /** Null for a change of the table's size, which stands before the first field. */
+  /** Null for a table size update, which may only precede the first field. */
   #next(reader: Reader, begun: boolean): HeaderField | null {
     const kind = reader.peek();
     if (kind >= 0x80) return this.#entry(reader.integer(7));
@@ -70,7 +70,7 @@ export class HpackDecoder {
   }
 }
 
-/** As the table counts it: RFC 7541, 4.1. */
+/** The size for the table's limit: RFC 7541, 4.1. */
 function sizeOf([name, value]: HeaderField): number {
   return name.length + value.length + 32;
 }
@@ -107,7 +107,7 @@ class Reader {
     throw invalid("a number that is too large");
   }
 
-  /** RFC 7541, 5.2; each character one byte. */
+  /** RFC 7541, 5.2; one character per byte. */
   string(): string {
     const coded = this.peek() >= 0x80;
     const length = this.integer(7);

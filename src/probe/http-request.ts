@@ -1,6 +1,6 @@
 /**
- * One HTTP/1 request that may be a declared probe: RFC 9112. What two servers could read differently is refused, so that the
- * application reads what was judged. Pure.
+ * One HTTP/1 request that may be a declared probe: RFC 9112. Refuses what two servers could read differently, so that
+ * the application reads what was judged. Pure.
  */
 import {
   changesRequest,
@@ -27,7 +27,7 @@ export class HttpJudge implements Judge {
 
   push(chunk: Uint8Array): Judgement {
     if (this.#complete) return refuse("more", "bytes after the request");
-    // Of a longer one no more is looked at.
+    // The rest of a longer request is not read.
     const part = chunk.subarray(0, headBytesMax + 1 - this.#bytes.length);
     const bytes = new Uint8Array(Buffer.concat([this.#bytes, part]));
     const judged = judgeRequest(bytes, this.#paths);
@@ -41,7 +41,7 @@ export class HttpJudge implements Judge {
   }
 }
 
-/** Of all bytes until now. */
+/** Judges all bytes so far. */
 export function judgeRequest(
   bytes: Uint8Array,
   paths: readonly string[],
@@ -68,7 +68,7 @@ function judgeLine(line: string, paths: readonly string[]): ProbeRefusal | null 
   return paths.includes(path) ? null : refuse("path", `the path ${excerpt(path)} ${notDeclared}`);
 }
 
-/** Without a body there is nothing whose length could be read in two ways. */
+/** Without a body there is no length that could be read in two ways. */
 function judgeFields(lines: readonly string[], wantsHost: boolean): ProbeRefusal | null {
   const names: string[] = [];
   for (const line of lines) {
@@ -93,8 +93,9 @@ function judgeFields(lines: readonly string[], wantsHost: boolean): ProbeRefusal
 
 const headBytesMax = 8192;
 /**
- * A control character, a CR or an LF alone: some servers take these for the end of a line (RFC 9112, 2.2). So do some that make
- * text of the bytes first take 0x85, or the UTF-8 of U+0085 and U+2028, none of which is without a byte from 0x80 to 0x9F.
+ * A control character, a lone CR or a lone LF: some servers take these as the end of a line (RFC 9112, 2.2). Servers
+ * that first decode the bytes to text may do so for 0x85, or for U+0085 and U+2028 in UTF-8, all of which contain a
+ * byte from 0x80 to 0x9F.
  */
 // oxlint-disable-next-line no-control-regex -- control characters are what is looked for
 const unreadable = /[\u0000-\u0008\u000B\u000C\u000E-\u001F\u007F-\u009F]|\r(?!\n|$)|(?<!\r)\n/;

@@ -1,7 +1,7 @@
 /** The Huffman code of HPACK: RFC 7541, 5.2 and appendix B. Pure. */
 import { ProxyError } from "../runtime/errors.ts";
 
-/** Throws HTTP2_INVALID for a code that ends within a symbol, or that names the end of the string. */
+/** Throws HTTP2_INVALID for a code that ends within a symbol, or that contains the end-of-string symbol. */
 export function decodeHuffman(bytes: Uint8Array): Uint8Array {
   const decoded: number[] = [];
   let code = 0;
@@ -18,12 +18,12 @@ export function decodeHuffman(bytes: Uint8Array): Uint8Array {
       length = 0;
     }
   }
-  // The last byte is filled up with the first bits of the end's code: ones.
+  // The last byte is padded with the first bits of the end-of-string code: ones.
   if (length > 7 || code !== (1 << length) - 1) throw invalid("a code that is cut");
   return Uint8Array.from(decoded);
 }
 
-/** Codes of one length follow each other in the order of their symbols, after those of the lengths before. */
+/** Codes of one length are consecutive in the order of their symbols, after those of the shorter lengths. */
 function symbolOf(code: number, length: number): number | null {
   const row = rows[length];
   return row?.symbols[code - row.first] ?? null;
@@ -48,7 +48,7 @@ function invalid(what: string): ProxyError {
 
 const endOfString = 256;
 const lengthMax = 30;
-/** Bits of the code of each symbol from 0 to 256. */
+/** Code length in bits of each symbol from 0 to 256. */
 const rows = rowsOf(
   (
     "13 23 28 28 28 28 28 28 28 24 30 28 28 30 28 28 28 28 28 28 28 28 30 28 28 28 28 28 28 28 28 28 6 10 10 12 13 6 8 11 " +

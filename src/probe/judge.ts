@@ -1,10 +1,10 @@
-/** What is made of the bytes that say they are a probe: they pass, or the connection ends. Pure. */
+/** The verdict on bytes that claim to be a probe: they pass, or the connection ends. Pure. */
 import { quote } from "../runtime/log/escape.ts";
 import type { ProbeKind } from "./probe.ts";
 
-/** From a closed list: what a client sends never becomes a label. */
+/** A closed list: no data from a client becomes a label. */
 export const refusals = [
-  /** Bytes that are no such request, or one that two readers might read differently. */
+  /** Not a valid request, or one that two readers might read differently. */
   "malformed",
   "too-long",
   "method",
@@ -12,26 +12,26 @@ export const refusals = [
   "path",
   "service",
   "body",
-  /** Something after the one request. */
+  /** Data after the one request. */
   "more",
   "silent",
   "timeout",
-  /** The client has gone before it had said all. */
+  /** The client has left before its request was complete. */
   "closed",
-  /** The application does not take the connection. */
+  /** The application refuses the connection. */
   "unreached",
 ] as const;
 export type RefusalReason = (typeof refusals)[number];
 
-/** `detail` is for the log: what of it a client has written is quoted and short. */
+/** `detail` is for the log: a client's text in it is quoted and shortened. */
 export type ProbeRefusal = { readonly reason: RefusalReason; readonly detail: string };
 
 export type Judgement =
-  /** These bytes are the application's; none of them yet if there are none. `complete`: the request is whole. */
+  /** These bytes may go to the application; there may be none yet. `complete`: the request is complete. */
   | { readonly kind: "pass"; readonly bytes: Uint8Array; readonly complete: boolean }
   | ({ readonly kind: "refuse" } & ProbeRefusal);
 
-/** Looks at a client's bytes in their order. After a refusal it is not asked again. */
+/** Judges a client's bytes in order. Not called again after a refusal. */
 export type Judge = {
   readonly kind: ProbeKind;
   readonly push: (chunk: Uint8Array) => Judgement;
@@ -43,32 +43,32 @@ export function refuse(reason: RefusalReason, detail: string): Judgement & Probe
 
 export const nothingYet: Judgement = { kind: "pass", bytes: new Uint8Array(0), complete: false };
 
-/** A client's words for the log. */
+/** A client's text, shortened for the log. */
 export function excerpt(text: string): string {
   return quote(text, excerptLengthMax);
 }
 
 /**
- * A header's name as the most lenient server reads it: CGI and its kin (RFC 3875, 4.1.18; WSGI, Rack, PHP) make one variable of
- * all names that differ in case and in what is neither letter nor digit.
+ * A header's name as the most lenient server reads it: CGI and similar interfaces (RFC 3875, 4.1.18; WSGI, Rack, PHP)
+ * map names that differ only in case and in characters other than letters and digits to one variable.
  */
 export function readName(name: string): string {
   return name.toLowerCase().replaceAll(/[^a-z0-9]/g, "_");
 }
 
-/** Whether some frameworks answer as if another method, path or protocol had been asked for; a name of `readName`. */
+/** Whether some frameworks would answer as for another method, path or protocol; takes a name from `readName`. */
 export function changesRequest(name: string): boolean {
   return changing.test(name);
 }
 
-/** Whether a host, or a host and port, and nothing else: a URL that is made of it and the path has that path. */
+/** Whether it is a host, or a host and port, and nothing else: a URL made of it and the path then has that path. */
 export function isHost(value: string): boolean {
   return host.test(value);
 }
 
 /**
- * X-HTTP-Method-Override, X-Original-URL, X-Rewrite-URL, X-Forwarded-Prefix, Path-Info and their like, by their words: frameworks
- * have more of them than any list. Proxy is HTTP_PROXY for programs of CGI (CVE-2016-5385).
+ * X-HTTP-Method-Override, X-Original-URL, X-Rewrite-URL, X-Forwarded-Prefix, Path-Info and similar, by their words:
+ * frameworks have more of them than any list. Proxy becomes HTTP_PROXY for CGI programs (CVE-2016-5385).
  */
 const changing =
   /(^|_)(https?methods?|methods?|paths?|pathinfo|prefix|(original|rewrite)?ur[il]s?|scriptname)(_|$)|override|rewrite|script_name|^(http2_settings|proxy|upgrade)$/;

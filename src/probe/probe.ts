@@ -1,4 +1,4 @@
-/** What the kubelet may ask of the application, and from where: parsed once, asked by all. Pure. */
+/** The probes that the kubelet may make, and from where: parsed once. Pure. */
 import { ProxyError } from "../runtime/errors.ts";
 import type { SocketAddress } from "../net/address.ts";
 import { addressOf, type Cidr } from "../net/cidr.ts";
@@ -7,35 +7,35 @@ import { quote } from "../runtime/log/escape.ts";
 export const probeKinds = ["http", "tcp", "grpc"] as const;
 export type ProbeKind = (typeof probeKinds)[number];
 
-/** One probe as the operator has declared it; `text` is how it was written. */
+/** One probe as declared by the operator; `text` is its original spelling. */
 export type Probe = { readonly port: number; readonly text: string } & (
   | { readonly kind: "tcp" }
-  /** As it stands in the request, without its query. */
+  /** The path in the request, without its query. */
   | { readonly kind: "http"; readonly path: string }
-  /** "" asks for the server as a whole. */
+  /** "" means the server as a whole. */
   | { readonly kind: "grpc"; readonly service: string }
 );
 
 /**
- * bypass: the kernel leaves the ports alone, for the sources only. inspect: it leaves connections without data alone, and
- * the proxy reads requests.
+ * bypass: the kernel exempts the ports, for the sources only. inspect: it exempts connections without data, and the
+ * proxy reads requests.
  */
 export type ProbeMode = "bypass" | "inspect";
 
 export type Probes = {
   readonly mode: ProbeMode;
   readonly declared: readonly Probe[];
-  /** Addresses of the node; not empty where something is declared. */
+  /** Addresses of the node; not empty if there are probes. */
   readonly sources: readonly Cidr[];
 };
 
 export const noProbes: Probes = { mode: "bypass", declared: [], sources: [] };
 
-/** Ports by what the kernel does with them; sorted, each once. */
+/** Ports by how the kernel treats them; sorted and unique. */
 export type ProbePorts = {
-  /** Left alone. */
+  /** Exempt. */
   readonly open: readonly number[];
-  /** To the proxy, which reads the request. */
+  /** Diverted to the proxy, which reads the request. */
   readonly read: readonly number[];
   /** Connections pass, data does not. */
   readonly connect: readonly number[];
@@ -82,7 +82,7 @@ export function readsRequests({ mode, declared }: Probes): boolean {
   return mode === "inspect" && declared.some(({ kind }) => kind !== "tcp");
 }
 
-/** What this address may ask at this port of ours, if anything. */
+/** The probes that this address may make at this port of ours. */
 export function probesOf(
   probes: Probes,
   from: Pick<SocketAddress, "bytes" | "family">,
@@ -103,7 +103,7 @@ export function isLeftAlone(
   return ports.includes(port) && isSource(probes, from);
 }
 
-/** Whether probes are declared to come from there. */
+/** Whether probes are declared from this address. */
 export function isSource(
   { sources }: Probes,
   { bytes, family }: Pick<SocketAddress, "bytes" | "family">,
@@ -124,7 +124,7 @@ function invalid(text: string): ProxyError {
 }
 
 const form = /^([a-z]+):(\d{1,5})(\/[!-~]{0,500})?$/;
-/** What a request target has besides its query: RFC 9112, 3.2.1. */
+/** A request target without its query: RFC 9112, 3.2.1. */
 const isPath = /^(\/[^?#]*)?$/;
 const noHttps =
   "https cannot be read by the proxy: declare tcp:PORT (connections without data), or let it pass by --probe-mode bypass";

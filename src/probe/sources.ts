@@ -1,9 +1,9 @@
-/** From where the kubelet speaks: the node's addresses, and those of its end of the pod's wire. Pure. */
+/** The kubelet's source addresses: those of the node, and of its end of the pod's network link. Pure. */
 import { ProxyError } from "../runtime/errors.ts";
 import { formatIp } from "../net/address.ts";
 import { parseCidr, type Cidr } from "../net/cidr.ts";
 
-/** `gateway`: the pod's default routes lead to the node, and bridges let the kubelet speak from there. */
+/** `gateway`: the pod's default routes lead to the node, and on bridges the kubelet uses that address. */
 export type SourceName = Cidr | "gateway";
 
 /** Reads an address, a range or "gateway". Throws USAGE, ADDRESS_INVALID. */
@@ -21,12 +21,12 @@ export function gateways4(text: string): readonly Cidr[] {
   return matchesOf(text, line4).map((hex) => rangeOf(Uint8Array.fromHex(hex).toReversed()));
 }
 
-/** The same of /proc/net/ipv6_route: 16 bytes in network order. */
+/** The same for /proc/net/ipv6_route: 16 bytes in network order. */
 export function gateways6(text: string): readonly Cidr[] {
   return matchesOf(text, line6).map((hex) => rangeOf(Uint8Array.fromHex(hex)));
 }
 
-/** A route without a gateway leads to a wire: nobody's address stands there. */
+/** A route without a gateway leads to a link, and has no address there. */
 function matchesOf(text: string, line: RegExp): readonly string[] {
   const found = Array.from(text.matchAll(line), ([, hex = ""]) => hex);
   return [...new Set(found)].filter((hex) => /[^0]/.test(hex));
@@ -36,7 +36,7 @@ function rangeOf(bytes: Uint8Array): Cidr {
   return parseCidr(formatIp(bytes));
 }
 
-/** Interface, destination 0, gateway, five fields more, mask 0. */
+/** Interface, destination 0, gateway, five more fields, mask 0. */
 const line4 = /^\S+\t0{8}\t([0-9A-F]{8})\t(?:\S+\t){4}0{8}\t/gm;
 /** Destination ::/0, source ::/0, next hop. */
 const line6 = /^0{32} 00 0{32} 00 ([0-9a-f]{32}) /gm;

@@ -1,4 +1,4 @@
-/** Fields that HPACK knows from the start, from index 1 on: RFC 7541, appendix A. */
+/** HPACK's static table, from index 1: RFC 7541, appendix A. */
 
 /** Name and value. */
 export type HeaderField = readonly [name: string, value: string];

@@ -1,4 +1,4 @@
-/** The credentials in use: read again when their files change, and replaced only by good ones. */
+/** The credentials in use: read again when their files change, and replaced only by valid ones. */
 import type { CredentialFiles } from "../identity/discovery.ts";
 import { Deadline } from "../runtime/deadline.ts";
 import { ProxyError } from "../runtime/errors.ts";
@@ -8,15 +8,15 @@ import type { Credentials } from "../identity/source.ts";
 
 export type StoreOptions = {
   readonly files: CredentialFiles;
-  /** Those in use at first. */
+  /** The initial credentials. */
   readonly first: FirstRead<Credentials>;
-  /** Reads and judges what stands in the files now. Rejects with CREDENTIALS_INVALID. */
+  /** Reads and judges the files' current contents. Rejects with CREDENTIALS_INVALID. */
   readonly load: () => Promise<Credentials>;
-  /** Good ones that differ from those before. A throw keeps the old ones. */
+  /** Valid credentials that differ from the former ones. A throw keeps the old ones. */
   readonly replaced: (credentials: Credentials) => void;
-  /** What stood in the files was no good: the old ones stay. Called once for each different reason. */
+  /** The files' contents were invalid: the old credentials stay. Called once for each different reason. */
   readonly kept: (reason: string) => void;
-  /** After how long refused files are read again without any change of theirs, twice as long each time. */
+  /** How soon refused files are read again without a change of theirs, doubling each time. */
   readonly retryMs?: { readonly first: number; readonly max: number };
 };
 
@@ -25,7 +25,7 @@ export class CredentialStore {
   readonly #watch: WatchedFiles;
   #current: Credentials;
   #reason = "";
-  /** Of the last failure, told or not. */
+  /** The last failure, reported or not. */
   #refusal: string | null = null;
   #loading = false;
   #again = false;
@@ -47,14 +47,14 @@ export class CredentialStore {
     return this.#current;
   }
 
-  /** Why what stands in the files is not in use; null if it is. */
+  /** Why the files' contents are not in use; null if they are. */
   get refusal(): string | null {
     return this.#refusal;
   }
 
   /**
-   * Reads the files now; one reading after the other. `tell`: says of bad ones even what it has said before. Never rejects
-   * but for a bug.
+   * Reads the files now; readings follow each other. `tell`: repeats the report of invalid ones. Never rejects except
+   * for a bug.
    */
   async reload(tell = false): Promise<void> {
     this.#again = true;
@@ -94,7 +94,9 @@ export class CredentialStore {
     }
   }
 
-  /** What is no good now may be so later without another change of the files: the clock goes on, descriptors get free. */
+  /**
+   * Invalid credentials may become valid without another change of the files: time passes, descriptors become free.
+   */
   #keep(error: ProxyError): void {
     this.#refusal = error.message;
     this.#retry = new Deadline(this.#retryIn(error), () => void this.#takeAgain());

@@ -1,18 +1,18 @@
-/** How two policies differ: in what they mean, not in where it is written. Pure. */
+/** How two policies differ in meaning, not in where they are written. Pure. */
 import type { Interception } from "../intercept/rules/interception.ts";
 import { isSameSocket } from "../net/address.ts";
 import { intervalsOf, type Cidr } from "../net/cidr.ts";
 import { portMax, portsOutside, type Ports } from "../net/ports.ts";
 import type { Policy } from "../policy/policy.ts";
 
-/** Whether two policies say the same, wherever that stands. */
+/** Whether two policies have the same rules, on whatever lines. */
 export function isSameMeaning(a: Policy, b: Policy): boolean {
   return textOf(a) === textOf(b);
 }
 
 /**
- * Whether the second one leaves packets of an outbound connection to the kernel that the first one has it hand over.
- * (What was begun from outside conntrack tells.)
+ * Whether the second one leaves packets of an outbound connection to the kernel that the first one diverts.
+ * (conntrack knows which connections began outside.)
  */
 export function leavesMoreAlone(before: Interception, after: Interception): boolean {
   return (
@@ -27,7 +27,7 @@ export function leavesMoreAlone(before: Interception, after: Interception): bool
   );
 }
 
-/** Ports of the application that are passed through from now on: their replies are told by the source port alone. */
+/** Application ports that become passthrough: their replies are identified only by the source port. */
 export function newlyClearPorts(before: Interception, after: Interception): readonly Ports[] {
   return portsOutside(after.excludedInboundPorts, before.excludedInboundPorts);
 }
@@ -36,7 +36,7 @@ function scopeOf({ outboundPorts }: Interception): readonly Ports[] {
   return outboundPorts === "all" ? [{ first: 0, last: portMax }] : outboundPorts;
 }
 
-/** Whether every address of `inner` is one of `outer`. */
+/** Whether every address of `inner` is in `outer`. */
 function covers(outer: readonly Cidr[], inner: readonly Cidr[]): boolean {
   return ([4, 6] as const).every((family) => {
     const whole = intervalsOf(outer, family);

@@ -1,10 +1,10 @@
-/** Warns of a certificate that nobody renews: when a third of its time is left, and at each halving of that. */
+/** Warns of a certificate that is not renewed: when a third of its time is left, and at each halving of that. */
 import { Ticker } from "../runtime/deadline.ts";
 
 /** Milliseconds since 1970. */
 export type Validity = { readonly notBefore: number; readonly notAfter: number };
 
-/** How many warnings are due: none, one at a third, two at a sixth, …, and the last one when it has expired. */
+/** Number of warnings due: none, one at a third, two at a sixth, …, and the last one at expiry. */
 export function warningsDue(now: number, { notBefore, notAfter }: Validity): number {
   if (now > notAfter) return Infinity;
   const left = Math.max(notAfter - now, leftMsMin);
@@ -12,7 +12,7 @@ export function warningsDue(now: number, { notBefore, notAfter }: Validity): num
   return left > third ? 0 : 1 + Math.floor(Math.log2(third / left));
 }
 
-/** Calls `warn` when one more is due; a new certificate begins anew. Returns what ends the watch. */
+/** Calls `warn` when another one is due; a new certificate resets the count. Returns a function that stops this. */
 export function watchExpiry(validity: () => Validity, warn: (of: Validity) => void): () => void {
   let warned = 0;
   let last = 0;
@@ -31,7 +31,7 @@ export function watchExpiry(validity: () => Validity, warn: (of: Validity) => vo
   };
 }
 
-/** "for 3 d 4 h more", "no longer": the largest unit that counts and the next one. */
+/** "for 3 d 4 h more", "no longer": the largest non-zero unit and the next one. */
 export function remainingText(milliseconds: number): string {
   if (milliseconds <= 0) return "no longer";
   let left = Math.ceil(milliseconds / 1000);

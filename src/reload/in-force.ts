@@ -1,4 +1,4 @@
-/** What the proxy goes by now: credentials and policy. Either is replaced whole; connections ask for it each time. */
+/** The credentials and the policy in force. Either is replaced as a whole; connections ask for it each time. */
 import type { TLSOptions } from "bun";
 
 import type { Config } from "../config.ts";
@@ -13,8 +13,8 @@ import { dialingOptions, offerWith, terminatingOptions } from "../tls/options.ts
 export type Renew = (terminating: TLSOptions) => void;
 
 /**
- * Each change of either makes TLS contexts anew. So session tickets end with what they were made under: their keys belong
- * to a context, and nothing else can read them (RFC 8446, 4.6.1).
+ * Each change of either makes new TLS contexts. So session tickets end with the state that they were made under:
+ * their keys belong to a context, and no other can read them (RFC 8446, 4.6.1).
  */
 export class InForce {
   /** The rules are about to lead fewer answers back: no application is to see a client by its own address meanwhile. */
@@ -25,7 +25,7 @@ export class InForce {
   #rules: Rules;
   #dialing: TLSOptions;
   #terminating: TLSOptions;
-  /** By what is offered more; the lists of one policy. */
+  /** Keyed by the additional protocols; the lists of one policy. */
   readonly #dialingWith = new Map<string, TLSOptions>();
 
   /** Throws POLICY_INVALID. */
@@ -53,7 +53,7 @@ export class InForce {
     return this.#terminating;
   }
 
-  /** The same with more protocols to offer: a TLS context is made once for each list. */
+  /** The same with additional ALPN protocols: a TLS context is made once for each list. */
   dialingWith(protocols: readonly string[]): TLSOptions {
     if (protocols.length === 0) return this.#dialing;
     const ALPNProtocols = offerWith(this.#rules.keepsSource, protocols);
@@ -74,18 +74,18 @@ export class InForce {
     this.#renewDialing();
   }
 
-  /** The rules that a policy would come to. Throws POLICY_INVALID. */
+  /** The rules that would result from a policy. Throws POLICY_INVALID. */
   rulesOf(policy: Policy): Rules {
     return new Rules(policy, this.#credentials.identity.spiffeId);
   }
 
-  /** In force at once; session tickets end with `endTickets`. */
+  /** Takes effect at once; session tickets end with `endTickets`. */
   takeRules(rules: Rules): void {
     this.#rules = rules;
     this.#renewDialing();
   }
 
-  /** Throws what `renew` throws: the kernel or the TLS library may have no place for new contexts. */
+  /** Throws ProxyError if the kernel or the TLS library has no room for new contexts. */
   endTickets(renew: Renew): void {
     this.#renew(this.#credentials, renew);
   }
@@ -113,8 +113,8 @@ export class InForce {
 }
 
 /**
- * What nobody has said follows from our own certificate, at the start. A renewed one that says something else would
- * change who is a peer, in silence: it is refused.
+ * Settings without a configured value follow from our own certificate, at the start. A renewed certificate that
+ * implies other values would silently change who is a peer, so it is refused.
  */
 function assertSamePeers({ credentials }: Config, before: Rules, after: Rules): void {
   const same =
@@ -130,7 +130,7 @@ function peersText({ verification, trustDomain }: Rules): string {
   return `verify ${verification}, trust domain ${trustDomain ?? "none"}`;
 }
 
-/** Says which files the TLS library has refused. */
+/** Adds to an error which files the TLS library has refused. */
 export function orNamingFiles<T>({ credentials }: Config, act: () => T): T {
   try {
     return act();
@@ -139,7 +139,7 @@ export function orNamingFiles<T>({ credentials }: Config, act: () => T): T {
   }
 }
 
-/** What the TLS library says of credentials does not name them; any other error stays as it is. */
+/** The TLS library's errors about credentials do not name the files; any other error stays as it is. */
 export function namingFiles({ certificate, key }: CredentialFiles, error: unknown): unknown {
   if (!(error instanceof ProxyError) || error.code !== "CREDENTIALS_INVALID") return error;
   const text = `--cert ${certificate}, --key ${key}: ${error.message}`;

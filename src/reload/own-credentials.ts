@@ -1,4 +1,4 @@
-/** Our own credentials, read and judged as peers will judge them: before a start and before each renewal. */
+/** Reads our own credentials and judges them as peers will: before a start and before each renewal. */
 import { selfHandshakeMsMax, type Config } from "../config.ts";
 import { parseCertificate } from "../identity/certificate.ts";
 import { invalid, type NamedFile } from "../identity/credentials-error.ts";
@@ -18,7 +18,7 @@ export async function readOwnCredentials(config: Config): Promise<FirstRead<Cred
 }
 
 /**
- * What stands in the files, if peers that have the same CA bundle accept it from a server and from a client. Throws
+ * The files' credentials, if peers with the same CA bundle accept them from a server and from a client. Throws
  * CREDENTIALS_INVALID that names option, certificate and cause.
  */
 export async function acceptableCredentials(
@@ -29,7 +29,7 @@ export async function acceptableCredentials(
   return credentials;
 }
 
-/** Rejects with CREDENTIALS_INVALID where peers would refuse them in either role. */
+/** Rejects with CREDENTIALS_INVALID if peers would refuse them in either role. */
 export async function assertAcceptable(
   config: Pick<Config, "credentials" | "tlsVersionMin">,
   credentials: Credentials,
@@ -73,7 +73,7 @@ function assertAccepted(
   }
 }
 
-/** A server tells the names of all its CAs, which the TLS library has no way to leave out: RFC 8446, 4.2.4. */
+/** A server sends the names of all its CAs, and the TLS library cannot leave them out: RFC 8446, 4.2.4. */
 function assertNamesFit(named: NamedFile, { trustBundlePem }: Credentials): void {
   const { count, bytes } = namesBytesOf(trustBundlePem);
   if (bytes <= namesBytesMax) return;
@@ -83,5 +83,5 @@ function assertNamesFit(named: NamedFile, { trustBundlePem }: Credentials): void
   throw invalid(named, text);
 }
 
-/** Of a list with two bytes for its length. */
+/** Limit of a list with a two-byte length. */
 const namesBytesMax = 65_535;

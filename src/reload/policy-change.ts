@@ -1,4 +1,7 @@
-/** From one policy to another while connections live: nothing passes in clear meanwhile, and what may not stay goes. */
+/**
+ * Changes the policy while connections live: nothing passes in cleartext meanwhile, and connections no longer allowed
+ * are ended.
+ */
 import type { ConnectionRegistry } from "../connection/registry.ts";
 import type { ConnectionRecord } from "../connection/record.ts";
 import { type Fixed, type Interception, interceptionOf } from "../intercept/rules/interception.ts";
@@ -30,12 +33,12 @@ export type PolicyReach = {
   readonly ending: () => boolean;
 };
 
-/** Connections that were ended: those that the proxy carried, and those in clear. */
+/** Ended connections: those that the proxy carried, and those in cleartext. */
 export type Ended = { readonly carried: number; readonly clear: CleartextReset };
 
-/** Makes `policy` the one that holds. Throws ProxyError; then the old one holds. */
+/** Puts `policy` in force. Throws ProxyError; then the old one stays in force. */
 export async function changePolicy(policy: Policy, reach: PolicyReach): Promise<Ended> {
-  // First of all: what is no good throws before anything is touched.
+  // First, so that an invalid policy throws before anything is changed.
   reach.inForce.rulesOf(policy);
   try {
     return await change(policy, reach);
@@ -74,12 +77,12 @@ type Difference = {
 };
 
 /**
- * In the kernel. Before the rules change an RST still reaches the other end of a connection in clear; what begins
- * between the two looks is ended after. Throws ProxyError.
+ * Changes the kernel rules. Before the change an RST still reaches the other end of a cleartext connection; what
+ * begins between the two looks is ended after it. Throws ProxyError.
  */
 function changeRules(difference: Difference, rules: Rules, reach: PolicyReach): CleartextReset {
   const { inForce, installed, fixed } = reach;
-  // Where the rules were not as they should be, whatever is in clear may have begun meanwhile.
+  // If the rules were damaged, any cleartext connection may have begun meanwhile.
   const fits = difference.whole
     ? isDiverted(rules, fixed, listeningPorts())
     : becomesDiverted(inForce.rules, rules, fixed, listeningPorts());
@@ -91,7 +94,10 @@ function changeRules(difference: Difference, rules: Rules, reach: PolicyReach): 
   return { ended: first.ended + second.ended, refusal: first.refusal ?? second.refusal };
 }
 
-/** Returns the connections from before the rules. Throws ProxyError; then the rules are those before, or it says not. */
+/**
+ * Returns the preexisting connections. Throws ProxyError; then the rules are the former ones, or the error says
+ * otherwise.
+ */
 function writeRules(
   { before, after, whole }: Difference,
   { installed, watch }: PolicyReach,
@@ -121,10 +127,9 @@ function restore(
 }
 
 /**
- * A connection that is diverted and would not be any more (the application's to us, where it sees us as the client) has to
- * be gone before the rules change: what its application
- * says next would leave in clear, in the middle of the stream. So no new one begins meanwhile, and those that the
- * kernel has accepted are taken in first.
+ * A diverted connection that would no longer be diverted (including the application's to us, where it sees us as the
+ * client) must end before the rules change: its application's next data would leave in cleartext, in the middle of
+ * the stream. So no new connection begins meanwhile, and those that the kernel has accepted are taken in first.
  */
 async function letGo(policy: Policy, reach: PolicyReach): Promise<number> {
   const { inForce, installed, fixed, ending } = reach;
@@ -157,7 +162,7 @@ async function endHeld(policy: Policy, before: Interception, reach: PolicyReach)
   });
 }
 
-/** Whether a live connection could be made under these rules. One whose peer is not known yet will be judged by them. */
+/** Whether these rules would allow a live connection. They will judge one whose peer is not known yet. */
 function isAllowed(record: ConnectionRecord, rules: Rules): boolean {
   const { direction, identity, original, plain } = record;
   if (direction === "outbound")

@@ -1,4 +1,4 @@
-/** The policy file and resolv.conf(5), read again when they change. A bad one changes nothing. */
+/** The policy file and resolv.conf(5), read again when they change. An invalid one changes nothing. */
 import { type PolicySource, judgedPolicy } from "../policy/policy-file.ts";
 import { Deadline } from "../runtime/deadline.ts";
 import { ProxyError } from "../runtime/errors.ts";
@@ -12,15 +12,15 @@ export type PolicyStoreOptions = {
   readonly first: FirstRead<Policy>;
   /** A good one that differs from the one before. A rejection with a ProxyError keeps the old one. */
   readonly replaced: (policy: Policy, what: Changed) => Promise<void>;
-  /** One that says the same in other places. */
+  /** A policy with the same rules on other lines. */
   readonly moved: (policy: Policy) => void;
-  /** What stood in the file was no good, or could not be put in force. Called once for each different reason. */
+  /** The file's policy was invalid, or could not be applied. Called once for each different reason. */
   readonly kept: (reason: string, what: Changed) => void;
-  /** After how long one that could not be put in force is tried again without any change of the file, twice as long each time. */
+  /** How soon a policy that could not be applied is tried again without a change of the file, doubling each time. */
   readonly retryMs?: { readonly first: number; readonly max: number };
 };
 
-/** The policy, or only which name servers resolv.conf(5) names. */
+/** The policy, or only the name servers in resolv.conf(5). */
 export type Changed = "policy" | "resolvers";
 
 export class PolicyStore {
@@ -50,8 +50,8 @@ export class PolicyStore {
   }
 
   /**
-   * Reads the file now; one change after the other. `tell`: says of a bad one even what it has said before. Never
-   * rejects but for a bug.
+   * Reads the file now; changes are applied one after the other. `tell`: repeats the report of an invalid one. Never
+   * rejects except for a bug.
    */
   async reload(tell = false): Promise<void> {
     this.#again = true;
@@ -86,7 +86,7 @@ export class PolicyStore {
         if (!Bun.deepEquals(found, this.#current)) this.#options.moved(found);
       } else {
         if (isSameMeaning(withResolversOf(this.#current, found), this.#current)) what = "resolvers";
-        // Until it has ended well nobody knows what of it holds.
+        // Until it has succeeded, it is unknown which parts of it are in force.
         this.#isWhole = false;
         await this.#options.replaced(found, what);
         this.#isWhole = true;
@@ -100,8 +100,8 @@ export class PolicyStore {
   }
 
   /**
-   * What could not be put in force may be so later: memory becomes free, another process ends. A mistake stays one, and
-   * what only a restart can put in force is not tried again.
+   * A policy that could not be applied may be applicable later: memory becomes free, another process ends. A mistake
+   * stays one.
    */
   #keep(error: ProxyError, what: Changed): void {
     if (!this.#isWhole && !this.#stopped && error.code !== "RESTART_NEEDED")

@@ -1,4 +1,4 @@
-/** Credentials and policy as they are read again while the proxy runs, and what is told of it. */
+/** Reloads credentials and policy while the proxy runs, and logs the result. */
 import type { Metrics } from "../connection/metrics.ts";
 import type { Config } from "../config.ts";
 import type { Credentials } from "../identity/source.ts";
@@ -66,7 +66,7 @@ export class Reloader {
     this.#watchTheClock();
   }
 
-  /** Says what is in use. */
+  /** Logs what is in use, and watches the certificate's expiry from now on. */
   introduce(): void {
     const { credentials, policy, credentialsSource } = this.#config;
     const { inForce } = this.#reach;
@@ -139,7 +139,7 @@ export class Reloader {
     });
   }
 
-  /** TCP that goes past the mesh by default is said once, and at each change. */
+  /** Logs at the start and at each change which TCP bypasses the mesh by default. */
   #nameResolvers({ outbound: { resolvers } }: Policy): void {
     const { resolvConf } = this.#config.policy;
     if (resolvers.length > 0)
@@ -205,7 +205,7 @@ function describeCredentials({ identity, notAfter }: Credentials): string {
   return `${describeIdentity(identity)}, valid until ${new Date(notAfter).toISOString()}`;
 }
 
-/** `refusal`: why what stands in the files is not in use, null if it is. */
+/** `refusal`: why the files' contents are not in use, null if they are. */
 function expiryText(
   { notBefore, notAfter }: Validity,
   refusal: string | null,
@@ -219,7 +219,7 @@ function expiryText(
   return `the certificate expires at ${at}: ${percent} % of its time is left. ${advice ?? "Is it being renewed?"}`;
 }
 
-/** Of what stands in the files and is not used: `check` names all of it. */
+/** The most unused certificates that are logged: `check` names all of them. */
 const leftOutShownMax = 20;
 const peersRefuse =
   "Peers that know us by a SPIFFE ID refuse it: have it issued with exactly one URI name";

@@ -1,13 +1,13 @@
-/** The session tickets that we have given to clients end every hour, whatever the TLS library allows. */
+/** Ends the session tickets that we have given to clients every hour, whatever the TLS library allows. */
 import { Ticker } from "../runtime/deadline.ts";
 import { ProxyError } from "../runtime/errors.ts";
 import type { Log } from "../runtime/log/log.ts";
 import { eraMsMax } from "../tls/tickets.ts";
 
 /**
- * The library looks at a chain in full handshakes only: without this, an authority's certificate that has expired meanwhile
- * would be good as long as its clients come back. `end` throws ProxyError where there is no place for new contexts.
- * Returns what ends the watch.
+ * The library verifies a chain only in full handshakes: without this, a CA certificate that has expired would remain
+ * valid for as long as its clients return. `end` throws ProxyError if there is no room for new contexts. Returns a
+ * function that stops this.
  */
 export function endTicketsRegularly(
   end: () => void,

@@ -1,4 +1,4 @@
-/** Files that are replaced while they are in use: told of soon after they change, and looked at now and then. */
+/** Watches files that are replaced while in use: reports a change soon after it, and polls from time to time. */
 import { statSync, watch, type FSWatcher } from "node:fs";
 import { basename, dirname } from "node:path";
 
@@ -19,10 +19,7 @@ export class WatchedFiles {
   #settleMs = 0;
   #since = 0;
 
-  /**
-   * `look` reads the files and finds out by itself whether they are others. `seen`: the signature that they had when they
-   * were read first; where they have another one now, they are looked at.
-   */
+  /** `look` reads the files and finds out itself whether they have changed. */
   constructor(paths: readonly string[], look: () => void, seen: string | null = null) {
     this.#look = look;
     this.#names = new Set(paths.map((path) => basename(path)));
@@ -35,7 +32,7 @@ export class WatchedFiles {
       if (now === this.#seen) return;
       this.#seen = now;
       this.#soon(writtenMs);
-      // The directory may be another one.
+      // The directory may have been replaced.
       this.#closeAll();
       this.#watchers = this.#watchAll();
     });
@@ -70,8 +67,8 @@ export class WatchedFiles {
   }
 
   /**
-   * When nothing has changed for a moment: several files are not replaced in one. A file that is written in place is whole
-   * when nobody has written to it for longer; what can be read before may look good and be half of it.
+   * Waits until nothing has changed for a moment, because several files are not replaced at once. A file written in
+   * place is complete when it has not been written to for longer; before that, half of it may look valid.
    */
   #soon(settleMs: number): void {
     if (this.#settling === null) {
@@ -87,7 +84,7 @@ export class WatchedFiles {
   }
 }
 
-/** Files that are replaced, written or gone have another one: stat(2). */
+/** Replaced, written or missing files have another signature: stat(2). */
 export function signatureOf(paths: readonly string[]): string {
   return paths.map(signatureOfOne).join();
 }
@@ -97,12 +94,12 @@ function signatureOfOne(path: string): string {
     const { dev, ino, size, mtimeNs, ctimeNs } = statSync(path, { bigint: true });
     return [dev, ino, size, mtimeNs, ctimeNs].join(" ");
   } catch {
-    return ""; // It is gone, or not for us to see: reading it will say.
+    return ""; // Missing or not accessible: reading it reports the reason.
   }
 }
 
 const renamedMs = 100;
 const writtenMs = 1000;
-/** A directory in which something always changes is looked at all the same. */
+/** A directory that changes all the time is still read after this time. */
 const settleMsMax = 3000;
 const pollMs = 5000;

@@ -1,4 +1,4 @@
-/** How this program was built: said by scripts/build.sh, which knows it. */
+/** How this program was built: set by scripts/build.sh. */
 import manifest from "../../package.json" with { type: "json" };
 
 export type Build = {
@@ -10,7 +10,7 @@ export type Build = {
   readonly flavour: "static" | "dynamic" | "source";
 };
 
-/** Put in place of this name by `bun build --define`. */
+/** Replaced by `bun build --define`. */
 declare const TPROXY_BUILD: Build;
 
 export const build: Build =

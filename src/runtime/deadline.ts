@@ -1,6 +1,6 @@
-/** The only timers: every wait of the proxy ends here. */
+/** The only timers: every wait of the proxy uses one of these. */
 
-/** Calls `late` once after `milliseconds` unless cleared first. Keeps the process alive no longer. */
+/** Calls `late` once after `milliseconds` unless cleared first. Does not keep the process alive. */
 export class Deadline {
   #timer: ReturnType<typeof setTimeout> | null;
 
@@ -15,7 +15,7 @@ export class Deadline {
   }
 }
 
-/** Calls `tick` every so many milliseconds until stopped. Keeps the process alive no longer. */
+/** Calls `tick` every so many milliseconds until stopped. Does not keep the process alive. */
 export class Ticker {
   readonly #timer: ReturnType<typeof setInterval>;
 

@@ -1,10 +1,10 @@
-/** Files that an option names, read whole: regular ones of a bounded size, and nothing that could make the reader wait. */
+/** Reads files named by options: regular ones of limited size, and none that could make the reader wait. */
 import { closeSync, constants, fstatSync, openSync, readSync, statSync, type Stats } from "node:fs";
 
-/** Why a file is not read, in words for an operator: "it is a directory, it must be a regular file". */
+/** Why a file was not read, in words for an operator: "it is a directory, a regular file is wanted". */
 export class FileError extends Error {
   override readonly name = "FileError";
-  /** As errno(3) has it ("ENOENT"); "" for what this file refuses by itself. */
+  /** As in errno(3) ("ENOENT"); "" for a refusal by this module. */
   readonly code: string;
 
   constructor(message: string, code: string, cause?: unknown) {
@@ -14,9 +14,10 @@ export class FileError extends Error {
 }
 
 /**
- * All of a regular file of at most `bytesMax` bytes. Throws FileError for all else. Looks twice: before it is opened,
- * because opening a device can do something (tapes, watchdogs), and then at what was opened, because the name can lead
- * elsewhere by then. O_NONBLOCK: open(2) of a FIFO would wait for a writer. A file system that hangs, hangs the reader.
+ * Reads a whole regular file of at most `bytesMax` bytes. Throws FileError for anything else. Checks twice: before
+ * opening, because opening a device may have an effect (tapes, watchdogs), and then the opened file, because the name
+ * may lead elsewhere by then. O_NONBLOCK, because open(2) of a FIFO would wait for a writer. A file system that hangs
+ * also hangs the reader.
  */
 export function readRegularFile(path: string, bytesMax: number): Buffer {
   return saying(() => {
@@ -38,7 +39,7 @@ function assertRegular(stats: Stats, bytesMax: number): void {
   if (stats.size > bytesMax) throw tooLarge(bytesMax);
 }
 
-/** The size that fstat(2) tells may be none (/proc), or of a moment ago. In one buffer, so that a key is in no other. */
+/** The size from fstat(2) may be missing (/proc) or out of date. Uses one buffer, so that a key is in no other. */
 function readAll(fd: number, size: number, bytesMax: number): Buffer {
   let buffer: Buffer = Buffer.alloc(size + 1);
   let length = 0;

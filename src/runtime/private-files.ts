@@ -1,4 +1,7 @@
-/** Files and folders that are made for their owner alone, once: nothing planted in their place is followed or overwritten. */
+/**
+ * Creates files and folders for their owner only, atomically: nothing planted in their place is followed or
+ * overwritten.
+ */
 import {
   chmodSync,
   chownSync,
@@ -17,13 +20,13 @@ import { FileError, words } from "./files.ts";
 export type NewFile = {
   readonly name: string;
   readonly text: string;
-  /** 0o600 for a key, from the moment it is made. */
+  /** 0o600 for a key, set at creation. */
   readonly mode: number;
 };
 
 /**
- * Makes a folder and those above it, for the owner alone, where there is none. Throws FileError for one in which others may
- * write: they could put a file of theirs in the place of any that is made here.
+ * Creates a folder and its parents, for the owner only, if there is none. Throws FileError for a folder that others
+ * can write to: they could replace any file made in it.
  */
 export function makePrivateFolder(path: string): void {
   saying(() => {
@@ -34,7 +37,7 @@ export function makePrivateFolder(path: string): void {
   });
 }
 
-/** What stands at a path itself, a symbolic link's target left alone. */
+/** The kind of the path itself, without following a symbolic link. */
 export function kindAt(path: string): "nothing" | "file" | "other" {
   return saying(() => {
     const stats = lstatSync(path, { throwIfNoEntry: false });
@@ -43,17 +46,17 @@ export function kindAt(path: string): "nothing" | "file" | "other" {
   });
 }
 
-/** Makes a folder with these files, whole or not at all. Throws FileError (EEXIST) if anything stands there. */
+/** Creates a folder with these files, atomically. Throws FileError (EEXIST) if the path exists. */
 export function writeFolder(path: string, files: readonly NewFile[]): void {
   within(dirname(path), (trial) => {
     for (const file of files) write(join(trial, file.name), file);
     assertNothing(path);
-    // A folder takes the place of an empty one, and of no link: rename(2).
+    // rename(2) replaces an empty folder, but no link.
     renameSync(trial, path);
   });
 }
 
-/** Makes these files in a folder that is there, each whole or not at all. Throws FileError (EEXIST) if one stands there. */
+/** Creates these files in an existing folder, each atomically. Throws FileError (EEXIST) if one exists. */
 export function writeFiles(folder: string, files: readonly NewFile[]): void {
   within(folder, (trial) => {
     for (const file of files) write(join(trial, file.name), file);
@@ -62,7 +65,7 @@ export function writeFiles(folder: string, files: readonly NewFile[]): void {
   });
 }
 
-/** Replaces the contents of files that are there, one rename each; owner and mode stay as they are. Throws FileError. */
+/** Replaces the contents of existing files, one rename each; keeps owner and mode. Throws FileError. */
 export function replaceFiles(folder: string, files: readonly Omit<NewFile, "mode">[]): void {
   within(folder, (trial) => {
     for (const { name, text } of files) {
@@ -81,7 +84,7 @@ function assertNothing(path: string): void {
     throw new FileError(`${basename(path)} is there already`, "EEXIST");
 }
 
-/** A folder of mode 0700 with a name that nobody knows before (mkdtemp(3)), gone afterwards. */
+/** A folder with mode 0700 and an unpredictable name (mkdtemp(3)), removed afterwards. */
 function within(folder: string, act: (trial: string) => void): void {
   saying(() => {
     const trial = mkdtempSync(join(folder, ".new-"));
@@ -93,7 +96,7 @@ function within(folder: string, act: (trial: string) => void): void {
   });
 }
 
-/** O_EXCL: no link is followed. open(2). */
+/** O_EXCL does not follow links: open(2). */
 function write(path: string, { text, mode }: NewFile): void {
   writeFileSync(path, text, { mode, flag: "wx" });
 }

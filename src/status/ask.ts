@@ -4,7 +4,7 @@ import { formatIp, type SocketAddress } from "../net/address.ts";
 
 export type Readyz = { readonly ready: boolean; readonly text: string };
 
-/** Null where no proxy answers within `msMax`. An address of all zeros is asked for on loopback. */
+/** Null if no proxy answers within `msMax`. An all-zero address is asked on loopback. */
 export async function askReadiness(address: SocketAddress, msMax: number): Promise<Readyz | null> {
   const answer = await get(hostOf(address), address.port, msMax);
   const [head = "", ...body] = answer.split("\r\n\r\n");
@@ -17,7 +17,7 @@ function hostOf({ bytes }: SocketAddress): string {
   return bytes.every((byte) => byte === 0) ? "127.0.0.1" : formatIp(bytes);
 }
 
-/** All that comes until the other end closes, "" for nothing. fetch() would ask a proxy that the environment names. */
+/** Everything received until the other end closes, "" for nothing. fetch() would use a proxy from the environment. */
 async function get(hostname: string, port: number, msMax: number): Promise<string> {
   let answer = "";
   const { promise, resolve } = Promise.withResolvers<void>();

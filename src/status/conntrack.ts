@@ -1,22 +1,22 @@
 /**
- * The kernel's table of tracked connections. Some options of ours need it (the topic host), other rules of the pod may;
- * once it is full the kernel drops what would be new, and connections hang without a word: so we say it.
+ * The kernel's conntrack table. Some of our options need it (the topic host), and so may other rules of the pod; once
+ * it is full the kernel drops new connections, which then hang without any message: so it is logged.
  */
 import { readFileSync } from "node:fs";
 
 import { Ticker } from "../runtime/deadline.ts";
 import type { Log } from "../runtime/log/log.ts";
 
-/** nf_conntrack(7): this namespace's entries, and how many each namespace may have. */
+/** nf_conntrack(7): this namespace's entries, and the limit for each namespace. */
 export type Tracked = { readonly entries: number; readonly max: number };
 
-/** Null where nothing is tracked. */
+/** Null if nothing is tracked. */
 export function readTracked(): Tracked | null {
   const [entries, max] = ["count", "max"].map(numberOf);
   return entries == null || max == null ? null : { entries, max };
 }
 
-/** Says when the table is full, and when it no longer is. Returns what ends that. */
+/** Logs when the table is full, and when it no longer is. Returns a function that ends this. */
 export function watchTracked(
   log: Log,
   read: () => Tracked | null = readTracked,

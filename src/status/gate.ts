@@ -1,17 +1,17 @@
-/** Who may ask for the status, and how often: no client keeps the kubelet from its probes. Pure. */
+/** Rate limits for status requests: no client keeps the kubelet from its probes. Pure. */
 import { Rate } from "./rate.ts";
 
-/** Where a request comes from, as it is counted. */
+/** The origin of a request for counting. */
 export type Requester = {
   /** `sourceKey` of its address. */
   readonly key: string;
-  /** Of this pod, or an address that probes are declared to come from: these wait for their own requests only. */
+  /** This pod, or a declared source of probes: these wait only for their own requests. */
   readonly isTrusted: boolean;
 };
 
 /**
- * A rate for each source, and one for all. Sources that came before a flood began and go on asking, as kubelets and scrapers
- * do, have a rate for all of their own: a flood from many addresses does not use it up.
+ * A rate for each source, and one for all. Sources that came before a flood began and keep asking, such as kubelets
+ * and scrapers, share a separate rate: a flood from many addresses does not exhaust it.
  */
 export class StatusGate {
   readonly #strangers = new Map<string, Known>();
@@ -19,7 +19,7 @@ export class StatusGate {
   readonly #all = new Rate(perSecondMax, perSecondMax);
   readonly #reserve = new Rate(perSecondReserved, perSecondReserved);
 
-  /** Milliseconds on a monotonic clock that a request has to wait, or null: it is to be reset. */
+  /** Milliseconds that a request must wait, on a monotonic clock, or null to reset it. */
   admit({ key, isTrusted }: Requester, now: number): number | null {
     const known = this.#regulars.get(key) ?? this.#strangers.get(key) ?? new Known(now);
     this.#remember(key, known, now);
@@ -35,7 +35,7 @@ export class StatusGate {
     return this.#regulars.has(key);
   }
 
-  /** The most recent ones stand last. */
+  /** The most recent ones are last. */
   #remember(key: string, known: Known, now: number): void {
     this.#strangers.delete(key);
     this.#regulars.delete(key);
@@ -59,7 +59,7 @@ class Known {
     return now - this.#since >= regularAfterMs;
   }
 
-  /** Counts this request: a source that came early and asks more than any kubelet is as others are. */
+  /** Counts this request: an early source that asks more than any kubelet is treated like the others. */
   isCalm(now: number): boolean {
     const isCalm = this.isRegular(now) && this.#calm.waitMs(now) === 0;
     if (isCalm) this.#calm.take(now);
@@ -67,13 +67,13 @@ class Known {
   }
 }
 
-/** Requests a second. One costs a tenth of a millisecond of the thread that relays. */
+/** Requests per second. One costs a tenth of a millisecond of the thread that relays. */
 export const perSecondMax = 500;
 const perSecondReserved = 200;
 export const perSourceMax = 200;
 const perSecondCalm = 10;
-/** One that would wait for longer is reset at once. */
+/** One that would wait longer is reset at once. */
 const waitMsMax = 1000;
 const regularAfterMs = 10_000;
-/** Of each sort. */
+/** Of each kind. */
 const sourcesMax = 1024;

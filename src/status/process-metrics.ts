@@ -1,11 +1,11 @@
-/** What the process itself costs, under Prometheus' usual names, and how late its event loop runs. */
+/** The process's own use, under Prometheus' usual names, and the delay of its event loop. */
 import { readdirSync } from "node:fs";
 
 import { Ticker } from "../runtime/deadline.ts";
 import { descriptorsMax } from "../native/limits.ts";
 import type { Metrics } from "../connection/metrics.ts";
 
-/** Returns what ends the measuring. */
+/** Returns a function that ends the measuring. */
 export function measureProcess(metrics: Metrics): () => void {
   metrics.total("process_cpu_seconds_total", "CPU time of user and system", () => {
     const { user, system } = process.cpuUsage();
@@ -21,7 +21,7 @@ export function measureProcess(metrics: Metrics): () => void {
   return measureLag(metrics);
 }
 
-/** How much later than asked for a timer fires: what a connection waits when the loop is busy. */
+/** How late a timer fires: the time that a connection waits when the loop is busy. */
 function measureLag(metrics: Metrics): () => void {
   const observe = metrics.histogram(
     "tproxy_event_loop_lag_seconds",

@@ -1,10 +1,10 @@
-/** How many may begin in a second, told as the time that the next one has to wait. Pure. */
+/** A rate limit, expressed as the time that the next request must wait. Pure. */
 
 /** The generic cell rate algorithm: `burst` at once, then one every 1 / `perSecond`. */
 export class Rate {
   readonly #intervalMs: number;
   readonly #toleranceMs: number;
-  /** When all that were let in would have come, had they come evenly. */
+  /** The time at which all admitted ones would have arrived at an even rate. */
   #expected = -Infinity;
 
   constructor(perSecond: number, burst: number) {
@@ -12,12 +12,12 @@ export class Rate {
     this.#toleranceMs = this.#intervalMs * (burst - 1);
   }
 
-  /** Milliseconds that one of now has to wait. */
+  /** Milliseconds that a request at `now` must wait. */
   waitMs(now: number): number {
     return Math.max(0, this.#expected - now - this.#toleranceMs);
   }
 
-  /** One has been let in. */
+  /** Records an admitted request. */
   take(now: number): void {
     this.#expected = Math.max(this.#expected, now) + this.#intervalMs;
   }

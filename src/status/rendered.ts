@@ -1,13 +1,13 @@
-/** Metrics as they were rendered last: rendering takes the thread that relays more than a millisecond. */
+/** A cache of rendered metrics: rendering takes more than a millisecond of the thread that relays. */
 
-/** What is rendered is shared by all that ask meanwhile. `now` is a monotonic clock in milliseconds. */
+/** Simultaneous requests share one rendering. `now` is a monotonic clock in milliseconds. */
 export class Rendered<T> {
   readonly #render: () => Promise<T>;
   readonly #now: () => number;
   #last: Promise<T> | null = null;
   #at = -Infinity;
   #tookMs = 0;
-  /** Milliseconds of rendering that this pod may still have at once. */
+  /** Milliseconds of rendering that this pod may still use at once. */
   #left = budgetMsMax;
   #leftAt = 0;
 
@@ -16,7 +16,7 @@ export class Rendered<T> {
     this.#now = now;
   }
 
-  /** `inside`: this pod asks. It sees what was counted a moment ago, as long as that takes a twentieth of the time. */
+  /** `inside`: a request from this pod. It gets current values, as long as that takes a twentieth of the time. */
   async get(inside: boolean): Promise<T> {
     const now = this.#now();
     this.#left = Math.min(budgetMsMax, this.#left + (now - this.#leftAt) / budgetShare);
@@ -44,7 +44,7 @@ export class Rendered<T> {
   }
 }
 
-/** Older is rendered again, whoever asks. */
+/** An older rendering is replaced for any client. */
 const ageMsMax = 1000;
 const budgetMsMax = 200;
 const budgetShare = 20;

@@ -1,8 +1,8 @@
-/** The little of HTTP/1 that probes and scrapers speak: RFC 9112. Pure. */
+/** The small part of HTTP/1 that probes and scrapers use: RFC 9112. Pure. */
 
 export type StatusRequest = { readonly method: string; readonly path: string };
 
-/** A request's head: null as long as it is not whole, "bad" when it is none. What follows it is ignored. */
+/** A request's head: null while it is incomplete, "bad" if it is invalid. Anything after it is ignored. */
 export function parseHead(text: string): StatusRequest | "bad" | null {
   const line = /^([A-Z]{1,16}) (\/[\u0021-\u007E]*) HTTP\/1\.[01]\r?\n/.exec(text);
   if (line === null) return text.includes("\n") || text.length > headLengthMax ? "bad" : null;

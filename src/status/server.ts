@@ -1,4 +1,4 @@
-/** The status address: is the proxy alive, is it ready, what has it done. Nothing here changes state. */
+/** The status address: liveness, readiness and metrics. Nothing here changes state. */
 import type { Socket } from "bun";
 
 import { Deadline } from "../runtime/deadline.ts";
@@ -16,27 +16,30 @@ import { Table, type TableEntry } from "./table.ts";
 export type StatusServer = { readonly stop: () => void };
 
 export type StatusOptions = {
-  /** Of `openStatus`; the server's from then on. */
+  /** From `openStatus`; owned by the server from then on. */
   readonly fd: number;
-  /** What stands between the proxy and readiness: an empty list means ready. */
+  /** The obstacles to readiness: an empty list means ready. */
   readonly readiness: () => readonly string[];
-  /** What is worth knowing and keeps nothing from being ready. */
+  /** Remarks that do not affect readiness. */
   readonly notes: () => readonly string[];
   readonly metrics: () => Promise<Answer>;
-  /** Whether probes are declared to come from there. */
+  /** True if probes are declared from this address. */
   readonly isProbeSource: (address: SocketAddress) => boolean;
-  /** Too many requests: of the source, an address as text, this one was reset. */
+  /** Too many requests: the one from this source, an address as text, was reset. */
   readonly refused: (source: string) => void;
 };
 
-/** With the proxy's mark in its form answers to peers in the mesh are not intercepted. Throws SystemCallError. */
+/**
+ * With the proxy's mark in the socket options, answers to peers in the mesh are not intercepted. Throws
+ * SystemCallError.
+ */
 export function openStatus(address: SocketAddress, socketOptions: SocketOptions): number {
   return openListening(address, { socketOptions, backlogMax }, false);
 }
 
 /**
- * Serves GET /healthz, /readyz and /metrics. Bun's own HTTP server takes no socket that was made before and bounds no
- * connections: any client that reaches the port could use up the proxy's descriptors.
+ * Serves GET /healthz, /readyz and /metrics. Bun's own HTTP server accepts no existing socket and does not limit
+ * connections: any client that reaches the port could exhaust the proxy's descriptors.
  */
 export function serveStatus(options: StatusOptions): StatusServer {
   const door = new Door(options);
@@ -66,7 +69,7 @@ export function serveStatus(options: StatusOptions): StatusServer {
   };
 }
 
-/** Lets connections in as their sources may ask. */
+/** Admits connections according to their sources' rates. */
 class Door {
   readonly #options: StatusOptions;
   readonly #gate = new StatusGate();
@@ -78,7 +81,7 @@ class Door {
     this.#metrics = new Rendered(options.metrics, () => performance.now());
   }
 
-  /** Null for one that is reset. */
+  /** Null if it was reset. */
   admit(socket: StatusSocket): Connection | null {
     const address = addressOf(socket);
     if (address === null) return null;
@@ -135,7 +138,7 @@ class Connection implements TableEntry {
     this.#inside = held.inside;
   }
 
-  /** What waits is not read: the kernel keeps it. */
+  /** A waiting request is not read: the kernel buffers it. */
   begin(waitMs: number, asked: Asked): void {
     this.#asked = asked;
     if (waitMs > 0) this.#socket.pause();
@@ -170,7 +173,7 @@ class Connection implements TableEntry {
     if (this.#answer.length === 0) this.#socket.end();
   }
 
-  /** By RST, so that nothing of it stays in the kernel. */
+  /** By RST, so that the kernel keeps nothing of it. */
   reset(): void {
     this.#asked = null;
     this.gone();
@@ -191,7 +194,7 @@ class Connection implements TableEntry {
   }
 }
 
-/** Null for a client that has gone again. */
+/** Null for a client that has already left. */
 function addressOf(socket: StatusSocket): SocketAddress | null {
   try {
     return peerAddress(socket.fd);
@@ -227,10 +230,10 @@ function text(status: number, body: string): Answer {
   return { status, type: "text/plain; charset=utf-8", body: `${body}\n` };
 }
 
-/** When more come one of the source with the most goes. */
+/** Beyond this, one of the source with the most is closed. */
 const connectionsMax = 64;
-/** Of a head: who sends it byte by byte wants to be waited for. */
+/** Per request head: a client that sends single bytes only wants to occupy a place. */
 const chunksMax = 64;
-/** What comes during a turn of the loop that takes long. */
+/** Connections that arrive during a long turn of the loop. */
 const backlogMax = 1024;
 const requestMsMax = 5000;

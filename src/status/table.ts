@@ -1,13 +1,16 @@
-/** Who goes when there are too many connections: one of the source that has the most, and never a probe for a flood. Pure. */
+/**
+ * Chooses the connection to close when there are too many: one of the source with the most, and never a probe because
+ * of a flood. Pure.
+ */
 
 export type TableEntry = {
-  /** What its source is counted by. */
+  /** The key by which its source is counted. */
   readonly source: string;
-  /** It goes only for want of others. */
+  /** Closed only if there is no other choice. */
   readonly isPreferred: boolean;
 };
 
-/** Connections in the order in which they came. */
+/** Connections in order of arrival. */
 export class Table<T extends TableEntry> {
   readonly #live = new Set<T>();
   readonly #max: number;
@@ -20,7 +23,7 @@ export class Table<T extends TableEntry> {
     return this.#live.size;
   }
 
-  /** Takes it in, and returns the one that has to go, null if all have their place: that may be the new one. */
+  /** Adds it, and returns the one to close, which may be the new one; null if all fit. */
   add(one: T): T | null {
     this.#live.add(one);
     return this.#live.size <= this.#max ? null : this.#superfluous(one);
@@ -30,7 +33,7 @@ export class Table<T extends TableEntry> {
     this.#live.delete(one);
   }
 
-  /** What comes from the largest source is turned away before it costs anything; else its oldest goes. */
+  /** A new connection of the largest source is closed before it costs anything; otherwise that source's oldest. */
   #superfluous(latest: T): T {
     const all = [...this.#live];
     const strangers = all.filter(({ isPreferred }) => !isPreferred);

@@ -1,8 +1,8 @@
-/** Who makes room where there is too little of it. Pure. */
+/** Chooses the connection to close when there is too little room. Pure. */
 
 export type Group<T> = { readonly members: Set<T>; bytes: number };
 
-/** The group that keeps most, each member of which keeps `baseBytes` beside its bytes. */
+/** The group that holds most, where each member counts `baseBytes` in addition to its bytes. */
 export function heaviest<G extends Group<unknown>>(
   groups: Iterable<G>,
   baseBytes: number,
@@ -19,8 +19,8 @@ export function heaviest<G extends Group<unknown>>(
 }
 
 /**
- * Those of the host that has most of a source's members, where it has at least two more than `host` has: neighbours that
- * share a /64 do not suffer for each other. Null where nobody stands out. The members are walked once.
+ * The members of the host with the most connections of a source, if it has at least two more than `host`: neighbours
+ * in a /64 do not suffer for each other. Null if no host stands out. Visits each member once.
  */
 export function crowdOf<T extends { readonly host: string }>(
   members: Iterable<T>,
@@ -37,7 +37,7 @@ export function crowdOf<T extends { readonly host: string }>(
   return most.length > (hosts.get(host)?.length ?? 0) + 1 ? most : null;
 }
 
-/** The one with most bytes; of equal ones the first, which has been there for longest. Null if there is none. */
+/** The one with most bytes; the first of equal ones, which is the oldest. Null if there is none. */
 export function greediest<T extends { readonly bytes: number }>(members: Iterable<T>): T | null {
   let found: T | null = null;
   for (const member of members) if (member.bytes > (found?.bytes ?? -1)) found = member;

@@ -1,4 +1,4 @@
-/** Why handshakes fail, from a closed list: what a peer sends never becomes a label. Pure. */
+/** The reasons of failed handshakes, a closed list: no data from a peer becomes a label. Pure. */
 
 export const handshakeFailures = [
   "no-certificate",
@@ -8,20 +8,20 @@ export const handshakeFailures = [
   "ca-as-leaf",
   "wrong-purpose",
   "wrong-address",
-  /** No SPIFFE ID, where one is asked for. */
+  /** No SPIFFE ID, although one is required. */
   "no-spiffe-id",
   "wrong-trust-domain",
   /** A SPIFFE ID that the policy does not name for this port or destination. */
   "not-allowed",
   "malformed-certificate",
-  /** Verified, and then it did not tell in the agreed form where its connection comes from. */
+  /** Authenticated, but then its PROXY protocol header was invalid. */
   "bad-proxy-header",
-  /** The peer let its time pass. */
+  /** The peer exceeded its time. */
   "timeout",
   /** Plain HTTP, or bytes that are no TLS record. */
   "not-tls",
   "tls-version",
-  /** The peer has sent an alert: it does not like us. */
+  /** The peer has sent an alert: it refuses us. */
   "refused-by-peer",
   /** The peer went away, by FIN or RST. */
   "closed",
@@ -31,8 +31,8 @@ export const handshakeFailures = [
 export type HandshakeFailure = (typeof handshakeFailures)[number];
 
 /**
- * What the fault of a leg (errno name, or reason of the TLS library) means for its handshake. Null where there
- * was none yet: the connection was not made, or who waited for it has gone.
+ * The meaning of a leg's fault (errno name, or reason of the TLS library) for its handshake. Null if there was no
+ * handshake yet: the connection was not made, or the client has left.
  */
 export function failureOf(fault: string): HandshakeFailure | null {
   if (beforeHandshake.has(fault)) return null;

@@ -1,33 +1,33 @@
 /**
- * Bounds the handshakes begun at once. Bun serves five new ones and five waiting ones each turn of its loop, the youngest
- * first: where more are about, old ones starve (142 of 6,000), here or at the peer.
+ * Limits simultaneous handshakes. Bun serves five new ones and five waiting ones each turn of its loop, the youngest
+ * first: with more in progress, old ones starve (142 of 6,000), here or at the peer.
  */
 import { Deadline } from "../runtime/deadline.ts";
 
-/** A place at the gate. Giving it back twice is harmless. */
+/** A place at the gate. A second release does no harm. */
 export type Lease = { readonly release: () => void };
 
-/** How many there are, and after how long each returns by itself. */
+/** The number of places, and the time after which each returns by itself. */
 export type GatePlaces = { readonly count: number; readonly leaseMsMax: number };
 
 export type GateOptions = {
   readonly all: GatePlaces;
   /**
-   * Of one destination, for a shorter time: as few as a near peer can serve in one turn, and no bound for a distant one,
-   * whose handshakes are on the wire for longer.
+   * Per destination, for a shorter time: as few as a near peer can serve in one turn. This does not limit a distant
+   * one, whose handshakes are on the network for longer.
    */
   readonly each: GatePlaces;
 };
 
 /**
- * Destinations take turns, those who wait for the same one are served in order: one that never answers delays its own
- * connections, not others'.
+ * Destinations take turns, and connections to the same one are served in order: one that never answers delays only
+ * its own connections.
  */
 export class HandshakeGate {
   readonly #options: GateOptions;
   /** By destination, the next one to be served first. */
   readonly #waiting = new Map<string, Waiting[]>();
-  /** Places that are out, by destination: those that count to `each`. */
+  /** Assigned places by destination: those that count toward `each`. */
   readonly #out = new Map<string, number>();
   #free: number;
 
@@ -36,7 +36,7 @@ export class HandshakeGate {
     this.#free = options.all.count;
   }
 
-  /** Null when its turn has not come within `waitMsMax`. */
+  /** Null if its turn has not come within `waitMsMax`. */
   async enter(destination: string, waitMsMax: number): Promise<Lease | null> {
     if (this.#isOpen(destination) && !this.#waiting.has(destination)) this.#take(destination);
     else if (!(await this.#turn(destination, waitMsMax))) return null;
@@ -103,7 +103,9 @@ export class HandshakeGate {
     }
   }
 
-  /** The first of the next open destination, which goes to the end, with its place; who has given up is passed over. */
+  /**
+   * The first of the next open destination, which moves to the end, with its place; skips those that have given up.
+   */
   #next(): Waiting | null {
     if (this.#free === 0) return null;
     for (const [destination, queue] of this.#waiting) {

@@ -1,4 +1,4 @@
-/** What the TLS library is told of credentials. Pure. */
+/** The TLS library's options for our credentials. Pure. */
 import type { TLSOptions } from "bun";
 
 import type { Config } from "../config.ts";
@@ -8,8 +8,8 @@ import { offerOf, ourProtocol, headerProtocol } from "../net/protocols.ts";
 type Version = Config["tlsVersionMin"];
 
 /**
- * For what comes to us. Bun takes equal options for the same TLS context, and a context's session tickets are good for
- * all that share it: `number` makes them differ, as a comment that PEM readers pass over (RFC 7468, 2).
+ * For incoming connections. Bun uses the same TLS context for equal options, and session tickets are valid in their
+ * whole context: `number` makes the options differ, as a comment that PEM readers ignore (RFC 7468, 2).
  */
 export function terminatingOptions(
   credentials: Credentials,
@@ -21,7 +21,7 @@ export function terminatingOptions(
   return { ...options, ca, requestCert: true, rejectUnauthorized: true };
 }
 
-/** For where we go. The server is judged after the handshake, by our own rules: tls/verify.ts. */
+/** For outgoing connections. The server is verified after the handshake, by our own rules: tls/verify.ts. */
 export function dialingOptions(
   credentials: Credentials,
   versionMin: Version,
@@ -32,7 +32,7 @@ export function dialingOptions(
   return { ...options, rejectUnauthorized: false, ALPNProtocols };
 }
 
-/** The sign by which a peer's proxy knows us on a port that takes anything, and what we would like to speak; then `more`. */
+/** The ALPN offer: the names by which a peer's proxy recognises us on a permissive port, then `more`. */
 export function offerWith(tellsSource: boolean, more: readonly string[]): string {
   return offerOf(tellsSource ? [headerProtocol, ourProtocol, ...more] : [ourProtocol, ...more]);
 }
@@ -47,8 +47,8 @@ function tlsOptions(credentials: Credentials, versionMin: Version): TLSOptions {
 }
 
 /**
- * TLS 1.2 with an ephemeral key and an AEAD cipher only, as 1.3 has them (RFC 9325, 4.2), and no handshake that is signed with
- * SHA-1 (RFC 9155). By default the library takes RSA key exchange, CBC and SHA-1.
+ * TLS 1.2 only with an ephemeral key and an AEAD cipher, as in 1.3 (RFC 9325, 4.2), and without SHA-1 signatures (RFC
+ * 9155). By default the library accepts RSA key exchange, CBC and SHA-1.
  */
 const strongIn12 = {
   ciphers: "ECDHE+AESGCM:ECDHE+CHACHA20",

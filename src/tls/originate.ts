@@ -1,4 +1,4 @@
-/** TLS toward the peer that the application meant to reach. */
+/** Originates TLS to the peer that the application dialled. */
 import type { TLSOptions } from "bun";
 
 import type { Limits } from "../config.ts";
@@ -27,44 +27,45 @@ export type Originated =
       readonly leg: Leg;
       readonly identity: PeerIdentity;
       readonly resumed: boolean;
-      /** Its port on the wire is one that no application here is given. */
+      /** Its port on the wire is outside the range given to applications. */
       readonly distinctPort: boolean;
     }
   | Failed;
 
 export type Failed = {
   readonly kind: "failed";
-  /** Null if it did not come to a handshake. */
+  /** Null if no handshake took place. */
   readonly reason: HandshakeFailure | null;
   readonly detail: string;
-  /** Code of what the TLS library or the kernel says, "" for nothing. */
+  /** Error code of the TLS library or the kernel, "" for none. */
   readonly fault: string;
 };
 
 export type Originator = {
-  /** Asked for every connection: credentials are renewed. */
+  /** Evaluated for every connection, because credentials are renewed. */
   readonly tls: () => TLSOptions;
-  /** The same, with what else is offered there by ALPN. */
+  /** The same, with the additional ALPN protocols for this destination. */
   readonly tlsTo: (original: OriginalDestination) => TLSOptions;
   readonly socketOptions: SocketOptions;
   readonly limits: Limits;
   readonly gate: HandshakeGate;
-  /** Servers whose handshakes are not over. */
+  /** Servers whose handshakes are in progress. */
   readonly unverified: Unverified;
   readonly held: Held;
   readonly tickets: Tickets;
-  /** For the wire. */
+  /** Source ports for the wire. */
   readonly ports: Rotation;
-  /** Whether the peer is to see from where the application has connected. */
+  /** Whether to send the application's address to the peer. */
   readonly keepsSource: () => boolean;
-  /** Who has to be found at an address, asked when the peer has shown who it is. */
+  /** The expected peer at an address, evaluated when the peer has authenticated. */
   readonly expect: (original: OriginalDestination) => Expectation;
 };
 
 /**
- * Reaches the original destination over mutual TLS. With a session ticket servers can fail that would not without (OpenSSL
- * without a session id context), or be known by a certificate that they have replaced: they are asked again without. A
- * server that wants one of its own protocols by ALPN (Go's does) refuses ours: it is asked again without that.
+ * Connects to the original destination over mutual TLS. With a session ticket a server may fail that would not
+ * without (OpenSSL without a session id context), or resume with a certificate that it has since replaced: then a
+ * second handshake is made without a ticket. A server that insists on its own ALPN protocol (Go's does) refuses ours:
+ * then a second handshake is made without it.
  */
 export async function originate(
   downstream: Intercepted,
@@ -84,27 +85,27 @@ export async function originate(
   return await attempt(downstream, originator, { began, tls: unnamed, session: null });
 }
 
-/** Of the handshake. */
+/** True if the handshake failed. */
 function isFailure(last: Originated): last is Failed {
   return last.kind === "failed" && last.reason !== null;
 }
 
-/** Somebody has said no, the peer by an alert or we. One that resets us may have too much to do: it is not asked twice. */
+/** A refusal by us, or by an alert of the peer. A peer that resets may be overloaded, so it is not tried twice. */
 function isRefusal({ reason }: Failed): boolean {
   return reason !== "timeout" && reason !== "closed";
 }
 
 type Attempt = {
-  /** The first one. */
+  /** Start of the first attempt. */
   readonly began: number;
   readonly tls: TLSOptions;
-  /** Null: nothing is resumed, nor can be later. */
+  /** Null: no session is resumed or stored. */
   readonly session: Session | null;
 };
 
 /**
- * The TCP connection is begun at once; only the handshake waits for its turn, which counts to its time, as an attempt
- * before does. Given up when `downstream` goes. Every failure has words for the log.
+ * The TCP connection starts at once; only the handshake waits for its turn. That wait, and a former attempt, count
+ * toward its time. Given up when `downstream` ends. Every failure has a text for the log.
  */
 async function attempt(
   { original, peer, leg: downstream }: Intercepted,
@@ -153,7 +154,7 @@ async function attempt(
   return { ...verdict, kind: "failed", fault: readiness.handshakeError ?? "" };
 }
 
-/** For tables by destination. */
+/** A key for tables by destination. */
 function placeOf(original: OriginalDestination): string {
   return `${addressKey(original)}%${original.scope}`;
 }
@@ -165,7 +166,7 @@ function giveUp(dialing: Dialing, lease: Lease | null): Failed {
   return failed(lease === null ? "GATE_TIMEOUT" : "CANCELED");
 }
 
-/** More words for a peer that let a handshake hang until it reset. `ms` includes the TCP connection. */
+/** Additional text if a peer let a handshake hang until it sent a reset. `ms` includes the TCP connection. */
 function lateReset(fault: string, original: OriginalDestination, ms: number): string {
   const isLate = failureOf(fault) === "closed" && ms >= lateResetMsMin;
   return isLate ? describeLateReset(original, ms) : "";

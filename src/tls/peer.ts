@@ -1,4 +1,4 @@
-/** From a socket whose handshake is over to a verdict on who is at its other end. */
+/** The verdict on the peer of a socket whose handshake is complete. */
 import type { CertificateLink } from "bun";
 
 import { ProxyError } from "../runtime/errors.ts";
@@ -18,7 +18,7 @@ export function judgePeer(
 ): PeerVerdict {
   const raw = socket.bun?.getPeerX509Certificate()?.raw;
   const stranger = untrusted(role, handshakeError);
-  // Reading thousands of names takes milliseconds, which any stranger could ask for.
+  // Reading thousands of names takes milliseconds, which any stranger could cause.
   if (stranger !== null && raw !== undefined && raw.length > strangerBytesMax) return stranger;
   const certificate = certificateOf(raw);
   if (certificate instanceof ProxyError)
@@ -31,8 +31,8 @@ export function judgePeer(
 }
 
 /**
- * The TLS library takes short keys and SHA-1 within a chain. A leaf that has come with a strong chain once is not looked at
- * again: its issuer's key is as good behind any other.
+ * The TLS library accepts short keys and SHA-1 within a chain. A leaf that once came with a strong chain is not
+ * checked again: its issuer's key is as strong in any other chain.
  */
 function weaknessOf(socket: LegSocket, certificate: PeerCertificate): string | null {
   if (strong.has(certificate)) return null;
@@ -41,7 +41,7 @@ function weaknessOf(socket: LegSocket, certificate: PeerCertificate): string | n
   return weakness;
 }
 
-/** As the peer has sent it, the leaf first. */
+/** As sent by the peer, the leaf first. */
 function chainOf(socket: LegSocket): readonly Uint8Array[] {
   const chain: Uint8Array[] = [];
   let certificate = socket.bun?.getPeerCertificate(false);
@@ -53,7 +53,7 @@ function chainOf(socket: LegSocket): readonly Uint8Array[] {
   return chain;
 }
 
-/** Null without a certificate; a ProxyError for one that cannot be read, which is the peer's mistake. */
+/** Null without a certificate; a ProxyError for an unreadable one, which is the peer's fault. */
 function certificateOf(raw: Buffer | undefined): PeerCertificate | ProxyError | null {
   if (raw === undefined) return null;
   try {
@@ -64,7 +64,7 @@ function certificateOf(raw: Buffer | undefined): PeerCertificate | ProxyError | 
   }
 }
 
-/** The TLS library takes no longer ones. */
+/** The TLS library accepts no longer chains. */
 const chainMax = 128;
 const strong = new WeakSet<PeerCertificate>();
 const strangerBytesMax = 16_384;

@@ -1,4 +1,4 @@
-/** A handshake with ourselves: what the TLS library of a peer will say of our own chain, in both roles. */
+/** A handshake with ourselves: what a peer's TLS library will say of our chain, in both roles. */
 import type { Socket, SocketHandler, TLSOptions, UnixSocketListener } from "bun";
 import { randomUUID } from "node:crypto";
 
@@ -9,7 +9,7 @@ import { credentialsRefused } from "../net/listener.ts";
 export type SelfHandshakeOptions = {
   readonly terminating: TLSOptions;
   readonly dialing: TLSOptions;
-  /** Ours, as DER: by it our own connection is known. */
+  /** Ours, as DER: it identifies our own connection. */
   readonly certificate: Uint8Array;
   readonly handshakeMsMax: number;
 };
@@ -17,17 +17,20 @@ export type SelfHandshakeOptions = {
 export type SelfHandshake =
   | {
       readonly kind: "ended";
-      /** What a client says of our certificate as a server's, and a server of it as a client's; null for nothing. */
+      /**
+       * The verdicts of a client on our certificate as a server's, and of a server on it as a client's; null if
+       * valid.
+       */
       readonly server: string | null;
       readonly client: string | null;
     }
-  /** There is no end of it; the code of what stopped it, "HANDSHAKE_TIMEOUT" or what the TLS library says. */
+  /** The handshake did not finish; the code of the cause, "HANDSHAKE_TIMEOUT" or the TLS library's. */
   | { readonly kind: "failed"; readonly fault: string };
 
 /**
- * Over an abstract Unix socket (unix(7)): no file, and no network that has to be up. Another process of this network
- * namespace may find its name and connect too; it has no certificate of ours, so it is passed over. Throws
- * CREDENTIALS_INVALID where the TLS library does not take key or certificate at all.
+ * Uses an abstract Unix socket (unix(7)): no file, and no network needed. Another process of this network namespace
+ * may find its name and connect too; it has no certificate of ours, so it is ignored. Throws CREDENTIALS_INVALID if
+ * the TLS library refuses to load the key or the certificate.
  */
 export async function shakeHandsWithOurselves(
   options: SelfHandshakeOptions,
@@ -64,14 +67,14 @@ function taken<T>(act: () => T): T {
   }
 }
 
-/** Both verdicts, as they come in. */
+/** Collects both verdicts. */
 class Trial {
   readonly ended: Promise<SelfHandshake>;
   readonly #end: (result: SelfHandshake) => void;
   readonly #own: Uint8Array;
   #server: string | null | undefined;
   #client: string | null | undefined;
-  /** What the server has said of a connection without a certificate: a stranger's, or ours that failed. */
+  /** The server's verdict on a connection without a certificate: a stranger's, or ours that failed. */
   #serverFault = "";
   #socket: Socket<unknown> | null = null;
 
@@ -82,7 +85,7 @@ class Trial {
     this.#own = own;
   }
 
-  /** What the client says. */
+  /** Records the client's verdict. */
   readonly clientHandlers = {
     data: () => undefined,
     open: (socket) => {
@@ -90,7 +93,7 @@ class Trial {
     },
     handshake: (_socket, success, error) => {
       const fault = faultOf(error);
-      // It looks for the name localhost: the chain comes before that.
+      // It expects the name localhost, but checks the chain before that.
       this.#server = fault === "" || fault === "ERR_TLS_CERT_ALTNAME_INVALID" ? null : fault;
       if (!success && fault === "ECONNRESET") this.fail(fault);
       else this.#settle();
@@ -103,7 +106,7 @@ class Trial {
     },
   } satisfies SocketHandler;
 
-  /** What the server says. */
+  /** Records the server's verdict. */
   readonly serverHandlers = {
     data: () => undefined,
     handshake: (socket, _success, error) => {
@@ -118,7 +121,7 @@ class Trial {
     },
   } satisfies SocketHandler;
 
-  /** The first one counts; after the end nothing does. */
+  /** The first fault counts; after the end none does. */
   fail(fault: string): void {
     this.#end({ kind: "failed", fault: this.#serverFault || fault || (this.#server ?? "") });
   }

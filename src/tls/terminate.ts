@@ -1,4 +1,4 @@
-/** The end of a peer's TLS: nothing is known of the peer until this has said so. */
+/** Terminates a peer's TLS: nothing is known of the peer until this has returned. */
 import type { PeerIdentity } from "../identity/certificate.ts";
 import { HandshakeDeadline } from "../relay/handshake-deadline.ts";
 import type { Leg } from "../relay/leg.ts";
@@ -15,13 +15,13 @@ export type RefusedPeer = {
   readonly kind: "refuse";
   readonly reason: HandshakeFailure | null;
   readonly detail: string;
-  /** The TLS library has refused the peer itself and has said so in an alert. */
+  /** The TLS library itself has refused the peer, and has sent an alert. */
   readonly told: boolean;
 };
 
 /**
- * Waits for the handshake, within its deadline, and judges the peer's certificate by our own rules: `expect` is asked then.
- * `visit` may end the handshake's time sooner.
+ * Waits for the handshake, within its deadline, and judges the peer's certificate by our own rules: `expect` is
+ * evaluated at that time. `visit` may end the handshake earlier.
  */
 export async function terminate(
   downstream: Leg,
@@ -44,6 +44,6 @@ export async function terminate(
   }
   const verdict = judgePeer(downstream.socket, "client", readiness.handshakeError, expect());
   if (verdict.kind === "accept") return { ...verdict, resumed: downstream.socket.isResumed };
-  // The library sends no alert for what it finds wrong with a certificate: an end would look like the application's.
+  // The library sends no alert for its own objections to a certificate: an end would look like the application's.
   return { ...verdict, told: readiness.failed };
 }

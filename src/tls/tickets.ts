@@ -1,13 +1,16 @@
 /**
- * Session tickets that servers have given us: a handshake with one does without certificates (RFC 8446, 2.2). The session
- * keeps the one that the server has shown before, which is judged anew each time.
+ * Session tickets from servers: a handshake with one needs no certificates (RFC 8446, 2.2). The session keeps the
+ * certificate that the server showed before, which is verified again each time.
  */
 import type { TLSOptions } from "bun";
 
 export class Tickets {
   #era: Era | null = null;
 
-  /** For one connection. Other options (credentials, policy) begin a new era. `now`: monotonic, in milliseconds. */
+  /**
+   * The session for one connection. Other options (credentials, policy) begin a new era. `now`: monotonic, in
+   * milliseconds.
+   */
   session(destination: string, tls: TLSOptions, now: number): Session {
     return new Session(this.#eraOf(tls, now), destination);
   }
@@ -22,7 +25,7 @@ export class Tickets {
   }
 }
 
-/** What one connection takes of a destination's tickets, and what it leaves there. */
+/** One connection's use of a destination's tickets, and the tickets that it stores there. */
 export class Session {
   readonly #era: Era;
   readonly #destination: string;
@@ -33,7 +36,7 @@ export class Session {
     this.#destination = destination;
   }
 
-  /** Whether there was one to take. */
+  /** True if a ticket was used. */
   get taken(): boolean {
     return this.#taken;
   }
@@ -48,17 +51,17 @@ export class Session {
     this.#era.keep(this.#destination, ticket);
   };
 
-  /** A ticket of this destination's was of no use: there are none in this era any more. */
+  /** A ticket of this destination failed: none is used again in this era. */
   abandon(): void {
     this.#era.abandon(this.#destination);
   }
 }
 
-/** The tickets that were made with the same options. Bounded by destinations, for each by how many, and by bytes. */
+/** The tickets made with the same options. Limited in destinations, in tickets per destination, and in bytes. */
 class Era {
   readonly tls: TLSOptions;
   readonly endsAt: number;
-  /** Newest last, in the order in which destinations have last given one. Null for one that has been abandoned. */
+  /** Newest last, in the order in which destinations last issued one. Null for an abandoned one. */
   readonly #kept = new Map<string, Buffer[] | null>();
   #bytes = 0;
   #ended = false;
@@ -68,14 +71,14 @@ class Era {
     this.endsAt = endsAt;
   }
 
-  /** Each is given once, so that nobody on the wire can tell by it that two connections have one client (RFC 8446, C.4). */
+  /** Each is used once, so that an observer cannot link two connections of one client by it (RFC 8446, C.4). */
   take(destination: string): Buffer | null {
     const ticket = this.#kept.get(destination)?.pop() ?? null;
     this.#bytes -= ticket?.length ?? 0;
     return ticket;
   }
 
-  /** One that comes when the era has ended is late. */
+  /** Ignores a ticket that arrives after the era's end. */
   keep(destination: string, ticket: Buffer): void {
     const tickets = this.#kept.get(destination) ?? [];
     if (this.#ended || this.#kept.get(destination) === null || ticket.length > ticketBytesMax)
@@ -112,12 +115,15 @@ class Era {
 }
 
 /**
- * The TLS library looks at a chain in full handshakes only, so this is how late we notice that an authority's certificate has
- * expired, or that a server has another certificate and still takes the tickets of the one before.
+ * The TLS library verifies a chain only in full handshakes, so this limits how late we notice that a CA certificate
+ * has expired, or that a server has a new certificate but still accepts the old one's tickets.
  */
 export const eraMsMax = 3_600_000;
 export const ticketsMax = 32;
 export const destinationsMax = 256;
-/** Usually it is 2 KiB: the server's chain and, sealed, ours. A ClientHello with it is one that detect/client-hello.ts reads. */
+/**
+ * Usually 2 KiB: the server's chain and, sealed, ours. detect/client-hello.ts can read a ClientHello with a ticket of
+ * this size.
+ */
 export const ticketBytesMax = 12_288;
 export const bytesMax = 4 << 20;

@@ -1,7 +1,7 @@
 /**
- * Peers whose handshakes are not over. Each may have the TLS library keep a hundred kilobytes, unread bytes in the kernel
- * beside that, for as long as --handshake-timeout: so few handshakes go on at once, the others wait unread, and who keeps
- * most goes first where memory is short.
+ * Peers whose handshakes are in progress. Each may make the TLS library buffer a hundred kilobytes, and the kernel
+ * unread bytes, for as long as --handshake-timeout: so only a few handshakes run at once, the others wait unread, and
+ * when memory is short the connection that holds most is closed first.
  */
 import { unverifiedLimits as limits } from "../config.ts";
 import { Deadline } from "../runtime/deadline.ts";
@@ -11,50 +11,50 @@ import type { Leg } from "../relay/leg.ts";
 import { crowdOf, greediest, heaviest, type Group } from "./eviction.ts";
 
 export type UnverifiedBounds = {
-  /** Handshakes at once. */
+  /** Number of simultaneous handshakes. */
   readonly handshakesMax: number;
-  /** Of all that is kept for the others. */
+  /** Limit for the total of what the others hold. */
   readonly unverifiedBytesMax: number;
-  /** What waits in the kernel to be read counts as well. */
+  /** Whether unread data in the kernel counts too. */
   readonly countsSockets: boolean;
 };
 
 export type UnverifiedOptions = {
-  /** Asked each time: memory may change. */
+  /** Read each time, because available memory may change. */
   readonly bounds: () => UnverifiedBounds;
-  /** From the first bytes of a handshake until it is over. */
+  /** From the first bytes of a handshake until its end. */
   readonly replyMsMax: number;
-  /** One was ended because memory is short. */
+  /** Called when one is ended because memory is short. */
   readonly refused: () => void;
   readonly now: () => number;
-  /** As `native.lookAtWaiting`. */
+  /** Like `native.lookAtWaiting`. */
   readonly look?: typeof native.lookAtWaiting;
 };
 
-/** Where a connection comes from: `sourceKey` and `hostKey` of an address. */
+/** The origin of a connection: `sourceKey` and `hostKey` of an address. */
 export type VisitOrigin = { readonly source: string; readonly host: string };
 
-/** One peer between accept(2) and verdict. */
+/** One peer between accept(2) and the verdict. */
 export class Visit {
   readonly leg: Leg;
   readonly source: string;
-  /** The whole address, where a source has many. */
+  /** The whole address, if a source has several. */
   readonly host: string;
   readonly since: number;
-  /** What it keeps beyond what each has room for. */
+  /** The bytes that it holds beyond its base allowance. */
   bytes = 0;
-  /** Since when its handshake has a place; null: it has none. */
+  /** When its handshake got a place; null without one. */
   placedAt: number | null = null;
-  /** When bytes of its handshake were first seen to have been read. */
+  /** When bytes of its handshake were first seen to be read. */
   begunAt: number | null = null;
-  /** Something waits in the kernel to be read. */
+  /** Unread data is pending in the kernel. */
   isReady = false;
-  /** It has had a place before: it goes on where it was. */
+  /** It had a place before, so it continues where it stopped. */
   wasPlaced = false;
   isWaiting = false;
-  /** Of its handshake, once it has begun. */
+  /** The handshake's deadline, once it has started. */
   deadline: HandshakeDeadline | null = null;
-  /** Of whoever waits for its first place. */
+  /** Wakes the pending turn(). */
   resolve: (() => void) | null = null;
 
   constructor(leg: Leg, { source, host }: VisitOrigin, since: number) {
@@ -65,7 +65,7 @@ export class Visit {
   }
 }
 
-/** Sources take turns; a source is an address, of IPv6 the first half of one. */
+/** Sources take turns; a source is an IPv4 address, or the first half of an IPv6 address. */
 export class Unverified {
   readonly #options: UnverifiedOptions;
   readonly #groups = new Map<string, Group<Visit>>();
@@ -74,7 +74,7 @@ export class Unverified {
   #size = 0;
   #placed = 0;
   #isLooking = false;
-  /** The last look has left some out. */
+  /** The last look has skipped some. */
   #hasSkipped = false;
   #fds = new Int32Array(64);
   #seen = new Uint32Array(128);
@@ -87,7 +87,7 @@ export class Unverified {
     return this.#size;
   }
 
-  /** What they keep, as it was last seen, beyond what each has room for. */
+  /** What all of them hold beyond their base allowances, at the last look. */
   get bytes(): number {
     let sum = 0;
     for (const group of this.#groups.values()) sum += group.bytes;
@@ -110,8 +110,8 @@ export class Unverified {
   }
 
   /**
-   * Resolves when the handshake may begin, or when the leg has ended, within `msMax`. Until then the leg is paused; whoever
-   * waited resumes it.
+   * Resolves when the handshake may begin, or when the leg has ended, within `msMax`. Until then the leg is paused;
+   * the caller resumes it.
    */
   async turn(visit: Visit, msMax: number): Promise<void> {
     if (this.#free() > 0) {
@@ -128,7 +128,7 @@ export class Unverified {
     deadline.clear();
   }
 
-  /** The peer is verified, refused or gone. Leaving twice is harmless. */
+  /** The peer is verified, refused or gone. A second call does no harm. */
   leave(visit: Visit): void {
     const group = this.#groups.get(visit.source);
     if (group?.members.delete(visit) !== true) return;
@@ -143,10 +143,10 @@ export class Unverified {
   }
 
   /**
-   * Makes room for one more of `source`: where another source keeps much more, its greediest goes, or its oldest. Sources that
-   * keep alike do not push each other out before they had some time, nor does one its own: a crowd that comes at once, and
-   * again, would never have a handshake over. Within a source a host that has many makes room for one that has few. False if
-   * nothing makes room.
+   * Makes room for one more connection of `source`: if another source holds much more, closes its largest connection,
+   * or its oldest. Sources that hold about the same do not displace each other before each has had some time, nor
+   * does a source its own connections: a crowd that returns at once would otherwise never complete a handshake.
+   * Within a source, a host with many connections makes room for one with few. Returns false if nothing makes room.
    */
   makeRoom(origin: VisitOrigin): boolean {
     this.#catchUp();
@@ -158,7 +158,7 @@ export class Unverified {
     return this.#evict(isHeavier ? group.members : this.#old(group));
   }
 
-  /** As `makeRoom`, of the same source. */
+  /** Like `makeRoom`, within the same source. */
   makeRoomWithin({ source, host }: VisitOrigin): boolean {
     this.#catchUp();
     const group = this.#groups.get(source);
@@ -203,7 +203,7 @@ export class Unverified {
     if (set?.delete(visit) === true && set.size === 0) this.#waiting.delete(visit.source);
   }
 
-  /** Looks as long as there is somebody to look at. */
+  /** Keeps looking as long as there are visits to look at. */
   #lookLater(): void {
     this.#isLooking = true;
     // oxlint-disable-next-line no-new -- it keeps itself
@@ -225,8 +225,8 @@ export class Unverified {
   }
 
   /**
-   * Nobody waits for a place, and all of them together cannot keep more than there is room for: no look would end one. Each
-   * look costs three system calls a socket, and most handshakes are over before the next one.
+   * True if none waits for a place, and all together cannot hold more than there is room for: then no look would
+   * close one. Each look costs three system calls per socket, and most handshakes end before the next one.
    */
   #isCalm(): boolean {
     const bytesMax = this.#size * limits.handshakeBytesMax;
@@ -240,13 +240,13 @@ export class Unverified {
     return visits;
   }
 
-  /** Those whose handshakes go on for long: for their deadlines, and for what they may send in all. */
+  /** Those with long handshakes: to enforce their deadlines, and the limit on what they may send in all. */
   #slow(): readonly Visit[] {
     const before = this.#options.now() - limits.calmMs;
     return this.#visits().filter(({ since }) => since <= before);
   }
 
-  /** Who has to go is judged by what all of them keep. */
+  /** The choice of which to close considers what all of them hold. */
   #catchUp(): void {
     if (!this.#hasSkipped) return;
     this.#hasSkipped = false;
@@ -276,7 +276,7 @@ export class Unverified {
     if (read > limits.handshakeBytesMax) this.#end(visit, "HANDSHAKE_SIZE");
   }
 
-  /** One whose answer waits to be read is not late: we are. */
+  /** One whose answer is still unread is not late: we are. */
   #judge(visit: Visit): void {
     const { begunAt, isReady, deadline } = visit;
     const late = this.#options.now() - (begunAt ?? Infinity) > this.#options.replyMsMax;
@@ -300,7 +300,7 @@ export class Unverified {
     }
   }
 
-  /** Handshakes that take longer than others can wait stop where they are. */
+  /** Handshakes that take longer than others can wait are paused. */
   #park(visits: readonly Visit[]): void {
     const ready = visits.filter(({ isWaiting, isReady }) => isWaiting && isReady).length;
     let wanted = ready - Math.max(0, this.#free());
@@ -329,7 +329,7 @@ export class Unverified {
     }
   }
 
-  /** The first that has something to be read, of the next source, which goes to the end. */
+  /** The first with pending data of the next source, which then moves to the end. */
   #next(): Visit | null {
     for (const [source, set] of this.#waiting) {
       for (const visit of set) {

@@ -1,16 +1,18 @@
-/** Whether a peer is who it should be. Pure: what the library says is one input, our own checks are the rest. */
+/**
+ * Verifies that a peer is the expected one. Pure: the TLS library's result is one input, our own checks are the rest.
+ */
 import { identityOf, type PeerCertificate, type PeerIdentity } from "../identity/certificate.ts";
 import { describeFault } from "../net/fault.ts";
 import { authorize, type Expectation } from "../policy/authorize.ts";
 import { failureOf, type HandshakeFailure } from "./failure.ts";
 
 export type PeerEvidence = {
-  /** Of the peer, not ours. */
+  /** The peer's role, not ours. */
   readonly role: "server" | "client";
-  /** Code of the handshake's end as Bun tells it, null for none. */
+  /** Bun's error code for the handshake, null for none. */
   readonly handshakeError: string | null;
   readonly certificate: PeerCertificate | null;
-  /** Who the peer has to be, besides one that the trust bundle vouches for. */
+  /** The expected peer, whose chain must also lead to the trust bundle. */
   readonly expect: Expectation;
   /** Milliseconds since 1970. */
   readonly now: number;
@@ -20,7 +22,7 @@ export type PeerVerdict =
   | { readonly kind: "accept"; readonly identity: PeerIdentity }
   | { readonly kind: "refuse"; readonly reason: HandshakeFailure; readonly detail: string };
 
-/** Checks in the order in which an operator would want to know; the first that fails is the reason. */
+/** Checks in the order of interest to an operator; the first failure is the reason. */
 export function verifyPeer(evidence: PeerEvidence): PeerVerdict {
   const { certificate, role, expect, now } = evidence;
   if (certificate === null) return withoutCertificate(role, evidence.handshakeError);
@@ -30,7 +32,7 @@ export function verifyPeer(evidence: PeerEvidence): PeerVerdict {
     return refuse("not-yet-valid", `certificate is not valid before ${day(certificate.notBefore)}`);
   if (certificate.isAuthority)
     return refuse("ca-as-leaf", "this is a CA certificate (CA:TRUE), not a workload's");
-  // X509-SVID, 5.2: a leaf that says so is no workload's.
+  // X509-SVID, 5.2: a leaf with these usages is not a workload's.
   if (certificate.maySign)
     return refuse("ca-as-leaf", "certificate may sign others or revoke them (key usage)");
   if (!hasPurpose(certificate, role))
@@ -43,13 +45,13 @@ export function verifyPeer(evidence: PeerEvidence): PeerVerdict {
 }
 
 /**
- * The refusal of a certificate that no CA of ours vouches for, null if one does: what needs no look into the certificate.
+ * The refusal of a certificate that none of our CAs has issued, null if one has: needs no look into the certificate.
  */
 export function untrusted(role: "server" | "client", code: string | null): PeerVerdict | null {
   return isGoodChain(code, role) ? null : refuse("untrusted-chain", chainText(code ?? ""));
 }
 
-/** A handshake that failed on the way has no certificate either: then its own error says more. */
+/** A failed handshake has no certificate either: then its own error is more informative. */
 function withoutCertificate(role: "server" | "client", code: string | null): PeerVerdict {
   if (code === null || code === "PEER_DID_NOT_RETURN_A_CERTIFICATE")
     return refuse("no-certificate", `the ${role} presents no certificate`);
@@ -57,16 +59,16 @@ function withoutCertificate(role: "server" | "client", code: string | null): Pee
 }
 
 /**
- * Chain errors come before the name's, so ALTNAME_INVALID means that the chain is good; the name Bun looked
- * for is not the peer's, ours is checked below. No other code is known to be harmless.
+ * Chain errors precede the name's, so ALTNAME_INVALID means that the chain is valid; the name Bun looked for is not
+ * the peer's, and ours is checked below. No other code is known to be harmless.
  */
 function isGoodChain(code: string | null, role: "server" | "client"): boolean {
   return code === null || (role === "server" && code === "ERR_TLS_CERT_ALTNAME_INVALID");
 }
 
 /**
- * Without the extension any purpose is allowed (RFC 5280, 4.2.1.12), as Go and ztunnel have it. "Any purpose" written in
- * it is not taken: the TLS library refuses it.
+ * Without the extension any purpose is allowed (RFC 5280, 4.2.1.12), as in Go and ztunnel. An explicit "any purpose"
+ * is not accepted, because the TLS library refuses it.
  */
 function hasPurpose(certificate: PeerCertificate, role: "server" | "client"): boolean {
   if (certificate.usages === null) return true;

@@ -1,4 +1,4 @@
-/** Which rule decides on a connection, and what would happen to it: in words, with ids for programs. Pure. */
+/** Explains which rule decides on a connection, and its effect. Pure. */
 import type { Fixed } from "../intercept/rules/interception.ts";
 import type { PeerIdentity } from "../identity/certificate.ts";
 import type { SpiffeId } from "../identity/spiffe-id.ts";
@@ -49,17 +49,17 @@ export type Explanation = {
   readonly title: string;
   /** The first says what happens to the connection, the others why and how. */
   readonly lines: readonly Line[];
-  /** The peer that was asked about would be refused. */
+  /** The given peer would be refused. */
   readonly refused: boolean;
 };
 
 export type ConnectionQuestion = {
   readonly address: SocketAddress;
-  /** The ID of the other end; null if none was given. */
+  /** The identity at the other end; null if none was given. */
   readonly peer: SpiffeId | null;
 };
 
-/** A connection from here to an address. */
+/** Explains a connection from here to an address. */
 export function explainOutbound(
   question: ConnectionQuestion,
   rules: Rules,
@@ -85,7 +85,7 @@ export function explainOutbound(
   return withPeer({ title, lines }, question, rules.server(address));
 }
 
-/** A connection from elsewhere to one of our ports. */
+/** Explains a connection from elsewhere to one of our ports. */
 export function explainInbound(
   question: ConnectionQuestion,
   rules: Rules,
@@ -143,7 +143,7 @@ function sourceLine(port: number, mode: Mode, rules: Rules): Line {
   };
 }
 
-/** The protocols that servers without this proxy are offered besides our own. */
+/** The protocols offered to a foreign server in addition. */
 function offerLines(address: SocketAddress, policy: Policy): readonly Line[] {
   const rule = offerRuleOf(policy, ...placeOf(address));
   if (rule === null) return [];
@@ -151,7 +151,7 @@ function offerLines(address: SocketAddress, policy: Policy): readonly Line[] {
   return [{ id: "offered-protocols", text }];
 }
 
-/** The protocols that clients without this proxy may choose. */
+/** The protocols accepted from a foreign client. */
 function spokenLines({ port }: SocketAddress, policy: Policy): readonly Line[] {
   const spoken = spokenOf(policy, port);
   if (spoken === null) return [];
@@ -166,7 +166,7 @@ function withPeer(
   demands: Expectation,
 ): Explanation {
   if (peer === null) return { title, lines, refused: false };
-  // Whether a certificate names an address, an ID does not say.
+  // The ID does not show whether a certificate names an address.
   const refusal = authorize(
     identityOf(peer),
     demands.filter(({ kind }) => kind !== "address"),
@@ -178,7 +178,7 @@ function withPeer(
   return { title, lines: [...lines, last], refused: refusal !== null };
 }
 
-/** Why connections to a destination are not diverted, or null if they are. */
+/** Why the kernel exempts a destination, or null. */
 function leftAlone(address: SocketAddress, { outbound }: Policy, fixed: Fixed): string | null {
   const place = placeOf(address);
   if (isLoopback(address)) return "loopback never leaves this machine";
@@ -198,7 +198,7 @@ function leftAlone(address: SocketAddress, { outbound }: Policy, fixed: Fixed): 
   return `it is in no range of the mesh (${outbound.mesh.origin})`;
 }
 
-/** What the node's own addresses get besides, at this port. */
+/** What the node's own addresses may do in addition at this port. */
 function probeLines(probes: Probes, { port, family }: SocketAddress): readonly Line[] {
   const declared = probes.declared.filter((probe) => probe.port === port);
   const from = probes.sources.filter((range) => range.family === family);

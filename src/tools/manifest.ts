@@ -1,4 +1,4 @@
-/** The proxy as a native sidecar, as YAML for a pod's spec; install.yaml has the same lines. Pure. */
+/** The proxy as a native sidecar, as YAML for a pod's spec; install.yaml contains the same lines. Pure. */
 import { stringify } from "yaml";
 
 import { ProxyError } from "../runtime/errors.ts";
@@ -10,19 +10,19 @@ export type SidecarOptions = {
   readonly image: string;
   readonly namespace: string;
   readonly serviceAccount: string;
-  /** Of the SPIFFE ID that its certificate has to name. */
+  /** The trust domain of the SPIFFE ID that its certificate must name. */
   readonly trustDomain: string;
-  /** What the pod's other containers have as their probes. */
+  /** The probes of the pod's other containers. */
   readonly probes: readonly Probe[];
 };
 
-/** Fields of a pod's spec. Throws USAGE for names that Kubernetes would not take. */
+/** The fields for a pod's spec. Throws USAGE for names that Kubernetes would refuse. */
 export function sidecarManifest(options: SidecarOptions): string {
   assertNames(options);
   return `${identityText(options)}${containerText(options)}${volumesText(options)}`;
 }
 
-/** Whom the certificate names: SPIFFE's form for service accounts. */
+/** The ID that the certificate must name: SPIFFE's form for service accounts. */
 export function spiffeIdOf({ trustDomain, namespace, serviceAccount }: SidecarOptions): string {
   return `spiffe://${trustDomain}/ns/${namespace}/sa/${serviceAccount}`;
 }
@@ -80,7 +80,7 @@ ${securityText}    volumeMounts:
 `;
 }
 
-/** The application's own probes; the proxy's go to its status port, which is open. */
+/** The application's probes; the proxy's own probe its status port, which is open. */
 function probesText(probes: readonly Probe[]): string {
   if (probes.length === 0) return "";
   return `      # The probes of the application's containers. For all other clients, these ports are like any other.
@@ -127,7 +127,7 @@ function volumesText(options: SidecarOptions): string {
 `;
 }
 
-/** What Kubernetes would refuse, or YAML read as something else. */
+/** Refuses what Kubernetes would refuse, or YAML would misread. */
 function assertNames({ image, namespace, serviceAccount, trustDomain }: SidecarOptions): void {
   const faults = [
     [/^[a-z0-9][\w./:@-]{0,500}$/i.test(image), "--image", "an image like tproxy:dev", image],
@@ -146,19 +146,19 @@ function assertNames({ image, namespace, serviceAccount, trustDomain }: SidecarO
   throw new ProxyError("USAGE", `${flag} ${quote(text)}: it must be ${wanted}`);
 }
 
-/** RFC 1123, as Kubernetes has it. */
+/** RFC 1123, as in Kubernetes. */
 function isLabel(text: string): boolean {
   return /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/.test(text);
 }
 
-/** Quoted where YAML, old or new, would take it for a number or a boolean. */
+/** Quotes text that YAML 1.1 or 1.2 would read as a number or a boolean. */
 function scalar(text: string): string {
   return stringify(text, { version: "1.1", lineWidth: 0 }).trimEnd();
 }
 
 const credentialsDirectory = "/etc/tproxy/credentials";
 const policyDirectory = "/etc/tproxy/policy";
-/** Its Secret's and its ConfigMap's names end with a word more, and have 253 characters at most. */
+/** The names of its Secret and ConfigMap add a suffix, and have at most 253 characters. */
 const serviceAccountLengthMax = 240;
 
 const securityText = `    securityContext:

@@ -1,4 +1,4 @@
-/** Namespaces of one's own: namespaces(7), and what their first process needs. */
+/** New namespaces: namespaces(7), and what their first process needs. */
 import { block } from "../native/block.ts";
 import { check } from "../native/errno.ts";
 import { shim } from "../native/native.ts";
@@ -12,18 +12,18 @@ export const newNamespace = {
 } as const;
 
 export type EnterOptions = {
-  /** Of `newNamespace`, or-ed. With a user namespace the caller is root in it and nobody else exists. */
+  /** A combination of `newNamespace`. In a new user namespace the caller is root, and no other user exists. */
   readonly flags: number;
-  /** Descriptor that becomes the new program's standard output. */
+  /** The descriptor that becomes the new program's standard output. */
   readonly output: number;
-  /** argv, its own name included; 64 at most, as of the environment. */
+  /** argv, including the program's name; at most 64, as for the environment. */
   readonly arguments: readonly string[];
   readonly environment: Readonly<Record<string, string>>;
 };
 
 /**
- * Starts this executable anew in new namespaces and returns its pid; the kernel kills it when the caller dies.
- * Throws SystemCallError with what clone(2), the id maps or execve(2) said.
+ * Starts this executable again in new namespaces and returns its pid; the kernel kills it when the caller dies.
+ * Throws SystemCallError with the error of clone(2), the id maps or execve(2).
  */
 export function enter(options: EnterOptions): number {
   const { flags, output } = options;
@@ -37,23 +37,23 @@ export function enter(options: EnterOptions): number {
   );
 }
 
-/** Blocks until the child `pid` is gone: its exit status, or 128 and its signal. */
+/** Blocks until the child `pid` has ended: its exit status, or 128 plus its signal. */
 export function wait(pid: number): number {
   return check("wait4", shim.tproxy_wait(pid));
 }
 
-/** unshare(2): from now on this thread, and those and the processes that it starts, are somewhere else. */
+/** unshare(2) for this thread, and for the threads and processes that it starts later. */
 export function unshare(flags: number): void {
   check("unshare", shim.tproxy_unshare(flags));
 }
 
-/** An empty file system in memory over `target`, for this mount namespace only. */
+/** Mounts an empty in-memory file system over `target`, in this mount namespace only. */
 export function mountMemory(target: string): void {
   const kind = block(["tmpfs"]);
   check(`mount(tmpfs, ${target})`, shim.tproxy_mount(kind, block([target]), msNosuid | msNodev));
 }
 
-/** Changes to mounts stay in this mount namespace: mount_namespaces(7). */
+/** Keeps changes to mounts within this mount namespace: mount_namespaces(7). */
 export function makeMountsPrivate(): void {
   check("mount(/)", shim.tproxy_mount(block(["none"]), block(["/"]), msRec | msPrivate));
 }

@@ -1,4 +1,4 @@
-/** What of a policy the kernel carries out. Pure. */
+/** The part of a policy that the kernel enforces. Pure. */
 import { distinctSockets, type SocketAddress } from "../../net/address.ts";
 import type { Cidr } from "../../net/cidr.ts";
 import type { Ports } from "../../net/ports.ts";
@@ -6,7 +6,7 @@ import type { Mode, Policy } from "../../policy/policy.ts";
 import type { Probes } from "../../probe/probe.ts";
 import type { Mark } from "./marks.ts";
 
-/** What the kernel is asked to hand over; all the rules follow from it (plan.ts). */
+/** What the kernel diverts; all rules follow from it (plan.ts). */
 export type Interception = Fixed & {
   /** Destinations that are reached by mutual TLS only. */
   readonly meshRanges: readonly Cidr[];
@@ -17,40 +17,40 @@ export type Interception = Fixed & {
   /** Ports of the application that are intercepted. */
   readonly inboundPorts: "all" | readonly Ports[];
   readonly excludedInboundPorts: readonly Ports[];
-  /** Intercepted ports where plain text may come as well: the first bytes tell. */
+  /** Intercepted ports that also admit cleartext: the first bytes decide. */
   readonly inspectedPorts: {
     readonly kind: "only" | "all-but";
     readonly ports: readonly Ports[];
   };
 };
 
-/** The part that stays as it is while the proxy runs. */
+/** The part that does not change while the proxy runs. */
 export type Fixed = {
-  /** Users whose outbound connections are left alone. */
+  /** Users whose outbound connections are exempt. */
   readonly excludedUids: readonly number[];
   /** The only users whose outbound connections are diverted. */
   readonly onlyUids: "all" | readonly number[];
-  /** The same by the group of the process: its effective one, not those besides. */
+  /** The same by the effective group of the process, not its supplementary groups. */
   readonly excludedGids: readonly number[];
   readonly onlyGids: "all" | readonly number[];
-  /** What becomes of forwarded connections to the mesh: dropped where they begin, or none of our business. */
+  /** Forwarded connections to the mesh are dropped when they begin, or left alone. */
   readonly forwarded: "drop" | "leave";
-  /** Single destinations left alone: the environment's API server. */
+  /** Single exempt destinations: the environment's API server. */
   readonly excludedDestinations: readonly SocketAddress[];
   readonly mark: Mark;
-  /** Loopback port that diverted outbound connections are accepted on. */
+  /** Loopback port that accepts diverted outbound connections. */
   readonly tcpPort: number;
-  /** Loopback port that diverted inbound TLS is accepted on. */
+  /** Loopback port that accepts diverted inbound TLS. */
   readonly tlsPort: number;
-  /** Loopback port that diverted inbound connections of which the first bytes are to tell are accepted on. */
+  /** Loopback port that accepts diverted inbound connections whose first bytes decide. */
   readonly inspectPort: number;
   /** Port of the status server: never intercepted. */
   readonly statusPort: number;
-  /** What the kubelet may ask in clear, and from where. */
+  /** The kubelet's cleartext probes, and their sources. */
   readonly probes: Probes;
 };
 
-/** What the kernel is asked to hand over: by the policy, and by what cannot change while the proxy runs. */
+/** What the kernel diverts: by the policy, and by what cannot change while the proxy runs. */
 export function interceptionOf(policy: Policy, fixed: Fixed): Interception {
   const { inbound, outbound } = policy;
   const everywhere = inbound.mode.value;
@@ -73,12 +73,12 @@ export function interceptionOf(policy: Policy, fixed: Fixed): Interception {
   };
 }
 
-/** Whether users or groups decide what is diverted outbound: the kernel alone knows whose a connection is. */
+/** Whether users or groups decide what is diverted outbound: only the kernel knows a connection's owner. */
 export function isByOwner({ excludedUids, onlyUids, excludedGids, onlyGids }: Fixed): boolean {
   return excludedUids.length + excludedGids.length > 0 || onlyUids !== "all" || onlyGids !== "all";
 }
 
-/** Whether the first bytes have to be seen before it is known what they are. */
+/** Whether the first bytes decide how a connection is treated. */
 export function isInspected(mode: Mode): boolean {
   return mode === "audit" || mode === "permissive";
 }

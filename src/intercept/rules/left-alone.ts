@@ -1,4 +1,4 @@
-/** Destinations that are left alone, by range, port and address. Pure. */
+/** Exempt destinations, by range, port and address. Pure. */
 import type { Interception } from "./interception.ts";
 import { intervalsOf } from "../../net/cidr.ts";
 import type { Rule, Step } from "./rule.ts";
@@ -6,8 +6,8 @@ import { seenClients } from "./sets.ts";
 import { families, familiesOf, leave, type LeavingRules } from "./steps.ts";
 
 /**
- * Destinations that are left alone, those that are named so by `left`. `answers`: packets that come from there. `written`: the
- * mesh stands in the rules themselves, so that nothing opens where somebody empties its sets.
+ * Exempt destinations; `left` gives the rules for them. `answers`: packets that come from there. `written`: the mesh
+ * is written into the rules themselves, so that nothing opens if another process empties its sets.
  */
 export function elsewhereRules(
   of: Interception,
@@ -35,7 +35,7 @@ export function elsewhereRules(
   ];
 }
 
-/** Other ports are left alone; but for what an application answers to a client that it sees by its own address. */
+/** Other ports are exempt, except for an application's answers to a client that it sees by its own address. */
 function portScope(
   { outboundPorts }: Interception,
   left: LeavingRules,

@@ -1,4 +1,4 @@
-/** Rules for what leaves: what is diverted to `lo`, and what is left alone. Pure. */
+/** Rules for outgoing packets: what is diverted to `lo`, and what is exempt. Pure. */
 import { type Mark, insideMark, ownMark } from "./marks.ts";
 import type { Interception } from "./interception.ts";
 import { connectionRules, leavesNamed, relearnRules, ownerRules } from "./conntrack.ts";
@@ -10,8 +10,8 @@ import { answeringPorts, dialled, openBefore, seenClients, servedPorts } from ".
 import { families, leave, leaves, notOpening, opening } from "./steps.ts";
 
 /**
- * Everything to the mesh is diverted unless it was open before: what nobody knows is not passed in clear. A new
- * connection on an old one's addresses and ports is new.
+ * Everything to the mesh is diverted unless it was open before: unknown packets are not passed in cleartext. A new
+ * connection with an old one's addresses and ports is new.
  */
 export function outputRules(of: Interception, held: readonly Rule[] = []): readonly Rule[] {
   const { mark } = of;
@@ -38,18 +38,21 @@ export function outputRules(of: Interception, held: readonly Rule[] = []): reado
     ...clearReplyRules(of),
     // Another table has given it the proxy's own mark.
     [isOwn, { kind: "socket-mark", equals: ownMark(mark), is: false }, capture, leave],
-    // What the kernel says for the proxy when a socket is no more.
+    // The kernel's packets for a socket of the proxy that is gone.
     [isOwn, leave],
     [capture],
   ];
 }
 
-/** What the proxy itself sends, out of the pod and inside. */
+/** The proxy's own packets, out of the pod and inside. */
 export function leaveOurs(mark: Mark): readonly Rule[] {
   return [...leaveOut(mark), leaveInside(mark)];
 }
 
-/** Others can write marks on packets, but not on the proxy's sockets. The socket that answers a SYN is not whole yet. */
+/**
+ * Others can write marks on packets, but not on the proxy's sockets. The socket that answers a SYN is not a full one
+ * yet.
+ */
 function leaveOut(mark: Mark): readonly Rule[] {
   const isOwn: Step = { kind: "fwmark", equals: ownMark(mark) };
   return [
@@ -62,12 +65,12 @@ function leaveInside(mark: Mark): Rule {
   return [{ kind: "fwmark", equals: insideMark(mark) }, leave];
 }
 
-/** Rules that leave packets to the kernel; what passes them all is diverted. */
+/** Rules that leave packets to the kernel; what matches none of them is diverted. */
 export function leftAloneOutbound(of: Interception): readonly Rule[] {
   return [...staying, ...elsewhereRules(of, { left: leaves }), ...ownerRules(of)];
 }
 
-/** Packets of connections from before the rules. `answers`: those that arrive. */
+/** Packets of preexisting connections. `answers`: those that arrive. */
 export function openBeforeRules(answers?: true): readonly Rule[] {
   const way = answers === true ? { answers } : {};
   return families.map((family) => [
@@ -76,7 +79,7 @@ export function openBeforeRules(answers?: true): readonly Rule[] {
   ]);
 }
 
-/** Answers on connections from outside that are in clear by configuration. */
+/** Answers on connections from outside that are in cleartext by configuration. */
 export function clearReplyRules(of: Interception): readonly Rule[] {
   const notCaptured: Step = { kind: "connection-mark", equals: of.mark.value, is: false };
   const ports: Rule = [{ kind: "in-set", set: "clear-inbound-ports", is: true }];
@@ -94,8 +97,9 @@ export function clearReplyRules(of: Interception): readonly Rule[] {
 }
 
 /**
- * Hosts that serve much leave conntrack out of it (`notrack`), wholly or for one direction, and people flush it: an answer is then
- * known by its port, which has answered a client's SYN. What applications begin themselves comes from other ports.
+ * Busy hosts exclude packets from conntrack (`notrack`), wholly or for one direction, and it may be flushed: an
+ * answer is then identified by its port, which has answered a client's SYN. Connections that applications begin use
+ * other ports.
  */
 function answeringRules({ inboundPorts }: Interception, notCaptured: Step): readonly Rule[] {
   if (inboundPorts === "all") return [];
@@ -113,20 +117,20 @@ function answeringRules({ inboundPorts }: Interception, notCaptured: Step): read
 
 const untrackedAnswer: Rule = [{ kind: "untracked" }, notOpening];
 
-/** The RST that the kernel answers with carries no data and no mark: it would be led to `lo`. */
+/** The kernel's RST carries no data and no mark: otherwise it would be led to `lo`. */
 export function letResetsOut(rules: readonly Rule[]): readonly Rule[] {
   return [[{ kind: "resetting" }, leave], ...rules];
 }
 
-/** Only applications answer from there, and only to the proxy: whoever the client is, and whatever else is left alone. */
+/** Only applications answer from there, and only to the proxy: for any client, whatever else is exempt. */
 export function fromAlias(family: Family): readonly Step[] {
   return [{ kind: "alias", way: "saddr", family }];
 }
 
 /**
- * The proxy goes to its application with the client's address and port (net/origin.ts), which a connection from before
- * the rules may have had: the answers to the new one are not to be taken for that one's. And from outside nothing is to
- * reach it: inbound-rules.ts.
+ * The proxy connects to its application with the client's address and port (net/origin.ts), which a preexisting
+ * connection may have had: answers to the new one must not count as that one's. No packet from outside may reach it:
+ * inbound-rules.ts.
  */
 function seenAsClientRules(mark: Mark): readonly Rule[] {
   const begins = [...insideOnLo(mark), opening];
@@ -136,7 +140,7 @@ function seenAsClientRules(mark: Mark): readonly Rule[] {
   ]);
 }
 
-/** An application that connects to what it takes for its own address stays with itself. */
+/** An application that connects to its apparent own address reaches itself. */
 function aliasRules(family: Family, capture: Step): readonly Rule[] {
   const toItself: Step = { kind: "alias", way: "daddr", family };
   return [
@@ -152,14 +156,14 @@ function insideOnLo(mark: Mark): readonly Step[] {
   ];
 }
 
-/** Its answers find the socket that has dialled; what else comes to a port that is served finds one that listens. */
+/** Its answers find the socket that has dialled; any other packet to a served port finds a listener. */
 const dialledRules = families.map((family): Rule => [
   opening,
   { kind: "in-set", set: servedPorts, is: true, answers: true },
   { kind: "remember", set: dialled[family] },
 ]);
 
-/** What stays in the pod, and what is no TCP. */
+/** Packets that stay in the pod, and those that are not TCP. */
 const staying: readonly Rule[] = [
   [{ kind: "loopback", way: "oif", is: true }, leave],
   [{ kind: "tcp", is: false }, leave],

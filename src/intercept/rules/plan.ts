@@ -1,4 +1,4 @@
-/** What the kernel is asked to do, as data: sets, chains of rules, and the way to `lo`. Pure. */
+/** The plan for the kernel as data: sets, chains of rules, and the route to `lo`. Pure. */
 import type { Interception } from "./interception.ts";
 import { divertedChain } from "./conntrack.ts";
 import { forwardedChain } from "./forwarded.ts";
@@ -18,9 +18,9 @@ import { dropOpening } from "./steps.ts";
 import { translationChains } from "./translation.ts";
 
 /**
- * When chains look at packets among those of other tables: linux/netfilter_ipv4.h, enum nf_ip_hook_priorities. `mangle` is
- * after conntrack and before NAT gives packets another destination (-100); `postrouting` is behind all that may write
- * another mark or destination, and before NAT gives packets another source (100), which the sets know them by.
+ * The chains' positions among those of other tables: linux/netfilter_ipv4.h, enum nf_ip_hook_priorities. `mangle` is
+ * after conntrack and before NAT rewrites destinations (-100); `postrouting` is after all that may write another mark
+ * or destination, and before NAT rewrites sources (100), by which the sets know packets.
  */
 export const priorities = { mangle: -150, translated: 300, postrouting: 99 } as const;
 
@@ -44,8 +44,8 @@ export function planOf(interception: Interception): Plan {
 }
 
 /**
- * Stands for the moment in which the kernel's sockets are counted: no connection that the plan would divert
- * begins, those that are open go on.
+ * In force while the kernel's sockets are listed: no connection that the plan would divert begins, and open ones
+ * continue.
  */
 export function gateOf(interception: Interception): Plan {
   return {
@@ -62,8 +62,8 @@ export function gateOf(interception: Interception): Plan {
 }
 
 /**
- * Stands while the policy changes to one that leaves more alone: no outbound connection begins that would be diverted
- * now, those that are diverted go on.
+ * In force while the policy changes to one with more exemptions: no outbound connection begins that would be diverted
+ * now, and diverted ones continue.
  */
 export function heldOf(interception: Interception): Plan {
   const plan = planOf(interception);
@@ -74,8 +74,8 @@ export function heldOf(interception: Interception): Plan {
 }
 
 /**
- * Stands when a proxy has ended and its rules stay: what would be diverted is reset, so that nobody waits for an
- * answer that cannot come, and nothing passes in clear.
+ * In force when a proxy has ended and its rules stay: what would be diverted is reset, so that no client waits for an
+ * answer that cannot come, and nothing passes in cleartext.
  */
 export function closedOf(interception: Interception): Plan {
   const plan = planOf(interception);
@@ -88,7 +88,7 @@ export function closedOf(interception: Interception): Plan {
 
 type Change = (rules: readonly Rule[], interception: Interception) => readonly Rule[];
 
-/** What becomes of a chain's rules, by its name. */
+/** The change to a chain's rules, by its name. */
 const closing: ReadonlyMap<string, Change> = new Map<string, Change>([
   ["output", letResetsOut],
   ["postrouting", letResetsOut],
@@ -115,7 +115,7 @@ function translated(rules: readonly Rule[]): ChainPlan {
   return { name: "translated", base: { type: "filter", hook: "prerouting", priority }, rules };
 }
 
-/** The ports of the proxy that a table's comment names, or null for another comment. */
+/** The proxy's ports in a table's comment, or null for another comment. */
 export function portsOf(comment: string): { readonly tcp: number; readonly tls: number } | null {
   const match = /ports (\d{1,5}) and (\d{1,5})$/.exec(comment);
   return match === null ? null : { tcp: Number(match[1]), tls: Number(match[2]) };

@@ -1,4 +1,4 @@
-/** Rules for the kubelet's probes: what of its connections the kernel leaves alone, and what the proxy reads. Pure. */
+/** Rules for the kubelet's probes: which of its connections the kernel exempts, and which the proxy reads. Pure. */
 import type { Mark } from "./marks.ts";
 import { intervalsOf } from "../../net/cidr.ts";
 import { probePorts, type Probes } from "../../probe/probe.ts";
@@ -23,14 +23,14 @@ export function probeSets(probes: Probes): readonly SetPlan[] {
   ];
 }
 
-/** What is left alone: declared ports, for the node's addresses. */
+/** Exempt: declared ports, for the node's addresses. */
 export function openProbeRules(probes: Probes): readonly Rule[] {
   return rulesOf(probes, "probe-ports", probePorts(probes).open, () => [leave]);
 }
 
 /**
- * To the proxy go requests. On a port that has a probe of TCP as well only if a socket takes them: else the kernel answers as
- * it does where nobody listens. Of a connection that is the proxy's already there is such a socket.
+ * Requests go to the proxy. On a port with a TCP probe too, only if a socket accepts them: otherwise the kernel
+ * answers as without a listener. The proxy's existing connections have such a socket.
  */
 export function readRules(probes: Probes, port: number): readonly Rule[] {
   const { read, both } = probePorts(probes);
@@ -50,14 +50,15 @@ export function readRules(probes: Probes, port: number): readonly Rule[] {
   ];
 }
 
-/** Connections that carry nothing are left alone, so that the application itself takes or refuses them. */
+/** Connections without data are exempt, so that the application itself accepts or refuses them. */
 export function connectRules(probes: Probes): readonly Rule[] {
   return rulesOf(probes, "probe-connect-ports", probePorts(probes).connect, () => [toNoData]);
 }
 
 /**
- * The only packets that pass here have headers and nothing else: an IP header without options, and TCP's of five to fifteen
- * words. What else the kubelet's side sends is answered by RST. Fragments are whole by now: conntrack is asked.
+ * Only packets with headers and nothing else pass here: an IP header without options, and a TCP header of five to
+ * fifteen words. The kubelet's other packets are answered by RST. Fragments are reassembled by now, because conntrack
+ * is used.
  */
 export function probeChains(probes: Probes): readonly ChainPlan[] {
   if (probePorts(probes).connect.length === 0) return [];
@@ -67,7 +68,7 @@ export function probeChains(probes: Probes): readonly ChainPlan[] {
   return [{ name: noData, base: null, rules: [...rules, [tcp, { kind: "reset" }]] }];
 }
 
-/** Answers to what was left alone, unless the application itself has begun the connection. */
+/** Answers on exempt connections, unless the application itself began the connection. */
 export function probeReplyRules(probes: Probes, mark: Mark): readonly Rule[] {
   if (answered(probes).length === 0) return [];
   return familiesOf(probes).flatMap((family): readonly Rule[] => {
@@ -82,7 +83,7 @@ export function probeReplyRules(probes: Probes, mark: Mark): readonly Rule[] {
   });
 }
 
-/** Ports whose packets the kernel brings to the application, or answers itself. */
+/** Ports whose packets the kernel delivers to the application, or answers itself. */
 function answered(probes: Probes): readonly number[] {
   const { open, connect } = probePorts(probes);
   return [...open, ...connect];
@@ -125,6 +126,6 @@ function ports(name: string, field: Field, values: readonly number[]): readonly 
 }
 
 const noData = "probe-no-data";
-/** Of TCP's header: RFC 9293, 3.1, data offset. */
+/** Length of the TCP header in words: RFC 9293, 3.1, data offset. */
 const headerWords = [5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15] as const;
 const toNoData: Step = { kind: "goto", chain: noData };

@@ -1,10 +1,10 @@
-/** What the rules of a network namespace are made of, as data: sets, chains, rules and their steps. */
+/** The elements of a network namespace's rules, as data: sets, chains, rules and their steps. */
 import type { Family, SocketAddress } from "../../net/address.ts";
 import type { Interval } from "../../net/cidr.ts";
 import type { Ports } from "../../net/ports.ts";
 import type { Mark } from "./marks.ts";
 
-/** Fields of a packet that are looked up in sets, and the set's key in the same order. */
+/** Packet fields that are looked up in sets, in the order of the set's key. */
 export type Field = "saddr" | "sport" | "daddr" | "dport" | "uid" | "gid";
 
 export type SetPlan = {
@@ -17,20 +17,20 @@ export type SetPlan = {
     /** Disjoint ranges. */
     | { readonly kind: "ports"; readonly ports: readonly Ports[] }
     | { readonly kind: "destinations"; readonly destinations: readonly SocketAddress[] }
-    /** Connections from before the rules; packets take elements out. */
+    /** Preexisting connections; packets remove elements. */
     | { readonly kind: "connections" }
-    /** Clients that applications see as themselves; packets put elements in. */
+    /** Clients that applications see by their own addresses; packets add elements. */
     | { readonly kind: "clients" }
-    /** Ports that packets put in, and that the sockets tell at the start. */
+    /** Ports that packets add, and that the sockets yield at the start. */
     | { readonly kind: "learned" };
 };
 
-/** One step of a rule: a match that ends the rule if it fails, or an act. */
+/** One step of a rule: a match that ends the rule if it fails, or an action. */
 export type Step =
   | { readonly kind: "fwmark"; readonly equals: number }
   | { readonly kind: "loopback"; readonly way: "iif" | "oif"; readonly is: boolean }
   | { readonly kind: "tcp"; readonly is: boolean }
-  /** From or to the pod's own name for itself: net/alias.ts. */
+  /** From or to the pod's alias address: net/alias.ts. */
   | { readonly kind: "alias"; readonly way: "saddr" | "daddr"; readonly family: Family }
   /** First packet of a connection: SYN without ACK. */
   | { readonly kind: "opening"; readonly is?: false }
@@ -38,28 +38,29 @@ export type Step =
   | { readonly kind: "answering" }
   /** RST. */
   | { readonly kind: "resetting" }
-  /** Headers of so many words, and nothing after them; the IP header has no options. */
+  /** Headers of this many words, and nothing after them; the IP header has no options. */
   | { readonly kind: "no-data"; readonly family: Family; readonly words: number }
-  /** A socket here takes the packet: one that listens, too. */
+  /** A socket here accepts the packet, possibly a listener. */
   | { readonly kind: "socket" }
   /**
-   * The socket that `tproxy` has found is one: not TIME_WAIT, nor half a handshake. A packet that begins a connection there is
-   * looked up anew when the listener has gone, and finds the application's (net/ipv4/tcp_ipv4.c, tcp_v4_rcv).
+   * The socket that `tproxy` has found is a full one: not TIME_WAIT, nor half a handshake. If the listener is gone, a
+   * packet that begins a connection is looked up again, and would find the application's (net/ipv4/tcp_ipv4.c,
+   * tcp_v4_rcv).
    */
   | { readonly kind: "whole-socket" }
   /**
-   * The socket that sends the packet has this mark of ours (SO_MARK); `is: false`: has another. What the kernel sends for no socket that is
-   * whole (half a handshake, TIME_WAIT) matches neither.
+   * The sending socket has this mark of ours (SO_MARK); `is: false`: another mark. Packets that the kernel sends
+   * without a full socket (half a handshake, TIME_WAIT) match neither.
    */
   | { readonly kind: "socket-mark"; readonly equals: number; readonly is: boolean }
   | {
       readonly kind: "in-set";
       readonly set: string;
       readonly is: boolean;
-      /** The key is that of the packets of the other direction. */
+      /** The key is that of packets in the other direction. */
       readonly answers?: true;
     }
-  /** The destination is in none of these, whatever becomes of sets. */
+  /** The destination is in none of these, regardless of sets. */
   | {
       readonly kind: "outside";
       readonly family: Family;
@@ -68,26 +69,26 @@ export type Step =
   | { readonly kind: "not-local-destination" }
   /** Not sent by a socket of this network namespace, unless from a foreign address. */
   | { readonly kind: "not-local-source" }
-  /** The way to its destination is the interface that it has come in by. */
+  /** The route to its destination uses the interface that it has come in by. */
   | { readonly kind: "same-link" }
-  /** The header names places to pass on the way, so that the destination may be another: RFC 8754, RFC 791. */
+  /** The header names intermediate hops, so the final destination may differ: RFC 8754, RFC 791. */
   | { readonly kind: "steered"; readonly family: Family }
-  /** Conntrack has given the connection another destination. */
+  /** Conntrack has translated the connection's destination. */
   | { readonly kind: "translated" }
   | { readonly kind: "reply" }
-  /** Conntrack does not know the connection: it was told to leave it out (`notrack`), or can make nothing of the packet. */
+  /** Conntrack does not know the connection: it was excluded (`notrack`), or the packet is invalid. */
   | { readonly kind: "untracked" }
   | { readonly kind: "connection-mark"; readonly equals: number; readonly is: boolean }
-  /** `answers`: the key is that of the packets of the other direction. */
+  /** `answers`: the key is that of packets in the other direction. */
   | { readonly kind: "forget"; readonly set: string; readonly answers: boolean }
   | { readonly kind: "remember"; readonly set: string; readonly answers?: true }
   | { readonly kind: "set-fwmark"; readonly value: number }
   | { readonly kind: "set-connection-mark"; readonly value: number }
   | { readonly kind: "tproxy"; readonly family: Family; readonly port: number }
   | { readonly kind: "verdict"; readonly verdict: "accept" | "drop" | "return" }
-  /** The rest is that chain's to decide. */
+  /** That chain decides on the rest. */
   | { readonly kind: "goto"; readonly chain: string }
-  /** Nobody translates the destination of this connection any more: it is translated to what it is. */
+  /** Prevents a later translation of this connection's destination: translates it to itself. */
   | { readonly kind: "keep-destination"; readonly family: Family }
   /** Answers with RST; after a match on TCP. */
   | { readonly kind: "reset" };
@@ -96,7 +97,7 @@ export type Rule = readonly Step[];
 
 export type ChainPlan = {
   readonly name: string;
-  /** Null for a chain that rules lead to. */
+  /** Null for a chain that is reached by jumps. */
   readonly base: {
     readonly type: "filter" | "route" | "nat";
     readonly hook: Hook;
@@ -107,16 +108,16 @@ export type ChainPlan = {
 
 export type Plan = {
   readonly table: string;
-  /** Shown by nft; says which proxy the rules serve (`portsOf`). */
+  /** Shown by nft; names the proxy that the rules serve (`portsOf`). */
   readonly comment: string;
   readonly mark: Mark;
   readonly sets: readonly SetPlan[];
   readonly chains: readonly ChainPlan[];
-  /** The routing table that leads marked packets to `lo`, and the priority of the rule that asks it. */
+  /** The routing table that leads marked packets to `lo`, and the priority of its rule. */
   readonly routing: { readonly table: number; readonly priority: number };
 };
 
-/** Where a field stands in the packets of the other direction. */
+/** The corresponding field in packets of the other direction. */
 export const otherWay: Readonly<Record<Field, Field>> = {
   saddr: "daddr",
   sport: "dport",
@@ -126,7 +127,7 @@ export const otherWay: Readonly<Record<Field, Field>> = {
   gid: "gid",
 };
 
-/** Throws for a plan that names a set it does not have, which is a bug. */
+/** Throws for a plan that names an undefined set, which is a bug. */
 export function setOf(plan: Plan, name: string): SetPlan {
   const set = plan.sets.find((one) => one.name === name);
   if (set === undefined) throw new Error(`the plan has no set ${name}`);

@@ -1,4 +1,4 @@
-/** The sets that rules look packets up in. Pure. */
+/** The sets in which rules look up packets. Pure. */
 import type { Interception } from "./interception.ts";
 import { intervalsOf, type Cidr } from "../../net/cidr.ts";
 import type { SocketAddress, Family } from "../../net/address.ts";
@@ -8,19 +8,19 @@ import type { Field, SetPlan } from "./rule.ts";
 import { probeSets } from "./probes.ts";
 import { families, familiesOf } from "./steps.ts";
 
-/** Sets of the connections that were open before the rules. */
+/** Sets of preexisting connections. */
 export const openBefore = { 4: "open-before4", 6: "open-before6" } as const;
 
 /** Sets of clients that applications see by their own addresses, each with the port where it is seen. */
 export const seenClients = { 4: "seen-clients4", 6: "seen-clients6" } as const;
 
-/** The set of ports that answer in cleartext where conntrack does not know the connection. */
+/** The set of ports that answer in cleartext if conntrack does not know the connection. */
 export const answeringPorts = "answering-ports";
 
-/** Ports that something here listens on: it has answered a SYN, or was listening when the rules were written. */
+/** Ports with a listener here: the port has answered a SYN, or was listening when the rules were written. */
 export const servedPorts = "served-ports";
 
-/** Connections that something here has begun from a port that is served as well, to places outside. */
+/** Outbound connections from a port that is also served, to destinations outside the mesh. */
 export const dialled = { 4: "dialled4", 6: "dialled6" } as const;
 
 /** Sets that packets change. */
@@ -32,10 +32,10 @@ export const fleetingSets: readonly string[] = [
   ...Object.values(dialled),
 ];
 
-/** Elements that the sets of open connections take at least. */
+/** The minimum capacity of the sets of preexisting connections. */
 export const openBeforeSizeMin = 65_536;
 
-/** Later clients are not remembered. */
+/** Further clients are not remembered. */
 export const seenClientsMax = 262_144;
 
 /** One for each port. */
@@ -70,7 +70,7 @@ export function setsOf(of: Interception): readonly SetPlan[] {
   ];
 }
 
-/** Whether elements are ranges: the kernel keeps their ends. */
+/** Whether elements are ranges: the kernel stores their ends. */
 export function isOfRanges({ elements }: SetPlan): boolean {
   return elements.kind === "intervals" || elements.kind === "ports";
 }
@@ -88,7 +88,7 @@ function ranges(name: string, cidrs: readonly Cidr[]): readonly SetPlan[] {
   }));
 }
 
-/** A set of single ports is a hash table, which is looked up at once; one with a range of them is a tree. */
+/** A set of single ports is a hash table with fast lookup; one with a range is a tree. */
 function ports(name: string, field: Field, values: readonly Ports[]): readonly SetPlan[] {
   if (values.every(({ first, last }) => first === last))
     return numbers(

@@ -1,10 +1,10 @@
-/** Steps that rules of both directions have. Pure. */
+/** Steps common to rules of both directions. Pure. */
 import type { SocketAddress, Family } from "../../net/address.ts";
 import type { Rule, Step } from "./rule.ts";
 
 export const families = [4, 6] as const;
 export const leave: Step = { kind: "verdict", verdict: "return" };
-/** What becomes of packets that steps match. */
+/** Rules that decide on packets which the steps match. */
 export type LeavingRules = (which: Rule) => readonly Rule[];
 export const leaves: LeavingRules = (which) => [[...which, leave]];
 export const tcp: Step = { kind: "tcp", is: true };
@@ -16,7 +16,7 @@ export function toProxy(family: Family, port: number): readonly Step[] {
   return [{ kind: "tproxy", family, port }, { kind: "whole-socket" }, accept];
 }
 
-/** What goes on with a connection that is over, or is about to begin. */
+/** Continues with packets of a connection that is over, or about to begin. */
 export function onToProxy(family: Family, port: number): readonly Step[] {
   return [notOpening, { kind: "tproxy", family, port }, accept];
 }

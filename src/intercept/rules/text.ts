@@ -1,4 +1,4 @@
-/** The plan as nft(8) text and ip(8) commands, for people: applied, it is the same. Pure. */
+/** The plan as nft(8) text and ip(8) commands: applying them has the same effect. Pure. */
 import { aliasTexts } from "../../net/alias.ts";
 import { formatIp } from "../../net/address.ts";
 import { deviceMetric } from "../../netlink/route.ts";
@@ -17,10 +17,10 @@ import {
 } from "./rule.ts";
 import { isOfRanges, openBeforeSizeMin, portsMax, seenClientsMax } from "./sets.ts";
 
-/** What rules say of what they do not touch. */
+/** The comment on what the rules do not touch. */
 export const otherTransports = "UDP, ICMP, SCTP, DCCP, UDP-Lite and all other IP protocols";
 
-/** Commands for sh: `ip` for the way to `lo`, `nft -f` for the table. */
+/** Commands for sh: `ip` for the route to `lo`, `nft -f` for the table. */
 export function planText(plan: Plan): string {
   return [
     `# TCP alone is diverted. Left alone, in cleartext: ${otherTransports}.`,
@@ -82,7 +82,7 @@ export function setBody(set: SetPlan): readonly string[] {
   ];
 }
 
-/** Of sets that packets change. */
+/** For sets that packets change. */
 function sizeText({ elements: { kind } }: SetPlan): readonly string[] {
   if (kind !== "connections" && kind !== "clients" && kind !== "learned") return [];
   const sizes = { connections: openBeforeSizeMin, clients: seenClientsMax, learned: portsMax };
@@ -106,7 +106,7 @@ function elementsText(set: SetPlan): readonly string[] {
   }
 }
 
-/** A range that is a prefix is written as one. */
+/** A range that is a prefix is written as a prefix. */
 function intervalText({ first, last }: Interval, family: 4 | 6): string {
   const address = formatIp(bytesOf(first, family));
   if (first === last) return address;
@@ -263,7 +263,7 @@ function hex(value: number): string {
   return `0x${value.toString(16).padStart(8, "0")}`;
 }
 
-/** No application is to have them as its own: a scope of the machine alone, or deprecated. */
+/** Applications must not choose them as source addresses: scope host, or deprecated. */
 const aliasCommands = {
   4: `ip -4 addr add ${aliasTexts[4]}/32 dev lo scope host`,
   6: `ip -6 addr add ${aliasTexts[6]}/128 dev lo preferred_lft 0`,

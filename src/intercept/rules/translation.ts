@@ -1,6 +1,6 @@
 /**
- * Rules for machines on which others translate destinations, as Docker does for the ports that it publishes. Where conntrack is
- * asked anyway: without it nothing is translated. Pure.
+ * Rules for machines on which others translate destinations, as Docker does for published ports. Used only if
+ * conntrack is used anyway: without it nothing is translated. Pure.
  */
 import type { Interception } from "./interception.ts";
 import { usesConntrack } from "./conntrack.ts";
@@ -26,8 +26,8 @@ export function translationChains(of: Interception): readonly ChainPlan[] {
 }
 
 /**
- * The proxy's connection to an application whose port others forward to a place on this machine (a container) may leave `lo`:
- * as the host's own would, and only where that may be in cleartext.
+ * If others forward the application's port to a place on this machine (a container), the proxy's connection to it may
+ * leave `lo`, like the host's own, but only where cleartext is allowed.
  */
 export function forwardedOnRules(of: Interception): readonly Rule[] {
   if (!usesConntrack(of)) return [];
@@ -35,15 +35,16 @@ export function forwardedOnRules(of: Interception): readonly Rule[] {
   return inClear([...leaves, { kind: "translated" }]);
 }
 
-/** A connection that comes to the proxy is its own, whatever others forward the port to. */
+/** A connection that arrives at the proxy is its own, wherever others forward the port. */
 function untranslatedRules(of: Interception): readonly Rule[] {
   const keep = families.map((family): Rule => [tcp, { kind: "keep-destination", family }]);
   return [...leftAloneInbound(of), ...keep];
 }
 
 /**
- * Where the proxy's connection to the application is forwarded, answers to a client's own address would not come back, and
- * to the mesh nothing goes in cleartext: refused at once, so that it is tried in another way or told.
+ * If the proxy's connection to the application is forwarded, answers to a client's own address would not come back,
+ * and nothing may go to the mesh in cleartext: it is refused at once, so that another way is tried or the failure is
+ * logged.
  */
 function refusedRules(of: Interception): readonly Rule[] {
   const begins: Rule = [...inside(of), opening, { kind: "not-local-destination" }];
@@ -51,7 +52,7 @@ function refusedRules(of: Interception): readonly Rule[] {
   return [[...begins, { kind: "not-local-source" }, reset], ...inClear(begins), [...begins, reset]];
 }
 
-/** Leaves packets to where anybody here may speak in cleartext. */
+/** Exempts packets to destinations where cleartext is allowed. */
 function inClear(which: Rule): readonly Rule[] {
   return families.flatMap((family): readonly Rule[] => [
     [...which, { kind: "in-set", set: `mesh${family}`, is: false }, leave],
@@ -63,6 +64,6 @@ function inside({ mark }: Interception): Rule {
   return [{ kind: "fwmark", equals: insideMark(mark) }];
 }
 
-/** Docker's chains and iptables' have -100: NF_IP_PRI_NAT_DST. Among chains of `nat` the first that decides is the last. */
+/** Docker's and iptables' chains have -100: NF_IP_PRI_NAT_DST. Among `nat` chains the first decision is final. */
 const beforeTranslation = -101;
 const afterTranslation = -90;

@@ -1,4 +1,7 @@
-/** Whether what the rules divert arrives: by trial, after the rules were put in place. What rules of others drop is veiled. */
+/**
+ * Tests by trial connections, after the rules are in place, whether diverted packets arrive. Ranges that other rules
+ * drop are veiled.
+ */
 import type { Mark } from "../rules/marks.ts";
 import { SystemCallError } from "../../native/errno.ts";
 import type { Cidr } from "../../net/cidr.ts";
@@ -12,20 +15,20 @@ import { isVeilable, veilBatch, veilTable } from "../kernel/veil.ts";
 export type DiversionFailure = {
   readonly target: Target;
   readonly kind: TrialOutcome["kind"];
-  /** Whose rule it was; null where no rule of nftables has dropped it, or the kernel may not be asked. */
+  /** The rule that dropped it; null if no nftables rule did, or the kernel denies the trace. */
   readonly drop: Drop | null;
 };
 
 export type Diversion = {
   readonly works: readonly Target[];
-  /** Would fail, and work because their addresses are veiled on lo: veil.ts. */
+  /** These would fail, but work because their addresses are veiled on lo: veil.ts. */
   readonly veiled: readonly DiversionFailure[];
   readonly failed: readonly DiversionFailure[];
-  /** There is no route, so that nothing could be tried. */
+  /** These have no route, so they could not be tried. */
   readonly unrouted: readonly Target[];
 };
 
-/** Takes some ten milliseconds where all is well, half a second or so where anything fails. Throws SystemCallError. */
+/** Takes some ten milliseconds without failures, else about half a second. Throws SystemCallError. */
 export function settleDiversion(targets: readonly Target[], mark: Mark): Diversion {
   removeTrace();
   removeVeil();
@@ -43,7 +46,10 @@ export function settleDiversion(targets: readonly Target[], mark: Mark): Diversi
   };
 }
 
-/** Tries, and names what drops, but changes nothing that stays. `mark` as in `tryConnections`. Throws SystemCallError. */
+/**
+ * Tries, and names the rules that drop, without lasting changes. `mark` as in `tryConnections`. Throws
+ * SystemCallError.
+ */
 export function tryDiversion(targets: readonly Target[], mark: number): Diversion {
   const outcomes = tryConnections(targets, mark);
   return {
@@ -64,7 +70,7 @@ function targetsOf(
   return outcomes.filter(({ kind }) => kind === wanted).map(({ target }) => target);
 }
 
-/** False for one that no application can begin either. */
+/** False for one that no application can make either. */
 function isFailure(kind: TrialOutcome["kind"]): boolean {
   return kind !== "works" && kind !== "no-route";
 }
@@ -86,7 +92,7 @@ function dropOf(target: Target, mark: number): Drop | null {
   }
 }
 
-/** Those that work with their ranges veiled, which then stay so. */
+/** Those that work with their ranges veiled, which then stay veiled. */
 function veil(
   failures: readonly DiversionFailure[],
   outcomes: readonly TrialOutcome[],
@@ -109,7 +115,7 @@ function veil(
   }
 }
 
-/** Of what was lost, the widest ranges in which nothing else has worked; as many as can be veiled together. */
+/** The widest lost ranges in which nothing else has worked; as many as can be veiled together. */
 function rangesOf(outcomes: readonly TrialOutcome[]): readonly Cidr[] {
   const of = (...kinds: readonly TrialOutcome["kind"][]): readonly Cidr[] =>
     outcomes.filter(({ kind }) => kinds.includes(kind)).map(({ target }) => target.range);
@@ -135,5 +141,5 @@ function send(requests: ReturnType<typeof veilBatch>): void {
   socket.send(requests);
 }
 
-/** Each waits for an answer that does not come. */
+/** Each of them waits for an answer that does not come. */
 const tracedMax = 4;

@@ -1,4 +1,4 @@
-/** What is said of trial connections: at the start, and by check. Pure. */
+/** The messages about trial connections, at the start and in check. Pure. */
 import type { Diversion, DiversionFailure } from "./diversion.ts";
 import type { Drop } from "./trace.ts";
 import type { Target } from "./targets.ts";
@@ -6,7 +6,7 @@ import { formatIp } from "../../net/address.ts";
 
 export type ReportLine = { readonly severity: "I" | "W" | "E"; readonly text: string };
 
-/** `legacy`: tables of iptables-legacy, which say nothing of what they drop. */
+/** `legacy`: tables of iptables-legacy, which do not report what they drop. */
 export function diversionLines(
   { works, veiled, failed }: Omit<Diversion, "unrouted">,
   legacy: readonly string[],

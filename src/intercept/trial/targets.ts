@@ -1,4 +1,7 @@
-/** Where trial connections go: for each range of the mesh, and each of the pod's own networks in it, an address. Pure. */
+/**
+ * The targets of trial connections: an address for each range of the mesh, and for each of the pod's own networks in
+ * it. Pure.
+ */
 import type { Fixed } from "../rules/interception.ts";
 import {
   formatIp,
@@ -10,7 +13,7 @@ import { addressOf, bytesOf, parseCidr, type Cidr } from "../../net/cidr.ts";
 import { contains, isMeshDestination, type Policy } from "../../policy/policy.ts";
 
 export type Target = {
-  /** What the address stands for. */
+  /** The range that the address represents. */
   readonly range: Cidr;
   readonly address: SocketAddress;
 };
@@ -20,11 +23,11 @@ export type Local = { readonly address: Uint8Array; readonly network: Cidr };
 
 export type KnownAddresses = {
   readonly locals: readonly Local[];
-  /** What rules of others name: Docker has an address for each container. */
+  /** Addresses in rules of others: Docker has one for each container. */
   readonly named: readonly Cidr[];
 };
 
-/** Narrow ranges come after those that hold them. */
+/** Narrow ranges come after those that contain them. */
 export function trialTargets(
   policy: Policy,
   { excludedDestinations }: Fixed,
@@ -50,7 +53,7 @@ export function trialTargets(
     .slice(0, targetsMax);
 }
 
-/** Of the range's ends, but for the network's own address and the broadcast address. */
+/** The range's ends, except the network's own address and the broadcast address. */
 function candidatesIn(
   { family, first, last }: Cidr,
   ports: readonly number[],
@@ -65,12 +68,12 @@ function candidatesIn(
   );
 }
 
-/** Whether `outer` holds all of `inner`. */
+/** Whether `outer` contains all of `inner`. */
 export function holds(outer: Cidr, inner: Cidr): boolean {
   return outer.family === inner.family && outer.first <= inner.first && inner.last <= outer.last;
 }
 
-/** As applications have them, others where the first ones are excluded; those in scope where others are not. */
+/** Typical application ports, or others if the first ones are excluded; only ports in the scope. */
 function portsOf({ outbound: { ports } }: Policy): readonly number[] {
   if (ports.value === "all") return [443, 80, 8443, 4443];
   return ports.value.slice(0, portsMax).flatMap(({ first, last }) => [first, last]);

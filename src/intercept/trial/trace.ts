@@ -1,4 +1,6 @@
-/** Which rule drops a trial connection: the kernel is told to trace its packets, and says of each verdict whose it was. */
+/**
+ * Finds the rule that drops a trial connection: the kernel traces its packets, and names the rule of each verdict.
+ */
 import { ProxyError } from "../../runtime/errors.ts";
 import * as native from "../../native/native.ts";
 import { netlinkFamily, openNotices, receiveNetlink } from "../../native/netlink.ts";
@@ -12,10 +14,10 @@ import { protocol, isErrno, kernel, type Request } from "../../netlink/socket.ts
 import { be16 } from "../../netlink/wire.ts";
 import { replaced, traceTable } from "../kernel/veil.ts";
 
-/** A verdict with its rule in words, as far as it is known; "" for a policy. */
+/** A verdict with its rule described as far as possible; "" for a policy. */
 export type Drop = TraceVerdict & { readonly text: string };
 
-/** The first drop while `act` runs; null where no rule of nftables drops. Throws SystemCallError. */
+/** The first drop while `act` runs; null if no nftables rule drops. Throws SystemCallError. */
 export function traceDrop(address: SocketAddress, act: () => void): Drop | null {
   const notices = openNotices(netlinkFamily.netfilter, [traceGroup]);
   try {
@@ -32,7 +34,7 @@ export function traceDrop(address: SocketAddress, act: () => void): Drop | null 
   }
 }
 
-/** All rules here, but for ours. Empty where the kernel does not list them. */
+/** All rules here except ours. Empty if the kernel does not list them. */
 export function foreignRules(): readonly ForeignRule[] {
   try {
     using socket = kernel(protocol.netfilter);
@@ -54,7 +56,7 @@ function textOf({ table, chain, handle }: TraceVerdict): string {
   return rule?.text ?? "";
 }
 
-/** Also what an earlier process has left that was killed. */
+/** Also removes what a killed process has left. */
 export function removeTrace(): void {
   try {
     send(nftables.batch([nftables.deleteTable(traceTable)]));
@@ -63,7 +65,7 @@ export function removeTrace(): void {
   }
 }
 
-/** Before all others, so that these are seen too. Both directions, in both hooks that a packet may begin at. */
+/** Before all other chains, so that these are traced too. Both directions, at both hooks where a packet may begin. */
 function traceBatch(address: SocketAddress): readonly Request[] {
   return nftables.batch([
     ...replaced(traceTable),
@@ -102,7 +104,7 @@ function send(requests: readonly Request[]): void {
   socket.send(requests);
 }
 
-/** What waits already: the kernel has said it while it acted. */
+/** Reads the pending notices: the kernel has queued them while it acted. */
 function readAll(notices: number): readonly TraceVerdict[] {
   const buffer = new Uint8Array(1 << 16);
   const verdicts: TraceVerdict[] = [];

@@ -1,6 +1,6 @@
 /**
- * Trial connections: as an application would begin them, through the rules of everybody, to a listener of the proxy's. The
- * kernel alone makes them, within the call, and they end by RST before the proxy has looked at them: nobody is dialed.
+ * Trial connections: made like an application's, through all rules, to a listener of the proxy. Only the kernel
+ * handles them, within the call, and they end by RST before the proxy has looked at them: no destination is dialled.
  */
 import { networkInterfaces } from "node:os";
 
@@ -27,13 +27,13 @@ export type TrialOutcome = {
     | "lost"
     /** Reset, or refused by ICMP. */
     | "refused"
-    /** Some other host has answered: it was not diverted. */
+    /** Another host answered: it was not diverted. */
     | "not-diverted"
-    /** There is no route, so no application can begin it either. */
+    /** There is no route, so no application can make it either. */
     | "no-route";
 };
 
-/** `mark`: of the trial's packets, for rules and routes of the trial's own; 0 for what an application has. */
+/** `mark`: the mark of the trial's packets, for its own rules and routes; 0 as for an application. */
 export function tryConnections(targets: readonly Target[], mark = 0): readonly TrialOutcome[] {
   const begun = targets.map((target) => begin(target, mark));
   const until = performance.now() + answerMsMax;
@@ -52,7 +52,7 @@ export function tryConnections(targets: readonly Target[], mark = 0): readonly T
   });
 }
 
-/** Why this process's own connections tell nothing of the applications', or null. */
+/** Why this process's own connections do not represent the applications', or null. */
 export function whyNotTried(fixed: Fixed): string | null {
   const [uid, gid] = [process.geteuid?.() ?? 0, process.getegid?.() ?? 0];
   const { onlyUids, onlyGids, excludedUids, excludedGids } = fixed;
@@ -64,13 +64,13 @@ export function whyNotTried(fixed: Fixed): string | null {
   return excluded ? "this user's or group's are excluded (--exclude-uid, --exclude-gid)" : null;
 }
 
-/** What is known of this network namespace that trials are to cover. */
+/** The known addresses of this network namespace that trials must cover. */
 export function knownAddresses(): KnownAddresses {
   const named = foreignRules().flatMap(({ ranges }) => ranges);
   return { locals: localAddresses(), named };
 }
 
-/** The addresses here, but those of lo and link-local ones. */
+/** The local addresses, except those of lo and link-local ones. */
 function localAddresses(): readonly Local[] {
   return Object.values(networkInterfaces())
     .flatMap((all) => all ?? [])
@@ -107,7 +107,10 @@ function begin(target: Target, mark: number): Begun {
   }
 }
 
-/** Flat address, port 0, that the kernel sends from to there: udp(7), connect(2). Throws SystemCallError. */
+/**
+ * Flat address with port 0 that the kernel uses as the source toward `address`: udp(7), connect(2). Throws
+ * SystemCallError.
+ */
 function sourceFor(address: SocketAddress): Uint8Array {
   const fd = native.openDatagram(
     address.family === 4 ? native.addressFamily.inet : native.addressFamily.inet6,
@@ -122,7 +125,7 @@ function sourceFor(address: SocketAddress): Uint8Array {
   }
 }
 
-/** The other end of a connection that was diverted is a socket here, with the target's address as its own. */
+/** The other end of a diverted connection is a socket here, with the target's address as its own. */
 function kindOf(
   fd: number,
   address: SocketAddress,
@@ -138,8 +141,8 @@ function keyOf(address: Uint8Array, port: number): string {
   return `${address.toHex()}:${port}`;
 }
 
-/** Of connect(2), from the routing that applications meet as well: ip(7). */
+/** Errors of connect(2) from routing, which applications get too: ip(7). */
 const noRoute = new Set(["ENETUNREACH", "EHOSTUNREACH", "EACCES", "EINVAL", "EADDRNOTAVAIL"]);
-/** On lo the answer comes within connect(2). */
+/** On lo the answer arrives within connect(2). */
 const answerMsMax = 250;
 const lookMs = 2;

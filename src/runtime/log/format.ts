@@ -1,4 +1,6 @@
-/** The two forms of a line: klog's header and text, as the seed wrote them, or JSON. Pure but for the pid. */
+/**
+ * The two formats of a line: klog's header and text, as in the original program, or JSON. Pure except for the pid.
+ */
 import { escapeText, shorten } from "./escape.ts";
 
 export type Severity = "I" | "W" | "E" | "F";
@@ -14,7 +16,7 @@ export type LogLine = {
   readonly fields: Fields;
 };
 
-/** `I0729 15:34:17.034015       1 outbound] …`: the source's name in place of file:line. Local time. */
+/** `I0729 15:34:17.034015 1 outbound] …`: the source's name replaces file:line. Local time. */
 export function formatText({ micros, severity, source, message }: LogLine): string {
   const time = new Date(micros / 1000);
   const date = two(time.getMonth() + 1) + two(time.getDate());
@@ -24,7 +26,7 @@ export function formatText({ micros, severity, source, message }: LogLine): stri
   return `${severity}${date} ${clock}.${fraction} ${pid} ${source}] ${escapeText(shorten(message, textLengthMax))}\n`;
 }
 
-/** One object a line; time in UTC, to the microsecond: RFC 3339. */
+/** One object per line; time in UTC, to the microsecond: RFC 3339. */
 export function formatJson({ micros, severity, source, message, fields }: LogLine): string {
   const time = new Date(Math.floor(micros / 1000)).toISOString().replace("Z", "");
   const line = {
@@ -38,7 +40,7 @@ export function formatJson({ micros, severity, source, message, fields }: LogLin
   return `${escapeText(JSON.stringify(line))}\n`;
 }
 
-/** What a peer or a file could make longer than anybody reads. */
+/** Shortens what a peer or a file could make longer than anyone would read. */
 function bounded(fields: Fields): Fields {
   const entries = Object.entries(fields).map(([name, value]) => [
     name,
@@ -52,5 +54,5 @@ function two(value: number): string {
 }
 
 const levels = { I: "info", W: "warning", E: "error", F: "fatal" } as const;
-/** Of a message, and of each field. A stack has its place in it. */
+/** Per message, and per field. Long enough for a stack trace. */
 const textLengthMax = 8192;

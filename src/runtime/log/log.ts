@@ -1,27 +1,29 @@
-/** What the proxy says: one event a line, bounded in rate and in memory, never in the way of traffic. */
+/** The log: one event a line, limited in rate and in memory, and never delaying traffic. */
 import { formatJson, formatText, type Fields, type Severity } from "./format.ts";
 import { Sampler } from "./sampler.ts";
 import { BoundedSink, type Sink } from "./sink.ts";
 
 export type Log = {
-  /** 0 by default; a message of a higher level is left out. */
+  /** 0 by default; messages of a higher level are omitted. */
   readonly verbosity: number;
-  /** `fields` are for the JSON form only: the message says the same. */
+  /** `fields` appear only in JSON: the message contains the same. */
   readonly write: (severity: Severity, source: string, message: string, fields?: Fields) => void;
-  /** As `write`, for what comes with every connection: made only if it is written, and not alone. */
+  /**
+   * Like `write`, for lines that come with every connection: composed only if it is written, and batched with others.
+   */
   readonly writeMade: (severity: Severity, source: string, made: Made) => void;
-  /** Says what was left out until now, and waits until stderr has it all, half a second at most. */
+  /** Reports what was omitted, and waits until stderr has accepted everything, half a second at most. */
   readonly end: () => Promise<void>;
 };
 
-/** A line that is yet to be made. */
+/** A line that is not composed yet. */
 export type Made = { readonly message: () => string; readonly fields: () => Fields };
 
 export type LogOptions = {
-  /** 0 logs one line a connection; higher says more. */
+  /** 0 logs one line per connection; higher levels log more. */
   readonly verbosity: number;
   readonly format: "text" | "json";
-  /** Lines a second of one source and severity; more are left out and counted. */
+  /** Lines per second for one source and severity; the rest is omitted and counted. */
   readonly linesMax: number;
 };
 

@@ -1,13 +1,13 @@
-/** Bounds how many lines of one kind are written in a second, and counts those that are not. */
+/** Limits the lines of one kind per second, and counts the omitted ones. */
 import { Deadline } from "../deadline.ts";
 
 export type LeftOut = { readonly kind: string; readonly lines: number };
 
-/** A second begins with the first line after the last one; at its end `report` hears what was left out. */
+/** A second begins with the first line after the last one; at its end `report` gets the number of omitted lines. */
 export class Sampler {
   readonly #linesMax: number;
   readonly #report: (leftOut: readonly LeftOut[]) => void;
-  /** By kind; kinds are the program's own words. */
+  /** Counts by kind; kinds are the program's own words. */
   readonly #seen = new Map<string, number>();
   #second: Deadline | null = null;
 
@@ -25,7 +25,7 @@ export class Sampler {
     return seen <= this.#linesMax;
   }
 
-  /** Ends the second. */
+  /** Ends the current second. */
   flush(): void {
     this.#second?.clear();
     this.#second = null;

@@ -1,4 +1,4 @@
-/** For what may happen with every connection and is worth a line a minute. */
+/** For events that may occur with every connection, and deserve a line a minute. */
 
 /** Calls `act` unless it was called within the last minute. `now`: a monotonic clock in milliseconds. */
 export function seldom<A extends readonly unknown[]>(

@@ -1,21 +1,21 @@
-/** Where lines go. A reader of stderr that stops reading costs lines, not memory and not time. */
+/** Output of log lines. A reader of stderr that stops reading costs lines, not memory or time. */
 import { Deadline } from "../deadline.ts";
 
 export type Sink = {
   readonly write: (line: string) => void;
-  /** With the others of this turn of the event loop. */
+  /** Written together with others of this turn of the event loop. */
   readonly writeLater: (line: string) => void;
-  /** Resolves when all is written, or half a second later. */
+  /** Resolves when everything is written, or half a second later. */
   readonly end: () => Promise<void>;
 };
 
-/** Bun's FileSink: a flush that the kernel does not take at once is a promise. */
+/** Bun's FileSink: a flush that the kernel does not accept at once is a promise. */
 export type Writer = {
   readonly write: (text: string) => unknown;
   readonly flush: () => unknown;
 };
 
-/** `process.stderr` would keep everything that a full pipe does not take; this keeps a few lines. */
+/** `process.stderr` would buffer everything that a full pipe does not accept; this buffers a few lines. */
 export class BoundedSink implements Sink {
   readonly #writer: Writer;
   readonly #lineOfLost: (lines: number) => string;
@@ -24,7 +24,7 @@ export class BoundedSink implements Sink {
   #lost = 0;
   #blocked: Promise<void> | null = null;
 
-  /** `lineOfLost` says in the log's own form how many lines are lost. */
+  /** `lineOfLost` makes a log line with the number of lost lines. */
   constructor(writer: Writer, lineOfLost: (lines: number) => string) {
     this.#writer = writer;
     this.#lineOfLost = lineOfLost;
@@ -35,7 +35,7 @@ export class BoundedSink implements Sink {
     this.#write(line);
   }
 
-  /** A system call for each line would be a twentieth of what a short connection costs. */
+  /** A system call for each line would be a twentieth of the cost of a short connection. */
   writeLater(line: string): void {
     if (this.#later.push(line) > 1) return;
     setImmediate(() => {
@@ -66,7 +66,7 @@ export class BoundedSink implements Sink {
     deadline.clear();
   }
 
-  /** A stderr that is closed, or on a full disk, costs lines and is no error. */
+  /** A closed stderr, or one on a full disk, costs lines and is no error. */
   #put(text: string): void {
     let flushed: unknown;
     try {
@@ -92,6 +92,6 @@ export class BoundedSink implements Sink {
   }
 }
 
-/** Lines that wait for a reader. */
+/** Lines buffered for a slow reader. */
 export const linesWaitingMax = 4096;
 const endMsMax = 500;

@@ -1,4 +1,4 @@
-/** Certificate, key and CA bundle, as a peer will see them. */
+/** Checks certificate, key and CA bundle as a peer will. */
 import { networkInterfaces } from "node:os";
 
 import type { Config } from "../../config.ts";
@@ -20,7 +20,7 @@ import { bad, good, warning, type Finding } from "./finding.ts";
 
 export type CheckedCredentials = Pick<Config, "credentials" | "tlsVersionMin">;
 
-/** `config` null: none were given. `policy`: as it will hold. `now` in milliseconds since 1970. */
+/** `config` is null if no credentials were given. `policy` is the effective one. `now` in milliseconds since 1970. */
 export async function findCredentials(
   config: CheckedCredentials | null,
   policy: Policy,
@@ -64,7 +64,7 @@ export async function findCredentials(
   ];
 }
 
-/** As a start and a reload judge it: by a handshake with ourselves. */
+/** Judged as at a start and a reload: by a handshake with ourselves. */
 async function chainFinding(
   config: CheckedCredentials,
   credentials: Credentials,
@@ -82,7 +82,7 @@ async function chainFinding(
   }
 }
 
-/** A proxy is both: a server to those who come, a client to those it goes to. */
+/** A proxy is both a server to its clients and a client of its servers. */
 function purposeFinding(certificate: PeerCertificate, now: number): Finding {
   for (const role of ["server", "client"] as const) {
     const verdict = verifyPeer({
@@ -126,7 +126,7 @@ function identityFinding(certificate: PeerCertificate): Finding {
   return warning("certificate-identity", `no SPIFFE ID: ${mistake}`, remedy);
 }
 
-/** How peers will identify us, if they have the same policy. */
+/** How peers with the same policy will identify us. */
 function peerFindings(certificate: PeerCertificate, policy: Policy): readonly Finding[] {
   try {
     const rules = new Rules(policy, identityOf(certificate).spiffeId);
@@ -144,7 +144,7 @@ function peerFindings(certificate: PeerCertificate, policy: Policy): readonly Fi
   }
 }
 
-/** One that nobody wrote follows from the certificate: identities of another one may be meant, or a mistake. */
+/** A trust domain that is not configured follows from the certificate: that may be intended or a mistake. */
 function trustDomainFinding(policy: Policy, trustDomain: string): Finding {
   const foreign = foreignPatterns(policy, trustDomain).map(({ pattern }) => pattern.text);
   if (foreign.length === 0) return good("trust-domain", trustDomain);
@@ -154,7 +154,7 @@ function trustDomainFinding(policy: Policy, trustDomain: string): Finding {
   return warning("trust-domain", text, remedy);
 }
 
-/** Peers reach this machine by an address, and the certificate has to name it. */
+/** Peers connect to an address of this machine, which the certificate must name. */
 function addressFindings(certificate: PeerCertificate): readonly Finding[] {
   const names = new Set(certificate.ips.map(formatIp));
   const own = Object.values(networkInterfaces())

@@ -1,4 +1,4 @@
-/** What a check finds, and how findings look. Pure. */
+/** The findings of a check, and their output. Pure. */
 import { escapeText } from "../../runtime/log/escape.ts";
 import type { Item } from "../report.ts";
 import { isFindingId, titleOf, type FindingId } from "./titles.ts";
@@ -9,9 +9,9 @@ export type Finding = {
   readonly level: Level;
   readonly id: FindingId;
   readonly title: string;
-  /** What was seen. */
+  /** What was observed. */
   readonly detail: string;
-  /** What to do, "" if nothing. */
+  /** What to do, "" for nothing. */
   readonly remedy: string;
 };
 
@@ -32,12 +32,12 @@ export function bad(id: FindingId, detail: string, remedy: string): Finding {
   return { level: "bad", id, title: titleOf(id), detail, remedy };
 }
 
-/** True without a bad finding: warnings do not stop a start. */
+/** True without a bad finding: warnings do not prevent a start. */
 export function isWell(sections: readonly Section[]): boolean {
   return sections.every(({ findings }) => findings.every(({ level }) => level !== "bad"));
 }
 
-/** Lines for people: ✓ good, ! a warning, ✗ bad, with the remedy below. */
+/** Text for terminals: ✓ good, ! a warning, ✗ bad, with the remedy below. */
 export function formatSections(
   sections: readonly Section[],
   colour: boolean,
@@ -49,7 +49,7 @@ export function formatSections(
   return `${parts.join("\n\n")}\n\n${summaryOf(sections, advice)}\n`;
 }
 
-/** For `--json`. */
+/** One JSON object for programs. */
 export function itemsOf(sections: readonly Section[]): readonly Item[] {
   return sections.flatMap(({ title: section, findings }) =>
     findings.map(({ id, level, title, detail, remedy }) => ({
@@ -62,14 +62,14 @@ export function itemsOf(sections: readonly Section[]): readonly Item[] {
   );
 }
 
-/** Findings on their way from one process to another: a line each, fields apart by tabs. */
+/** Encodes findings for another process: a line each, with fields separated by tabs. */
 export function formatLines(findings: readonly Finding[]): string {
   return findings
     .map((one) => [one.level, one.id, one.detail, one.remedy].map(onOneLine).join("\t"))
     .join("\n");
 }
 
-/** What `formatLines` wrote; lines of another form are left out. */
+/** Decodes the output of `formatLines`; ignores other lines. */
 export function parseLines(text: string): readonly Finding[] {
   return text.split("\n").flatMap((line) => {
     const [level, id = "", detail, remedy] = line.split("\t");
@@ -93,7 +93,7 @@ function linesOf({ level, title, detail, remedy }: Finding, colour: boolean): re
   ];
 }
 
-/** Further lines stand where none could be taken for another finding. */
+/** Indents further lines, so that none looks like another finding. */
 function indented(text: string): string {
   return text.split("\n").map(escapeText).join("\n      ");
 }

@@ -1,4 +1,4 @@
-/** What the kernel can do, by trying it: in a namespace of its own, which is gone afterwards. */
+/** Tests the kernel's features in a namespace of its own, which is removed afterwards. */
 import { readSync } from "node:fs";
 
 import { ProxyError } from "../../runtime/errors.ts";
@@ -16,7 +16,7 @@ import { protocol, kernel } from "../../netlink/socket.ts";
 import { bad, good, parseLines, warning, type Finding } from "./finding.ts";
 import type { FindingId } from "./titles.ts";
 
-/** Starts `command` (this program, told to call `tryKernel`) in new namespaces and reads what it found. */
+/** Starts `command` (this program, which then calls `tryKernel`) in new namespaces, and reads its findings. */
 export function findKernel(command: readonly string[]): readonly Finding[] {
   const { reader, writer } = namespaces.openPipe();
   try {
@@ -31,7 +31,7 @@ export function findKernel(command: readonly string[]): readonly Finding[] {
   }
 }
 
-/** Its exit status. Afterwards no process has the pipe open for writing, so that reading ends. */
+/** Returns the exit status. Afterwards no writer is left, so that reading ends. */
 function runIn(command: readonly string[], output: number): number {
   try {
     const { user, network } = namespaces.newNamespace;
@@ -42,7 +42,7 @@ function runIn(command: readonly string[], output: number): number {
   }
 }
 
-/** In namespaces of its own: every part of the rules by itself, then the whole. */
+/** Runs in its own namespaces: tries each part of the rules separately, then the whole. */
 export function tryKernel(): readonly Finding[] {
   return trials.map(({ id, act, remedy, optional }) => {
     try {
@@ -61,11 +61,11 @@ type Trial = {
   readonly id: FindingId;
   readonly act: () => void;
   readonly remedy: string;
-  /** What goes without it. */
+  /** What works less well without it. */
   readonly optional?: string;
 };
 
-/** The table with one rule and nothing else. */
+/** A table with only this rule. */
 function tryRule(
   hook: "output" | "prerouting",
   rule: Rule,
@@ -208,7 +208,7 @@ function untried(why: string): Finding {
   );
 }
 
-/** The child has ended and its end of the pipe is all that is left to read. */
+/** The child has ended; only the data in the pipe is left to read. */
 function readAll(fd: number): string {
   const buffer = Buffer.alloc(65_536);
   return buffer.toString("utf8", 0, readSync(fd, buffer));

@@ -1,4 +1,4 @@
-/** The process and its network namespace: privileges, limits, ports, settings. */
+/** Checks the process and its network namespace: privileges, limits, ports, settings. */
 import { readFileSync, readlinkSync } from "node:fs";
 
 import { descriptorReserve, type Config } from "../../config.ts";
@@ -19,10 +19,10 @@ import { planWirePorts } from "../../net/wire-ports.ts";
 import { connectionsBound } from "../../connection/admission.ts";
 import { bad, good, warning, type Finding } from "./finding.ts";
 
-/** What the check needs to know of the configuration. */
+/** The part of the configuration that is checked. */
 export type CheckedLimits = Pick<Config, "statusAddress" | "fixed" | "wirePorts"> & {
   readonly connectionsMax: number;
-  /** By `--memory`, null without. */
+  /** From `--memory`, null without it. */
   readonly memoryBytesMax: number | null;
 };
 
@@ -59,14 +59,14 @@ export function findLimits({ connectionsMax, memoryBytesMax }: CheckedLimits): r
   ];
 }
 
-/** What a start would say of it. */
+/** The message that a start would log. */
 function memoryText(memoryBytesMax: number | null, connectionsMax: number): string {
   const log = { write: () => undefined };
   const wanted = { memoryBytesMax, connectionsMax };
   return new Memory(wanted, log, openHiddenHierarchies()).text;
 }
 
-/** A port that a proxy of ours holds is no mistake: the check may be run beside it. */
+/** A port held by a running proxy is no fault: the check may run beside it. */
 export function findPorts({ fixed, statusAddress }: CheckedLimits): readonly Finding[] {
   const { tcpPort, tlsPort, inspectPort } = fixed;
   const running = listeningProcess(tcpPort);
@@ -87,7 +87,7 @@ export function findPorts({ fixed, statusAddress }: CheckedLimits): readonly Fin
   return wanted.map(([id, address]) => portFinding(id, address));
 }
 
-/** Whether there are ports for connections to peers; none is bound for a look. */
+/** Whether there are ports for connections to peers; binds none. */
 export function wirePortsFinding({ wirePorts }: CheckedLimits): Finding {
   const { free, reserve } = planWirePorts(wirePorts);
   const ranges = reserve === null ? free : [...free, reserve];
@@ -119,13 +119,13 @@ function tryPort(id: PortId, address: SocketAddress): Finding {
   }
 }
 
-/** By its executable, or by its name if that is another one's. */
+/** By its executable, or by its name if it runs another one. */
 function isProxy(pid: number): boolean {
   try {
     const own = readlinkSync("/proc/self/exe");
     if (readlinkSync(`/proc/${pid}/exe`) === own) return true;
   } catch {
-    // It has gone, or is not ours to see.
+    // It has ended, or may not be inspected.
   }
   return /^(tls-)?tproxy/.test(read(`/proc/${pid}/comm`) ?? "");
 }
@@ -152,7 +152,7 @@ export function findSettings({ fixed }: CheckedLimits): readonly Finding[] {
   ].filter((finding) => finding !== null);
 }
 
-/** TCP alone is diverted. */
+/** Only TCP is diverted. */
 function transportsFinding(): Finding {
   return good("other-transports", `left alone, in cleartext: ${otherTransports}`);
 }
@@ -180,7 +180,7 @@ function loFinding(): Finding {
     : bad("loopback-interface", "down", "ip link set lo up");
 }
 
-/** Both were tried with every value: what is diverted enters by lo and comes from the machine's own addresses. */
+/** Both were tested with every value: diverted packets enter by lo with the machine's own addresses. */
 function pathFilterFinding(): Finding {
   const names = ["rp_filter", "src_valid_mark"];
   const text = names.map((name) => `${name}=${setting(`net/ipv4/conf/all/${name}`) ?? "?"}`);
@@ -218,7 +218,7 @@ function read(path: string): string | undefined {
   try {
     return readFileSync(path, "latin1");
   } catch {
-    return undefined; // The kernel does not have it.
+    return undefined; // The kernel does not have this setting.
   }
 }
 

@@ -1,4 +1,4 @@
-/** Other people's rules that see the same packets: named, because ours cannot know what they mean. */
+/** Other rules that see the same packets: listed only, because their purpose is unknown. */
 import { legacyTables } from "../../intercept/trial/legacy-tables.ts";
 import { priorities } from "../../intercept/rules/plan.ts";
 import type { Plan } from "../../intercept/rules/rule.ts";
@@ -11,7 +11,7 @@ import { protocol, isErrno, kernel } from "../../netlink/socket.ts";
 import { good, warning, type Finding } from "./finding.ts";
 import { quoteUnlessPlain } from "../../runtime/log/escape.ts";
 
-/** Nothing is changed. Where the kernel does not let us look, that is the finding. */
+/** Changes nothing. If the kernel denies access, that is the finding. */
 export function findNeighbours(plan: Plan): readonly Finding[] {
   return [...tablesFindings(plan), routingFinding(plan), legacyFinding()].filter(
     (finding) => finding !== null,
@@ -47,7 +47,7 @@ function chainsFinding(chains: readonly nftables.BaseChain[]): Finding {
   return warning(id, text, remedy);
 }
 
-/** Chains that see packets between ours and may take the marks away by which ours know them again. */
+/** Chains that see packets between ours and may remove the marks that ours rely on. */
 function marksFinding(
   { mark }: Plan,
   chains: readonly nftables.BaseChain[],
@@ -67,14 +67,14 @@ function marksFinding(
   return warning("other-marks", setters.join("; "), remedy);
 }
 
-/** Behind our chain that marks, or before those that look for marks. */
+/** After our marking chain, or before those that look for marks. */
 function isBetween({ hook, priority }: nftables.BaseChain): boolean {
   if (hook === "output") return priority >= priorities.mangle;
   if (hook === "prerouting") return priority <= priorities.mangle;
   return hook === "postrouting" && priority <= priorities.postrouting;
 }
 
-/** Rules of the chain and of those that it leads to. */
+/** The rules of the chain and of chains that it jumps to. */
 function reachable(
   { table, name }: nftables.BaseChain,
   rules: readonly MarkingRule[],
@@ -93,7 +93,7 @@ function chainText({ table, name, type, hook, policy }: nftables.BaseChain): str
   return `${quoteUnlessPlain(table)} ${quoteUnlessPlain(name)} (${type}, ${hook}${policy === "drop" ? ", policy drop" : ""})`;
 }
 
-/** Rules before ours decide first: what they lead elsewhere is dropped by the guard, not sent in clear. */
+/** Rules before ours decide first: what they route elsewhere is dropped by the guard, not sent in cleartext. */
 function routingFinding(plan: Plan): Finding {
   const { priority } = plan.routing;
   const before = ([4, 6] as const).flatMap((of) => {

@@ -1,4 +1,4 @@
-/** Connections that are in cleartext now and that the rules would refuse if they began later. */
+/** Current cleartext connections that the rules would refuse if they began later. */
 import type { Fixed } from "../../intercept/rules/interception.ts";
 import { refusedInCleartext } from "../../intercept/cleartext/refused.ts";
 import { theirSockets } from "../../intercept/cleartext/reset.ts";
@@ -9,7 +9,7 @@ import { ephemeralPorts } from "../../net/ports.ts";
 import type { Policy } from "../../policy/policy.ts";
 import { good, warning, type Finding } from "./finding.ts";
 
-/** `mode`: what a start with these options does with them. A proxy that runs has made its choice already. */
+/** `mode`: what a start with these options does with them. A running proxy has already decided. */
 export function findPreexisting(
   policy: Policy,
   fixed: Fixed,
@@ -23,7 +23,7 @@ export function findPreexisting(
   }
   const ends = { listening: listeningPorts(), ephemeral: ephemeralPorts() };
   const refused = refusedInCleartext(policy, fixed, ends);
-  // What no process has accepted may be on its way to the proxy that runs.
+  // A connection that no process has accepted may be on its way to the running proxy.
   const isTheirs = ({ inode }: Tuple): boolean => pid === null || inode !== "0";
   const found = sockets.filter((one) => isTheirs(one) && refused(one) !== null);
   if (found.length === 0) return [good(id, "none")];
@@ -31,7 +31,7 @@ export function findPreexisting(
   return [warning(id, text, pid === null ? remedies[mode] : restart)];
 }
 
-/** Null where the proxy's own cannot be told from others. */
+/** Null if the proxy's own connections cannot be distinguished from others. */
 function socketsBeside(pid: number | null): readonly Tuple[] | null {
   try {
     return theirSockets(pid ?? "self");

@@ -1,4 +1,4 @@
-/** What the kubelet may ask, and from where: the gateway's address is known only here. */
+/** The kubelet's allowed probes and their sources: only here is the gateway's address known. */
 import type { Probes } from "../../probe/probe.ts";
 import { good, type Finding } from "./finding.ts";
 

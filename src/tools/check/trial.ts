@@ -1,6 +1,6 @@
 /**
- * Trial connections of check's own, beside a proxy that runs or without one: a rule, a route and a table that only they
- * meet, for as long as they last. What an earlier check left that was killed goes first.
+ * Trial connections by `check`, with or without a running proxy: a rule, a route and a table that match only these
+ * connections, while they last. First removes what a killed check left behind.
  */
 import { defaultLimits } from "../../config.ts";
 import { type Mark, ownMark } from "../../intercept/rules/marks.ts";
@@ -27,13 +27,13 @@ import { good, warning, type Finding } from "./finding.ts";
 
 const id = "trial-connections";
 
-/** What plain check says instead. */
+/** Plain check reports this instead. */
 export const notTried = good(
   id,
   "not made, because they change something: --trial adds a rule and a route for a moment",
 );
 
-/** One finding for all that works, and one for each range that does not. */
+/** One finding for all ranges that work, and one for each that does not. */
 export function findTrial(policy: Policy, fixed: Fixed): readonly Finding[] {
   try {
     removeTrial();
@@ -83,7 +83,7 @@ function prepare(mark: Mark, undo: DisposableStack): void {
   }
 }
 
-/** The proxy's own rules, which come after, leave alone what comes by lo without a mark of theirs. */
+/** The proxy's own rules follow, and exempt packets on lo without one of their marks. */
 function toListener(mark: Mark, of: 4 | 6, port: number): readonly vm.Expression[] {
   return [
     vm.meta(vm.metaKey.iif),
@@ -100,7 +100,7 @@ function toListener(mark: Mark, of: 4 | 6, port: number): readonly vm.Expression
   ];
 }
 
-/** All of it, as far as it is there. Throws SystemCallError. */
+/** Removes as much of it as exists. Throws SystemCallError. */
 function removeTrial(): void {
   removeTrace();
   unless(
@@ -115,7 +115,7 @@ function removeTrial(): void {
   }
 }
 
-/** Whatever their mark: an earlier check may have had another. */
+/** Matches any mark, because an earlier check may have used another. */
 function trialRules(of: 4 | 6): readonly route.MarkRule[] {
   const rules = unless(
     () => {
@@ -141,7 +141,7 @@ function ask(request: Request): void {
   socket.send([request]);
 }
 
-/** Null where the kernel refuses with one of these names; throws other refusals. */
+/** Null if the kernel's error is one of these names; throws other errors. */
 function unless<T>(act: () => T, ...names: readonly string[]): T | null {
   try {
     return act();
@@ -161,7 +161,7 @@ function ruleOf(mark: Mark, of: 4 | 6): route.MarkRule {
   return { family: of, value: trialMark(mark), mask: maskOf(mark), table: routingTable, priority };
 }
 
-/** None of the proxy's: its rules leave alone what is routed to lo already and has no mark of theirs. */
+/** Not one of the proxy's marks: its rules exempt what is already routed to lo and has none of them. */
 function trialMark(mark: Mark): number {
   return bitBeside(mark);
 }
@@ -170,7 +170,7 @@ function maskOf(mark: Mark): number {
   return (mark.mask | bitBeside(mark)) >>> 0;
 }
 
-/** A bit that the proxy's marks do not use, from the top: those of others are below mostly. */
+/** A bit that the proxy's marks do not use, starting at the top, because others mostly use low bits. */
 function bitBeside({ mask }: Mark): number {
   for (let bit = 28; bit >= 0; bit -= 1) if (((mask >>> bit) & 1) === 0) return (1 << bit) >>> 0;
   return 0;
@@ -178,12 +178,12 @@ function bitBeside({ mask }: Mark): number {
 
 const table = "tls-tproxy-trial";
 const chainName = "prerouting";
-/** Right before the proxy's. */
+/** Right before the proxy's chain. */
 const chain = nftables.addChain(table, {
   name: chainName,
   base: { type: "filter", hook: "prerouting", priority: -151 },
 });
-/** Beside the proxy's: intercept/rules/plan.ts. */
+/** Next to the proxy's: intercept/rules/plan.ts. */
 const routingTable = 29_809;
 const priority = 99;
 const hosts = { 4: "127.0.0.1:0", 6: "[::1]:0" } as const;

@@ -1,4 +1,4 @@
-/** A plain HTTP application that knows nothing of TLS; it keeps who asked it for what. */
+/** A plain HTTP application without TLS; it records each request and its sender. */
 import type { Heard } from "./messages.ts";
 import { answerText } from "./topology.ts";
 

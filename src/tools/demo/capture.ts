@@ -1,14 +1,14 @@
-/** The frames of one interface, kept as they came. */
+/** The frames on one interface, stored as received. */
 import * as native from "../../native/native.ts";
 import * as packet from "./packet.ts";
 
 export type Captured = { readonly frames: readonly Uint8Array[]; readonly dropped: number };
 
-/** Begins to see what crosses the interface. Nothing is read until `finish`: the kernel keeps it. */
+/** Starts to capture on an interface. Nothing is read until `finish`: the kernel buffers it. */
 export class Capture {
   readonly #fd: number;
 
-  /** Throws SystemCallError; CAP_NET_RAW is needed. */
+  /** Throws SystemCallError; needs CAP_NET_RAW. */
   constructor(interfaceIndex: number) {
     this.#fd = packet.openPacket();
     try {
@@ -20,7 +20,7 @@ export class Capture {
     }
   }
 
-  /** Ends the capture: every frame until now, and how many the kernel had no room for. */
+  /** Ends the capture: all frames so far, and how many the kernel had no room for. */
   finish(): Captured {
     try {
       const frames = this.#read();
@@ -41,6 +41,6 @@ export class Capture {
   }
 }
 
-/** Segments are cut as late as possible (GSO), so a frame on veth is up to an IP packet long: 64 KiB. */
+/** Segmentation happens as late as possible (GSO), so a frame on veth may be a whole IP packet: 64 KiB. */
 const frameBytesMax = 65_536 + 64;
 const receiveBufferBytes = 4 * 1024 * 1024;

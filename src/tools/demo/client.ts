@@ -1,10 +1,10 @@
-/** One HTTP request over a socket of its own, and how it really ended: fetch() would hide that. */
+/** One HTTP request over a socket of its own, with its actual end, which fetch() would hide. */
 import type { Socket, TLSOptions } from "bun";
 
 import { Deadline } from "../../runtime/deadline.ts";
 import type { ClientCredentials, RequestOutcome, RequestQuestion } from "./messages.ts";
 
-/** Asks once. Never rejects: every end is an outcome. */
+/** Sends one request. Never rejects: every end is an outcome. */
 export async function ask(question: RequestQuestion): Promise<RequestOutcome> {
   const asking = new Asking(question);
   const deadline = new Deadline(question.msMax, () => {
@@ -45,7 +45,7 @@ class Asking {
     this.#request = `GET ${path} HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\n\r\n`;
   }
 
-  /** The first outcome counts: ending the socket is itself reported as a close. */
+  /** The first outcome counts: ending the socket also raises a close event. */
   settle(outcome: RequestOutcome): void {
     if (this.#settled) return;
     this.#settled = true;
@@ -53,7 +53,7 @@ class Asking {
     this.#socket?.terminate();
   }
 
-  /** A connection that came about too late says nothing. */
+  /** A connection established too late does not count. */
   open(socket: Socket<Asking>): void {
     if (this.#settled) socket.terminate();
     else this.#socket = socket;
@@ -79,7 +79,7 @@ class Asking {
   }
 }
 
-/** A bad handler result would end the process: all of these only note what happened. */
+/** An exception in a handler would end the process: these only record what happened. */
 const handlers = {
   binaryType: "uint8array" as const,
   open: (socket: Socket<Asking>) => {
@@ -99,14 +99,14 @@ const handlers = {
   },
 };
 
-/** Null unless a whole head came: a status alone is no answer. */
+/** Null unless a whole head has arrived: a status line alone is no answer. */
 function answerIn(text: string): RequestOutcome | null {
   const match = /^HTTP\/1\.1 (\d{3})[^]*?\r\n\r\n([^]*)$/.exec(text);
   if (match === null) return null;
   return { kind: "answer", status: Number(match[1]), body: match[2] ?? "" };
 }
 
-/** The client trusts anyone: what is shown is whom the server refuses. */
+/** The client trusts any server, because the demo shows whom the server refuses. */
 function tlsOptionsOf({ certificate, key }: ClientCredentials): TLSOptions {
   const own = certificate === undefined || key === undefined ? {} : { cert: certificate, key };
   return { ...own, rejectUnauthorized: false };

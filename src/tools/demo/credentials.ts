@@ -1,4 +1,4 @@
-/** A throw-away authority for the demo, who holds which certificate of it, and the policies of the pods. */
+/** A throw-away CA for the demo, the certificates that it issues, and the pods' policies. */
 import { writeFileSync } from "node:fs";
 
 import { issueAuthority, issueLeaf, type LeafOptions } from "../../identity/issue.ts";
@@ -35,7 +35,7 @@ export class DemoCredentials {
     return ["--policy", file];
   }
 
-  /** A client without a proxy, of our authority or of another. */
+  /** Credentials of a client without a proxy, from our CA or another one. */
   client(of: "ours" | "another", spiffeId: string): ClientCredentials {
     const authority = of === "ours" ? this.#authority : this.#stranger;
     const leaf = issueLeaf(authority, { spiffeId, ips: [hosts.c.ipv4] });
@@ -43,7 +43,7 @@ export class DemoCredentials {
   }
 }
 
-/** Pod b is there for pod a and for the batch job of host c; pod a wants nobody but pod b at its address. */
+/** Pod b admits pod a and the batch job on host c; pod a expects only pod b at its address. */
 const policies: Readonly<Record<PodName, string>> = {
   a: `outbound:
   expect:

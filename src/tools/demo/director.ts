@@ -1,4 +1,4 @@
-/** The demo, scene by scene: what is done, what is expected, what is seen. Runs inside the demo's namespaces. */
+/** The demo, scene by scene: actions, expectations and observations. Runs inside the demo's namespaces. */
 import { Capture } from "./capture.ts";
 import type { DemoCredentials } from "./credentials.ts";
 import { cableIndex, layCables } from "./links.ts";
@@ -23,7 +23,7 @@ export type Stage = {
   readonly credentials: DemoCredentials;
 };
 
-/** Three hosts on one wire, each with an application. */
+/** Three hosts on one network, each with an application. */
 export async function setStage(self: readonly string[]): Promise<Stage["remotes"]> {
   const [a, b, c] = await Promise.all([
     Remote.start("a", self, []),
@@ -40,7 +40,7 @@ export async function setStage(self: readonly string[]): Promise<Stage["remotes"
   return { a, b, c };
 }
 
-/** All scenes in their order. */
+/** Plays all scenes in order. */
 export async function perform(stage: Stage): Promise<void> {
   await withoutProxies(stage);
   await startProxies(stage);
@@ -73,7 +73,7 @@ async function startProxies(stage: Stage): Promise<void> {
   });
 }
 
-/** IPv4, IPv6, and the other way round, with somebody listening on the wire. */
+/** IPv4, IPv6, and the reverse direction, with a capture on the network. */
 async function betweenPods(stage: Stage): Promise<void> {
   const wire = await overhear(async () => {
     await expectAnswer(stage, "pod a asks pod b over plain HTTP, IPv4", {
@@ -202,7 +202,7 @@ async function expectReset(stage: Stage): Promise<void> {
   await expectRefusal(stage, "pod a asks pod b", trial, "ECONNRESET");
 }
 
-/** A line of a proxy's log, which is shown. */
+/** Expects a line in a proxy's log, and prints it. */
 async function expectLine(stage: Stage, of: PodName, title: string, text: string): Promise<void> {
   const line = await stage.remotes[of].order("findLine", { text, msMax: answerMsMax });
   show(stage, title, "told", line === null ? "not told" : "told", line !== null);
@@ -250,7 +250,7 @@ async function startEach(
   }
 }
 
-/** Who asks whom: plainly, or by TLS with these credentials (none of its own: `{}`). */
+/** Who connects to whom: in cleartext, or by TLS with these credentials (`{}`: without a certificate). */
 type Trial = {
   readonly from: HostName;
   readonly address: string;
@@ -264,7 +264,7 @@ async function expectAnswer(stage: Stage, title: string, trial: Trial): Promise<
   show(stage, title, "200", wordsOf(outcome), good);
 }
 
-/** Refused, and the application has heard nothing: a refusal of the answer alone would not do. */
+/** Expects a refusal, and that the application received nothing: withholding only the answer would not be enough. */
 async function expectRefusal(
   stage: Stage,
   title: string,
@@ -301,7 +301,7 @@ async function ask(stage: Stage, { from, address, tls }: Trial): Promise<Request
 
 type Overheard = WireReport & { readonly lost: number };
 
-/** Listens at pod a's cable while `act` goes on. */
+/** Captures at pod a's cable while `act` runs. */
 async function overhear(
   act: () => Promise<void>,
   between: readonly ("a" | "b" | "internet")[] = ["a", "b"],

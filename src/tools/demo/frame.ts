@@ -1,18 +1,18 @@
-/** An Ethernet frame's TCP segment, or nothing: any bytes may come from a wire. Pure. */
+/** The TCP segment in an Ethernet frame, or nothing: any bytes may arrive from a network. Pure. */
 import ipaddr from "ipaddr.js";
 
 export type Segment = {
   /** "10.0.0.1:80" or "[fd00::1]:80". */
   readonly source: string;
   readonly destination: string;
-  /** Of the payload's first byte; a SYN takes the number before it. RFC 9293, 3.4. */
+  /** The sequence number of the payload's first byte; a SYN has the number before it. RFC 9293, 3.4. */
   readonly sequence: number;
   readonly syn: boolean;
   readonly ack: boolean;
   readonly payload: Uint8Array;
 };
 
-/** Null for what is not a whole, unfragmented TCP segment. Checksums are left to the kernel: veth has none. */
+/** Null unless the frame is a whole, unfragmented TCP segment. Checksums are not verified: veth leaves them out. */
 export function parseFrame(frame: Uint8Array): Segment | null {
   if (frame.length < ethernetSize) return null;
   const packet = frame.subarray(ethernetSize);
@@ -26,7 +26,7 @@ export function parseFrame(frame: Uint8Array): Segment | null {
   }
 }
 
-/** RFC 791, 3.1. A fragment is no whole segment; the total length leaves Ethernet's padding out. */
+/** RFC 791, 3.1. A fragment is not a whole segment; the total length excludes Ethernet's padding. */
 function parseIpv4(packet: Uint8Array): Segment | null {
   if (packet.length < 20 || byte(packet, 0) >> 4 !== 4 || byte(packet, 9) !== protocolTcp)
     return null;
@@ -38,7 +38,7 @@ function parseIpv4(packet: Uint8Array): Segment | null {
   return parseTcp(tcp, packet.subarray(12, 16), packet.subarray(16, 20));
 }
 
-/** RFC 8200, 3; extension headers do not occur between hosts that use none. */
+/** RFC 8200, 3; hosts that use no extension headers send none. */
 function parseIpv6(packet: Uint8Array): Segment | null {
   if (packet.length < 40 || byte(packet, 0) >> 4 !== 6 || byte(packet, 6) !== protocolTcp)
     return null;

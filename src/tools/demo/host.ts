@@ -1,4 +1,4 @@
-/** One host of the demo: a process in a network namespace of its own that does what it is told over stdin. */
+/** One host of the demo: a process in its own network namespace that executes orders from stdin. */
 import { readlinkSync } from "node:fs";
 
 import { newNamespace, unshare } from "../namespaces.ts";

@@ -1,10 +1,10 @@
-/** The wire of the demo: a bridge, and from each host a cable to it. */
+/** The demo's network: a bridge, and a cable from each host to it. */
 import { parseHost } from "../../net/address.ts";
 import * as route from "../../netlink/route.ts";
 import { protocol, NetlinkSocket, type Request } from "../../netlink/socket.ts";
 import { hosts, internet, type HostName } from "./topology.ts";
 
-/** Makes bridge and cables; each host's end lies in the network namespace of its process. */
+/** Creates the bridge and the cables; each host's end is in the network namespace of its process. */
 export function layCables(pids: Readonly<Record<HostName, number>>): void {
   tell([route.setUp(loopback), route.addBridge("wire")]);
   const bridge = indexOf("wire");
@@ -15,12 +15,12 @@ export function layCables(pids: Readonly<Record<HostName, number>>): void {
   }
 }
 
-/** Index of the bridge's end of a host's cable: whoever listens there hears all that the host says and hears. */
+/** Index of the bridge's end of a host's cable: a capture there sees all traffic of the host. */
 export function cableIndex(name: HostName): number {
   return indexOf(cableOf(name));
 }
 
-/** Addresses and routes of one host, in its own namespace. Host c is the Internet, too. */
+/** Configures addresses and routes of one host, in its own namespace. Host c also stands for the Internet. */
 export function configureHost(name: HostName): void {
   const wire = indexOf("eth0");
   const { ipv4, ipv6 } = hosts[name];

@@ -1,15 +1,15 @@
-/** What the demo's director tells a host to do, and what the host reports: JSON, a line each. */
+/** The orders of the demo's director to a host, and the host's reports: one JSON line each. */
 
 export type RequestQuestion = {
   readonly address: string;
   readonly port: number;
   readonly path: string;
   readonly msMax: number;
-  /** Speak TLS oneself, as a client that no proxy helps. */
+  /** Use TLS without a proxy. */
   readonly tls: ClientCredentials | null;
 };
 
-/** PEM texts; no certificate: none is shown to the server. */
+/** PEM texts; without a certificate none is sent to the server. */
 export type ClientCredentials = { readonly certificate?: string; readonly key?: string };
 
 export type RequestOutcome =
@@ -20,24 +20,24 @@ export type RequestOutcome =
 
 export type Started = { readonly ready: boolean; readonly log: readonly string[] };
 
-/** Options of a proxy, its credentials' among them. */
+/** A proxy's options, including those for its credentials. */
 export type ProxyOrder = { readonly options: readonly string[] };
 
 export type LineQuestion = { readonly text: string; readonly msMax: number };
 
-/** A request the application got. */
+/** A request that the application received. */
 export type Heard = { readonly path: string; readonly from: string };
 
-/** Every order a host knows, with what it takes and what it reports. */
+/** Every order, with its argument and its result. */
 export type Orders = {
   readonly network: { readonly takes: null; readonly gives: null };
   readonly serve: { readonly takes: { readonly port: number }; readonly gives: null };
   readonly ask: { readonly takes: RequestQuestion; readonly gives: RequestOutcome };
   readonly heard: { readonly takes: null; readonly gives: readonly Heard[] };
   readonly startProxy: { readonly takes: ProxyOrder; readonly gives: Started };
-  /** Resolves when the proxy is gone. */
+  /** Resolves when the proxy has ended. */
   readonly endProxy: { readonly takes: "SIGTERM" | "SIGKILL"; readonly gives: null };
-  /** Waits for a line of the proxy's log. */
+  /** Waits for a line in the proxy's log. */
   readonly findLine: { readonly takes: LineQuestion; readonly gives: string | null };
   readonly removeRules: { readonly takes: null; readonly gives: { readonly status: number } };
 };
@@ -53,7 +53,7 @@ export type HostReport =
   | { readonly kind: "done"; readonly gives: unknown }
   | { readonly kind: "failed"; readonly message: string };
 
-/** Whole lines as they come; what follows the last newline is left out. */
+/** Complete lines as they arrive; text after the last newline is ignored. */
 export async function* linesOf(stream: ReadableStream<Uint8Array>): AsyncGenerator<string> {
   const decoder = new TextDecoder();
   let rest = "";

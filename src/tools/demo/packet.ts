@@ -2,12 +2,12 @@
 import { check } from "../../native/errno.ts";
 import { shim } from "../../native/native.ts";
 
-/** A packet socket that sees nothing yet. The caller closes it. */
+/** A packet socket that is not bound yet. The caller closes it. */
 export function openPacket(): number {
   return check("socket(AF_PACKET)", shim.tproxy_socket(afPacket, sockRaw, 0));
 }
 
-/** From now on `fd` gets every frame that crosses the interface, in both directions. */
+/** After this `fd` receives every frame that crosses the interface, in both directions. */
 export function bindPacket(fd: number, interfaceIndex: number): void {
   check("bind(AF_PACKET)", shim.tproxy_packet_bind(fd, interfaceIndex));
 }
@@ -17,7 +17,9 @@ export function setPacketBuffer(fd: number, bytes: number): void {
   check("setsockopt(SO_RCVBUF)", shim.tproxy_set_integer(fd, solSocket, soRcvbuf, bytes));
 }
 
-/** One frame into `buffer`; its true length, which may be more than the buffer's, or null if there is none. */
+/**
+ * Reads one frame into `buffer`; returns its true length, even if the buffer is smaller, or null if there is none.
+ */
 export function receiveFrame(fd: number, buffer: Uint8Array): number | null {
   const length = shim.tproxy_packet_receive(fd, buffer, buffer.length);
   return length === -eagain ? null : check("recvfrom(AF_PACKET)", length);

@@ -1,4 +1,4 @@
-/** The proxy as a process of its own beside a host's application: this executable, started again. */
+/** The proxy as a separate process beside a host's application: this executable, started again. */
 import { Deadline } from "../../runtime/deadline.ts";
 import { ask } from "./client.ts";
 import { linesOf, type ProxyOrder, type Started } from "./messages.ts";
@@ -8,7 +8,7 @@ export class ProxyProcess {
   readonly #child: Bun.Subprocess<"ignore", "ignore", "pipe">;
   readonly #log: string[] = [];
 
-  /** Runs `self`; the network namespace is the caller's. */
+  /** Runs `self` in the caller's network namespace. */
   constructor(self: readonly string[], { options }: ProxyOrder) {
     this.#child = Bun.spawn([...self, "run", ...options], {
       stdin: "ignore",
@@ -18,7 +18,7 @@ export class ProxyProcess {
     void this.#collect();
   }
 
-  /** The first line with `text`, which may still be on its way; null if none comes in time. */
+  /** The first log line with `text`, even if it has not arrived yet; null if none arrives in time. */
   async findLine(text: string, msMax: number): Promise<string | null> {
     const limit = performance.now() + msMax;
     for (;;) {
@@ -30,7 +30,7 @@ export class ProxyProcess {
     }
   }
 
-  /** True once GET /readyz says 200; false if the process ends first or takes too long. */
+  /** True once GET /readyz answers 200; false if the process ends first or takes too long. */
   async start(): Promise<Started> {
     const limit = performance.now() + startMsMax;
     while (this.#child.exitCode === null && performance.now() < limit) {
@@ -58,7 +58,7 @@ async function isReady(): Promise<boolean> {
   return outcome.kind === "answer" && outcome.status === 200;
 }
 
-/** For what can only be asked again and again. */
+/** The pause between two polls. */
 async function pause(milliseconds: number): Promise<void> {
   await new Promise<void>((resolve) => new Deadline(milliseconds, resolve));
 }

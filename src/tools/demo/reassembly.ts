@@ -1,22 +1,22 @@
-/** One direction of a TCP connection put together again from its segments, in whatever order they came. Pure. */
+/** Reassembles one direction of a TCP connection from segments in any order. Pure. */
 
 export type Piece = {
-  /** Of the payload's first byte: 32 bits, and wraps. */
+  /** The sequence number of the payload's first byte: 32 bits, wrapping. */
   readonly sequence: number;
   readonly syn: boolean;
   readonly payload: Uint8Array;
 };
 
 export type Reassembled = {
-  /** What came, in order; where bytes are missing the next ones follow at once. */
+  /** The received bytes in order; the bytes after a gap follow directly. */
   readonly bytes: Uint8Array;
   /** Bytes between the first and the last that no segment carried. */
   readonly missing: number;
 };
 
 /**
- * Retransmitted and overlapping bytes count once; the copy that came first stands, as for a receiver. The stream
- * begins after its SYN, or with the lowest sequence number if none was seen.
+ * Retransmitted and overlapping bytes count once; the first copy wins, as in a receiver. The stream begins after its
+ * SYN, or at the lowest sequence number if there was none.
  */
 export function reassemble(pieces: readonly Piece[]): Reassembled {
   const placed = place(pieces);
@@ -36,8 +36,8 @@ export function reassemble(pieces: readonly Piece[]): Reassembled {
 type Placed = { readonly offset: number; readonly payload: Uint8Array };
 
 /**
- * Sequence numbers as offsets that do not wrap: each is taken to lie within 2^31 of the one before (RFC 9293,
- * 3.4). Sorting is stable, so of two copies the earlier comes first.
+ * Sequence numbers as offsets that do not wrap: each is assumed to be within 2^31 of the one before (RFC 9293, 3.4).
+ * Sorting is stable, so the earlier of two copies comes first.
  */
 function place(pieces: readonly Piece[]): { begin: number; pieces: readonly Placed[] } {
   let last = pieces[0]?.sequence ?? 0;

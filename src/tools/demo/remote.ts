@@ -1,11 +1,11 @@
-/** A host as the director sees it: a process that answers one order after the other. */
+/** A host from the director's point of view: a process that executes one order after the other. */
 import { ProxyError } from "../../runtime/errors.ts";
 import { linesOf, type OrderName, type Orders, type HostReport } from "./messages.ts";
 import { hosts, type HostName } from "./topology.ts";
 
 export class Remote {
   readonly name: HostName;
-  /** Of the process, in the director's PID namespace; its network namespace is its own. */
+  /** The pid in the director's PID namespace; the network namespace is its own. */
   readonly pid: number;
   readonly #child: Bun.Subprocess<"pipe", "pipe", "inherit">;
   readonly #lines: AsyncGenerator<string>;
@@ -41,7 +41,7 @@ export class Remote {
     return new Remote(name, here.pid, child, lines);
   }
 
-  /** Gives an order and waits for its result. Throws DEMO_FAILED with what the host said. */
+  /** Sends an order and waits for its result. Throws DEMO_FAILED with the host's error. */
   async order<Name extends OrderName>(
     name: Name,
     takes: Orders[Name]["takes"],

@@ -1,4 +1,4 @@
-/** What a stream's bytes say of TLS without any key: records and the version that was agreed. Pure. */
+/** What a stream's bytes reveal of TLS without a key: records and the negotiated version. Pure. */
 
 export type TlsWalk = {
   /** Records by content type: RFC 8446, 5.1. */
@@ -6,13 +6,13 @@ export type TlsWalk = {
   readonly cipherChanges: number;
   readonly alerts: number;
   readonly applicationData: number;
-  /** From the first byte that is not a record's on; 0 for a stream that is TLS to the last byte. */
+  /** Counted from the first byte that is not in a record; 0 if the whole stream is TLS. */
   readonly foreignBytes: number;
-  /** What a ServerHello in the stream chose; null if there is none. */
+  /** The version chosen in the stream's ServerHello; null if there is none. */
   readonly versionChosen: "1.3" | "1.2 or older" | null;
 };
 
-/** Walks the records from the first byte on. Arbitrary bytes are foreign bytes, never an error. */
+/** Walks the records from the first byte. Any other bytes count as foreign bytes, never as an error. */
 export function walkRecords(stream: Uint8Array): TlsWalk {
   const counts = { handshakes: 0, cipherChanges: 0, alerts: 0, applicationData: 0 };
   let versionChosen: TlsWalk["versionChosen"] = null;
@@ -45,7 +45,7 @@ function recordAt(stream: Uint8Array, offset: number): { kind: Kind; body: Uint8
   return { kind, body: stream.subarray(offset + recordHeaderSize, end) };
 }
 
-/** ServerHello: RFC 8446, 4.1.3. 1.3 is told by the extension only; a HelloRetryRequest is no choice yet. */
+/** ServerHello: RFC 8446, 4.1.3. Only the extension shows 1.3; a HelloRetryRequest chooses no version yet. */
 function versionOf(body: Uint8Array): TlsWalk["versionChosen"] {
   const headerSize = 4 + 2 + 32;
   if (body[0] !== typeServerHello || body.length <= headerSize) return null;

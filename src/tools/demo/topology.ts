@@ -1,4 +1,4 @@
-/** The demo's three hosts on one wire, and what they say to each other. */
+/** The demo's three hosts on one network, and their messages. */
 
 export type HostName = "a" | "b" | "c";
 /** The hosts with a proxy. */
@@ -23,7 +23,7 @@ export const internet = { ipv4: "198.51.100.7", ipv6: "2001:db8::7" } as const;
 export const applicationPort = 8080;
 export const statusPort = 15_020;
 
-/** In each request; `case` tells them apart. */
+/** In each request; `case` distinguishes them. */
 export const requestText = "GET /account/4711";
 /** In each answer. */
 export const answerText = "the balance is 1,234.56";

@@ -1,4 +1,4 @@
-/** What the demo shows: a line for each thing expected, and what was seen. */
+/** The demo's output: a line for each expectation, with what was seen. */
 
 export type TranscriptLine = {
   readonly title: string;
@@ -39,7 +39,7 @@ export class Transcript {
     this.#write(`  ${sign} ${line.title.padEnd(titleWidth)}  ${expected}  seen ${seen}\n`);
   }
 
-  /** Something to read beside the lines: the log of a proxy. */
+  /** Prints additional text, such as a proxy's log. */
   quote(text: string): void {
     this.#write(`      ${this.#paint(dim, text)}\n`);
   }

@@ -1,11 +1,11 @@
-/** What somebody on the wire between two hosts learns: streams, TLS records and readable text. Pure. */
+/** What an observer on the network between two hosts sees: streams, TLS records and readable text. Pure. */
 import { parseFrame, type Segment } from "./frame.ts";
 import { reassemble } from "./reassembly.ts";
 import { walkRecords } from "./tls-records.ts";
 
 export type WireReport = {
   readonly frames: number;
-  /** TCP connections that were opened. */
+  /** TCP connections opened. */
   readonly connections: number;
   /** Directions of a connection that carried bytes. */
   readonly streams: number;
@@ -13,15 +13,15 @@ export type WireReport = {
   /** Connections whose server chose TLS 1.3. */
   readonly tls13Handshakes: number;
   readonly applicationRecords: number;
-  /** Bytes that are not part of a TLS record. */
+  /** Bytes outside TLS records. */
   readonly foreignBytes: number;
-  /** Bytes that the capture lacks. */
+  /** Bytes missing from the capture. */
   readonly missingBytes: number;
   /** How often each text occurs, in the streams and in single frames. */
   readonly texts: ReadonlyMap<string, number>;
 };
 
-/** Reads all frames that have one of `addresses` as source and another as destination. */
+/** Reads all frames with one of `addresses` as source and another as destination. */
 export function readWire(
   frames: readonly Uint8Array[],
   addresses: readonly string[],
@@ -56,7 +56,7 @@ function streamsOf(segments: readonly Segment[]): { bytes: Uint8Array; missing: 
   return [...directions.values()].map(reassemble).filter(({ bytes }) => bytes.length > 0);
 }
 
-/** Without the port and the brackets. */
+/** The host without brackets and port. */
 function hostOf(endpoint: string): string {
   return endpoint.slice(0, endpoint.lastIndexOf(":")).replaceAll(/[[\]]/g, "");
 }

@@ -1,4 +1,4 @@
-/** Mutual TLS with oneself, over and over: does it work here, and does memory stay what it is. */
+/** Repeated mutual TLS with ourselves: shows that TLS works here, and that memory does not grow. */
 import type { Socket } from "bun";
 
 import { issueAuthority, issueLeaf } from "../../identity/issue.ts";
@@ -11,7 +11,9 @@ export type HandshakeFigures = {
   readonly late: number;
 };
 
-/** `count` connections over loopback, a byte each way on each. Rejects with what went wrong. `progress`: done so far. */
+/**
+ * Makes `count` connections over loopback, with a byte each way. Rejects with the fault. `progress`: the number done.
+ */
 export async function shakeHands(
   count: number,
   progress: (done: number) => void,

@@ -1,4 +1,4 @@
-/** What this executable needs of the machine to work at all, each tried for real: nothing is changed, nothing is left. */
+/** Tries everything that this executable needs of the machine: nothing is changed, nothing is left behind. */
 import { createHash, generateKeyPairSync, sign, verify } from "node:crypto";
 import { lookup } from "node:dns/promises";
 import { existsSync } from "node:fs";
@@ -18,7 +18,7 @@ import { trialMsMax, within } from "./within.ts";
 
 export type Trial = {
   readonly id: keyof typeof selftestTitles;
-  /** What was seen. Rejects with what is wrong. */
+  /** Resolves with what was observed. Rejects with what is wrong. */
   readonly run: () => Promise<string>;
 };
 
@@ -112,7 +112,7 @@ async function tryTcp(): Promise<string> {
   return seen;
 }
 
-/** The first name that the file has; without the file there is nothing to look up. */
+/** Looks up the first name in the file; without the file there is nothing to look up. */
 async function tryNames(): Promise<string> {
   if (!existsSync(hostsFile)) return "there is no such file here";
   const line = /^\s*([\d.:a-f]+)\s+([\w.-]+)/im.exec(
@@ -161,5 +161,5 @@ function megabytes(bytes: number): string {
 const hostsFile = "/etc/hosts";
 const hostsBytesMax = 1 << 20;
 const digestOfTproxy = "d5ec34964cd7db17";
-/** What garbage between two collections may come to, and no more. */
+/** The most that garbage may grow to between two collections. */
 const growthBytesMax = 48e6;

@@ -1,7 +1,7 @@
-/** A trial that has an end, even where nothing ever answers. */
+/** A trial with a time limit, for cases where no answer ever comes. */
 import { Deadline } from "../../runtime/deadline.ts";
 
-/** Rejects where it takes longer. */
+/** Rejects if it takes longer than `msMax`. */
 export async function within<T>(msMax: number, run: () => Promise<T>): Promise<T> {
   const { promise, reject } = Promise.withResolvers<never>();
   const deadline = new Deadline(msMax, () => {
@@ -14,5 +14,5 @@ export async function within<T>(msMax: number, run: () => Promise<T>): Promise<T
   }
 }
 
-/** Many times what any of them takes. */
+/** Many times the duration of any trial. */
 export const trialMsMax = 3000;
