@@ -119,20 +119,20 @@ test("a killed repair process leaves no zombie, and the proxy continues", async 
 });
 
 test.each([
-  ["as it should be", "0"],
+  ["a valid start", "0"],
   ["another table", "22"],
   ["a route of others", "22"],
   ["no rules", "22"],
   ["other rules after sealing", "end"],
   ["sealing twice", "end"],
-  ["a state that there is not", "end"],
+  ["a nonexistent state", "end"],
   ["states before sealing", "end"],
   ["a body that never ends", "end"],
-  ["a socket that is none of TCP", "22"],
-  ["to adopt rules that were not prepared", "22"],
-  ["to prepare, without a launcher", "no launcher"],
-  ["what only a launcher says", "end"],
-  ["to adopt before sealing", "end"],
+  ["a socket that is not TCP", "22"],
+  ["an adopt without prepared rules", "22"],
+  ["a prepare without a launcher", "no launcher"],
+  ["a message of the launcher", "end"],
+  ["an adopt before sealing", "end"],
 ])("given %s, it answers %s and leaves other rules alone", async (what, answer) => {
   const pod = mesh.extraPod();
   await pod.run(["nft", "add", "table", "inet", "other"]);

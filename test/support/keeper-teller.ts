@@ -61,7 +61,7 @@ const mainRoute = route.addRoute({
   interfaceIndex: 1,
 });
 const acts: Readonly<Record<string, () => RepairReport | "end">> = {
-  "as it should be": () => sealed(),
+  "a valid start": () => sealed(),
   "another table": () => sealed(load(part.held, other)),
   "a route of others": () => sealed(load(part.routing, [mainRoute])),
   "no rules": () => sealed(load(part.open, [])),
@@ -75,7 +75,7 @@ const acts: Readonly<Record<string, () => RepairReport | "end">> = {
     say({ kind: "seal" });
     return next("done");
   },
-  "a state that there is not": () => {
+  "a nonexistent state": () => {
     sealed();
     say({ kind: "use", part: part.routing });
     return next("done");
@@ -88,26 +88,26 @@ const acts: Readonly<Record<string, () => RepairReport | "end">> = {
     say(Uint8Array.of(1, 0, 0, 0, 1, 0, 0, 0, 255, 255, 255, 255));
     return next("done");
   },
-  "to adopt what nobody has prepared": () => {
+  "an adopt without prepared rules": () => {
     sealed();
     say({ kind: "adopt" });
     return next("done");
   },
-  "to prepare, without a launcher": () => {
+  "a prepare without a launcher": () => {
     sealed();
     say({ kind: "prepare", number: 7 });
     return next("prepared");
   },
-  "what only a launcher says": () => {
+  "a message of the launcher": () => {
     sealed();
     say(launchedBytes([], "00".repeat(32)));
     return next("done");
   },
-  "to adopt before sealing": () => {
+  "an adopt before sealing": () => {
     say({ kind: "adopt" });
     return next("done");
   },
-  "a socket that is none of TCP": () => {
+  "a socket that is not TCP": () => {
     sealed();
     say({ kind: "destroy", body: new Uint8Array(56).fill(2, 0, 1).fill(17, 1, 2) });
     return next("destroyed");
