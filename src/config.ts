@@ -1,4 +1,4 @@
-/** Everything the proxy is told, with defaults and limits; checked before anything is bound. */
+/** The proxy's whole configuration, with defaults and limits; validated before any port is bound. */
 import type { CredentialFiles } from "./identity/discovery.ts";
 import type { Fixed } from "./intercept/rules/interception.ts";
 import type { Mark } from "./intercept/rules/marks.ts";
@@ -18,23 +18,23 @@ export type Config = {
   readonly policy: PolicySource;
   readonly log: LogOptions;
   readonly statusAddress: SocketAddress;
-  /** old: the names of metrics before they got the prefix `tproxy_`. */
+  /** old: the metrics' former names, without the prefix `tproxy_`. */
   readonly metricsNames: "new" | "old";
   readonly fixed: Fixed;
-  /** False leaves the rules in place at the end: captured traffic is dropped until a proxy runs again. */
+  /** False leaves the rules in place at the end: captured traffic is refused until a proxy runs again. */
   readonly removeRulesOnExit: boolean;
-  /** The rules go again, and the proxy with them, unless somebody confirms within this time. */
+  /** Without confirmation within this time the rules are removed and the proxy ends. */
   readonly confirmMsMax: number | null;
-  /** Whether everything that relaying does not need is given up once the rules stand. */
+  /** Whether all privileges that relaying does not need are dropped once the rules are in place. */
   readonly privileges: "kept" | "dropped";
-  /** What becomes of connections from before the start that are in cleartext and would be refused now. */
+  /** How preexisting cleartext connections are treated that would be refused now. */
   readonly preexisting: "leave" | "reset";
-  /** external: others put the rules in place, and take them away. */
+  /** external: others apply and remove the rules. */
   readonly rules: "own" | "external";
-  /** How this program is started, for starting it again. */
+  /** The command line that starts this program again. */
   readonly command: readonly string[];
   readonly limits: Limits;
-  /** Source ports of connections to peers; null for those that applications are not given. */
+  /** Source ports of connections to peers; null for those outside the applications' range. */
   readonly wirePorts: Ports | null;
 };
 
@@ -43,31 +43,31 @@ export type Limits = {
   readonly handshakeMsMax: number;
   /** How long a connection whose both directions have ended may wait for the last FIN. */
   readonly lingerMsMax: number;
-  /** How long a connection may carry nothing, null for ever. */
+  /** How long a connection may carry nothing, null for no limit. */
   readonly idleMsMax: number | null;
-  /** How long a socket may be silent before the kernel probes its peer, null for ever: tcp(7), TCP_KEEPIDLE. */
+  /** How long a socket may be silent before the kernel probes its peer, null for no probes: tcp(7), TCP_KEEPIDLE. */
   readonly keepAliveMsMax: number | null;
-  /** How long sent bytes may stay unacknowledged, null for the kernel's own patience: tcp(7), TCP_USER_TIMEOUT. */
+  /** How long sent bytes may stay unacknowledged, null for the kernel's default: tcp(7), TCP_USER_TIMEOUT. */
   readonly userTimeoutMsMax: number | null;
   /** How long a connection may live, null for as long as its certificates are valid. */
   readonly ageMsMax: number | null;
-  /** How long a client of an inspected port may be silent before it counts as one that waits for the server. */
+  /** How long a client of an inspected port may be silent before the proxy assumes that it waits for the server. */
   readonly firstBytesMsMax: number;
   /** Live connections; each holds two descriptors. */
   readonly connectionsMax: number;
-  /** How long live connections are served after the signal to end. */
+  /** How long live connections are served after the termination signal. */
   readonly drainMsMax: number;
-  /** How long a refused peer may take to hear that it is. */
+  /** How long the rejection of a peer may take. */
   readonly dismissMsMax: number;
-  /** Outbound handshakes begun and not finished. */
+  /** Outbound handshakes in progress. */
   readonly handshakesMax: number;
-  /** After this long a handshake gives its place to the next, whether it is over or not. */
+  /** After this time a handshake gives its place to the next, whether it is over or not. */
   readonly handshakeLeaseMsMax: number;
-  /** Of these with one destination, for a shorter time: tls/handshake-gate.ts. */
+  /** Limit of these with one destination, for a shorter time: tls/handshake-gate.ts. */
   readonly handshakesEachMax: number;
   readonly handshakeEachLeaseMsMax: number;
   readonly backlogMax: number;
-  /** What the proxy plans with, null for what its container allows (native/memory-limit.ts). */
+  /** The memory for which the proxy plans, null for what its container allows (native/memory-limit.ts). */
   readonly memoryBytesMax: number | null;
 };
 
@@ -93,7 +93,7 @@ const byDefault = <T>(value: T): { readonly value: T; readonly origin: "default"
   origin: "default",
 });
 
-/** What a pod gets without any option. */
+/** A pod's policy without any option. */
 export const defaultPolicy: Policy = {
   trustDomain: byDefault(null),
   verify: byDefault(null),
@@ -137,27 +137,27 @@ export const defaultLimits: Limits = {
 export const defaultLogLines = 200;
 
 /**
- * What one stalled direction may hold: the read of Bun's during which its reader stopped (512 KiB), and on TLS as
- * much again that was decrypted with it.
+ * The limit for one stalled direction: Bun's read during which its reader stopped (512 KiB), and on TLS the same
+ * amount again that was decrypted with it.
  */
 export const heldBytesMax = 1 << 20;
 
-/** How long a handshake with ourselves may take, before our own credentials are taken. */
+/** The time limit of the handshake with ourselves that precedes the use of our own credentials. */
 export const selfHandshakeMsMax = 10_000;
-/** How memory is shared out: connection/budget.ts. Bytes were measured with Bun 1.4.5. */
+/** How memory is divided: connection/budget.ts. The sizes were measured with Bun 1.4.5. */
 export const memoryPlan = {
-  /** A proxy at rest: what is not the executable's own file. */
+  /** A proxy at rest, without the executable's file pages. */
   restBytes: 20 << 20,
-  /** The least that is planned with beside that. */
+  /** The least memory that is planned for in addition. */
   spareBytesMin: 8 << 20,
-  /** A live connection that is idle: both legs, their sockets in the kernel included. */
+  /** An idle live connection: both legs, including their sockets in the kernel. */
   connectionBytes: 21 << 10,
   /** Shares of the spare memory, in eighths. */
   connectionsEighths: 5,
   unverifiedEighths: 1,
   heldEighths: 2,
   unverifiedBytesMax: 64 << 20,
-  /** The largest handshake that the TLS library reads, which holds it until it is whole. */
+  /** The largest handshake that the TLS library reads, which it buffers until complete. */
   handshakeBytes: 108 << 10,
   handshakesMin: 4,
   handshakesMax: 128,
@@ -167,32 +167,32 @@ export const memoryPlan = {
 
 /** Handshakes of inbound peers, until they are verified: tls/unverified.ts. */
 export const unverifiedLimits = {
-  /** Between two looks at all of them: so long for each, within these bounds. */
+  /** Between two looks at all of them: this time for each, within these limits. */
   lookEachMs: 0.04,
   lookMsMin: 20,
   lookMsMax: 200,
-  /** So long one is not looked at where all of them together cannot keep more than there is room for. */
+  /** While all of them together fit, one is not inspected before this time. */
   calmMs: 200,
-  /** So long one stays where it would only make room for one like it. */
+  /** A connection is not closed for another like it before this time. */
   graceMs: 500,
-  /** After this long a handshake gives its place up where others wait. */
+  /** After this time a handshake gives its place up if others wait. */
   leaseMsMax: 50,
-  /** What a peer may send until it is verified: the largest certificate list that the TLS library takes, and all beside it. */
+  /** What a peer may send until it is verified: the TLS library's largest certificate list, and everything else. */
   handshakeBytesMax: 128 << 10,
-  /** What each connection has room for without being counted: a ClientHello, a chain of usual size. */
+  /** The allowance of each connection that is not counted: a ClientHello, a chain of usual size. */
   freeBytes: 8 << 10,
-  /** Of a socket and its TLS state, before anything was read. */
+  /** For a socket and its TLS state, before anything was read. */
   baseBytes: 12 << 10,
 } as const;
 
-/** Of a TLS leg that does not take all: what waits in Bun, encrypted, a batch of eight records at most. */
+/** For a TLS leg with back-pressure: the encrypted data pending in Bun, a batch of at most eight records. */
 export const encryptedBytesMax = 131_250;
 
-/** SO_RCVBUF of legs that are paused while memory is short; one read brings twice as much at most. */
+/** SO_RCVBUF of legs that are paused while memory is short; one read brings at most twice as much. */
 export const narrowReceiveBytes = 32 << 10;
 
-/** Places that only outbound connections take: one in so many. */
+/** Places for outbound connections only: one in this many. */
 export const outboundReservePart = 8;
 
-/** Descriptors that connections never take: listeners, status connections, files, Bun's own. */
+/** Descriptors that connections never use: listeners, status connections, files, Bun's own. */
 export const descriptorReserve = 128;

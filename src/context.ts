@@ -1,4 +1,4 @@
-/** What a connection needs of the process. */
+/** The process's services for a connection. */
 import type { TLSOptions } from "bun";
 
 import type { Budget } from "./connection/budget.ts";
@@ -29,28 +29,28 @@ import { Unverified, type UnverifiedBounds } from "./tls/unverified.ts";
 export type Context = {
   readonly registry: ConnectionRegistry;
   readonly refusals: Refusals;
-  /** What memory allows now. */
+  /** The current limits from memory. */
   readonly budget: () => Budget;
   readonly held: Held;
-  /** Inbound peers whose handshakes are not over. */
+  /** Inbound peers whose handshakes are in progress. */
   readonly unverified: Unverified;
   readonly originator: Originator;
   readonly limits: Limits;
-  /** Those that hold now: asked for every connection, because the policy changes. */
+  /** The rules in force: evaluated for every connection, because the policy changes. */
   readonly rules: () => Rules;
   readonly probes: Probes;
-  /** For what is terminated here, by the credentials in use now. */
+  /** TLS options for termination, with the credentials in use. */
   readonly terminating: () => TLSOptions;
   readonly source: OriginalSource;
 };
 
-/** For going to the application as the client. */
+/** For connecting to the application as the client. */
 export type OriginalSource = ConnectOptions & {
   readonly wire: WireTuples;
   readonly spare: Rotation;
-  /** Whether the rules stand that lead applications' answers of a family back. */
+  /** Whether the rules that return applications' answers are in place, by family. */
   readonly standing: (of: 4 | 6) => boolean;
-  /** Whether the kernel leads what the application sends to this address to the proxy. */
+  /** Whether the kernel leads the application's packets to this address to the proxy. */
   readonly returns: (rules: Rules, client: SocketAddress) => boolean;
 };
 
@@ -65,9 +65,9 @@ export type Surroundings = ConnectionCounts & {
   readonly metrics: Metrics;
   readonly limits: Limits;
   readonly memory: { readonly budget: Budget };
-  /** Of every socket that leaves the pod. */
+  /** Options of every socket that leaves the pod. */
   readonly socketOptions: SocketOptions;
-  /** Whether the rules stand that lead applications' answers of a family back. */
+  /** Whether the rules that return applications' answers are in place, by family. */
   readonly standing: (of: 4 | 6) => boolean;
   /** Source ports of connections to peers. */
   readonly ports: Rotation;
@@ -127,7 +127,7 @@ function visitorsOf(
   return (bounds) =>
     new Unverified({
       bounds,
-      // A client that has begun has half of the time for the rest.
+      // A client that has begun its handshake has half of the time for the rest.
       replyMsMax: handshakeMsMax / 2,
       refused: () => {
         refusals.refuse("unverified-memory");

@@ -18,7 +18,7 @@ import { connectApplication } from "./original-source/connect.ts";
 import { terminate, type Terminated } from "./tls/terminate.ts";
 import type { Visit } from "./tls/unverified.ts";
 
-/** Resolves when both sockets are gone. The application is not dialed before the peer is let in. */
+/** Resolves when both sockets are closed. The application is not dialled before the peer is admitted. */
 export async function serveInbound(downstream: Intercepted, context: Context): Promise<void> {
   const record = context.registry.open("inbound", downstream);
   const release = context.source.wire.hold(downstream.peer, downstream.original);
@@ -81,13 +81,13 @@ export async function serveInbound(downstream: Intercepted, context: Context): P
   }
 }
 
-/** Whether its peer has more connections than its share: the address may have less than its own. */
+/** Whether its peer has more connections than its share: the address may have fewer than its own. */
 function isOneTooMany(record: ConnectionRecord, { registry, budget }: Context): boolean {
   const before = { live: registry.size - 1, inbound: registry.inbound - 1 };
   return registry.ofHolder(record) - 1 >= shareOf(freePlaces(before, budget()));
 }
 
-/** A probe's client that has said something else meanwhile has ended the connection: that is the reason. */
+/** If a probe's client has sent anything else meanwhile, that has ended the connection: it is the reason. */
 function fail(record: ConnectionRecord, { detail }: { readonly detail: string }): void {
   const refusal = record.probe?.refusal ?? null;
   if (refusal === null) record.unreachable({ reason: null, detail });
@@ -117,8 +117,8 @@ function factsOf(
 }
 
 /**
- * A strict port's connections are TLS, but for the node's probes. On an inspected port the first bytes tell, and the mode of
- * this moment decides.
+ * A strict port's connections are TLS, except the node's probes. On an inspected port the first bytes decide,
+ * together with the mode at that moment.
  */
 async function receive(downstream: Intercepted, visit: Visit, context: Context): Promise<Received> {
   const { leg, original } = downstream;
@@ -160,7 +160,7 @@ type Received =
   | { readonly kind: "plain"; readonly mode: PlainMode; readonly speaks: boolean }
   | { readonly kind: "probe"; readonly probe: Screening };
 
-/** The policy has become strict while the first bytes were on their way. */
+/** The policy became strict while the first bytes were on their way. */
 const plainText = {
   reason: "not-tls",
   detail: "plain text, and the port is strict",

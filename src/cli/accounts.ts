@@ -1,12 +1,12 @@
-/** Names of users and groups, as this machine or image has them. */
+/** Names of users and groups on this machine or in this image. */
 import { FileError, readRegularFile } from "../runtime/files.ts";
 
-/** The number of a name in /etc/passwd or /etc/group, or null: nobody has it, or the image has no such file. */
+/** The number of a name in /etc/passwd or /etc/group, or null if the name or the file does not exist. */
 export function idOf(file: string, name: string): number | null {
   return parseId(readOrEmpty(file), name);
 }
 
-/** Of text in the form of passwd(5) and group(5): the name is the first field, the number the third. */
+/** Parses text in the format of passwd(5) and group(5): the name is the first field, the number the third. */
 export function parseId(text: string, name: string): number | null {
   const found = text
     .split("\n")
@@ -25,7 +25,7 @@ function readOrEmpty(file: string): string {
   }
 }
 
-/** 4294967295 stands for none: chown(2). */
+/** 4294967295 means none: chown(2). */
 const idMax = 4_294_967_294;
-/** Some hundred thousand accounts. */
+/** Room for some hundred thousand accounts. */
 const fileBytesMax = 1 << 24;

@@ -1,4 +1,4 @@
-/** Where the cluster's API server is, as far as the environment and the service account's files say. */
+/** The cluster's API server, as far as the environment and the service account's files name it. */
 import { ProxyError } from "../runtime/errors.ts";
 import {
   decodeSocketAddress,
@@ -10,8 +10,8 @@ import {
 import type { Environment } from "./environment.ts";
 
 /**
- * Every address that is named: the Service's, and the endpoint's where KUBERNETES_SERVICE_HOST or the token's issuer is
- * that one. `token`: the service account's, "" without one. Names are left out: they would have to be resolved.
+ * All addresses given: the Service's, and the endpoint's if KUBERNETES_SERVICE_HOST or the token's issuer is one.
+ * `token`: the service account's, "" without one. Names are ignored: they would have to be resolved.
  */
 export function apiServersOf(environment: Environment, token: string): readonly SocketAddress[] {
   const { KUBERNETES_SERVICE_HOST: host = "" } = environment;
@@ -29,21 +29,24 @@ export function apiServersOf(environment: Environment, token: string): readonly 
   return distinctSockets(texts.map(parsed).filter((address) => address !== null));
 }
 
-/** The Service's address, null where it is named by a name or not at all. */
+/** The Service's address, null if it is given as a name or not at all. */
 export function serviceAddress({
   KUBERNETES_SERVICE_HOST: host = "",
 }: Environment): SocketAddress | null {
   return parsed(host.includes(":") ? `[${host}]:443` : `${host}:443`);
 }
 
-/** Whether the API server is named by a name, which is not looked up. */
+/** The API server's name if it is not given as an address; it is not resolved. */
 export function namedApiServer({ KUBERNETES_SERVICE_HOST: host }: Environment): string | null {
   const isName =
     host !== undefined && /^[a-z0-9-]+(\.[a-z0-9-]+)*\.?$/i.test(host) && !/^[\d.]+$/.test(host);
   return isName ? host : null;
 }
 
-/** A token's issuer and audiences that are URLs with an address in them: RFC 7519, 4.1. It is the kubelet's; nobody else writes it. */
+/**
+ * A token's issuer and audiences that are URLs with an address: RFC 7519, 4.1. The file is the kubelet's; no other
+ * process writes it.
+ */
 function issuersOf(token: string): readonly string[] {
   const [, payload = ""] = token.split(".");
   try {
@@ -53,7 +56,7 @@ function issuersOf(token: string): readonly string[] {
     const audience = "aud" in claims ? [claims.aud] : [];
     return [...issuer, ...audience].flat().flatMap((one) => hostOf(String(one)));
   } catch {
-    return []; // No token, or of a form that says nothing to us.
+    return []; // No token, or in an unknown form.
   }
 }
 
@@ -63,7 +66,7 @@ function hostOf(text: string): readonly string[] {
   return [`${url.hostname}:${url.port === "" ? "443" : url.port}`];
 }
 
-/** Nobody listens on port 0. */
+/** Port 0 has no listener. */
 function parsed(text: string): SocketAddress | null {
   try {
     const address = decodeSocketAddress(encodeSocketAddress(parseSocketAddress(text)));

@@ -1,8 +1,8 @@
-/** Arguments as operators write them, in the one form that the parser knows. Pure. */
+/** Normalises the operator's spellings of arguments for the parser. Pure. */
 
 /**
- * `-cert F`, `--cert=F` and `-cert=F` become `--cert F` and `--cert=F`; a leading `run` is left out, being what
- * the program does anyway. What follows `--` stays as it is.
+ * `-cert F`, `--cert=F` and `-cert=F` become `--cert F` and `--cert=F`; a leading `run` is removed, being the default
+ * command. Arguments after `--` are unchanged.
  */
 export function normalizeArguments(args: readonly string[]): string[] {
   const rest = args[0] === "run" ? args.slice(1) : args;

@@ -58,8 +58,8 @@ function option(flags: string, about: string, parse: Parse): Option {
 }
 
 /**
- * Makes a certificate, or renews the one that an earlier call made in the same folder. Throws USAGE without any name to
- * certify, START_FAILED for files that cannot be used or that it did not make: these are never overwritten.
+ * Makes a certificate, or renews the one that an earlier call made in the same folder. Throws USAGE without any name
+ * to certify, START_FAILED for files that are unusable or that it did not make: these are never overwritten.
  */
 function certify(flags: CertsFlags): void {
   const folder = folderOf(flags);
@@ -87,7 +87,7 @@ function certify(flags: CertsFlags): void {
   });
 }
 
-/** Where the certificate goes. Throws USAGE where there is none yet and no name for it. */
+/** The folder of the certificate. Throws USAGE if there is none yet and no name for it. */
 function folderOf(flags: CertsFlags): string {
   const name = flags.name ?? flags.id?.split("/").at(-1) ?? flags.dns?.[0] ?? flags.ip?.[0];
   const folder = `${flags.out}/${name?.replaceAll(/[^\w.-]/g, "-") ?? ""}`;
@@ -112,7 +112,7 @@ function newCa({ out, days }: CertsFlags): Ca {
 type Order = { readonly flags: CertsFlags; readonly ca: Ca; readonly folder: string };
 type Certified = { readonly names: LeafNames; readonly leaf: Issued; readonly notAfter: Date };
 
-/** What the options do not say stays as it was before: the names, and the kind of key. */
+/** Whatever the options do not set stays as before: the names, and the type of key. */
 function issue({ flags, ca, folder }: Order, before: TrialLeaf | null): Certified {
   const names = namesOf(flags) ?? before?.names ?? { ips: [], dnsNames: [] };
   const notAfter = new Date(Math.min(Date.now() + flags.days * dayMs, ca.notAfter.getTime()));
@@ -137,7 +137,7 @@ function report(lines: { readonly [title in "ca" | "certificate" | "next"]: stri
   );
 }
 
-/** For a shell. */
+/** Quoted for a shell. */
 function quoted(path: string): string {
   return /^[\w./-]+$/.test(path) ? path : `'${path.replaceAll("'", `'\\''`)}'`;
 }

@@ -1,4 +1,4 @@
-/** `tls-tproxy check`: whether the proxy would work here, and if not, what to do. */
+/** `tls-tproxy check`: whether the proxy will work here, and if not, the remedies. */
 import { Option, type Command } from "commander";
 
 import * as credentials from "../tools/check/credentials.ts";
@@ -78,7 +78,7 @@ export function checkCommand(program: Command): void {
   });
 }
 
-/** Exit code 1 if something is bad. */
+/** Exit code 1 if a finding is bad. */
 async function check(flags: CheckFlags, command: Command): Promise<void> {
   const sections = await sectionsOf(flags, command);
   if (flags.json === true) {
@@ -90,7 +90,7 @@ async function check(flags: CheckFlags, command: Command): Promise<void> {
   process.exitCode = isWell(sections) ? 0 : 1;
 }
 
-/** The policy, or what a start would refuse of it. */
+/** The policy, or why a start would refuse it. */
 function policyFinding(source: PolicySource): {
   readonly policy: Policy;
   readonly finding: Finding;
@@ -113,7 +113,7 @@ function resolverFindings({ outbound }: Policy, file: string): readonly Finding[
   ];
 }
 
-/** A scope of ports leaves the rest of the mesh in cleartext, which is to be seen. */
+/** A scope of ports leaves the rest of the mesh in cleartext, which must be visible. */
 function scopeText({ outbound: { ports } }: Policy, file: string | null): string {
   const whence = file ?? "by options alone";
   if (ports.value === "all") return whence;

@@ -1,4 +1,4 @@
-/** `tls-tproxy completions`: what a shell completes, from the same table as the help. */
+/** `tls-tproxy completions`: shell completions, from the same table as the help. */
 import { Argument, type Command } from "commander";
 
 import { completions, shells, type Shell } from "../help/completions.ts";

@@ -1,4 +1,4 @@
-/** From flags to what the proxy is told: everything checked that one option alone cannot tell. */
+/** Turns options into the proxy's configuration, with all checks that concern more than one option. */
 import type { Command } from "commander";
 
 import { defaultLimits, defaultPolicy, type Config, type Limits } from "../config.ts";
@@ -31,7 +31,7 @@ import type {
 } from "./options.ts";
 import type { Environment } from "./environment.ts";
 
-/** Throws ProxyError (USAGE). `command` tells where its options come from. */
+/** Throws ProxyError (USAGE). `command` knows the origin of each option. */
 export function configOf(flags: RunFlags, command: Command, environment: Environment): Config {
   const found = credentialsOf(flags);
   const policy = policySourceOf(flags, command, environment, flags.confirm !== undefined);
@@ -57,7 +57,7 @@ export function configOf(flags: RunFlags, command: Command, environment: Environ
   };
 }
 
-/** Throws ProxyError (USAGE) where somebody else has to do what only privileges can. */
+/** Throws ProxyError (USAGE) for options that need privileges which the proxy will not have. */
 function privilegesOf(
   flags: RunFlags,
   removeRulesOnExit: boolean,
@@ -81,7 +81,7 @@ function privilegesOf(
   return privileges;
 }
 
-/** Throws ProxyError (USAGE) where the rules are others' to put in place, and with them the choice. */
+/** Throws ProxyError (USAGE) if others apply the rules, and therefore make this choice. */
 export function preexistingOf(
   { preexisting }: PreexistingFlags,
   isHost: boolean,
@@ -92,7 +92,7 @@ export function preexistingOf(
   return preexisting ?? (isHost || rules === "external" ? "leave" : "reset");
 }
 
-/** `confirmed`: there is a way back where the operator's own way in would be taken. */
+/** `confirmed`: there is a way back if the operator's own login port is captured. */
 export function policySourceOf(
   flags: InterceptionFlags,
   command: Command,
@@ -110,7 +110,7 @@ export function policySourceOf(
   };
 }
 
-/** Throws USAGE for what one option names and another one excludes. */
+/** Throws USAGE for a value that one option names and another excludes. */
 function assertApart(flags: InterceptionFlags): void {
   const { inboundPort = [], excludeInboundPort = [] } = flags;
   const port = inboundPort === "none" ? null : commonPorts(inboundPort, excludeInboundPort);
@@ -145,7 +145,7 @@ function lockoutGuardOf(
   };
 }
 
-/** What options, environment and defaults say, each with where it was said. */
+/** The values of options, environment and defaults, each with its origin. */
 function basePolicyOf(flags: InterceptionFlags, command: Command): Policy {
   const { inbound, outbound, ...top } = defaultPolicy;
   const over = <T>(name: string, value: T | undefined, before: Sourced<T>): Sourced<T> =>
@@ -199,14 +199,14 @@ function portRules(
   }));
 }
 
-/** "--mesh-cidr", or "TPROXY_MESH_CIDR" if the environment has said it. */
+/** "--mesh-cidr", or "TPROXY_MESH_CIDR" if it comes from the environment. */
 function originOf(command: Command, name: string): string {
   const option = command.options.find((one) => one.attributeName() === name);
   const flag = option?.long ?? name;
   return command.getOptionValueSource(name) === "env" ? (option?.envVar ?? flag) : flag;
 }
 
-/** Throws ProxyError (USAGE) for ports that clash, and for probes that come from nowhere. */
+/** Throws ProxyError (USAGE) for ports that clash, and for probes without a source. */
 export function fixedOf(flags: InterceptionFlags, environment: Environment): Fixed {
   assertDistinct(flags);
   return {
@@ -255,7 +255,9 @@ function credentialsOf(flags: CredentialFlags): FoundCredentials {
   throw new ProxyError("USAGE", `${missing.join(", ")} missing. ${credentialsHelp}`);
 }
 
-/** Three files by name, else those of a directory; null without any. Throws ProxyError (USAGE) for half of them. */
+/**
+ * Three files by name, else those of a directory; null without any. Throws ProxyError (USAGE) if only some are given.
+ */
 export function locateCredentials(flags: CredentialFlags): FoundCredentials | null {
   const { cert, key, caCert, credentials } = flags;
   if (credentials !== undefined && (cert ?? key ?? caCert) !== undefined) {
@@ -284,7 +286,7 @@ function assertDistinct(flags: InterceptionFlags): void {
   throw new ProxyError("USAGE", text);
 }
 
-/** Clients of the API server bring TLS of their own. */
+/** Clients of the API server use TLS of their own. */
 function apiServers(
   { apiServer = [] }: InterceptionFlags,
   environment: Environment,
@@ -292,7 +294,7 @@ function apiServers(
   return distinctSockets([...apiServer, ...apiServersOf(environment, serviceAccountToken())]);
 }
 
-/** "" where there is none, or it is not ours to read. */
+/** "" if there is none, or it may not be read. */
 function serviceAccountToken(): string {
   const path = "/var/run/secrets/kubernetes.io/serviceaccount/token";
   try {

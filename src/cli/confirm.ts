@@ -1,4 +1,4 @@
-/** `tproxy confirm`: rules that are on trial may stay. */
+/** `tls-tproxy confirm`: keeps rules that are on trial. */
 import { constants } from "node:os";
 
 import type { Command } from "commander";
@@ -18,7 +18,7 @@ export function confirmCommand(program: Command): void {
   });
 }
 
-/** Throws START_FAILED with what to do. A process that does not wait for the signal would die of it. */
+/** Throws START_FAILED with the remedy. A process that does not handle the signal would be killed by it. */
 function confirm(tcpPort: number): void {
   const proxy = listeningProcess(tcpPort);
   if (proxy === null) {

@@ -1,4 +1,4 @@
-/** `tproxy demo`: see it work, in namespaces of its own, with nothing left behind. */
+/** `tls-tproxy demo`: a demonstration in namespaces of its own that leaves nothing behind. */
 import { Argument, type Command } from "commander";
 
 import { runHost } from "../tools/demo/host.ts";

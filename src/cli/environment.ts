@@ -1,4 +1,6 @@
-/** Variables TPROXY_… of the environment: settings, what Kubernetes adds for a Service of such a name, and mistakes. */
+/**
+ * The environment variables TPROXY_…: settings, Kubernetes' additions for a Service with such a name, and mistakes.
+ */
 import type { Command } from "commander";
 
 import type { FindingId } from "../tools/check/titles.ts";
@@ -6,18 +8,18 @@ import type { FindingId } from "../tools/check/titles.ts";
 export type Environment = Readonly<Record<string, string | undefined>>;
 
 export type Note = {
-  /** For `check`. */
+  /** The title in `check`. */
   readonly id: FindingId;
-  /** What was seen; no full stop at its end. */
+  /** The observation, without a full stop. */
   readonly detail: string;
   /** What to do. */
   readonly remedy: string;
 };
 
 /**
- * Takes out of the environment what is no setting: empty values (`TPROXY_EXCLUDE_CIDR=` is how a template writes that there
- * is none), and URLs like tcp://10.96.3.4:8080, which Kubernetes sets for a Service named tproxy-…: kubernetes.io,
- * Accessing the Service, environment variables. The names of the latter are kept for `environmentNotes`.
+ * Removes variables that are not settings: empty values (a template writes `TPROXY_EXCLUDE_CIDR=` for none), and URLs
+ * like tcp://10.96.3.4:8080, which Kubernetes sets for a Service named tproxy-…: kubernetes.io, Accessing the
+ * Service, environment variables. The names of the latter are kept for `environmentNotes`.
  */
 export function takeOutForeign(environment: Record<string, string | undefined>): void {
   for (const [name, value] of Object.entries(environment)) {
@@ -28,7 +30,7 @@ export function takeOutForeign(environment: Record<string, string | undefined>):
   }
 }
 
-/** What to say of names that are no settings. `known`: those that are. */
+/** Notes on names that are not settings. `known`: the names of settings. */
 export function environmentNotes(
   environment: Environment,
   known: ReadonlySet<string>,
@@ -57,7 +59,7 @@ export function knownSettings(program: Command): ReadonlySet<string> {
   return new Set(options.flatMap(({ envVar }) => (envVar === undefined ? [] : [envVar])));
 }
 
-/** The closest name, if one is as close as a mistake in writing. */
+/** The closest name, if it is close enough for a spelling mistake. */
 function remedyOf(name: string, known: ReadonlySet<string>): string {
   const [closest] = [...known]
     .map((one) => ({ one, distance: distanceOf(name, one) }))
@@ -68,7 +70,7 @@ function remedyOf(name: string, known: ReadonlySet<string>): string {
     : `Did you mean ${closest.one}?`;
 }
 
-/** Levenshtein's, of texts of bounded length. */
+/** The Levenshtein distance of texts of bounded length. */
 function distanceOf(a: string, b: string): number {
   let row = Array.from({ length: b.length + 1 }, (_, at) => at);
   for (const [i, character] of Array.from(a.slice(0, nameLengthMax)).entries()) {
@@ -84,7 +86,7 @@ function distanceOf(a: string, b: string): number {
 }
 
 const prefix = "TPROXY_";
-/** Ours, from one process to the one that it becomes. */
+/** Passes the names over the re-execution. */
 const ignored = "TPROXY_IGNORED_SETTINGS";
 /** Read elsewhere: by the proxy itself, by its build and its tests. */
 const others: ReadonlySet<string> = new Set([

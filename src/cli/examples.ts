@@ -1,7 +1,7 @@
-/** Examples below each command's help. A test runs or parses every one of them. */
+/** Examples in each command's help. A test runs or parses every one of them. */
 import type { Command } from "commander";
 
-/** By the command's name; each a command line and what it does. */
+/** By command; each is a command line and its purpose. */
 export const examples: Readonly<
   Record<string, readonly (readonly [line: string, does: string])[]>
 > = {

@@ -1,4 +1,4 @@
-/** `tls-tproxy help`: the manual, by topic, by command, or by a word to look for; and the page for man(1). */
+/** `tls-tproxy help`: the manual, by topic, by command, or by a search word; and the page for man(1). */
 import { Option, type Command } from "commander";
 
 import { build } from "../runtime/build.ts";
@@ -28,7 +28,7 @@ export function helpCommand(program: Command): void {
   });
 }
 
-/** Throws USAGE where nothing mentions the words. */
+/** Throws USAGE if nothing mentions the words. */
 function show(program: Command, words: readonly string[]): void {
   const [word = ""] = words;
   const named = words.length === 1;
@@ -41,7 +41,7 @@ function show(program: Command, words: readonly string[]): void {
   else process.stdout.write(foundText(sectionsWith(words), words));
 }
 
-/** Below a topic that has the name of a command. */
+/** Printed below a topic with the name of a command. */
 function optionsHint(name: string): string {
   return `\nThe options of the command ${name}: tls-tproxy ${name} --help\n`;
 }

@@ -1,4 +1,4 @@
-/** `tproxy manifest`: the sidecar for one's own pods. */
+/** `tls-tproxy manifest`: the sidecar for your own pods. */
 import { Option, type Command } from "commander";
 
 import { sidecarManifest, type SidecarOptions } from "../tools/manifest.ts";

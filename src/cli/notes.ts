@@ -1,4 +1,4 @@
-/** What of a configuration works and is likely not meant: a warning at the start, and in `check`. */
+/** Configurations that work but are probably unintended: a warning at the start, and in `check`. */
 import { type PolicySource, judgedPolicy } from "../policy/policy-file.ts";
 import { type Fixed, isByOwner } from "../intercept/rules/interception.ts";
 import { ProxyError } from "../runtime/errors.ts";
@@ -13,7 +13,7 @@ export type NoteContext = {
   readonly known: ReadonlySet<string>;
 };
 
-/** None of the policy where a start refuses it. */
+/** No notes on the policy if a start would refuse it. */
 export function notesOf(
   source: PolicySource,
   fixed: Fixed,
@@ -42,7 +42,7 @@ function goodPolicy(source: PolicySource): Policy | null {
   }
 }
 
-/** A host that says which ranges are the mesh may have any address itself. */
+/** A host with configured mesh ranges may itself have any address. */
 function coverageNotes(
   policy: Policy,
   { lockoutGuard, ownAddresses }: PolicySource,
@@ -59,7 +59,9 @@ function servicesNotes(policy: Policy, environment: Environment): readonly Note[
   return detail === null ? [] : [{ id: "service-addresses", detail, remedy: readMore }];
 }
 
-/** Where users decide, answers to a client's own address may not come to the proxy: original-source/return-path.ts. */
+/**
+ * If users are selected, answers to a client's own address may not reach the proxy: original-source/return-path.ts.
+ */
 function aliasNotes({ inbound }: Policy, fixed: Fixed): readonly Note[] {
   const open = inbound.mode.value === "passthrough" && inbound.ports.length === 0;
   if (!isByOwner(fixed) || open || inbound.preserveSource.value !== "ip-port") return [];

@@ -1,4 +1,4 @@
-/** Flags, their environment and their help; what they come to: configuration.ts. */
+/** The options, their environment variables and their help; configuration.ts evaluates them. */
 import { Option, type Command } from "commander";
 
 import { defaultLimits, defaultLogLines, defaultMark } from "../config.ts";
@@ -11,7 +11,7 @@ import type { Probe, ProbeMode } from "../probe/probe.ts";
 import type { SourceName } from "../probe/sources.ts";
 import * as values from "./values.ts";
 
-/** What commander hands over for the interception, in commander's spelling. */
+/** Commander's values for the interception, under commander's names. */
 export type InterceptionFlags = {
   readonly tcpPort: number;
   readonly tlsPort: number;
@@ -72,7 +72,7 @@ export type RunFlags = InterceptionFlags & {
   LimitFlags &
   PreexistingFlags;
 
-/** Milliseconds and counts; null is "none". */
+/** Milliseconds and counts; null means "none". */
 export type LimitFlags = {
   readonly connectTimeout: number;
   readonly handshakeTimeout: number;
@@ -103,7 +103,7 @@ export function addCredentialOptions(command: Command): void {
   });
 }
 
-/** What a policy file says as well, and the file. */
+/** Options with equivalents in a policy file, and the file itself. */
 export function addPolicyOptions(command: Command): void {
   command.optionsGroup("Policy (each field of the file overrides its option):");
   add(command, "--policy <file>", "YAML file: what is intercepted, how, and for whom", {
@@ -187,7 +187,7 @@ export function addInterceptionOptions(command: Command): void {
   });
 }
 
-/** By whose process: numbers, or names. */
+/** By owner of the process: numbers or names. */
 function addOwnerOptions(command: Command): void {
   add(command, "--exclude-uid <users>", "users whose outbound connections are left alone", {
     parse: values.list(values.uid),
@@ -229,7 +229,7 @@ export function addListenOptions(command: Command): void {
   });
 }
 
-/** Right after `addInterceptionOptions`: it stands in the same group of the help. */
+/** Called right after `addInterceptionOptions`, to be in the same group of the help. */
 export function addPreexistingOption(command: Command): void {
   add(command, "--preexisting <how>", "connections from before the start: leave or reset", {
     parse: values.oneOf("leave", "reset"),
@@ -286,7 +286,7 @@ export function addLimitOptions(command: Command): void {
   addCountOptions(command);
 }
 
-/** The rest of the limits: counts, memory, and the end. */
+/** The other limits: counts, memory, and shutdown. */
 function addCountOptions(command: Command): void {
   const limits = defaultLimits;
   add(command, "--connections <count>", "maximum of open connections; one more is reset", {
@@ -309,7 +309,7 @@ function addCountOptions(command: Command): void {
   );
 }
 
-/** A default of null makes the option one that may be "none". */
+/** With a default of null the option accepts "none". */
 function addDuration(command: Command, name: string, about: string, value: number | null): void {
   const optional = mayBeNone.has(name);
   add(command, `${name} <duration>`, about, {
@@ -318,7 +318,7 @@ function addDuration(command: Command, name: string, about: string, value: numbe
   });
 }
 
-/** Shorter ones would end what is healthy. TCP counts its keep-alive in seconds. A drain may be none at all. */
+/** Shorter ones would end healthy connections. TCP counts its keep-alive in seconds. The drain may be zero. */
 const durationMsMin = new Map([
   ["--connect-timeout", 100],
   ["--handshake-timeout", 100],
@@ -376,14 +376,14 @@ export function addOtherOptions(command: Command): void {
 
 type OptionForm = {
   readonly parse?: (text: string, before: unknown) => unknown;
-  /** The value and how the help shows it. */
+  /** The value, and how the help shows it. */
   readonly default?: readonly [value: unknown, shown: string];
-  /** A default that is worked out later. */
+  /** A default that is computed later. */
   readonly shown?: string;
   readonly preset?: string;
 };
 
-/** What the help says of an option: the environment is told once for all, below. */
+/** The help text of an option: its environment variable is explained once for all, below. */
 export function describeOption(option: Option): string {
   const shown = option.defaultValueDescription;
   return shown === undefined ? option.description : `${option.description} (default: ${shown})`;

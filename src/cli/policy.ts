@@ -1,4 +1,4 @@
-/** `tls-tproxy policy`: whether a policy file is valid, and which policy is in force. */
+/** `tls-tproxy policy`: checks a policy file, and prints the effective policy. */
 import { Option, type Command } from "commander";
 
 import { ProxyError } from "../runtime/errors.ts";

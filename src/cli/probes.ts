@@ -1,4 +1,4 @@
-/** The options for the kubelet's probes, and what they come to with the environment and the pod's routes. */
+/** The options for the kubelet's probes, combined with the environment and the pod's routes. */
 import { readFileSync } from "node:fs";
 import { InvalidArgumentError, type Command } from "commander";
 
@@ -34,7 +34,7 @@ export function addProbeOptions(command: Command): void {
   );
 }
 
-/** Throws ProxyError (USAGE) for probes that come from nowhere. */
+/** Throws ProxyError (USAGE) for probes without a source. */
 export function probesFromFlags(flags: ProbeFlags, hostIps: string | undefined): Probes {
   const { probe: declared = [], probeMode: mode } = flags;
   if (declared.length === 0) return noProbes;
@@ -69,7 +69,7 @@ function routes(name: string): string {
   }
 }
 
-/** For an option: what a parser throws says what would be right. */
+/** For an option: turns a parser's error into commander's. */
 export function orInvalid<T>(parse: (text: string) => T): (text: string) => T {
   return (text) => {
     try {

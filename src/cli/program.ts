@@ -1,4 +1,4 @@
-/** The command line as a whole: what there is, and how it presents itself. */
+/** The command line as a whole: its commands and its help. */
 import { Command, Help } from "commander";
 
 import { build } from "../runtime/build.ts";
@@ -65,7 +65,7 @@ export function makeProgram(): Command {
   return program;
 }
 
-/** What is piped is as wide as a page. */
+/** Output to a pipe has the width of a page. */
 function widthOf({
   isTTY,
   columns,
@@ -76,7 +76,7 @@ function widthOf({
   return isTTY ? Math.max(columnsMin, Math.min(columns, columnsMax)) : columnsPiped;
 }
 
-/** Who asks the program itself for help wants to know first what it can do. */
+/** The program's own help shows its commands first. */
 function commandsFirst(command: Command, helper: Help): string {
   const text = Help.prototype.formatHelp.call(helper, command, helper);
   const commands = /\nCommands:\n(?: .*\n)+/.exec(text)?.[0];

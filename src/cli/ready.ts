@@ -1,4 +1,4 @@
-/** `tls-tproxy ready`: whether the proxy here is ready; for health checks in an image without other programs. */
+/** `tls-tproxy ready`: whether the local proxy is ready; for health checks in an image without other programs. */
 import type { Command } from "commander";
 
 import { askReadiness, type Readyz } from "../status/ask.ts";

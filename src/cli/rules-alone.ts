@@ -1,6 +1,6 @@
 /**
- * What the keeper's launcher starts (ffi/src/keeper_launcher.zig): the program with the options of the proxy, which only
- * says what the rules are. It reads policy and name servers itself, because the proxy is not to be believed.
+ * The process that the repair process's launcher starts (ffi/src/keeper_launcher.zig): the program with the proxy's
+ * options, which only outputs the rules. It reads policy and name servers itself, because the proxy is not trusted.
  */
 import type { Config } from "../config.ts";
 import { judgedPolicy } from "../policy/policy-file.ts";
@@ -18,7 +18,7 @@ export function sayRules({ policy, fixed }: Config): void {
   const interception = interceptionOf(judgedPolicy(policy, null), fixed);
   const devices = deviceRoutes(kernel, planOf(interception));
   const parts = partsOf(interception, { known: withPorts(new Map()), devices });
-  // Bun.write begins again at the first byte where a pipe has taken some.
+  // Bun.write would start again at the first byte after a partial write to a pipe.
   writeAll(standardOutput, launchedBytes(parts, digestOf(interception)), writeMsMax);
 }
 

@@ -1,4 +1,4 @@
-/** `tls-tproxy rules`: shows, applies and removes the rules without a proxy. */
+/** `tls-tproxy rules`: the rules without the proxy, to print, apply or remove. */
 import { Option, type Command } from "commander";
 
 import { type PolicySource, judgedPolicy, loadPolicy } from "../policy/policy-file.ts";
@@ -89,7 +89,7 @@ function print(flags: RulesFlags, source: PolicySource, fixed: Fixed): readonly 
   ];
 }
 
-/** The SPIFFE ID of a certificate has no part in what is intercepted. */
+/** The SPIFFE ID of a certificate does not affect what is intercepted. */
 function apply(flags: RulesFlags, source: PolicySource, fixed: Fixed): readonly Item[] {
   const policy = judgedPolicy(source, null);
   const installed = install(interceptionOf(policy, fixed));

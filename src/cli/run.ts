@@ -29,7 +29,7 @@ import { notesOf } from "./notes.ts";
 import { addProbeOptions } from "./probes.ts";
 import { formatDuration } from "./values.ts";
 
-/** Makes running the proxy what the program does without a command. */
+/** Makes running the proxy the default command. */
 export function runCommand(program: Command): void {
   addCredentialOptions(program);
   addPolicyOptions(program);
@@ -65,7 +65,7 @@ async function run(
   const drops = config.privileges === "dropped" && handed === null;
   const repairProcess = drops ? startRepairProcess(config.command) : null;
   const first = { policy, credentials: await readOwnCredentials(config) };
-  // It re-executes itself: who asks it to end before that is not to be kept waiting for nothing.
+  // It re-executes itself: a termination request before that must not wait.
   if (drops) dropPrivileges(config, log, { first, repairProcess });
   for (const { detail, remedy } of notes) log.write("W", "configuration", `${detail}. ${remedy}`);
   const signals = new EndSignals();
@@ -85,7 +85,7 @@ async function run(
   await log.end();
 }
 
-/** False if nobody has confirmed in time. A signal to end is an answer too. */
+/** False without confirmation in time. A termination signal also counts as an answer. */
 async function onTrial(
   { confirmMsMax, fixed }: Config,
   log: Log,

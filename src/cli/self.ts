@@ -2,7 +2,7 @@
 import { realpathSync } from "node:fs";
 import { relative } from "node:path";
 
-/** The command line's beginning: the executable, or in development Bun and the source. */
+/** The start of the command line: the executable, or in development Bun and the source. */
 export function selfCommand(): readonly string[] {
   const compiled = Bun.main.startsWith("/$bunfs/");
   return compiled ? [process.execPath] : [process.execPath, Bun.main];

@@ -1,4 +1,6 @@
-/** `tls-tproxy selftest`: whether this executable works on this machine; and `tls-tproxy version`: how it was built. */
+/**
+ * `tls-tproxy selftest`: whether this executable works on this machine; and `tls-tproxy version`: how it was built.
+ */
 import { Option, type Command } from "commander";
 
 import { build } from "../runtime/build.ts";

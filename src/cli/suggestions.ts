@@ -1,4 +1,4 @@
-/** What people type who know other programs of the kind, and what does it here. Pure. */
+/** Commands of similar programs, and their equivalents here. Pure. */
 
 const knownElsewhere: Readonly<Record<string, string>> = {
   analyze: "check",
@@ -22,7 +22,7 @@ const knownElsewhere: Readonly<Record<string, string>> = {
   validate: "policy --check FILE",
 };
 
-/** The program's complaint about a word that is no command, with what was meant where that is known. */
+/** The error for an unknown command, with a suggestion if there is one. */
 export function withSuggestion(complaint: string, commands: readonly string[]): string {
   const name = /^.*too many arguments\. Expected 0 arguments but got \d+: ([^\s,]+)/.exec(
     complaint,
@@ -39,7 +39,7 @@ export function withSuggestion(complaint: string, commands: readonly string[]): 
   return `tls-tproxy: there is no command ${JSON.stringify(known)}. ${hint}\n`;
 }
 
-/** One letter added, left out, changed, or two exchanged. */
+/** One letter added, removed or changed, or two exchanged. */
 function isNear(command: string, name: string): boolean {
   if (command === name || Math.abs(command.length - name.length) > 1) return false;
   let at = 0;

@@ -1,9 +1,9 @@
-/** Reads the table of the command line from commander, so that help, completions and the man page cannot differ from it. */
+/** Reads the command-line table from commander, so that help, completions and the man page match it. */
 import type { Command, Option } from "commander";
 
 import type { CommandRow, OptionRow } from "../help/table.ts";
 
-/** The program itself first, then the commands that are shown. */
+/** The program itself first, then the visible commands. */
 export function tableOf(program: Command): readonly CommandRow[] {
   const commands = program.createHelp().visibleCommands(program);
   return [program, ...commands].map((command) => ({
@@ -16,7 +16,7 @@ export function tableOf(program: Command): readonly CommandRow[] {
   }));
 }
 
-/** A default that is worked out later stands at the end of the description: options.ts, `add`. */
+/** A default that is computed later is at the end of the description: options.ts, `add`. */
 function rowOf(option: Option): OptionRow {
   const said = / \(default: (.*)\)$/.exec(option.description);
   return {

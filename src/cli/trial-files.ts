@@ -1,4 +1,4 @@
-/** The files of `tls-tproxy certs`: a CA in one folder, and a folder for each certificate below it. */
+/** The files of `tls-tproxy certs`: a CA in one folder, and a folder for each of its certificates. */
 import { dirname } from "node:path";
 
 import type { Issued } from "../identity/issue.ts";
@@ -9,7 +9,7 @@ import * as files from "../runtime/private-files.ts";
 
 export type CaOnDisk = TrialCa & { readonly notAfter: Date };
 
-/** The files of a certificate, to be judged once the CA is known. */
+/** The files of a certificate, judged once the CA is known. */
 export type LeafOnDisk = {
   /** Throws START_FAILED unless `ca` issued it: then nothing may be overwritten. */
   readonly readWith: (ca: CaOnDisk) => TrialLeaf;
@@ -19,14 +19,14 @@ export function isNothing(path: string): boolean {
   return at(path, "--name", () => files.kindAt(path)) === "nothing";
 }
 
-/** Throws START_FAILED for a place where nothing can be made. */
+/** Throws START_FAILED if the folder cannot be created. */
 export function makeFolder(out: string): void {
   at(out, "--out", () => {
     files.makePrivateFolder(out);
   });
 }
 
-/** The CA of an earlier call, null where there is none. Throws START_FAILED for all that is neither. */
+/** The CA of an earlier call, null if there is none. Throws START_FAILED for anything else. */
 export function caIn(out: string): CaOnDisk | null {
   const [certificate, key] = [`${out}/ca.crt`, `${out}/ca.key`] as const;
   const [ofCertificate, ofKey] = at(out, "--out", () => [
@@ -46,7 +46,10 @@ export function caIn(out: string): CaOnDisk | null {
   throw startFailed(`${result.file === "key" ? key : certificate}: ${result.why}`);
 }
 
-/** The certificate of an earlier call, null where nothing is. Throws START_FAILED for a folder without its three files. */
+/**
+ * The certificate of an earlier call, null if there is none. Throws START_FAILED for a folder without its three
+ * files.
+ */
 export function leafIn(folder: string): LeafOnDisk | null {
   const kind = at(folder, "--name", () => files.kindAt(folder));
   if (kind === "nothing") return null;
@@ -78,7 +81,7 @@ export function saveCa(out: string, ca: Issued): void {
   });
 }
 
-/** With the CA's certificate: a new folder. Without: new contents of the files that are there, ca.crt stays. */
+/** With the CA's certificate: creates a folder. Without: replaces the files' contents, and keeps ca.crt. */
 export function saveLeaf(folder: string, leaf: Issued & { readonly caPem?: string }): void {
   const { certificatePem, keyPem, caPem } = leaf;
   const key = { name: "tls.key", text: keyPem, mode: 0o600 };
@@ -101,7 +104,7 @@ function read(path: string, flag: Flag): string {
 /** The option that a path comes from. */
 type Flag = "--out" | "--name";
 
-/** Says which path a failure belongs to, and what to do. */
+/** Adds the failed path and the remedy to an error. */
 function at<T>(path: string, flag: Flag, act: () => T): T {
   try {
     return act();

@@ -1,4 +1,4 @@
-/** Values of options: text in, checked value out. A wrong one says what would be right. */
+/** Option values: text in, checked value out. The error for a wrong one says what is expected. */
 import { InvalidArgumentError } from "commander";
 
 import type { Mark } from "../intercept/rules/marks.ts";
@@ -18,13 +18,13 @@ import { sparePorts } from "../net/wire-ports.ts";
 import { idOf } from "./accounts.ts";
 import { defaultMeshRanges } from "../policy/policy.ts";
 
-/** A path, unread as yet. */
+/** A path that is not read yet. */
 export function file(text: string): string {
   if (text === "") throw new InvalidArgumentError("It must be the path of a PEM file.");
   return text;
 }
 
-/** Repeated and comma-separated values add up; the first one given replaces a default. */
+/** Repeated and comma-separated values are combined; the first given value replaces a default. */
 export function list<T>(parse: (text: string) => T): (text: string, before: unknown) => T[] {
   const collected: T[] = [];
   return (text) => {
@@ -78,13 +78,13 @@ function owner(text: string, accounts: string, what: "user" | "group"): number {
   );
 }
 
-/** One part of a path. */
+/** One path component. */
 export function fileName(text: string): string {
   if (/^[\w-][\w.-]{0,100}$/.test(text)) return text;
   throw new InvalidArgumentError("It must be a name of letters, digits, dots and dashes.");
 }
 
-/** A path of a file or folder: all but an empty one. */
+/** A path of a file or folder: anything but an empty one. */
 export function path(text: string): string {
   if (text !== "") return text;
   throw new InvalidArgumentError("It must be a path.");
@@ -100,7 +100,7 @@ export function ip(text: string): string {
 }
 
 export function socketAddress(text: string): SocketAddress {
-  // As the kernel tells it: an IPv4-mapped IPv6 address is the IPv4 one.
+  // As in the kernel, an IPv4-mapped IPv6 address becomes an IPv4 address.
   const parse = (): SocketAddress =>
     decodeSocketAddress(encodeSocketAddress(parseSocketAddress(text)));
   return orInvalid(parse, "like 10.0.0.1:80 or [fd00::1]:80");
@@ -123,13 +123,13 @@ export function cidr(text: string): Cidr {
   return orInvalid(() => parseCidr(text), "an address range like 10.0.0.0/8 or fd00::/8");
 }
 
-/** Ranges, among which "default" stands for the private ones; or "none". */
+/** Ranges, among which "default" means the private ones; or "none". */
 export function meshRanges(): (text: string, before: unknown) => readonly Cidr[] {
   const ranges = list((text) => (text === "default" ? defaultMeshRanges : [cidr(text)]));
   return orNone((text, before) => distinct(ranges(text, before).flat()), [], "ranges");
 }
 
-/** "none" stands alone: whoever says it beside others means one of both, and which one nobody could tell. */
+/** "none" must be the only value: beside others it would be unclear which is meant. */
 function orNone<T, N>(
   parse: (text: string, before: unknown) => T,
   none: N,
@@ -197,7 +197,7 @@ export function duration(text: string): number {
   throw new InvalidArgumentError("It must be a duration like 500ms, 10s, 5m or 1h.");
 }
 
-/** As `duration`, and not so short that it could never do what it is for. */
+/** Like `duration`, but refuses values too short to be useful. */
 export function durationOf(minMs: number, mayBeNone = false): (text: string) => number | null {
   return (text) => {
     const value = mayBeNone ? durationOrNone(text) : duration(text);
@@ -206,7 +206,7 @@ export function durationOf(minMs: number, mayBeNone = false): (text: string) => 
   };
 }
 
-/** As `duration`; null for "none". */
+/** Like `duration`; null for "none". */
 export function durationOrNone(text: string): number | null {
   if (text === "none") return null;
   try {
@@ -217,7 +217,7 @@ export function durationOrNone(text: string): number | null {
   }
 }
 
-/** As `duration` reads it, in the largest unit that fits. */
+/** In the format that `duration` reads, in the largest unit without a fraction. */
 export function formatDuration(milliseconds: number | null): string {
   if (milliseconds === null) return "none";
   for (const [unit, size] of [...units].toReversed())
@@ -232,7 +232,7 @@ export function boolean(text: string): boolean {
   throw new InvalidArgumentError("It must be true or false.");
 }
 
-/** ":15020" stands for all addresses of both families. */
+/** ":15020" means all addresses of both families. */
 export function statusAddress(text: string): SocketAddress {
   const full = text.startsWith(":") ? `[::]${text}` : text;
   const address = orInvalid(
@@ -243,7 +243,7 @@ export function statusAddress(text: string): SocketAddress {
   return address;
 }
 
-/** "0xa/0xf": `value/mask`, both within the mask and neither value nor complement zero. */
+/** "0xa/0xf": `value/mask`, where the value is within the mask, and neither value nor complement is zero. */
 export function mark(text: string): Mark {
   const match = /^(0x[0-9a-f]{1,8}|\d{1,10})\/(0x[0-9a-f]{1,8}|\d{1,10})$/i.exec(text);
   const value = Number(match?.[1]);

@@ -1,4 +1,4 @@
-/** `tls-tproxy why`: which rule decides on a connection, and what would happen. */
+/** `tls-tproxy why`: the rule that decides on a connection, and its effect. */
 import { Argument, Option, type Command } from "commander";
 
 import { loadPolicy } from "../policy/policy-file.ts";

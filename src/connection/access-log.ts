@@ -1,4 +1,4 @@
-/** The line that a connection leaves behind. Pure. */
+/** The log line of a finished connection. Pure. */
 import { describeIdentity, identityField } from "../identity/certificate.ts";
 import { quote } from "../runtime/log/escape.ts";
 import type { Fields } from "../runtime/log/format.ts";
@@ -6,19 +6,19 @@ import { formatSocketAddress, type SocketAddress } from "../net/address.ts";
 import type { Leg } from "../relay/leg.ts";
 import { endingOf, type ConnectionRecord } from "./record.ts";
 
-/** At -v 1: a connection has come, nothing is known of its peer yet. */
+/** At -v 1: a connection has arrived, and nothing is known of its peer yet. */
 export function acceptLine(record: ConnectionRecord): string {
   const from = formatSocketAddress(record.peer);
   return `Accepting connection from ${from} with destination of ${formatSocketAddress(record.original)}`;
 }
 
-/** Plain text that was let in, where one wants to know of it. */
+/** Admitted cleartext, in audit mode. */
 export function plainLine({ peer, original }: ConnectionRecord): string {
   const from = formatSocketAddress(peer);
   return `Plaintext connection from ${from} to ${bracketed(original)}: strict would refuse it`;
 }
 
-/** The same as the line, one by one. */
+/** The content of the line as separate fields. */
 export function accessFields(record: ConnectionRecord, now: number): Fields {
   const { outcome, identity } = record;
   return {
@@ -53,8 +53,8 @@ function reasonOf(record: ConnectionRecord): string {
 }
 
 /**
- * Where a peer goes without a word right after the handshake, what that may mean: in TLS 1.3 a server judges our certificate when
- * the handshake is over for us, and one of ours has no way to send the alert that fits.
+ * Explains a peer that leaves silently right after the handshake: in TLS 1.3 a server judges our certificate when the
+ * handshake is over for us, and a proxy of ours cannot send the fitting alert.
  */
 function endText({ direction, identity, downstream }: ConnectionRecord, upstream: Leg): string {
   const ending = endingOf(downstream, upstream);
@@ -101,7 +101,7 @@ function peerText({ identity, plain, probe }: ConnectionRecord): string {
   return plain === null ? "-" : `plaintext (${plain})`;
 }
 
-/** In brackets as klog's readers know it; an IPv6 address already has them. */
+/** In brackets as klog's readers expect; an IPv6 address already has them. */
 function bracketed(address: SocketAddress): string {
   const text = formatSocketAddress(address);
   return address.family === 4 ? `[${text}]` : text;

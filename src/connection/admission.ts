@@ -1,14 +1,14 @@
-/** How many connections there may be, and whose. Pure. */
+/** Limits the number of connections, in total and per owner. Pure. */
 
-/** What there is now. */
+/** The current counts. */
 export type PlaceCounts = {
   readonly live: number;
   readonly inbound: number;
-  /** Inbound connections whose peer is not verified, plain text that was let in included. */
+  /** Inbound connections whose peer is not verified, including admitted cleartext. */
   readonly strangers: number;
-  /** Of these, those that can make room: their handshakes are not over. */
+  /** Those of them that can make room: their handshakes are in progress. */
   readonly unverified: number;
-  /** Strangers of the same source address (IPv6: of its /64), and those of them that can make room. */
+  /** Unverified connections of the same source address (IPv6: of its /64), and those of them that can make room. */
   readonly ofSource: number;
   readonly unverifiedOfSource: number;
 };
@@ -20,10 +20,10 @@ export type Bounds = {
   readonly strangersMax: number;
 };
 
-/** Which bound has refused a connection. */
+/** The limit that has refused a connection. */
 export type PlaceLimit = "connections" | "unverified" | "share";
 
-/** `evict`: it is let in, and one that is not verified as yet goes for it, of all or of the same source. */
+/** `evict`: it is admitted, and an unverified one is closed for it, of all sources or of the same one. */
 export type Admission =
   | { readonly kind: "admit" }
   | { readonly kind: "evict"; readonly whose: "any" | "source"; readonly limit: PlaceLimit }
@@ -38,7 +38,7 @@ export function admitOutbound(
 }
 
 /**
- * Who only connects keeps nobody else out: the one that has waited for longest makes room. A source that has many
+ * A client that only connects keeps no other out: the one that has waited longest makes room. A source with many
  * connections makes room itself.
  */
 export function admitInbound(places: PlaceCounts, bounds: Bounds): Admission {
@@ -60,17 +60,17 @@ export function freePlaces(
 }
 
 /**
- * How many connections one source or one identity may have: eight times as many as places are free (Choudhury and Hahne,
- * "Dynamic queue length thresholds", 1998). So it binds above half of the places only; one that is alone has eight ninths
- * of them, and whoever comes next finds some.
+ * The limit for one source or one identity: eight times the number of free places (Choudhury and Hahne, "Dynamic
+ * queue length thresholds", 1998). So it takes effect only above half of the places; a single one has eight ninths of
+ * them, and the next one still finds some.
  */
 export function shareOf(free: number): number {
   return shareFactor * Math.max(0, free);
 }
 
 /**
- * The bound that holds: each connection has two descriptors, and so many more are kept for all else. 0 if the
- * descriptors do not do for one.
+ * The effective limit: each connection has two descriptors, and `reserve` more are kept for everything else. 0 if the
+ * descriptors are not enough for one.
  */
 export function connectionsBound(wanted: number, descriptors: number, reserve: number): number {
   return Math.max(0, Math.min(wanted, Math.floor((descriptors - reserve) / 2)));

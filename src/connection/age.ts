@@ -1,11 +1,11 @@
-/** Ends connections that are too old, or whose certificates are: in a quiet moment before their time if there is one. */
+/** Ends connections when they or their certificates become too old, if possible earlier in a quiet moment. */
 import type { ConnectionRegistry } from "./registry.ts";
 import type { ConnectionRecord } from "./record.ts";
 import { Ticker } from "../runtime/deadline.ts";
 
 export type AgeLimits = { readonly ageMsMax: number | null; readonly drainMsMax: number };
 
-/** What is known of a connection; times in milliseconds, all on one clock. */
+/** A connection's times, in milliseconds on one clock. */
 export type Life = {
   readonly now: number;
   readonly openedAt: number;
@@ -18,8 +18,8 @@ export type Life = {
 export type AgeFault = "CERTIFICATE_AGE" | "MAX_AGE";
 
 /**
- * Why a connection is to end now, or null. One that carries bytes has its whole time; one that is quiet goes in the
- * last tenth of it, `drainMsMax` at most, because what is cut then is cut between two messages.
+ * Why a connection must end now, or null. A busy one has its whole time; a quiet one ends in the last tenth of it, at
+ * most `drainMsMax` early, because it is then cut between two messages.
  */
 export function ageFault(life: Life, { ageMsMax, drainMsMax }: AgeLimits): AgeFault | null {
   const oldest = ageMsMax === null ? Infinity : life.openedAt + ageMsMax;
@@ -29,7 +29,7 @@ export function ageFault(life: Life, { ageMsMax, drainMsMax }: AgeLimits): AgeFa
   return life.notAfter <= oldest ? "CERTIFICATE_AGE" : "MAX_AGE";
 }
 
-/** Returns what ends the watch. */
+/** Returns a function that stops this. */
 export function watchAges(registry: ConnectionRegistry, limits: AgeLimits): () => void {
   let before = new Map<ConnectionRecord, number>();
   const ticker = new Ticker(everyMs, () => {

@@ -1,26 +1,29 @@
-/** What the memory that the proxy may have comes to: how many connections, and how many bytes of what. Pure. */
+/**
+ * The limits that follow from the available memory: the number of connections, and the bytes of each kind of buffer.
+ * Pure.
+ */
 import { memoryPlan, outboundReservePart } from "../config.ts";
 import type { MemoryLimit } from "../native/memory-limit.ts";
 
 export type Budget = {
   readonly memoryBytes: number;
-  /** What waits in the kernel to be read counts as well. */
+  /** Whether unread data in the kernel counts too. */
   readonly countsSockets: boolean;
   /** Live connections. */
   readonly connectionsMax: number;
-  /** Of these, places that inbound connections never take. */
+  /** Places among these that inbound connections never take. */
   readonly outboundReserve: number;
   /** Inbound connections whose peer is not verified. */
   readonly strangersMax: number;
-  /** Inbound handshakes at once. */
+  /** Simultaneous inbound handshakes. */
   readonly handshakesMax: number;
-  /** What clients that are not verified may have us keep beside that, and servers as much again. */
+  /** What unverified clients may make us buffer in addition, and servers as much again. */
   readonly unverifiedBytesMax: number;
-  /** Sum of what is held for readers that have stopped. */
+  /** Total of what is buffered for stopped readers. */
   readonly heldBytesMax: number;
 };
 
-/** `connectionsMax` is what is wanted and what descriptors do for; strangers may have half of it. */
+/** `connectionsMax` is the configured limit, within what descriptors allow; unverified peers may have half of it. */
 export function budgetOf(
   { bytes: memoryBytes, countsSockets }: Pick<MemoryLimit, "bytes" | "countsSockets">,
   connectionsMax: number,
@@ -44,7 +47,7 @@ export function budgetOf(
   };
 }
 
-/** One line at the start, and where memory changes. `source` is who says how much there is. */
+/** One line at the start, and when memory changes. `source` names where the limit comes from. */
 export function describeBudget(budget: Budget, source: string): string {
   return (
     `${budget.connectionsMax} connections at most: ${budget.outboundReserve} of them outbound only, ` +

@@ -1,4 +1,4 @@
-/** How many there are of each key; keys without any take no room. */
+/** Counts by key; keys with zero take no memory. */
 export class Counts {
   readonly #counts = new Map<string, number>();
 

@@ -1,4 +1,4 @@
-/** The end of a proxy: connections go on, new ones too, until there is none, or time is up. */
+/** Shutdown: connections continue, and new ones are accepted, until there are none, or time is up. */
 import type { ConnectionRegistry } from "./registry.ts";
 import { Deadline } from "../runtime/deadline.ts";
 

@@ -1,11 +1,11 @@
-/** Ends connections that have carried nothing for too long, by looking at all of them now and then. */
+/** Ends connections that have carried nothing for too long, by checking all of them at intervals. */
 import type { ConnectionRegistry } from "./registry.ts";
 import type { ConnectionRecord } from "./record.ts";
 import { Ticker } from "../runtime/deadline.ts";
 
 type Seen = { readonly bytes: number; readonly since: number };
 
-/** Returns what ends the watch. A connection lives a quarter longer than `idleMsMax` at most. */
+/** Returns a function that stops this. A connection lives at most a quarter longer than `idleMsMax`. */
 export function watchIdle(registry: ConnectionRegistry, idleMsMax: number): () => void {
   let before = new Map<ConnectionRecord, Seen>();
   const ticker = new Ticker(Math.max(1, idleMsMax / 4), () => {

@@ -1,17 +1,17 @@
-/** The memory that the proxy may have, read again and again: the limit of a running container can be changed. */
+/** The memory available to the proxy, read periodically: the limit of a running container can be changed. */
 import { budgetOf, describeBudget, type Budget } from "./budget.ts";
 import { memoryPlan, type Limits } from "../config.ts";
 import { Ticker } from "../runtime/deadline.ts";
 import type { Log } from "../runtime/log/log.ts";
 import { MemoryLimits, type HiddenHierarchy, type MemoryLimit } from "../native/memory-limit.ts";
 
-/** `connectionsMax`: what is wanted and what descriptors do for. */
+/** `connectionsMax`: the configured limit, within what descriptors allow. */
 export type PlannedLimits = Pick<Limits, "memoryBytesMax" | "connectionsMax">;
 
 export class Memory {
   readonly #wanted: PlannedLimits;
   readonly #log: Pick<Log, "write">;
-  /** Of control groups out of sight; open as long as the process lives. */
+  /** Control groups hidden from this process; open as long as it lives. */
   readonly groups: readonly HiddenHierarchy[];
   readonly #limits: MemoryLimits;
   #budget: Budget;
@@ -28,7 +28,7 @@ export class Memory {
     return this.#budget;
   }
 
-  /** What it comes to. */
+  /** The resulting limits in words. */
   get text(): string {
     return describeBudget(this.#budget, this.#read().file);
   }
@@ -44,7 +44,7 @@ export class Memory {
     });
   }
 
-  /** Calls `changed` after the limit has. Returns what ends the watch. */
+  /** Calls `changed` after the limit has changed. Returns a function that stops this. */
   watch(changed: () => void, everyMs: number = memoryPlan.readMs): () => void {
     const ticker = new Ticker(everyMs, () => {
       const limit = this.#read();

@@ -1,9 +1,9 @@
-/** The names that metrics had before they got the prefix `tproxy_`: `--metrics-names old`, for one release. Pure. */
+/** The metrics' former names, without the prefix `tproxy_`: `--metrics-names old`, for one release. Pure. */
 import type { Config } from "../config.ts";
 
 export type MetricsNames = Config["metricsNames"];
 
-/** Of a metric that had no old name, the new one. The process's own metrics have Prometheus' names in both. */
+/** The new name for a metric without an old one. The process's own metrics have Prometheus' names in both cases. */
 export function metricName(name: string, names: MetricsNames): string {
   if (names === "new" || name === buildInfo) return name;
   return renamed.get(name) ?? name.replace(/^tproxy_/, "");

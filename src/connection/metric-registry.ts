@@ -1,4 +1,4 @@
-/** Makes metrics and renders them in Prometheus' text form, under the names that the operator has chosen. */
+/** Creates metrics and renders them in Prometheus' text format, under the names that the operator has chosen. */
 import { Counter, Gauge, Histogram, Registry } from "prom-client";
 
 import { build } from "../runtime/build.ts";

@@ -1,4 +1,4 @@
-/** What is counted: names as Prometheus advises, labels from closed lists only. */
+/** The metrics: names as Prometheus recommends, labels only from closed lists. */
 import type { Counter } from "prom-client";
 
 import { handshakeFailures } from "../tls/failure.ts";
@@ -13,8 +13,8 @@ import { MetricRegistry } from "./metric-registry.ts";
 import { endingOf, type ConnectionRecord, type Direction } from "./record.ts";
 
 /**
- * How a connection came out. `limit`: it was one too many and reset unseen. `revoked`: the policy has changed.
- * `aged`: it was too old, or its certificates.
+ * The outcome of a connection. `limit`: it exceeded a limit and was reset at once. `revoked`: the policy has changed.
+ * `aged`: the connection or its certificates became too old.
  */
 const hows = [
   "clean",
@@ -29,10 +29,10 @@ const hows = [
 ] as const;
 export type How = (typeof hows)[number];
 
-/** Bytes as the proxy reads and writes them: `src` is the leg that was accepted, `dst` the one it dialed. */
+/** Bytes as the proxy reads and writes them: `src` is the accepted leg, `dst` the dialled one. */
 type Bytes = { read: number; written: number };
 
-/** Counts connections for /metrics. Numbers of live connections are read when they are asked for. */
+/** Counts connections for /metrics. Numbers of live connections are read at each scrape. */
 export class Metrics {
   readonly #registry: MetricRegistry;
   readonly #names: MetricsNames;
@@ -78,17 +78,17 @@ export class Metrics {
     else this.#of.probes.inc({ kind, outcome: "refused", reason });
   }
 
-  /** Plain text that was let in. */
+  /** Admitted cleartext. */
   plain(mode: PlainMode): void {
     this.#of.plain.inc({ mode });
   }
 
-  /** As whom an application sees its client. */
+  /** The client address presented to an application. */
   seen({ kept, reason }: Seen): void {
     this.#of.seen.inc({ kept, reason: reasonLabel(reason, this.#names) });
   }
 
-  /** A connection that was one too many. */
+  /** A connection beyond a limit. */
   rejectedOverLimit(direction: Direction): void {
     this.#of.opened.inc({ direction });
     this.#of.closed.inc({ direction, how: "limit" });
@@ -101,7 +101,7 @@ export class Metrics {
     });
   }
 
-  /** As `gauge`, for a number that only grows. */
+  /** Like `gauge`, for a number that only grows. */
   total(name: string, help: string, read: () => number): void {
     const counter = this.#registry.counter(name, help, [], () => {
       counter.reset();
@@ -109,7 +109,7 @@ export class Metrics {
     });
   }
 
-  /** A counter by one label with a closed list of values; returns what counts. */
+  /** A counter with one label from a closed list of values; returns its increment function. */
   counter<T extends string>(
     name: string,
     help: string,
@@ -123,7 +123,7 @@ export class Metrics {
     };
   }
 
-  /** Of durations in seconds; returns what takes them. */
+  /** A histogram of durations in seconds; returns its observe function. */
   histogram(name: string, help: string, buckets: readonly number[]): (seconds: number) => void {
     const histogram = this.#registry.histogram(name, help, [], buckets);
     return (seconds) => {
@@ -151,7 +151,7 @@ export class Metrics {
   }
 }
 
-/** What every connection counts in, at 0 for all values of all labels. */
+/** The metrics of every connection, initialised to 0 for all values of all labels. */
 function connectionMetrics(registry: MetricRegistry, names: MetricsNames) {
   const opened = registry.counter("tproxy_tcp_open_total", "accepted connections", ["direction"]);
   const open = registry.gauge("tproxy_tcp_open_connections", "open connections", ["direction"]);
@@ -259,7 +259,7 @@ function add(sums: Map<string, Bytes>, leg: string, read: number, written: numbe
   sums.set(leg, sum);
 }
 
-/** Where the proxy has ended a connection of its own accord. */
+/** The faults with which the proxy itself ends a connection. */
 const howsOfFaults = new Map<string, How>([
   ["EVICTED", "limit"],
   ["UNVERIFIED_MEMORY", "limit"],

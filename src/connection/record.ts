@@ -1,4 +1,4 @@
-/** One connection's facts, opened once and closed once. */
+/** The facts about one connection, opened once and closed once. */
 import type { PeerIdentity } from "../identity/certificate.ts";
 import { sourceKey, type SocketAddress } from "../net/address.ts";
 import { describeFault } from "../net/fault.ts";
@@ -12,7 +12,7 @@ import type { HandshakeFailure } from "../tls/failure.ts";
 
 export type Direction = "inbound" | "outbound";
 
-/** How a connection came out. Reasons and details are words for the operator. */
+/** The outcome of a connection. Reasons and details are words for the operator. */
 export type ConnectionOutcome =
   | { readonly kind: "unsettled" }
   | { readonly kind: "denied"; readonly reason: string }
@@ -24,10 +24,10 @@ export type ConnectionOutcome =
     }
   | { readonly kind: "relayed"; readonly upstream: Leg };
 
-/** An application that was reached: original-source/connect.ts. */
+/** A connection to the application: original-source/connect.ts. */
 export type Connected = { readonly leg: Leg; readonly seen: Seen };
 
-/** A peer that was verified, in a handshake that has resumed a session of before or not. */
+/** An authenticated peer, and whether its handshake resumed an earlier session. */
 export type Authenticated = { readonly identity: PeerIdentity; readonly resumed: boolean };
 
 export class ConnectionRecord {
@@ -37,27 +37,27 @@ export class ConnectionRecord {
   /** Milliseconds, monotonic. */
   readonly openedAt: number;
   readonly downstream: Leg;
-  /** Of the address that has connected, for shares. */
+  /** The source address's key, for shares. */
   readonly source: string;
-  /** Verified, or null as long as nobody was. */
+  /** The verified identity, or null while there is none. */
   identity: PeerIdentity | null = null;
-  /** The mode of a port that has let plain text in, null for TLS. */
+  /** The mode of a port that has admitted cleartext, null for TLS. */
   plain: PlainMode | null = null;
-  /** What the node has asked in clear on a declared port. */
+  /** The node's cleartext probe on a declared port. */
   probe: Screening | null = null;
-  /** When the first of the certificates that it was made with expires, milliseconds since 1970. */
+  /** When the first of the certificates that it was made with expires, in milliseconds since 1970. */
   notAfter = Infinity;
-  /** From the connection's beginning until its peer was verified; null as long as nobody was. */
+  /** From the start of the connection until its peer was verified; null until then. */
   handshakeMs: number | null = null;
-  /** Its handshake has resumed a session of before. */
+  /** Its handshake has resumed an earlier session. */
   resumed = false;
   outcome: ConnectionOutcome = { kind: "unsettled" };
-  /** Under which address and port, that are not ours, the application here sees the client; null: as us. */
+  /** The foreign address and port by which the local application sees the client; null: the pod's own. */
   as: SocketAddress | null = null;
-  /** The application sees another address than its own: net/alias.ts. */
+  /** The application sees an alias as its own address: net/alias.ts. */
   atAlias = false;
 
-  /** When the certificate expires that was ours as it began: it is made with that one, or with a newer one. */
+  /** When the certificate that was ours at the start expires: the handshake used that one, or a newer one. */
   readonly #ownNotAfter: number;
 
   constructor(
@@ -74,30 +74,30 @@ export class ConnectionRecord {
     this.openedAt = now;
   }
 
-  /** All that was carried, either way: it changes when something is. */
+  /** All bytes carried in either direction: changes with any activity. */
   get bytes(): number {
     const upstream = this.outcome.kind === "relayed" ? this.outcome.upstream.bytesRead : 0;
     return this.downstream.bytesRead + this.downstream.bytesWritten + upstream;
   }
 
-  /** What both legs hold for readers that have stopped. */
+  /** What both legs buffer for stopped readers. */
   get countedBytes(): number {
     const upstream = this.outcome.kind === "relayed" ? this.outcome.upstream.countedBytes : 0;
     return this.downstream.countedBytes + upstream;
   }
 
-  /** For shares: whom it belongs to. "" for an identity that was not shown. */
+  /** The owner for shares. "" for an identity that was not shown. */
   get holder(): string {
     const { identity } = this;
     return identity === null ? "" : (identity.spiffeId ?? identity.fingerprint);
   }
 
-  /** Policy said no. */
+  /** The policy has denied it. */
   deny(reason: string): void {
     this.outcome = { kind: "denied", reason };
   }
 
-  /** Inbound, and nobody has shown who it is: plain text that was let in is a stranger's, too. */
+  /** Inbound without an authenticated peer, including admitted cleartext. */
   get isStranger(): boolean {
     return this.direction === "inbound" && this.identity === null;
   }
@@ -110,12 +110,12 @@ export class ConnectionRecord {
     this.handshakeMs = now - this.openedAt;
   }
 
-  /** The downstream peer could not show who it is. */
+  /** The downstream peer could not authenticate. */
   refuse({ reason, detail }: Failure): void {
     this.outcome = { kind: "refused", failure: reason, detail };
   }
 
-  /** The original destination could not be reached, or is not who it should be. */
+  /** The original destination was unreachable, or is not the expected peer. */
   unreachable({ reason, detail }: Failure): void {
     this.outcome = { kind: "unreached", failure: reason, detail };
   }
@@ -125,10 +125,10 @@ export class ConnectionRecord {
   }
 }
 
-/** `reason` for counting, null where no handshake failed; `detail` for reading. */
+/** `reason` for counting, null if no handshake failed; `detail` as text. */
 export type Failure = { readonly reason: HandshakeFailure | null; readonly detail: string };
 
-/** "clean", or which leg was cut by what. A TLS peer that was cut by a bare FIN counts as clean: Bun does not say. */
+/** "clean", or which leg was cut by what. A TLS peer cut by a bare FIN counts as clean: Bun does not report it. */
 export function endingOf(downstream: Leg, upstream: Leg): string {
   for (const [name, leg] of [
     ["downstream", downstream],

@@ -1,8 +1,8 @@
-/** What is refused because a limit is reached: counted by the limit, and said in the log once a minute with the remedy. */
+/** Refusals by a limit: counted by limit, and logged once a minute with the remedy. */
 import type { Log } from "../runtime/log/log.ts";
 import type { Metrics } from "./metrics.ts";
 
-/** A closed list: nothing that a peer sends becomes a label. */
+/** A closed list: no data from a peer becomes a label. */
 export const refusalLimits = [
   "connections",
   "unverified",
@@ -49,7 +49,7 @@ export class Refusals {
     log.write("W", "limits", `${texts[limit]}${more}`, { limit });
   }
 
-  /** Counts what became of an attempt to connect, if a limit is to blame. `fault` is a code of net/fault.ts. */
+  /** Counts a failed attempt to connect if a limit is to blame. `fault` is a code of net/fault.ts. */
   refuseFault(fault: string): void {
     const limit = limitsOfFaults.get(fault);
     if (limit !== undefined) this.refuse(limit);

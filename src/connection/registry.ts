@@ -1,4 +1,4 @@
-/** The live connections: every one is opened here once and closed once. */
+/** The live connections: each is opened here once and closed once. */
 import type { Log } from "../runtime/log/log.ts";
 import type { Intercepted } from "../relay/intercepted.ts";
 import type { PlainMode } from "../policy/policy.ts";
@@ -14,14 +14,14 @@ export type RegistryOptions = {
   readonly refusals: Refusals;
   /** A monotonic clock in milliseconds. */
   readonly now: () => number;
-  /** When our own certificate expires, milliseconds since 1970. */
+  /** When our own certificate expires, in milliseconds since 1970. */
   readonly ownNotAfter: () => number;
 };
 
 export class ConnectionRegistry {
   readonly #live = new Set<ConnectionRecord>();
   readonly #options: RegistryOptions;
-  /** Inbound connections: of strangers by the address that they come from, of others by who is verified. */
+  /** Inbound connections: unauthenticated ones by source address, others by verified identity. */
   readonly #sources = new Counts();
   readonly #holders = new Counts();
   #inbound = 0;
@@ -42,22 +42,22 @@ export class ConnectionRegistry {
     return this.#inbound;
   }
 
-  /** Strangers' connections of one source: `sourceKey`. */
+  /** Unauthenticated connections of one source: `sourceKey`. */
   ofSource(source: string): number {
     return this.#sources.of(source);
   }
 
-  /** Inbound connections of the peer that this one's certificate names, itself included. */
+  /** Inbound connections of the peer named in this one's certificate, including itself. */
   ofHolder({ holder }: ConnectionRecord): number {
     return this.#holders.of(holder);
   }
 
-  /** Inbound connections whose peer is not verified as yet. */
+  /** Inbound connections whose peer is not verified yet. */
   get strangers(): number {
     return this.#strangers;
   }
 
-  /** Grows with all that connections do: the same number twice, and nothing has happened meanwhile. */
+  /** Grows with all activity of connections: if it is unchanged, nothing has happened. */
   get work(): number {
     let sum = this.#opened;
     for (const record of this.#live) sum += record.bytes;
@@ -94,7 +94,7 @@ export class ConnectionRegistry {
     this.#holders.add(record.holder);
   }
 
-  /** The peer speaks plain text, and the port's mode lets it. One that says nothing and ends is no sign of anybody. */
+  /** The peer speaks cleartext, and the port's mode admits it. One that ends without data identifies no one. */
   admittedPlaintext(record: ConnectionRecord, mode: PlainMode, speaks: boolean): void {
     record.plain = mode;
     if (!speaks) return;
@@ -103,26 +103,26 @@ export class ConnectionRegistry {
     if (mode === "audit") log.write("W", "inbound", plainLine(record), { plaintext: mode });
   }
 
-  /** The application has been reached, under this name. */
+  /** The application has been reached, with this source address. */
   connected(record: ConnectionRecord, { leg, seen }: Connected): void {
     record.relay(leg);
     this.#options.metrics.seen(seen);
   }
 
-  /** Ends by RST those that `fits`; returns how many. */
+  /** Resets those for which `fits` is true; returns how many. */
   terminateWhere(fault: string, fits: (record: ConnectionRecord) => boolean): number {
     const found = [...this.#live].filter((record) => !record.downstream.closed && fits(record));
     for (const record of found) record.downstream.terminate(fault);
     return found.length;
   }
 
-  /** One that is not let in. */
+  /** Counts one that is not admitted. */
   rejectedOverLimit(direction: Direction, limit: RefusalLimit): void {
     this.#options.metrics.rejectedOverLimit(direction);
     this.#options.refusals.refuse(limit);
   }
 
-  /** Writes the connection's line. Closing twice is a bug and throws. */
+  /** Logs the connection's line. Closing twice is a bug and throws. */
   close(record: ConnectionRecord): void {
     if (!this.#live.delete(record)) throw new Error("a connection's record was closed twice");
     this.#forget(record);
@@ -152,7 +152,7 @@ export class ConnectionRegistry {
     if (this.#live.size > 0) await this.#emptied.promise;
   }
 
-  /** Ends what is left by RST: the deadline of a drain. */
+  /** Resets the remaining ones, at the deadline of a drain. */
   terminateAll(): void {
     this.terminateWhere("DRAINED", () => true);
   }

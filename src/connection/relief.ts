@@ -1,12 +1,12 @@
-/** What ends when more is held for readers that have stopped than memory has room for. */
+/** Ends connections when more is buffered for stopped readers than memory allows. */
 import type { ConnectionRegistry } from "./registry.ts";
 import type { ConnectionRecord } from "./record.ts";
 import type { Refusals } from "./refusals.ts";
 import type { Held } from "../net/held.ts";
 
 /**
- * Ends connections until a quarter of the room is free: of the peer that has most held, the one that has most. Peers whose
- * connections hold little keep them, as do all whose readers read.
+ * Ends connections until a quarter of the room is free: those with the most buffered data of the peer with the most.
+ * Peers whose connections buffer little keep them, and so do all whose readers read.
  */
 export function relieve(registry: ConnectionRegistry, held: Held, refusals: Refusals): void {
   const holders = holdersOf(registry.live);
@@ -22,14 +22,16 @@ export function relieve(registry: ConnectionRegistry, held: Held, refusals: Refu
   collect();
 }
 
-/** What has been let go stays in memory until it is collected: JavaScriptCore waits for 32 MB of it, or more. */
+/** Released memory is not free until it is collected: JavaScriptCore waits for 32 MB of it, or more. */
 export function collect(): void {
   Bun.gc(true);
 }
 
 type Holder = { bytes: number; readonly records: ConnectionRecord[] };
 
-/** Their connections, the one with most held last. Who has shown no identity is known by the address. */
+/**
+ * Their connections, the one with the most buffered data last. A peer without an identity is known by its address.
+ */
 function holdersOf(live: Iterable<ConnectionRecord>): readonly Holder[] {
   const holders = new Map<string, Holder>();
   for (const record of live) {

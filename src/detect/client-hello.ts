@@ -1,8 +1,11 @@
-/** Whether a connection's first bytes are a ClientHello of one of our own proxies. RFC 8446, 4.1.2 and 5.1. Pure. */
+/**
+ * Detects whether a connection's first bytes are a ClientHello of one of our own proxies. RFC 8446, 4.1.2 and 5.1.
+ * Pure.
+ */
 
 import { ourProtocol } from "../net/protocols.ts";
 
-/** `incomplete`: more bytes are needed to tell. */
+/** `incomplete`: more bytes are needed to decide. */
 export type FirstBytesKind = "ours" | "other" | "incomplete";
 
 export function classify(bytes: Uint8Array): FirstBytesKind {
@@ -22,8 +25,8 @@ export function classify(bytes: Uint8Array): FirstBytesKind {
 type Handshake = { readonly bytes: Uint8Array; readonly complete: boolean };
 
 /**
- * The handshake message that the records carry, which may be cut anywhere; null if these are no handshake records.
- * `complete`: what follows is no handshake record, so nothing more belongs to it.
+ * The handshake message in the records, possibly truncated; null if these are no handshake records. `complete`: the
+ * next data is no handshake record, so nothing more belongs to the message.
  */
 function handshakeOf(bytes: Uint8Array): Handshake | null {
   const parts: Uint8Array[] = [];
@@ -44,14 +47,14 @@ function handshakeOf(bytes: Uint8Array): Handshake | null {
   return joined(parts, false);
 }
 
-/** Of the message that begins a record, as long as its header is in one piece; else nobody knows yet. */
+/** The length of the message that begins a record, if its header is in one piece; otherwise it is unknown yet. */
 function messageLength(first: Uint8Array | undefined): number {
   const reader = new Reader((first ?? nothing).subarray(1, headerBytes));
   const size = reader.u24();
   return size === null ? Infinity : headerBytes + size;
 }
 
-/** As far as it is there: a handshake record of version 3.x. */
+/** As far as it has arrived: a handshake record of version 3.x. */
 function looksLikeRecord(header: Uint8Array): boolean {
   const [type, major] = header;
   return type === handshakeRecord && (major === undefined || major === 3);
@@ -61,7 +64,7 @@ function joined(parts: readonly Uint8Array[], complete: boolean): Handshake {
   return { bytes: new Uint8Array(Buffer.concat(parts)), complete };
 }
 
-/** Walks a whole ClientHello to its ALPN extension; one that is malformed offers nothing. */
+/** Walks a whole ClientHello to its ALPN extension; a malformed one offers nothing. */
 function offersOurs(hello: Uint8Array): boolean {
   const reader = new Reader(hello);
   reader.skip(versionBytes + randomBytes);
@@ -91,7 +94,7 @@ function namesOf(extension: Uint8Array): readonly string[] {
   }
 }
 
-/** Reads from the front; null, for ever after, where bytes are missing. */
+/** Reads from the front; returns null from the first missing byte on. */
 class Reader {
   #rest: Uint8Array | null;
 
@@ -115,7 +118,7 @@ class Reader {
     return this.#number(3);
   }
 
-  /** Bytes with their length before them, in so many bytes. */
+  /** Bytes preceded by their length, which has this many bytes. */
   block(lengthBytes: 1 | 2): Uint8Array | null {
     const length = this.#number(lengthBytes);
     return length === null ? null : this.#take(length);
@@ -135,7 +138,9 @@ class Reader {
 }
 
 const helloBytesMax = 16_384;
-/** Nobody cuts a ClientHello smaller; to judge many small records again and again would be dear. */
+/**
+ * No client splits a ClientHello into more records; parsing many small records again and again would be expensive.
+ */
 const recordsMax = 64;
 const recordBytesMax = 16_384;
 const recordHeaderBytes = 5;
@@ -146,5 +151,5 @@ const versionBytes = 2;
 const randomBytes = 32;
 const alpnExtension = 16;
 const nothing = new Uint8Array(0);
-/** The longest ClientHello that is read, in as many records as are: so much of a connection is looked at. */
+/** The longest ClientHello in the largest number of records: no more of a connection is inspected. */
 export const peekBytesMax = headerBytes + helloBytesMax + (recordsMax + 1) * recordHeaderBytes;

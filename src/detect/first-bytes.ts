@@ -1,22 +1,25 @@
-/** What a client of an inspected port begins with, looked at without taking it: recv(2), MSG_PEEK. */
+/** Inspects the first bytes of a client on an inspected port without consuming them: recv(2), MSG_PEEK. */
 import { Deadline } from "../runtime/deadline.ts";
 import * as native from "../native/native.ts";
 import type { Leg } from "../relay/leg.ts";
 import { classify, peekBytesMax } from "./client-hello.ts";
 
-/** `silent`: it waits for the server to speak. `ended`: it has ended its direction unheard. `gone`: the connection is. */
+/**
+ * `silent`: it waits for the server to speak. `ended`: it has ended its direction without data. `gone`: the
+ * connection is closed.
+ */
 export type FirstBytes = "ours" | "other" | "silent" | "ended" | "gone";
 
 export type DetectLimits = {
-  /** For the first byte. */
+  /** Wait for the first byte. */
   readonly firstBytesMsMax: number;
-  /** For the rest of something that begins like a ClientHello. */
+  /** Wait for the rest of what begins like a ClientHello. */
   readonly handshakeMsMax: number;
 };
 
 /**
- * Looks again and again, because Bun tells nothing of a paused socket; judges only what has grown since. A beginning
- * that is never completed is none of ours: it is the application that has to judge it.
+ * Polls, because Bun raises no events for a paused socket; judges only when data has been added. An incomplete
+ * ClientHello does not count as ours: the application must judge it.
  */
 export async function detect(leg: Leg, limits: DetectLimits): Promise<FirstBytes> {
   const began = performance.now();
@@ -38,7 +41,7 @@ export async function detect(leg: Leg, limits: DetectLimits): Promise<FirstBytes
   }
 }
 
-/** How many bytes wait, 0 at the end, null for none as yet; they are in `scratch` then. */
+/** The number of pending bytes, which are then in `scratch`; 0 at the end, null if there are none yet. */
 function peek(leg: Leg): number | "gone" | null {
   const fd = leg.socket.fd;
   if (fd < 0) return "gone";
@@ -46,7 +49,7 @@ function peek(leg: Leg): number | "gone" | null {
   return length !== null && length < 0 ? "gone" : length;
 }
 
-/** No more bytes come after those that wait. */
+/** No more bytes will follow the pending ones. */
 function hasEnded(leg: Leg): boolean {
   return native.tcpState(leg.socket.fd) === "close-wait";
 }
@@ -55,8 +58,8 @@ async function pause(milliseconds: number): Promise<void> {
   await new Promise<void>((resolve) => new Deadline(milliseconds, resolve));
 }
 
-/** Nothing waits between a look and what is made of it. */
+/** Reused, because the result is consumed before the next look. */
 const scratch = new Uint8Array(peekBytesMax);
-/** Between two looks at one that has said nothing, or not enough. */
+/** Between two looks at a client that has sent nothing, or not enough. */
 const silentMsMax = 20;
 const incompleteMsMax = 100;

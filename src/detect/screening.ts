@@ -1,4 +1,6 @@
-/** A probe on its way: what its client says passes the judge, byte for byte, and what does not ends the connection. */
+/**
+ * Screens a probe: what its client sends passes the judge, byte for byte, and anything refused ends the connection.
+ */
 import { Deadline } from "../runtime/deadline.ts";
 import type { FirstBytes } from "./first-bytes.ts";
 import type { Leg, Screen } from "../relay/leg.ts";
@@ -7,10 +9,10 @@ import { HttpJudge } from "../probe/http-request.ts";
 import type { Judge, ProbeRefusal, RefusalReason } from "../probe/judge.ts";
 import type { Probe, ProbeKind } from "../probe/probe.ts";
 
-/** The record's view: `refusal` may come late, when more is said than the probe. */
+/** The screen of a connection: `refusal` may come late, if more than the probe is sent. */
 export class Screening implements Screen {
   refusal: ProbeRefusal | null = null;
-  /** The request is whole, and the application's. */
+  /** The request is complete, and may go to the application. */
   complete = false;
   readonly #declared: readonly Probe[];
   readonly #begun = Promise.withResolvers<void>();
@@ -26,8 +28,8 @@ export class Screening implements Screen {
   }
 
   /**
-   * Resolves when something may pass, or never will: then there is a `refusal`, and the leg is ended unless it is closed.
-   * The request has to be whole after `msMax`.
+   * Resolves when something may pass, or never will: then there is a `refusal`, and the leg is ended unless it is
+   * closed. The request must be complete after `msMax`.
    */
   async begin(leg: Leg, first: FirstBytes, msMax: number): Promise<void> {
     if (first === "other") await this.#read(leg, msMax);
@@ -36,7 +38,7 @@ export class Screening implements Screen {
     if (this.refusal !== null) leg.terminate(this.refusal.detail);
   }
 
-  /** For the leg only, as is `end`. */
+  /** For the leg only, like `end`. */
   pass(chunk: Uint8Array): Uint8Array | string {
     this.#judge ??= judgeOf(this.#declared, chunk);
     const judgement = this.#judge.push(chunk);
@@ -61,7 +63,7 @@ export class Screening implements Screen {
     await this.#begun.promise;
   }
 
-  /** It has ended its direction and can say no more: it is a connection, and that is all. */
+  /** It has ended its direction without data: the probe is only a connection. */
   #connected(leg: Leg): void {
     this.#judge = { kind: "tcp", push: () => ({ kind: "refuse", ...closed }) };
     this.complete = true;
@@ -85,14 +87,14 @@ export class Screening implements Screen {
   }
 }
 
-/** Why it was refused, null for a probe that the application has. */
+/** Why it was refused, null for a probe that the application has received. */
 export function refusalOf(screening: Screening, unreached: boolean): RefusalReason | null {
   if (screening.refusal !== null) return screening.refusal.reason;
   if (unreached) return "unreached";
   return screening.complete ? null : "closed";
 }
 
-/** HTTP/2 begins with a letter that no method of a probe begins with: "PRI". */
+/** HTTP/2 begins with a letter that starts no probe's method: "PRI". */
 function judgeOf(declared: readonly Probe[], [first]: Uint8Array): Judge {
   const services = declared.flatMap((probe) => (probe.kind === "grpc" ? [probe.service] : []));
   const http = declared.some(({ kind }) => kind === "http");

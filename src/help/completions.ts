@@ -1,10 +1,10 @@
-/** Completions for shells, from the table of the command line. Pure. */
+/** Shell completions, from the command-line table. Pure. */
 import type { CommandRow, OptionRow } from "./table.ts";
 
 export const shells = ["bash", "zsh", "fish"] as const;
 export type Shell = (typeof shells)[number];
 
-/** A script for the shell to read. `topics` complete `help`. */
+/** A script for the shell to load. `topics` complete `help`. */
 export function completions(
   shell: Shell,
   table: readonly CommandRow[],
@@ -20,7 +20,7 @@ export function completions(
   }
 }
 
-/** Where an option wants a value that is no short list, bash completes file names by itself (-o default). */
+/** For an option value without a short list, bash itself completes file names (-o default). */
 function bash(table: readonly CommandRow[], topics: readonly string[]): string {
   const names = namesOf(table);
   const words = (row: CommandRow): string =>
@@ -126,7 +126,7 @@ function fishOption({ long, short, about, takesValue, choices }: OptionRow): str
   ].join(" ");
 }
 
-/** What may stand first: of the program its commands, of `help` the topics. */
+/** The possible first words: the program's commands, or for `help` the topics. */
 function firstWords(
   { name }: CommandRow,
   names: readonly string[],
@@ -137,7 +137,7 @@ function firstWords(
   return name === "completions" ? shells : [];
 }
 
-/** Options that take a value, each once: `--cert|-c`. */
+/** Options that take a value, without duplicates: `--cert|-c`. */
 function valuesOf(
   table: readonly CommandRow[],
 ): readonly { readonly spelled: string; readonly choices: readonly string[] }[] {
@@ -156,7 +156,7 @@ function namesOf(table: readonly CommandRow[]): readonly string[] {
   return table.map(({ name }) => name).filter((name) => name !== "");
 }
 
-/** One word of a shell, whatever stands in it. */
+/** Quotes any text as one shell word. */
 function quoted(text: string): string {
   return `'${text.replaceAll("'", `'\\''`)}'`;
 }

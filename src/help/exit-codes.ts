@@ -1,4 +1,4 @@
-/** What the program's exit codes mean; main.ts makes them. */
+/** The meanings of the exit codes, which main.ts returns. */
 export const exitCodes = [
   [0, "Done; the proxy ended after SIGTERM or SIGINT"],
   [

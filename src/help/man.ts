@@ -1,4 +1,4 @@
-/** The manual page for man(1), in the macros of man(7), from the table of the command line and the topics. Pure. */
+/** The manual page for man(1), in man(7) macros, from the command-line table and the topics. Pure. */
 import type { CommandRow, OptionRow } from "./table.ts";
 import type { Topic } from "./topic.ts";
 

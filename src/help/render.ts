@@ -1,12 +1,12 @@
-/** A topic for a person who reads it in a terminal; what is piped stays markdown, which reads well as it is. */
+/** Formats a topic for a terminal; a pipe gets the markdown itself. */
 
 export type Terminal = {
-  /** Null where the output is no terminal. */
+  /** Null if the output is not a terminal. */
   readonly columns: number | null;
   readonly colour: boolean;
 };
 
-/** Text that ends with a line feed. Bun formats it: tables with frames, code set apart, links with their targets. */
+/** The text, ending with a line feed. Bun formats it: tables with frames, distinct code, links with their targets. */
 export function renderMarkdown(text: string, { columns, colour }: Terminal): string {
   if (columns === null) return text;
   const width = Math.min(columns, readableColumns);

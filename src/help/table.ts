@@ -1,4 +1,6 @@
-/** The command line as a table: what help, completions and the man page are made from. cli/table.ts fills it. */
+/**
+ * The command line as a table, from which help, completions and the man page are generated. cli/table.ts fills it.
+ */
 
 export type OptionRow = {
   /** "-v, --v <level>" */
@@ -6,11 +8,11 @@ export type OptionRow = {
   readonly long: string | null;
   readonly short: string | null;
   readonly about: string;
-  /** As it is shown, "" for none. */
+  /** As shown, "" for none. */
   readonly default: string;
   readonly environment: string | null;
   readonly takesValue: boolean;
-  /** All that it may be, where that is a short list. */
+  /** All possible values, if that is a short list. */
   readonly choices: readonly string[];
 };
 

@@ -1,23 +1,23 @@
-/** A topic of the manual: a markdown file whose heading is its title and whose first sentence says what it is about. Pure. */
+/** A topic of the manual: a markdown file with its title as heading and its subject in the first sentence. Pure. */
 
 export type Topic = {
   /** As in `tls-tproxy help NAME`; the file is NAME.md. */
   readonly name: string;
   readonly title: string;
-  /** The first sentence, without its full stop and without markup. */
+  /** The first sentence, without full stop and markup. */
   readonly summary: string;
   readonly text: string;
 };
 
-/** One part of a topic, from its heading to the next. */
+/** One section of a topic, from its heading to the next. */
 export type TopicSection = {
   readonly topic: string;
-  /** The topic's title for what stands before the first heading of the second level. */
+  /** The topic's title for the text before the first second-level heading. */
   readonly heading: string;
   readonly lines: readonly string[];
 };
 
-/** Throws for a text without a heading or without a sentence, which is a bug. */
+/** Throws for a text without a heading or a sentence, which is a bug. */
 export function readTopic(name: string, text: string): Topic {
   const title = /^# (.+)\n/.exec(text)?.[1];
   const sentence = /^# .+\n\n([^]*?[.:])(?:\s|$)/.exec(text)?.[1];
@@ -27,7 +27,7 @@ export function readTopic(name: string, text: string): Topic {
   return { name, title, summary, text };
 }
 
-/** The parts of all topics in which the words stand, in any order and any case. */
+/** The sections of all topics that contain all words, in any order and case. */
 export function search(
   topics: readonly Topic[],
   words: readonly string[],
@@ -39,14 +39,14 @@ export function search(
   });
 }
 
-/** The first line of a section that holds one of the words, for a list of what was found; else its first line. */
+/** The first line of a section that contains one of the words; else its first line. */
 export function firstLine({ lines }: TopicSection, words: readonly string[]): string {
   const wanted = words.map((word) => word.toLowerCase());
   const held = lines.find((line) => wanted.some((word) => line.toLowerCase().includes(word)));
   return (held ?? lines[0] ?? "").trim();
 }
 
-/** A heading inside a block of code is none. */
+/** A heading inside a code block is not one. */
 function sectionsOf({ name, text }: Topic): readonly TopicSection[] {
   const sections: { topic: string; heading: string; lines: string[] }[] = [];
   let inCode = false;

@@ -1,4 +1,4 @@
-/** The manual, built into the executable. The order is that of the list that `tls-tproxy help` shows. */
+/** The manual, built into the executable, in the order of `tls-tproxy help`. */
 import applications from "./applications.md" with { type: "text" };
 import certificateRecipes from "./certificate-recipes.md" with { type: "text" };
 import certificates from "./certificates.md" with { type: "text" };

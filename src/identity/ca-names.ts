@@ -1,9 +1,9 @@
-/** The names of CAs as a server lists them in a handshake: RFC 8446, 4.2.4. Pure. */
+/** The names of CAs in a server's handshake: RFC 8446, 4.2.4. Pure. */
 import { asn1 } from "./asn1.ts";
 import { childrenOf, readDer, tagOf } from "./der.ts";
 import { pemBlocks } from "./pem.ts";
 
-/** How many there are in a bundle, and how long their list is in bytes: two of length before each name. */
+/** The number of CAs in a bundle, and the length of their list in bytes: each name has a two-byte length. */
 export function namesBytesOf(bundlePem: string): {
   readonly count: number;
   readonly bytes: number;

@@ -1,9 +1,9 @@
-/** Certificates that were read before: a peer shows the same one at each connection. */
+/** Caches parsed certificates: a peer shows the same one at each connection. */
 import { parseCertificate, type PeerCertificate } from "./certificate.ts";
 
-/** What was read of a certificate depends on its bytes alone. Who its holder is, and whether it is still good, is asked anew. */
+/** The parsed data depends only on a certificate's bytes. Its holder and its validity are judged again each time. */
 export class CertificateCache {
-  /** By all of its bytes, in the order in which they were read. */
+  /** Keyed by all of its bytes, in insertion order. */
   readonly #known = new Map<string, PeerCertificate>();
 
   /** Throws CERTIFICATE_INVALID. */
@@ -24,6 +24,6 @@ export class CertificateCache {
   }
 }
 
-/** An elliptic curve's is of 600 bytes, an RSA one of twice as many. */
+/** An elliptic-curve certificate has 600 bytes, an RSA one twice as many. */
 const bytesMax = 4096;
 export const certificatesMax = 256;

@@ -1,4 +1,4 @@
-/** The certificates of a PEM file: every block is taken, refused with its line, or left out by name. Pure. */
+/** The certificates in a PEM file: every block is used, refused with its line, or reported as unused. Pure. */
 import { X509Certificate } from "node:crypto";
 
 import { invalid, type NamedFile } from "./credentials-error.ts";
@@ -11,13 +11,13 @@ export type FileCertificate = { readonly certificate: X509Certificate; readonly 
 export type Certificates = {
   readonly all: readonly FileCertificate[];
   readonly first: FileCertificate;
-  /** Blocks that are not used, in words. */
+  /** Unused blocks, in words. */
   readonly leftOut: readonly string[];
 };
 
 /**
- * Every certificate has to parse: one bad CA that is left out in silence is an outage later. `expected`: labels of other
- * blocks that may stand in this file. Throws CREDENTIALS_INVALID.
+ * Every certificate must be readable: a bad CA that is silently omitted is an outage later. `expected`: labels of
+ * other blocks that may be in this file. Throws CREDENTIALS_INVALID.
  */
 export function certificatesOf(
   named: NamedFile,
@@ -40,7 +40,7 @@ export function certificatesOf(
   return { all, first, leftOut };
 }
 
-/** The certificate's bytes, or why it is left out. */
+/** The certificate's bytes, or why it is not used. */
 function derOf(
   named: NamedFile,
   { label, line, bytes }: PemBlock,
@@ -57,7 +57,7 @@ function derOf(
     : "its trust settings do not allow TLS for servers and clients";
 }
 
-/** The library's own words may quote the file, so they go to the cause and not to the log. */
+/** The library's own message may quote the file, so it goes into the cause and not into the log. */
 function certificateOf(named: NamedFile, { line }: PemBlock, der: Uint8Array): X509Certificate {
   try {
     return new X509Certificate(Buffer.from(der));
@@ -83,7 +83,7 @@ function leftOutText(
   return `${option} ${path}: ${label} in line ${line} is not used${words === undefined ? "" : `: ${words}`}`;
 }
 
-/** Of the first DER value: X.690, 8.1.3. */
+/** Length of the first DER value: X.690, 8.1.3. */
 function lengthOf(bytes: Uint8Array): number {
   const [, first = 0] = bytes;
   if (first < 0x80) return 2 + first;
@@ -93,8 +93,8 @@ function lengthOf(bytes: Uint8Array): number {
 }
 
 /**
- * OpenSSL's trust settings behind a TRUSTED CERTIFICATE (x509_aux): purposes that it is trusted for, and as [0] those for
- * which it is rejected. What cannot be read is not trusted.
+ * OpenSSL's trust settings after a TRUSTED CERTIFICATE (x509_aux): purposes that it is trusted for, and as [0] those
+ * for which it is rejected. An unreadable one is not trusted.
  */
 function trustsTls(settings: Uint8Array): boolean {
   try {
@@ -118,7 +118,7 @@ function purposesIn(node: Node | undefined): readonly string[] {
     : childrenOf(node).map(oidOf);
 }
 
-/** All public CAs are 150. Each may be compared with each other one. */
+/** There are 150 public CAs. Each may be compared with each other one. */
 const blocksMax = 2000;
 const certificateLabels = new Set(["CERTIFICATE", "X509 CERTIFICATE", "TRUSTED CERTIFICATE"]);
 const anyPurpose = "2.5.29.37.0";

@@ -1,4 +1,4 @@
-/** X.509 certificates as peers show them: the few facts that decide, read from their DER. Pure. */
+/** X.509 certificates of peers: the few facts that matter, read from their DER. Pure. */
 import { createHash } from "node:crypto";
 
 import { quote, shorten } from "../runtime/log/escape.ts";
@@ -29,27 +29,27 @@ export type PeerCertificate = {
   readonly maySign: boolean;
   /** Object identifiers of the extended key usages, null without that extension. */
   readonly usages: readonly string[] | null;
-  /** "" if there is none. Never decides anything. */
+  /** "" if there is none. Never used for a decision. */
   readonly commonName: string;
   /** SHA-256 of the whole certificate, hexadecimal. */
   readonly fingerprint: string;
 };
 
-/** Who a verified certificate says that its holder is. */
+/** The identity claimed by a verified certificate. */
 export type PeerIdentity = {
   readonly spiffeId: SpiffeId | null;
   /** Why there is no SPIFFE ID, null if there is one. */
   readonly spiffeFault: string | null;
-  /** Addresses that it names: 4 or 16 bytes each. */
+  /** Its addresses: 4 or 16 bytes each. */
   readonly ips: readonly Uint8Array[];
-  /** URIs and host names that it names, for the log. */
+  /** Its URIs and host names, for the log. */
   readonly otherNames: readonly string[];
   readonly commonName: string;
   readonly fingerprint: string;
   readonly notAfter: number;
 };
 
-/** Reads a certificate. Throws CERTIFICATE_INVALID for all that is malformed, doubled or too large. */
+/** Parses a certificate. Throws CERTIFICATE_INVALID for anything malformed, duplicated or too large. */
 export function parseCertificate(der: Uint8Array): PeerCertificate {
   if (der.length > certificateBytesMax) throw malformed("a certificate of at most 100 KiB");
   const fields = [...childrenOf(childrenOf(readDer(der))[0])];
@@ -71,7 +71,7 @@ export function parseCertificate(der: Uint8Array): PeerCertificate {
   };
 }
 
-/** The identity a certificate carries: exactly one URI name and that a SPIFFE ID, or none. */
+/** A certificate's identity: a SPIFFE ID if it has exactly one URI name and that is valid. */
 export function identityOf(certificate: PeerCertificate): PeerIdentity {
   const { ips, commonName, fingerprint, notAfter } = certificate;
   const workload = workloadOf(certificate);
@@ -86,22 +86,24 @@ export function identityOf(certificate: PeerCertificate): PeerIdentity {
   };
 }
 
-/** For a line of the log: the SPIFFE ID, else the common name in quotes, else the fingerprint's beginning. */
+/** For a log line: the SPIFFE ID, else the common name in quotes, else the start of the fingerprint. */
 export function describeIdentity(identity: PeerIdentity): string {
   if (identity.spiffeId !== null) return identity.spiffeId;
   if (identity.commonName === "") return `sha256:${identity.fingerprint.slice(0, 16)}`;
   return quote(identity.commonName, nameLengthMax);
 }
 
-/** As `describeIdentity`, for a field whose form quotes it itself: no common name is taken for a SPIFFE ID. */
+/**
+ * Like `describeIdentity`, for a field that is quoted by its format: a common name is never taken for a SPIFFE ID.
+ */
 export function identityField(identity: PeerIdentity): string {
   if (identity.spiffeId !== null || identity.commonName === "") return describeIdentity(identity);
   return `CN=${shorten(identity.commonName, nameLengthMax)}`;
 }
 
 /**
- * Why a certificate that has a URI name, or something that looks like one, has no SPIFFE ID; null where it has one, or was not
- * meant to have one. Its owner should hear of it before peers refuse it.
+ * Why a certificate with a URI name, or with something like one, has no SPIFFE ID; null if it has one, or was not
+ * meant to. Its owner should be told before peers refuse it.
  */
 export function spiffeMistake({
   spiffeId,
@@ -112,7 +114,7 @@ export function spiffeMistake({
   return spiffeId === null && meant ? fault : null;
 }
 
-/** The workload that a certificate names, or why it names none: exactly one URI name, and that a SPIFFE ID. */
+/** The workload that a certificate names, or why there is none: it must have exactly one URI name, a SPIFFE ID. */
 function workloadOf(
   certificate: PeerCertificate,
 ): { readonly id: SpiffeId } | { readonly fault: string } {
@@ -126,7 +128,7 @@ function workloadOf(
   return fault === null ? { id: parseSpiffeId(uri) } : { fault };
 }
 
-/** Identifier to contents. An extension that stands twice is refused: RFC 5280, 4.2. */
+/** Contents by identifier. A duplicate extension is refused: RFC 5280, 4.2. */
 function extensionsOf(tagged: Node | undefined): ReadonlyMap<string, Uint8Array> {
   const found = new Map<string, Uint8Array>();
   if (tagged === undefined) return found;
@@ -144,7 +146,7 @@ function namesOf(extension: Uint8Array | undefined): readonly GeneralName[] {
   return readGeneralNames(extension);
 }
 
-/** IA5String: a byte above 127 or a NUL is nobody's name (CVE-2009-2408, CVE-2021-44532). */
+/** IA5String: a name with a byte above 127 or a NUL is invalid (CVE-2009-2408, CVE-2021-44532). */
 function textsOf(names: readonly GeneralName[], tag: number): readonly string[] {
   const decoder = new TextDecoder("latin1");
   return names
@@ -166,10 +168,10 @@ function isAuthority(extension: Uint8Array | undefined): boolean {
   return first?.type === booleanType && valueOfNode(first)[0] !== 0;
 }
 
-/** A bit string whose bit 5 is keyCertSign, bit 6 cRLSign, from the left: RFC 5280, 4.2.1.3. */
+/** A bit string whose bit 5, from the left, is keyCertSign, bit 6 cRLSign: RFC 5280, 4.2.1.3. */
 function maySign(extension: Uint8Array | undefined): boolean {
   if (extension === undefined) return false;
-  // The first byte says how many of the last bits are none.
+  // The first byte is the number of unused bits at the end.
   const [, bits = 0] = valueOfNode(readDer(extension));
   return (bits & signBits) !== 0;
 }
@@ -198,6 +200,6 @@ const oids = {
 const generalName = { dns: 2, uri: 6, ip: 7 } as const;
 const signBits = 0x06;
 const booleanType = 1;
-/** The TLS library takes no longer message with certificates (BoringSSL, SSL_MAX_CERT_LIST_DEFAULT). */
+/** The TLS library accepts no longer certificate message (BoringSSL, SSL_MAX_CERT_LIST_DEFAULT). */
 const certificateBytesMax = 102_400;
 const nameLengthMax = 64;

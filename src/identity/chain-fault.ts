@@ -1,4 +1,4 @@
-/** Why peers would not follow the way from our certificate to a root: which certificate, and what of it. Pure. */
+/** Why peers would reject the path from our certificate to a root: which certificate, and its fault. Pure. */
 import type { X509Certificate } from "node:crypto";
 
 import { issuerOf, signedBy, subjectOf, type ChainPath } from "./chain.ts";
@@ -6,11 +6,11 @@ import { readConstraints, type Constraints } from "./constraints.ts";
 
 export type ChainFault = {
   readonly text: string;
-  /** Milliseconds since 1970 from which on it is none; null if time does not mend it. */
+  /** When the fault ends by itself, in milliseconds since 1970; null if never. */
   readonly validFrom: number | null;
 };
 
-/** For a path that leads to no root of the bundle. `bundle` is not empty. */
+/** For a path that leads to no root in the bundle. `bundle` is not empty. */
 export function unrootedText(
   { certificates }: ChainPath,
   bundle: readonly X509Certificate[],
@@ -45,7 +45,7 @@ export function unrootedText(
   );
 }
 
-/** The first fault from the leaf up, or null where none is known. `now` in milliseconds since 1970. */
+/** The first fault from the leaf up, or null if none is known. `now` in milliseconds since 1970. */
 export function chainFault({ certificates }: ChainPath, now: number): ChainFault | null {
   const read = certificates.map((certificate) => readConstraints(certificate.raw));
   for (const [index, certificate] of certificates.entries()) {
@@ -58,8 +58,8 @@ export function chainFault({ certificates }: ChainPath, now: number): ChainFault
 }
 
 /**
- * Of a path that has none: a CA on it may have another certificate in the files, with the same name and key, and the TLS library
- * takes the first that it finds.
+ * For a path without a fault: a CA on it may have another certificate in the files, with the same name and key, and
+ * the TLS library uses the first that it finds.
  */
 export function twinFault(
   { certificates }: ChainPath,
@@ -124,7 +124,7 @@ function issuerFault(
   return purposeFault(own.usages);
 }
 
-/** Every proxy is a server to those who come and a client to those it goes to. */
+/** Every proxy is a server to its clients and a client of its servers. */
 function purposeFault(usages: readonly string[] | null): string | null {
   if (usages === null) return null;
   const missing = purposes.filter(([oid]) => !usages.includes(oid));
@@ -155,7 +155,7 @@ function iso(time: number): string {
 const besideIt =
   "There is a good certificate of the same CA beside it, which the TLS library does not choose: remove the bad one";
 const namesShownMax = 3;
-/** Identifier, its name, who has it. */
+/** Identifier, its name, who uses it. */
 const purposes = [
   ["1.3.6.1.5.5.7.3.1", "serverAuth", "servers"],
   ["1.3.6.1.5.5.7.3.2", "clientAuth", "clients"],

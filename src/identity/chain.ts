@@ -1,16 +1,16 @@
-/** The way from our certificate to a root: in which order it is sent, and which certificates it leads over. Pure. */
+/** The path from our certificate to a root: the order in which it is sent, and its certificates. Pure. */
 import type { X509Certificate } from "node:crypto";
 
 export type ChainPath = {
-  /** From the leaf on. */
+  /** From the leaf up. */
   readonly certificates: readonly X509Certificate[];
-  /** Whether the last one is a self-signed certificate of the bundle. */
+  /** Whether the last one is a self-signed certificate in the bundle. */
   readonly isWhole: boolean;
 };
 
 /**
- * The leaf, then those above it in the order of issuance (RFC 8446, 4.4.2), each once; and those of `others` that have no
- * part in it. Both versions of a cross-signed CA have their part.
+ * The leaf, then its issuers in the order of issuance (RFC 8446, 4.4.2), each once; and those of `others` that are
+ * not part of the chain. Both versions of a cross-signed CA are part of it.
  */
 export function orderedChain(
   leaf: X509Certificate,
@@ -27,9 +27,9 @@ export function orderedChain(
 }
 
 /**
- * Follows issuers through bundle and chain to a self-signed certificate of the bundle: the TLS library takes nothing less,
- * so a bundle of intermediates alone would refuse every peer. Of several ways a whole one is taken, over certificates that
- * are valid at `now` if there is one; else the longest.
+ * Follows issuers through bundle and chain to a self-signed certificate of the bundle: the TLS library accepts
+ * nothing less, so a bundle of intermediates alone would refuse every peer. Of several paths it prefers a complete
+ * one, with certificates valid at `now` if possible; else the longest.
  */
 export function pathOf(
   chain: readonly X509Certificate[],
@@ -47,12 +47,12 @@ export function pathOf(
   return leaf === undefined ? { certificates: [], isWhole: false } : search.from([leaf]);
 }
 
-/** One that says so of itself, by name and by signature. */
+/** Self-signed by both name and signature. */
 export function isSelfSigned(certificate: X509Certificate): boolean {
   return signedBy(certificate, certificate);
 }
 
-/** For people: "CN=middle". */
+/** As text: "CN=middle". */
 export function subjectOf({ subject }: X509Certificate): string {
   return nameText(subject);
 }
@@ -64,7 +64,7 @@ export function issuerOf({ issuer }: X509Certificate): string {
 class Search {
   readonly #known: readonly X509Certificate[];
   readonly #bundle: readonly X509Certificate[];
-  /** Each certificate is followed once: where it has led to nothing it leads to nothing again. */
+  /** Each certificate is followed once: a dead end stays one. */
   readonly #visited = new Set<X509Certificate>();
 
   constructor(known: readonly X509Certificate[], bundle: readonly X509Certificate[]) {
@@ -90,8 +90,9 @@ class Search {
 }
 
 /**
- * By name and signature; whether the issuer may sign is no matter here, a chain that ends for that reason would look
- * incomplete. One whose key the TLS library cannot read (Ed448, say) has signed nothing that it would accept: `unreadable`.
+ * Compares name and signature; whether the issuer may sign does not matter here, because a chain that ends for that
+ * reason would look incomplete. An issuer with a key that the TLS library cannot read (such as Ed448) has signed
+ * nothing that it would accept: `unreadable`.
  */
 export function signedBy(
   subject: X509Certificate,
@@ -114,7 +115,7 @@ function distinct(all: readonly X509Certificate[]): readonly X509Certificate[] {
   return all.filter((one, index) => all.findIndex((other) => isSame(one, other)) === index);
 }
 
-/** Bun has no text for an empty name. */
+/** Bun returns undefined for an empty name. */
 function nameText(name: string | undefined): string {
   const text = (name ?? "")
     .replaceAll("\n", ", ")

@@ -1,4 +1,4 @@
-/** What a certificate of a chain may do, as far as peers look at it: read from its DER. Pure. */
+/** The properties of a chain's certificate that peers check, read from its DER. Pure. */
 import { ProxyError } from "../runtime/errors.ts";
 import { asn1 } from "./asn1.ts";
 import { valueOfNode, childrenOf, oidOf, readDer, tagOf, timeOf, type Node } from "./der.ts";
@@ -10,7 +10,7 @@ export type Constraints = {
   readonly notBefore: number;
   readonly notAfter: number;
   readonly isAuthority: boolean;
-  /** How many CAs may stand below it, null for any number. */
+  /** How many CAs may be below it, null for any number. */
   readonly pathLength: number | null;
   readonly hasKeyUsage: boolean;
   /** keyCertSign; false without key usage. */
@@ -19,15 +19,15 @@ export type Constraints = {
   readonly maySignData: boolean;
   /** Object identifiers of the extended key usages, null without that extension. */
   readonly usages: readonly string[] | null;
-  /** nameConstraints that speak of IP addresses: RFC 5280, 4.2.1.10. */
+  /** Whether nameConstraints mention IP addresses: RFC 5280, 4.2.1.10. */
   readonly constrainsAddresses: boolean;
-  /** Has an IP address among its names. */
+  /** Whether its names include an IP address. */
   readonly namesAddresses: boolean;
-  /** Critical extensions that TLS libraries do not know. */
+  /** Critical extensions unknown to TLS libraries. */
   readonly unknownCritical: readonly string[];
 };
 
-/** Null for what cannot be read. */
+/** Null for an unreadable certificate. */
 export function readConstraints(der: Uint8Array): Constraints | null {
   try {
     return constraintsOf(der);
@@ -72,7 +72,7 @@ function extensionsOf(tagged: Node | undefined): ReadonlyMap<string, Extension> 
     const [oid, ...rest] = childrenOf(extension);
     const critical = rest.length > 1 && valueOfNode(rest[0])[0] !== 0;
     const id = oidOf(oid);
-    // What nobody looks into need be no DER.
+    // Extensions that are never read need not be DER.
     if (critical || known.has(id))
       found.set(id, { critical, contents: contentsOf(id, rest.at(-1)) });
   }
@@ -94,7 +94,7 @@ function basicConstraints(node: Node | null): Pick<Constraints, "isAuthority" | 
   };
 }
 
-/** permittedSubtrees [0] and excludedSubtrees [1], of subtrees that begin with a name each. */
+/** permittedSubtrees [0] and excludedSubtrees [1], whose subtrees each begin with a name. */
 function constrainsAddresses(node: Node | null): boolean {
   if (node === null) return false;
   return childrenOf(node)
@@ -113,7 +113,7 @@ const oids = {
   nameConstraints: "2.5.29.30",
   extendedKeyUsage: "2.5.29.37",
 } as const;
-/** Of extensions that BoringSSL handles besides these (x509v3, X509_supported_extension): policies and their kin. */
+/** Extensions that BoringSSL handles besides these (x509v3, X509_supported_extension): policies and similar ones. */
 const known: ReadonlySet<string> = new Set([
   ...Object.values(oids),
   "2.5.29.32",

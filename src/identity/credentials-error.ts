@@ -1,11 +1,11 @@
-/** What is wrong with a credential file: always with its option and path, and never with a word of the file. */
+/** An error in a credential file: always with its option and path, and never with any of its contents. */
 import { ProxyError } from "../runtime/errors.ts";
 
-/** A file that the operator has named. */
+/** A file named by the operator. */
 export type NamedFile = { readonly option: string; readonly path: string };
 
 export class CredentialsError extends ProxyError {
-  /** Milliseconds since 1970 from which on the same files may be good; null if time does not mend them. */
+  /** When the same files may become valid, in milliseconds since 1970; null if never. */
   readonly validFrom: number | null;
 
   constructor(

@@ -1,4 +1,4 @@
-/** Reading DER (X.690) trees: every wrong shape is a ProxyError, never a guess. */
+/** Reads DER (X.690) trees: every invalid form is a ProxyError, never a guess. */
 import { asn1 } from "./asn1.ts";
 import type { asn1 as types } from "node-forge";
 
@@ -6,7 +6,7 @@ import { ProxyError } from "../runtime/errors.ts";
 
 export type Node = types.Asn1;
 
-/** Bytes of DER to a tree, all bytes used. Throws CERTIFICATE_INVALID. */
+/** Parses DER bytes into a tree; all bytes must be used. Throws CERTIFICATE_INVALID. */
 export function readDer(bytes: Uint8Array): Node {
   try {
     return asn1.fromDer(Buffer.from(bytes).toString("latin1"), true);
@@ -27,7 +27,7 @@ export function valueOfNode(node: Node | undefined): Uint8Array {
   return new Uint8Array(Buffer.from(node.value, "latin1"));
 }
 
-/** The dotted form of an OBJECT IDENTIFIER; its bytes where a part is more than a number holds, as those of UUIDs are. */
+/** The dotted form of an OBJECT IDENTIFIER; its bytes if an arc is too large for a number, as in UUIDs. */
 export function oidOf(node: Node | undefined): string {
   const bytes = valueOfNode(node);
   if (node?.type !== asn1.Type.OID || bytes.length === 0) throw malformed("an identifier");
@@ -38,7 +38,7 @@ export function oidOf(node: Node | undefined): string {
   }
 }
 
-/** Milliseconds since 1970 of a UTCTime or a GeneralizedTime: RFC 5280, 4.1.2.5. */
+/** Milliseconds since 1970 from a UTCTime or a GeneralizedTime: RFC 5280, 4.1.2.5. */
 export function timeOf(node: Node | undefined): number {
   const text = new TextDecoder("latin1").decode(valueOfNode(node));
   const short = node?.type === asn1.Type.UTCTIME;

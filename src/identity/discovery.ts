@@ -1,4 +1,4 @@
-/** Where platforms put credentials: the file names that each of them uses in its directory. */
+/** Where platforms put credentials: the file names that each uses in its directory. */
 import { existsSync } from "node:fs";
 
 export type CredentialFiles = {
@@ -7,10 +7,10 @@ export type CredentialFiles = {
   readonly trustBundle: string;
 };
 
-/** Mounted by GKE's workload identity; looked at when nothing else is said. */
+/** Mounted by GKE's workload identity; the default directory. */
 export const workloadDirectory = "/var/run/secrets/workload-spiffe-credentials";
 
-/** The files of the first layout that is whole in `directory`, or null. */
+/** The files of the first complete layout in `directory`, or null. */
 export function findCredentialFiles(directory: string): CredentialFiles | null {
   for (const layout of layouts) {
     const [certificate = "", key = "", trustBundle = ""] = layout.map(
@@ -27,7 +27,7 @@ export function describeLayouts(): string {
   return layouts.map((layout) => [...new Set(layout)].join(" + ")).join(", or ");
 }
 
-/** Certificate, key, authorities. */
+/** Certificate, key, CA bundle. */
 const layouts = [
   // GKE workload identity.
   ["certificates.pem", "private_key.pem", "ca_certificates.pem"],

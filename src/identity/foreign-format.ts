@@ -1,6 +1,6 @@
-/** What a file is that holds no PEM of the wanted kind, and the command that makes PEM of it. Pure. */
+/** Recognises a file that contains no PEM of the wanted kind, and names the command that converts it. Pure. */
 
-/** `text`: the file's bytes as latin1. Null where nothing is known of it. */
+/** `text`: the file's bytes as latin1. Null for an unknown format. */
 export function foreignFormat(text: string, labels: readonly string[]): string | null {
   for (const [pattern, words] of beginnings) if (pattern.test(text)) return words;
   if (text.startsWith("\u0030") && isDer(text)) return derWords(text);

@@ -1,4 +1,4 @@
-/** node-forge's parts by themselves: each adds itself to the one object. */
+/** Single parts of node-forge: each adds itself to the common object. */
 declare module "node-forge/lib/forge.js" {
   import forge from "node-forge";
   export default forge;

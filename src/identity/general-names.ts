@@ -1,8 +1,11 @@
-/** The names of a certificate (GeneralNames: RFC 5280, 4.2.1.6), read without a tree: there may be thousands. Pure. */
+/**
+ * Reads the names of a certificate (GeneralNames: RFC 5280, 4.2.1.6) without building a tree: there may be thousands.
+ * Pure.
+ */
 import { malformed } from "./der.ts";
 
 export type GeneralName = {
-  /** The number of its context tag; for names that are made of others too. */
+  /** The number of its context tag; also for constructed names. */
   readonly tag: number;
   readonly bytes: Uint8Array;
 };
@@ -26,7 +29,7 @@ export function readGeneralNames(der: Uint8Array): readonly GeneralName[] {
   return names;
 }
 
-/** Of the value that begins at `at`: DER knows one length only for each, the shortest (X.690, 10.1). */
+/** For the value that starts at `at`: DER allows only the shortest form of a length (X.690, 10.1). */
 function valueAt(der: Uint8Array, at: number): { readonly begin: number; readonly end: number } {
   const first = der[at + 1] ?? indefinite;
   const count = first < indefinite ? 0 : first & 0x7f;

@@ -1,4 +1,4 @@
-/** A throw-away authority and its certificates, for trials, the demo and tests; never for production. */
+/** A throw-away CA and its certificates, for trials, the demo and tests; never for production. */
 import {
   createHash,
   createPrivateKey,
@@ -33,15 +33,15 @@ export type LeafOptions = {
   readonly dnsNames?: readonly string[];
   readonly notBefore?: Date;
   readonly notAfter?: Date;
-  /** Both unless said; an empty list leaves the extension out. */
+  /** Both by default; an empty list omits the extension. */
   readonly usages?: readonly Purpose[];
-  /** CA:TRUE, as no leaf should have. */
+  /** CA:TRUE, which no leaf should have. */
   readonly isAuthority?: boolean;
-  /** A key of RSA with 2048 bits in place of one of P-256. */
+  /** An RSA key with 2048 bits instead of P-256. */
   readonly rsa?: boolean;
 };
 
-/** A self-signed authority, or one below `parent`. EC P-256, valid from an hour ago, for a week unless said. */
+/** A self-signed CA, or one below `parent`. EC P-256, valid from an hour ago, by default for a week. */
 export function issueAuthority(commonName: string, parent?: Authority, notAfter?: Date): Authority {
   const pair = generateKeyPairSync("ec", { namedCurve: "P-256" });
   const subject = nameOf(commonName);
@@ -55,7 +55,7 @@ export function issueAuthority(commonName: string, parent?: Authority, notAfter?
   return { certificatePem, keyPem: pemOf(pair.privateKey), key: pair.privateKey, keyId, subject };
 }
 
-/** An authority that `issueAuthority` has made before, from its PEM. Throws what node:crypto throws. */
+/** Reads a CA that `issueAuthority` made earlier from PEM. Throws node:crypto's errors. */
 export function readAuthority({ certificatePem, keyPem }: Issued): Authority {
   const certificate = new X509Certificate(certificatePem);
   const key = createPrivateKey(keyPem);
@@ -152,7 +152,7 @@ function usagesOf(usages: readonly Purpose[]): readonly Node[] {
   return [extension("2.5.29.37", false, sequence(usages.map((usage) => oid(identifiers[usage]))))];
 }
 
-/** Critical when the subject is empty, as SPIFFE has it: RFC 5280, 4.2.1.6. */
+/** Critical if the subject is empty, as in SPIFFE: RFC 5280, 4.2.1.6. */
 function namesOf(options: LeafOptions): readonly Node[] {
   const names = [
     ...(options.spiffeId === undefined ? [] : [contextual(6, Buffer.from(options.spiffeId))]),
@@ -172,7 +172,7 @@ function ecdsaWithSha256(): Node {
   return sequence([oid("1.2.840.10045.4.3.2")]);
 }
 
-/** UTCTime until 2049, GeneralizedTime after it: RFC 5280, 4.1.2.5. */
+/** UTCTime until 2049, GeneralizedTime after that: RFC 5280, 4.1.2.5. */
 function timeOf(date: Date): Node {
   const text = date.toISOString().replaceAll(/[-:T]|\.\d+/g, "");
   const short = date.getUTCFullYear() < 2050;
@@ -180,7 +180,7 @@ function timeOf(date: Date): Node {
   return primitive(form, Buffer.from(short ? text.slice(2) : text));
 }
 
-/** Positive and 20 bytes at most: RFC 5280, 4.1.2.2. */
+/** Positive and at most 20 bytes: RFC 5280, 4.1.2.2. */
 function serialNumber(): Buffer {
   const bytes = randomBytes(20);
   bytes[0] = ((bytes[0] ?? 0) & 0x3f) | 0x40;

@@ -1,4 +1,4 @@
-/** The private key of a PEM file, and words for keys that cannot be used. Pure. */
+/** The private key in a PEM file, and messages for keys that cannot be used. Pure. */
 import { createPrivateKey, type KeyObject, type X509Certificate } from "node:crypto";
 
 import { invalid, type NamedFile } from "./credentials-error.ts";
@@ -7,7 +7,7 @@ import { pemBlocks, pemOf, type PemBlock } from "./pem.ts";
 
 export type FileKey = { readonly key: KeyObject; readonly pem: string };
 
-/** All keys of the file, one at least. Throws CREDENTIALS_INVALID. */
+/** All keys in the file, at least one. Throws CREDENTIALS_INVALID. */
 export function keysIn(named: NamedFile, text: string): readonly FileKey[] {
   const blocks = pemBlocks(text);
   const keys = blocks.filter(({ label }) => keyLabels.has(label));
@@ -21,7 +21,7 @@ export function keysIn(named: NamedFile, text: string): readonly FileKey[] {
   throw invalid(named, withWords(unreadable, words));
 }
 
-/** The TLS library takes these only: its words for others say nothing. */
+/** The TLS library accepts only these types, and its messages for others are not informative. */
 export function assertUsable(named: NamedFile, { key }: FileKey): void {
   const kind = key.asymmetricKeyType ?? "unknown";
   if (!kinds.has(kind))
@@ -35,7 +35,7 @@ export function fits({ key }: FileKey, certificate: X509Certificate): boolean {
   try {
     return certificate.checkPrivateKey(key);
   } catch {
-    return false; // Of a curve that nothing here can read.
+    return false; // On a curve that nothing here can read.
   }
 }
 
@@ -55,7 +55,7 @@ function keyOf(named: NamedFile, block: PemBlock): FileKey {
   }
 }
 
-/** For kinds that the library cannot even read. */
+/** For key types that the library cannot even read. */
 function kindWords(der: Uint8Array): string | null {
   const hex = der.toHex();
   const [, kind] = unknownKinds.find(([oid]) => hex.includes(oid)) ?? [];

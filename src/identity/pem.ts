@@ -1,20 +1,20 @@
-/** PEM blocks (RFC 7468) as editors, key stores and tools write them, each with its line. Pure. */
+/** PEM blocks (RFC 7468) in all spellings of editors, key stores and tools, each with its line. Pure. */
 
 export type PemBlock = {
-  /** "CERTIFICATE", "EC PRIVATE KEY": what stands behind BEGIN. */
+  /** "CERTIFICATE", "EC PRIVATE KEY": the text after BEGIN. */
   readonly label: string;
   /** The line of its BEGIN, from 1. */
   readonly line: number;
-  /** Header fields such as Proc-Type are cut off; null where the rest is no base64, or the block has no end. */
+  /** Without header fields such as Proc-Type; null if the rest is not base64, or the block has no end. */
   readonly bytes: Uint8Array | null;
   /** Its header says that it is encrypted: RFC 1421, 4.6.1.1. */
   readonly encrypted: boolean;
 };
 
 /**
- * All blocks of a file. `text` is the file's bytes as latin1: what stands between blocks may be of any encoding. Taken as
- * they come: byte order marks, any line ends, white space at line ends, base64 of any width, a block that begins in the line
- * where another ends, and text around blocks, even text that speaks of BEGIN in the middle of a line.
+ * All blocks of a file. `text` is the file's bytes as latin1: text between blocks may have any encoding. Accepts byte
+ * order marks, any line ends, trailing white space, base64 of any width, a block that begins on the line where
+ * another ends, and text around blocks, even with BEGIN in the middle of a line.
  */
 export function pemBlocks(text: string): readonly PemBlock[] {
   const plain = text.replaceAll(byteOrderMark, "").replaceAll(/\r\n?/g, "\n");
@@ -64,9 +64,9 @@ function newlines(text: string): number {
   return text.split("\n").length - 1;
 }
 
-/** Of UTF-8, in latin1. */
+/** Of UTF-8, read as latin1. */
 const byteOrderMark = "\u00EF\u00BB\u00BF";
-/** At the beginning of a line, or where a block has just ended. */
+/** At the start of a line, or right after another block. */
 const begin =
   /(?:^[ \t]*|(?<=-----END [A-Z0-9 ]{1,40}-----)[ \t]*)-----BEGIN ([A-Z0-9 ]{1,40})-----/gm;
 const encrypted = /^Proc-Type:.*ENCRYPTED/im;

@@ -1,4 +1,4 @@
-/** Credentials from files: all of it checked before it is used, each failure naming its option. */
+/** Credentials from files: completely checked before use, and each failure names its option. */
 import type { X509Certificate } from "node:crypto";
 
 import type { CredentialFiles } from "./discovery.ts";
@@ -18,22 +18,22 @@ import { assertUsable, fits, keysIn, type FileKey } from "./key-file.ts";
 import { pemOf } from "./pem.ts";
 import { weakLink, weaknessOf } from "./strength.ts";
 
-/** PEM texts that were parsed and fit together. */
+/** Parsed PEM texts that match each other. */
 export type Credentials = {
-  /** Ours, then those above it in the order of issuance. */
+  /** Ours, then its issuers in the order of issuance. */
   readonly certificatePem: string;
   readonly keyPem: string;
   readonly trustBundlePem: string;
   /** Ours, as DER. */
   readonly certificate: Uint8Array;
-  /** Milliseconds since 1970: from when on, and until when, the certificate is valid. */
+  /** Start and end of the certificate's validity in milliseconds since 1970. */
   readonly notBefore: number;
   readonly notAfter: number;
-  /** Who we are. */
+  /** Our own identity. */
   readonly identity: PeerIdentity;
-  /** What peers would not like about the chain, as far as it can be read from it. The TLS library decides. */
+  /** A fault of the chain that peers would object to, as far as we can see. The TLS library decides. */
   readonly doubt: ChainFault | null;
-  /** What stands in the files and is not used, a line each. */
+  /** Unused contents of the files, a line each. */
   readonly leftOut: readonly string[];
 };
 
@@ -73,7 +73,7 @@ function certificatesIn(named: NamedFile, withKey: boolean): Certificates {
   return certificatesOf(named, read(named), (label) => withKey && !label.includes("CERTIFICATE"));
 }
 
-/** The first certificate that a key fits: others may stand before it. */
+/** The first certificate that matches a key: others may precede it. */
 function fitting(
   named: NamedFile,
   { all }: Certificates,
@@ -104,12 +104,12 @@ function leafFacts(
   return { certificate: raw, notBefore, notAfter, identity: identityOf(leaf) };
 }
 
-/** The library's own words may quote the file, so they go to the cause and not to the log. */
+/** The library's own message may quote the file, so it goes into the cause and not into the log. */
 function parsed(named: NamedFile, raw: Uint8Array): PeerCertificate {
   try {
     return parseCertificate(raw);
   } catch (error) {
-    // Our own words, which quote nothing.
+    // Our own message, which quotes nothing.
     const why =
       error instanceof ProxyError ? `peers' proxies cannot read it: ${error.message}` : "";
     throw invalid(named, why || "it holds no readable PEM certificate", { cause: error });
@@ -147,7 +147,7 @@ function pemsOf(all: readonly X509Certificate[]): string {
   return all.map(({ raw }) => pemOf("CERTIFICATE", raw)).join("\n");
 }
 
-/** What it vouches for could be forged: it is not given to the TLS library, which would take it. */
+/** Its signatures could be forged: it is not passed to the TLS library, which would accept it. */
 function isStrong(certificate: X509Certificate): boolean {
   return weaknessOf(certificate, isSelfSigned) === null;
 }
@@ -165,7 +165,7 @@ function read(named: NamedFile): string {
   try {
     const bytes = readRegularFile(named.path, fileBytesMax);
     const text = bytes.toString("latin1");
-    bytes.fill(0); // Of a key there are copies enough.
+    bytes.fill(0); // There are enough copies of a key already.
     return text;
   } catch (error) {
     if (!(error instanceof FileError)) throw error;
@@ -177,5 +177,5 @@ function iso(time: number): string {
   return new Date(time).toISOString();
 }
 
-/** Of each of the three. A bundle of all public CAs has a quarter of it. */
+/** For each of the three. A bundle of all public CAs has a quarter of it. */
 const fileBytesMax = 1 << 20;

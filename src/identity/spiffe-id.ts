@@ -4,10 +4,10 @@ import { quote } from "../runtime/log/escape.ts";
 
 declare const brand: unique symbol;
 
-/** A name that keeps to the standard. Made only in this file. */
+/** A valid SPIFFE ID. Made only in this file. */
 export type SpiffeId = string & { readonly [brand]: "SpiffeId" };
 
-/** Reads an ID byte for byte, nothing is normalised; throws SPIFFE_ID_INVALID with what is wrong (`spiffeFault`). */
+/** Parses an ID byte for byte, without normalisation; throws SPIFFE_ID_INVALID with the fault (`spiffeFault`). */
 export function parseSpiffeId(text: string): SpiffeId {
   const fault = spiffeFault(text);
   if (fault === null) return text as SpiffeId;
@@ -25,7 +25,7 @@ export function isTrustDomain(text: string): boolean {
   return domainFault(text) === null;
 }
 
-/** Why a text is no ID, in words for an operator, or null. */
+/** Why a text is not an ID, in words for an operator, or null. */
 export function spiffeFault(text: string): string | null {
   if (text.length > lengthMax) return "longer than 2048 bytes";
   if (!text.startsWith(scheme))

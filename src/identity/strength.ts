@@ -4,8 +4,8 @@ import { X509Certificate, type KeyObject } from "node:crypto";
 import { isSelfSigned, subjectOf } from "./chain.ts";
 
 /**
- * What is weak about a certificate, "an RSA key of 1024 bits", or null. A root's own signature says nothing (`isRoot`): it is
- * trusted because it stands in the bundle.
+ * A certificate's weakness, "an RSA key of 1024 bits", or null. A root's own signature does not matter (`isRoot`): it
+ * is trusted because it is in the bundle.
  */
 export function weaknessOf(
   certificate: X509Certificate,
@@ -18,7 +18,8 @@ export function weaknessOf(
 }
 
 /**
- * The first weak certificate of a chain that was verified, from the leaf up, in words, or null. A certificate that cannot be read is no good one.
+ * The first weak certificate of a verified chain, from the leaf up, in words, or null. An unreadable certificate
+ * counts as weak.
  */
 export function weakLink(chain: readonly Uint8Array[]): string | null {
   for (const [index, der] of chain.entries()) {
@@ -44,7 +45,7 @@ function readable(der: Uint8Array): X509Certificate | null {
   }
 }
 
-/** Curves that the TLS library knows are all strong enough, and a key that it cannot read verifies nothing. */
+/** All curves that the TLS library supports are strong enough, and a key that it cannot read verifies nothing. */
 function keyWeakness(certificate: X509Certificate): string | null {
   const key = keyOf(certificate);
   if (key?.asymmetricKeyType !== "rsa") return null;
@@ -66,7 +67,7 @@ function signatureWeakness({ signatureAlgorithmOid: oid }: X509Certificate): str
 }
 
 const rsaBitsMin = 2048;
-/** RFC 8017, A.2; RFC 5758, 3.2; RFC 8410, 3. Of PSS the TLS library takes SHA-256 and longer hashes only. */
+/** RFC 8017, A.2; RFC 5758, 3.2; RFC 8410, 3. For PSS the TLS library accepts only SHA-256 and longer hashes. */
 const strongSignatures = new Set([
   "1.2.840.113549.1.1.10",
   "1.2.840.113549.1.1.11",

@@ -1,4 +1,7 @@
-/** What `certs` made in an earlier call and may use again: its own CA, and certificates that this CA issued. Pure. */
+/**
+ * Files that an earlier `certs` call made and that may be used again: its own CA, and certificates from this CA.
+ * Pure.
+ */
 import { createPrivateKey, X509Certificate, type KeyObject } from "node:crypto";
 
 import { formatIp } from "../net/address.ts";
@@ -6,7 +9,7 @@ import { parseCertificate } from "./certificate.ts";
 import { signedBy, subjectOf } from "./chain.ts";
 import { readAuthority, type Authority, type Issued } from "./issue.ts";
 
-/** What a certificate names, as `LeafOptions` has it. */
+/** A certificate's names, in the form of `LeafOptions`. */
 export type LeafNames = {
   readonly spiffeId?: string;
   readonly ips: readonly string[];
@@ -21,17 +24,17 @@ export type TrialLeaf = {
   readonly notAfter: Date;
 };
 
-/** The file at fault; why, and what to do, for a line that begins with the file's path. */
+/** The faulty file; the fault and the remedy, for a line that begins with the file's path. */
 export type Refusal = {
   readonly kind: "refused";
   readonly file: "certificate" | "key";
   readonly why: string;
 };
 
-/** The subject of the CAs that `certs` makes: a CA of another subject is another program's. */
+/** The subject of the CAs that `certs` makes: a CA with another subject belongs to another program. */
 export const trialCaName = "trial CA, not for production";
 
-/** The CA of an earlier call. Refuses another program's CA, one that has expired, and a pair that does not belong together. */
+/** The CA of an earlier call. Refuses another program's CA, an expired one, and a key that does not match. */
 export function readTrialCa(
   pair: Issued,
   now: number,
@@ -48,7 +51,9 @@ export function readTrialCa(
   return { kind: "ca", ca: { ...readAuthority(pair), certificate } };
 }
 
-/** A certificate that `ca` issued. Refuses any other, and a key that is not its own: neither may be overwritten. */
+/**
+ * A certificate that `ca` has issued. Refuses any other, and a key that does not match: neither may be overwritten.
+ */
 export function readTrialLeaf(
   pair: Issued,
   ca: TrialCa,
@@ -72,12 +77,12 @@ export function readTrialLeaf(
   };
 }
 
-/** All names, for people. */
+/** All names as text. */
 export function namesText({ spiffeId, dnsNames, ips }: LeafNames): string {
   return [...(spiffeId === undefined ? [] : [spiffeId]), ...dnsNames, ...ips].join(", ");
 }
 
-/** A CA by its own word, self-signed, with the kind of key that issue.ts signs with. */
+/** A CA certificate, self-signed, with the type of key that issue.ts signs with. */
 function isOurs(certificate: X509Certificate): boolean {
   return (
     certificate.ca &&
@@ -97,7 +102,7 @@ function partsOf({ certificatePem, keyPem }: Issued): {
   };
 }
 
-/** What node:crypto cannot read it throws for in many ways. */
+/** node:crypto throws many kinds of errors for unreadable data. */
 function orNull<T>(read: () => T): T | null {
   try {
     return read();
@@ -120,5 +125,5 @@ const newCa =
 const ownTools =
   "use that CA's own tools (tls-tproxy help certificate-recipes), or another --out for a trial CA";
 const otherName = "remove this folder, or use another --name";
-/** Also the subject that the first releases used. */
+/** Includes the subject that the first releases used. */
 const trialCaNames: ReadonlySet<string> = new Set([trialCaName, "trial CA, not for production"]);

@@ -1,16 +1,16 @@
-/** Which connections in clear the rules would divert. Pure. */
+/** Which cleartext connections the rules would divert. Pure. */
 import { type Fixed, isByOwner } from "../rules/interception.ts";
 import type { Tuple } from "../kernel/open-before.ts";
 import { isSameSocket, type SocketAddress } from "../../net/address.ts";
 import type { Rules } from "../../policy/rules.ts";
 import { isLeftAlone } from "../../probe/probe.ts";
 
-/** Ports that somebody listens on: a connection of one of these has begun at the other end. */
+/** Listening ports: a connection of one of these was begun by the other end. */
 export type Listening = ReadonlySet<number>;
 
 /**
- * Those that new rules would divert and the old ones did not. Where users are a scope the kernel alone knows whose a
- * connection is, so outbound ones stay then; the rules reset them when they speak.
+ * Those that new rules would divert and the old ones did not. If users are a scope, only the kernel knows a
+ * connection's owner, so outbound ones are left; the rules reset them when they send.
  */
 export function becomesDiverted(
   before: Rules,
@@ -23,7 +23,7 @@ export function becomesDiverted(
   return (tuple) => !isNow(tuple) && willBe(tuple);
 }
 
-/** Those that these rules divert, had they stood when they began. */
+/** Those that these rules would divert if they began now. */
 export function isDiverted(
   rules: Rules,
   fixed: Fixed,

@@ -1,13 +1,13 @@
-/** Connections from before the rules that are in cleartext where the rules would allow none: left, reset, or blocked. */
+/** Preexisting cleartext connections that the rules would not allow: left, reset, or blocked. */
 import type { Kernel } from "../../netlink/socket.ts";
 import { resetSockets, theirSockets } from "./reset.ts";
 import type { Installed } from "../kernel/install.ts";
 import { keyOf, keysOf, type Tuple } from "../kernel/open-before.ts";
 
-/** What becomes of them. */
+/** How they are treated. */
 export type PreexistingMode = "leave" | "reset";
 
-/** Which way a connection goes that would be refused in cleartext now; null for one that would not. */
+/** The direction of a connection that would now be refused in cleartext; null for one that would not. */
 export type RefusedDirection = (tuple: Tuple) => "inbound" | "outbound" | null;
 
 export type Preexisting = {
@@ -23,9 +23,9 @@ export type Preexisting = {
 export const nonePreexisting: Preexisting = { left: [], reset: [], blocked: [], refusal: null };
 
 /**
- * Right after the rules were put in place. What cannot be reset is taken out of the set of connections from before the
- * rules: its answers are diverted and reach nobody, because cleartext is worse than a connection that stalls. Throws
- * START_FAILED.
+ * Called right after the rules were applied. A connection that cannot be reset is removed from the set of preexisting
+ * connections: its answers are then diverted and reach no socket, because a stalled connection is better than
+ * cleartext. Throws START_FAILED.
  */
 export function settlePreexisting(
   installed: Installed,
@@ -41,13 +41,13 @@ export function settlePreexisting(
   return { left: [], reset: end.ended, blocked: end.refused, refusal: end.refusal };
 }
 
-/** Where others have put the rules in place nobody says which were exempt: all that were not diverted. */
+/** If others have applied the rules, it is unknown which were exempt: all that were not diverted. */
 function inCleartext(all: readonly Tuple[], refused: RefusedDirection): readonly Tuple[] {
-  // What no process has accepted yet may be on its way to us.
+  // A connection that no process has accepted yet may be on its way to us.
   return all.filter((one) => one.inode !== "0" && refused(one) !== null);
 }
 
-/** For handing some over to another process: "INODE SOURCE:PORT DESTINATION:PORT", addresses in hex. */
+/** Encodes them for another process: "INODE SOURCE:PORT DESTINATION:PORT", addresses in hex. */
 export function packTuples(all: readonly Tuple[]): readonly string[] {
   return all
     .slice(0, packedMax)
@@ -57,7 +57,7 @@ export function packTuples(all: readonly Tuple[]): readonly string[] {
     );
 }
 
-/** What `packTuples` made; `uid` is not kept. */
+/** Decodes the output of `packTuples`; without `uid`. */
 export function unpackTuples(packed: readonly string[]): readonly Tuple[] {
   return packed.flatMap((text) => {
     const [, inode, source, sourcePort, destination, destinationPort] = packedForm.exec(text) ?? [];
@@ -70,7 +70,7 @@ export function unpackTuples(packed: readonly string[]): readonly Tuple[] {
 }
 
 const packedForm = /^(\d+) ((?:[0-9a-f]{8}){1,4}):(\d{1,5}) ((?:[0-9a-f]{8}){1,4}):(\d{1,5})$/;
-/** They go through the environment, a variable of which the kernel bounds to 128 KiB: execve(2). */
+/** They are passed in an environment variable, which the kernel limits to 128 KiB: execve(2). */
 const packedMax = 512;
 
 type Settling = {

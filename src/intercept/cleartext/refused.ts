@@ -1,4 +1,4 @@
-/** Which connections in cleartext today's rules would refuse if they began now. Pure. */
+/** Which cleartext connections the current rules would refuse if they began now. Pure. */
 import type { Fixed } from "../rules/interception.ts";
 import type { Tuple } from "../kernel/open-before.ts";
 import type { RefusedDirection } from "./preexisting.ts";
@@ -8,7 +8,7 @@ import { isMeshDestination, modeOf, type Policy } from "../../policy/policy.ts";
 import { probesOf } from "../../probe/probe.ts";
 import { destinationOf, type Listening } from "./becomes-diverted.ts";
 
-/** What tells which end has begun a connection. */
+/** What shows which end has begun a connection. */
 export type Ends = {
   readonly listening: Listening;
   /** Ports that connect(2) chooses from. */
@@ -16,8 +16,9 @@ export type Ends = {
 };
 
 /**
- * A port on which a process listens is a server's. One that is neither listened on nor ephemeral may be either: a server
- * that no longer listens, or a client that has chosen its port. Such a connection counts only if both would be refused.
+ * A port with a listener is a server's. One without a listener outside the ephemeral range may be either: a server
+ * that no longer listens, or a client that has chosen its port. Such a connection counts only if both would be
+ * refused.
  */
 export function refusedInCleartext(policy: Policy, fixed: Fixed, ends: Ends): RefusedDirection {
   return (tuple) => {
@@ -29,7 +30,7 @@ export function refusedInCleartext(policy: Policy, fixed: Fixed, ends: Ends): Re
   };
 }
 
-/** Passthrough, audit and permissive ports take cleartext, and so does whatever the node has declared probes for. */
+/** Passthrough, audit and permissive ports admit cleartext, and so do ports with declared probes from the node. */
 function isRefusedInbound(policy: Policy, { statusPort, probes }: Fixed, tuple: Tuple): boolean {
   const port = tuple.sourcePort;
   if (port === statusPort || modeOf(policy, port).value !== "strict") return false;
@@ -46,7 +47,7 @@ function isRefusedOutbound(policy: Policy, fixed: Fixed, tuple: Tuple): boolean 
   );
 }
 
-/** The kernel's list of sockets names users, not groups: where groups decide, what cannot be told stays. */
+/** The kernel's list of sockets has users, not groups: if groups decide, undecidable connections are left. */
 function isOfScope(
   { onlyUids, onlyGids, excludedUids, excludedGids }: Fixed,
   { uid }: Tuple,

@@ -1,4 +1,4 @@
-/** What is logged, counted and answered about connections from before the start that are in cleartext. */
+/** Logs, counts and reports preexisting cleartext connections. */
 import { boundInterfaces } from "./reset.ts";
 import type { Tuple } from "../kernel/open-before.ts";
 import type { Preexisting, RefusedDirection } from "./preexisting.ts";
@@ -13,7 +13,7 @@ import {
   type Kernel,
 } from "../../netlink/socket.ts";
 
-/** Says once what became of them. `refused` tells which way each goes. */
+/** Logs once how they were treated. `refused` returns each one's direction. */
 export function reportPreexisting(
   found: Preexisting,
   refused: RefusedDirection,
@@ -58,7 +58,7 @@ function placeOf(bytes: Uint8Array, port: number): string {
   return bytes.length === 4 ? `${formatIp(bytes)}:${port}` : `[${formatIp(bytes)}]:${port}`;
 }
 
-/** How many of the connections that were left are still open: a look at each of them, every so often at most. */
+/** How many of the remaining connections are still open: checks each of them, at limited intervals. */
 export class PreexistingWatch {
   #open: readonly Tuple[];
   #looked = -Infinity;
@@ -89,7 +89,7 @@ export class PreexistingWatch {
     return `${count} ${what} still in cleartext: see the log (--preexisting)`;
   }
 
-  /** Of many some at a time. A kernel that does not answer leaves the count as it was. */
+  /** Checks a few at a time. If the kernel does not answer, the count stays. */
   #look(): void {
     this.#looked = this.#now();
     const interfaces = [0, ...boundInterfaces(this.#kernel)];
@@ -106,7 +106,10 @@ export class PreexistingWatch {
   }
 }
 
-/** Another socket may have the same name by now. One that no process had accepted at the start has got its inode since. */
+/**
+ * Another socket may have the same addresses by now. One that no process had accepted at the start has got its inode
+ * since.
+ */
 function isOpen(socket: Conversation, tuple: Tuple, boundTo: number): boolean {
   try {
     const [answer] = socket.exchange([findSocket(tuple, boundTo)]);

@@ -1,4 +1,4 @@
-/** Connections in clear that the rules would divert: they are ended, because nothing of theirs may go on in clear. */
+/** Resets cleartext connections that the rules would divert, because they may not continue in cleartext. */
 import { readdirSync, readlinkSync } from "node:fs";
 
 import { destroySocket } from "../../netlink/diag.ts";
@@ -10,13 +10,13 @@ import { keyOf, keysOf, readSockets, type Tuple } from "../kernel/open-before.ts
 
 export type CleartextReset = {
   readonly ended: number;
-  /** What the kernel says where it does not end one: it has no CONFIG_INET_DIAG_DESTROY. */
+  /** The kernel's error if it does not reset one: it lacks CONFIG_INET_DIAG_DESTROY. */
   readonly refusal: string | null;
 };
 
 /**
- * Ends by RST those of this network namespace that `fits`, but for our own sockets and those that were open before the
- * rules (`kept`).
+ * Resets those of this network namespace for which `fits` is true, except our own sockets and preexisting connections
+ * (`kept`).
  */
 export function resetCleartext(
   fits: () => (tuple: Tuple) => boolean,
@@ -35,12 +35,12 @@ export function resetCleartext(
 
 export type SocketsReset = {
   readonly ended: readonly Tuple[];
-  /** Those that the kernel did not end, though they are there. */
+  /** Those that the kernel did not reset although they exist. */
   readonly refused: readonly Tuple[];
   readonly refusal: string | null;
 };
 
-/** Ends these by RST. One that has gone by itself is in neither list. */
+/** Resets these. A connection that has ended by itself is in neither list. */
 export function resetSockets(tuples: readonly Tuple[], kernel: Kernel = ours): SocketsReset {
   const ended: Tuple[] = [];
   const refused: Tuple[] = [];
@@ -57,7 +57,7 @@ export function resetSockets(tuples: readonly Tuple[], kernel: Kernel = ours): S
   return { ended, refused, refusal };
 }
 
-/** The kernel finds a socket that is bound to an interface by that one's index only: inet_hashtables.h, INET_MATCH. */
+/** The kernel finds a socket bound to an interface only by that interface's index: inet_hashtables.h, INET_MATCH. */
 function endSocket(
   tuple: Tuple,
   interfaces: readonly number[],
@@ -76,7 +76,7 @@ function endSocket(
   return "gone";
 }
 
-/** Of all interfaces here. None where the kernel does not tell. */
+/** All interfaces here. Empty if the kernel does not list them. */
 export function boundInterfaces(kernel: Kernel = ours): readonly number[] {
   try {
     using socket = kernel(protocol.route);
@@ -89,7 +89,7 @@ export function boundInterfaces(kernel: Kernel = ours): readonly number[] {
 
 type Sight = { readonly kernel: Kernel; readonly sockets: () => readonly Tuple[] };
 
-/** Or why there is no list: without a free descriptor nothing can be listed, and that is no reason to end. */
+/** The list, or why there is none: without a free descriptor nothing can be listed, which is no reason to end. */
 function listed(sockets: Sight["sockets"]): readonly Tuple[] | string {
   try {
     return sockets();
@@ -99,7 +99,7 @@ function listed(sockets: Sight["sockets"]): readonly Tuple[] | string {
   }
 }
 
-/** Connections that are not of the process `pid`, and have begun. */
+/** Established connections of processes other than `pid`. */
 export function theirSockets(pid: number | "self" = "self"): readonly Tuple[] {
   const own = socketsOf(pid);
   return readSockets().filter(({ isOpening, inode }) => !isOpening && !own.has(inode));
@@ -116,6 +116,6 @@ function inodeOf(path: string): string {
   try {
     return /^socket:\[(\d+)\]$/.exec(readlinkSync(path))?.[1] ?? "";
   } catch {
-    return ""; // It was the listing's own.
+    return ""; // It was the listing's own descriptor.
   }
 }

@@ -1,7 +1,7 @@
 /**
- * Routes for sockets that are bound to an interface (socket(7), SO_BINDTODEVICE): these look for a route by that interface alone. A
- * local route by it leads to `lo` as well, and the kernel takes answers there for ones that came by the interface
- * (net/ipv4/route.c, ip_route_output_key_hash_rcu).
+ * Routes for sockets that are bound to an interface (socket(7), SO_BINDTODEVICE): these use only routes by that
+ * interface. A local route by it leads to `lo` too, and the kernel treats answers there as if they came by the
+ * interface (net/ipv4/route.c, ip_route_output_key_hash_rcu).
  */
 import type { Family } from "../../net/address.ts";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
@@ -12,7 +12,9 @@ import type { Message } from "../../netlink/wire.ts";
 import type { Plan } from "../rules/rule.ts";
 import { families } from "../rules/steps.ts";
 
-/** Adds those that are missing, for interfaces that have an address; returns what takes them away again. Throws SystemCallError. */
+/**
+ * Adds missing routes, for interfaces with an address; returns a function that removes them. Throws SystemCallError.
+ */
 export function followDevices(kernel: Kernel, plan: Plan): () => void {
   const added = missing(kernel, plan).filter((entry) =>
     asked(kernel, route.addDeviceDefault(entry)),
@@ -22,7 +24,7 @@ export function followDevices(kernel: Kernel, plan: Plan): () => void {
   };
 }
 
-/** Names of interfaces without such a route: sockets that are bound to them are not carried. Throws SystemCallError. */
+/** Names of interfaces without such a route: sockets bound to them are not carried. Throws SystemCallError. */
 export function devicesLeftOut(kernel: Kernel, plan: Plan): readonly string[] {
   const indices = new Set(missing(kernel, plan).map(({ device }) => device));
   return indices.size === 0 ? [] : namesOf(indices);
@@ -37,7 +39,7 @@ function missing(kernel: Kernel, plan: Plan): readonly route.DeviceRoute[] {
   });
 }
 
-/** As /sys has them; without it by their numbers. */
+/** Names from /sys; without it the numbers. */
 function namesOf(indices: ReadonlySet<number>): readonly string[] {
   const names = new Map(
     namesKnown().map((name) => [Number(readOrEmpty(`${interfaces}/${name}/ifindex`)), name]),
@@ -53,18 +55,18 @@ function readOrEmpty(path: string): string {
   try {
     return readFileSync(path, "latin1");
   } catch {
-    return ""; // It has gone meanwhile.
+    return ""; // It has disappeared meanwhile.
   }
 }
 
-/** What adds those that there are. Throws SystemCallError. */
+/** Requests that add the present routes. Throws SystemCallError. */
 export function deviceRoutes(kernel: Kernel, plan: Plan): readonly Request[] {
   return families.flatMap((of) =>
     routesOf(kernel, plan, of).map((entry) => route.addDeviceDefault(entry)),
   );
 }
 
-/** Takes all of them away. Throws SystemCallError. */
+/** Removes all of them. Throws SystemCallError. */
 export function removeDevices(kernel: Kernel, plan: Plan): void {
   for (const of of families)
     for (const entry of routesOf(kernel, plan, of)) asked(kernel, route.deleteDeviceDefault(entry));
@@ -82,7 +84,7 @@ function routesOf(
   });
 }
 
-/** Interfaces with an address that is not of the link alone. */
+/** Interfaces with an address of more than link scope. */
 function devicesOf(kernel: Kernel, of: Family): ReadonlySet<number> {
   const found = answers(kernel, route.listAddresses(of)).map(({ payload }) =>
     route.readAddressPlace(payload),
@@ -91,7 +93,7 @@ function devicesOf(kernel: Kernel, of: Family): ReadonlySet<number> {
   return new Set(global.map(({ device }) => device));
 }
 
-/** None where the kernel does not have the family, or the table has nothing in it. */
+/** Empty if the kernel does not support the family, or the table is empty. */
 function answers(kernel: Kernel, request: Request): readonly Message[] {
   try {
     using socket = kernel(protocol.route);
@@ -102,7 +104,7 @@ function answers(kernel: Kernel, request: Request): readonly Message[] {
   }
 }
 
-/** False where it is so already, or the interface has gone or is down: a notice tells when it is up again. */
+/** False if there is nothing to do, or the interface is gone or down: a notice reports when it is up again. */
 function asked(kernel: Kernel, request: Request): boolean {
   try {
     using socket = kernel(protocol.route);

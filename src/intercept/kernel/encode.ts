@@ -1,4 +1,4 @@
-/** From the plan to nf_tables' requests, with the dependencies that `nft` would add. Pure. */
+/** Encodes the plan as nf_tables requests, with the dependencies that `nft` would add. Pure. */
 import { bytesOf } from "../../net/cidr.ts";
 import { portMax } from "../../net/ports.ts";
 import { aliases } from "../../net/alias.ts";
@@ -37,10 +37,10 @@ import {
   seenClientsMax,
 } from "../rules/sets.ts";
 
-/** Elements of the sets that packets change, by the set's name: each the key's bytes. */
+/** Elements of the sets that packets change, by the set's name: the bytes of each key. */
 export type Connections = ReadonlyMap<string, readonly (readonly Uint8Array[])[]>;
 
-/** One batch that puts the table in place of whatever table of this name there was. */
+/** One batch that replaces any existing table of this name. */
 export function tableBatch(plan: Plan, connections: Connections): readonly Request[] {
   return nftables.batch([
     nftables.addTable(plan.table),
@@ -53,8 +53,8 @@ export function tableBatch(plan: Plan, connections: Connections): readonly Reque
 }
 
 /**
- * One batch that makes a table of `before` one of `after`. Sets that packets change stay as they are: what is taken out
- * of them meanwhile stays out. `known`: elements of those that are new.
+ * One batch that changes a table from `before` to `after`. Sets that packets change stay as they are: elements
+ * removed meanwhile stay removed. `known`: elements of new sets.
  */
 export function changeBatch(
   before: Plan,
@@ -62,7 +62,7 @@ export function changeBatch(
   known: Connections = new Map(),
 ): readonly Request[] {
   const { table } = after;
-  // A set of single ports and one of ranges are not of one kind: what changes from one to the other is made anew.
+  // Sets of single ports and of ranges differ in kind: a set that changes its kind is recreated.
   const isKept = (set: SetPlan): boolean =>
     after.sets.some(
       ({ name, elements }) => name === set.name && elements.kind === set.elements.kind,
@@ -89,8 +89,8 @@ function without<T extends { readonly name: string }>(
 }
 
 /**
- * One batch that makes of whatever is left of the table the one that is planned, or the whole of it where nothing is left.
- * What packets have put into sets, or taken out of them, stays so; `known` is added to such sets.
+ * One batch that restores the planned table from whatever is left of it, or creates it. Elements that packets have
+ * added or removed stay so; `known` is added to such sets.
  */
 export function fillBatch(plan: Plan, known: Connections): readonly Request[] {
   const { table } = plan;
@@ -108,7 +108,7 @@ export function fillBatch(plan: Plan, known: Connections): readonly Request[] {
   ]);
 }
 
-/** A set that is new, or whose elements are others. */
+/** A set that is new, or has other elements. */
 function changeRequests(
   plan: Plan,
   before: SetPlan | undefined,
@@ -174,7 +174,7 @@ function formOf(plan: Plan, set: SetPlan, connections: number): nftables.SetForm
   };
 }
 
-/** Whose socket sends, in the host's byte order. */
+/** The owner of the sending socket, in host byte order. */
 function isOfOwner({ fields: [field] }: SetPlan): boolean {
   return field === "uid" || field === "gid";
 }
@@ -277,7 +277,7 @@ function socketExpressions(
   switch (step.kind) {
     case "socket":
       return [vm.socketTransparent(), vm.cmp(vm.compare.atMost, Uint8Array.of(1))];
-    case "whole-socket": // Of no socket of ours; a mark is asked because only whole sockets have any.
+    case "whole-socket": // Not our socket; tests a mark because only full sockets have one.
       return [vm.socketMark(), ...maskedIs(plan, plan.mark.value, false)];
     case "socket-mark":
       return [vm.socketMark(), ...maskedIs(plan, step.equals, step.is)];
@@ -334,7 +334,7 @@ function aliasExpressions(
   ];
 }
 
-/** Loads a set's key from the packet into the registers from 1 on, after making sure that it is there. */
+/** Loads a set's key from the packet into the registers from 1 on, after checking that it exists. */
 function keyExpressions(
   plan: Plan,
   name: string,
@@ -360,7 +360,7 @@ function keyExpressions(
   ];
 }
 
-/** Of a word that conntrack has about the packet or its connection. */
+/** Tests a bit of a conntrack word about the packet or its connection. */
 function hasBit(key: number, bit: number): readonly vm.Expression[] {
   return [vm.connection(key), vm.bitsOf(u32(bit)), vm.cmp(vm.compare.notEqual, u32(0))];
 }
@@ -378,7 +378,7 @@ function maskedIs(plan: Plan, value: number, is: boolean): readonly vm.Expressio
   return [vm.bitwise(u32(plan.mark.mask), u32(0)), vm.cmp(operator(is), u32(value))];
 }
 
-/** The other bits stay as they are. */
+/** Keeps the other bits. */
 function replaceMasked(plan: Plan, value: number): vm.Expression {
   return vm.bitwise(u32(~plan.mark.mask), u32(value));
 }

@@ -1,4 +1,6 @@
-/** The rules as one sees them who may not touch them: after privileges were given up, or where others have put them. */
+/**
+ * The rules for a process that may not change them: after privileges were dropped, or when others have applied them.
+ */
 import { ProxyError } from "../../runtime/errors.ts";
 import { readChanges } from "../../netlink/nftables.ts";
 import { monitorRules, type Handed, type Subject } from "../../netlink/monitor.ts";
@@ -12,7 +14,7 @@ import { hasRoutingOf, isRouted, routingSnapshot } from "./snapshot.ts";
 import type { KernelView } from "./watch.ts";
 import type { Interception } from "../rules/interception.ts";
 
-/** `why` says in errors why they cannot be touched. */
+/** `why` says in errors why they cannot be changed. */
 export function externalRules(interception: Interception, why: string): Installed {
   const plan = planOf(interception);
   const refuse = (): never => {
@@ -36,9 +38,9 @@ export function externalRules(interception: Interception, why: string): Installe
 }
 
 /**
- * Rules and routes of the routing tables are looked up; nftables may not even be listed. A notice that the kernel sends
- * of our table to a socket that was opened before tells that it was changed. Without such a socket (`handed`) nobody
- * tells.
+ * Routing rules and routes are looked up; nftables may not even be listed. A kernel notice about our table, on a
+ * socket opened earlier, shows that it was changed. Without such a socket (`handed`) changes to nftables are not
+ * detected.
  */
 export function externalView(plan: Plan, handed: Handed): KernelView {
   let touched = false;
@@ -60,7 +62,7 @@ export function externalView(plan: Plan, handed: Handed): KernelView {
   };
 }
 
-/** What packets themselves change does not count, nor what the socket of this port has asked for. */
+/** Changes by packets do not count, nor those requested by the socket with this port. */
 export function isAbout(plan: Plan, bytes: Uint8Array, own: number | null = null): boolean {
   const fleeting: readonly (string | null)[] = fleetingSets;
   try {

@@ -1,13 +1,13 @@
-/** Expressions for what stands in a packet's headers. Pure. */
+/** Expressions for packet headers. Pure. */
 import { bytesOf, type Interval } from "../../net/cidr.ts";
 import * as vm from "../../netlink/expressions.ts";
 import { be16 } from "../../netlink/wire.ts";
 import type { Field } from "../rules/rule.ts";
 
-/** What a rule has already made sure of, so that it is not asked twice. */
+/** What a rule has already checked, so that it is not checked twice. */
 export type KnownHeaders = { family: 4 | 6 | null; tcp: boolean };
 
-/** Registers of four bytes are numbered from 8; those that begin sixteen bytes have their old numbers. */
+/** Registers of four bytes are numbered from 8; those at the start of sixteen bytes keep their old numbers. */
 export function registerAt(word: number): number {
   return word % 4 === 0 ? 1 + word / 4 : 8 + word;
 }
@@ -54,7 +54,7 @@ export function tcpOnly(known: KnownHeaders): readonly vm.Expression[] {
   return [vm.meta(vm.metaKey.l4proto), vm.cmp(vm.compare.equal, protocolTcp)];
 }
 
-/** The flags of TCP, in byte 13 of its header: RFC 9293, 3.1. */
+/** TCP's flags, in byte 13 of its header: RFC 9293, 3.1. */
 export function flagsAre(
   known: KnownHeaders,
   mask: Uint8Array,
@@ -69,7 +69,10 @@ export function flagsAre(
   ];
 }
 
-/** TCP's data offset, and IP's length, of which IPv4's counts its own header: RFC 9293, 3.1; RFC 791, 3.1; RFC 8200, 3. */
+/**
+ * TCP's data offset, and IP's length, which for IPv4 includes its own header: RFC 9293, 3.1; RFC 791, 3.1; RFC 8200,
+ * 3.
+ */
 export function headersAre(
   known: KnownHeaders,
   family: 4 | 6,
@@ -94,7 +97,7 @@ export function operator(is: boolean): number {
 export const protocolTcp = Uint8Array.of(6);
 
 /**
- * A routing header; or options of IPv4, of which an application may set those of source routing. Security labels are not:
+ * A routing header; or IPv4 options, among which an application may set those of source routing. Not security labels:
  * only the kernel writes CIPSO, and writes it first (RFC 791, 3.1; FIPS 188).
  */
 export function headersSteer(known: KnownHeaders, family: 4 | 6): readonly vm.Expression[] {

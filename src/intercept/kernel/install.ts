@@ -1,4 +1,4 @@
-/** The plan in the kernel: put in place once, taken away exactly. */
+/** Applies the plan to the kernel once, and removes it exactly. */
 import type { Family } from "../../net/address.ts";
 import type { Interception } from "../rules/interception.ts";
 import { ProxyError } from "../../runtime/errors.ts";
@@ -22,45 +22,39 @@ import { traceTable, veilTable } from "./veil.ts";
 import { isListening } from "./running.ts";
 
 export type Installed = {
-  /** Whether we may change them. */
+  /** Whether this process may change them. */
   readonly isOurs: boolean;
-  /** Whether we may take them away. */
+  /** Whether this process may remove them. */
   readonly isRemovable: boolean;
-  /** The connections from before the rules that passed on when these rules were put in place. */
+  /** The preexisting connections that were exempt when these rules were applied. */
   readonly openBefore: Connections;
-  /** These are no longer known from before the rules: nothing of theirs leaves in cleartext. Throws START_FAILED. */
+  /** Removes these from the preexisting connections: nothing of theirs leaves in cleartext. Throws START_FAILED. */
   readonly forget: (connections: readonly Tuple[]) => void;
-  /** That of the last `change`. */
+  /** The plan of the last `change`. */
   readonly plan: () => Plan;
-  /** What `change` needs before anything is touched. Rejects with START_FAILED. */
+  /** Prepares a `change`, before anything is modified. Rejects with START_FAILED. */
   readonly prepare: (interception: Interception) => Promise<void>;
-  /** No outbound connection begins that is diverted now, until the next `change`. Throws as that does. */
+  /** No outbound connection that is diverted now can begin until the next `change`. Throws as that does. */
   readonly hold: () => void;
   /**
-   * Other rules, in one batch. `whole`: table, rules and routes are written anew, because somebody has changed them.
-   * Throws START_FAILED; then the table is as before.
+   * Applies other rules in one batch. `whole`: rewrites table, rules and routes, because another process has changed
+   * them. Throws START_FAILED; then the table is unchanged.
    */
   readonly change: (interception: Interception, whole: boolean) => Connections;
-  /**
-   * Writes rules and routes anew, as they are meant to be; returns the connections from before the rules that were still
-   * known. Throws START_FAILED.
-   */
+  /** Rewrites rules and routes as intended; returns the preexisting connections still known. Throws START_FAILED. */
   readonly repair: () => Connections;
-  /**
-   * Interfaces that have come meanwhile have their routes as well (devices.ts); returns those that cannot be given one.
-   * Throws SystemCallError.
-   */
+  /** Adds routes for new interfaces (devices.ts); returns those that cannot be given one. Throws SystemCallError. */
   readonly followDevices: () => readonly string[];
-  /** Leaves rules that reset what they divert: `closedOf`. Throws START_FAILED; then the rules are as before. */
+  /** Leaves rules that reset what they divert: `closedOf`. Throws START_FAILED; then the rules are unchanged. */
   readonly close: () => void;
-  /** As `remove`. */
+  /** Like `remove`. */
   readonly remove: () => void;
-  /** Conversations about sockets that are to end: netlink/diag.ts. */
+  /** Conversations about sockets to destroy: netlink/diag.ts. */
   readonly sockets: Kernel;
 };
 
 /**
- * Puts rules and routes in place; twice is as once. Throws START_FAILED with the remedy; then rules, routes and
+ * Applies rules and routes; twice has the effect of once. Throws START_FAILED with the remedy; then rules, routes and
  * tables are as they were found.
  */
 export function install(interception: Interception, kernel: Kernel = ours): Installed {
@@ -125,7 +119,7 @@ function rewrite(kernel: Kernel, plan: Plan): Connections {
   return kept;
 }
 
-/** A table that somebody has changed so much that it cannot be changed by us is written anew. */
+/** Rewrites a table that others have changed too much for an incremental change. */
 function changeTable(kernel: Kernel, before: Plan, after: Plan): Connections {
   try {
     using socket = kernel(protocol.netfilter);
@@ -148,7 +142,7 @@ function replaceTable(kernel: Kernel, plan: Plan, without: readonly Tuple[] = []
   }
 }
 
-/** Takes away what is ours, goes on over failures, and throws one error that names them all. */
+/** Removes everything of ours, continues after failures, and throws one error that lists them all. */
 export function remove(plan: Plan, kernel: Kernel = ours): void {
   const failures: unknown[] = [];
   const attempt = (act: () => void): void => {
@@ -189,7 +183,7 @@ function removeRules(kernel: Kernel, plan: Plan, which: (rule: route.MarkRule) =
   }
 }
 
-/** None where the kernel does not have the family. */
+/** Empty if the kernel does not support the family. */
 function rulesOf(kernel: Kernel, of: Family): readonly route.MarkRule[] {
   const rules: route.MarkRule[] = [];
   unless(
@@ -205,7 +199,7 @@ function rulesOf(kernel: Kernel, of: Family): readonly route.MarkRule[] {
   return rules;
 }
 
-/** Before the table: until something is marked, rule and route are asked by nobody. */
+/** Before the table: until packets are marked, rule and route have no effect. */
 function installRouting(kernel: Kernel, plan: Plan, undo: DisposableStack): void {
   for (const entry of routingOf(plan)) {
     using socket = kernel(protocol.route);
@@ -220,8 +214,8 @@ function installRouting(kernel: Kernel, plan: Plan, undo: DisposableStack): void
 }
 
 /**
- * A first start stops new connections for a moment, lists those that are open, and lets just these pass from
- * then on. A restart keeps the list that it finds: sockets that the last proxy carried are not to pass in clear.
+ * A first start blocks new connections for a moment, lists the open ones, and lets exactly these pass from then on. A
+ * restart keeps the list that it finds: sockets that the last proxy carried must not pass in cleartext.
  */
 function installTable(kernel: Kernel, plan: Plan, interception: Interception): Connections {
   using socket = kernel(protocol.netfilter);
@@ -253,7 +247,7 @@ function commentOf(socket: Conversation, plan: Plan): string | null {
   return comment;
 }
 
-/** Throws START_FAILED if the rules serve a proxy on other ports that still listens: it would be left without. */
+/** Throws START_FAILED if the rules serve a proxy on other ports that still listens: it would lose its rules. */
 function assertNoOther(comment: string, { tcpPort, tlsPort }: Interception): void {
   const ports = portsOf(comment);
   if (ports === null || (ports.tcp === tcpPort && ports.tls === tlsPort)) return;
@@ -279,8 +273,8 @@ function keptConnections(socket: Conversation, plan: Plan): Connections {
 }
 
 /**
- * What packets have told of ports is told by the sockets as well: what listens may have answered before it was watched, after a
- * restart, while the rules were gone.
+ * Adds the listening ports to those that packets have recorded: after a restart a listener may have answered while
+ * the rules were missing.
  */
 export function withPorts(connections: Connections): Connections {
   const now = readPorts();
@@ -298,7 +292,7 @@ function withoutThese(kept: Connections, without: readonly Tuple[]): Connections
   return new Map(Array.from(kept, ([name, all]) => [name, all.filter(stays)]));
 }
 
-/** False if the kernel refuses with one of these names, true if it does not; throws other refusals. */
+/** False if the kernel's error is one of these names, true on success; throws other errors. */
 function unless(act: () => void, ...names: readonly string[]): boolean {
   try {
     act();
@@ -321,7 +315,7 @@ function explained(error: unknown): ProxyError {
 }
 
 const noConnections: Connections = new Map();
-/** What a kernel without a module says: nf_tables_api.c, nft_expr_type_get; nfnetlink.c. */
+/** The errors of a kernel without a module: nf_tables_api.c, nft_expr_type_get; nfnetlink.c. */
 const remedies: readonly {
   readonly applies: (error: unknown) => boolean;
   readonly remedy: string;
@@ -355,7 +349,7 @@ function isAbout(error: unknown, what: string): boolean {
   return error instanceof ProxyError && error.message.includes(what);
 }
 
-/** What says that a rule (ENOENT), a route (ESRCH) or an address is not there. */
+/** Errors for a missing rule (ENOENT), route (ESRCH) or address. */
 const absent = ["ENOENT", "ESRCH", "EADDRNOTAVAIL"] as const;
-/** A kernel without IPv6, or one where net.ipv6.conf.all.disable_ipv6 is set (EACCES). */
+/** A kernel without IPv6, or one with net.ipv6.conf.all.disable_ipv6 set (EACCES). */
 const familyMissing = ["EAFNOSUPPORT", "EOPNOTSUPP", "EACCES"] as const;

@@ -1,17 +1,17 @@
-/** The connections that were open before the rules, from the kernel's own list of sockets: proc(5), net/tcp. */
+/** Preexisting connections, from the kernel's own list of sockets: proc(5), net/tcp. */
 import { readFileSync } from "node:fs";
 
 import { be16 } from "../../netlink/wire.ts";
 import type { Connections } from "./encode.ts";
 import { openBefore, servedPorts } from "../rules/sets.ts";
 
-/** One connection as its packets leave here: addresses in network order. */
+/** One connection as seen in its outgoing packets: addresses in network order. */
 export type Tuple = {
-  /** Of the socket, for telling whose it is. */
+  /** The socket's inode, which identifies its process. */
   readonly inode: string;
-  /** Of the user who made the socket. */
+  /** The user who created the socket. */
   readonly uid: number;
-  /** Has asked for a connection, and nobody has answered: nothing is said yet, and what asks again goes by new rules. */
+  /** A connect without an answer yet: nothing has been sent, and a repeated SYN falls under the new rules. */
   readonly isOpening: boolean;
   readonly source: Uint8Array;
   readonly sourcePort: number;
@@ -21,7 +21,7 @@ export type Tuple = {
 
 type Ends = Omit<Tuple, "inode" | "uid" | "isOpening">;
 
-/** Elements for the sets of open connections. */
+/** Elements for the sets of preexisting connections. */
 export function readOpenConnections(): Connections {
   const remote = readSockets();
   return new Map(
@@ -32,7 +32,7 @@ export function readOpenConnections(): Connections {
   );
 }
 
-/** Elements for the set of served ports, as the sockets are now: those that something listens on. */
+/** Elements for the set of served ports: those with a listener now. */
 export function readPorts(): Connections {
   return new Map([[servedPorts, portKeys(listeningPorts())]]);
 }
@@ -42,8 +42,8 @@ function portKeys(ports: ReadonlySet<number>): readonly (readonly Uint8Array[])[
 }
 
 /**
- * The connected sockets of this network namespace. Where the other end is here too, packets pass lo and are never
- * diverted, or were diverted to a proxy: those are left out.
+ * The connected sockets of this network namespace, without those whose other end is here too: their packets pass lo
+ * and are never diverted, or were diverted to a proxy.
  */
 export function readSockets(): readonly Tuple[] {
   const tuples = connectedSockets();
@@ -56,14 +56,14 @@ export function connectedSockets(): readonly Tuple[] {
   return ["tcp", "tcp6"].flatMap((name) => parseSockets(readOrEmpty(`/proc/self/net/${name}`)));
 }
 
-/** Ports of this network namespace that somebody listens on, at whatever address. */
+/** The listening ports of this network namespace, at any address. */
 export function listeningPorts(): ReadonlySet<number> {
   const text = ["tcp", "tcp6"].map((name) => readOrEmpty(`/proc/self/net/${name}`)).join("");
   const ports = text.matchAll(/^ *\d+: [0-9A-F]+:([0-9A-F]{4}) [0-9A-F]+:0000 0A /gm);
   return new Set(Array.from(ports, ([, port = ""]) => Number.parseInt(port, 16)));
 }
 
-/** Every connected socket of the listing; IPv4 in IPv6 sockets is IPv4. Lines that do not fit are left out. */
+/** Every connected socket in the listing; IPv4-mapped addresses become IPv4. Ignores malformed lines. */
 export function parseSockets(text: string): readonly Tuple[] {
   const tuples: Tuple[] = [];
   for (const match of text.matchAll(line)) {
@@ -83,7 +83,7 @@ export function parseSockets(text: string): readonly Tuple[] {
   return tuples;
 }
 
-/** The listing shows words of four bytes in host order. */
+/** The listing prints words of four bytes in host order. */
 function addressOf(hex: string): Uint8Array {
   const bytes = Uint8Array.from(hex.match(/../g) ?? [], (pair) => Number.parseInt(pair, 16));
   for (let at = 0; at < bytes.length; at += 4) bytes.subarray(at, at + 4).reverse();
@@ -96,17 +96,17 @@ export function elementOf(tuple: Ends): readonly Uint8Array[] {
   return [tuple.source, be16(tuple.sourcePort), tuple.destination, be16(tuple.destinationPort)];
 }
 
-/** As the kernel keeps it in a set: fields of a concatenation begin at multiples of four. */
+/** In the kernel's format for sets: fields of a concatenation are aligned to four bytes. */
 export function keyOf(tuple: Ends): string {
   return keyOfFields(elementOf(tuple));
 }
 
-/** `keyOf` of all that these sets hold. */
+/** `keyOf` for all elements of these sets. */
 export function keysOf(connections: Connections): ReadonlySet<string> {
   return new Set([...connections.values()].flat().map(keyOfFields));
 }
 
-/** What the kernel has answered with is one field, whole. */
+/** The kernel's answers have one field with the whole key. */
 export function keyOfFields(fields: readonly Uint8Array[]): string {
   return fields.map((field) => field.toHex().padEnd(Math.ceil(field.length / 4) * 8, "0")).join("");
 }
@@ -134,5 +134,5 @@ const line =
   /^ *\d+: ((?:[0-9A-F]{8}){1,4}):([0-9A-F]{4}) ((?:[0-9A-F]{8}){1,4}):([0-9A-F]{4}) ([0-9A-F]{2}) (?:\S+ +){2}\S+ +(\d+) +\d+ +(\d+)/gm;
 const listening = "0A";
 const synSent = "02";
-/** Nobody speaks there any more. */
+/** Neither end sends data any more. */
 const timeWait = "06";

@@ -1,4 +1,4 @@
-/** What leads marked packets to `lo`, of both families: a rule, a route, and the pod's own name for itself. Pure. */
+/** What routes marked packets to `lo`, for both families: a rule, a route, and the pod's alias address. Pure. */
 import { aliases } from "../../net/alias.ts";
 import * as route from "../../netlink/route.ts";
 import type { Request } from "../../netlink/socket.ts";

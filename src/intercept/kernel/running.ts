@@ -1,20 +1,20 @@
-/** Whether a proxy serves the diverted connections of this network namespace, and which process: proc(5). */
+/** Whether a proxy serves the diverted connections of this network namespace, and its process: proc(5). */
 import { existsSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
 
 import type { SocketAddress } from "../../net/address.ts";
 
-/** True if somebody listens on 127.0.0.1 at this port. */
+/** True if a process listens on 127.0.0.1 at this port. */
 export function isListening(port: number): boolean {
   return listeningInode(port) !== null;
 }
 
 export type Process = {
   readonly pid: number;
-  /** Whether it has a handler for the signal of this number. */
+  /** Whether it handles the signal with this number. */
   readonly catches: (signal: number) => boolean;
 };
 
-/** The process that listens on 127.0.0.1 at this port, or null: there is none, or it is not ours to see. */
+/** The process that listens on 127.0.0.1 at this port, or null if there is none, or it may not be inspected. */
 export function listeningProcess(port: number): Process | null {
   const inode = listeningInode(port);
   if (inode === null) return null;
@@ -24,20 +24,23 @@ export function listeningProcess(port: number): Process | null {
   return { pid: Number(pid), catches: (signal) => catches(pid, signal) };
 }
 
-/** What listens where it would be in the way of a listener at this address. */
+/** A listener that would conflict with one at this address. */
 export type Holder = {
-  /** Null: no process of it is ours to see. */
+  /** Null: none of its processes may be inspected. */
   readonly pid: number | null;
   /** comm: proc(5). */
   readonly program: string;
 };
 
-/** Who listens at this port, at this address, at all addresses, or at any if this is all. Null: no process does. */
+/**
+ * The process that listens at this port, at this address, at all addresses, or at any if this one is all. Null: none
+ * does.
+ */
 export function holderOf({ family, bytes, port }: SocketAddress): Holder | null {
   const isAll = bytes.every((byte) => byte === 0);
   const sockets = listeningSockets().filter((one) => {
     if (one.port !== port) return false;
-    // A listener at [::] takes IPv4 as well, mostly.
+    // A listener at [::] usually accepts IPv4 too.
     const overlaps = one.isAll || (isAll && (family === 6 || one.family === 4));
     return overlaps || (one.family === family && one.host === hostOf(bytes));
   });
@@ -56,7 +59,7 @@ export function describeHolder({ pid, program }: Holder): string {
 
 type ListeningSocket = {
   readonly family: 4 | 6;
-  /** As /proc shows it. */
+  /** In /proc's format. */
   readonly host: string;
   readonly isAll: boolean;
   readonly port: number;
@@ -84,7 +87,7 @@ function hostOf(bytes: Uint8Array): string {
     .toUpperCase();
 }
 
-/** Connections that wait to be accepted on this loopback port, of both families: proc(5), net/tcp, rx_queue. */
+/** Connections waiting to be accepted on this loopback port, for both families: proc(5), net/tcp, rx_queue. */
 export function queueLength(port: number): number {
   const hex = port.toString(16).toUpperCase().padStart(4, "0");
   const line = new RegExp(`^ *\\d+: [0-9A-F]+:${hex} 0+:0000 0A [0-9A-F]+:([0-9A-F]+) `, "gm");
@@ -109,7 +112,7 @@ function hasSocket(pid: string, inode: string): boolean {
     const folder = `/proc/${pid}/fd`;
     return readdirSync(folder).some((fd) => linkOf(`${folder}/${fd}`) === `socket:[${inode}]`);
   } catch {
-    return false; // It has ended, or belongs to somebody else.
+    return false; // It has ended, or belongs to another user.
   }
 }
 

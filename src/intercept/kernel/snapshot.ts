@@ -1,4 +1,4 @@
-/** What stands in the kernel of a plan, in a form to compare: were the rules changed since they were written? */
+/** The kernel's state of a plan, in a form for comparison: shows whether the rules were changed. */
 import { createHash } from "node:crypto";
 import { existsSync, readFileSync } from "node:fs";
 
@@ -13,8 +13,8 @@ import { fleetingSets } from "../rules/sets.ts";
 import { families } from "../rules/steps.ts";
 
 /**
- * Whether IPv6 works on `lo` and has no route there: Docker turns it off and on again when a network is disconnected, and
- * the route goes. What is marked is dropped then.
+ * Whether IPv6 works on `lo` but has no route there: Docker turns it off and on again when a network is disconnected,
+ * which removes the route. Marked packets are then dropped.
  */
 function lacksRoute(plan: Plan): boolean {
   const disabled = "/proc/sys/net/ipv6/conf/lo/disable_ipv6";
@@ -23,8 +23,8 @@ function lacksRoute(plan: Plan): boolean {
 }
 
 /**
- * A hash over table, chains, rules, sets, elements, routing rules and routes that are ours. Sets that packets
- * change are left out. "" if the table or one of its chains is gone. Throws SystemCallError.
+ * A hash over our table, chains, rules, sets, elements, routing rules and routes, without sets that packets change.
+ * "" if the table or one of its chains is gone. Throws SystemCallError.
  */
 export function snapshot(plan: Plan): string {
   try {
@@ -36,7 +36,7 @@ export function snapshot(plan: Plan): string {
   }
 }
 
-/** As `snapshot`, of the table alone. */
+/** Like `snapshot`, for the table only. */
 export function tableSnapshot(plan: Plan): string {
   try {
     return hashOf(tableParts(plan));
@@ -50,17 +50,17 @@ function hashOf(parts: readonly (readonly string[])[]): string {
   return createHash("sha256").update(JSON.stringify(parts)).digest("hex");
 }
 
-/** As `snapshot`, of rules and routes alone: what anybody may ask for. */
+/** Like `snapshot`, for rules and routes only, which need no privileges. */
 export function routingSnapshot(plan: Plan): string {
   return JSON.stringify(families.flatMap((of) => routingOf(plan, of)));
 }
 
-/** Whether a packet with the plan's mark is led to `lo`, of one family at least: what anybody may look up. */
+/** Whether a packet with the plan's mark is routed to `lo`, for one family at least; needs no privileges. */
 export function hasRoutingOf(plan: Plan): boolean {
   return families.some((of) => isRouted(plan, of));
 }
 
-/** The same of one family, and whether it has the address on `lo`: net/alias.ts. */
+/** The same for one family, including its address on `lo`: net/alias.ts. */
 export function isRouted(plan: Plan, of: Family): boolean {
   return routingOf(plan, of).every((found) => found.length > 0);
 }
@@ -78,7 +78,7 @@ function tableParts(plan: Plan): readonly (readonly string[])[] {
     ),
     ask(protocol.netfilter, nftables.listRules(table), { header: 4, attributes: [1, 2, 4] }),
     ask(protocol.netfilter, nftables.listSets(table), { header: 4, attributes: [1, 2, 3, 4, 5] }),
-    // The kernel lists a hash table in an order of its own.
+    // The kernel lists a hash table in arbitrary order.
     ...fixed.map(({ name }) =>
       ask(protocol.netfilter, nftables.listElements(table, name), {
         header: 4,
@@ -94,7 +94,7 @@ function routingOf(plan: Plan, of: Family): readonly (readonly string[])[] {
     const rule = route.readMarkRule(payload);
     return rule !== null && rule.table === table && rule.priority === priority;
   };
-  // Interfaces come and go: their routes (devices.ts) are not looked at.
+  // Interfaces come and go: their routes (devices.ts) are ignored.
   const inTable = ({ payload }: Message): boolean => {
     const found = route.readLocalDefault(payload);
     return found !== null && found.table === table && found.device === route.loopbackIndex;
@@ -110,7 +110,7 @@ function routingOf(plan: Plan, of: Family): readonly (readonly string[])[] {
   ];
 }
 
-/** The pod's own name for itself, at whatever interface: net/alias.ts. */
+/** The pod's alias address, on any interface: net/alias.ts. */
 function isAlias({ payload }: Message): boolean {
   return readAttributes(payload.subarray(8)).some(
     ([type, bytes]) =>
@@ -118,12 +118,12 @@ function isAlias({ payload }: Message): boolean {
   );
 }
 
-/** What of an answer is compared: so many bytes of its header, these attributes (no handles, no counters). */
+/** The compared part of an answer: some bytes of its header, and these attributes (no handles, no counters). */
 type View = {
   readonly header: number;
   readonly attributes: readonly number[];
   readonly keep?: (message: Message) => boolean;
-  /** Where attributes begin; that of nf_tables and of rtnetlink's rules and routes if it is not said. */
+  /** Where attributes begin; the default is that of nf_tables and of rtnetlink's rules and routes. */
   readonly start?: number;
 };
 
@@ -136,18 +136,18 @@ function ask(of: number, request: Request, view: View): readonly string[] {
     .map(({ payload }) => textOf(payload, view));
 }
 
-/** None where the kernel does not have the family. */
+/** Empty if the kernel does not support the family. */
 function askOrNone(request: Request, view: View): readonly string[] {
   try {
     return ask(protocol.route, request, view);
   } catch (error) {
-    // ENOENT: the routing table has nothing in it.
+    // ENOENT: the routing table is empty.
     if (isErrno(error, "EAFNOSUPPORT", "EOPNOTSUPP", "ENOENT")) return [];
     throw error;
   }
 }
 
-/** struct nfgenmsg carries the ruleset's generation in its last two bytes: it changes with any table. */
+/** struct nfgenmsg has the ruleset's generation in its last two bytes: it changes with any table. */
 function textOf(
   payload: Uint8Array,
   { header, attributes, start = header === 4 ? 4 : 12 }: View,

@@ -1,8 +1,8 @@
 /**
- * Other addresses for diverted packets while they are on `lo`, for rules of others that drop there whatever has an address
- * of their range and did not come by their interface (Tailscale's in INPUT, WireGuard's and Docker's in raw PREROUTING). What leaves for `lo`
- * gets addresses that nobody uses, last of all in POSTROUTING; they are the true ones again before the next hook that needs
- * them: where TPROXY looks, and after the last filter of INPUT. Pure.
+ * Gives diverted packets other addresses while they are on `lo`, because rules of others may drop packets there with
+ * an address of their range that did not come by their interface (Tailscale's in INPUT, WireGuard's and Docker's in
+ * raw PREROUTING). Packets that leave for `lo` get unused addresses at the end of POSTROUTING; the true ones are
+ * restored before they are needed: at TPROXY, and after the last filter of INPUT. Pure.
  */
 import { type Mark, insideMark, ownMark } from "../rules/marks.ts";
 import { bytesOf, type Cidr, type Interval } from "../../net/cidr.ts";
@@ -13,17 +13,17 @@ import type { Request } from "../../netlink/socket.ts";
 import { u32 } from "../../netlink/wire.ts";
 
 export const veilTable = "tls-tproxy-veil";
-/** Of trace.ts: it stands for a moment. */
+/** Used by trace.ts: exists for a moment only. */
 export const traceTable = "tls-tproxy-trace";
 
-/** One batch that puts the table in place of one that there was. Throws for a range that `isVeilable` denies, which is a bug. */
+/** One batch that replaces the former table. Throws for a range that `isVeilable` rejects, which is a bug. */
 export function veilBatch(mark: Mark, ranges: readonly Cidr[]): readonly Request[] {
   const answers = [ownMark(mark), insideMark(mark)];
   return nftables.batch([
     ...replaced(veilTable),
     ...chains.map((chain) => nftables.addChain(veilTable, chain)),
     ...ranges.flatMap((range) => [
-      // Sources are the peers': what the proxy answers with to applications, and goes to them as.
+      // Sources are peers' addresses: those with which the proxy answers applications, and connects to them.
       ...answers.flatMap((value) => both(marked(mark, value), "saddr", range, "input")),
       // Destinations are the peers' or the pod's own. TPROXY is the first to need them.
       ...[...answers, mark.value].flatMap((value) =>
@@ -33,7 +33,7 @@ export function veilBatch(mark: Mark, ranges: readonly Cidr[]): readonly Request
   ]);
 }
 
-/** There, and back again. */
+/** The change and its reversal. */
 function both(
   which: readonly vm.Expression[],
   way: "saddr" | "daddr",
@@ -46,7 +46,7 @@ function both(
   ];
 }
 
-/** Of a table that may or may not be there. */
+/** For a table that may or may not exist. */
 export function replaced(table: string): readonly Request[] {
   return [
     nftables.addTable(table),
@@ -56,8 +56,8 @@ export function replaced(table: string): readonly Request[] {
 }
 
 /**
- * IPv4 goes to 240.0.0.0/4, which nobody uses (RFC 1112, 4): by its first four bits, so a range has to have all addresses
- * within one sixteenth. No two ranges may overlap or come to the same place.
+ * IPv4 is mapped to 240.0.0.0/4, which is unused (RFC 1112, 4), by the first four bits, so all addresses of a range
+ * must be within one sixteenth. No two ranges may overlap or be mapped to the same place.
  */
 export function isVeilable(range: Cidr, others: readonly Cidr[]): boolean {
   const fixed =
@@ -79,7 +79,7 @@ function imageOf(range: Cidr): Interval {
   return { first: range.first ^ change, last: range.last ^ change };
 }
 
-/** Of the first four bytes. */
+/** The change to the first four bytes. */
 function changeOf({ family, first }: Cidr): bigint {
   return family === 4 ? top ^ ((first >> 28n) << 28n) : veil6;
 }
@@ -96,7 +96,7 @@ function marked({ mask }: Mark, value: number): readonly vm.Expression[] {
   ];
 }
 
-/** Goes on only if the address is in the range, or in the place of it, and puts the other one there. */
+/** Continues only if the address is in the range, or in its mapped place, and swaps it. */
 function rewritten(
   way: "saddr" | "daddr",
   range: Cidr,
@@ -134,5 +134,5 @@ const chains = [filter("postrouting", 400), filter("prerouting", -290), filter("
 const offsets = { saddr: { 4: 12, 6: 8 }, daddr: { 4: 16, 6: 24 } } as const;
 const ip4ChecksumAt = 10;
 const top = 0xf0_00_00_00n;
-/** Unicast (2000::/3) and unique local (fc00::/7) come to blocks that are not assigned: RFC 4291, 2.4. */
+/** Unicast (2000::/3) and unique local (fc00::/7) are mapped to unassigned blocks: RFC 4291, 2.4. */
 const veil6 = 0xa0_00_00_00n;

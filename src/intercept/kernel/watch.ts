@@ -1,4 +1,4 @@
-/** Whether the rules stand as they were written: looked up whenever the kernel says that rules have changed. */
+/** Whether the rules are intact: checked whenever the kernel reports a change to rules. */
 import { Deadline } from "../../runtime/deadline.ts";
 import { ProxyError } from "../../runtime/errors.ts";
 import { monitorRules, type Monitor, type Notice } from "../../netlink/monitor.ts";
@@ -7,13 +7,13 @@ import type { Family } from "../../net/address.ts";
 import { isRouted, snapshot, tableSnapshot } from "./snapshot.ts";
 import { families } from "../rules/steps.ts";
 
-/** The kernel's notices and its answers; a test has others. */
+/** The kernel's notices and answers; tests provide others. */
 export type KernelView = {
   readonly monitor: (notice: Notice) => Monitor;
   readonly rulesAndRoutes: (plan: Plan) => string;
-  /** Of the table alone, to be compared as `look`'s answer is. */
+  /** The table only, for comparison in the same way as `look`. */
   readonly table: (plan: Plan) => string;
-  /** Whether marked packets of the family are led to `lo`. */
+  /** Whether marked packets of the family are routed to `lo`. */
   readonly routed: (plan: Plan, of: Family) => boolean;
 };
 
@@ -21,16 +21,16 @@ export class RuleWatch {
   #plan: Plan;
   readonly #changed: (intact: boolean) => void;
   readonly #view: KernelView;
-  /** Null: they were written, and the kernel could not tell how they stand. */
+  /** Null: the rules were written, but the kernel could not return their state. */
   #written: string | null;
   #table = "";
-  /** Families whose answers come to the proxy. */
+  /** Families whose answers reach the proxy. */
   #led: readonly Family[] = families;
   readonly #monitor: Monitor;
   #intact = true;
   #next: Deadline | null = null;
 
-  /** Begins right after `plan` was installed; `changed` is called when the answer changes. Throws SystemCallError. */
+  /** Starts right after `plan` was installed; `changed` is called when the result changes. Throws SystemCallError. */
   constructor(plan: Plan, changed: (intact: boolean) => void, view: KernelView) {
     this.#plan = plan;
     this.#changed = changed;
@@ -53,12 +53,14 @@ export class RuleWatch {
     return this.#intact;
   }
 
-  /** Whether what an application answers to a client's own address comes to the proxy, though they may be touched. */
+  /**
+   * Whether an application's answers to a client's own address reach the proxy, even if the rules have been changed.
+   */
   returnsToProxy(of: Family): boolean {
     return this.#led.includes(of);
   }
 
-  /** Whether they stand as they were written at this very moment; false where the kernel cannot tell. */
+  /** Whether they are intact at this moment; false if the kernel gives no answer. */
   looksIntact(): boolean {
     try {
       const found = this.#view.rulesAndRoutes(this.#plan);
@@ -69,7 +71,7 @@ export class RuleWatch {
     }
   }
 
-  /** They were written anew, by us and whole, as `plan` has it. */
+  /** Records that we have rewritten all of them, as in `plan`. */
   rewritten(plan: Plan): void {
     this.#plan = plan;
     this.#written = null;
@@ -95,7 +97,7 @@ export class RuleWatch {
     return families.filter((of) => this.#view.routed(this.#plan, of));
   }
 
-  /** A kernel that cannot answer now (no descriptor, rules that change meanwhile) is asked again. */
+  /** Asks again if the kernel cannot answer now (no descriptor, concurrent changes). */
   #compare(): void {
     try {
       const found = this.#view.rulesAndRoutes(this.#plan);
@@ -116,7 +118,7 @@ export class RuleWatch {
   }
 }
 
-/** Of a process with CAP_NET_ADMIN. */
+/** For a process with CAP_NET_ADMIN. */
 export const privilegedView: KernelView = {
   monitor: monitorRules,
   rulesAndRoutes: snapshot,

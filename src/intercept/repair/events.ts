@@ -1,11 +1,11 @@
-/** What the process that restores the rules reports, as the log tells it. */
+/** Logs the reports of the repair process. */
 import type { RepairEvents } from "./link.ts";
 import type { RuleRepair } from "./repair.ts";
 import type { RepairView } from "./rules.ts";
 import type { Log } from "../../runtime/log/log.ts";
 import { errnoName } from "../../native/errno.ts";
 
-/** What the view of the rules and their repair learn of it as well. */
+/** `keeper` is evaluated at the first report, because it is made later. */
 export function repairEvents(log: Log, repair: RuleRepair, view: RepairView): RepairEvents {
   return {
     restored: ({ kept }) => {

@@ -1,51 +1,51 @@
-/** What proxy and keeper say to each other: ffi/src/keeper_channel.zig is the other side. Pure. */
+/** The messages between the proxy and the repair process: ffi/src/keeper_channel.zig is the other side. Pure. */
 import { ProxyError } from "../../runtime/errors.ts";
 import { concat, u32 } from "../../netlink/wire.ts";
 import type { Connections } from "../kernel/encode.ts";
 import { openBefore } from "../rules/sets.ts";
 
-/** Of the frames: ffi/src/keeper.zig. */
+/** The version of the frames: ffi/src/keeper.zig. */
 export const protocolVersion = 2;
 
 export type Command =
   | { readonly kind: "load"; readonly part: number; readonly bytes: Uint8Array }
-  /** What is loaded is what the rules are, from now on. */
+  /** From now on the loaded parts are the rules. */
   | { readonly kind: "seal" }
-  /** The part that the table is to be. */
+  /** The part that becomes the table. */
   | { readonly kind: "use"; readonly part: number }
-  /** struct inet_diag_req_v2 of a socket that is to end. */
+  /** struct inet_diag_req_v2 of a socket to destroy. */
   | { readonly kind: "destroy"; readonly body: Uint8Array }
-  /** Other rules are to be read from the files: by a process of its own, which this one tells nothing. */
+  /** Prepares other rules: a separate process reads them from the files, without any input from this one. */
   | { readonly kind: "prepare"; readonly number: number }
-  /** Those that were prepared are the rules from now on. */
+  /** Makes the prepared rules the current ones. */
   | { readonly kind: "adopt" };
 
 export type RepairReport =
-  /** `tablePort`: its netlink port, which the kernel's notices of what it has written carry. */
+  /** `tablePort`: its netlink port, which the kernel's notices of its writes carry. */
   | { readonly kind: "ready"; readonly version: number; readonly tablePort: number }
   | {
       readonly kind: "restored";
-      /** How often so far. */
+      /** The number of repairs so far. */
       readonly repairs: number;
       /** Whether the table was written, and not only rules, routes and addresses. */
       readonly table: boolean;
-      /** From the kernel's notice until the rules stood. */
+      /** From the kernel's notice until the rules were in place. */
       readonly microseconds: number;
-      /** The connections from before the rules that are still known. */
+      /** The preexisting connections still known. */
       readonly kept: Connections;
     }
   | { readonly kind: "failed"; readonly errno: number }
-  /** Of the last command but `load`; `errno` 0 is none. */
+  /** Answers the last command except `load`; `errno` 0 means success. */
   | { readonly kind: "done"; readonly errno: number; readonly kept: Connections }
   | { readonly kind: "destroyed"; readonly errno: number }
   | Prepared;
 
 export type Prepared = {
   readonly kind: "prepared";
-  /** That of the request. */
+  /** The number of the request. */
   readonly number: number;
   readonly outcome: PreparedOutcome;
-  /** Of what the rules that were read are made of: keeper-parts.ts. */
+  /** A digest of the input of the rules that were read: parts.ts. */
   readonly digest: string;
 };
 
@@ -74,11 +74,11 @@ function frame(kind: number, argument: number, body: Uint8Array): Uint8Array {
   return concat(u32(kind), u32(argument), u32(body.length), body);
 }
 
-/** Cuts a stream of bytes into reports. */
+/** Splits a stream of bytes into reports. */
 export class ReportReader {
   #rest: Uint8Array = nothing;
 
-  /** The reports that are whole now. Throws NETLINK_INVALID for what the keeper does not say. */
+  /** The reports now complete. Throws NETLINK_INVALID for an invalid report. */
   read(bytes: Uint8Array): readonly RepairReport[] {
     this.#rest = this.#rest.length === 0 ? bytes.slice() : concat(this.#rest, bytes);
     const reports: RepairReport[] = [];
@@ -122,12 +122,12 @@ function preparedOf(argument: number, body: Uint8Array): Prepared {
   return { kind: "prepared", number: numbers(body, 1)[0], outcome, digest };
 }
 
-/** What the launcher collects, and hands to the keeper: parts, and the digest of what they are made of. */
+/** What the launcher collects and passes to the repair process: parts, and the digest of their input. */
 export function launchedBytes(parts: readonly Command[], digest: string): Uint8Array {
   return concat(...parts.map(encodeCommand), frame(7, 0, Buffer.from(digest, "hex")));
 }
 
-/** Two counts, then the keys of each family as the kernel has them. */
+/** Two counts, then the keys of each family in the kernel's format. */
 function keptOf(body: Uint8Array): Connections {
   const [four, six] = numbers(body, 2);
   const at = 8 + four * keySizes[4];
@@ -159,6 +159,6 @@ function unknown(): ProxyError {
 
 const nothing = new Uint8Array();
 const headerSize = 12;
-/** Addresses and ports of both ends, each at a multiple of four bytes. */
+/** Addresses and ports of both ends, each aligned to four bytes. */
 const keySizes = { 4: 16, 6: 40 } as const;
 const bodyBytesMax = 1 << 24;

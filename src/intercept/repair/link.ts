@@ -1,4 +1,4 @@
-/** The keeper of the rules as the proxy speaks to it: commands that are answered at once, and reports in between. */
+/** The proxy's side of the link to the repair process: commands that are answered at once, and reports in between. */
 import type { Socket } from "bun";
 
 import type { Interception } from "../rules/interception.ts";
@@ -19,26 +19,26 @@ import {
 import { part, partsOf, type Found, type TableState } from "./parts.ts";
 import type { Connections } from "../kernel/encode.ts";
 
-/** What goes from the process that had all privileges to the one that it becomes. */
+/** What the privileged process passes to the one that it becomes by execve. */
 export type HandedRepair = native.RepairProcess & { readonly tablePort: number };
 
 type Answer = RepairReport & { readonly kind: "done" | "destroyed" };
 type Restored = RepairReport & { readonly kind: "restored" };
 
 export type RepairEvents = {
-  /** Another process had changed the rules, and they stand again. */
+  /** Another process had changed the rules, and they are restored. */
   readonly restored: (how: Restored) => void;
   /** They cannot be written; it is tried again. */
   readonly failed: (errno: number) => void;
-  /** What has the rules read again has ended. */
+  /** The launcher, which has the rules read again, has ended. */
   readonly launcherGone: () => void;
-  /** The keeper has ended. */
+  /** The repair process has ended. */
   readonly gone: () => void;
 };
 
 /**
- * Says what the rules are, once and for all, right after they were installed. Throws START_FAILED where the keeper cannot
- * write them.
+ * Passes the rules to the repair process once and for all, right after they were installed. Throws START_FAILED if
+ * the repair process cannot write them.
  */
 export function entrustRules(
   process: native.RepairProcess,
@@ -85,15 +85,15 @@ export class RepairLink {
     return this.#alive;
   }
 
-  /** Makes the table this one; returns the connections from before the rules. Throws SystemCallError. */
+  /** Switches the table to this state; returns the preexisting connections. Throws SystemCallError. */
   use(state: TableState): Connections {
     const done = this.#ask({ kind: "use", part: part[state] }, "write the rules");
     return done.kind === "done" ? done.kept : new Map<string, never>();
   }
 
   /**
-   * Has the rules read from the files by a process of its own. Null if that takes too long, or the keeper is gone. One
-   * at a time. Throws SystemCallError.
+   * Has the rules read from the files by a separate process. Null if that takes too long, or the repair process is
+   * gone. One at a time. Throws SystemCallError.
    */
   async prepare(): Promise<Prepared | null> {
     if (!this.#alive) return null;
@@ -115,13 +115,16 @@ export class RepairLink {
     }
   }
 
-  /** Makes the rules those that were prepared; as `use`. Throws SystemCallError; then they are as they were. */
+  /** Makes the prepared rules current; otherwise like `use`. Throws SystemCallError; then they are unchanged. */
   adopt(): Connections {
     const done = this.#ask({ kind: "adopt" }, "write the rules");
     return done.kind === "done" ? done.kept : new Map<string, never>();
   }
 
-  /** Conversations about sockets: any process may list them, the keeper ends them. Each request is answered, or throws. */
+  /**
+   * Conversations about sockets: any process may list them, the repair process destroys them. Each request is
+   * answered, or throws.
+   */
   readonly sockets: Kernel = (of): Conversation => ({
     send: (requests) => {
       for (const { body, about } of requests)
@@ -134,7 +137,7 @@ export class RepairLink {
     [Symbol.dispose]: () => undefined,
   });
 
-  /** The keeper ends. */
+  /** Ends the repair process. */
   readonly stop = (): void => {
     this.#stopped = true;
     this.#socket?.terminate();
@@ -147,7 +150,7 @@ export class RepairLink {
     return answer;
   }
 
-  /** An answer that came too late would be taken for another one's: then the keeper is as good as gone. */
+  /** A late answer would be taken for the next one: then the link counts as lost. */
   #converse(command: Command): Answer {
     const others: RepairReport[] = [];
     try {
@@ -164,7 +167,7 @@ export class RepairLink {
     }
   }
 
-  /** Not in the middle of what asks, nor where Bun takes what is thrown for an error of the socket. */
+  /** Not within the caller, nor where Bun would treat an exception as an error of the socket. */
   #later(reports: readonly RepairReport[]): void {
     if (reports.length === 0) return;
     queueMicrotask(() => {
@@ -217,7 +220,7 @@ export class RepairLink {
     if (!this.#stopped) this.#events?.gone();
   }
 
-  /** As process 1 of a container nobody else would: without it the dead keeper stays in the table of processes. */
+  /** As process 1 of a container: without this the dead repair process stays a zombie. */
   #reap(attempt: number): void {
     if (native.reapAll() || attempt === reapsMax) return;
     void new Deadline(reapMs, () => {
@@ -241,7 +244,7 @@ class Exchange {
     native.writeAll(this.#fd, encodeCommand(command), answerMsMax);
   }
 
-  /** The next report that fits; what comes before goes to `others`. Throws SystemCallError, NETLINK_INVALID. */
+  /** The next report that fits; earlier ones go to `others`. Throws SystemCallError, NETLINK_INVALID. */
   next(fits: (report: RepairReport) => boolean, others: RepairReport[] = []): RepairReport {
     for (;;) {
       const report = this.#heard.shift();
@@ -270,9 +273,9 @@ function isAnswer(report: RepairReport): report is Answer {
 
 /** ESRCH */
 const errnoOfGone = 3;
-/** How long an answer may take: a batch of tens of thousands of connections on a busy machine is one. */
+/** How long an answer may take: it may be a batch of tens of thousands of connections on a busy machine. */
 const answerMsMax = 5000;
-/** More than the launcher takes: ffi/src/keeper_launcher.zig. */
+/** More than the launcher's own limit: ffi/src/keeper_launcher.zig. */
 const prepareMsMax = 25_000;
 const receiveBytesMax = 1 << 16;
 const reapMs = 100;

@@ -1,4 +1,4 @@
-/** What the keeper is to write: rules and routes, and the table in each of its states. Pure. */
+/** The parts that the repair process writes: rules and routes, and the table in each of its states. Pure. */
 import type { Interception } from "../rules/interception.ts";
 import { ProxyError } from "../../runtime/errors.ts";
 import type { Request } from "../../netlink/socket.ts";
@@ -19,11 +19,11 @@ export type TableState = "open" | "held" | "closed";
 export type Found = {
   /** Elements of sets that packets change. */
   readonly known: Connections;
-  /** Routes by other interfaces than `lo`: devices.ts. */
+  /** Routes by interfaces other than `lo`: devices.ts. */
   readonly devices: readonly Request[];
 };
 
-/** What tells interceptions apart. */
+/** A text that differs for different interceptions. */
 export function textOf(interception: Interception): string {
   return JSON.stringify(interception, (_, value: unknown) =>
     typeof value === "bigint" ? String(value) : value,
@@ -34,7 +34,7 @@ export function digestOf(interception: Interception): string {
   return new Bun.CryptoHasher("sha256").update(textOf(interception)).digest("hex");
 }
 
-/** Throws START_FAILED for rules that are too many for the keeper. */
+/** Throws START_FAILED if there are too many rules for the repair process. */
 export function partsOf(interception: Interception, { known, devices }: Found): readonly Command[] {
   const plan = planOf(interception);
   const [open, held, closed] = alike([plan, heldOf(interception), closedOf(interception)]);
@@ -48,7 +48,7 @@ export function partsOf(interception: Interception, { known, devices }: Found): 
 
 type States = readonly [open: Plan, held: Plan, closed: Plan];
 
-/** With the same chains: one that a state has no rules for is empty then. */
+/** Gives all states the same chains: one without rules in a state is empty there. */
 function alike([open, held, closed]: States): States {
   const all = [...open.chains, ...held.chains, ...closed.chains];
   const names = new Map(all.map(({ name, base }) => [name, { name, base }]));

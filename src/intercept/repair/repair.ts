@@ -1,4 +1,4 @@
-/** Rules that others have changed are written anew: without them what the mesh is for would go on in clear. */
+/** Rewrites rules that others have changed: without them traffic to the mesh would continue in cleartext. */
 import { Deadline } from "../../runtime/deadline.ts";
 import { ProxyError } from "../../runtime/errors.ts";
 import type { Notice } from "../../netlink/monitor.ts";
@@ -7,13 +7,13 @@ import type { Connections } from "../kernel/encode.ts";
 import { RuleWatch, type KernelView } from "../kernel/watch.ts";
 
 export type RepairObserver = {
-  /** Somebody has changed them. */
+  /** Another process has changed them. */
   readonly changed: (watch: RuleWatch) => void;
-  /** They were written anew; `kept` are the connections from before the rules that were still known. */
+  /** They were rewritten; `kept` are the preexisting connections still known. */
   readonly repaired: (kept: Connections) => void;
-  /** They cannot be; it is tried again. */
+  /** They cannot be rewritten; it is tried again. */
   readonly failed: (reason: string) => void;
-  /** Interfaces that have come, and may not be given a route: devices.ts. */
+  /** New interfaces that may not be given a route: devices.ts. */
   readonly leftOut: (devices: string) => void;
 };
 
@@ -25,10 +25,10 @@ export class RuleRepair {
   #last = -Infinity;
   #next: Deadline | null = null;
   #following: Deadline | null = null;
-  /** Those that are left out. */
+  /** The interfaces without a route. */
   #devices = "";
 
-  /** Begins right after the rules were written. Throws SystemCallError. */
+  /** Starts right after the rules were written. Throws SystemCallError. */
   constructor(rules: Installed, view: KernelView, reports: RepairObserver) {
     this.#rules = rules;
     this.#reports = reports;
@@ -41,12 +41,12 @@ export class RuleRepair {
     );
   }
 
-  /** How often they were written anew. */
+  /** How often they were rewritten. */
   get repairs(): number {
     return this.#repairs;
   }
 
-  /** Somebody had changed them, and the keeper's process has written them anew already. */
+  /** Another process changed them, and the repair process has already rewritten them. */
   restored(kept: Connections): void {
     this.#next?.clear();
     this.#next = null;
@@ -62,7 +62,7 @@ export class RuleRepair {
     this.watch.stop();
   };
 
-  /** An interface that comes up brings routes of its own. */
+  /** An interface that comes up adds routes of its own. */
   #alsoFollowing(notice: Notice): Notice {
     return (subject, bytes) => {
       if (subject === "routes") this.#followSoon();
@@ -92,7 +92,7 @@ export class RuleRepair {
     if (this.#rules.isOurs) this.#soon();
   }
 
-  /** At once; but somebody who changes them again and again is no reason to do nothing else. */
+  /** At once; but repeated changes must not take all of the proxy's time. */
   #soon(): void {
     const wait = Math.max(0, this.#last + everyMsMin - performance.now());
     this.#next ??= new Deadline(wait, () => {
@@ -119,5 +119,5 @@ export class RuleRepair {
 }
 
 const everyMsMin = 1000;
-/** For all notices of a moment. */
+/** Collects all notices of a moment. */
 const followMs = 100;

@@ -1,4 +1,4 @@
-/** The rules of a proxy that has given up its privileges and has a keeper of them beside it. */
+/** The rules of a proxy that has dropped its privileges and has a repair process. */
 import type { Interception } from "../rules/interception.ts";
 import { ProxyError } from "../../runtime/errors.ts";
 import { SystemCallError } from "../../native/errno.ts";
@@ -17,7 +17,7 @@ import type { KernelView } from "../kernel/watch.ts";
 
 type Link = Pick<RepairLink, "alive" | "use" | "prepare" | "adopt" | "sockets">;
 
-/** Other rules are read from the files by a process of their own: this one can only ask for them. */
+/** Other rules are read from the files by a separate process: this one can only request them. */
 export function repairedRules(interception: Interception, link: Link): Installed {
   let now = { interception, plan: planOf(interception) };
   let state: TableState = "open";
@@ -60,7 +60,7 @@ export function repairedRules(interception: Interception, link: Link): Installed
   };
 }
 
-/** The files may be others when they are read again: then they are read once more. Throws START_FAILED. */
+/** The files may have changed when they are read again: then they are read once more. Throws START_FAILED. */
 async function prepareRules(next: Interception, link: Link): Promise<void> {
   const wanted = digestOf(next);
   for (let attempt = 0; attempt < attemptsMax; attempt += 1) {
@@ -107,8 +107,8 @@ function written(act: () => Connections): Connections {
 }
 
 /**
- * While the keeper lives it says whether the table stands; after that the kernel's notices do, of which those of what the
- * keeper wrote do not count. Rules and routes can be looked up without any privilege.
+ * While the repair process lives, it reports whether the table is intact; afterwards the kernel's notices do, except
+ * those caused by the repair process's own writes. Rules and routes can be looked up without any privilege.
  */
 export class RepairView implements KernelView {
   readonly routed = isRouted;
@@ -125,7 +125,7 @@ export class RepairView implements KernelView {
     this.#link = link;
   }
 
-  /** What the keeper says of the table. */
+  /** Handles a report of the repair process about the table. */
   takes(how: "restored" | "failed" | "gone"): void {
     if (how !== "gone") this.#failing = how === "failed";
     if (how === "restored") this.#touched = false;

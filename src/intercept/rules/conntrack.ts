@@ -1,4 +1,4 @@
-/** When rules ask conntrack, and what they write there of a connection. Pure. */
+/** When rules use conntrack, and what they store there about a connection. Pure. */
 import { type Mark, insideMark, ownMark } from "./marks.ts";
 import { type Interception, isByOwner } from "./interception.ts";
 import { elsewhereRules } from "./left-alone.ts";
@@ -6,7 +6,7 @@ import type { ChainPlan, Rule, Step } from "./rule.ts";
 import { probeReplyRules } from "./probes.ts";
 import { drop, leave, leaves, notOpening, opening, type LeavingRules } from "./steps.ts";
 
-/** Conntrack is asked only where the configuration leaves something in clear that it alone can tell apart. */
+/** Conntrack is used only if the configuration leaves something in cleartext that no other criterion identifies. */
 export function usesConntrack(of: Interception): boolean {
   const probed = probeReplyRules(of.probes, of.mark).length > 0;
   const byPort = of.excludedInboundPorts.length > 0 || of.inboundPorts !== "all";
@@ -14,7 +14,7 @@ export function usesConntrack(of: Interception): boolean {
 }
 
 /**
- * What the proxy says to the application passes `lo` with a mark of ours: it teaches conntrack, and again after an entry
+ * The proxy's packets to the application pass `lo` with a mark of ours: they record in conntrack, also after an entry
  * has expired or was flushed, that this connection is diverted.
  */
 export function relearnRules(of: Interception): readonly Rule[] {
@@ -27,7 +27,7 @@ export function relearnRules(of: Interception): readonly Rule[] {
   ]);
 }
 
-/** A new connection is diverted from now on; one of an excluded user's is not. */
+/** A new connection is diverted from now on, except an excluded user's. */
 export function connectionRules(of: Interception): readonly Rule[] {
   if (!usesConntrack(of)) return [];
   const { mark } = of;
@@ -35,16 +35,16 @@ export function connectionRules(of: Interception): readonly Rule[] {
   return [[opening, { kind: "set-connection-mark", value: mark.value }], ...ofUsers];
 }
 
-/** Connections that were left alone, whatever the kernel knows of the packet's sender, and whatever NAT has made of it. */
+/** Exempt connections, whatever the kernel knows of the packet's sender, and however NAT has changed it. */
 export function leftAloneRules(of: Interception): readonly Rule[] {
   if (!usesConntrack(of)) return [];
   return [[{ kind: "connection-mark", equals: ownMark(of.mark), is: true }, leave]];
 }
 
 /**
- * What is left alone: conntrack keeps it, so that it is still known when NAT has given the connection another destination. In a
- * rule of its own, which ends for packets that conntrack does not know. Not beside users, whose connections the output
- * chain knows by the same mark.
+ * Records an exemption in conntrack, so that it is still known when NAT has changed the connection's destination. In
+ * a separate rule, because a rule ends for packets without a conntrack entry. Not combined with users, whose
+ * connections the output chain recognises by the same mark.
  */
 export function leavesNamed(of: Interception): LeavingRules {
   if (!usesConntrack(of) || isByOwner(of)) return leaves;
@@ -52,8 +52,8 @@ export function leavesNamed(of: Interception): LeavingRules {
 }
 
 /**
- * A connection to elsewhere that NAT leads into the mesh cannot begin under the rules; one that goes on was open before, and
- * the sets do not know it by the address that it has now.
+ * A connection that NAT redirects into the mesh cannot begin under the rules; one that continues is preexisting, but
+ * the sets do not contain its present address.
  */
 export function translatedBeforeRules(of: Interception): readonly Rule[] {
   if (!usesConntrack(of)) return [];
@@ -61,14 +61,16 @@ export function translatedBeforeRules(of: Interception): readonly Rule[] {
   return [[notOpening, { kind: "translated" }, notDiverted, leave]];
 }
 
-/** Leads there what arrives from outside on a connection that is diverted: its other end is the proxy, on `lo`. */
+/**
+ * Leads arriving packets from outside on a diverted connection to that chain: its other end is the proxy, on `lo`.
+ */
 export function intoDivertedRules(of: Interception): readonly Rule[] {
   if (!usesConntrack(of)) return [];
   const diverted: Step = { kind: "connection-mark", equals: of.mark.value, is: true };
   return [[diverted, { kind: "goto", chain: "diverted" }]];
 }
 
-/** Only the proxy's own connection, which others have led on to a container, is answered from outside. */
+/** Only the proxy's own connection, forwarded by others to a container, is answered from outside. */
 export function divertedChain(of: Interception): readonly ChainPlan[] {
   if (!usesConntrack(of)) return [];
   const rules: readonly Rule[] = [...elsewhereRules(of, { left: leaves, answers: true }), [drop]];
@@ -76,7 +78,7 @@ export function divertedChain(of: Interception): readonly ChainPlan[] {
 }
 
 /**
- * Packets of excluded users and groups, and connections of theirs. A user or a group that is one of the only ones is
+ * Packets of excluded users and groups, and of their connections. Matching one of the selected users or groups is
  * enough.
  */
 export function ownerRules(of: Interception): readonly Rule[] {
@@ -95,7 +97,7 @@ export function ownerRules(of: Interception): readonly Rule[] {
   ];
 }
 
-/** For the packets that the kernel sends for these users on its own. */
+/** For the packets that the kernel sends on behalf of these users. */
 function remembered(mark: Mark): Step {
   return { kind: "set-connection-mark", value: ownMark(mark) };
 }

@@ -1,6 +1,6 @@
 /**
- * The last look at what leaves, by what it is: TCP to the mesh that is not the proxy's leaves by `lo` or not at all, whatever
- * other tables have made of its mark, its destination or the way. Pure.
+ * The final check of outgoing packets, by what they are: TCP to the mesh that is not the proxy's leaves by `lo` or
+ * not at all, whatever other tables have done to its mark, destination or route. Pure.
  */
 import { type Mark, insideMark, ownMark } from "./marks.ts";
 import type { Interception } from "./interception.ts";
@@ -12,8 +12,9 @@ import { forwardedOnRules } from "./translation.ts";
 import { drop, families, leave, leaves, notOpening, tcp } from "./steps.ts";
 
 /**
- * What the output chain leaves alone is left alone here; the rest has lost its mark on the way. The proxy's own is known
- * by its mark alone, which no other socket's packet has brought here (`marksChain`): it is dropped as well where that was lost.
+ * What the output chain exempts is exempt here too; all else has lost its mark on the way. The proxy's own packets
+ * are identified only by their mark, which no other socket's packet can have here (`marksChain`): one that has lost
+ * it is dropped too.
  */
 export function guardRules(of: Interception): readonly Rule[] {
   const { mark } = of;
@@ -22,20 +23,21 @@ export function guardRules(of: Interception): readonly Rule[] {
     // Diverted, given the proxy's own mark on its way, and forwarded.
     [{ kind: "loopback", way: "iif", is: true }, { kind: "fwmark", equals: ownMark(mark) }, drop],
     [{ kind: "fwmark", equals: ownMark(mark) }, leave],
-    // Rules before ours, or ours deleted; or the pod has lost the address that the proxy has reached its application at.
+    // Rules precede ours, or ours were deleted; or the pod has lost the address at which the proxy has reached its
+    // application.
     [{ kind: "fwmark", equals: mark.value }, drop],
     ...forwardedOnRules(of),
     [{ kind: "fwmark", equals: insideMark(mark) }, drop],
     ...families.map((family): Rule => [...fromAlias(family), drop]),
     [{ kind: "tcp", is: false }, leave],
     ...leftInClearRules(of),
-    // Forwarded packets were judged where they came in.
+    // Forwarded packets were judged when they came in.
     [{ kind: "not-local-source" }, leave],
     [drop],
   ];
 }
 
-/** TCP that may leave without the proxy's mark. */
+/** TCP packets that may leave without the proxy's mark. */
 function leftInClearRules(of: Interception): readonly Rule[] {
   return [
     ...families.map((family): Rule => [{ kind: "steered", family }, toSteered]),
@@ -45,14 +47,14 @@ function leftInClearRules(of: Interception): readonly Rule[] {
     ...translatedBeforeRules(of),
     ...openBeforeRules(),
     ...clearReplyRules(of),
-    // It answers whatever becomes of marks, so that it can say so.
+    // It answers whatever happens to marks, so that it can report that.
     [notOpening, { kind: "in-set", set: "status-ports", is: true }, leave],
   ];
 }
 
 /**
- * Behind all that may write marks in the same hook, the last that knows of sockets: the proxy's own mark on packets of
- * others' sockets. What brings no socket with it (the kernel's answers) carries no data.
+ * Behind all chains that may write marks at the same hook, and the last that knows of sockets: drops packets of
+ * others' sockets with the proxy's own mark. Packets without a socket (the kernel's answers) carry no data.
  */
 export function marksChain(mark: Mark): ChainPlan {
   const rule: Rule = [
@@ -69,13 +71,16 @@ export function marksChain(mark: Mark): ChainPlan {
   };
 }
 
-/** The way that the hook knows is the one from before packets were diverted. */
+/** The hook still has the route from before packets were diverted. */
 export function unownedChain(of: Interception): ChainPlan {
   const stays: Rule = [{ kind: "loopback", way: "oif", is: true }, leave];
   return { name: "unowned", base: null, rules: [stays, ...leftInClearRules(of), [drop]] };
 }
 
-/** Where a packet ends is not in its destination: it cannot be judged, unless its sender is left alone whatever it does. */
+/**
+ * The final destination of such a packet is not in its header's destination, so it cannot be judged, unless its
+ * sender is exempt in any case.
+ */
 export function steeredChain(of: Interception): ChainPlan {
   const owners = ownerRules(of);
   const left = owners.length > 0 ? [...owners, ...leftAloneRules(of)] : [];

@@ -1,4 +1,4 @@
-/** Rules for what arrives: from outside, and from the applications here by `lo`. Pure. */
+/** Rules for arriving packets: from outside, and from local applications by `lo`. Pure. */
 import type { Interception } from "./interception.ts";
 import { intoDivertedRules, leavesNamed, leftAloneRules } from "./conntrack.ts";
 import { toForwarded } from "./forwarded.ts";
@@ -22,9 +22,9 @@ import {
 } from "./steps.ts";
 
 /**
- * Before NAT: what was diverted to `lo`, and what begins at an address of ours, though NAT would lead it elsewhere. All else
- * is for `translatedRules`, because only NAT knows whether an answer is for a connection of ours or one that we have
- * masqueraded.
+ * Before NAT: packets diverted to `lo`, and connections that begin at an address of ours, even if NAT would lead them
+ * elsewhere. All other packets are left to `translatedRules`, because only NAT knows whether an answer belongs to a
+ * connection of ours or to one that we have masqueraded.
  */
 export function preroutingRules(of: Interception): readonly Rule[] {
   const fromLo = divertedToLo(of);
@@ -39,9 +39,9 @@ export function preroutingRules(of: Interception): readonly Rule[] {
 }
 
 /**
- * After NAT: what is for us by now, whatever it was for before. `tproxy` ends the rule without a match when no transparent
- * socket listens: what follows keeps such a packet from the application. Packets of open connections find their own
- * socket first.
+ * After NAT: packets that are for us by now, whatever their former destination. Without a listening transparent
+ * socket, `tproxy` ends the rule without a match: the next rules keep such a packet from the application. Packets of
+ * open connections find their own socket first.
  */
 export function translatedRules(of: Interception): readonly Rule[] {
   return [
@@ -53,7 +53,7 @@ export function translatedRules(of: Interception): readonly Rule[] {
   ];
 }
 
-/** What is not judged; what is left over is intercepted. */
+/** Exempt packets; all others are intercepted. */
 export function leftAloneInbound(of: Interception, left: LeavingRules = leaves): readonly Rule[] {
   return [
     [{ kind: "loopback", way: "iif", is: true }, leave],
@@ -83,7 +83,7 @@ export function closedTranslatedRules(of: Interception): readonly Rule[] {
   ];
 }
 
-/** What comes from outside for an address of ours, but for what is left alone. */
+/** Packets from outside for one of our addresses, except exempt ones. */
 function fromOutside(of: Interception): readonly Rule[] {
   return [
     [{ kind: "loopback", way: "iif", is: true }, leave],
@@ -103,7 +103,7 @@ function scopeRules(of: Interception, left: LeavingRules): readonly Rule[] {
   ];
 }
 
-/** What the proxy takes, as long as it lives. */
+/** Packets that go to the proxy, as long as it lives. */
 function takenRules(of: Interception): readonly Rule[] {
   return [
     ...readRules(of.probes, of.inspectPort),
@@ -113,7 +113,7 @@ function takenRules(of: Interception): readonly Rule[] {
   ];
 }
 
-/** Ports that take plain text as well go to a listener of their own; without it they go where TLS is wanted. */
+/** Ports that also admit cleartext have a listener of their own; without it their packets go to the TLS listener. */
 function inspectedRules(of: Interception): readonly Rule[] {
   const { kind, ports } = of.inspectedPorts;
   if (kind === "only" && ports.length === 0) return [];
@@ -123,10 +123,10 @@ function inspectedRules(of: Interception): readonly Rule[] {
 }
 
 /**
- * What is left finds a socket of an application's, or none. Connections that are left alone are answered: those from before
- * the rules, those to places outside of the mesh. No other packet is for an application: not one that an application's
- * listener might take for the end of a handshake (it carries a SYN cookie, which all listeners understand), and none from
- * the mesh, where every connection is diverted and its other end is the proxy.
+ * Any remaining packet would find an application's socket, or none. Exempt connections are answered: preexisting
+ * ones, and those to destinations outside the mesh. No other packet may reach an application: none that its listener
+ * might accept as the end of a handshake (with a SYN cookie, which all listeners understand), and none from the mesh,
+ * where every connection is diverted and its other end is the proxy.
  */
 function notOursRules(of: Interception, refuse: Step): readonly Rule[] {
   return [
@@ -150,32 +150,33 @@ function divertedToLo(of: Interception): readonly Step[] {
   ];
 }
 
-/** Most packets are for sockets. */
+/** Most packets have a socket. */
 function divert(which: Rule, port: number): readonly Rule[] {
   return [toProxy, onToProxy].flatMap((to) =>
     families.map((family) => [...which, ...to(family, port)]),
   );
 }
 
-/** Without any port there is no set to ask. */
+/** Without any port there is no set to look up. */
 function inboundScope(ports: Interception["inboundPorts"], left: LeavingRules): readonly Rule[] {
   if (ports === "all") return [];
   return left(ports.length === 0 ? [] : [{ kind: "in-set", set: "inbound-ports", is: false }]);
 }
 
 const reset: Step = { kind: "reset" };
-/** Most packets: looked at once. */
+/** The quick exit for most packets. */
 const goesOn: Rule = [{ kind: "loopback", way: "iif", is: false }, notOpening, leave];
 /**
- * What is left finds a socket that is not the proxy's, or none. Where an application sees a client by its own address, that
- * could be the application's side of it: whoever sends in the client's name would speak to the application in clear.
+ * Any remaining packet would find a socket other than the proxy's, or none. If an application sees a client by its
+ * own address, that socket could be the application's end: a sender that forges the client's address would reach the
+ * application in cleartext.
  */
 const notInTheirName = families.map((family): Rule => [
   { kind: "in-set", set: seenClients[family], is: true },
   { kind: "in-set", set: openBefore[family], is: false, answers: true },
   drop,
 ]);
-/** A machine on the same wire can send to any address of ours. */
+/** A machine on the same network can send to any of our addresses. */
 const strangersToAlias = families.map((family): Rule => [
   { kind: "alias", way: "daddr", family },
   drop,
