@@ -94,7 +94,7 @@ test("a folder with a space is quoted in the suggested command", () => {
 });
 
 test.each([
-  ["with the names that it has", ["--name", "web"]],
+  ["with its present names", ["--name", "web"]],
   ["when the names are given again", ["--id", id, "--ip", "10.8.0.2,fd00::2"]],
 ] as const)("a call for the same folder renews the certificate %s", (_how, args) => {
   const out = made("--days", "2");
@@ -186,7 +186,7 @@ test("a CA made by the previous release, under its old name, is still recognised
 
 test.each([
   [
-    "a CA of somebody else",
+    "another program's CA",
     "other CA",
     /ca\.crt: CN=other CA was not made by tls-tproxy certs: .*certificate-recipes/,
   ],

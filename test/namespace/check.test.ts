@@ -57,7 +57,7 @@ test("the text output has symbols and a summary", async () => {
 
 test.each([
   ["an expired certificate", { expired: true }, "credential-files"],
-  ["an authority's certificate", { isAuthority: true }, "certificate-purposes"],
+  ["a CA certificate", { isAuthority: true }, "certificate-purposes"],
   ["a certificate for clients only", { usages: ["clientAuth"] }, "certificate-purposes"],
 ] as const)("%s is reported as bad", async (_, defect, id) => {
   const pod = mesh.extraPod();
@@ -154,14 +154,14 @@ test("where all ports are intercepted, or users are selected, a warning says wha
 
 const setters: readonly (readonly [string, Chain["hook"], number, string])[] = [
   ["restored from conntrack after ours", "output", -149, "meta mark set ct mark"],
-  ["set without regard to ours", "output", 0, "meta mark set 0x10"],
-  ["set in bits of ours", "output", 0, "meta mark set meta mark or 0x4"],
-  ["taken away before ours look for them", "prerouting", -300, "meta mark set 0"],
+  ["set without keeping our bits", "output", 0, "meta mark set 0x10"],
+  ["set in our bits", "output", 0, "meta mark set meta mark or 0x4"],
+  ["removed before our chain reads them", "prerouting", -300, "meta mark set 0"],
 ];
 const harmless: readonly (readonly [string, Chain["hook"], number, string])[] = [
   ["set in other bits", "output", 0, "meta mark set meta mark and 0xffffff0f or 0x40"],
   ["set before ours", "output", -151, "meta mark set 0x10"],
-  ["set after the last look", "postrouting", 150, "meta mark set 0"],
+  ["set after the final check", "postrouting", 150, "meta mark set 0"],
   ["read", "output", 0, "meta mark 0x1 counter"],
 ];
 

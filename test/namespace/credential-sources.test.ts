@@ -33,7 +33,7 @@ const sources = [
     from("spiffe-helper", platform.texts("P-384", "SEC1", "middle")),
   ],
   [
-    "a podCertificate, key and chain in one file, two authorities",
+    "a podCertificate, key and chain in one file, two CAs",
     "P-256",
     from("podCertificate", platform.withOther(platform.texts("P-256", "PKCS#8", "middle"))),
   ],

@@ -25,7 +25,7 @@ const withoutCapabilities = [
 
 test.each([
   ["root", ["chroot"]],
-  ["root with the capabilities of its own entry alone", withoutCapabilities],
+  ["root with only the capabilities for entering it", withoutCapabilities],
   ["user 65532 without any capability", [...withoutCapabilities, "--userspec=65532:65532"]],
 ] as const)("selftest passes in an empty, read-only root as %s", async (_, chroot) => {
   const { code, stdout, stderr, before, after } = await root.run(selftest, { chroot });
@@ -40,7 +40,7 @@ test.each([
 
 test.each([
   ["has no address", ["ip", "addr", "flush", "dev", "lo"]],
-  ["swallows what is sent", ["ip", "link", "set", "lo", "down"]],
+  ["drops all packets", ["ip", "link", "set", "lo", "down"]],
 ])("selftest soon reports the defect where lo %s", async (_, before) => {
   const { code, stdout } = await root.run(selftest, { before });
   expect(stdout).toContain("✗ TCP over loopback");

@@ -84,9 +84,9 @@ const half = (text: string): string => text.slice(0, text.length / 2);
 test.each([
   ["half a certificate", (good: Files) => ({ ...good, "tls.crt": half(good["tls.crt"]) })],
   ["half a key", (good: Files) => ({ ...good, "tls.key": half(good["tls.key"]) })],
-  ["half an authority", (good: Files) => ({ ...good, "ca.crt": half(good["ca.crt"]) })],
+  ["half a CA", (good: Files) => ({ ...good, "ca.crt": half(good["ca.crt"]) })],
   [
-    "an authority and a half",
+    "a CA and a half",
     (good: Files) => ({ ...good, "ca.crt": good["ca.crt"] + half(young.certificatePem) }),
   ],
   ["an empty certificate", (good: Files) => ({ ...good, "tls.crt": "" })],

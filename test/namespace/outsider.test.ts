@@ -41,7 +41,7 @@ test.each([
   ["that has expired", { expired: true }],
   ["that is not valid yet", { early: true }],
   ["for servers only", { usages: ["serverAuth"] }],
-  ["of an authority (CA:TRUE)", { isAuthority: true }],
+  ["of a CA (CA:TRUE)", { isAuthority: true }],
 ] as const)("a client with a certificate %s is refused", async (_, defect) => {
   const paths = mesh.credentials(mesh.c, defect);
   const before = mesh.proxies[1]?.output.length ?? 0;

@@ -33,7 +33,7 @@ test("control: the expected server sees our certificate", async () => {
 });
 
 test.each([
-  ["of another CA", { foreign: true, spiffeId: "spiffe://test.example/host/server" }],
+  ["from another CA", { foreign: true, spiffeId: "spiffe://test.example/host/server" }],
   ["that has expired", { expired: true, spiffeId: "spiffe://test.example/host/server" }],
   ["for clients only", { usages: ["clientAuth"], spiffeId: "spiffe://test.example/host/server" }],
   ["of another trust domain", { spiffeId: "spiffe://other.example/host/server" }],

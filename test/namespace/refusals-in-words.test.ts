@@ -12,7 +12,7 @@ const strangers = credentialsFor(["192.0.2.1"], { foreign: true });
 
 test.each([
   [
-    "of a CA that it does not know",
+    "from a CA that it does not know",
     { foreign: true },
     /Refused connection from .*: certificate signed by an unknown CA/,
   ],

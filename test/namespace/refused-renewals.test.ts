@@ -33,7 +33,7 @@ test.each([
     /as a server's: our certificate \(.*\) is for clients only/,
   ],
   ["a CA's", { isAuthority: true }, /our certificate \(.*\) is a CA certificate/],
-  ["of tomorrow", { early: true }, /it is not valid before/],
+  ["that is not valid yet", { early: true }, /it is not valid before/],
   ["that has expired", { expired: true }, /it has expired at/],
 ] as const satisfies readonly (readonly [string, Defect, RegExp])[])(
   "a renewal %s leaves the old certificate in use, and check refuses it too",

@@ -43,13 +43,13 @@ test.each([
     /--cert .*no PEM certificate/,
   ],
   [
-    "another's key",
+    "the key of another certificate",
     (paths: CredentialPaths) =>
       writeFileSync(paths.key, readFileSync(credentialsFor(["10.0.0.9"]).key)),
     /--key .*not the key/,
   ],
   [
-    "another authority",
+    "another CA",
     (paths: CredentialPaths) =>
       writeFileSync(
         paths.authority,

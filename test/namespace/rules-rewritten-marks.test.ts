@@ -59,29 +59,29 @@ const rewriters: readonly (readonly [string, readonly Chain[]])[] = [
     ],
   ],
   [
-    "those of the proxy's answers, for the application's own packets",
+    "set to those of the proxy's answers on the application's packets",
     [
       output(0, "ct direction reply ct mark set meta mark"),
       output(1, "ct direction original ct mark != 0 meta mark set ct mark"),
     ],
   ],
   [
-    "taken away on lo, and packets are forwarded",
+    "removed on lo, with forwarding on",
     [{ hook: "prerouting", priority: -151, rules: "meta mark set 0" }],
   ],
   ["set to the proxy's own before ours", [output(-151, "meta mark set 5")]],
   ["set to the proxy's own after ours", [output(-149, "meta mark set 0x25")]],
   ["set to the proxy's own at the end of the hook", [output(2147483647, "meta mark set 5")]],
   [
-    "set to the proxy's own before ours, those of packets with data alone",
+    "set to the proxy's own before ours, on packets with data only",
     [output(-151, "tcp flags & psh == psh meta mark set 5")],
   ],
   [
-    "set to the proxy's own on lo, and packets are forwarded",
+    "set to the proxy's own on lo, with forwarding on",
     [{ hook: "prerouting", priority: -151, rules: "meta mark set 5" }],
   ],
   [
-    "set to the proxy's own on the way to lo, and packets are forwarded",
+    "set to the proxy's own on the way to lo, with forwarding on",
     [{ hook: "postrouting", priority: 0, rules: "meta mark set 5" }],
   ],
 ];

@@ -56,7 +56,7 @@ describe("reverse-path filters, and whether they consider marks", () => {
 });
 
 describe.each([
-  ["by itself", [], ""],
+  ["by the proxy", [], ""],
   ["by --wire-ports", ["--wire-ports", "20000-20099"], ""],
   ["by --wire-ports and reserved", ["--wire-ports", "20000-20099"], "20000-20099"],
 ] as const)("if applications may use all ports, some are reserved, %s", (_, options, reserved) => {

@@ -26,37 +26,37 @@ function resetFor(code: string): Sight {
 
 const attempts: readonly Attempt[] = [
   {
-    event: "nobody listens on the port",
+    event: "the port has no listener",
     to: ({ b }) => `${b.address4}:81`,
     sight: resetFor("ECONNREFUSED"),
     log: ["server's", "connection refused"],
   },
   {
-    event: "nobody listens on the port, over IPv6",
+    event: "the port has no listener, over IPv6",
     to: ({ b }) => `[${b.address6}]:81`,
     sight: resetFor("ECONNREFUSED"),
     log: ["server's", "connection refused"],
   },
   {
-    event: "nobody listens on the port, and no proxy is there",
+    event: "the port has no listener, and the server no proxy",
     to: ({ c }) => `${c.address4}:81`,
     sight: resetFor("ECONNREFUSED"),
     log: ["client's", "connection refused"],
   },
   {
-    event: "nobody on the link has the address",
+    event: "no host on the link has the address",
     to: () => "10.77.0.99:80",
     sight: resetFor("EHOSTUNREACH"),
     log: ["client's", "no route to host"],
   },
   {
-    event: "a firewall there says by ICMP that the host cannot be reached",
+    event: "a firewall there reports by ICMP that the host is unreachable",
     to: ({ c }) => `${c.address4}:91`,
     sight: resetFor("EHOSTUNREACH"),
     log: ["client's", "no route to host"],
   },
   {
-    event: "a firewall there drops what comes: a black hole",
+    event: "a firewall there drops all packets: a black hole",
     to: ({ c }) => `${c.address4}:92`,
     sight: resetFor("ETIMEDOUT"),
     log: ["client's", "connection timed out"],
@@ -82,7 +82,7 @@ const attempts: readonly Attempt[] = [
     sight: alike("EINVAL at connect"),
   },
   {
-    event: "a routing rule prohibits it to the proxy alone",
+    event: "a routing rule prohibits it for the proxy only",
     to: ({ c }) => `${c.address4}:93`,
     sight: {
       "without a proxy": "connected; 5 bytes, end",

@@ -17,7 +17,7 @@ import {
 
 const rows: readonly Row[] = [
   {
-    event: "ends (FIN) and hears the answer after it",
+    event: "ends (FIN) and still receives the answer",
     play: async ({ actor, watcher }) => {
       await actor.say("hello");
       await actor.end();
@@ -29,7 +29,7 @@ const rows: readonly Row[] = [
     sight: alike("5 bytes, end; answer: 4 bytes, end"),
   },
   {
-    event: "half-closes, and the way back goes on in many turns",
+    event: "half-closes, and the other direction continues in many turns",
     play: async ({ actor, watcher }) => {
       await actor.end();
       const there = await seen(watcher);
@@ -43,7 +43,7 @@ const rows: readonly Row[] = [
     sight: alike("0 bytes, end; answer: 300 bytes, end"),
   },
   {
-    event: "ends while megabytes are on their way to it",
+    event: "ends while megabytes are in transit to it",
     play: async ({ actor, watcher }) => {
       await actor.pause();
       const writing = watcher.write(20_000_000);
@@ -80,7 +80,7 @@ const rows: readonly Row[] = [
     sight: alike("5 bytes, ECONNRESET"),
   },
   {
-    event: "resets when the other one has stopped reading and all buffers are full",
+    event: "resets when the other end has stopped reading and all buffers are full",
     play: async ({ actor, watcher, standstill }) => {
       await watcher.pause();
       actor.chatter("there ");
@@ -92,7 +92,7 @@ const rows: readonly Row[] = [
     sight: alike("some bytes, ECONNRESET"),
   },
   {
-    event: "resets with bytes on their way in both directions",
+    event: "resets with bytes in transit in both directions",
     play: async ({ actor, watcher }) => {
       actor.chatter("there ");
       watcher.chatter("back ");
@@ -114,7 +114,7 @@ const rows: readonly Row[] = [
     sight: alike("5 bytes, end; then EPIPE"),
   },
   {
-    event: "resets after the other one's end",
+    event: "resets after the other end's FIN",
     play: async ({ actor, watcher }) => {
       await watcher.end();
       await actor.finish();
@@ -151,7 +151,7 @@ const rows: readonly Row[] = [
     sight: alike("0 bytes, ECONNRESET"),
   },
   {
-    event: "is killed when its kernel has bytes of it that the other one has not read",
+    event: "is killed while its kernel holds bytes that the other end has not read",
     mortal: true,
     play: async ({ actor, watcher, actors }) => {
       await watcher.pause();
@@ -163,7 +163,7 @@ const rows: readonly Row[] = [
     sight: alike("100000 bytes, end"),
   },
   {
-    event: "is killed with bytes on their way in both directions",
+    event: "is killed with bytes in transit in both directions",
     mortal: true,
     play: async ({ actor, watcher, actors }) => {
       await watcher.say("hello");

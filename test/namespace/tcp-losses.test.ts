@@ -61,7 +61,7 @@ type Killing = {
 /** The actor is the client. There is no reference: without proxies there is nothing to kill between the two. */
 const killings: readonly Killing[] = [
   {
-    event: "while nothing moves",
+    event: "while idle",
     play: async ({ actor, watcher }, kill) => {
       await actor.say("x");
       await watcher.received(1);
@@ -71,7 +71,7 @@ const killings: readonly Killing[] = [
     sight: "client: 0 bytes, ECONNRESET; server: 1 bytes, ECONNRESET",
   },
   {
-    event: "with bytes on their way in both directions",
+    event: "with bytes in transit in both directions",
     play: async ({ actor, watcher }, kill) => {
       actor.chatter("there ");
       watcher.chatter("back ");
@@ -82,7 +82,7 @@ const killings: readonly Killing[] = [
     sight: "client: some bytes, ECONNRESET; server: some bytes, ECONNRESET",
   },
   {
-    event: "with bytes in both directions that nobody reads",
+    event: "with unread bytes in both directions",
     play: async ({ actor, watcher }, kill) => {
       await Promise.all([actor.pause(), watcher.pause()]);
       await Promise.all([actor.write(1_000_000), watcher.write(1_000_000)]);

@@ -8,7 +8,7 @@ import { alike, must, seen, sides, Stage, ways, type Row, type Scene } from "../
 import { opensslServer } from "../support/programs.ts";
 
 const cut: Row = {
-  event: "a FIN is put into the middle",
+  event: "a FIN is inserted",
   play: async (scene) => {
     await greeted(scene);
     await tamper(scene, "tcp flags set fin | psh | ack");

@@ -33,8 +33,8 @@ const hostOf = (ports: string): readonly string[] => ["--host", ...scoped, "--in
 describe.each([
   ["a host, --inbound-port 8080", hostOf("8080"), [all, all]],
   ["a host, --inbound-port none", hostOf("none"), [all, all]],
-  ["a host, what comes is left out", hostOf("8080"), [all, ""]],
-  ["a host, what goes is left out", hostOf("8080"), ["", all]],
+  ["a host, incoming packets untracked", hostOf("8080"), [all, ""]],
+  ["a host, outgoing packets untracked", hostOf("8080"), ["", all]],
   ["a pod, --exclude-inbound-port 22", ["--exclude-inbound-port", "22"], [all, all]],
 ] as const)("%s", (_, options, [incoming, outgoing]) => {
   const mesh = Mesh.create();

@@ -16,8 +16,8 @@ const abort = "616263,!fff4ff,f241424f520d0a";
 const all = abort.replaceAll(/[,!]/g, "");
 
 test.each([
-  ["between two of ours, IPv4", () => askOdd(mesh.a, to(mesh.b.address4, 9000), abort)],
-  ["between two of ours, IPv6", () => askOdd(mesh.a, to(mesh.b.address6, 9000), abort)],
+  ["between two proxies, IPv4", () => askOdd(mesh.a, to(mesh.b.address4, 9000), abort)],
+  ["between two proxies, IPv6", () => askOdd(mesh.a, to(mesh.b.address6, 9000), abort)],
   ["a plain client of a permissive port", () => askOdd(mesh.c, to(mesh.b.address4, 9001), abort)],
 ])("%s: all bytes arrive in order", async (_, ask) => {
   expect(await ask()).toBe(all);

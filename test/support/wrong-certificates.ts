@@ -153,10 +153,10 @@ export const wrongUses: readonly (readonly [string, Make, string, string])[] = [
     notMeant,
   ],
   ["is for code only", () => usable(purposes.codeSigning), "wrong-purpose", notMeant],
-  ["is for nothing", () => usable(), "wrong-purpose", notMeant],
+  ["has an empty list of purposes", () => usable(), "wrong-purpose", notMeant],
   // The TLS library does not accept it either.
   ["is for any purpose", () => usable(purposes.any), "wrong-purpose", notMeant],
-  ["is an authority's", () => bad({ isAuthority: true }), "ca-as-leaf", isAuthoritys],
+  ["is a CA certificate", () => bad({ isAuthority: true }), "ca-as-leaf", isAuthoritys],
   // X509-SVID, 5.2: a validator ensures that neither is set in a leaf's key usage.
   [
     "may sign certificates",
@@ -188,9 +188,9 @@ export const wrongUses: readonly (readonly [string, Make, string, string])[] = [
 /** Valid certificates from invalid chains. */
 export const wrongChains: readonly (readonly [string, Make, string, string])[] = [
   ["is signed by itself", selfSigned, "untrusted-chain", "certificate is self-signed"],
-  ["is of another authority", () => below(issueAuthority("another")), "untrusted-chain", chainEnd],
+  ["is from another CA", () => below(issueAuthority("another")), "untrusted-chain", chainEnd],
   [
-    "is of another authority, which it shows",
+    "is from another CA, which it sends",
     () => {
       const other = issueAuthority("another");
       return below(other, other);
@@ -199,13 +199,13 @@ export const wrongChains: readonly (readonly [string, Make, string, string])[] =
     chainEnd,
   ],
   [
-    "is of another authority of the same name",
+    "is from another CA of the same name",
     impostor,
     "untrusted-chain",
     "certificate's signature is not its issuer's",
   ],
   [
-    "is below an intermediate that it does not show",
+    "is below an intermediate that it does not send",
     () => below(middle({})),
     "untrusted-chain",
     chainEnd,
@@ -220,7 +220,7 @@ export const wrongChains: readonly (readonly [string, Make, string, string])[] =
     "a certificate of the chain has expired",
   ],
   [
-    "is below an intermediate that is no authority",
+    "is below an intermediate that is not a CA",
     () => {
       const none = middle({ [extensions.basicConstraints]: [authorityOf(false)] });
       return below(none, none);
@@ -281,9 +281,9 @@ export const wrongChains: readonly (readonly [string, Make, string, string])[] =
 
 /** Unusual certificates that are as valid as any other. */
 export const unusual: readonly (readonly [string, Make])[] = [
-  ["is like all others", () => bad({})],
-  ["is of RSA", () => bad({ rsa: true })],
-  ["is for no purpose in particular", () => bad({ usages: [] })],
+  ["is an ordinary one", () => bad({})],
+  ["has an RSA key", () => bad({ rsa: true })],
+  ["has no list of purposes", () => bad({ usages: [] })],
   ["is for its role only", (role) => usable(purposes[role])],
   ["names an ID of 2048 bytes", () => named(`spiffe://test.example/${"a".repeat(2048 - 22)}`)],
   [
@@ -299,7 +299,7 @@ export const unusual: readonly (readonly [string, Make])[] = [
       ),
   ],
   [
-    "is below an intermediate that it shows",
+    "is below an intermediate that it sends",
     () => {
       const above = middle({});
       return below(above, above);
@@ -313,7 +313,7 @@ export const unusual: readonly (readonly [string, Make])[] = [
     },
   ],
   [
-    "shows its root, too",
+    "sends its root too",
     () => {
       const above = middle({});
       return below(above, above, root);

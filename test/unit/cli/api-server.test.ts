@@ -21,18 +21,18 @@ const service = { KUBERNETES_SERVICE_HOST: "10.96.0.1", KUBERNETES_SERVICE_PORT:
 test.each([
   ["the Service", service, ["10.96.0.1:443"]],
   [
-    "the endpoint in its place",
+    "the endpoint instead of the Service",
     { ...service, KUBERNETES_SERVICE_HOST: "172.18.0.2", KUBERNETES_SERVICE_PORT: "6443" },
     ["172.18.0.2:6443"],
   ],
   ["IPv6", { ...service, KUBERNETES_SERVICE_HOST: "fd96::1" }, ["[fd96::1]:443"]],
   [
-    "an IPv4-mapped one",
+    "an IPv4-mapped address",
     { ...service, KUBERNETES_SERVICE_HOST: "::ffff:10.96.0.1" },
     ["10.96.0.1:443"],
   ],
   [
-    "its own links beside an endpoint",
+    "an endpoint and the Service's links",
     {
       ...service,
       KUBERNETES_SERVICE_HOST: "172.18.0.2",
@@ -48,7 +48,7 @@ test.each([
   ],
   ["a name", { ...service, KUBERNETES_SERVICE_HOST: "api.example.org" }, []],
   ["port 0", { ...service, KUBERNETES_SERVICE_PORT: "0" }, []],
-  ["half of it", { KUBERNETES_SERVICE_HOST: "10.96.0.1" }, []],
+  ["a host without a port", { KUBERNETES_SERVICE_HOST: "10.96.0.1" }, []],
   ["nothing", {}, []],
   ["rubbish", { ...service, KUBERNETES_SERVICE_PORT: "99999", KUBERNETES_PORT: "tcp://" }, []],
 ] as const)("%s", (_, environment, wanted) => {

@@ -7,11 +7,11 @@ const limits = { ageMsMax: 100 * second, drainMsMax: 30 * second };
 const busy: Life = { now: 0, openedAt: 0, notAfter: Infinity, quiet: false };
 
 test.each([
-  ["a young one lives", { now: 50 * second }, null],
-  ["a busy one lives to the last moment", { now: 100 * second - 1 }, null],
-  ["and not longer", { now: 100 * second }, "MAX_AGE"],
-  ["a quiet one goes in the last tenth", { now: 90 * second, quiet: true }, "MAX_AGE"],
-  ["and not before", { now: 90 * second - 1, quiet: true }, null],
+  ["a young connection lives", { now: 50 * second }, null],
+  ["a busy one lives up to its maximum age", { now: 100 * second - 1 }, null],
+  ["a busy one ends at its maximum age", { now: 100 * second }, "MAX_AGE"],
+  ["a quiet one ends in the last tenth", { now: 90 * second, quiet: true }, "MAX_AGE"],
+  ["a quiet one lives until then", { now: 90 * second - 1, quiet: true }, null],
   ["certificates count too", { now: 40 * second, notAfter: 40 * second }, "CERTIFICATE_AGE"],
   ["the earlier of both is the reason", { now: 200 * second, notAfter: 150 * second }, "MAX_AGE"],
 ] satisfies [string, Partial<Life>, AgeFault | null][])("%s", (_, life, fault) => {

@@ -86,7 +86,7 @@ test.each([4096, 4097])("of %d names at most 4,096 are read", (count) => {
 
 test.each<[string, LeafOptions, string | null]>([
   ["a SPIFFE ID", { spiffeId: "spiffe://a.example/web" }, null],
-  ["addresses alone", { ips: ["10.0.0.1"] }, null],
+  ["only addresses", { ips: ["10.0.0.1"] }, null],
   ["a host name", { dnsNames: ["web.example"] }, null],
   ["a URI name of another kind", { spiffeId: "https://a.example/web" }, "spiffe://"],
   ["a SPIFFE ID without a path", { spiffeId: "spiffe://a.example" }, "path"],

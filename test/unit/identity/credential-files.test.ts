@@ -174,7 +174,7 @@ test.each([
   ["a key in place of a certificate", { cert: leaf.keyPem }, /--cert .*it is a private key/],
   ["a certificate in place of a key", { key: chain }, /--key .*it is a certificate/],
   [
-    "a certificate that is cut off",
+    "a truncated certificate",
     { ca: root.certificatePem + chain.slice(0, 300) },
     /--ca-cert .*it ends in the middle of a certificate.*line \d+/,
   ],
@@ -189,7 +189,7 @@ test.each([
     /--key .*the TLS library does not know brainpool curves/,
   ],
   [
-    "a DSA key that the library reads",
+    "a DSA key that the library can read",
     { key: dsaKey },
     /--key .*the TLS library does not take DSA keys\. Use EC P-256/,
   ],
@@ -199,7 +199,7 @@ test.each([
     /--key .*the TLS library does not take DSA keys\. Use EC P-256/,
   ],
   [
-    "a DSA key as old programs write it",
+    "a DSA key in the format of old programs",
     { key: dsaKey.replaceAll("PRIVATE", "DSA PRIVATE") },
     /--key .*the TLS library does not take DSA keys\. Use EC P-256/,
   ],

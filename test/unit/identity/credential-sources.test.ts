@@ -43,12 +43,9 @@ test.each(Object.keys(spellings))(
 
 test.each([
   ["a chain through an intermediate", platform.texts("RSA", "PKCS#8", "middle")],
-  ["a bundle of two authorities", platform.withOther(platform.texts("RSA", "PKCS#8"))],
+  ["a bundle of two CAs", platform.withOther(platform.texts("RSA", "PKCS#8"))],
   ["both", platform.withOther(platform.texts("RSA", "PKCS#8", "middle"))],
-  [
-    "an authority that is named twice",
-    platform.withOther(platform.withOther(platform.texts("RSA", "PKCS#8"))),
-  ],
+  ["a duplicate CA", platform.withOther(platform.withOther(platform.texts("RSA", "PKCS#8")))],
 ] as const)("%s: carries a connection", async (_, texts) => {
   expect(await carried(load(texts))).toEqual([null, idOf("RSA")]);
 });

@@ -60,14 +60,14 @@ test.each([
   ["garbage for a certificate", { cert: garbage }, /^--cert .*: it holds no readable PEM/],
   ["garbage for a key", { key: "hunter2" }, /^--key .*: it holds no readable unencrypted/],
   ["an empty bundle", { ca: "" }, /^--ca-cert .*: no PEM certificate/],
-  [
-    "one bad authority of two",
-    { ca: authority.certificatePem + garbage },
-    /^--ca-cert .*: it holds/,
-  ],
-  ["another authority", { ca: issueAuthority("b").certificatePem }, /^--cert .*: it does not lead/],
+  ["one bad CA of two", { ca: authority.certificatePem + garbage }, /^--ca-cert .*: it holds/],
+  ["another CA", { ca: issueAuthority("b").certificatePem }, /^--cert .*: it does not lead/],
   ["an expired certificate", { at: now + 30 * 86_400_000 }, /^--cert .*: it has expired at 20/],
-  ["a certificate of tomorrow", { at: now - 86_400_000 }, /^--cert .*: it is not valid before/],
+  [
+    "a certificate that is not valid yet",
+    { at: now - 86_400_000 },
+    /^--cert .*: it is not valid before/,
+  ],
 ] as const)("%s prevents the start, and the message names the option", (_, change, message) => {
   expect(() => load(change)).toThrow(message);
 });

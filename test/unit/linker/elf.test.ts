@@ -57,9 +57,13 @@ describe("refuses a file that is", () => {
     ["cut in its header", plain.subarray(0, 17), "bun: it ends before offset 20"],
     ["cut at the end of its header", plain.subarray(0, 57), "bun: it ends before offset 58"],
     ["cut in its segments", plain.subarray(0, 120), "bun: it ends before offset "],
-    ["cut in what is loaded of it", plain.subarray(0, 0x1010), "bun: it ends before offset"],
+    ["cut in its loaded part", plain.subarray(0, 0x1010), "bun: it ends before offset"],
     ["its segments far away", changed(plain, 32, 0, 0, 0, 0, 0, 1), "bun: it ends before offset"],
-    ["of more segments than it has", changed(plain, 56, 255, 255), "bun: it ends before offset"],
+    [
+      "with fewer segments than it claims",
+      changed(plain, 56, 255, 255),
+      "bun: it ends before offset",
+    ],
   ])("%s", (_, bytes, says) => {
     expect(refusal(bytes)).toContain(says);
   });
@@ -85,11 +89,11 @@ describe("refuses a table", () => {
   });
 
   test.each([
-    ["that nothing is loaded of", [7, 0x99_0000], "bun: nothing of it is at 0x990000"],
+    ["that is not loaded", [7, 0x99_0000], "bun: nothing of it is at 0x990000"],
     ["that is longer than the file", [8, 0x1_0000], "bun: "],
     ["that is longer than any file", [8, 2 ** 52], "bun: "],
-    ["whose symbols are nowhere", [6, 0x99_0000], "bun: nothing of it is at 0x99"],
-    ["whose names are nowhere", [5, 0x99_0000], "bun: nothing of it is at 0x99"],
+    ["whose symbols are not loaded", [6, 0x99_0000], "bun: nothing of it is at 0x99"],
+    ["whose names are not loaded", [5, 0x99_0000], "bun: nothing of it is at 0x99"],
   ] as const)("of relocations %s", (_, tag, says) => {
     const bytes = withDynamic({
       relocations: [{ address: 0x20_0000, type: 7, name: "x" }],
@@ -99,7 +103,7 @@ describe("refuses a table", () => {
   });
 
   test.each([
-    ["that nothing is loaded of", [25, 0x99_0000], "bun: nothing of it is at 0x990000"],
+    ["that is not loaded", [25, 0x99_0000], "bun: nothing of it is at 0x990000"],
     ["that is longer than any file", [27, 2 ** 52], "bun: "],
   ] as const)("of initializers %s", (_, tag, says) => {
     const bytes = withDynamic({ initializers: [1n], tags: [tag] });

@@ -26,7 +26,7 @@ describe("refuses", () => {
       " is not resolved",
     ],
     [
-      "a runtime without a place to begin",
+      "a runtime without an entry point",
       bunLike,
       () => runtimeLike({ symbols: { link_imports: 0x4000_0010 } }),
       "the runtime has no symbol link_start",
@@ -43,21 +43,21 @@ describe("refuses", () => {
       runtimeLike,
       "runtime: nothing of it is at 0x4000",
     ],
-    ["a runtime that wants a loader", bunLike, () => withSegment(interpreter), "wants a loader"],
+    ["a runtime that needs a loader", bunLike, () => withSegment(interpreter), "wants a loader"],
     [
-      "a runtime with variables of each thread",
+      "a runtime with thread-local variables",
       bunLike,
       () => withSegment(threadLocal),
       "the runtime has thread-local variables of its own",
     ],
     [
-      "a runtime where Bun is",
+      "a runtime at Bun's addresses",
       bunLike,
       () => overlapping(data + 64),
       `segments overlap at 0x${(data + 64).toString(16)}`,
     ],
     [
-      "a runtime where Bun's memory is that the file does not have",
+      "a runtime at the addresses of Bun's zeroed memory",
       bunLike,
       () => overlapping(data + 255),
       `segments overlap at 0x${(data + 255).toString(16)}`,
@@ -69,13 +69,13 @@ describe("refuses", () => {
       "5 segments do not fit in the place of 4",
     ],
     [
-      "variables of each thread at a page's start",
+      "thread-local variables at the start of a page",
       () => bunLike({ data: 0x20_1000, relocations: [] }),
       runtimeLike,
       "the thread-local segment begins a page",
     ],
     [
-      "a relocation of what the file does not have",
+      "a relocation outside the file",
       () =>
         bunLike({ relocations: [{ address: data + 200, type: 18, name: "_ZSt11__once_call" }] }),
       runtimeLike,

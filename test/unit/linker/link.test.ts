@@ -10,8 +10,8 @@ describe("the resulting file", () => {
   const file = linked(bunLike(), runtimeLike());
 
   test.each([
-    ["a function that is jumped to", data, 0x4000_2222],
-    ["an address with what is added", data + 8, 0x4000_1111 + 5],
+    ["the address of a function", data, 0x4000_2222],
+    ["an address with its addend", data + 8, 0x4000_1111 + 5],
     ["nothing for a hook that is absent", data + 16, 0],
     ["Bun's own copy of an object", data + 32, data + 24],
   ])("has %s", (_, address, value) => {

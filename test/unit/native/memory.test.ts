@@ -43,16 +43,16 @@ test("read-only and executable file pages are released", () => {
 });
 
 test.each([
-  ["with a page of its own", { head: readOnly, anonymous: 4 }],
-  ["with many pages of its own", { head: code, anonymous: 10_240 }],
+  ["with a private page", { head: readOnly, anonymous: 4 }],
+  ["with many private pages", { head: code, anonymous: 10_240 }],
   ["that is writable", { head: `06223000-06919000 rw-p 06021000 ${path}` }],
   ["that is shared", { head: `7f0000000000-7f0000001000 r--s 00000000 ${path}` }],
   ["that is not readable", { head: `7f0000000000-7f0000001000 ---p 00000000 ${path}` }],
-  ["of no file", { head: "7f0000000000-7f0000001000 r--p 00000000 00:00 0 " }],
+  ["without a file", { head: "7f0000000000-7f0000001000 r--p 00000000 00:00 0 " }],
   ["of the heap", { head: "07000000-07021000 r--p 00000000 00:00 0                    [heap]" }],
   ["of the kernel's", { head: "7ffd0a9f2000-7ffd0a9f4000 r-xp 00000000 00:00 0          [vdso]" }],
   ["of the kernel's", { head: "7ffd0a9ee000-7ffd0a9f2000 r--p 00000000 00:00 0          [vvar]" }],
-  ["of no name", { head: "7f0000000000-7f0000001000 r--p 00000000 08:01 131094" }],
+  ["without a name", { head: "7f0000000000-7f0000001000 r--p 00000000 08:01 131094" }],
 ])("a mapping %s is not released", (_, mapping) => {
   expect(filePagesOf(smaps(mapping))).toEqual([]);
   const around = filePagesOf(smaps({ head: readOnly }, mapping, { head: code }));

@@ -5,12 +5,12 @@ import { choose, isForeignProtocol, offerOf } from "../../../src/net/protocols.t
 const offer = (...names: readonly string[]): Uint8Array => Buffer.from(offerOf(names), "latin1");
 
 test.each([
-  ["ours, the newest of them", ["h2", "tproxy/1", "tproxy/2"], ["h2"], "tproxy/2"],
-  ["ours before the application's", ["h2", "tproxy/1"], ["h2"], "tproxy/1"],
-  ["what the application likes best", ["http/1.1", "h2"], ["h2", "http/1.1"], "h2"],
-  ["nothing of what the application does not speak", ["spdy/3"], ["h2"], false],
+  ["our newest", ["h2", "tproxy/1", "tproxy/2"], ["h2"], "tproxy/2"],
+  ["ours rather than the application's", ["h2", "tproxy/1"], ["h2"], "tproxy/1"],
+  ["the application's preferred one", ["http/1.1", "h2"], ["h2", "http/1.1"], "h2"],
+  ["nothing that the application does not speak", ["spdy/3"], ["h2"], false],
   ["nothing if the policy names no protocol", ["h2"], [], false],
-  ["nothing of an empty offer", [], ["h2"], false],
+  ["nothing for an empty offer", [], ["h2"], false],
 ] as const)("chosen is %s", (_, offered, spoken, chosen) => {
   expect(choose(offer(...offered), spoken)).toBe(chosen);
 });

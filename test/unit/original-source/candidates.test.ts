@@ -41,8 +41,8 @@ describe("a client with a proxy", () => {
   });
 
   test.each([
-    ["whose port may come from the wire again", { distinctPort: false }, "wire-port"],
-    ["of another address than that on the wire", { source: "10.0.0.3:40000" }, "address-differs"],
+    ["whose port may be used on the wire again", { distinctPort: false }, "wire-port"],
+    ["with another address than on the wire", { source: "10.0.0.3:40000" }, "address-differs"],
     ["without a port", { source: `${client}:0` }, "wire-port"],
   ] as const)("%s is not seen by its port at the application's address", (_, change, reason) => {
     const source = parseSocketAddress("source" in change ? change.source : `${client}:40000`);
@@ -88,7 +88,7 @@ test.each([
   ["off", { mode: "off" }, "as-asked"],
   ["the client is this pod", { wire: parseSocketAddress("10.0.0.2:12000") }, "self"],
   ["a link-local client", { wire: parseSocketAddress("169.254.1.1:12000") }, "link-local"],
-  ["an IPv6 one", { wire: parseSocketAddress("[fe80::1]:12000") }, "link-local"],
+  ["an IPv6 link-local client", { wire: parseSocketAddress("[fe80::1]:12000") }, "link-local"],
   ["an application that has not answered", { silent: true }, "no-answer"],
   ["rules that others have changed", { standing: false }, "rules-changed"],
 ] as const)("%s: seen as the pod itself", (_, change, reason) => {

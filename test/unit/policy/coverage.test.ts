@@ -52,9 +52,9 @@ describe("the mesh covers the pod", () => {
     ["a carrier's range", null, "", ["100.64.0.9"]],
     ["no address at all", null, "", []],
     ["link-local addresses do not count", null, "", ["10.1.2.3", "fe80::1", "169.254.9.9"]],
-    ["one of a family's addresses does", null, "", ["10.1.2.3", "203.0.113.9"]],
-    ["what is excluded was said", "fd00::/8", "0.0.0.0/0", ["10.1.2.3", "fd00::1"]],
-    ["none is a word as well", "", "", ["10.1.2.3", "2001:db8::1"]],
+    ["one covered address per family is enough", null, "", ["10.1.2.3", "203.0.113.9"]],
+    ["explicit exclusions are intended", "fd00::/8", "0.0.0.0/0", ["10.1.2.3", "fd00::1"]],
+    ["none is intended too", "", "", ["10.1.2.3", "2001:db8::1"]],
     ["extended", "default,2001:db8::/32", "", ["10.1.2.3", "2001:db8::1"]],
   ] as const)("%s", (_, mesh, exclude, addresses) => {
     expect(refusalOf(policyOf(mesh, exclude), ...addresses)).toBe("");
@@ -71,24 +71,24 @@ describe("each family is judged separately, and the exact option is named", () =
     ],
     ["a cloud's range", null, ["34.118.9.2/32"], "--mesh-cidr default,34.118.0.0/16 "],
     [
-      "the interface's own prefix where it is wider",
+      "the interface's own prefix if it is wider",
       null,
       ["2001:db8:7:1::9/32"],
       "--mesh-cidr default,2001:db8::/32 ",
     ],
     [
-      "both",
+      "both families",
       null,
       ["34.118.9.2", "2001:db8:7:1::9"],
       "--mesh-cidr default,34.118.0.0/16,2001:db8:7::/48 ",
     ],
     [
-      "replaced in place of extended",
+      "replaced instead of extended",
       "2001:db8::/32",
       ["10.1.2.3", "2001:db8::1"],
       "--mesh-cidr default,2001:db8::/32 ",
     ],
-    ["explicit", "10.0.0.0/8", ["11.1.2.3"], "--mesh-cidr 10.0.0.0/8,11.1.0.0/16 "],
+    ["explicit ranges", "10.0.0.0/8", ["11.1.2.3"], "--mesh-cidr 10.0.0.0/8,11.1.0.0/16 "],
   ] as const)("%s", (_, mesh, addresses, option) => {
     expect(refusalOf(policyOf(mesh), ...addresses)).toContain(option);
   });

@@ -21,12 +21,16 @@ describe("resolv.conf names", () => {
       "; x\n# nameserver 10.9.9.9\nnameserver\t10.0.0.1 # a\nnameserver fd00::a;b\n",
       ["10.0.0.1:53", "[fd00::a]:53"],
     ],
-    ["one twice", "nameserver 10.0.0.1\nnameserver 10.0.0.1\n", ["10.0.0.1:53"]],
-    ["an IPv4-mapped one", "nameserver ::ffff:10.0.0.1", ["10.0.0.1:53"]],
-    ["none of a link's own", "nameserver fe80::1%eth0\nnameserver 10.0.0.1\n", ["10.0.0.1:53"]],
-    ["none that is no address", "nameserver dns.example\nnameserver 10.0.0\nnameserver\n", []],
+    ["a duplicate only once", "nameserver 10.0.0.1\nnameserver 10.0.0.1\n", ["10.0.0.1:53"]],
+    ["an IPv4-mapped address", "nameserver ::ffff:10.0.0.1", ["10.0.0.1:53"]],
+    ["no link-local address", "nameserver fe80::1%eth0\nnameserver 10.0.0.1\n", ["10.0.0.1:53"]],
     [
-      "none in other words",
+      "nothing that is not an address",
+      "nameserver dns.example\nnameserver 10.0.0\nnameserver\n",
+      [],
+    ],
+    [
+      "nothing in other lines",
       " nameserver 10.0.0.1\nsearch a nameserver 10.0.0.2\noptions use-vc\n",
       [],
     ],
@@ -52,30 +56,26 @@ function policyOf(text: string, conf = resolvConf): Policy {
 describe("left alone", () => {
   test.each([
     ["what the mesh would divert", "{}", ["10.96.0.10:53", "[fd96::a]:53"]],
+    ["the same with a configured mesh", "outbound: { mesh: [10.0.0.0/8] }", ["10.96.0.10:53"]],
+    ["nothing with dnsTcp: intercept", "outbound: { dnsTcp: intercept }", []],
     [
-      "the same in a wide mesh that is written",
-      "outbound: { mesh: [10.0.0.0/8] }",
-      ["10.96.0.10:53"],
-    ],
-    ["nothing by intercept", "outbound: { dnsTcp: intercept }", []],
-    [
-      "nothing that a rule expects somebody at",
+      "nothing with an expected peer",
       "outbound: { expect: [{ to: 10.96.0.0/16, verify: ip }] }",
       ["[fd96::a]:53"],
     ],
     [
-      "nothing that a rule offers a protocol at",
+      "nothing with an offered protocol",
       "outbound: { expect: [{ to: 10.96.0.10, alpn: [h2] }] }",
       ["[fd96::a]:53"],
     ],
     [
-      "nothing that the mesh names by itself",
+      "nothing that is a mesh range itself",
       'outbound: { mesh: [default, "fd96::a"] }',
       ["10.96.0.10:53"],
     ],
     ["nothing that is excluded anyway", "outbound: { exclude: [10.96.0.0/16] }", ["[fd96::a]:53"]],
-    ["nothing by an excluded port", "outbound: { excludePorts: [53] }", []],
-    ["nothing outside of a scope of ports", "outbound: { ports: [80] }", []],
+    ["nothing if the port is excluded", "outbound: { excludePorts: [53] }", []],
+    ["nothing outside the scope of ports", "outbound: { ports: [80] }", []],
   ] as const)("%s", (_, text, wanted) => {
     const policy = policyOf(text);
     expect(policy.outbound.resolvers.map(formatSocketAddress)).toEqual([...wanted]);

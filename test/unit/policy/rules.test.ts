@@ -41,19 +41,23 @@ const expectDb = (rest: string): string =>
 
 describe("a server", () => {
   test.each([
-    ["by our own certificate's domain", "{}", "a.example"],
-    ["by address if so written", "verify: ip", "address"],
-    ["by another domain if so written", "trustDomain: b.example", "b.example"],
-    ["by the narrowest range", expectDb(`allow: ["spiffe://a.example/db"]`), "a.example/db"],
-    ["no client at all", expectDb("allow: []"), ""],
-    ["by address in a range", expectDb("verify: ip"), "address"],
+    ["is verified by our own certificate's domain", "{}", "a.example"],
+    ["is verified by address if configured", "verify: ip", "address"],
+    ["is verified by another domain if configured", "trustDomain: b.example", "b.example"],
     [
-      "by both in a range",
+      "is verified by the narrowest range",
+      expectDb(`allow: ["spiffe://a.example/db"]`),
+      "a.example/db",
+    ],
+    ["is never accepted with an empty list", expectDb("allow: []"), ""],
+    ["is verified by address in a range", expectDb("verify: ip"), "address"],
+    [
+      "is verified by both in a range",
       expectDb(`verify: ip, allow: ["spiffe://b.example/db"]`),
       "address and b.example/db",
     ],
     [
-      "by address and list where that is general",
+      "is verified by address and list if address is general",
       `verify: ip\n${expectDb(`allow: ["spiffe://a.example/db"]`)}`,
       "address and a.example/db",
     ],
@@ -75,17 +79,17 @@ describe("a server", () => {
 
 describe("a client", () => {
   test.each([
-    ["of our domain", "{}", "a.example"],
-    ["anybody where servers are known by address", "verify: ip", "anybody"],
-    ["of a domain that is written all the same", "verify: ip\ntrustDomain: b.example", "b.example"],
-    ["of the list", `inbound: { allow: ["spiffe://a.example/*"] }`, "a.example/*"],
+    ["is of our domain", "{}", "a.example"],
+    ["is any authenticated one if servers are verified by address", "verify: ip", "anybody"],
+    ["is of a configured domain even then", "verify: ip\ntrustDomain: b.example", "b.example"],
+    ["is in the list", `inbound: { allow: ["spiffe://a.example/*"] }`, "a.example/*"],
     [
-      "of the port's list",
+      "is in the port's list",
       `inbound: { allow: ["spiffe://a.example/*"], ports: { 80: { allow: ["spiffe://a.example/w"] } } }`,
       "a.example/w",
     ],
     [
-      "of the general list where the port has a mode alone",
+      "is in the general list if the port has only a mode",
       `inbound: { allow: ["spiffe://a.example/*"], ports: { 80: { mode: audit } } }`,
       "a.example/*",
     ],

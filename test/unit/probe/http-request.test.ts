@@ -18,15 +18,15 @@ test.each([
   ["with a query", kubelet.replace("/healthz", "/healthz?verbose=1&x=/../secret")],
   ["the root", kubelet.replace("/healthz", "/")],
   ["HTTP/1.0 without Host", "GET / HTTP/1.0\r\n\r\n"],
-  ["a body of no length", kubelet.replace("\r\n\r\n", "\r\nContent-Length:  0 \r\n\r\n")],
+  ["a body of length zero", kubelet.replace("\r\n\r\n", "\r\nContent-Length:  0 \r\n\r\n")],
   ["a host by its name", kubelet.replace("10.0.0.1:8080", "web-1.my_shop.svc:80")],
-  ["a host of IPv6", kubelet.replace("10.0.0.1:8080", "[fd00::1]:8080")],
-  ["no host at all, and it says so", kubelet.replace("10.0.0.1:8080", "")],
+  ["an IPv6 host", kubelet.replace("10.0.0.1:8080", "[fd00::1]:8080")],
+  ["an empty host", kubelet.replace("10.0.0.1:8080", "")],
   [
     "of a balancer",
     kubelet.replace("kube-probe/1.30\r\n", "GoogleHC/1.0\r\nX-Forwarded-For: 10.0.0.9\r\n"),
   ],
-  ["fields of one's own", kubelet.replace("\r\n\r\n", "\r\nX-Key: a\tb, \u00e4\r\nEmpty:\r\n\r\n")],
+  ["custom fields", kubelet.replace("\r\n\r\n", "\r\nX-Key: a\tb, \u00e4\r\nEmpty:\r\n\r\n")],
 ])("a probe: %s", (_, text) => {
   expect(judged(text)).toBe("probe");
 });

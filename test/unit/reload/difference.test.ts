@@ -23,11 +23,11 @@ const id = `allow: ["spiffe://a.example/x"]`;
 
 describe("the same policy", () => {
   test.each([
-    ["by the same words", inbound("mode: audit"), inbound("mode: audit")],
+    ["in the same words", inbound("mode: audit"), inbound("mode: audit")],
     ["on other lines", inbound("mode: audit"), "# a comment\n\ninbound:\n  mode: audit"],
-    ["by the default, written", "{}", inbound("mode: strict")],
-    ["by a range with other host bits", mesh("10.0.0.0/8"), mesh("10.1.2.3/8")],
-    ["by fields in another order", `verify: ip\n${inbound(id)}`, `${inbound(id)}\nverify: ip`],
+    ["with the default spelled out", "{}", inbound("mode: strict")],
+    ["with a range with other host bits", mesh("10.0.0.0/8"), mesh("10.1.2.3/8")],
+    ["with fields in another order", `verify: ip\n${inbound(id)}`, `${inbound(id)}\nverify: ip`],
   ])("%s", (_, a, b) => {
     expect(isSameMeaning(policyOf(a), policyOf(b, "another.yaml"))).toBe(true);
   });
@@ -35,7 +35,7 @@ describe("the same policy", () => {
 
 describe("another policy", () => {
   test.each([
-    ["by a mode", "{}", inbound("mode: permissive")],
+    ["by another mode", "{}", inbound("mode: permissive")],
     ["by a list", "{}", inbound(id)],
     ["by an empty list, which admits no client", "{}", inbound("allow: []")],
     ["by a port", "{}", inbound("ports: { 80: { mode: audit } }")],
@@ -45,7 +45,7 @@ describe("another policy", () => {
     ["by a range", mesh("10.0.0.0/8"), mesh("10.0.0.0/9")],
     ["by a range of the other family", mesh("10.0.0.0/8"), mesh("10.0.0.0/8", "fd00::/8")],
     ["by an excluded port", "{}", outbound("excludePorts: [53]")],
-    ["by who answers", "{}", outbound(`expect: [{ to: 10.0.0.1, ${id} }]`)],
+    ["by an expected peer", "{}", outbound(`expect: [{ to: 10.0.0.1, ${id} }]`)],
   ])("%s", (_, a, b) => {
     expect(isSameMeaning(policyOf(a), policyOf(b))).toBe(false);
     expect(isSameMeaning(policyOf(b), policyOf(a))).toBe(false);
@@ -55,14 +55,14 @@ describe("another policy", () => {
 /** Before, after, whether the change exempts more, whether its reversal does. */
 const steps: readonly (readonly [string, string, string, boolean, boolean])[] = [
   ["nothing", "{}", "{}", false, false],
-  ["who may come", "{}", inbound(id), false, false],
+  ["an allow list", "{}", inbound(id), false, false],
   ["strict to permissive", "{}", inbound("mode: permissive"), false, false],
   ["a smaller mesh", mesh("10.0.0.0/8"), mesh("10.0.0.0/9"), true, false],
   ["a mesh in two halves", mesh("10.0.0.0/8"), mesh("10.0.0.0/9", "10.128.0.0/9"), false, false],
   ["a mesh with a hole", mesh("10.0.0.0/8"), mesh("10.0.0.0/9", "10.192.0.0/10"), true, false],
   ["no mesh", mesh("10.0.0.0/8"), mesh(), true, false],
   ["a mesh moved", mesh("10.0.0.0/9"), mesh("10.128.0.0/9"), true, true],
-  ["a family less", mesh("10.0.0.0/8", "fd00::/8"), mesh("10.0.0.0/8"), true, false],
+  ["one family less", mesh("10.0.0.0/8", "fd00::/8"), mesh("10.0.0.0/8"), true, false],
   [
     "the same number in the other family",
     mesh("0.0.0.10/32"),
@@ -80,18 +80,18 @@ const steps: readonly (readonly [string, string, string, boolean, boolean])[] = 
     false,
     false,
   ],
-  ["an excluded port outward", "{}", outbound("excludePorts: [53]"), true, false],
+  ["an excluded outbound port", "{}", outbound("excludePorts: [53]"), true, false],
   [
-    "another excluded port outward",
+    "another excluded outbound port",
     outbound("excludePorts: [53]"),
     outbound("excludePorts: [54]"),
     true,
     true,
   ],
-  ["a scope of ports outward", "{}", outbound("ports: [80]"), true, false],
+  ["an outbound scope of ports", "{}", outbound("ports: [80]"), true, false],
   ["a wider scope", outbound("ports: [80]"), outbound("ports: [80, 8000-8100]"), false, true],
   ["another scope", outbound("ports: [80]"), outbound("ports: [81]"), true, true],
-  ["all ports, written", "{}", outbound("ports: [1-65535]"), true, false],
+  ["all ports, spelled out", "{}", outbound("ports: [1-65535]"), true, false],
   [
     "a wider range of excluded ports",
     outbound("excludePorts: [50-60]"),
@@ -106,16 +106,16 @@ const steps: readonly (readonly [string, string, string, boolean, boolean])[] = 
     false,
     false,
   ],
-  ["a port passed through", "{}", inbound("ports: { 80: { mode: passthrough } }"), true, false],
+  ["a passthrough port", "{}", inbound("ports: { 80: { mode: passthrough } }"), true, false],
   // conntrack knows which packets of these connections are replies, so no live connection becomes exempt.
   [
-    "a port less inward where all else is passed through",
+    "one inbound port less with passthrough elsewhere",
     inbound("mode: passthrough, ports: { 80: { mode: strict } }"),
     inbound("mode: passthrough"),
     false,
     false,
   ],
-  ["all passed through inward", "{}", inbound("mode: passthrough"), false, false],
+  ["passthrough for all inbound ports", "{}", inbound("mode: passthrough"), false, false],
 ];
 
 describe("whether more is exempt", () => {
@@ -133,10 +133,10 @@ describe("ports in cleartext from now on", () => {
 
   test.each([
     ["none", "{}", "{}", []],
-    ["those that are new", clear(80), clear(80, 443, 22), [22, 443]],
-    ["none that were it before", clear(80, 443), clear(443), []],
-    ["none that are let in both ways", "{}", inbound("ports: { 80: { mode: permissive } }"), []],
-    ["one that was let in both ways", inbound("ports: { 80: { mode: audit } }"), clear(80), [80]],
+    ["the new ones", clear(80), clear(80, 443, 22), [22, 443]],
+    ["none that already were", clear(80, 443), clear(443), []],
+    ["none that become permissive", "{}", inbound("ports: { 80: { mode: permissive } }"), []],
+    ["one that was in audit mode", inbound("ports: { 80: { mode: audit } }"), clear(80), [80]],
   ])("%s", (_, before, after, ports) => {
     expect(newlyClearPorts(interception(before), interception(after))).toEqual(
       ports.map(singlePort),

@@ -214,27 +214,27 @@ test.each([
     /it ends at CN=web, issued by a CA that has the name CN=top as the one there, but another key/,
   ],
   [
-    "with our own certificate where the CA's is wanted",
+    "with our own certificate instead of the CA's",
     texts([leafOf(top)], leafOf(top)),
     /holds no CA: CN=web is a workload's certificate/,
   ],
   [
-    "with an intermediate that is missing",
+    "with a missing intermediate",
     texts([leafOf(middle)], top),
     /it does not lead.*issued by CN=middle.*If an intermediate is missing, append it to --cert/,
   ],
   [
-    "with a bundle of its intermediate alone, as Vault writes it",
+    "with only its intermediate in the bundle, as Vault writes it",
     texts([leafOf(middle), middle], middle),
     /it does not lead.*holds no root CA, only the intermediate CA CN=middle, issued by CN=top/,
   ],
   [
-    "of 4,097 names",
+    "with 4,097 names",
     texts([leafOf(top, [`subjectAltName=${manyAddresses.join(",")}`, ...both])], top),
     /--cert \S+: peers' proxies cannot read it: at most 4,096 names/,
   ],
   [
-    "with 900 CAs of long names",
+    "with 900 CAs with long names",
     { ...texts([leafOf(top)], top), bundle: bundleOf(top, ...many) },
     /--ca-cert \S+: the names of its 901 CAs add up to \d+ bytes.*room for 65535: remove the CAs that no peer needs/,
   ],

@@ -23,14 +23,18 @@ function going(max: number, names: readonly (string | One)[]): string {
 }
 
 test.each([
-  ["all have their place", ["a1", "a2", "b1"], "- - -"],
-  ["one source more than all is turned away", ["a1", "a2", "a3", "a4"], "- - - a4"],
-  ["another one takes the place of the largest's oldest", ["a1", "a2", "b1", "c1"], "- - - a1"],
-  ["where all are of one size, of the oldest", ["a1", "b1", "c1", "d1"], "- - - a1"],
-  ["a probe does not go for a flood", [one("k1", true), "a1", "a2", "b1", "b2"], "- - - a1 b2"],
+  ["all fit", ["a1", "a2", "b1"], "- - -"],
+  ["a source beyond the limit is refused", ["a1", "a2", "a3", "a4"], "- - - a4"],
+  ["another source replaces the oldest of the largest one", ["a1", "a2", "b1", "c1"], "- - - a1"],
+  ["with sources of one size, the oldest is replaced", ["a1", "b1", "c1", "d1"], "- - - a1"],
+  [
+    "a probe is not closed because of a flood",
+    [one("k1", true), "a1", "a2", "b1", "b2"],
+    "- - - a1 b2",
+  ],
   ["a probe finds a place", ["a1", "a2", "a3", one("k1", true), one("k2", true)], "- - - a1 a2"],
   [
-    "among probes the oldest goes",
+    "among probes the oldest is closed",
     [one("k1", true), one("k2", true), one("l1", true), one("l2", true)],
     "- - - k1",
   ],

@@ -55,15 +55,15 @@ const outward = "10.0.0.1:4000 10.9.0.2:80";
 
 describe("ends", () => {
   const questions: readonly (readonly [string, Question])[] = [
-    ["a port that was passed through", { before: open, after: closed, connection: inward }],
-    ["a port that lets plain text in", { before: open, after: audited, connection: inward }],
+    ["a port that was passthrough", { before: open, after: closed, connection: inward }],
+    ["a port that admits cleartext", { before: open, after: audited, connection: inward }],
     ["a range that joins the mesh", { before: narrow, after: wide, connection: outward }],
     [
       "a range of IPv6 that joins the mesh",
       { before: narrow, after: wide, connection: "[fd00::1]:4000 [fd00::2]:80" },
     ],
     [
-      "a range that is excluded no more",
+      "a range that is no longer excluded",
       {
         before: 'outbound: { exclude: ["10.9.0.0/16"] }',
         after: "{}",
@@ -71,15 +71,15 @@ describe("ends", () => {
       },
     ],
     [
-      "a port outward that is excluded no more",
+      "an outbound port that is no longer excluded",
       { before: "outbound: { excludePorts: [80] }", after: "{}", connection: outward },
     ],
     [
-      "inward, whoever the users are",
+      "inbound, for any selected users",
       { before: open, after: closed, connection: inward, fixed: { onlyUids: [33] } },
     ],
     [
-      "outward from a port that has the number of an open one, where nobody listens",
+      "outbound from a port with the number of an open one, without a listener",
       {
         before: `${open}\n${narrow}`,
         after: `${open}\n${wide}`,
@@ -98,12 +98,15 @@ describe("stays", () => {
   const both = { before: narrow, after: wide, connection: outward };
   const questions: readonly (readonly [string, Question])[] = [
     ["where nothing changes", { before: wide, after: wide, connection: outward }],
-    ["in clear from strict to clear", { before: closed, after: open, connection: inward }],
+    [
+      "that was in cleartext, from strict to passthrough",
+      { before: closed, after: open, connection: inward },
+    ],
     ["on a port that stays open", { before: open, after: open, connection: inward }],
     ["on a port that was never open", { before: closed, after: audited, connection: inward }],
     ["out of the mesh", { ...both, connection: "10.0.0.1:4000 192.0.2.7:80" }],
     ["in the mesh as before", { ...both, connection: "10.0.0.1:4000 10.0.0.2:80" }],
-    ["on the way out of a smaller mesh", { before: wide, after: narrow, connection: outward }],
+    ["to an address that leaves the mesh", { before: wide, after: narrow, connection: outward }],
     [
       "a reply of an open port into a range that joins",
       {
@@ -113,7 +116,7 @@ describe("stays", () => {
       },
     ],
     [
-      "outward from a port that nobody listens on and that the policy closes",
+      "outbound from a port without a listener that the policy closes",
       {
         before: "inbound: { mode: passthrough }",
         after: "{}",
@@ -122,9 +125,9 @@ describe("stays", () => {
       },
     ],
     ["the status server's", { before: open, after: closed, connection: inward, fixed: status(80) }],
-    ["outward where users are left out", { ...both, fixed: { excludedUids: [33] } }],
-    ["outward where only some users count", { ...both, fixed: { onlyUids: [33] } }],
-    ["outward where no user counts", { ...both, fixed: { onlyUids: [] } }],
+    ["outbound with excluded users", { ...both, fixed: { excludedUids: [33] } }],
+    ["outbound with selected users", { ...both, fixed: { onlyUids: [33] } }],
+    ["outbound with no user selected", { ...both, fixed: { onlyUids: [] } }],
   ];
 
   test.each(questions)("%s", (_, question) => {

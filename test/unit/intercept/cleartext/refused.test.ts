@@ -56,24 +56,24 @@ describe("is refused", () => {
     ["at a strict port, from anywhere", "inbound", { connection: inward }],
     ["at a strict port, IPv6", "inbound", { connection: "[fd00::1]:80 [2001:db8::7]:4000" }],
     [
-      "at a strict port, whatever is excluded outward",
+      "at a strict port, whatever the outbound exclusions",
       "inbound",
       { connection: inward, fixed: { excludedUids: [0] } },
     ],
     ["into the mesh", "outbound", { connection: outward }],
     ["into the mesh, IPv6", "outbound", { connection: "[fd00::1]:40000 [fd00::2]:443" }],
     [
-      "into the mesh, of the only user",
+      "into the mesh, by the selected user",
       "outbound",
       { connection: outward, uid: 33, fixed: { onlyUids: [33] } },
     ],
     [
-      "into the mesh from a port that the policy has open, which is ephemeral and nobody's",
+      "into the mesh from an open port that is ephemeral and has no listener",
       "outbound",
       { connection: outward, policy: "inbound: { ports: { 40000: { mode: permissive } } }" },
     ],
     [
-      "a server's that no longer listens, where both views say so",
+      "a former server's, if both views agree",
       "inbound",
       { connection: "10.0.0.1:80 10.9.0.2:4000", listening: [] },
     ],
@@ -112,16 +112,16 @@ describe("stays", () => {
     ],
     ["of an excluded user", { connection: outward, uid: 1337, fixed: { excludedUids: [1337] } }],
     [
-      "of another user than the only one",
+      "by a user other than the selected one",
       { connection: outward, uid: 34, fixed: { onlyUids: [33] } },
     ],
     ["to a link-local address", { connection: "[fe80::1]:40000 [fe80::2]:443" }],
     [
-      "a permissive server's that no longer listens",
+      "a former permissive server's",
       { connection: "10.0.0.1:80 10.9.0.2:4000", listening: [], policy: at80("permissive") },
     ],
     [
-      "a client's that has chosen its port, out of the mesh",
+      "a client's that has chosen its port, to outside the mesh",
       { connection: "10.0.0.1:5000 192.0.2.7:443", listening: [] },
     ],
   ])("%s", (_, question) => {

@@ -18,9 +18,9 @@ test("all ranges of the default mesh can have them together", () => {
 
 test.each([
   ["a range wider than a sixteenth", "8.0.0.0/3", []],
-  ["a range of the place itself", "240.0.0.0/8", []],
-  ["one that comes to the same place as another", "26.0.0.0/8", ["10.0.0.0/8"]],
-  ["one within the place of another", "26.1.2.0/24", ["10.0.0.0/8"]],
+  ["a range within the mapped place", "240.0.0.0/8", []],
+  ["one mapped to the same place as another", "26.0.0.0/8", ["10.0.0.0/8"]],
+  ["one mapped into the place of another", "26.1.2.0/24", ["10.0.0.0/8"]],
 ])("%s cannot", (_, range, others) => {
   expect(isVeilable(parseCidr(range), ranges(...others))).toBe(false);
 });
