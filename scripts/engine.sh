@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Network, mounts and processes of the engine are namespaces: its bridges, its iptables rules and ip_forward never touch
-# the machine's own network, no packet of a test finds a way out, and one kill ends it all, whatever state it is in.
+# the machine's own network, no packet of a test leaves it, and one kill ends all of it in any state.
 set -euo pipefail
 usage='Usage: scripts/engine.sh [up]
        scripts/engine.sh run COMMAND...
@@ -33,7 +33,7 @@ PATH="$PATH:/usr/sbin:/sbin"
 
 answers() { DOCKER_HOST=$1 timeout 20 docker version >/dev/null 2>&1; }
 
-# The engine that is there: the caller's, the machine's, or one of ours.
+# The existing engine: the caller's, the machine's, or one of ours.
 reachable() {
   local host
   command -v docker >/dev/null || return 1
@@ -53,7 +53,7 @@ install_engine() {
   install_packages "${wanted[@]}"
 }
 
-# The process that holds our namespaces, if it lives; a number that another one has got since is not it.
+# The process that holds our namespaces, if it is alive; another process may have reused its pid.
 keeper() {
   local pid
   pid=$(cat "$root/keeper.pid" 2>/dev/null) || return 1
@@ -65,7 +65,7 @@ down() {
   if pid=$(keeper); then
     inner=$(cat "/proc/$pid/task/$pid/children" 2>/dev/null || true)
     kill -KILL "$pid" 2>/dev/null || true
-    # The first process of a PID namespace is gone when all of them are; with them go network and mounts.
+    # The first process of a PID namespace outlives all others in it; network and mounts end with it.
     for _ in $(seq 300); do
       [[ -d /proc/$pid || -n $inner && -d /proc/${inner%% *} ]] || break
       sleep 0.1
@@ -74,7 +74,7 @@ down() {
   fi
   for directory in /sys/fs/cgroup"$parent" /sys/fs/cgroup/*"$parent"; do
     [[ -d $directory ]] || continue
-    # The kernel lets go of a cgroup a moment after its last process.
+    # The kernel releases a cgroup a moment after its last process.
     for _ in $(seq 50); do
       find "$directory" -depth -type d -exec rmdir {} + 2>/dev/null || true
       [[ -d $directory ]] || break
@@ -85,11 +85,11 @@ down() {
   rm -rf "$root"
 }
 
-# Inside the new namespaces, as their first process: ends with the engine, and the engine with it.
+# Runs inside the new namespaces, as their first process: ends with the engine, and the engine with it.
 keep() {
   local driver=overlay2
   [[ $(stat -f -c %T "$root") != overlayfs ]] || driver=vfs # An overlay on an overlay is refused.
-  mount -t tmpfs tmpfs /run                                # A containerd of the machine's is not to be found.
+  mount -t tmpfs tmpfs /run                                # Hides the machine's own containerd.
   ip link set lo up
   dockerd --config-file "$root/daemon.json" --data-root "$root/data" --exec-root "$root/exec" \
     --pidfile "$root/docker.pid" --host "$socket" --group "$(id -gn)" --storage-driver $driver \
@@ -100,10 +100,10 @@ keep() {
 start() {
   [[ $EUID -eq 0 ]] || fail "no engine answers, and starting one needs root" \
     "set DOCKER_HOST to one that runs, or run this as root"
-  down # What an earlier run may have left.
+  down # Whatever an earlier run may have left.
   mkdir -p "$root"/{data,exec,tmp}
   chmod 711 "$root"
-  echo '{}' >"$root/daemon.json" # Not the machine's /etc/docker/daemon.json.
+  echo '{}' >"$root/daemon.json" # Instead of the machine's /etc/docker/daemon.json.
   DOCKER_TMPDIR=$root/tmp setsid unshare --net --mount --pid --fork --mount-proc --kill-child \
     "$BASH" "$self" keep "$root" >"$root/log" 2>&1 </dev/null 9<&- &
   echo $! >"$root/keeper.pid"
@@ -118,7 +118,7 @@ start() {
   fail "dockerd did not start: its last words stand above"
 }
 
-# One after the other: two that start at once would take away each other's.
+# Serialised: two starts at once would remove each other's engine.
 locked() {
   exec 9<"$self"
   flock 9
@@ -126,7 +126,7 @@ locked() {
   exec 9<&-
 }
 
-# Sets `host` to an engine that answers, and `started` if it had to be started.
+# Sets `host` to an engine that answers, and `started` if it was started here.
 up() {
   started=
   if host=$(reachable); then
@@ -155,7 +155,7 @@ case ${1:-up} in
     [[ $# -gt 0 ]] || misused "run which command?"
     locked up
     if [[ -n $started ]]; then trap 'locked down' EXIT; fi
-    # In the background, so that a signal is heard at once.
+    # In the background, so that a signal is handled at once.
     DOCKER_HOST=$host "$@" <&0 &
     trap 'kill $! 2>/dev/null; exit 130' INT
     trap 'kill $! 2>/dev/null; exit 143' TERM

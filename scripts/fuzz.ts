@@ -1,4 +1,4 @@
-/** Property tests with other seeds than the gate's, for a bounded time; files and seeds that fail are kept as cases. */
+/** Property tests with seeds other than the gate's, for a limited time; failing files and seeds are kept as cases. */
 import { appendFileSync, readFileSync } from "node:fs";
 
 import { failedFiles, formatCase, parseCases, type Case } from "./fuzz/cases.ts";
@@ -15,7 +15,7 @@ else {
   process.exitCode = 2;
 }
 
-/** Round after round; a round that has begun is finished. */
+/** Round after round; a started round is finished. */
 async function search(minutes: number): Promise<void> {
   const until = performance.now() + minutes * 60_000;
   let rounds = 0;
@@ -50,7 +50,7 @@ async function playAgain(cases: readonly Case[]): Promise<void> {
   process.exitCode = failed === 0 ? 0 : 1;
 }
 
-/** A run of one file or folder. A run that fails without a failed test (a crash) counts as a failure of all of it. */
+/** Runs one file or folder. A run that fails without a failed test (a crash) counts as a failure of all of it. */
 async function play({
   file,
   seed,

@@ -35,12 +35,12 @@ command -v docker >/dev/null || fail "docker is not installed: scripts/engine.sh
 docker version >/dev/null 2>&1 ||
   fail "no Docker engine answers at ${DOCKER_HOST:-its usual place}" 'start one: eval "$(scripts/engine.sh)"'
 
-# Of the program itself, so that the image cannot say something else.
+# From the program itself, so that the image cannot disagree with it.
 facts=$(cat bin/tproxy.facts 2>/dev/null || true)
 fact() { sed -n "s/.*\"$1\":\"\([^\"]*\)\".*/\1/p" <<<"$facts"; }
 version=$(fact version) revision=$(fact commit)
 
-# Only the two files are sent, not the folder. The classic builder wants no frontend from a registry.
+# Sends only the two files, not the folder. The classic builder needs no frontend from a registry.
 said=$(tar -c Dockerfile bin/tproxy | DOCKER_BUILDKIT=0 docker build --target prebuilt --tag "$image" \
   --build-arg "VERSION=${version:-unknown}" --build-arg "REVISION=${revision:-unknown}" - 2>&1) || fail "$said"
 

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Sourced by every script here: how they speak, read their options, show progress, and install packages.
+# Sourced by every script here: messages, options, progress, and the installation of packages.
 # All messages go to stderr.
 
 this=$(basename "$0" .sh)
 
-# Colour and a live line are for terminals: https://no-color.org
+# Colour and a live line only on terminals: https://no-color.org
 colour() { [[ -t 2 && -z ${NO_COLOR:-} && ${TERM:-dumb} != dumb ]]; }
 live() { [[ -t 2 && ${TERM:-dumb} != dumb ]]; }
 
@@ -19,14 +19,14 @@ fail() {
   exit 1
 }
 
-# A mistake on the command line; exit code 2.
+# For an error on the command line; exit code 2.
 misused() {
   printf '%s: %s\nTry %s --help.\n' "$this" "$1" "$0" >&2
   exit 2
 }
 
-# read_options USAGE COUNT ARGUMENT...: prints USAGE for --help; refuses options that it does not list (each stands at the
-# beginning of a line there, after two spaces), and more than COUNT other arguments.
+# read_options USAGE COUNT ARGUMENT...: prints USAGE for --help; refuses options that it does not list (each at the start
+# of a line there, after two spaces), and more than COUNT other arguments.
 read_options() {
   local usage=$1 count=$2 argument name known values=0
   shift 2
@@ -90,7 +90,7 @@ start_step() {
   fi
   step_title[$key]=$title step_began[$key]=$(microseconds)
   if ! live; then say "$title"; fi
-  set -m # A process group of its own, so that all of it can be ended.
+  set -m # In a process group of its own, so that all of it can be ended.
   (
     trap 'microseconds >"$step_logs/$key.ended"' EXIT
     "$@"
@@ -164,7 +164,7 @@ seconds_since() {
 
 # --- Debian packages
 
-# A program that is there under one of its names, a|b, or a file.
+# True if a program exists under one of its names, a|b, or a file exists.
 is_there() {
   local name
   for name in ${1//|/ }; do
@@ -173,7 +173,7 @@ is_there() {
   return 1
 }
 
-# install_packages PROGRAM:PACKAGE...: installs the packages whose program is missing, or says which they are and exits.
+# install_packages PROGRAM:PACKAGE...: installs the packages whose program is missing, or lists them and exits.
 install_packages() {
   local missing=() pair size='10 s'
   for pair in "$@"; do is_there "${pair%%:*}" || missing+=("${pair##*:}"); done
@@ -185,7 +185,7 @@ install_packages() {
   step "installing ${missing[*]} ($size)" apt_install "${missing[@]}"
 }
 
-# A busy mirror or another apt-get is no reason to fail: each file is fetched again, and all of it once more. policy-rc.d
+# Retries, because a mirror may be busy, or another apt-get may run: each file, and all of it once more. policy-rc.d
 # keeps Debian from starting services in the machine's own network.
 apt_install() {
   local policy=/usr/sbin/policy-rc.d made='' code=1 attempt
@@ -208,7 +208,7 @@ apt_install() {
   return $code
 }
 
-# Old lists may do: only what cannot be installed with them is a failure.
+# Old package lists may do: only a failed installation with them is an error.
 fetch_and_install() {
   local options=(-qq -o Acquire::Retries=3 -o DPkg::Lock::Timeout=120) packages=("$@")
   export DEBIAN_FRONTEND=noninteractive

@@ -25,7 +25,7 @@ build_previous() {
   source=$(mktemp -d)
   trap 'rm -rf "$source"' EXIT
   git archive "$commit" | tar -x -C "$source"
-  # The same locked packages need not be fetched twice.
+  # The same locked packages need not be downloaded twice.
   if cmp -s bun.lock "$source/bun.lock"; then ln -s "$PWD/node_modules" "$source/node_modules"; fi
   (cd "$source" && TPROXY_COMMIT=${commit:0:12} ./scripts/build.sh)
   mkdir -p bin/previous

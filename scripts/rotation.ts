@@ -1,4 +1,4 @@
-/** Rotates the credentials of two proxies under load; prints what became of it, and how soon a new certificate is used. */
+/** Rotates the credentials of two proxies under load; prints the load's failures, and how soon a new certificate is used. */
 import { Mesh } from "../test/support/mesh.ts";
 import { Network } from "../test/support/pods.ts";
 import { rotateMesh } from "../test/support/rotation.ts";

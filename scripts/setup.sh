@@ -32,11 +32,11 @@ compile_shim() {
   touch "$shim"
 }
 
-# What `tls-tproxy version` says, as one JSON object: build_facts FLAVOUR.
+# The data of `tls-tproxy version`, as one JSON object: build_facts FLAVOUR.
 build_facts() {
   local commit
   if [[ -n ${TPROXY_COMMIT:-} ]]; then
-    commit=$TPROXY_COMMIT # Where there is no git: in an image's build.
+    commit=$TPROXY_COMMIT # For a build without git, as in an image.
   else
     commit=$(git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
     if [[ -n $(git status --porcelain -- src ffi scripts package.json bun.lock 2>/dev/null) ]]; then commit+=-dirty; fi
@@ -45,8 +45,7 @@ build_facts() {
     "$(sed -n 's/^  "version": "\(.*\)",$/\1/p' package.json)" "$commit" "$(bun --version)" "$(zig version)" "$1"
 }
 
-# No .env and no bunfig.toml of the folder it is started in: they would be settings from nowhere.
-# compile OUT FACTS [OPTION...]
+# compile OUT FACTS [OPTION...]: without .env and bunfig.toml of the working directory, which are no settings of ours.
 compile() {
   bun build --compile --minify --bytecode --format=esm --no-compile-autoload-dotenv --no-compile-autoload-bunfig \
     --define "TPROXY_BUILD=$2" "${@:3}" src/main.ts --outfile "$1"
@@ -61,8 +60,8 @@ is_fresh() {
     -z $(find src package.json ffi/src ffi/build.zig scripts/static/{linker,runtime,build.zig} bun.lock -newer "$1") ]]
 }
 
-# build_executable [--dynamic]: all that is missing on the way to bin/tproxy, one static file; or to bin/tproxy-dynamic,
-# which needs glibc. The two long parts, the shim and the C library, are built at once.
+# build_executable [--dynamic]: builds what is missing for bin/tproxy, one static file; or for bin/tproxy-dynamic,
+# which needs glibc. The two long parts, the shim and the C library, are built in parallel.
 build_executable() {
   local flavour=static out=bin/tproxy facts
   if [[ ${1:-} == --dynamic ]]; then flavour=dynamic out=bin/tproxy-dynamic; fi
@@ -79,7 +78,7 @@ build_executable() {
   if [[ $flavour == dynamic ]]; then
     build_shim
     step "compiling $out (2 s)" compile "$out.new" "$facts"
-    mv -f "$out.new" "$out" # Whole or not at all: an interrupted one would look fresh.
+    mv -f "$out.new" "$out" # Atomic: an interrupted build would look up to date.
   else
     build_static "$out" "$facts"
   fi

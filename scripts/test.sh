@@ -16,7 +16,7 @@ source "$(dirname "$0")/setup.sh" --functions
 read_options "$usage" 0 "$@"
 set_up
 
-# Programs at the other end, programs that show what the kernel was told, and a browser for the benchmark's report.
+# Peer programs, programs that print the kernel's state, and a browser for the benchmark's report.
 wanted=(busybox:busybox-static curl:curl haproxy:haproxy iperf3:iperf3 ip:iproute2 ss:iproute2 nft:nftables
   openssl:openssl prlimit:util-linux sysctl:procps tcpdump:tcpdump wrk:wrk
   'chromium|chromium-browser|google-chrome:chromium')

@@ -1,8 +1,8 @@
-/** What the scripts in TypeScript say to --help, and to options that they do not have. The shell's are in lib.sh. */
+/** --help and unknown options for the TypeScript scripts. lib.sh does the same for the shell scripts. */
 
 /**
- * The arguments, if they are as `usage` says: its options stand at the beginning of a line, after two spaces; at most
- * `countMax` other arguments. Otherwise prints the usage, or what is wrong, and ends the process: 0, or 2 for a mistake.
+ * The arguments, if they match `usage`, whose options are at the start of a line, after two spaces; at most `countMax`
+ * other arguments. Otherwise prints the usage, or the error, and ends the process: 0, or 2 for an error.
  */
 export function readArguments(usage: string, countMax: number): readonly string[] {
   const given = process.argv.slice(2);
@@ -13,14 +13,14 @@ export function readArguments(usage: string, countMax: number): readonly string[
   return endWith(`${command}: ${mistake}\nTry ${command} --help.\n`, 2);
 }
 
-/** Prints a text, to stderr unless all is well, and ends the process. */
+/** Prints a text, to stderr unless `code` is 0, and ends the process. */
 export function endWith(text: string, code: number): never {
   (code === 0 ? process.stdout : process.stderr).write(text);
   // oxlint-disable-next-line no-process-exit -- a script's imports may hold resources, and nothing has begun yet
   process.exit(code);
 }
 
-/** Why these arguments are not those of this usage, or null. */
+/** Why these arguments do not match this usage, or null. */
 export function mistakeIn(
   given: readonly string[],
   usage: string,
@@ -37,7 +37,7 @@ export function mistakeIn(
   return count > countMax ? "too many arguments" : null;
 }
 
-/** How many letters are to be added, left out or changed: Levenshtein's distance. */
+/** The number of letters to add, remove or change: Levenshtein's distance. */
 function distance(a: string, b: string): number {
   let row = Array.from({ length: b.length + 1 }, (_, index) => index);
   for (const [i, letter] of a.split("").entries()) {

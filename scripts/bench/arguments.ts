@@ -1,4 +1,4 @@
-/** What `scripts/bench.sh` is told. Pure. */
+/** The arguments of `scripts/bench.sh`. Pure. */
 import { readFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 
@@ -7,13 +7,13 @@ import type { Case } from "./cases.ts";
 export type Arguments = {
   readonly scope: "quick" | "full";
   readonly rounds: number;
-  /** How long each load lasts. */
+  /** Duration of each load. */
   readonly seconds: number;
   readonly peers: boolean;
   readonly json: string | null;
   readonly html: string | null;
   readonly markdown: string | null;
-  /** Names of cases, all if none. */
+  /** Names of cases, empty for all. */
   readonly only: readonly string[];
   readonly profile: string | null;
 };
@@ -30,7 +30,7 @@ export function helpOf(cases: readonly Case[]): string {
 
 const usage = readFileSync(`${import.meta.dir}/usage.txt`, "utf8");
 
-/** Names that are not there are mistakes, so that no run of twenty minutes ends without what it was for. */
+/** Unknown names are errors, so that no run of twenty minutes ends without its result. */
 export function parse(argv: readonly string[], cases: readonly Case[]): Parsed {
   try {
     const { values } = parseArgs({ args: [...argv], options, strict: true });
@@ -59,13 +59,13 @@ export function parse(argv: readonly string[], cases: readonly Case[]): Parsed {
   }
 }
 
-/** Those that were asked for by name, else those of the scope. */
+/** The cases selected by name, else those of the scope. */
 export function chosen({ only, scope }: Arguments, cases: readonly Case[]): readonly Case[] {
   if (only.length > 0) return cases.filter(({ name }) => only.includes(name));
   return cases.filter(({ quick }) => scope === "full" || quick);
 }
 
-/** A kind of case a line. */
+/** One kind of case a line. */
 function namesOf(cases: readonly Case[]): string {
   const kinds = Map.groupBy(cases, ({ work }) => work.kind);
   return [...kinds.values()]

@@ -39,7 +39,7 @@ async function openAll(): Promise<number> {
   return (performance.now() - began) / 1000;
 }
 
-/** Resolves when it stands, or has failed. */
+/** Resolves when the connection is established, or has failed. */
 async function open(): Promise<void> {
   const { promise, resolve } = Promise.withResolvers<void>();
   const stands = (socket: Socket): void => {

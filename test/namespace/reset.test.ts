@@ -35,7 +35,7 @@ test("a reset after the end of the other direction is still a reset", async () =
   expect((await client.finish()).ending).toBe("ECONNRESET");
 });
 
-test("a client that resets before the outbound connection stands leaves nothing", async () => {
+test("a client that resets before the outbound connection is established leaves nothing", async () => {
   // The other tests' listener might accept this connection.
   await mesh.b.agent.listen("::", 8081);
   const client = await mesh.a.agent.connect(mesh.b.address4, 8081);

@@ -1,4 +1,4 @@
-/** What differs between two lists of lines: their longest common subsequence, and what stands on one side alone. */
+/** The difference between two lists of lines: their longest common subsequence, and the lines on one side only. */
 
 export type Edit = { readonly sign: " " | "-" | "+"; readonly line: string };
 

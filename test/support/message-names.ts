@@ -5,12 +5,12 @@ export type Names = Readonly<Record<number, string>>;
 
 export type Form = {
   readonly kind: string;
-  /** Names and sizes of what stands before the attributes. */
+  /** Names and sizes of the headers before the attributes. */
   readonly fields: readonly (readonly [name: string, bytes: number])[];
   readonly names: Names;
 };
 
-/** Of a message of this type with a body of so many bytes. */
+/** For a message of this type with a body of this many bytes. */
 export function formOf(type: number, bytes: number): Form {
   if (type === 21 && bytes === 56)
     return { kind: "destroy socket", fields: socketHeader, names: {} };

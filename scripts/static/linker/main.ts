@@ -1,6 +1,6 @@
 /**
- * Makes a static executable: `main.ts BUN_EXECUTABLE OUT [--record]`, where BUN_EXECUTABLE is what `bun build --compile`
- * makes for musl. `--record` writes what it imports to imports.txt; without it that has to be what is recorded.
+ * Makes a static executable: `main.ts BUN_EXECUTABLE OUT [--record]`, where BUN_EXECUTABLE is the output of
+ * `bun build --compile` for musl. `--record` writes its imports to imports.txt; without it they must match the record.
  * `main.ts --runtime BUN` builds only the runtime, from Bun itself: the long part, before the program is compiled.
  */
 import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
@@ -46,7 +46,7 @@ function makeStatic(): void {
   renameSync(`${to}.new`, to);
 }
 
-/** By Zig, whose libc.a is musl's: everything that Bun imports, at addresses that are the same in each build. */
+/** Built by Zig, whose libc.a is musl's: everything that Bun imports, at addresses that are the same in each build. */
 function buildRuntime(stub: string): Elf {
   const path = `${folder}/zig-out/stub.s`;
   mkdirSync(`${folder}/zig-out`, { recursive: true });

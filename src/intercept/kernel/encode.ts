@@ -277,7 +277,7 @@ function socketExpressions(
   switch (step.kind) {
     case "socket":
       return [vm.socketTransparent(), vm.cmp(vm.compare.atMost, Uint8Array.of(1))];
-    case "whole-socket": // Not our socket; tests a mark because only full sockets have one.
+    case "whole-socket": // True for any full socket: none has this mark, and only full ones have any.
       return [vm.socketMark(), ...maskedIs(plan, plan.mark.value, false)];
     case "socket-mark":
       return [vm.socketMark(), ...maskedIs(plan, step.equals, step.is)];

@@ -70,7 +70,7 @@ function setText(set: SetPlan): readonly string[] {
   return [`  set ${set.name} {`, ...setBody(set), "  }"];
 }
 
-/** What stands between the braces, a line each. */
+/** The lines between the braces. */
 export function setBody(set: SetPlan): readonly string[] {
   const types = set.fields.map((field) => typeOf(field, set.family)).join(" . ");
   const elements = elementsText(set);

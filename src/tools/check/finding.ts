@@ -17,7 +17,7 @@ export type Finding = {
 
 export type Section = { readonly title: string; readonly findings: readonly Finding[] };
 
-/** What it comes to. */
+/** The resulting messages. */
 export type Advice = { readonly well: string; readonly bad: string };
 
 export function good(id: FindingId, detail = ""): Finding {

@@ -1,4 +1,4 @@
-/** Which HTTP requests are a declared probe: a request that an application could read differently is none. */
+/** Which HTTP requests are a declared probe: one that an application could read differently is refused. */
 import { expect, test } from "bun:test";
 
 import { HttpJudge, judgeRequest } from "../../../src/probe/http-request.ts";
