@@ -63,7 +63,7 @@ export type Limits = {
   readonly handshakesMax: number;
   /** After this time a handshake gives its place to the next, whether it is over or not. */
   readonly handshakeLeaseMsMax: number;
-  /** Limit of these with one destination, for a shorter time: tls/handshake-gate.ts. */
+  /** Handshakes in progress with one destination, limited for a shorter time: tls/handshake-gate.ts. */
   readonly handshakesEachMax: number;
   readonly handshakeEachLeaseMsMax: number;
   readonly backlogMax: number;

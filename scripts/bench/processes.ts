@@ -40,13 +40,13 @@ export type Used = {
   }[];
 };
 
-/** CPU seconds between two looks, and who used them, largest first. An ended process counts for its parent. */
+/** CPU seconds between two readings, and who used them, largest first. An ended process counts for its parent. */
 export function usedBetween(
   before: ReadonlyMap<number, Usage>,
   after: ReadonlyMap<number, Usage>,
 ): Used {
   const had = new Map([...before].map(([pid, { seconds }]) => [pid, seconds]));
-  // A parent gets all that its child ever used, including the use before the first look.
+  // A parent gets all that its child ever used, including the use before the first reading.
   for (const [pid, { seconds }] of before) {
     const heir = heirOf(pid, before, after);
     if (heir !== pid) had.set(heir, (had.get(heir) ?? 0) + seconds);

@@ -94,7 +94,7 @@ function outcomeOf(target: Target, run: Run, peers: readonly Compared[]): Outcom
   };
 }
 
-/** The only target for an excluded destination is to lose nothing. */
+/** The system that a quantity is measured on: only the slowdown concerns excluded destinations. */
 function systemOf(quantity: Quantity): string {
   return quantity === slowdown ? "excluded" : "mtls";
 }

@@ -6,7 +6,7 @@ import { demoInside, demoOutside } from "../tools/demo/run.ts";
 import type { HostName } from "../tools/demo/topology.ts";
 import { selfCommand, shownCommand } from "./self.ts";
 
-/** The command that people type, and the two that it starts itself with. */
+/** The user's command, and the two hidden ones with which it starts itself. */
 export function demoCommands(program: Command): void {
   program
     .command("demo")

@@ -1,4 +1,4 @@
-/** `tproxy [run]`: the proxy itself. */
+/** `tls-tproxy [run]`: the proxy itself. */
 import { rulesAloneVariable, startRepairProcess, dropPrivileges } from "../proxy/privileges.ts";
 import { readPolicy } from "../reload/policy-store.ts";
 import { readOwnCredentials } from "../reload/own-credentials.ts";

@@ -11,7 +11,7 @@ export type Budget = {
   readonly countsSockets: boolean;
   /** Live connections. */
   readonly connectionsMax: number;
-  /** Places among these that inbound connections never take. */
+  /** Places for connections that inbound ones never take. */
   readonly outboundReserve: number;
   /** Inbound connections whose peer is not verified. */
   readonly strangersMax: number;

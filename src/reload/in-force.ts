@@ -17,7 +17,7 @@ export type Renew = (terminating: TLSOptions) => void;
  * their keys belong to a context, and no other can read them (RFC 8446, 4.6.1).
  */
 export class InForce {
-  /** The rules are about to lead fewer answers back: no application is to see a client by its own address meanwhile. */
+  /** The next rules will return fewer answers to us: meanwhile no application may see a client by its own address. */
   isChanging = false;
   readonly #config: Config;
   #number = 1;

@@ -29,7 +29,7 @@ export type PolicyReach = {
   readonly watch: RuleWatch;
   readonly fixed: Fixed;
   readonly renew: Renew;
-  /** Whether the proxy is ending: its rules are no longer to be touched. */
+  /** Whether the proxy is shutting down: then its rules must not be changed any more. */
   readonly ending: () => boolean;
 };
 

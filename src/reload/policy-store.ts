@@ -8,9 +8,9 @@ import { signatureOf, WatchedFiles, type FirstRead } from "./watched-files.ts";
 
 export type PolicyStoreOptions = {
   readonly source: PolicySource;
-  /** The one in force at first: `readPolicy`. */
+  /** The initial policy: `readPolicy`. */
   readonly first: FirstRead<Policy>;
-  /** A good one that differs from the one before. A rejection with a ProxyError keeps the old one. */
+  /** A valid policy that differs from the former one. A rejection with a ProxyError keeps the old one. */
   readonly replaced: (policy: Policy, what: Changed) => Promise<void>;
   /** A policy with the same rules on other lines. */
   readonly moved: (policy: Policy) => void;

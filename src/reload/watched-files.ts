@@ -4,10 +4,10 @@ import { basename, dirname } from "node:path";
 
 import { Deadline, Ticker } from "../runtime/deadline.ts";
 
-/** What was read of files, and their signature from just before: a watch that begins later sees what changed in between. */
+/** The result of reading files, and their signature before that: a watch that starts later sees changes in between. */
 export type FirstRead<T> = { readonly value: T; readonly signature: string };
 
-/** Directories are watched, because a rotation replaces files, or the link that leads to all of them. */
+/** Watches directories, because a rotation replaces files, or the link that leads to all of them. */
 export class WatchedFiles {
   readonly #directories: ReadonlySet<string>;
   readonly #poll: Ticker;

@@ -198,7 +198,7 @@ function leftAlone(address: SocketAddress, { outbound }: Policy, fixed: Fixed): 
   return `it is in no range of the mesh (${outbound.mesh.origin})`;
 }
 
-/** What the node's own addresses may do in addition at this port. */
+/** The probes that the node's own addresses may make at this port. */
 function probeLines(probes: Probes, { port, family }: SocketAddress): readonly Line[] {
   const declared = probes.declared.filter((probe) => probe.port === port);
   const from = probes.sources.filter((range) => range.family === family);

@@ -9,7 +9,7 @@ export type Item = {
   /** A stable word in kebab-case: item-ids.ts. */
   readonly id: string;
   readonly level: ItemLevel;
-  /** What people would read, on one line. */
+  /** The text output on one line. */
   readonly message: string;
   /** What to do, if there is something to do. */
   readonly remedy?: string;

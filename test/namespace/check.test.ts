@@ -85,7 +85,7 @@ test("missing capabilities and too few descriptors are bad", async () => {
   expect(ids.map(levelOf)).toEqual(["bad", "bad", "bad"]);
 });
 
-test("the effect of the available memory is printed", async () => {
+test("the limits that follow from the available memory are printed", async () => {
   const { stdout } = await mesh.extraPod().run([...executable(), "check", "--memory", "256MiB"]);
   expect(stdout).toMatch(
     /✓ memory: \d+ connections at most: .* from 256 MiB of memory \(--memory\)/,

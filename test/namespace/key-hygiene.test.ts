@@ -33,7 +33,7 @@ test.each(["kept", "dropped"])(
     expect(await look(String(other.pid))).toContain("read maps");
     for (const name of ["mem", "maps", "environ", "auxv"])
       expect(await look(pid)).toContain(`refused ${name}`);
-    // The proxy's readings of itself still work.
+    // The proxy can still read its own state.
     expect((await metrics(mesh.b)).get("process_open_fds")).toBeGreaterThan(0);
     expect((await curl(mesh.a, `http://${mesh.b.address4}:8000/`)).output).toBe("served");
   },

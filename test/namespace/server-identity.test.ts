@@ -24,7 +24,7 @@ test.each([
   ["is not valid yet", { early: true }, "certificate is not valid before"],
   ["is for clients only", { usages: ["clientAuth"] }, "not meant for a server"],
   ["is a CA certificate", { isAuthority: true }, "CA:TRUE"],
-] as const)("a server whose certificate %s", async (_, defect, words) => {
+] as const)("a server is refused whose certificate %s", async (_, defect, words) => {
   const pod = mesh.extraPod();
   const server = await opensslServer(pod, 8080, mesh.credentials(pod, defect));
   expect(await mesh.a.agent.attempt(pod.address4, 8080)).toBe("ECONNRESET");

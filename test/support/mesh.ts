@@ -70,7 +70,7 @@ export class Mesh {
     return await socketsLeft([this.a, this.b], spared);
   }
 
-  /** Waits until no more bytes move between the pods: the same count in thirty looks. */
+  /** Waits until no more bytes move between the pods: the same count thirty times in a row. */
   async standstill(): Promise<void> {
     let before = -1;
     for (let same = 0; same < 30; same += 1) {

@@ -12,7 +12,7 @@ export fn __cxa_guard_acquire(guard: *Guard) c_int {
         if (@cmpxchgStrong(u8, &guard[1], 0, 1, .acquire, .monotonic) == null) break;
         _ = sched_yield();
     }
-    // It may have been initialised between the look and the lock.
+    // It may have been initialised between the check and the lock.
     if (@atomicLoad(u8, &guard[0], .acquire) == 0) return 1;
     @atomicStore(u8, &guard[1], 0, .release);
     return 0;

@@ -4,7 +4,7 @@ import type { Rule, Step } from "./rule.ts";
 
 export const families = [4, 6] as const;
 export const leave: Step = { kind: "verdict", verdict: "return" };
-/** Rules that decide on packets which the steps match. */
+/** Rules for packets that match the steps. */
 export type LeavingRules = (which: Rule) => readonly Rule[];
 export const leaves: LeavingRules = (which) => [[...which, leave]];
 export const tcp: Step = { kind: "tcp", is: true };
