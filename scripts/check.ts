@@ -1,4 +1,5 @@
 /** The gate: every check, fastest first; the last line counts what passed and what failed. */
+import { trackedFiles } from "./tracked.ts";
 import { readArguments } from "./usage.ts";
 
 readArguments(
@@ -17,15 +18,30 @@ Exit codes: 0 everything passed, 1 something failed, 2 a mistake on the command 
   0,
 );
 
-type Step = { readonly name: string; readonly command: readonly string[]; readonly cwd?: string };
+type Step = {
+  readonly name: string;
+  readonly command: readonly string[];
+  /** More arguments, which are not shown. */
+  readonly files?: readonly string[];
+  readonly cwd?: string;
+};
 
 const inContainers =
   "scripts/image.sh tproxy:dev --zstd 0 && TPROXY_IMAGE=tproxy:dev bun scripts/tests.ts test/docker";
 
+const shell = trackedFiles("shell");
+
 const steps: readonly Step[] = [
   { name: "executable", command: ["scripts/build.sh"] },
-  { name: "format", command: ["bun", "fmt", "--check", "src", "test", "scripts"] },
-  { name: "format of the shim", command: ["zig", "fmt", "--check", "ffi", "scripts/static"] },
+  { name: "format", command: ["bun", "fmt", "--check"], files: trackedFiles("bun") },
+  { name: "format of Zig", command: ["zig", "fmt", "--check"], files: trackedFiles("zig") },
+  { name: "format of shell scripts", command: ["shfmt", "-i", "2", "-ci", "-d"], files: shell },
+  { name: "lint of shell scripts", command: ["shellcheck"], files: shell.filter(isWritten) },
+  {
+    name: "lint of the printed rules",
+    command: ["shellcheck", "--shell=sh"],
+    files: shell.filter((file) => !isWritten(file)),
+  },
   { name: "types", command: ["bun", "check"] },
   { name: "lint", command: ["oxlint", "src", "test", "scripts"] },
   { name: "tests", command: ["bun", "scripts/tests.ts", ...without("namespace", "docker")] },
@@ -48,7 +64,8 @@ const steps: readonly Step[] = [
 let passed = 0;
 let failed = 0;
 for (const step of steps) {
-  console.log(`\n== ${step.name}: ${step.command.join(" ")}`);
+  const files = step.files === undefined ? "" : ` (${step.files.length} files)`;
+  console.log(`\n== ${step.name}: ${step.command.join(" ")}${files}`);
   const { code, output } = await run(step);
   const counts = countsOf(output);
   passed += counts.passed + (code === 0 && counts.passed === 0 ? 1 : 0);
@@ -57,6 +74,11 @@ for (const step of steps) {
 console.log(`\n${passed} passed, ${failed} failed`);
 process.exitCode = failed === 0 ? 0 : 1;
 
+/** Not one of the golden texts of the rules, which have no first line that names their shell. */
+function isWritten(file: string): boolean {
+  return !file.startsWith("test/golden/");
+}
+
 /** All tests except these folders. */
 function without(...folders: readonly string[]): readonly string[] {
   return folders.flatMap((folder) => ["--path-ignore-patterns", `test/${folder}/**`]);
@@ -64,7 +86,7 @@ function without(...folders: readonly string[]): readonly string[] {
 
 /** Runs a step, shows its output as it comes, and keeps it for the counts. */
 async function run(step: Step): Promise<{ code: number; output: string }> {
-  const child = Bun.spawn([...step.command], {
+  const child = Bun.spawn([...step.command, ...(step.files ?? [])], {
     cwd: step.cwd ?? ".",
     env: { ...process.env, TPROXY_EXECUTABLE: `${process.cwd()}/bin/tproxy` },
     stdin: "ignore",

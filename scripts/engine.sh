@@ -2,6 +2,7 @@
 # Network, mounts and processes of the engine are namespaces: its bridges, its iptables rules and ip_forward never touch
 # the machine's own network, no packet of a test leaves it, and one kill ends all of it in any state.
 set -euo pipefail
+# shellcheck disable=SC2016 # A command for the reader to type.
 usage='Usage: scripts/engine.sh [up]
        scripts/engine.sh run COMMAND...
        scripts/engine.sh down
@@ -88,8 +89,9 @@ down() {
 # Runs inside the new namespaces, as their first process: ends with the engine, and the engine with it.
 keep() {
   local driver=overlay2
-  [[ $(stat -f -c %T "$root") != overlayfs ]] || driver=vfs # An overlay on an overlay is refused.
-  mount -t tmpfs tmpfs /run                                # Hides the machine's own containerd.
+  # An overlay on an overlay is refused. The empty /run hides the machine's own containerd.
+  [[ $(stat -f -c %T "$root") != overlayfs ]] || driver=vfs
+  mount -t tmpfs tmpfs /run
   ip link set lo up
   dockerd --config-file "$root/daemon.json" --data-root "$root/data" --exec-root "$root/exec" \
     --pidfile "$root/docker.pid" --host "$socket" --group "$(id -gn)" --storage-driver $driver \

@@ -32,6 +32,7 @@ done
 [[ -x bin/tproxy ]] || fail "there is no bin/tproxy: run scripts/build.sh"
 ! grep -qa -m1 'ld-linux-x86-64.so.2' <(head -c 4096 bin/tproxy) || fail "bin/tproxy wants glibc: an empty image has none"
 command -v docker >/dev/null || fail "docker is not installed: scripts/engine.sh installs it"
+# shellcheck disable=SC2016 # A command for the reader to type.
 docker version >/dev/null 2>&1 ||
   fail "no Docker engine answers at ${DOCKER_HOST:-its usual place}" 'start one: eval "$(scripts/engine.sh)"'
 

@@ -137,10 +137,10 @@ step() {
 }
 
 live_line() {
-  local key titles=''
+  local key titles='' room=$((width - 12))
   for key in "${!step_pid[@]}"; do titles+="${titles:+ + }${step_title[$key]}"; done
   turn=$(((turn + 1) % 4))
-  printf '\r\033[K%s %s %s s' "$(paint 36 "${spinner:turn:1}")" "${titles:0:width - 12}" "$1" >&2
+  printf '\r\033[K%s %s %s s' "$(paint 36 "${spinner:turn:1}")" "${titles:0:room}" "$1" >&2
 }
 
 end_steps() {

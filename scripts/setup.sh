@@ -56,8 +56,8 @@ linker=scripts/static/linker/main.ts
 
 # is_fresh OUT FACTS
 is_fresh() {
-  [[ -x $1 && $(cat "$1.facts" 2>/dev/null) == "$2" &&
-    -z $(find src package.json ffi/src ffi/build.zig scripts/static/{linker,runtime,build.zig} bun.lock -newer "$1") ]]
+  local sources=(src package.json bun.lock ffi/src ffi/build.zig scripts/static/{linker,runtime,build.zig})
+  [[ -x $1 && $(cat "$1.facts" 2>/dev/null) == "$2" && -z $(find "${sources[@]}" -newer "$1") ]]
 }
 
 # build_executable [--dynamic]: builds what is missing for bin/tproxy, one static file; or for bin/tproxy-dynamic,

@@ -18,7 +18,7 @@ set_up
 
 # Peer programs, programs that print the kernel's state, and a browser for the benchmark's report.
 wanted=(busybox:busybox-static curl:curl haproxy:haproxy iperf3:iperf3 ip:iproute2 ss:iproute2 nft:nftables
-  openssl:openssl prlimit:util-linux sysctl:procps tcpdump:tcpdump wrk:wrk
+  openssl:openssl prlimit:util-linux shellcheck:shellcheck shfmt:shfmt sysctl:procps tcpdump:tcpdump wrk:wrk
   'chromium|chromium-browser|google-chrome:chromium')
 
 PATH="$PATH:/usr/sbin:/sbin"
