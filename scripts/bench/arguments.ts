@@ -12,7 +12,6 @@ export type Arguments = {
   readonly peers: boolean;
   readonly json: string | null;
   readonly html: string | null;
-  readonly markdown: string | null;
   /** Names of cases, empty for all. */
   readonly only: readonly string[];
   readonly profile: string | null;
@@ -49,7 +48,6 @@ export function parse(argv: readonly string[], cases: readonly Case[]): Parsed {
         peers: values.peers ?? false,
         json: values.json ?? null,
         html: values.html ?? null,
-        markdown: values.markdown ?? null,
         only: values.only ?? [],
         profile: values.profile?.at(-1) ?? null,
       },
@@ -92,7 +90,6 @@ const options = {
   only: { type: "string", multiple: true },
   json: { type: "string" },
   html: { type: "string" },
-  markdown: { type: "string" },
   profile: { type: "string", multiple: true },
   help: { type: "boolean", short: "h" },
 } as const;

@@ -7,7 +7,6 @@ import { chartLibrary } from "./chart-library.ts";
 import { describeMachine, roundsText } from "./describe.ts";
 import { interruptible } from "./interruption.ts";
 import { lookAtMachine } from "./machine.ts";
-import { markdown } from "./markdown.ts";
 import { usageOfOthers, usedBetween } from "./processes.ts";
 import { profile } from "./profile.ts";
 import { report } from "./report.ts";
@@ -90,5 +89,4 @@ function show(run: Run, files: Arguments): void {
   if (disturbed !== null) console.log(disturbed);
   if (files.json !== null) writeFileSync(files.json, `${JSON.stringify(run, null, 2)}\n`);
   if (files.html !== null) writeFileSync(files.html, report(run, systems, chartLibrary()));
-  if (files.markdown !== null) writeFileSync(files.markdown, markdown(run, systems));
 }

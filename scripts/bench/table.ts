@@ -1,4 +1,4 @@
-/** A run as text: the table for the terminal, and the manual's. Pure. */
+/** A run as a table for the terminal. Pure. */
 import { cases, unitsOf, type Case, type Units } from "./cases.ts";
 import type { Row, Run, Sample } from "./results.ts";
 import { median, summaryOf, type Summary } from "./statistics.ts";

@@ -1,4 +1,4 @@
-/** A run's verdict on the targets as text: for the terminal, and as a table for the manual. Pure. */
+/** A run's verdict on the targets as text. Pure. */
 import { aligned, significant } from "./table.ts";
 import type { Outcome } from "./targets.ts";
 
@@ -11,13 +11,6 @@ export function targetsText(outcomes: readonly Outcome[]): string {
     ...aligned([head, ...lines]),
   ];
   return `${told.join("\n")}\n`;
-}
-
-export function targetsMarkdown(outcomes: readonly Outcome[]): string {
-  if (outcomes.length === 0) return "";
-  const [head = [], ...lines] = rowsOf(outcomes);
-  const rows = [head, head.map(() => "---"), ...lines];
-  return `${rows.map((cells) => `| ${cells.join(" | ")} |`).join("\n")}\n`;
 }
 
 function rowsOf(outcomes: readonly Outcome[]): (readonly string[])[] {

@@ -1,7 +1,6 @@
 import { expect, test } from "bun:test";
 
 import { chartsOf } from "../../../scripts/bench/charts.ts";
-import { markdown } from "../../../scripts/bench/markdown.ts";
 import { report } from "../../../scripts/bench/report.ts";
 import { run, systems } from "./run.ts";
 
@@ -54,19 +53,4 @@ test("no text of a run can end an HTML element", () => {
   const html = report({ ...run, machine }, told, "0; // </script>");
   expect(html).not.toContain("</pre></script>");
   expect(html.match(/<\/script>/g)).toHaveLength(4);
-});
-
-test("the manual's table has ratios and CPU per unit", () => {
-  expect(markdown(run, told)).toBe(
-    `|  | mTLS |
-| --- | --- |
-| keep-alive requests, 32: rate; µs per request | × 0.25; 40.0 |
-| bulk a to b, 1: rate; s per GB | × 0.25; 2.00 |
-| idle connections, 1000: KiB each; MiB of a proxy at rest | 60.0; 30.0 |
-| stalled streams, 64: KiB each; MiB of a proxy at rest | 1,536; 30.0 |
-| full handshakes: CPU of pod b's proxy, µs per handshake | 1,000 |
-
-2026-01-02, medians of 2 rounds, 2 s a load, 2 cores of Example 1000, 4096 MiB; Linux 6.1.0, Debian. tproxy 0.1.0, wrk 4.1.0.
-`,
-  );
 });

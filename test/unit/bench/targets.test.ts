@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 
-import { targetsMarkdown, targetsText } from "../../../scripts/bench/targets-text.ts";
+import { targetsText } from "../../../scripts/bench/targets-text.ts";
 import { outcomesOf, type Outcome } from "../../../scripts/bench/targets.ts";
 import type { Row, Run } from "../../../scripts/bench/results.ts";
 import { run, sample } from "./run.ts";
@@ -15,7 +15,7 @@ const compared = [
 
 test("a run without peers gives no verdict on the targets", () => {
   expect(outcomesOf(run, compared)).toEqual([]);
-  expect(targetsText([]) + targetsMarkdown([])).toBe("");
+  expect(targetsText([])).toBe("");
 });
 
 test("CPU is compared with the best peer", () => {
@@ -106,15 +106,6 @@ test("the table says by how much a target is missed, and nothing where no verdic
   a      best peer      2.00      2.00          –             met
   b             20      20.0      30.0     x 9.00  missed by 50 %
   c      best peer         –      1.00          –               –
-`,
-  );
-});
-
-test("the manual's version of the table", () => {
-  expect(targetsMarkdown(told.slice(1, 2))).toBe(
-    `|  | to be at most | which is | measured | best peer | target |
-| --- | --- | --- | --- | --- | --- |
-| b | 20 | 20.0 | 30.0 | x 9.00 | missed by 50 % |
 `,
   );
 });
