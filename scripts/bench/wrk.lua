@@ -1,7 +1,7 @@
--- What wrk has found, as one line of JSON; times in microseconds.
+-- wrk's results as one line of JSON; times in microseconds.
 done = function(summary, latency)
   local errors = summary.errors
-  -- Of these, requests knows those alone that were answered.
+  -- `requests` counts only those that were answered.
   local lost = errors.connect + errors.read + errors.write + errors.timeout
   io.write(string.format(
     '{"done":%d,"failed":%d,"seconds":%f,"latency":{"p50":%d,"p90":%d,"p99":%d}}\n',

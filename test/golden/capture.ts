@@ -1,6 +1,6 @@
 /**
- * Writes the golden files again from what nft, ip and ss send: `bun test/golden/capture.ts` as root, with nft 1.0.6,
- * iproute2 6.1.0 (Debian 12) and strace. Each program runs in a network namespace of its own.
+ * Regenerates the golden files from what nft, ip and ss send: `bun test/golden/capture.ts` as root, with nft 1.0.6,
+ * iproute2 6.1.0 (Debian 12) and strace. Each program runs in its own network namespace.
  */
 import type { Request } from "../../src/netlink/socket.ts";
 import { planText } from "../../src/intercept/rules/text.ts";
@@ -26,7 +26,7 @@ await write("changes.hex", changes, (command) => {
   return [`nft ${command}`, readNftDebug(run(["sh", "-c", script]))];
 });
 
-// Without what ip asks first, about the interface. What is deleted has to be there before.
+// Without ip's first request, about the interface. What is deleted must exist before.
 await write("ip.hex", routing, (command) => {
   const before = command.replace(" del ", " add ");
   const prepare = before === command ? ":" : `ip ${before}`;
@@ -34,7 +34,7 @@ await write("ip.hex", routing, (command) => {
   return [`ip ${command}`, readStrace(run(["sh", "-c", script])).slice(-1)];
 });
 
-// Without what ss asks first, about all sockets.
+// Without ss's first request, about all sockets.
 await write("destroy.hex", sockets, (command) => {
   const [, address = ""] = /src \[?([\d.a-f:]+)/.exec(command) ?? [];
   const program = `${import.meta.dir}/../support/connected.ts`;
@@ -44,7 +44,7 @@ await write("destroy.hex", sockets, (command) => {
   return [`ss ${command}`, sent.filter(({ type }) => type === sockDestroy)];
 });
 
-/** Each command as a comment, and below it what the program sends. */
+/** Writes each command as a comment, and below it what the program sends. */
 async function write(
   file: string,
   commands: readonly (readonly [command: string, request: Request])[],
@@ -55,7 +55,7 @@ async function write(
   await Bun.write(`${import.meta.dir}/${file}`, texts.join(""));
 }
 
-/** What a command says, in a new network namespace. Throws if it fails. */
+/** The output of a command in a new network namespace. Throws if it fails. */
 function run(command: readonly string[], stdin = ""): string {
   const inside = ["unshare", "--net", ...command];
   const { exitCode, stdout, stderr } = Bun.spawnSync(inside, { stdin: Buffer.from(stdin) });

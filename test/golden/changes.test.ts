@@ -1,4 +1,4 @@
-/** Changes in place as nft itself asks for them. */
+/** Changes in place, compared with nft's own requests. */
 import { test } from "bun:test";
 
 import { changes } from "../support/changes.ts";

@@ -1,4 +1,6 @@
-/** The end of a connection as ss(8) itself asks for it, but for what ss knows of the socket and we do not. */
+/**
+ * The destruction of a connection, compared with ss(8)'s own request, except for what only ss knows of the socket.
+ */
 import { expect, test } from "bun:test";
 
 import { parseHost } from "../../src/net/address.ts";
@@ -13,12 +15,12 @@ test.each(sockets)("ss %s", (command, request) => {
   const ours = bytesOfRequest(request);
   const theirs = linesBelow(golden, `ss ${command}`).map(bytesOfLine);
   expect(ours.body.subarray(...states).toHex()).toBe("ffffffff");
-  // ss has seen the socket and names it by its cookie; INET_DIAG_NOCOOKIE is any: linux/inet_diag.h.
+  // ss names the socket by its cookie; INET_DIAG_NOCOOKIE means any: linux/inet_diag.h.
   expect(ours.body.subarray(...cookie).toHex()).toBe("ffffffffffffffff");
   expectSameMessages([withoutKnown(ours)], theirs.map(withoutKnown).map(lineOf));
 });
 
-test("each end stands in its place", () => {
+test("each end is in its place", () => {
   const request = destroySocket({
     source: parseHost("192.0.2.1"),
     sourcePort: 0x1234,
@@ -31,12 +33,9 @@ test("each end stands in its place", () => {
   expect(body.length).toBe(56);
 });
 
-test.each(sockets)(
-  "it is a request that wants to be acknowledged, as that of ss %s",
-  (_, request) => {
-    expect(request.flags).toBe(0x0005);
-  },
-);
+test.each(sockets)("the request asks for an acknowledgement, like that of ss %s", (_, request) => {
+  expect(request.flags).toBe(0x0005);
+});
 
 function withoutKnown({ type, body }: Bytes): Bytes {
   const copy = body.slice();
@@ -44,6 +43,6 @@ function withoutKnown({ type, body }: Bytes): Bytes {
   return { type, body: copy };
 }
 
-/** Where they stand in struct inet_diag_req_v2: the states, which the kernel does not look at here, and the cookie. */
+/** Their places in struct inet_diag_req_v2: the states, which the kernel ignores here, and the cookie. */
 const states = [4, 8] as const;
 const cookie = [48, 56] as const;

@@ -1,4 +1,4 @@
-/** What a person reads when bytes differ from the golden ones. */
+/** The output when bytes differ from the golden ones. */
 import { expect, test } from "bun:test";
 
 import { differenceOf } from "../support/golden.ts";
@@ -27,14 +27,14 @@ test("one wrong byte is shown at its attribute, in the whole message", () => {
   expect(more).toEqual([]);
 });
 
-test("a message that is missing is shown whole, and no other", () => {
+test("a missing message is shown whole, and no other", () => {
   const lines = differenceOf(golden, golden.toSpliced(at - 1, 1)).split("\n");
   expect(lines[0]).toStartWith("1 of ");
   expect(lines.slice(3).every((line) => line.startsWith("- "))).toBe(true);
   expect(lines).toContain("-   expressions");
 });
 
-test("a message too many is shown whole, and no other", () => {
+test("an extra message is shown whole, and no other", () => {
   const lines = differenceOf(golden, golden.toSpliced(at, 0, "2562 010000000f000100746c73")).split(
     "\n",
   );

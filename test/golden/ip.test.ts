@@ -1,4 +1,4 @@
-/** Rules and routes as ip(8) itself asks for them. */
+/** Rules and routes, compared with ip(8)'s own requests. */
 import { test } from "bun:test";
 
 import { routing } from "../support/commands.ts";

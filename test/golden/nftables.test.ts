@@ -1,4 +1,4 @@
-/** The plan as text and as bytes: what people read, and what nft itself would send for it. */
+/** The plan as text and as bytes, compared with the golden text and with nft's own requests. */
 import { describe, expect, test } from "bun:test";
 
 import { tableBatch } from "../../src/intercept/kernel/encode.ts";
@@ -16,15 +16,15 @@ function byKind(messages: readonly Bytes[]): readonly Bytes[] {
   return messages.toSorted((a, b) => kinds.indexOf(a.type & 0xff) - kinds.indexOf(b.type & 0xff));
 }
 
-/** NFT_MSG_: table and its deletion stay as they stand. */
+/** NFT_MSG_: the table's creation and deletion stay in place. */
 const kinds = [0, 2, 3, 9, 12, 6];
 
 describe.each(Object.entries(plans))("%s", (name, plan) => {
-  test("the text is the golden one", async () => {
+  test("the text matches the golden one", async () => {
     expect(planText(plan)).toBe(await golden(`${name}.sh`));
   });
 
-  test("the bytes are those of nft", async () => {
+  test("the bytes match nft's", async () => {
     const requests = tableBatch(plan, new Map()).slice(1, -1);
     const [, ...theirs] = (await golden(`${name}.hex`)).trimEnd().split("\n");
     expectSameMessages(
