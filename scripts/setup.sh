@@ -45,7 +45,7 @@ build_facts() {
     "$(sed -n 's/^  "version": "\(.*\)",$/\1/p' package.json)" "$commit" "$(bun --version)" "$(zig version)" "$1"
 }
 
-# compile OUT FACTS [OPTION...]: without .env and bunfig.toml of the working directory, which are no settings of ours.
+# compile OUT FACTS [OPTION...]: ignores .env and bunfig.toml of the working directory.
 compile() {
   bun build --compile --minify --bytecode --format=esm --no-compile-autoload-dotenv --no-compile-autoload-bunfig \
     --define "TPROXY_BUILD=$2" "${@:3}" src/main.ts --outfile "$1"

@@ -148,7 +148,7 @@ export const selfHandshakeMsMax = 10_000;
 export const memoryPlan = {
   /** A proxy at rest, without the executable's file pages. */
   restBytes: 20 << 20,
-  /** The least memory that is planned for in addition. */
+  /** The least memory planned for in addition to that. */
   spareBytesMin: 8 << 20,
   /** An idle live connection: both legs, including their sockets in the kernel. */
   connectionBytes: 21 << 10,
@@ -167,7 +167,7 @@ export const memoryPlan = {
 
 /** Handshakes of inbound peers, until they are verified: tls/unverified.ts. */
 export const unverifiedLimits = {
-  /** Between two looks at all of them: this time for each, within these limits. */
+  /** Between two checks of all of them: this time per handshake, within these limits. */
   lookEachMs: 0.04,
   lookMsMin: 20,
   lookMsMax: 200,

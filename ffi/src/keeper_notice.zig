@@ -86,7 +86,7 @@ fn route_change_of(message: wire.Message) RouteChange {
             const attributes = payload[12..];
             return if (wire.only_word(attributes, numbers.fra.table) == numbers.routing_table) .ours else .near;
         },
-        // When IPv6 is turned on again on `lo`, the only notice is that of some route which returns.
+        // When IPv6 is turned on again on `lo`, the only notice is about some route that returns.
         numbers.rtm.new_route, numbers.rtm.delete_route => {
             if (payload.len < 12) return .near;
             return if (wire.only_word(payload[12..], numbers.rta.table) == numbers.routing_table) .ours else if (payload[0] == numbers.af_inet6) .near else .none;

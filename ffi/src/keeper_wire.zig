@@ -167,7 +167,7 @@ test "what was written is read back" {
     try std.testing.expect(!messages.broken);
 }
 
-test "two attributes of one type count as none" {
+test "an attribute that occurs twice counts as missing" {
     var buffer: [64]u8 = undefined;
     var writer: Writer = .{ .buffer = &buffer };
     writer.attribute(1, "a");

@@ -125,7 +125,7 @@ pub fn wait(pid: i32) i32 {
     }
 }
 
-test "strings are found in a block, and no more than fit" {
+test "the strings of a block are found, up to the limit" {
     var strings: Strings = @splat(null);
     try std.testing.expect(point(&strings, "one\x00\x00three\x00"));
     try std.testing.expectEqualStrings("one", std.mem.span(strings[0].?));

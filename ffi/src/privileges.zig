@@ -70,7 +70,7 @@ const Data = extern struct { effective: u32, permitted: u32, inheritable: u32 };
 const version_3 = 0x20080522;
 const ambient_raise = 2;
 
-test "strings of a block are found, and no more than fit" {
+test "the strings of a block are found, up to the limit" {
     var strings: Strings = undefined;
     try std.testing.expect(point(&strings, "a\x00b\x00"));
     try std.testing.expectEqualStrings("b", std.mem.span(strings[1].?));

@@ -11,7 +11,7 @@ export type Life = {
   readonly openedAt: number;
   /** When its certificates expire. */
   readonly notAfter: number;
-  /** Whether it has carried nothing since the last look. */
+  /** Whether it has carried nothing since the last check. */
   readonly quiet: boolean;
 };
 

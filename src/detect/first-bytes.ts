@@ -58,8 +58,8 @@ async function pause(milliseconds: number): Promise<void> {
   await new Promise<void>((resolve) => new Deadline(milliseconds, resolve));
 }
 
-/** Reused, because the result is consumed before the next look. */
+/** Reused, because the result is used before the next check. */
 const scratch = new Uint8Array(peekBytesMax);
-/** Between two looks at a client that has sent nothing, or not enough. */
+/** Between two checks of a client that has sent nothing, or not enough. */
 const silentMsMax = 20;
 const incompleteMsMax = 100;

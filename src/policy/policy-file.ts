@@ -103,7 +103,7 @@ function readSome(into: Uint8Array): number {
   }
 }
 
-/** The largest size of a policy with the most characters. */
+/** The largest UTF-8 size of a policy with the maximum number of characters. */
 const fileBytesMax = 1 << 20;
 /** As errno(3) has it. */
 const absent: ReadonlySet<string> = new Set(["ENOENT", "ENOTDIR"]);

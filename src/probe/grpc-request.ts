@@ -160,7 +160,7 @@ function messageOf(service: string): Buffer {
 }
 
 const preface = Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
-/** For all data of a client. */
+/** Limit for all data of a client. */
 const bytesMax = 16_384;
 const streamMax = 0x7f_ff_ff_ff;
 /** SETTINGS_HEADER_TABLE_SIZE until the server announces another: clients do not wait for a larger one. */

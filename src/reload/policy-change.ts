@@ -78,7 +78,7 @@ type Difference = {
 
 /**
  * Changes the kernel rules. Before the change an RST still reaches the other end of a cleartext connection; what
- * begins between the two looks is ended after it. Throws ProxyError.
+ * begins between the two passes is ended after it. Throws ProxyError.
  */
 function changeRules(difference: Difference, rules: Rules, reach: PolicyReach): CleartextReset {
   const { inForce, installed, fixed } = reach;

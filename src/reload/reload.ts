@@ -22,7 +22,7 @@ export type FirstReads = {
   readonly policy: FirstRead<Policy>;
 };
 
-/** Watches the files from the moment in which it is made; what has changed since the first reads is read at once. */
+/** Watches the files from its creation on; changes since the first reads are read at once. */
 export class Reloader {
   readonly #config: Config;
   readonly #log: Log;

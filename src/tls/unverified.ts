@@ -74,7 +74,7 @@ export class Unverified {
   #size = 0;
   #placed = 0;
   #isLooking = false;
-  /** The last look has skipped some. */
+  /** The last check has skipped some. */
   #hasSkipped = false;
   #fds = new Int32Array(64);
   #seen = new Uint32Array(128);
@@ -87,7 +87,7 @@ export class Unverified {
     return this.#size;
   }
 
-  /** What all of them hold beyond their base allowances, at the last look. */
+  /** What all of them hold beyond their base allowances, at the last check. */
   get bytes(): number {
     let sum = 0;
     for (const group of this.#groups.values()) sum += group.bytes;
@@ -203,7 +203,7 @@ export class Unverified {
     if (set?.delete(visit) === true && set.size === 0) this.#waiting.delete(visit.source);
   }
 
-  /** Keeps looking as long as there are visits to look at. */
+  /** Keeps checking as long as there are visits to check. */
   #lookLater(): void {
     this.#isLooking = true;
     // oxlint-disable-next-line no-new -- it keeps itself
@@ -225,8 +225,8 @@ export class Unverified {
   }
 
   /**
-   * True if none waits for a place, and all together cannot hold more than there is room for: then no look would
-   * close one. Each look costs three system calls per socket, and most handshakes end before the next one.
+   * True if none waits for a place, and all together cannot hold more than there is room for: then no check would
+   * close one. Each check costs three system calls per socket, and most handshakes end before the next one.
    */
   #isCalm(): boolean {
     const bytesMax = this.#size * limits.handshakeBytesMax;
@@ -346,7 +346,7 @@ export class Unverified {
   }
 }
 
-/** The more there are, the less often: a look costs a microsecond each. */
+/** The more there are, the less often: a check costs a microsecond each. */
 function lookMs(count: number): number {
   const { lookEachMs, lookMsMin, lookMsMax } = limits;
   return Math.min(lookMsMax, Math.max(lookMsMin, count * lookEachMs));

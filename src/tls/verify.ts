@@ -45,7 +45,7 @@ export function verifyPeer(evidence: PeerEvidence): PeerVerdict {
 }
 
 /**
- * The refusal of a certificate that none of our CAs has issued, null if one has: needs no look into the certificate.
+ * The refusal of a certificate that none of our CAs has issued, null if one has: does not need the parsed certificate.
  */
 export function untrusted(role: "server" | "client", code: string | null): PeerVerdict | null {
   return isGoodChain(code, role) ? null : refuse("untrusted-chain", chainText(code ?? ""));

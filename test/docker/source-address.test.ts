@@ -44,7 +44,7 @@ test.each([
   },
 );
 
-test("this works although the sidecar has dropped the right to change rules", async () => {
+test("the sidecar preserves addresses although it has dropped the right to change rules", async () => {
   const status = await cluster.status(sidecar);
   // CAP_NET_RAW is bit 13.
   expect(status.get("CapEff")).toBe("0000000000002000");

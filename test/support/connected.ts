@@ -12,6 +12,6 @@ const server = createServer().listen(8080, host, () => {
     socket.destroy();
     server.close();
   });
-  // ss(8) ends it: ECONNABORTED.
+  // ss(8) destroys it: ECONNABORTED.
   socket.on("error", () => {});
 });

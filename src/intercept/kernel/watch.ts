@@ -84,7 +84,7 @@ export class RuleWatch {
     this.#monitor.stop();
   }
 
-  /** One look for all notices of a moment. */
+  /** One check for all notices of a moment. */
   #soon(milliseconds: number): void {
     this.#next ??= new Deadline(milliseconds, () => {
       this.#next = null;

@@ -38,7 +38,7 @@ function parseIpv4(packet: Uint8Array): Segment | null {
   return parseTcp(tcp, packet.subarray(12, 16), packet.subarray(16, 20));
 }
 
-/** RFC 8200, 3; hosts that use no extension headers send none. */
+/** RFC 8200, 3, without extension headers, which these hosts do not use. */
 function parseIpv6(packet: Uint8Array): Segment | null {
   if (packet.length < 40 || byte(packet, 0) >> 4 !== 6 || byte(packet, 6) !== protocolTcp)
     return null;

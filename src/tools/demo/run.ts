@@ -10,7 +10,7 @@ import { Transcript } from "./transcript.ts";
 
 /**
  * Starts `inside`, a command that calls `demoInside`, in new namespaces, waits for its end, and looks whether anything is
- * left. `shown`: what a person types to start this program. Throws DEMO_FAILED.
+ * left. `shown`: the command line for users that starts this program. Throws DEMO_FAILED.
  */
 export function demoOutside(inside: readonly string[], shown: string): void {
   const before = traces();

@@ -68,7 +68,7 @@ test.each([
   expect(refusal(name)).toMatch(expected);
 });
 
-test("a file that becomes a FIFO between two looks is refused or read, but never waited for", async () => {
+test("a file that becomes a FIFO between the two checks is refused or read, but never waited for", async () => {
   const [file, fifo, at] = [path("is-file"), path("is-fifo"), path("swapped")];
   writeFileSync(file, "text");
   Bun.spawnSync(["mkfifo", fifo]);

@@ -1,4 +1,4 @@
-/** Which peers are inspected during their handshakes: each look costs three system calls per socket. */
+/** Which peers are inspected during their handshakes: each check costs three system calls per socket. */
 import { expect, test } from "bun:test";
 
 import { unverifiedLimits } from "../../../src/config.ts";
@@ -8,7 +8,7 @@ import { Unverified, type Visit } from "../../../src/tls/unverified.ts";
 
 type Case = {
   readonly peers: Unverified;
-  /** The number of sockets in each look. */
+  /** The number of sockets in each check. */
   readonly counts: number[];
   /** The clock, in milliseconds. */
   at: number;

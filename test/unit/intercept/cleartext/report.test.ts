@@ -55,7 +55,7 @@ test("a kernel that cannot reset is named with its configuration option", () => 
   );
 });
 
-test("the kernel is asked for a few at a time, and not at every look", () => {
+test("the kernel is asked for a few at a time, and not at every request", () => {
   const many = Array.from({ length: 1000 }, (_, at) => tuple(at + 1));
   const kernel = new FakeKernel(({ about }) => (about.startsWith("look") ? 2 : 0));
   let now = 0;

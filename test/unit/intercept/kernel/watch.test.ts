@@ -9,7 +9,7 @@ import { defaults } from "../../../support/interceptions.ts";
 const plan = planOf(defaults);
 const others = { table: () => "the table", routed: () => true };
 
-test("a failed look is repeated, and ends neither the watch nor the process", async () => {
+test("a failed check is repeated, and ends neither the watch nor the process", async () => {
   const answers = ["as written", new SystemCallError("socket", 24), "something else"];
   const notices: Notice[] = [];
   const changed = Promise.withResolvers<boolean>();
@@ -31,7 +31,7 @@ test("a failed look is repeated, and ends neither the watch nor the process", as
   watch.stop();
 });
 
-test("a failed first look leaves no monitor behind", () => {
+test("a failed first check leaves no monitor behind", () => {
   let stopped = false;
   const view = {
     ...others,
@@ -48,7 +48,7 @@ test("a failed first look leaves no monitor behind", () => {
   expect(stopped).toBe(true);
 });
 
-test("a removed route loses its own family's answers, a removed table those of both", async () => {
+test("a missing route affects only its own family's answers, a missing table those of both", async () => {
   let now = { look: "as written", table: "as written", lost: 0 };
   const notices: Notice[] = [];
   const changes: boolean[] = [];
