@@ -2,7 +2,7 @@
 set -euo pipefail
 usage=$(<"$(dirname "$0")/bench/usage.txt")
 source "$(dirname "$0")/setup.sh" --functions
-# With the list of cases, where there is Bun to print it.
+# With the list of cases, if Bun is installed to print it.
 if [[ " $* " != *" --help "* && " $* " != *" -h "* || ! -e node_modules/.stamp ]]; then
   read_options "$usage" 0 "$@"
   [[ $EUID -eq 0 ]] || fail "it makes network namespaces: run it as root"

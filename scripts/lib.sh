@@ -44,7 +44,7 @@ read_options() {
     elif ! grep -qFx -e "$name" <<<"$known"; then
       misused "there is no option $name$(nearest "$name" "$known")"
     elif grep -qE -e "^  $name <" <<<"$usage" && [[ $argument != *=* ]]; then
-      values=$((values - 1)) # Its value is an argument of its own.
+      values=$((values - 1)) # Its value is a separate argument.
     fi
   done
   if [[ $values -gt $count ]]; then misused "too many arguments"; fi
@@ -70,8 +70,8 @@ nearest() {
     END { if (best != "") printf ": did you mean %s?", best }' <<<"$2"
 }
 
-# --- Progress: a step is a command with a title. A terminal has a live line with the time so far; a pipe has plain lines, and
-# one more every 15 seconds. What a step prints is shown only if it fails.
+# --- Progress: a step is a command with a title. A terminal has a live line with the time so far; a pipe has plain lines,
+# and one more every 15 seconds. The output of a step is shown only if it fails.
 
 declare -A step_pid=() step_title=() step_began=()
 step_logs='' turn=0
@@ -213,7 +213,7 @@ fetch_and_install() {
   local options=(-qq -o Acquire::Retries=3 -o DPkg::Lock::Timeout=120) packages=("$@")
   export DEBIAN_FRONTEND=noninteractive
   apt-get "${options[@]}" update || true
-  # Newer Debians have the engine's client in a package of its own.
+  # Newer Debian releases have the engine's client in a separate package.
   if [[ " $* " == *" docker.io "* && -n $(apt-cache search --names-only '^docker-cli$') ]]; then packages+=(docker-cli); fi
   apt-get "${options[@]}" install -y --no-install-recommends "${packages[@]}"
 }

@@ -95,11 +95,11 @@ build_static() {
   rm bin/tproxy.musl
 }
 
-# What every command of this project needs.
+# Installs what every command of this project needs.
 set_up() {
   install_dependencies
   build_shim
 }
 
-# Sourced by hand, it sets up.
+# When sourced by hand, it sets up.
 if [[ ${1:-} != --functions ]]; then set_up; fi

@@ -54,7 +54,7 @@ export type OriginalSource = ConnectOptions & {
   readonly returns: (rules: Rules, client: SocketAddress) => boolean;
 };
 
-/** What counts live connections, and those that are refused. */
+/** Counts live connections, and refused ones. */
 export type ConnectionCounts = {
   readonly registry: ConnectionRegistry;
   readonly refusals: Refusals;

@@ -31,7 +31,7 @@ const layers = [
   ["runtime/"],
 ] as const;
 
-/** Options of kubectl and iptables that texts name. */
+/** Options of kubectl and iptables in texts. */
 const foreignOptions = ["--type", "--from-file", "--nfmask"] as const;
 
 type Import = { readonly from: string; readonly to: string; readonly typeOnly: boolean };
@@ -42,7 +42,7 @@ for (const file of files) {
   sources.set(file, await Bun.file(join("src", file)).text());
 }
 
-/** How many files each folder has, those in folders of its own included. */
+/** The number of files in each folder, including its subfolders. */
 const folders = new Map<string, number>();
 for (const file of new Glob("**/*").scanSync("src"))
   for (let at = file.indexOf("/"); at >= 0; at = file.indexOf("/", at + 1)) {
@@ -50,7 +50,7 @@ for (const file of new Glob("**/*").scanSync("src"))
     folders.set(folder, (folders.get(folder) ?? 0) + 1);
   }
 
-test("every file stands in a layer", () => {
+test("every file belongs to a layer", () => {
   expect(files.filter((file) => layerOf(file) === -1)).toEqual([]);
 });
 
@@ -59,7 +59,7 @@ test("values and types are imported down the layers only", () => {
   expect(upward).toEqual([]);
 });
 
-test("no code that runs the proxy imports code of tools/", () => {
+test("no code of the running proxy imports tools/", () => {
   const reached = new Set(["cli/run.ts"]);
   for (const file of reached)
     for (const { to, typeOnly } of importsOf(file)) if (!typeOnly) reached.add(to);
@@ -67,13 +67,13 @@ test("no code that runs the proxy imports code of tools/", () => {
   expect([...reached].filter((file) => file.startsWith("tools/"))).toEqual([]);
 });
 
-test("every folder and every file at the top has its line in src/README.md", async () => {
+test("every folder and top-level file has a line in src/README.md", async () => {
   const map = await Bun.file("src/README.md").text();
   const places = [...folders.keys(), ...files.filter((file) => !file.includes("/"))];
   expect(places.filter((place) => !map.includes(`\n| \`${place}\` |`))).toEqual([]);
 });
 
-test("src/README.md lists the layers in their order", async () => {
+test("src/README.md lists the layers in order", async () => {
   const map = await Bun.file("src/README.md").text();
   const section = map.slice(map.indexOf("## Layers"), map.indexOf("## How an inbound"));
   const listed = [...section.matchAll(/^\d+\. (.+)$/gm)].map(([, line = ""]) =>
@@ -86,7 +86,7 @@ test("no folder has fewer than three files", () => {
   expect([...folders].filter(([, count]) => count < 3)).toEqual([]);
 });
 
-test("src/README.md names files that are there", async () => {
+test("src/README.md names only existing files", async () => {
   const map = await Bun.file("src/README.md").text();
   const named = [...map.matchAll(/`([a-z-]+\/[a-z/-]+\.ts)`/g)].map(([, file = ""]) => file);
   expect(named.length).toBeGreaterThan(20);
@@ -118,7 +118,7 @@ test.each([" as any", "@ts-ignore", "@ts-expect-error", "export default "])(
   },
 );
 
-test("every option in a string of src is one that the help has", () => {
+test("every option in a string of src exists in the help", () => {
   const program = makeProgram();
   const options = [program, ...program.commands].flatMap((command) => command.options);
   const known = new Set([...options.map(({ long }) => long), "--help", ...foreignOptions]);

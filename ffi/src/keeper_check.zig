@@ -72,7 +72,6 @@ fn is_our_route(payload: []const u8) bool {
 
 /// For a message that `is_routing_of_ours` allows: true if it concerns `lo`, without which nothing is diverted. A
 /// route by another interface disappears with that interface.
-/// another interface goes with it.
 pub fn is_needed(message: wire.Message) bool {
     if (message.kind != numbers.rtm.new_route) return true;
     return wire.only_word(message.payload[12..], numbers.rta.interface) == numbers.loopback;

@@ -46,7 +46,7 @@ function optionsHint(name: string): string {
   return `\nThe options of the command ${name}: tls-tproxy ${name} --help\n`;
 }
 
-/** Throws USAGE where no section mentions the words. */
+/** Throws USAGE if no section mentions the words. */
 function sectionsWith(words: readonly string[]): readonly TopicSection[] {
   const found = search(topics, words);
   if (found.length > 0) return found;
@@ -74,7 +74,7 @@ function listOf(): string {
   return ["", "Topics (tls-tproxy help TOPIC):", ...lines, ""].join("\n");
 }
 
-/** All topics, or those that mention the words. Throws USAGE where none does. */
+/** All topics, or those that mention the words. Throws USAGE if none does. */
 function topicItems(words: readonly string[]): readonly Item[] {
   const found = new Set(words.length === 0 ? [] : sectionsWith(words).map(({ topic }) => topic));
   return topics

@@ -16,8 +16,8 @@ export const itemIds: Readonly<Record<string, readonly string[]>> = {
   version: ["version", "commit", "bun", "zig", "flavour"],
 };
 
-/** Of `help`: the names of the topics. */
+/** For `help`: the names of the topics. */
 export const topicIds = topics.map(({ name }) => name);
 
-/** Of any command that fails. */
+/** For any command that fails. */
 export const failureIds = errorCodes.map((code) => code.toLowerCase().replaceAll("_", "-"));

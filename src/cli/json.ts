@@ -16,13 +16,13 @@ export function writeReport(command: Command, ok: boolean, items: readonly Item[
   process.exitCode = ok ? 0 : 1;
 }
 
-/** The failure of a command that was asked for JSON: on stdout as an object, besides the message on stderr. */
+/** The failure of a command with `--json`: an object on stdout, in addition to the message on stderr. */
 export function writeFailure(program: Command, args: readonly string[], error: ProxyError): void {
   const command = jsonCommandOf(program, args);
   if (command !== null) process.stdout.write(formatReport(failureReport(command, error)));
 }
 
-/** The name of the command if it has the option and is given it. */
+/** The name of the command if it has the option and the option is given. */
 function jsonCommandOf(program: Command, args: readonly string[]): string | null {
   const end = args.indexOf("--");
   const given = end === -1 ? args : args.slice(0, end);

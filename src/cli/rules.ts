@@ -72,7 +72,7 @@ function act(flags: RulesFlags, command: Command): void {
   if (flags.json === true) writeReport(command, true, items);
 }
 
-/** Without `--json` as text, which a shell can run. */
+/** Without `--json`, prints text that a shell can run. */
 function print(flags: RulesFlags, source: PolicySource, fixed: Fixed): readonly Item[] {
   const policy = loadPolicy(source);
   const plan = planOf(interceptionOf(policy, fixed));

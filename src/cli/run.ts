@@ -61,7 +61,7 @@ async function run(
   handed: HandedState | null,
 ): Promise<void> {
   const log = makeLog(config.log);
-  const policy = readPolicy(config.policy); // Mistakes in options come before those in files.
+  const policy = readPolicy(config.policy); // Errors in options come before those in files.
   const drops = config.privileges === "dropped" && handed === null;
   const repairProcess = drops ? startRepairProcess(config.command) : null;
   const first = { policy, credentials: await readOwnCredentials(config) };

@@ -1,4 +1,4 @@
-/** How this program starts itself again, and how people start it. */
+/** How this program starts itself again, and how users start it. */
 import { realpathSync } from "node:fs";
 import { relative } from "node:path";
 
@@ -8,7 +8,7 @@ export function selfCommand(): readonly string[] {
   return compiled ? [process.execPath] : [process.execPath, Bun.main];
 }
 
-/** What a person types to start this program from where they are: its name if the shell finds it, else its path. */
+/** The command that starts this program from the working directory: its name if the shell finds it, else its path. */
 export function shownCommand(): string {
   const [program = "", ...source] = selfCommand();
   if (source.length > 0) return ["bun", ...source.map(fromHere)].join(" ");
@@ -16,7 +16,7 @@ export function shownCommand(): string {
   return found !== null && realpathSync(found) === realpathSync(program) ? name : fromHere(program);
 }
 
-/** Below the working directory the shorter form, which keeps a slash: a shell looks for a name without one in PATH. */
+/** A relative path below the working directory; it keeps a slash, because a shell searches PATH for names without one. */
 function fromHere(path: string): string {
   const short = relative(process.cwd(), path);
   if (short.startsWith("..")) return path;

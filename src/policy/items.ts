@@ -1,4 +1,4 @@
-/** The policy that holds, one item for each rule, for programs. Pure. */
+/** The effective policy for programs, one item for each rule. Pure. */
 import { formatPorts } from "../net/ports.ts";
 import type { ExpectRule, Policy, PortRule, Sourced } from "./policy.ts";
 
@@ -22,9 +22,9 @@ export type PolicyItem = {
   readonly id: (typeof policyItemIds)[number];
   /** As in a policy file: "inbound.ports.8080.allow". */
   readonly field: string;
-  /** null: no rule says it. */
+  /** null: no rule sets it. */
   readonly value: unknown;
-  /** "policy.yaml:12", an option, a variable of the environment, or "default". */
+  /** "policy.yaml:12", an option, an environment variable, or "default". */
   readonly origin: string;
 };
 

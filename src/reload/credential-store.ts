@@ -120,7 +120,7 @@ export class CredentialStore {
   }
 }
 
-/** Reads them by `load` for a start, which rejects as that does. */
+/** Reads the initial credentials by `load`; rejects as `load` does. */
 export async function readCredentials(
   files: CredentialFiles,
   load: () => Promise<Credentials>,

@@ -9,7 +9,7 @@ import type { Policy } from "../policy/policy.ts";
 import { Rules } from "../policy/rules.ts";
 import { dialingOptions, offerWith, terminatingOptions } from "../tls/options.ts";
 
-/** Has the listeners terminate TLS by these from now on. Throws CREDENTIALS_INVALID, SystemCallError. */
+/** Makes the listeners terminate TLS with these options from now on. Throws CREDENTIALS_INVALID, SystemCallError. */
 export type Renew = (terminating: TLSOptions) => void;
 
 /**
@@ -64,7 +64,7 @@ export class InForce {
     return options;
   }
 
-  /** Throws POLICY_INVALID and what `renew` throws; then nothing has changed. */
+  /** Throws POLICY_INVALID, or what `renew` throws; then nothing has changed. */
   takeCredentials(credentials: Credentials, renew: Renew): void {
     const rules = new Rules(this.#rules.policy, credentials.identity.spiffeId);
     assertSamePeers(this.#config, this.#rules, rules);

@@ -12,7 +12,7 @@ import { namingFiles } from "./in-force.ts";
 import type { FirstRead } from "./watched-files.ts";
 import { dialingOptions, terminatingOptions } from "../tls/options.ts";
 
-/** For a start; rejects as `acceptableCredentials`. */
+/** The credentials for a start; rejects as `acceptableCredentials` does. */
 export async function readOwnCredentials(config: Config): Promise<FirstRead<Credentials>> {
   return await readCredentials(config.credentials, async () => await acceptableCredentials(config));
 }

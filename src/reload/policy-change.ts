@@ -21,7 +21,7 @@ import type { Rules } from "../policy/rules.ts";
 import { becomesDiverted, isDiverted } from "../intercept/cleartext/becomes-diverted.ts";
 import type { InForce, Renew } from "./in-force.ts";
 
-/** What a change of the policy reaches. */
+/** What a change of the policy affects. */
 export type PolicyReach = {
   readonly inForce: InForce;
   readonly registry: ConnectionRegistry;

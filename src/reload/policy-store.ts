@@ -120,7 +120,7 @@ export class PolicyStore {
   }
 }
 
-/** For a start. Throws USAGE, POLICY_INVALID. */
+/** The policy for a start. Throws USAGE, POLICY_INVALID. */
 export function readPolicy(source: PolicySource): FirstRead<Policy> {
   const signature = signatureOf(filesOf(source));
   return { value: judgedPolicy(source, null), signature };

@@ -16,7 +16,7 @@ import type { FirstRead } from "./watched-files.ts";
 
 export type ReloadOutput = { readonly log: Log; readonly metrics: Metrics };
 
-/** What is in force at first, as it was read and judged good. */
+/** What is in force at the start, as read and judged valid. */
 export type FirstReads = {
   readonly credentials: FirstRead<Credentials>;
   readonly policy: FirstRead<Policy>;
@@ -92,7 +92,7 @@ export class Reloader {
     this.#stack.dispose();
   };
 
-  /** Certificates come to their end, and session tickets are to. */
+  /** Watches the expiry of certificates, and ends session tickets regularly. */
   #watchTheClock(): void {
     const { inForce, renew } = this.#reach;
     const warn = (of: Validity): void => {

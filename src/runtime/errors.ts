@@ -21,7 +21,7 @@ export type ErrorCode = (typeof errorCodes)[number];
 export class ProxyError extends Error {
   override readonly name = "ProxyError";
   readonly code: ErrorCode;
-  /** The mistakes one by one, if there are several. */
+  /** The single errors, if there are several. */
   readonly parts: readonly string[];
 
   constructor(

@@ -47,7 +47,7 @@ export type Line = { readonly id: (typeof explanationIds)[number]; readonly text
 
 export type Explanation = {
   readonly title: string;
-  /** The first says what happens to the connection, the others why and how. */
+  /** The first says what happens to the connection, the others explain why and how. */
   readonly lines: readonly Line[];
   /** The given peer would be refused. */
   readonly refused: boolean;

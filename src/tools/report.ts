@@ -11,7 +11,7 @@ export type Item = {
   readonly level: ItemLevel;
   /** The text output on one line. */
   readonly message: string;
-  /** What to do, if there is something to do. */
+  /** What to do, if anything. */
   readonly remedy?: string;
   /** Further fields, by the item's id. */
   readonly [field: string]: unknown;
@@ -35,7 +35,7 @@ export function info(id: string, message: string, fields: Record<string, unknown
   return { id, level: "info", message, ...fields };
 }
 
-/** Why a command did not do what was asked: one item for each mistake. */
+/** Why a command has failed: one item for each error. */
 export function failureReport(command: string, error: ProxyError): Report {
   const id = error.code.toLowerCase().replaceAll("_", "-");
   const messages = error.parts.length === 0 ? [error.message] : error.parts;
@@ -47,5 +47,5 @@ export function failureReport(command: string, error: ProxyError): Report {
   return { command, ok: false, items };
 }
 
-/** Changes only if a field goes away or changes its meaning. */
+/** Changes only if a field is removed or changes its meaning. */
 const schemaVersion = 1;

@@ -1,4 +1,4 @@
-/** `--json`: one object on stdout and nothing else, the same exit code as without, and ids that the topic `json` lists. */
+/** `--json`: only one object on stdout, the same exit code as without, and ids that the topic `json` lists. */
 import { writeFileSync } from "node:fs";
 import { expect, test } from "bun:test";
 
@@ -51,7 +51,7 @@ function listed(heading: string): readonly string[] {
   return [...rows.join("\n").matchAll(/`([a-z][a-z0-9-]*)`/g)].map(([, id = ""]) => id);
 }
 
-/** Words of the topic that are no ids: the names of fields. */
+/** Words of the topic that are not ids: the names of fields. */
 const fields = new Set(["section", "value", "field", "origin", "set", "chain", "title", "line"]);
 
 test("every command that lists something has --json", () => {
@@ -109,7 +109,7 @@ const calls: readonly (readonly string[])[] = [
   ["help", "xyzzy"],
 ];
 
-test("every command with --json is called here", () => {
+test("every command with --json is tested here", () => {
   const called = calls.map(([command = ""]) => command);
   expect([...new Set(called)].toSorted()).toEqual(withJson.toSorted());
 });
@@ -134,7 +134,7 @@ test.each(calls.map((args) => [args.map((one) => one.replace(directory, "…")).
   },
 );
 
-test("every mistake in a policy is an item with its line", () => {
+test("every error in a policy is an item with its line", () => {
   const { out } = tproxy(["policy", "--check", broken, "--json"]);
   expect((JSON.parse(out) as Report).items).toEqual([
     expect.objectContaining({ id: "policy-invalid", level: "bad", line: 2 }),
@@ -157,7 +157,7 @@ test("a printed rule of the policy has its field, its value and its origin", () 
   );
 });
 
-test("the rules as items are those of the text", () => {
+test("the items match the rules in the text", () => {
   const print = ["rules", "--print", "--policy", policy];
   const text = tproxy(print).out;
   const { items } = JSON.parse(tproxy([...print, "--json"]).out) as Report;
@@ -166,7 +166,7 @@ test("the rules as items are those of the text", () => {
   for (const { message } of ruled) expect(text).toContain(message);
 });
 
-test("a text that could mislead a terminal is escaped, and reads back as it was", () => {
+test("a text that could mislead a terminal is escaped, and read back unchanged", () => {
   const name = `${directory}/\u202Enone.yaml`;
   const { out } = tproxy(["policy", "--check", name, "--json"]);
   expect(out).not.toContain("\u202E");

@@ -1,4 +1,4 @@
-/** Every script that a person calls: its help, its refusals, and what it prints to a pipe and to a terminal. */
+/** Every script for users: its help, its errors, and its output to a pipe and to a terminal. */
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { Glob } from "bun";
 import { expect, test } from "bun:test";
@@ -6,7 +6,7 @@ import { expect, test } from "bun:test";
 import { mistakeIn } from "../../scripts/usage.ts";
 import { temporaryDirectory } from "../support/temporary.ts";
 
-/** The other two in shell are sourced. */
+/** The other two shell scripts are sourced. */
 const sourced = new Set(["lib.sh", "setup.sh"]);
 const inShell = readdirSync("scripts").filter((name) => name.endsWith(".sh") && !sourced.has(name));
 const inTypeScript = [...new Glob("{scripts,test}/**/*.ts").scanSync(".")].filter(
@@ -21,7 +21,7 @@ const commands = [
 
 type Ended = { readonly code: number; readonly out: string; readonly error: string };
 
-/** As in a fresh clone of a new user: nothing may be installed or built for a line of help. */
+/** Like a new user with a fresh clone: help must not install or build anything. */
 function run(command: readonly string[], env: Readonly<Record<string, string>> = {}): Ended {
   const HOME = temporaryDirectory();
   const { exitCode, stdout, stderr } = Bun.spawnSync([...command], {
@@ -32,7 +32,7 @@ function run(command: readonly string[], env: Readonly<Record<string, string>> =
   return { code: exitCode, out: stdout.toString(), error: stderr.toString() };
 }
 
-/** On a terminal of its own: script(1) makes one. */
+/** Runs it on a terminal, which script(1) provides. */
 function onTerminal(command: string, env: Readonly<Record<string, string>>): string {
   const { out } = run(["script", "-qec", command, "/dev/null"], env);
   return out;
@@ -59,7 +59,7 @@ test.each(commands)("%s: --help has usage, options, examples and exit codes", (n
 
 /** bun test judges the other options of tests.ts. */
 test.each(commands.filter((name) => name !== "bun scripts/tests.ts"))(
-  "%s: an unknown option is a mistake, and the message names the one that was meant",
+  "%s: an unknown option is an error, and the message suggests the intended one",
   (name) => {
     const command = name.split(" ");
     for (const wrong of ["--hlep", "--help-me-please", "-x"]) {
@@ -82,13 +82,13 @@ test.each([
   [["scripts/engine.sh", "run"], "which command?"],
   [["scripts/bench.sh", "--round", "3"], "did you mean --rounds?"],
   [["bun", "scripts/rotation.ts", "1", "2"], "too many arguments"],
-] as const)("%j is a mistake: %s", (command, says) => {
+] as const)("%j is an error: %s", (command, says) => {
   const { code, out, error } = run(command);
   expect([code, out]).toEqual([2, ""]);
   expect(error).toContain(says);
 });
 
-test("an option and its value are not taken for other arguments", () => {
+test("an option and its value are not counted as arguments", () => {
   const usage = "Usage: x [NAME]\n\n  --kept    keep\n  --help    show this\n";
   expect(mistakeIn(["name"], usage, 1)).toBeNull();
   expect(mistakeIn(["--kept", "name"], usage, 1)).toBeNull();
@@ -96,7 +96,7 @@ test("an option and its value are not taken for other arguments", () => {
   expect(mistakeIn(["--entirely-other"], usage, 1)).toBe("there is no option --entirely-other");
 });
 
-/** Steps as the set-up has them, with commands that take no time. */
+/** Steps like those of the set-up, with commands that take no time. */
 const steps = `
   set -euo pipefail
   source scripts/lib.sh
@@ -106,7 +106,7 @@ const steps = `
   step "the failing one" bash -c 'echo why it failed; exit 3'
   echo "not reached"`;
 
-test("to a pipe, a step has a line at its beginning and at its end, without control characters", () => {
+test("in a pipe a step prints a line at its start and at its end, without control characters", () => {
   const { code, out, error } = run(["bash", "-c", steps]);
   expect([code, out]).toEqual([1, ""]);
   expect(error).toMatch(
@@ -114,7 +114,7 @@ test("to a pipe, a step has a line at its beginning and at its end, without cont
   );
 });
 
-test("on a terminal there is one live line that names what runs, in colour unless NO_COLOR is set", () => {
+test("on a terminal one live line names the running step, in colour unless NO_COLOR is set", () => {
   const path = `${temporaryDirectory()}/steps.sh`;
   writeFileSync(path, steps);
   const coloured = onTerminal(`bash ${path}`, { TERM: "xterm" });

@@ -99,24 +99,27 @@ test.each([
   ["the folder above", `${directory}/..`, {}, `${directory.split("/").at(-1) ?? ""}/tproxy`],
   ["another folder", "/", {}, `${directory.slice(1)}/tproxy`],
   ["a folder where its name is in PATH", "/proc", { PATH: `${directory}/bin` }, "tls-tproxy"],
-] as const)("started from %s its end names commands that exist as typed", async (...given) => {
-  const [, cwd, env, command] = given;
-  mkdirSync(`${directory}/bin`, { recursive: true });
-  if (!existsSync(`${directory}/bin/tls-tproxy`))
-    symlinkSync(executable, `${directory}/bin/tls-tproxy`);
-  const options = { cwd, stdin: "ignore", stdout: "pipe", stderr: "pipe", env } as const;
-  const demo = new Running(Bun.spawn([executable, "demo"], options));
-  expect(await demo.child.exited).toBe(0);
-  await demo.says(/Next:\n(.*\n)+$/);
-  const shown = demo.output.slice(demo.output.indexOf("\nNext:\n") + "\nNext:\n".length);
-  const commands = shown
-    .trimEnd()
-    .split("\n")
-    .map((line) => line.trim().split(/ {2,}/)[0] ?? "");
-  expect(commands.length).toBeGreaterThan(2);
-  for (const typed of commands) {
-    expect(typed).toStartWith(`${command} `);
-    const { exitCode, stdout } = Bun.spawnSync(["/bin/sh", "-c", typed], { cwd, env });
-    expect([typed, exitCode, stdout.length > 100]).toEqual([typed, 0, true]);
-  }
-});
+] as const)(
+  "started from %s, its last lines name commands that work as printed",
+  async (...given) => {
+    const [, cwd, env, command] = given;
+    mkdirSync(`${directory}/bin`, { recursive: true });
+    if (!existsSync(`${directory}/bin/tls-tproxy`))
+      symlinkSync(executable, `${directory}/bin/tls-tproxy`);
+    const options = { cwd, stdin: "ignore", stdout: "pipe", stderr: "pipe", env } as const;
+    const demo = new Running(Bun.spawn([executable, "demo"], options));
+    expect(await demo.child.exited).toBe(0);
+    await demo.says(/Next:\n(.*\n)+$/);
+    const shown = demo.output.slice(demo.output.indexOf("\nNext:\n") + "\nNext:\n".length);
+    const commands = shown
+      .trimEnd()
+      .split("\n")
+      .map((line) => line.trim().split(/ {2,}/)[0] ?? "");
+    expect(commands.length).toBeGreaterThan(2);
+    for (const typed of commands) {
+      expect(typed).toStartWith(`${command} `);
+      const { exitCode, stdout } = Bun.spawnSync(["/bin/sh", "-c", typed], { cwd, env });
+      expect([typed, exitCode, stdout.length > 100]).toEqual([typed, 0, true]);
+    }
+  },
+);

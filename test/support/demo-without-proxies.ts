@@ -1,4 +1,4 @@
-/** The demo with hosts that start no proxies: `demo-without-proxies.ts EXECUTABLE`. Its hosts are the executable's. */
+/** The demo with hosts that start no proxies: `demo-without-proxies.ts EXECUTABLE`, which provides the hosts. */
 import { setStage, type Stage } from "../../src/tools/demo/director.ts";
 import { demoInside, demoOutside } from "../../src/tools/demo/run.ts";
 

@@ -2,7 +2,7 @@
 
 export type Edit = { readonly sign: " " | "-" | "+"; readonly line: string };
 
-/** "-": in `theirs` alone. "+": in `ours` alone. Takes time and memory of the product of both lengths. */
+/** "-": only in `theirs`. "+": only in `ours`. Takes time and memory of the product of both lengths. */
 export function editsBetween(theirs: readonly string[], ours: readonly string[]): readonly Edit[] {
   const common = commonLengths(theirs, ours);
   const edits: Edit[] = [];
@@ -24,7 +24,7 @@ export function editsBetween(theirs: readonly string[], ours: readonly string[])
   return edits;
 }
 
-/** Whether as much is in common after the next line of theirs as after the next of ours. */
+/** Whether skipping the next line of theirs leaves as much in common as skipping the next of ours. */
 function isLonger(common: readonly (readonly number[])[], at: number, to: number): boolean {
   return (common[at + 1]?.[to] ?? 0) >= (common[at]?.[to + 1] ?? 0);
 }

@@ -1,24 +1,24 @@
-/** A socket of Bun's as a leg sees it, with a peer that a test plays. Its descriptor is none. */
+/** A fake Bun socket for a leg, whose peer the test plays. It has no descriptor. */
 
 /** What the leg does to it, in order. */
 export type Act = "pause" | "resume" | "shutdown" | "end" | "terminate";
 
 export class FakeSocket {
   readonly fd = -1;
-  /** The adapter that Bun's handlers find here. */
+  /** The adapter, where Bun's handlers look for it. */
   data: unknown = null;
   readonly acts: Act[] = [];
-  /** Bytes that were taken of the leg. */
+  /** Bytes accepted from the leg. */
   taken = 0;
   /** The first byte that is not the next of `patternOf`, or null. */
   wrongAt: number | null = null;
-  /** The leg has written although its end was sent, or the socket was terminated or gone. */
+  /** The leg has written after its end, or after the socket was terminated or closed. */
   wroteAfterEnd = false;
   /** Bytes that the kernel has room for. */
   room: number;
-  /** An RST has come: the next write fails. */
+  /** An RST has arrived: the next write fails. */
   isReset = false;
-  /** It has, and has taken the socket's error with it. */
+  /** It has failed, and consumed the socket's error. */
   hasFailed = false;
   isPaused = false;
   isGone = false;
@@ -77,7 +77,7 @@ export class FakeSocket {
   }
 }
 
-/** Bytes `from` to `from + count` of a stream in which every place can be told from its neighbours. */
+/** Bytes `from` to `from + count` of a stream whose bytes identify their position among neighbours. */
 export function patternOf(from: number, count: number): Uint8Array {
   return Uint8Array.from({ length: count }, (_, at) => (from + at) % patternPeriod);
 }

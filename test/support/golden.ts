@@ -1,4 +1,4 @@
-/** Golden bytes: a netlink message a line, its type and its body as hex. What differs is shown field by field. */
+/** Golden bytes: one netlink message a line, its type and its body as hex. Differences are shown field by field. */
 import { editsBetween, type Edit } from "./difference.ts";
 import { bytesOfLine, lineOf, type Bytes } from "./message-lines.ts";
 import { unfold } from "./unfold.ts";
@@ -28,10 +28,10 @@ export function differenceOf(theirs: readonly string[], ours: readonly string[])
   ].join("\n\n");
 }
 
-/** A message that is another, or that only one side has: then the other line is null. */
+/** A message that differs, or that only one side has: then the other line is null. */
 type Change = { at: number; theirs: string | null; ours: string | null };
 
-/** Of a run of lines that differ, the first of one side belongs to the first of the other, and so on. */
+/** In a run of differing lines, the first of one side corresponds to the first of the other, and so on. */
 function changesOf(edits: readonly Edit[]): readonly Change[] {
   const changes: Change[] = [];
   let run: Change[] = [];

@@ -2,7 +2,7 @@
 
 export type Literal = { readonly line: number; readonly text: string };
 
-/** In order. Expressions inside of templates are left out; comments and regular expressions are not literals. */
+/** In order. Expressions inside templates are left out; comments and regular expressions are not literals. */
 export function literalsIn(source: string): readonly Literal[] {
   const found: Literal[] = [];
   let at = 0;
@@ -41,7 +41,7 @@ function tokenAt(source: string, at: number, before: string): string {
   return rest.slice(0, 1);
 }
 
-/** To the backtick that ends it; templates inside of its expressions are part of it. */
+/** Up to the backtick that ends it, including templates inside its expressions. */
 function templateLength(text: string): number {
   let at = 1;
   while (at < text.length && text[at] !== "`") {
@@ -52,7 +52,7 @@ function templateLength(text: string): number {
   return at + 1;
 }
 
-/** `${…}`, braces and templates inside of it included. */
+/** `${…}`, including nested braces and templates. */
 function expressionLength(text: string): number {
   let depth = 0;
   let at = 1;

@@ -43,7 +43,7 @@ function headOf([, length, nested, order, type]: readonly string[]): string {
   return Buffer.from(Uint16Array.of(Number(length), Number(type) | flags).buffer).toString("hex");
 }
 
-/** What `strace -e trace=sendmsg -e write=all` shows of the calls: a message each. */
+/** The calls in the output of `strace -e trace=sendmsg -e write=all`: one message each. */
 export function readStrace(text: string): readonly Bytes[] {
   return text
     .split(/^sendmsg\(/m)

@@ -1,6 +1,6 @@
-/** What the kernel's headers call the parts of the messages that golden files hold. */
+/** The kernel headers' names for the parts of the messages in golden files. */
 
-/** Names of attributes by their numbers; 0: of all others. */
+/** Names of attributes by number; 0 for all others. */
 export type Names = Readonly<Record<number, string>>;
 
 export type Form = {
@@ -111,7 +111,7 @@ const known: Readonly<Record<number, readonly [string, Form["fields"], Names]>> 
   0x0a_0e: ["delete elements", nfHeader, ofElements],
 };
 
-/** What a nest of this name holds. */
+/** The contents of a nested attribute with this name. */
 export const inside: Readonly<Record<string, Names>> = {
   hook: { 1: "number", 2: "priority" },
   expressions: { 1: "expression" },
@@ -127,7 +127,7 @@ export const inside: Readonly<Record<string, Names>> = {
   verdict: { 1: "code", 2: "chain" },
 };
 
-/** What an expression of this name holds: NFTA_META_… and so on. */
+/** The contents of an expression with this name: NFTA_META_… and so on. */
 export const expressions: Readonly<Record<string, Names>> = {
   bitwise: {
     1: "from register",

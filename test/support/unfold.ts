@@ -1,10 +1,10 @@
-/** A netlink message for people: its kind, the fields of its header, and its attributes, one a line and nested. */
+/** A readable netlink message: its kind, its header fields, and its attributes, one a line and nested. */
 import type { Bytes } from "./message-lines.ts";
 import { expressions, formOf, inside, type Names } from "./message-names.ts";
 
 type Attribute = { readonly number: number; readonly value: Uint8Array; readonly isNest: boolean };
 
-/** Bytes that are no attribute are shown as they are. */
+/** Bytes that are not an attribute are shown unchanged. */
 export function unfold({ type, body }: Bytes): string {
   const { kind, fields, names } = formOf(type, body.length);
   const lines = [`${kind} (${type})`];
@@ -32,7 +32,7 @@ function linesOf(
   return [name, ...attributeLines(value, inside[name] ?? {}).map(indented)];
 }
 
-/** NFTA_EXPR_NAME says what NFTA_EXPR_DATA holds. */
+/** NFTA_EXPR_NAME defines the contents of NFTA_EXPR_DATA. */
 function expressionLines(value: Uint8Array): readonly string[] {
   const [name, data, ...more] = attributesOf(value).attributes;
   const kind = name === undefined ? "" : shown(name.value).slice(1, -1);

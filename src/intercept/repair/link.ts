@@ -190,7 +190,7 @@ export class RepairLink {
     this.#launcherGone = true;
   }
 
-  /** Reads what the process reports, from now on; `events` are never called before this returns. Once. */
+  /** Reads the reports of the process from now on; `events` are never called before this returns. Call it once. */
   listen(events: RepairEvents): void {
     this.#events = events;
     const socket = {

@@ -58,7 +58,7 @@ function leftInClearRules(of: Interception): readonly Rule[] {
  */
 export function marksChain(mark: Mark): ChainPlan {
   const rule: Rule = [
-    // The socket before the protocol: nearly every packet ends here.
+    // Tests the socket before the protocol, because nearly every packet ends here.
     { kind: "fwmark", equals: ownMark(mark) },
     { kind: "socket-mark", equals: ownMark(mark), is: false },
     tcp,

@@ -1,4 +1,4 @@
-/** The plan, one item for each command, set, chain and rule, for programs. Pure. */
+/** The plan for programs, one item for each command, set, chain and rule. Pure. */
 import type { Plan } from "./rule.ts";
 import { chainHead, deviceCommands, ipCommands, ruleText, setBody } from "./text.ts";
 

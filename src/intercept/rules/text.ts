@@ -53,7 +53,7 @@ export function ipCommands(plan: Plan): readonly string[] {
   ]);
 }
 
-/** A route for each interface that has an address. */
+/** A route for each interface with an address. */
 export function deviceCommands(plan: Plan): readonly string[] {
   return ([4, 6] as const).map((of) => deviceCommand(of, plan));
 }
@@ -127,7 +127,7 @@ function chainText(chain: ChainPlan, plan: Plan): readonly string[] {
   ];
 }
 
-/** Where the kernel calls the chain; "" for one that other chains lead to. */
+/** The hook of the chain; "" for one that is reached by jumps. */
 export function chainHead({ base }: ChainPlan): string {
   if (base === null) return "";
   const { type, hook, priority } = base;

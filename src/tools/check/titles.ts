@@ -1,4 +1,4 @@
-/** What check and selftest look at: the id, which is stable, and the title that people see. The topic `json` lists the ids. */
+/** The subjects of check and selftest: a stable id, and the title in the text output. The topic `json` lists the ids. */
 
 export const checkTitles = {
   scope: "scope",

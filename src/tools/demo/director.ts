@@ -231,7 +231,7 @@ async function proxyKilled(stage: Stage): Promise<void> {
   });
 }
 
-/** Starts the proxies of some pods at once; their lines come in the order of the pods. */
+/** Starts the proxies of some pods at once; their lines appear in the order of the pods. */
 async function startEach(
   stage: Stage,
   options: { readonly [pod in PodName]?: readonly string[] },
@@ -274,7 +274,7 @@ async function expectRefusal(
   await expectRefusals(stage, [[title, trial]], code);
 }
 
-/** Asks all at once: hosts that get no answer wait at the same time. */
+/** Sends all requests at once, so that hosts without an answer wait at the same time. */
 async function expectRefusals(
   stage: Stage,
   trials: readonly (readonly [title: string, trial: Trial])[],

@@ -1,4 +1,4 @@
-/** The demo from outside and from inside of its namespaces. */
+/** The demo, outside and inside its namespaces. */
 import { existsSync, mkdirSync, readdirSync, readFileSync } from "node:fs";
 
 import { SystemCallError } from "../../native/errno.ts";
@@ -9,7 +9,7 @@ import { perform, setStage } from "./director.ts";
 import { Transcript } from "./transcript.ts";
 
 /**
- * Starts `inside`, a command that calls `demoInside`, in new namespaces, waits for its end, and looks whether anything is
+ * Starts `inside`, a command that calls `demoInside`, in new namespaces, waits for its end, and checks that nothing is
  * left. `shown`: the command line for users that starts this program. Throws DEMO_FAILED.
  */
 export function demoOutside(inside: readonly string[], shown: string): void {
@@ -42,7 +42,7 @@ function start(command: readonly string[]): number {
   }
 }
 
-/** The first process of the new namespaces: when it ends, all in them ends. `self`: the command that starts this program. */
+/** The first process of the new namespaces: when it ends, everything in them ends. `self`: the command that starts this program. */
 export async function demoInside(self: readonly string[], set = setStage): Promise<void> {
   const transcript = new Transcript(write, (process.env["NO_COLOR"] ?? "") === "");
   const began = performance.now();
@@ -86,7 +86,7 @@ function traces(): string {
   return JSON.stringify([interfaces, memory, files]);
 }
 
-/** Commands that exist as they are typed here, whether it is installed or was just built. */
+/** Commands that work as printed, whether the program is installed or was just built. */
 function next(self: string): string {
   const commands = [
     [`${self} help kubernetes`, "run it in a cluster"],

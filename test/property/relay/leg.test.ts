@@ -22,9 +22,9 @@ type Pair = { readonly sides: readonly [Side, Side]; readonly held: Held; isJoin
 
 type Shape = {
   readonly tls: readonly [boolean, boolean];
-  /** Bytes that have come before there is a relay. */
+  /** Bytes that arrived before the relay existed. */
   readonly earlyBytes: readonly [number, number];
-  /** What memory has room for; a leg that exceeds it is ended. */
+  /** The limit of the buffers; a leg that exceeds it is ended. */
   readonly bytesMax: number;
   /** Whether the close handler is called within terminate(). */
   readonly closesAtOnce: boolean;
@@ -64,7 +64,7 @@ type Step = { readonly who: 0 | 1; readonly what: What; readonly bytes: number }
 const whats = ["data", "end", "room", "reset", "close", "fault", "terminate", "join"] as const;
 type What = (typeof whats)[number];
 
-/** More of what goes on for long than of what ends a leg. */
+/** Ordinary events are more frequent than those that end a leg. */
 const weights: Record<What, number> = {
   data: 8,
   room: 8,
@@ -87,7 +87,7 @@ const anyShape: fc.Arbitrary<Shape> = fc.record({
   closesAtOnce: fc.boolean(),
 });
 
-/** Does it whatever the leg's state is, as no kernel would. */
+/** Applies it in any state of the leg, unlike a kernel. */
 function act(pair: Pair, { who, what, bytes }: Step): void {
   const { leg, socket } = pair.sides[who];
   switch (what) {
@@ -96,7 +96,7 @@ function act(pair: Pair, { who, what, bytes }: Step): void {
       pair.sides[who].sent += bytes;
       return;
     case "end":
-      // A reset that a write has met first looks like an end.
+      // A reset found first by a write looks like an end.
       pair.sides[who].hasPeerEnded = !socket.isReset;
       socketHandlers.end(socket as never);
       return;
@@ -122,9 +122,9 @@ function act(pair: Pair, { who, what, bytes }: Step): void {
 }
 
 /**
- * Whether a kernel and Bun could do that now. After an end nothing comes, and no bytes come of a paused socket; a FIN may
- * have been read with the bytes before it. Of one whose write has failed Bun reports nothing while it is paused, else an
- * end (plain) or its close.
+ * Whether a kernel and Bun could do that now. Nothing follows an end, and a paused socket delivers no bytes; a FIN may
+ * have been read with the bytes before it. If a write has failed, Bun reports nothing while the socket is paused, else
+ * an end (plain) or its close.
  */
 function isPossible(pair: Pair, { who, what }: Step): boolean {
   const { leg, socket, hasPeerEnded } = pair.sides[who];
@@ -136,7 +136,7 @@ function isPossible(pair: Pair, { who, what }: Step): boolean {
   return true;
 }
 
-/** All that is left happens: the peers read, say no more, and the sockets close. */
+/** Lets everything finish: the peers read, send no more, and the sockets close. */
 function finish(pair: Pair): void {
   const steps: Step[] = [{ who: 0, what: "join", bytes: 0 }];
   for (const what of ["room", "end", "room", "end", "room", "close"] as const)
@@ -168,7 +168,7 @@ function expectWhole({ sides: [one, other], held, isJoined }: Pair): void {
     expect([one.leg.closed, other.leg.closed]).toEqual([true, true]);
 }
 
-/** A leg that ended in order has sent all that came for it, and its end after that. */
+/** A leg that ended in order has sent everything for it, and then its end. */
 function expectHonest({ sides: [one, other] }: Pair): void {
   for (const [from, to] of [
     [one, other],
@@ -186,7 +186,7 @@ async function expectGone({ sides, held }: Pair): Promise<void> {
   expect([held.bytes, ...sides.map(({ leg }) => leg.heldBytes)]).toEqual([0, 0, 0]);
 }
 
-test("between peers that do anything, bytes arrive in order or both legs are cut", async () => {
+test("between peers with any behaviour, bytes arrive in order or both legs are cut", async () => {
   await fc.assert(
     fc.asyncProperty(anyShape, fc.array(anyStep, { maxLength: 60 }), async (shape, steps) => {
       const pair = makePair(shape);
@@ -203,7 +203,7 @@ test("between peers that do anything, bytes arrive in order or both legs are cut
   );
 });
 
-test("whatever happens in whatever order, a leg ends once, frees what it holds and writes no more", async () => {
+test("after any events in any order a leg ends once, frees its buffers and writes no more", async () => {
   await fc.assert(
     fc.asyncProperty(anyShape, fc.array(anyStep, { maxLength: 60 }), async (shape, steps) => {
       const pair = makePair(shape);

@@ -1,4 +1,4 @@
-/** The states of a leg beside a model of facts that knows nothing of states; and the table that documents them. */
+/** The states of a leg compared with a model of facts without states; and the table that documents them. */
 import { expect, test } from "bun:test";
 import fc from "fast-check";
 
@@ -27,7 +27,7 @@ const events = [
 ] as const satisfies readonly LegEvent[];
 const starts = ["setting-up", "waiting"] as const;
 
-/** What is known of a leg, each fact by itself. */
+/** The independent facts about a leg. */
 type Facts = {
   isReady: boolean;
   isJoined: boolean;
@@ -52,7 +52,7 @@ function factsAt(start: (typeof starts)[number]): Facts {
   };
 }
 
-/** Facts are learned as they are, unless what was learned before rules them out. */
+/** Each event sets a fact, unless earlier facts exclude it. */
 function learn(facts: Facts, event: LegEvent): void {
   if (facts.ending !== "open") return;
   const { isReady, isJoined, hasPartnerEnded, hasWriteFailed, isDismissed } = facts;
@@ -68,7 +68,7 @@ function learn(facts: Facts, event: LegEvent): void {
   else facts.hasWriteFailed ||= writes;
 }
 
-/** What relay/leg.ts asks a state for. */
+/** The questions that relay/leg.ts asks of a state. */
 function viewOf(state: LegState): unknown {
   return {
     ending: isOver(state) ? state : "open",
@@ -98,7 +98,7 @@ function viewOfFacts(facts: Facts): unknown {
   };
 }
 
-test("after any events the state says of a leg what the facts say", () => {
+test("after any events the state and the facts agree", () => {
   const anyEvents = fc.array(fc.constantFrom(...events), { maxLength: 30 });
   fc.assert(
     fc.property(fc.constantFrom(...starts), anyEvents, (start, sequence) => {
@@ -140,7 +140,7 @@ test("the table in the comment has every state and every transition", async () =
     }
 });
 
-/** All states that events lead to. */
+/** All reachable states. */
 function reachable(): ReadonlySet<LegState> {
   const found = new Set<LegState>(starts);
   for (const state of found) for (const event of events) found.add(next(state, event));

@@ -58,7 +58,7 @@ test("every example of a command's help parses", () => {
     expect([line, faultOf(line.replace(/^tls-tproxy /, ""))]).toEqual([line, null]);
 });
 
-/** As the program itself parses them; nothing is run. */
+/** Parses them like the program itself, without running anything. */
 function faultOf(line: string): string | null {
   const words = [...line.matchAll(/"([^"]*)"|'([^']*)'|(\S+)/g)].map(
     ([, double, single, plain]) => double ?? single ?? plain ?? "",
@@ -82,7 +82,7 @@ function faultOf(line: string): string | null {
   }
 }
 
-/** A value that the reader has to replace: NAME, or a variable of the shell. */
+/** A value that the reader must replace: NAME, or a shell variable. */
 function isPlaceholder(message: string): boolean {
   return /(?:argument|value) '(?:[A-Z_:/]+|[^']*\$[^']*)' is invalid/.test(message);
 }

@@ -1,4 +1,4 @@
-/** The manual, the help and all messages use the words of the field: the old ones are refused, with what to say in their place. */
+/** The manual, the help and all messages use the field's words: old words are refused with their replacement. */
 import { Glob } from "bun";
 import { describe, expect, test } from "bun:test";
 
@@ -27,9 +27,9 @@ const refused: readonly (readonly [old: RegExp, say: string])[] = [
   [/\b(whence|thence|lest|upon|thereof)\b/i, "a word of today"],
 ];
 
-/** HTTP/2's own name, and the file of the repair process. */
+/** HTTP/2's own name, and the file name of the repair process. */
 const allowed = /^:authority$|no host as authority|\/tproxy-keeper$/;
-/** These hold the old names, for `--metrics-names old`. */
+/** These contain the old names, for `--metrics-names old`. */
 const allowedFiles = new Set(["connection/metric-names.ts"]);
 
 const program = makeProgram();
@@ -41,12 +41,12 @@ const shown: readonly (readonly [name: string, text: string])[] = [
 ];
 
 describe.each(shown)("%s", (_name, text) => {
-  test("has none of the old words", () => {
+  test("contains no old words", () => {
     expect(faultsOf(withoutCode(text))).toEqual([]);
   });
 });
 
-test("no message, no name in the log and no other string of src has one of the old words", async () => {
+test("no string in src contains an old word", async () => {
   const found: string[] = [];
   for (const file of [...new Glob("**/*.ts").scanSync("src")].toSorted()) {
     if (allowedFiles.has(file)) continue;
@@ -60,7 +60,7 @@ test("no message, no name in the log and no other string of src has one of the o
   expect(found).toEqual([]);
 });
 
-test("an old word is named with its replacement", () => {
+test("an old word is reported with its replacement", () => {
   expect(faultsOf("written anew in clear")).toEqual([
     'say in cleartext, unencrypted in place of "in clear"',
     'say again in place of "anew"',
@@ -79,7 +79,7 @@ function isImport(source: string, line: number): boolean {
   return /(?:^import| from "|^\} from ")/.test(source.split("\n")[line - 1] ?? "");
 }
 
-/** Commands, what programs print, and names in code stay as they are. */
+/** Leaves out commands, program output, and names in code. */
 function withoutCode(text: string): string {
   return text.replaceAll(/^```[^]*?^```$|`[^`]*`/gm, "");
 }

@@ -102,14 +102,14 @@ test("a leg joined with one that has already closed is ended", async () => {
   expect(other.ending).toBe("cut");
 });
 
-test("a leg that is joined before it is ready carries nothing and is ended, as is the other", async () => {
+test("a leg that is joined before it is ready carries nothing, and both legs are ended", async () => {
   const [early, other] = [new Leg(new LegSocket(true), "setting-up"), plain()];
   void splice(other, early, 1000);
   await Promise.all([early.gone, other.gone]);
   expect([early.ending, other.ending]).toEqual(["cut", "cut"]);
 });
 
-/** A plain leg on a socket that nobody serves. */
+/** A plain leg on a socket without event handling. */
 function faked(): { readonly leg: Leg; readonly socket: FakeSocket } {
   const [leg, socket] = [plain(), new FakeSocket(0)];
   socket.data = leg.socket;
