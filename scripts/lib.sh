@@ -25,8 +25,8 @@ misused() {
   exit 2
 }
 
-# read_options USAGE COUNT ARGUMENT...: prints USAGE for --help; refuses options that it does not list (each at the start
-# of a line there, after two spaces), and more than COUNT other arguments.
+# read_options USAGE COUNT ARGUMENT...: prints USAGE for --help; refuses options that it does not list (each at the
+# start of a line there, after two spaces), and more than COUNT other arguments.
 read_options() {
   local usage=$1 count=$2 argument name known values=0
   shift 2
@@ -70,8 +70,8 @@ nearest() {
     END { if (best != "") printf ": did you mean %s?", best }' <<<"$2"
 }
 
-# --- Progress: a step is a command with a title. A terminal has a live line with the time so far; a pipe has plain lines,
-# and one more every 15 seconds. The output of a step is shown only if it fails.
+# --- Progress: a step is a command with a title. A terminal has a live line with the time so far; a pipe has plain
+# lines, and one more every 15 seconds. The output of a step is shown only if it fails.
 
 declare -A step_pid=() step_title=() step_began=()
 step_logs='' turn=0

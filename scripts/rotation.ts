@@ -1,4 +1,7 @@
-/** Rotates the credentials of two proxies under load; prints the load's failures, and how soon a new certificate is used. */
+/**
+ * Rotates the credentials of two proxies under load; prints the load's failures, and how soon a new certificate is
+ * used.
+ */
 import { Mesh } from "../test/support/mesh.ts";
 import { Network } from "../test/support/pods.ts";
 import { rotateMesh } from "../test/support/rotation.ts";

@@ -1,7 +1,7 @@
 const std = @import("std");
 
-/// `zig build -Dstub=FILE` makes bin/runtime, which the linker puts beside Bun; FILE is the assembly that linker/stub.ts
-/// writes. `zig build test` runs the tests of the runtime.
+/// `zig build -Dstub=FILE` makes bin/runtime, which the linker puts beside Bun; FILE is the assembly that
+/// linker/stub.ts writes. `zig build test` runs the tests of the runtime.
 pub fn build(b: *std.Build) void {
     const tests = b.addTest(.{ .root_module = b.createModule(.{
         .root_source_file = b.path("runtime/tests.zig"),

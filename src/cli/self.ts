@@ -16,7 +16,9 @@ export function shownCommand(): string {
   return found !== null && realpathSync(found) === realpathSync(program) ? name : fromHere(program);
 }
 
-/** A relative path below the working directory; it keeps a slash, because a shell searches PATH for names without one. */
+/**
+ * A relative path below the working directory; it keeps a slash, because a shell searches PATH for names without one.
+ */
 function fromHere(path: string): string {
   const short = relative(process.cwd(), path);
   if (short.startsWith("..")) return path;

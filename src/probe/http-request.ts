@@ -100,7 +100,9 @@ const headBytesMax = 8192;
 // oxlint-disable-next-line no-control-regex -- control characters are what is looked for
 const unreadable = /[\u0000-\u0008\u000B\u000C\u000E-\u001F\u007F-\u009F]|\r(?!\n|$)|(?<!\r)\n/;
 const requestLine = /^([!#$%&'*+.^_`|~\w-]+) ([!-~]+) HTTP\/1\.[01]$/;
-/** No space before the colon, and no line that starts with a space, which would continue the one before: RFC 9112, 5. */
+/**
+ * No space before the colon, and no line that starts with a space, which would continue the one before: RFC 9112, 5.
+ */
 const field = /^([!#$%&'*+.^_`|~\w-]+):(.*)$/;
 const isZero = /^[\t ]*0[\t ]*$/;
 const notDeclared =

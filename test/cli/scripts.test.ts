@@ -57,7 +57,7 @@ test.each(commands)("%s: --help has usage, options, examples and exit codes", (n
   }
 });
 
-/** bun test judges the other options of tests.ts. */
+/** bun test checks the other options of tests.ts. */
 test.each(commands.filter((name) => name !== "bun scripts/tests.ts"))(
   "%s: an unknown option is an error, and the message suggests the intended one",
   (name) => {

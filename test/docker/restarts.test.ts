@@ -61,7 +61,7 @@ test("a sidecar restarts: nothing passes in between, then traffic works, and its
   expect(await pod.rules()).toBe(before);
 });
 
-test("a sidecar is killed and restarts: nothing passes in between, then traffic works, and its rules exist once", async () => {
+test("a sidecar is killed and restarts: nothing passes in between, then traffic works with its rules once", async () => {
   const { pod, proxy } = await meshed("killed");
   const before = await pod.rules();
   expect(await proxy.kill("KILL")).toBe(137);

@@ -57,7 +57,7 @@ function replace(file: string, make: Make): () => void {
   };
 }
 
-test("policy, certificate, key and CA bundle replaced at runtime: the proxy keeps serving and names each file", async () => {
+test("policy, certificate, key and CA bundle replaced at runtime: the proxy serves on and names each", async () => {
   const mesh = Mesh.create();
   const policy = new PolicyFile("{}");
   const files = mesh.credentials(mesh.b);

@@ -57,7 +57,7 @@ test("dropped: only NET_RAW, and the right to reserved ports where they exist, r
   expect(await asked(mesh.c, mesh.b)).not.toContain("from b");
 });
 
-test("dropped: without the repair process, changes to the rules are still reported; other tables do not matter", async () => {
+test("dropped: without the repair process changes to the rules are reported; other tables do not matter", async () => {
   const mesh = await pair("--privileges", "dropped");
   for (const proxy of mesh.proxies) process.kill(keeperOf(proxy), "SIGKILL");
   for (const proxy of mesh.proxies) await proxy.says(/the repair process has ended/);
@@ -127,7 +127,7 @@ test("dropped: an environment of thousands of variables is preserved", async () 
   expect(environment.filter((one) => one.startsWith("SERVICE_"))).toEqual(many);
 });
 
-test("dropped: after the end the rules stay and nothing passes in cleartext; the next start takes them over", async () => {
+test("dropped: after the end the rules stay, nothing passes in cleartext, and the next start adopts them", async () => {
   const mesh = await pair("--privileges", "dropped");
   expect(await mesh.proxies[1]?.end()).toBe(0);
   expect(await asked(mesh.c, mesh.b)).not.toContain("from b");

@@ -1,4 +1,6 @@
-/** A TLS server that sends all but the end of its certificates: `bun half-server.ts PORT CHAIN KEY`. Says "listening". */
+/**
+ * A TLS server that sends all but the end of its certificates: `bun half-server.ts PORT CHAIN KEY`. Says "listening".
+ */
 import { readFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { duplexPair } from "node:stream";

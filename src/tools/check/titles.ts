@@ -1,4 +1,6 @@
-/** The subjects of check and selftest: a stable id, and the title in the text output. The topic `json` lists the ids. */
+/**
+ * The subjects of check and selftest: a stable id, and the title in the text output. The topic `json` lists the ids.
+ */
 
 export const checkTitles = {
   scope: "scope",

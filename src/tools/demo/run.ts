@@ -42,7 +42,10 @@ function start(command: readonly string[]): number {
   }
 }
 
-/** The first process of the new namespaces: when it ends, everything in them ends. `self`: the command that starts this program. */
+/**
+ * The first process of the new namespaces: when it ends, everything in them ends. `self`: the command that starts
+ * this program.
+ */
 export async function demoInside(self: readonly string[], set = setStage): Promise<void> {
   const transcript = new Transcript(write, (process.env["NO_COLOR"] ?? "") === "");
   const began = performance.now();

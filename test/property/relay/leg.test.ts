@@ -159,7 +159,7 @@ function expectWhole({ sides: [one, other], held, isJoined }: Pair): void {
     if (isJoined && from.leg.ending === "clean" && !to.leg.closed)
       expect(to.socket.endsSent).toBe(Number(to.leg.heldBytes === 0));
     if (from.leg.closed || to.leg.closed || !isJoined) continue;
-    // Every byte is taken or waits, the end follows the last one, and no more is read while any waits.
+    // Every byte is written or waits, the end follows the last one, and nothing is read while any waits.
     expect(to.socket.taken + to.leg.heldBytes).toBe(from.sent);
     expect(to.socket.endsSent).toBe(Number(from.hasPeerEnded && to.leg.heldBytes === 0));
     if (!from.hasPeerEnded) expect(from.socket.isPaused).toBe(to.leg.heldBytes > 0);
