@@ -1,4 +1,4 @@
-/** Socket addresses: parsed once into a branded value, and the flat bytes that cross the boundary. */
+/** Socket addresses: parsed once into a branded value, and the flat bytes that cross the boundary to the shim. */
 import { ProxyError } from "../runtime/errors.ts";
 import { addressSize, addressFamily } from "../native/native.ts";
 import ipaddr from "ipaddr.js";
@@ -47,7 +47,7 @@ export function formatIp(bytes: Uint8Array): string {
   return ipaddr.fromByteArray([...bytes]).toString();
 }
 
-/** The layout of ffi/src/sockaddr.zig; host byte order, which is little-endian on all that Bun runs on. */
+/** The layout of ffi/src/sockaddr.zig; host byte order, which is little-endian on all machines that Bun supports. */
 export function encodeSocketAddress(address: SocketAddress): Uint8Array {
   const flat = new Uint8Array(addressSize);
   const view = new DataView(flat.buffer);
@@ -58,7 +58,7 @@ export function encodeSocketAddress(address: SocketAddress): Uint8Array {
   return flat;
 }
 
-/** The other way; an IPv4-mapped IPv6 address becomes the IPv4 one it means. Throws ADDRESS_INVALID. */
+/** The inverse; an IPv4-mapped IPv6 address becomes an IPv4 address. Throws ADDRESS_INVALID. */
 export function decodeSocketAddress(flat: Uint8Array): SocketAddress {
   if (flat.length !== addressSize) throw invalid(`${flat.length} bytes`);
   const view = new DataView(flat.buffer, flat.byteOffset, flat.byteLength);
@@ -86,7 +86,7 @@ export function isSameSocket(a: IpAndPort, b: IpAndPort): boolean {
   return a.port === b.port && isSameIp(a, b);
 }
 
-/** Each address and port once, in the order in which they came. */
+/** Removes duplicates, keeping the order. */
 export function distinctSockets(addresses: readonly SocketAddress[]): readonly SocketAddress[] {
   return [...new Map(addresses.map((address) => [addressKey(address), address])).values()];
 }
@@ -96,22 +96,27 @@ export function portedAs(address: SocketAddress, port: number): SocketAddress {
   return make(address.family, address.bytes, port, address.scope);
 }
 
-/** For tables: the same for the same address and port, and quick to make. */
+/** A key for tables by address and port, fast to compute. */
 export function addressKey({ bytes, port }: SocketAddress): string {
   return `${charactersOf(bytes, bytes.length)}${port}`;
 }
 
-/** For tables by source: the address, of IPv6 the /64 that one host may have all addresses of. */
+/**
+ * A key for tables by source: the IPv4 address, or the /64 of an IPv6 address, because one host may own all of it.
+ */
 export function sourceKey({ bytes }: Ip): string {
   return charactersOf(bytes, Math.min(bytes.length, sourceBytes));
 }
 
-/** For tables by host: the whole address. */
+/** A key for tables by host: the whole address. */
 export function hostKey({ bytes }: Ip): string {
   return charactersOf(bytes, bytes.length);
 }
 
-/** One for each of the first `count` bytes, which are 4, 8 or 16. Spreading them costs several times as much. */
+/**
+ * One character for each of the first `count` bytes, which are 4, 8 or 16. Spreading them costs several times as
+ * much.
+ */
 function charactersOf(bytes: Uint8Array, count: number): string {
   let text = "";
   for (let at = 0; at < count; at += 4) {

@@ -1,11 +1,11 @@
 /**
- * The pod's addresses on `lo` under which the proxy reaches an application whose own address it cannot use: a client's
- * address and port are in use on the wire then, by the connection that has brought them. Nobody outside reaches them,
- * and what is sent from them stays in the pod: intercept/rules/plan.ts.
+ * The pod's alias addresses on `lo`: the proxy uses them to reach an application whose own address it cannot use,
+ * because the connection on the wire already uses the client's address and port with it. They are unreachable from
+ * outside, and packets from them stay in the pod: intercept/rules/plan.ts.
  */
 import { parseHost, parseSocketAddress, portedAs, type SocketAddress } from "./address.ts";
 
-/** Link-local (RFC 3927), and unique local (RFC 4193) of a random prefix. */
+/** Link-local (RFC 3927), and unique local (RFC 4193) with a random prefix. */
 export const aliasTexts = { 4: "169.254.77.1", 6: "fd74:7072:6f78:7931::1" } as const;
 
 export const aliases = { 4: parseHost(aliasTexts[4]), 6: parseHost(aliasTexts[6]) } as const;

@@ -1,11 +1,11 @@
-/** What Bun 1.4.5 has and its types do not name: sockets made from descriptors, TLS versions. */
+/** Features of Bun 1.4.5 that its types lack: sockets made from descriptors, TLS versions. */
 import type { FdSocketOptions, SocketListener } from "bun";
 
 declare module "bun" {
   interface Socket<Data> {
     /** -1 once closed. */
     readonly fd: number;
-    /** `abbreviated` false: with the certificates above it, as the peer has sent them (the documentation says true). */
+    /** `abbreviated` false: includes the issuers' certificates, as sent by the peer (the documentation says true). */
     getPeerCertificate(abbreviated: boolean): CertificateLink | undefined;
   }
 
@@ -15,11 +15,11 @@ declare module "bun" {
   };
 
   interface SocketHandler<Data> {
-    /** Of a TLS client: a session ticket for `setSession` has come (RFC 8446, 4.6.1). */
+    /** For a TLS client: a session ticket for `setSession` has arrived (RFC 8446, 4.6.1). */
     session?: (socket: Socket<Data>, ticket: Buffer) => void;
     /**
-     * Of a TLS listener: which of the protocols that the client offers (RFC 7301, wire form) is spoken; false for none,
-     * as if there were no ALPN; undefined refuses the client.
+     * For a TLS listener: chooses one of the client's protocols (RFC 7301, wire format); false for none, as if there
+     * were no ALPN; undefined refuses the client.
      */
     alpnCallback?: (
       socket: Socket<Data>,
@@ -29,9 +29,9 @@ declare module "bun" {
   }
 
   interface TLSOptions {
-    /** Wire form: 0x0303 is TLS 1.2, 0x0304 TLS 1.3. */
+    /** Wire format: 0x0303 is TLS 1.2, 0x0304 TLS 1.3. */
     minVersion?: number;
-    /** Signatures that are asked for and taken in a handshake, as OpenSSL names them, the first one preferred. */
+    /** Signature algorithms requested and accepted in a handshake, under OpenSSL's names, best first. */
     sigalgs?: string;
   }
 

@@ -1,4 +1,4 @@
-/** Address ranges as operators write them, and the disjoint intervals the kernel's sets want. */
+/** Address ranges as operators write them, and the disjoint intervals for the kernel's sets. */
 import ipaddr from "ipaddr.js";
 
 import { ProxyError } from "../runtime/errors.ts";
@@ -62,7 +62,7 @@ export function bytesOf(address: bigint, family: 4 | 6): Uint8Array {
   return Uint8Array.fromHex(hex);
 }
 
-/** 4 or 16 bytes in network order as a number, as `first` and `last` of a range are. */
+/** 4 or 16 bytes in network order as a number, like `first` and `last` of a range. */
 export function addressOf(bytes: Uint8Array): bigint {
   return BigInt(`0x${bytes.toHex()}`);
 }

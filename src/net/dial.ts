@@ -10,16 +10,17 @@ import { bindOrigin, type Origin } from "./origin.ts";
 import type { Rotation } from "./ports.ts";
 import { applyOptions, type SocketOptions } from "./socket-options.ts";
 
-/** A connect(2) that has begun; nobody watches the socket yet. */
+/** A connect(2) in progress; no handler watches the socket yet. */
 export type Dialing = { readonly fd: number };
 
-/** Begins to connect, from where `origin` says. Throws SystemCallError when the kernel refuses at once (no route, EMFILE). */
+/** Starts to connect, from `origin`. Throws SystemCallError if the kernel refuses at once (no route, EMFILE). */
 export function beginDial(address: SocketAddress, of: SocketOptions, origin: Origin): Dialing {
   const fd = native.openStream(familyOf(address));
   try {
     applyOptions(fd, of, familyOf(address));
     bindOrigin(fd, origin);
-    // Not before bind(2), which is to refuse addresses of others. What arrives is known as ours by it: inbound-rules.ts.
+    // Not before bind(2), which must refuse foreign addresses. Arriving packets are recognised as ours by it:
+    // inbound-rules.ts.
     if (of.mark !== null && origin.kind !== "client") native.setTransparent(fd, familyOf(address));
     native.beginConnect(fd, encodeSocketAddress(address));
   } catch (error) {
@@ -35,13 +36,13 @@ function familyOf({ family }: SocketAddress): native.AddressFamily {
 
 export type Originating = {
   readonly tls: TLSOptions;
-  /** Of a session that is to be resumed. */
+  /** The ticket of a session to resume. */
   readonly ticket: Buffer | null;
 };
 
 /**
- * Watches the connection, and with `originating` originates TLS on it. Every failure is reported as the socket's close, and
- * nothing before the caller has given it its owner.
+ * Watches the connection, and with `originating` originates TLS on it. Every failure is reported as the socket's
+ * close, and nothing before the caller has set its owner.
  */
 export function watch(dialing: Dialing, originating: Originating | null): LegSocket {
   const tls = originating?.tls ?? null;
@@ -60,7 +61,7 @@ export function watch(dialing: Dialing, originating: Originating | null): LegSoc
   return socket;
 }
 
-/** A connection begun, or the name of the kernel's refusal: no route, no descriptor, no port. */
+/** A connection in progress, or the error name of the kernel's refusal: no route, no descriptor, no port. */
 export function tryDial(
   address: SocketAddress,
   of: SocketOptions,
@@ -76,13 +77,13 @@ export function tryDial(
 
 export type DialedFrom = {
   readonly dialing: Dialing | string;
-  /** Its port on the wire is one that no application here is given. */
+  /** Its port on the wire is outside the range given to applications. */
   readonly distinctPort: boolean;
 };
 
 /**
- * A connection begun from the application's own address, by one of `ports`; by any port where those are used up, and from
- * any address where that one is not ours.
+ * A connection in progress from the application's own address, with one of `ports`; with any port if those are used
+ * up, and from any address if that one is not ours.
  */
 export function dialFrom(
   source: SocketAddress,
@@ -100,15 +101,15 @@ export function dialFrom(
   return { dialing: tryDial(to, of, { kind: "any" }), distinctPort: false };
 }
 
-/** The port is another's, or waits after its last connection to the same place; or the address is not ours. */
+/** The port is taken, or in TIME_WAIT for the same destination; or the address is not ours. */
 function isUnbindable(dialing: Dialing | string): boolean {
   return dialing === "EADDRINUSE" || dialing === "EADDRNOTAVAIL";
 }
 
-/** Each costs a socket. */
+/** Each attempt costs a socket. */
 const portsTried = 8;
 
-/** Gives up a connection that nobody watches. */
+/** Gives up a connection that no handler watches. */
 export function abandon(dialing: Dialing): void {
   native.close(dialing.fd);
 }

@@ -1,11 +1,11 @@
-/** Codes of what ends a leg, in words for the log. */
+/** The codes of what ends a leg, in words for the log. */
 
-/** "connection refused" for ECONNREFUSED; a code without words of its own stays as it is. */
+/** "connection refused" for ECONNREFUSED; an unknown code is returned unchanged. */
 export function describeFault(code: string): string {
   return words.get(code) ?? (code === "" ? "connection closed" : code);
 }
 
-/** Codes of our own stand beside errno names and OpenSSL's reasons. */
+/** Our own codes are listed beside errno names and OpenSSL's reasons. */
 const words = new Map<string, string>([
   ["ECONNREFUSED", "connection refused"],
   ["ECONNRESET", "connection reset by peer"],

@@ -1,4 +1,4 @@
-/** Bun's events, passed to the leg they belong to. Shared by all sockets: nothing is made per connection. */
+/** Passes Bun's events to the leg they belong to. Shared by all sockets: nothing is allocated per connection. */
 import type { Socket, SocketHandler } from "bun";
 
 import { quoteUnlessPlain } from "../runtime/log/escape.ts";
@@ -6,7 +6,7 @@ import * as native from "../native/native.ts";
 import { choose } from "./protocols.ts";
 import type { LegSocket } from "./leg-socket.ts";
 
-/** Every handler is synchronous and has `error` beside it: a throw ends a leg, never the process. */
+/** Every handler is synchronous and has `error` beside it: an exception ends a leg, never the process. */
 export const socketHandlers = {
   binaryType: "uint8array",
   data: (socket, chunk) => {
@@ -30,7 +30,7 @@ export const socketHandlers = {
   },
 } satisfies SocketHandler<LegSocket>;
 
-/** Of sockets that terminate TLS. */
+/** For sockets that terminate TLS. */
 export const terminatingHandlers = {
   ...socketHandlers,
   alpnCallback: (socket, _serverName, offered) => choose(offered, socket.data.spoken),
@@ -48,8 +48,8 @@ function handshakeErrorOf(success: boolean, error: unknown): string | null {
 }
 
 /**
- * A code if there is one ("ECONNRESET"), else the text; "" for no error. For all that the TLS library says the
- * code is EPROTO, and its reason the last part of the text: "error:…:OPENSSL_internal:HTTP_REQUEST".
+ * The error's code if there is one ("ECONNRESET"), else its text; "" for no error. All errors of the TLS library have
+ * the code EPROTO, and their reason is the last part of the text: "error:…:OPENSSL_internal:HTTP_REQUEST".
  */
 export function faultOf(error: unknown): string {
   if (typeof error === "string") return error;
@@ -67,7 +67,7 @@ export function tlsReasonOf(message: string): string {
   return tlsReason.exec(message)?.[1] ?? "";
 }
 
-/** What Bun has no code for, by the TLS library's text: x509.h, X509_V_ERR_*. */
+/** Errors for which Bun has no code, by the TLS library's text: x509.h, X509_V_ERR_*. */
 const verifyFaults = new Map([
   ["unhandled critical extension", "UNHANDLED_CRITICAL_EXTENSION"],
   ["invalid or inconsistent certificate extension", "INVALID_EXTENSION"],

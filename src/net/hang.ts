@@ -1,8 +1,8 @@
-/** Why a TLS handshake hangs on a connection that TCP has made, in words for the log. Pure. */
+/** Explains in the log why a TLS handshake hangs on an established TCP connection. Pure. */
 import type { TcpInfo } from "../native/tcp-info.ts";
 import { formatIp, type SocketAddress } from "./address.ts";
 
-/** A handshake whose time was up, as the kernel saw its connection at that moment. */
+/** A handshake that has timed out, with the kernel's data on its connection at that moment. */
 export type Hung = {
   readonly info: TcpInfo;
   readonly peer: SocketAddress;
@@ -10,7 +10,7 @@ export type Hung = {
   readonly role: "server" | "client";
 };
 
-/** After "TLS handshake timed out". Where packets of full size may be lost it says how to see that. */
+/** The text after "TLS handshake timed out". If packets of full size may be lost, it says how to check that. */
 export function describeHang({ info, peer, role }: Hung): string {
   const { unackedSegments, receivedBytes, dataSegmentsIn, pathMtuBytes } = info;
   const look = lookAtMtu(peer, pathMtuBytes);
@@ -26,16 +26,16 @@ export function describeHang({ info, peer, role }: Hung): string {
   return `TCP connected, and only part of ${part} came. ${largeLost}${look}`;
 }
 
-/** For a handshake that the peer reset after `ms` without an answer: its own time may have been up. */
+/** For a handshake that the peer reset after `ms` without an answer: the peer may have timed out. */
 export function describeLateReset(peer: SocketAddress, ms: number): string {
   const seconds = (ms / 1000).toFixed(1);
   return ` ${seconds} s into the TLS handshake. ${largeLost}${lookAtMtu(peer, 0)}`;
 }
 
-/** Handshakes that a peer resets sooner hang on nothing. */
+/** An earlier reset by the peer does not indicate a hang. */
 export const lateResetMsMin = 1000;
 
-/** `mtuBytes` 0: it is not known. */
+/** `mtuBytes` 0: unknown. */
 function lookAtMtu(peer: SocketAddress, mtuBytes: number): string {
   const headers = peer.family === 4 ? ip4Headers : ip6Headers;
   const size = (mtuBytes === 0 ? ethernetMtuBytes : mtuBytes) - headers;
@@ -48,6 +48,6 @@ const largeLost =
 const answerLost =
   "its answer may be lost on the way, because certificates take packets of full size (MTU).";
 const ethernetMtuBytes = 1500;
-/** Of IP and ICMP: ping(8) counts neither in -s. */
+/** Size of the IP and ICMP headers: ping(8) counts neither in -s. */
 const ip4Headers = 28;
 const ip6Headers = 48;

@@ -1,32 +1,32 @@
-/** A socket of Bun's, plain or TLS, as a leg uses it: Bun's and the kernel's ways of ending one stand here. */
+/** A Bun socket, plain or TLS, as a leg uses it: contains the peculiarities of Bun and the kernel when one ends. */
 import type { Socket, TLSOptions } from "bun";
 
 import * as native from "../native/native.ts";
 import { terminatingHandlers } from "./handlers.ts";
 
-/** What happens to a socket is reported here: a leg (relay/leg.ts), or nobody. */
+/** Receives the events of a socket: a leg (relay/leg.ts), or a no-op. */
 export type SocketOwner = {
-  /** It has ended the socket, or knows that it is gone. */
+  /** It has ended the socket, or knows that it is closed. */
   readonly closed: boolean;
   readonly onData: (chunk: Uint8Array) => void;
   readonly onDrain: () => void;
-  /** Connected, or the handshake is over. `failed`: it has come to nothing, and the TLS library has sent an alert. */
+  /** Connected, or the handshake is complete. `failed`: it has failed, and the TLS library has sent an alert. */
   readonly onReady: (handshakeError: string | null, failed: boolean) => void;
-  /** The socket has failed, by an RST mostly. */
+  /** A write has failed, usually because of an RST. */
   readonly onWriteFailed: () => void;
   readonly onEnd: () => void;
-  /** A fault of the socket's, which goes on or closes after it. */
+  /** A fault of the socket, which continues or closes after it. */
   readonly onFault: (fault: string) => void;
-  /** `fault`: code of what closed it, "" if nothing did or it is not known. */
+  /** `fault`: the code of what closed it, "" if there was no error or it is unknown. */
   readonly onClose: (fault: string) => void;
 };
 
 export class LegSocket {
   owner: SocketOwner = nobody;
-  /** Of one that originates TLS: the session ticket that it begins with, and what takes those that come. */
+  /** For an originating socket: the session ticket to start with, and the receiver of new ones. */
   ticket: Buffer | null = null;
   keepTicket: ((ticket: Buffer) => void) | null = null;
-  /** Of one that terminates TLS: protocols that the application speaks, best first, for ALPN. */
+  /** For a terminating socket: the application's protocols, best first, for ALPN. */
   spoken: readonly string[] = [];
   #bun: Socket<LegSocket> | null = null;
   #tls: boolean;
@@ -35,17 +35,17 @@ export class LegSocket {
   /** Whether close(2) sends RST, as far as is known: each change is a system call. */
   #resets: boolean | null = null;
 
-  /** `tls`: it is TLS, or it is not known yet whether it is to be: `startPlain` or `startTls` follows. */
+  /** `tls`: it is TLS, or undecided: `startPlain` or `startTls` follows. */
   constructor(tls: boolean) {
     this.#tls = tls;
   }
 
-  /** Null before the socket exists and after it is gone. */
+  /** Null before the socket exists and after it is closed. */
   get bun(): Socket<LegSocket> | null {
     return this.#bun;
   }
 
-  /** -1 before the socket exists and after it is gone. */
+  /** -1 before the socket exists and after it is closed. */
   get fd(): number {
     return this.#bun?.fd ?? -1;
   }
@@ -54,7 +54,7 @@ export class LegSocket {
     return this.#tls;
   }
 
-  /** What was agreed on by ALPN (RFC 7301), "" for nothing. */
+  /** The protocol negotiated by ALPN (RFC 7301), "" for none. */
   get protocol(): string {
     const protocol = this.#bun?.alpnProtocol;
     return typeof protocol === "string" ? protocol : "";
@@ -65,7 +65,10 @@ export class LegSocket {
     return this.#bun?.isSessionReused() ?? false;
   }
 
-  /** Gives it the socket of Bun's; one whose owner has ended it meanwhile is ended. `resets`: close(2) sends RST; null: not known. */
+  /**
+   * Attaches the Bun socket; ends it if the owner has ended this one meanwhile. `resets`: close(2) sends RST; null:
+   * unknown.
+   */
   attach(socket: Socket<LegSocket>, resets: boolean | null = null): void {
     this.#resets = resets;
     if (this.owner.closed) socket.terminate();
@@ -76,24 +79,24 @@ export class LegSocket {
     this.#tls = false;
   }
 
-  /** TLS is terminated here from now on: `onReady` says how the handshake went. */
+  /** Terminates TLS here from now on: `onReady` reports the handshake's result. */
   startTls(tls: TLSOptions): void {
     if (this.#bun === null) return;
-    // A peer that is refused is to hear why.
+    // A refused peer must receive the reason.
     this.resetOnClose(false);
     const [raw, secure] = this.#bun.upgradeTLS<LegSocket>({
       data: this,
       tls,
       socket: terminatingHandlers,
     });
-    // It gets a copy of all that is encrypted.
+    // It receives a copy of all encrypted data.
     raw.data = bystander;
     this.#bun = secure;
     this.#paused = false;
     raw.resume();
   }
 
-  /** False if it was paused already. */
+  /** False if it was already paused. */
   pause(): boolean {
     if (this.#paused) return false;
     this.#paused = true;
@@ -111,14 +114,14 @@ export class LegSocket {
     return this.#paused;
   }
 
-  /** The kernel keeps little of what is not read from now on: SO_RCVBUF. */
+  /** Makes the kernel buffer little unread data from now on: SO_RCVBUF. */
   narrow(bytes: number): void {
     if (this.#isNarrow) return;
     this.#isNarrow = true;
     native.setReceiveBuffer(this.fd, bytes);
   }
 
-  /** Returns how many bytes were taken. */
+  /** Returns how many bytes were accepted. */
   write(chunk: Uint8Array): number {
     const written = this.#bun?.write(chunk) ?? 0;
     if (written >= 0) return written;
@@ -127,9 +130,9 @@ export class LegSocket {
   }
 
   /**
-   * Sends the end of our direction: FIN, on TLS close_notify before it. shutdown() does that, and reading goes on. Bun's
-   * end() closes a plain socket whole, so it is for one whose peer has ended; on TLS it would leave the FIN out, and a
-   * socket that is paused after it is closed by Bun 1.4.5.
+   * Sends the end of our direction: FIN, on TLS close_notify before it. shutdown() does that, and reading continues.
+   * Bun's end() closes a plain socket completely, so it is only for one whose peer has ended; on TLS it would omit
+   * the FIN, and Bun 1.4.5 closes a socket that is paused after it.
    */
   sendEnd(peerHasEnded: boolean): void {
     this.resetOnClose(false);
@@ -137,7 +140,9 @@ export class LegSocket {
     else this.#bun?.shutdown();
   }
 
-  /** As `sendEnd`, with close(2) as it is: a peer that is not served gets what the TLS library has to say to it (an alert). */
+  /**
+   * Like `sendEnd`, but keeps close(2) unchanged: a refused peer receives the TLS library's last message (an alert).
+   */
   shutdown(): void {
     this.#bun?.shutdown();
   }
@@ -146,7 +151,7 @@ export class LegSocket {
     this.#bun?.end();
   }
 
-  /** Ends it by RST, at once. Bun's terminate() alone sends FIN on a TLS socket whose handshake is not over. */
+  /** Ends it by RST, at once. Bun's terminate() alone sends FIN on a TLS socket during its handshake. */
   cut(): void {
     this.resetOnClose(true);
     const socket = this.#bun;
@@ -154,7 +159,7 @@ export class LegSocket {
     socket?.terminate();
   }
 
-  /** Whether the kernel sends RST when the socket is closed, also because the process dies: SO_LINGER. */
+  /** Whether the kernel sends RST when the socket is closed, also by the process's death: SO_LINGER. */
   resetOnClose(on: boolean): void {
     const { fd } = this;
     if (fd < 0 || this.#resets === on) return;
@@ -163,9 +168,9 @@ export class LegSocket {
   }
 
   /**
-   * Whether what looks like the peer's end after a failed write is none. On a plain socket send(2) has taken the RST's
-   * error with it: recv(2) gives what came before, and then 0. A FIN that came before the RST is an end, and the kernel
-   * counts it. An RST of a TLS peer's Bun reports by `close`, even then.
+   * Whether the apparent end of the peer after a failed write is not one. On a plain socket send(2) has consumed the
+   * RST's error: recv(2) returns the data before it, and then 0. A FIN before the RST is a real end, and the kernel
+   * counts it. For a TLS peer Bun reports an RST by `close`, even then.
    */
   endIsReset(bytesRead: number): boolean {
     return !this.#tls && !native.finCame(this.fd, bytesRead);
@@ -189,5 +194,5 @@ const nobody: SocketOwner = {
   onFault: nothing,
   onClose: nothing,
 };
-/** Takes what happens to a socket and does nothing. */
+/** An owner that ignores all events. */
 const bystander = new LegSocket(true);

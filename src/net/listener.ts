@@ -1,4 +1,4 @@
-/** Listening sockets that the kernel diverts connections to, and what they yield. */
+/** Listening sockets for diverted connections, and the connections that they accept. */
 import type { SocketListener, TLSOptions } from "bun";
 
 import { ProxyError } from "../runtime/errors.ts";
@@ -14,9 +14,9 @@ import {
 } from "./original-destination.ts";
 import { applyOptions, type SocketOptions } from "./socket-options.ts";
 
-/** One diverted connection, as accepted: one that is not TLS is paused, one of TLS is about to shake hands. */
+/** One accepted diverted connection: paused if it is not TLS, about to start its handshake if it is. */
 export type Accepted = {
-  /** Without an owner. */
+  /** Without an owner yet. */
   readonly socket: LegSocket;
   readonly kind: Takes["kind"];
   readonly peer: SocketAddress;
@@ -24,16 +24,16 @@ export type Accepted = {
 };
 
 export type ListenOptions = {
-  /** Of `openDiverted`; the listener's from then on. */
+  /** From `openDiverted`; owned by the listener from then on. */
   readonly fd: number;
   readonly backlogMax: number;
-  /** Asked before anything but its address is known of a connection; what is not admitted is reset. */
+  /** Called when only the address of a connection is known; a connection that is not admitted is reset. */
   readonly admit: (peer: SocketAddress) => boolean;
   readonly takes: Takes;
   readonly accept: (accepted: Accepted) => void;
 };
 
-/** What a listener makes of connections: plain ones, TLS, or undecided ones, of which it is not known yet whether they are to be TLS. */
+/** How a listener treats connections: plain, TLS, or undecided until the first bytes have been seen. */
 export type Takes =
   | { readonly kind: "plain" }
   | { readonly kind: "tls"; readonly tls: TLSOptions }
@@ -43,20 +43,20 @@ export type Listener = {
   readonly stop: () => void;
   /** Whether the kernel still listens. */
   readonly alive: () => boolean;
-  /** Terminates TLS by other credentials from now on; connections that were accepted keep theirs. */
+  /** Terminates TLS with other credentials from now on; accepted connections keep theirs. */
   readonly renew: (tls: TLSOptions) => void;
 };
 
 /**
- * A socket that listens for diverted connections. IP_TRANSPARENT is set before bind(2) because the kernel's lookup for
- * `tproxy` takes transparent sockets only (nft_tproxy.c). Throws SystemCallError with the call that failed.
+ * A socket that listens for diverted connections. IP_TRANSPARENT is set before bind(2) because the kernel's lookup
+ * for `tproxy` accepts only transparent sockets (nft_tproxy.c). Throws SystemCallError with the failed call.
  */
 export function openDiverted(
   address: SocketAddress,
   options: { readonly socketOptions: SocketOptions; readonly backlogMax: number },
   kind: Takes["kind"],
 ): number {
-  // A plain one speaks to applications here, for servers that have been verified.
+  // A plain listener speaks to local applications on behalf of verified servers.
   const socketOptions = { ...options.socketOptions, neighbour: kind === "plain" };
   const fd = openListening(address, { ...options, socketOptions }, true);
   if (resetsOnClose(kind)) native.setResetOnClose(fd, true);
@@ -64,14 +64,14 @@ export function openDiverted(
 }
 
 /**
- * What a dying proxy has not relayed yet is cut, too; accepted sockets inherit it. A TLS peer is to hear why it is refused:
- * relay/leg.ts.
+ * Data that a dying proxy has not relayed yet must not look like an orderly end; accepted sockets inherit this. A TLS
+ * peer must receive the reason of a refusal: relay/leg.ts.
  */
 function resetsOnClose(kind: Takes["kind"]): boolean {
   return kind !== "tls";
 }
 
-/** Serves what comes to the socket. Throws CREDENTIALS_INVALID, SystemCallError; then the socket is closed. */
+/** Serves the socket's connections. Throws CREDENTIALS_INVALID, SystemCallError; then the socket is closed. */
 export function startListening(options: ListenOptions): Listener {
   const { fd } = options;
   let current = adoptOrClose(fd, options);
@@ -90,11 +90,11 @@ export function startListening(options: ListenOptions): Listener {
   };
 }
 
-/** The queue of connections belongs to the socket, which both descriptors are: none is lost between two of Bun's. */
+/** Both descriptors refer to the same socket and its queue, so no connection is lost between two Bun listeners. */
 function adopt(fd: number, options: ListenOptions): SocketListener<LegSocket> {
   const listener = takeOver(native.duplicate(fd), options);
   try {
-    native.listen(fd, options.backlogMax); // Bun has listened again with a backlog of its own.
+    native.listen(fd, options.backlogMax); // Bun has called listen(2) again with its own backlog.
     return listener;
   } catch (error) {
     listener.stop();
@@ -102,17 +102,17 @@ function adopt(fd: number, options: ListenOptions): SocketListener<LegSocket> {
   }
 }
 
-/** `own` is Bun's from then on, or closed. Throws CREDENTIALS_INVALID. */
+/** `own` belongs to Bun from then on, or is closed. Throws CREDENTIALS_INVALID. */
 function takeOver(own: number, options: ListenOptions): SocketListener<LegSocket> {
   try {
     return listenOn(own, options);
   } catch (error) {
-    native.close(own); // Bun has refused the credentials and left the descriptor.
+    native.close(own); // Bun has refused the credentials and left the descriptor open.
     throw credentialsRefused(error);
   }
 }
 
-/** What the TLS library says of credentials, as CREDENTIALS_INVALID. */
+/** The TLS library's error about credentials as CREDENTIALS_INVALID. */
 export function credentialsRefused(cause: unknown): ProxyError {
   const reason = cause instanceof Error ? tlsReasonOf(cause.message) : "";
   return new ProxyError("CREDENTIALS_INVALID", `${notTaken}: ${reason}`, { cause });
@@ -127,7 +127,7 @@ function adoptOrClose(fd: number, options: ListenOptions): SocketListener<LegSoc
   }
 }
 
-/** Throws what the TLS library says of credentials that it does not take. */
+/** Throws the TLS library's error if it refuses the credentials. */
 function listenOn(fd: number, options: ListenOptions): SocketListener<LegSocket> {
   const { takes } = options;
   return Bun.listen<LegSocket>({
@@ -147,7 +147,7 @@ function listenOn(fd: number, options: ListenOptions): SocketListener<LegSocket>
   });
 }
 
-/** A bound, listening socket; the caller owns it. `transparent`: takes diverted connections. */
+/** A bound, listening socket, owned by the caller. `transparent`: accepts diverted connections. */
 export function openListening(
   address: SocketAddress,
   options: { readonly socketOptions: SocketOptions; readonly backlogMax: number },
@@ -169,7 +169,7 @@ export function openListening(
   return fd;
 }
 
-/** A connection whose client has gone again has no address: it ends here. */
+/** A connection whose client has already left has no address: it ends here. */
 function announce(socket: LegSocket, { takes: { kind }, admit, accept }: ListenOptions): void {
   try {
     const peer = peerAddress(socket.fd);

@@ -1,11 +1,11 @@
-/** Where a connection that the proxy makes comes from, as its other end sees it. */
+/** The source address of a connection that the proxy makes. */
 import { errnoName, SystemCallError } from "../native/errno.ts";
 import * as native from "../native/native.ts";
 import { encodeSocketAddress, portedAs, type SocketAddress } from "./address.ts";
 import { ephemeralPorts, includesPort, type Ports } from "./ports.ts";
 
 export type Origin =
-  /** An address of our own; port 0 for one that the kernel chooses. */
+  /** An address of our own; with port 0 the kernel chooses the port. */
   | { readonly kind: "own"; readonly address: SocketAddress }
   /** A client's address and port, which are not ours: ip(7), IP_TRANSPARENT. */
   | { readonly kind: "client"; readonly address: SocketAddress }
@@ -13,7 +13,7 @@ export type Origin =
 
 type Bound = Exclude<Origin, { readonly kind: "any" }>;
 
-/** These ports are reserved by sockets of ours, until the returned function is called. */
+/** Sockets of ours reserve these ports until the returned function is called. */
 export function holdPorts(ports: readonly number[]): () => void {
   for (const port of ports) held.add(port);
   return () => {
@@ -21,7 +21,7 @@ export function holdPorts(ports: readonly number[]): () => void {
   };
 }
 
-/** Before connect(2). Throws SystemCallError: EADDRINUSE, or EADDRNOTAVAIL for an address that is not ours. */
+/** Called before connect(2). Throws SystemCallError: EADDRINUSE, or EADDRNOTAVAIL for an address that is not ours. */
 export function bindOrigin(fd: number, origin: Origin): void {
   if (origin.kind === "any") return;
   const { address } = origin;
@@ -30,18 +30,18 @@ export function bindOrigin(fd: number, origin: Origin): void {
     native.bind(fd, encodeSocketAddress(portedAs(address, 0)));
     return;
   }
-  // As long as one of two is not listening, both may have the port: the other end tells them apart.
+  // Two sockets may share a port unless one of them listens: the other ends distinguish them.
   native.setReuseAddress(fd);
   native.bind(fd, encodeSocketAddress(address));
 }
 
 /**
- * Whether connect(2) is to choose the port. A port that bind(2) has taken is given to no application as long as it is held,
- * wherever that wants to go; so of the applications' ports none is: the kernel chooses, from a range of one (ip(7),
- * IP_LOCAL_PORT_RANGE, Linux 6.3), which it does only within ip_local_port_range.
+ * Whether connect(2) must choose the port. While bind(2) holds a port, no application gets it for any destination, so
+ * no port of the applications' range is bound: the kernel chooses it from a range of one (ip(7), IP_LOCAL_PORT_RANGE,
+ * Linux 6.3), which works only within ip_local_port_range.
  */
 function leavesChoice(fd: number, { kind, address: { port } }: Bound): boolean {
-  // Ports for the wire are none of the applications', or reserved.
+  // Wire ports are outside the applications' range, or reserved.
   const ours = kind === "own" || held.has(port) || !includesPort(applications(), port);
   if (port !== 0 && ours) return false;
   native.setBindAddressNoPort(fd);
@@ -65,7 +65,7 @@ function familyOf({ family }: SocketAddress): native.AddressFamily {
   return family === 4 ? native.addressFamily.inet : native.addressFamily.inet6;
 }
 
-/** Read once: it is the pod's, and changes at its start if ever. */
+/** Read once: it belongs to the pod, and changes only at its start, if ever. */
 function applications(): Ports {
   known ??= ephemeralPorts();
   return known;

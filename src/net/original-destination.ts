@@ -1,10 +1,10 @@
-/** The addresses of an accepted socket. Under TPROXY its local address is where the packet was going. */
+/** The addresses of an accepted socket. Under TPROXY its local address is the original destination. */
 import * as native from "../native/native.ts";
 import { decodeSocketAddress, type SocketAddress } from "./address.ts";
 
 declare const brand: unique symbol;
 
-/** Where the connection was going before interception. */
+/** The destination of the connection before interception. */
 export type OriginalDestination = SocketAddress & { readonly [brand]: "OriginalDestination" };
 
 /** getsockname(2) of a diverted socket: docs.kernel.org/networking/tproxy.html. Throws SystemCallError. */
@@ -13,7 +13,7 @@ export function originalDestination(fd: number): OriginalDestination {
   return decodeSocketAddress(scratch) as OriginalDestination;
 }
 
-/** Who connected. Throws SystemCallError (ENOTCONN when it has gone again). */
+/** The client's address. Throws SystemCallError (ENOTCONN if it has already left). */
 export function peerAddress(fd: number): SocketAddress {
   native.readPeerAddress(fd, scratch);
   return decodeSocketAddress(scratch);

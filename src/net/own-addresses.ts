@@ -1,4 +1,4 @@
-/** The addresses that peers reach this network namespace by: getifaddrs(3). */
+/** The addresses by which peers reach this network namespace: getifaddrs(3). */
 import { networkInterfaces } from "node:os";
 
 import { aliasTexts } from "./alias.ts";
@@ -7,19 +7,19 @@ import { parseHost } from "./address.ts";
 export type OwnAddress = {
   readonly family: 4 | 6;
   readonly bytes: Uint8Array;
-  /** Length of the interface's prefix in bits. Pods often have all 32 or 128. */
+  /** Length of the interface's prefix in bits: often all 32 or 128 in pods. */
   readonly prefix: number;
   readonly interface: string;
 };
 
-/** What getifaddrs(3) says of one address, as node:os has it. */
+/** One address from getifaddrs(3), in the format of node:os. */
 export type Listed = {
   readonly address: string;
   readonly cidr: string | null;
   readonly internal: boolean;
 };
 
-/** All but loopback's, and but for our own alias, which is on `lo` as well. */
+/** All except loopback addresses and our own alias, which is on `lo` too. */
 export function ownAddresses(
   interfaces: Readonly<Record<string, readonly Listed[] | undefined>> = networkInterfaces(),
 ): readonly OwnAddress[] {

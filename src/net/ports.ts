@@ -1,4 +1,4 @@
-/** Which ports the kernel gives to applications, and which it therefore leaves to us. */
+/** The ports that the kernel gives to applications, and the remaining ones for the proxy. */
 import { readFileSync } from "node:fs";
 
 import { ProxyError } from "../runtime/errors.ts";
@@ -6,12 +6,14 @@ import { ProxyError } from "../runtime/errors.ts";
 /** Both ends included. */
 export type Ports = { readonly first: number; readonly last: number };
 
-/** What connect(2) chooses from in this network namespace, for both families: ip(7), ip_local_port_range. */
+/**
+ * The range that connect(2) chooses from in this network namespace, for both families: ip(7), ip_local_port_range.
+ */
 export function ephemeralPorts(): Ports {
   return parsePorts(readOrEmpty(`${settings}/ip_local_port_range`));
 }
 
-/** Ports below it want CAP_NET_BIND_SERVICE: ip(7), ip_unprivileged_port_start. */
+/** Lower ports need CAP_NET_BIND_SERVICE: ip(7), ip_unprivileged_port_start. */
 export function firstUnprivilegedPort(): number {
   const text = readOrEmpty(`${settings}/ip_unprivileged_port_start`).trim();
   return text === "" ? 1024 : Number(text);
@@ -27,12 +29,12 @@ export function includesPort({ first, last }: Ports, port: number): boolean {
   return first <= port && port <= last;
 }
 
-/** What others have said that they use: applications by connect(2), and whoever has reserved some for listening. */
+/** Ports used by others: by applications through connect(2), and those reserved for listening. */
 export function portsInUse(): readonly Ports[] {
   return [ephemeralPorts(), ...reservedPorts()];
 }
 
-/** What connect(2) leaves out: ip(7), ip_local_reserved_ports. */
+/** Ports that connect(2) does not choose: ip(7), ip_local_reserved_ports. */
 export function reservedPorts(): readonly Ports[] {
   return parseReserved(readOrEmpty(`${settings}/ip_local_reserved_ports`));
 }
@@ -80,7 +82,7 @@ export function unionOf(ranges: readonly Ports[]): readonly Ports[] {
   return union;
 }
 
-/** What of `ranges` is in none of `others`. */
+/** The parts of `ranges` that are in none of `others`. */
 export function portsOutside(ranges: readonly Ports[], others: readonly Ports[]): readonly Ports[] {
   return others.reduce(without, unionOf(ranges));
 }
@@ -96,21 +98,24 @@ export function commonPorts(a: readonly Ports[], b: readonly Ports[]): Ports | n
   return null;
 }
 
-/** Ports outside of `taken`, one after the other: each rests as long as possible before it comes again. */
+/** Ports outside `taken`, in turn, so that each rests as long as possible before its next use. */
 export class Rotation {
   readonly ranges: readonly Ports[];
-  /** How many ports there are. */
+  /** The number of ports. */
   readonly size: number;
   #next: number;
 
-  /** `start` from 0 to 1: where to begin. Nobody is to know beforehand (RFC 6056), and the last process's ports may live. */
+  /**
+   * `start`, from 0 to 1, is the first position: unpredictable (RFC 6056), and because connections of the last
+   * process may remain.
+   */
   constructor(within: readonly Ports[], taken: readonly Ports[], start = Math.random()) {
     this.ranges = taken.reduce(without, within);
     this.size = this.ranges.reduce((sum, { first, last }) => sum + last - first + 1, 0);
     this.#next = Math.floor(start * this.size);
   }
 
-  /** Null if there are none at all. */
+  /** Null if there are none. */
   next(): number | null {
     if (this.size === 0) return null;
     let index = this.#next;
@@ -132,7 +137,7 @@ function without(ranges: readonly Ports[], taken: Ports): readonly Ports[] {
     .filter(({ first, last }) => first <= last);
 }
 
-/** Without /proc the kernel's own defaults are good enough. */
+/** Without /proc the kernel's defaults are good enough. */
 function readOrEmpty(path: string): string {
   try {
     return readFileSync(path, "latin1");

@@ -1,26 +1,26 @@
-/** The names by which our proxies know each other in TLS's handshake: ALPN, RFC 7301. Pure. */
+/** The ALPN names by which our proxies recognise each other in the TLS handshake: RFC 7301. Pure. */
 
-/** A proxy, of whatever version: the sign on a port that takes anything. */
+/** A proxy of any version: the sign on a permissive port. */
 export const ourProtocol = "tproxy/1";
-/** The client's proxy first tells where its connection comes from: original-source/proxy-header.ts. */
+/** The client's proxy first sends the source of its connection: original-source/proxy-header.ts. */
 export const headerProtocol = "tproxy/2";
 
-/** In the wire form of RFC 7301, 3.1, those that are liked best first. */
+/** In the wire format of RFC 7301, 3.1, best first. */
 export function offerOf(names: readonly string[]): string {
   return names.map((name) => String.fromCharCode(name.length) + name).join("");
 }
 
 /**
- * What a server of ours makes of a client's offer: ours, else one of `spoken`, those that the application speaks as the
- * policy says, best first. False: nothing, as if it had no ALPN. A server that had a list of its own would have to refuse
- * all others (RFC 7301, 3.2).
+ * A server's choice from a client's offer: ours, else one of `spoken`, the application's protocols in the policy,
+ * best first. False: none, as if it had no ALPN. A server with a fixed list would have to refuse all other clients
+ * (RFC 7301, 3.2).
  */
 export function choose(offered: Uint8Array, spoken: readonly string[]): string | false {
   const names = offeredNames(offered);
   return [headerProtocol, ourProtocol, ...spoken].find((name) => names.includes(name)) ?? false;
 }
 
-/** Whether a policy may name it: printable, of a length that is one byte of UTF-8, and none of our proxies' own. */
+/** Whether a policy may name it: printable, at most 255 bytes of UTF-8, and not one of our proxies' own. */
 export function isForeignProtocol(name: string): boolean {
   return /^[\x21-\x7E]{1,127}$/.test(name) && !name.startsWith("tproxy/");
 }

@@ -1,14 +1,14 @@
-/** What all sockets of the proxy have in common: its mark, urgent data in line, and the kernel's watch over silent peers. */
+/** Options of all the proxy's sockets: its mark, in-line urgent data, and the kernel's probes of silent peers. */
 import { readFileSync } from "node:fs";
 
 import * as native from "../native/native.ts";
 
 export type SocketOptions = {
-  /** The proxy's own fwmark: what carries it is never intercepted. Null for sockets that leave no namespace. */
+  /** The proxy's own fwmark: marked packets are never intercepted. Null for sockets that stay in the namespace. */
   readonly mark: number | null;
   readonly keepAliveMsMax: number | null;
   readonly userTimeoutMsMax: number | null;
-  /** Speaks for a verified peer to an application here: packets pass its TTL security (RFC 5082, IP_MINTTL). */
+  /** Speaks for a verified peer to a local application: packets pass its TTL security (RFC 5082, IP_MINTTL). */
   readonly neighbour?: boolean;
 };
 
@@ -20,12 +20,12 @@ export function socketOptionsOf(
 }
 
 /**
- * Forms a socket before bind(2) or connect(2); what a listening one accepts inherits it. A peer that is gone is
- * noticed after twice `keepAliveMsMax`. Throws SystemCallError.
+ * Sets a socket's options before bind(2) or connect(2); connections accepted by a listener inherit them. A dead peer
+ * is detected after twice `keepAliveMsMax`. Throws SystemCallError.
  */
 export function applyOptions(fd: number, of: SocketOptions, family: native.AddressFamily): void {
   if (of.mark !== null) native.setMark(fd, of.mark);
-  // Without it recv(2) leaves the last urgent byte out: RFC 6093, 3.
+  // Without this, recv(2) omits the last urgent byte: RFC 6093, 3.
   native.setUrgentInline(fd);
   if (of.neighbour === true) native.setHopsOfNeighbour(fd, family);
   if (of.keepAliveMsMax !== null) {
@@ -37,7 +37,7 @@ export function applyOptions(fd: number, of: SocketOptions, family: native.Addre
   if (of.userTimeoutMsMax !== null) native.setUserTimeout(fd, of.userTimeoutMsMax);
 }
 
-/** Whether sockets here send that many probes anyway, which saves a call each. Read once. */
+/** Whether the namespace's default is this number of probes, which saves a call per socket. Read once. */
 function hasUsualProbes(): boolean {
   usual ??= readProbes() === keepAliveProbes;
   return usual;
@@ -47,10 +47,10 @@ function readProbes(): number | null {
   try {
     return Number(readFileSync("/proc/sys/net/ipv4/tcp_keepalive_probes", "latin1"));
   } catch {
-    return null; // Without /proc each socket is told.
+    return null; // Without /proc the option is set on each socket.
   }
 }
 
 let usual: boolean | null = null;
-/** Linux's own number: tcp_keepalive_probes. */
+/** Linux's default: tcp_keepalive_probes. */
 const keepAliveProbes = 9;

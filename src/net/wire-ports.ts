@@ -1,7 +1,7 @@
 /**
- * Source ports of connections to peers: no application here is given one of them, so that an application there can be
- * shown the client application's own port (original-source/candidates.ts). Where applications are given all ports, some are
- * reserved: connect(2) and bind(2) give nobody a port that a socket is bound to.
+ * Source ports of connections to peers: no application here gets one of them, so that the peer's application can see
+ * the client application's own port (original-source/candidates.ts). If applications may use all ports, some are
+ * reserved: connect(2) and bind(2) never return a port that a socket is bound to.
  */
 import { errnoName, SystemCallError } from "../native/errno.ts";
 import * as native from "../native/native.ts";
@@ -17,9 +17,9 @@ import {
 } from "./ports.ts";
 
 export type WirePlan = {
-  /** Ports that no application is given anyway. */
+  /** Ports that no application gets anyway. */
   readonly free: readonly Ports[];
-  /** Ports that have to be reserved. */
+  /** Ports to reserve. */
   readonly reserve: Ports | null;
 };
 
@@ -30,13 +30,13 @@ export type WirePorts = {
   readonly close: () => void;
 };
 
-/** For clients whose port is not kept: in none of the ranges of their proxies. */
+/** For clients whose port is not preserved: outside all ranges of their proxies. */
 export const sparePorts: Ports = { first: 25_000, last: 32_767 };
 
-/** `wanted`: by `--wire-ports`, null without. */
+/** `wanted`: from `--wire-ports`, null without it. */
 export function planWirePorts(wanted: Ports | null, settings: Settings = readSettings()): WirePlan {
   const { applications, reserved } = settings;
-  // What somebody has reserved is his, unless he has told us to use it.
+  // Ports reserved by the operator are left alone, unless the operator has configured them.
   const within = wanted === null ? usual : [wanted];
   const taken = wanted === null ? [applications, ...reserved] : [applications];
   const free = new Rotation(within, taken);
@@ -50,7 +50,7 @@ export function planWirePorts(wanted: Ports | null, settings: Settings = readSet
   return { free: free.ranges, reserve: free.size < freeMin ? reservable : null };
 }
 
-/** `reservedMax`: how many sockets it may take. */
+/** `reservedMax`: the most sockets that it may use. */
 export function openWirePorts({ free, reserve }: WirePlan, reservedMax: number): WirePorts {
   const held = reserve === null ? [] : reservePorts(reserve, reservedMax);
   const release = holdPorts(held.map(({ port }) => port));
@@ -78,7 +78,7 @@ export const noWirePorts =
   "own address. Give a range of free ports by --wire-ports, or narrow net.ipv4.ip_local_port_range";
 
 type Settings = {
-  /** What applications are given by connect(2). */
+  /** The range that connect(2) uses for applications. */
   readonly applications: Ports;
   readonly reserved: readonly Ports[];
 };
@@ -87,7 +87,7 @@ function readSettings(): Settings {
   return { applications: ephemeralPorts(), reserved: reservedPorts() };
 }
 
-/** For clients whose own port is not kept. Where applications have them all there is nothing to choose. */
+/** For clients whose own port is not preserved. If applications may use all ports, there are none. */
 export function openSparePorts(): Rotation {
   const apart = new Rotation([sparePorts], portsInUse());
   return apart.size > 0 ? apart : new Rotation([sparePorts], reservedPorts());
@@ -95,7 +95,7 @@ export function openSparePorts(): Rotation {
 
 type Held = { readonly port: number; readonly fd: number };
 
-/** Ports that others have are passed over. */
+/** Skips ports that others hold. */
 function reservePorts({ first, last }: Ports, countMax: number): readonly Held[] {
   const held: Held[] = [];
   const applications = ephemeralPorts();
@@ -107,7 +107,7 @@ function reservePorts({ first, last }: Ports, countMax: number): readonly Held[]
   return held;
 }
 
-/** A socket of both families where there are two, that neither listens nor connects; null if the port is taken. */
+/** A socket for both families if both exist, neither listening nor connected; null if the port is taken. */
 function bound(port: number): number | null {
   for (const any of [anyIpv6, anyIpv4]) {
     try {
@@ -121,7 +121,7 @@ function bound(port: number): number | null {
   return null;
 }
 
-/** SO_REUSEADDR: it is in the way of no other socket that has it and does not choose this port by chance. */
+/** With SO_REUSEADDR it hinders no other socket with that option that chooses this port deliberately. */
 function boundTo(address: typeof anyIpv4): number {
   const fd = native.openStream(
     address.family === 4 ? native.addressFamily.inet : native.addressFamily.inet6,
@@ -143,11 +143,11 @@ function overlap(one: Ports, other: Ports): boolean {
 
 const anyIpv4 = parseSocketAddress("0.0.0.0:0");
 const anyIpv6 = parseSocketAddress("[::]:0");
-/** Below lie the ports that servers listen on. */
+/** Servers usually listen on lower ports. */
 const usual: readonly Ports[] = [
   { first: 10_240, last: sparePorts.first - 1 },
   { first: sparePorts.last + 1, last: 65_535 },
 ];
-/** With fewer than these some are reserved besides; each costs a descriptor and 4 KiB of the kernel's memory. */
+/** With fewer than these, some are reserved in addition; each costs a descriptor and 4 KiB of kernel memory. */
 const freeMin = 1024;
 const reservable: Ports = { first: 22_976, last: 23_999 };

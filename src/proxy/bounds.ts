@@ -1,4 +1,4 @@
-/** What the machine's descriptors and ports allow: limits, and the ports of connections to peers. */
+/** The limits from the machine's descriptors and ports, and the source ports of connections to peers. */
 
 import { descriptorReserve, type Config, type Limits } from "../config.ts";
 import { ProxyError } from "../runtime/errors.ts";
@@ -16,7 +16,7 @@ import { connectionsBound } from "../connection/admission.ts";
 
 export type StartBounds = { readonly wire: WirePorts; readonly limits: Limits };
 
-/** Ports for connections to peers, and limits that the descriptors do for. Throws START_FAILED. */
+/** Source ports of connections to peers, and limits within the available descriptors. Throws START_FAILED. */
 export function boundsOf(config: Config, undo: DisposableStack): StartBounds {
   const wire = openWirePorts(planWirePorts(config.wirePorts), descriptorsMax() / reservingShare);
   undo.defer(wire.close);
@@ -24,7 +24,7 @@ export function boundsOf(config: Config, undo: DisposableStack): StartBounds {
   return { wire, limits: { ...config.limits, connectionsMax } };
 }
 
-/** Throws START_FAILED where the descriptors do not do for one connection. */
+/** Throws START_FAILED if the descriptors are not enough for one connection. */
 function boundOf(limits: Limits, reserved: number): number {
   const descriptors = descriptorsMax() - reserved;
   const bound = connectionsBound(limits.connectionsMax, descriptors, descriptorReserve);
@@ -51,5 +51,5 @@ function reportWirePorts({ rotation, reserved }: WirePorts, log: Log): void {
   else if (reserved > 0) log.write("I", "proxy", reservedText(rotation.size));
 }
 
-/** A part of the descriptors, for reserving ports. */
+/** The share of the descriptors for reserving ports. */
 const reservingShare = 8;

@@ -1,16 +1,16 @@
-/** Rules on trial: they go again unless somebody who can still reach the machine says that they may stay. */
+/** Rules on trial: they are removed unless an operator who can still reach the machine confirms them. */
 import { Deadline } from "../runtime/deadline.ts";
 
-/** The signal that `tls-tproxy confirm` sends. SIGUSR1 is not free: JavaScriptCore stops threads with it. */
+/** The signal that `tls-tproxy confirm` sends. SIGUSR1 is not available: JavaScriptCore stops threads with it. */
 export const confirmSignal = "SIGUSR2";
 
-/** Resolves with whether `confirmSignal` has come within `msMax`. */
+/** Resolves to true if `confirmSignal` arrives within `msMax`. */
 export async function confirmed(msMax: number): Promise<boolean> {
   const { promise, resolve } = Promise.withResolvers<boolean>();
   const deadline = new Deadline(msMax, () => {
     resolve(false);
   });
-  // Once it is confirmed, confirming again must not end the process: the handler stays.
+  // The handler stays, because a second confirmation must not end the process.
   process.on(confirmSignal, () => {
     resolve(true);
   });

@@ -1,4 +1,4 @@
-/** --privileges dropped: what needs CAP_NET_ADMIN is done first, then the program re-executes itself without it. */
+/** --privileges dropped: does what needs CAP_NET_ADMIN first, then re-executes the program without it. */
 import { settleCleartext } from "./settle.ts";
 import type { FirstReads } from "../reload/reload.ts";
 import { boundsOf } from "./bounds.ts";
@@ -27,7 +27,7 @@ import { firstUnprivilegedPort } from "../net/ports.ts";
 import { kernel } from "../netlink/socket.ts";
 import { openHearing } from "../netlink/monitor.ts";
 
-/** What a process needs that is about to give up its privileges. */
+/** The state that a process needs to drop its privileges. */
 export type PrivilegeDrop = {
   readonly first: FirstReads;
   /** Null without CAP_NET_ADMIN. */
@@ -35,8 +35,8 @@ export type PrivilegeDrop = {
 };
 
 /**
- * The first half of a start (start.ts), in the same order; `startProxy` is the second one, after the re-execution. What
- * listens already takes connections in meanwhile. Returns only by throwing ProxyError; then no rules are left.
+ * The first half of a start (start.ts), in the same order; `startProxy` is the second half, after the re-execution.
+ * Listening sockets queue connections meanwhile. Returns only by throwing ProxyError; then no rules are left.
  */
 export function dropPrivileges(
   config: Config,
@@ -77,7 +77,9 @@ export function dropPrivileges(
   }
 }
 
-/** Before anything is changed. What CAP_NET_ADMIN is missing for, the rules say better. Throws START_FAILED. */
+/**
+ * Called before anything is changed. A missing CAP_NET_ADMIN is reported better by the rules. Throws START_FAILED.
+ */
 function assertKeepable(): void {
   if (!hasCapability(capability.netAdmin) || hasCapability(capability.netRaw)) return;
   const text =
@@ -86,7 +88,7 @@ function assertKeepable(): void {
   throw new ProxyError("START_FAILED", text);
 }
 
-/** CAP_NET_BIND_SERVICE only where it is there and needed: for clients whose source port is a reserved one. */
+/** Includes CAP_NET_BIND_SERVICE only if it exists and is needed: for clients with a reserved source port. */
 function keptCapabilities(): readonly number[] {
   const { netRaw, netBindService } = capability;
   const needed = firstUnprivilegedPort() > 1 && hasCapability(netBindService);
@@ -94,8 +96,8 @@ function keptCapabilities(): readonly number[] {
 }
 
 /**
- * Before anything secret is read: the keeper is to have none of it. Null without CAP_NET_ADMIN, which the rules cannot do
- * without either, and say so. Throws START_FAILED.
+ * Called before any secret is read, so that the repair process has none. Null without CAP_NET_ADMIN, which the rules
+ * need too, and report. Throws START_FAILED.
  */
 export function startRepairProcess(command: readonly string[]): RepairProcess | null {
   if (!hasCapability(capability.netAdmin)) return null;
@@ -111,7 +113,7 @@ export function startRepairProcess(command: readonly string[]): RepairProcess | 
   }
 }
 
-/** False where the right to do it was given up already. */
+/** False if the privilege was already dropped. */
 function removed(rules: Installed): boolean {
   try {
     rules.remove();
@@ -122,7 +124,7 @@ function removed(rules: Installed): boolean {
   }
 }
 
-/** Tells the program to say what the rules are, and end: cli/rules-alone.ts. */
+/** Makes the program output the rules and exit: cli/rules-alone.ts. */
 export const rulesAloneVariable = "TPROXY_RULES_ALONE";
 /** EPERM */
 const noPermission = 1;

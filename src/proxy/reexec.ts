@@ -1,4 +1,4 @@
-/** What a process that gives up its privileges hands to the program that it re-executes as: open descriptors. */
+/** The state that a process passes to the program it re-executes: open descriptors. */
 import { ProxyError } from "../runtime/errors.ts";
 import type { HandedRepair } from "../intercept/repair/link.ts";
 import type { HiddenHierarchy } from "../native/memory-limit.ts";
@@ -6,17 +6,17 @@ import { reexec, setStaysOpen } from "../native/privileges.ts";
 import type { Handed } from "../netlink/monitor.ts";
 
 export type HandedState = {
-  /** Listening sockets by their places. */
+  /** Listening sockets by address. */
   readonly places: readonly (readonly [place: string, fd: number])[];
   readonly status: number;
-  /** Control groups that are mounted out of sight. */
+  /** Control groups whose mount is hidden. */
   readonly groups: readonly HiddenHierarchy[];
-  /** Sockets that hear of changes of the rules. */
+  /** Notice sockets for changes to the rules. */
   readonly notices: Handed;
-  /** Connections from before the rules that were left in cleartext: `packTuples`. */
+  /** Preexisting connections left in cleartext: `packTuples`. */
   readonly preexisting: readonly string[];
   readonly repair: HandedRepair;
-  /** What the rules that stand were made of. */
+  /** The interception from which the present rules were made. */
   readonly interception: string;
 };
 
@@ -30,7 +30,7 @@ export function reexecWith(
   reexec(keep, command, { ...process.env, [variable]: JSON.stringify(state) });
 }
 
-/** What was handed to this process, once; null at a first start. Throws START_FAILED for what nobody has handed over. */
+/** The state passed to this process, returned once; null at a first start. Throws START_FAILED for an invalid one. */
 export function takeHandedState(): HandedState | null {
   const text = process.env[variable];
   Reflect.deleteProperty(process.env, variable);

@@ -1,4 +1,4 @@
-/** What happens when another process changes the rules: they are written again, and nothing goes on in cleartext. */
+/** The reaction when another process changes the rules: they are rewritten, and nothing continues in cleartext. */
 import { reportDiversion, type Settling } from "./settle.ts";
 import { type Restorer, type StandingRules } from "./rules.ts";
 
@@ -25,12 +25,12 @@ export function repairRules(
   { rules, view, restorer }: StandingRules,
   { log, metrics, registry, inForce, fixed }: RepairParts,
 ): RuleRepair {
-  /** The connections that are not to be in cleartext. */
+  /** The connections that must not be in cleartext. */
   const diverted = (): ((tuple: Tuple) => boolean) =>
     isDiverted(inForce.rules, fixed, listeningPorts());
   const repair = new RuleRepair(rules, view, {
     changed: (watch) => {
-      // What applications answer to clients would leave in cleartext.
+      // Applications' answers to clients would leave in cleartext.
       const ended = registry.terminateWhere(
         "RULES_CHANGED",
         ({ as }) => as !== null && !watch.returnsToProxy(as.family),
@@ -51,7 +51,7 @@ export function repairRules(
           "rules",
           `connections that started in cleartext cannot be reset: ${refusal}`,
         );
-      // Whoever has changed ours may have changed others', and taken away the table that veils from these.
+      // The other process may also have changed other rules, or removed the table that veils from them.
       reportDiversion(rules, fixed, { inForce, log });
     },
     failed: (reason) => {
@@ -77,7 +77,7 @@ function listenTo(
   link.listen(repairEvents(log, repair, view));
 }
 
-/** A kernel that cannot reset goes on dropping: as safe, only slower to be noticed. */
+/** A kernel that cannot send resets keeps dropping: equally safe, but clients notice it later. */
 export function closeRules(rules: Installed, log: Log): void {
   try {
     rules.close();

@@ -1,4 +1,4 @@
-/** The rules as a start finds them: its own, those that others have put in place, or those that were handed to it. */
+/** The rules at a start: its own, those applied by others, or those passed on by re-execution. */
 
 import type { Config } from "../config.ts";
 import type { Interception } from "../intercept/rules/interception.ts";
@@ -17,7 +17,7 @@ import { capability, hasCapability } from "../native/privileges.ts";
 export type StandingRules = {
   readonly rules: Installed;
   readonly view: KernelView;
-  /** The process that restores them in this one's place; null where this one may do so itself, or none may. */
+  /** The process that restores them instead of this one; null if this one may do so itself, or neither may. */
   readonly restorer: Restorer | null;
 };
 

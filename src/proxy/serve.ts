@@ -1,4 +1,4 @@
-/** Who serves the diverted connections: inbound.ts or outbound.ts, within the limits of admission. */
+/** Passes diverted connections to inbound.ts or outbound.ts, within the limits of admission. */
 import type { TLSOptions } from "bun";
 
 import { type ListeningSockets, spotsOf, type Spot } from "./sockets.ts";
@@ -20,7 +20,7 @@ export type Serving = {
   readonly log: Log;
 };
 
-/** Serves what comes to these sockets, which are the listeners' from then on. Throws CREDENTIALS_INVALID. */
+/** Serves the connections of these sockets, which the listeners own from then on. Throws CREDENTIALS_INVALID. */
 export function startListeners(
   serving: Serving,
   places: ListeningSockets,
@@ -35,7 +35,7 @@ export function startListeners(
   });
 }
 
-/** Has all listeners terminate TLS by other credentials: `InForce`. */
+/** Makes all listeners terminate TLS with other credentials: `InForce`. */
 export function renewing(config: Config, listeners: readonly Listener[]): Renew {
   return (terminating) => {
     orNamingFiles(config, () => {
@@ -44,7 +44,7 @@ export function renewing(config: Config, listeners: readonly Listener[]): Renew 
   };
 }
 
-/** Tries what could fail later, when the rules stand already. Throws CREDENTIALS_INVALID. */
+/** Tries what could otherwise fail later, with the rules in place. Throws CREDENTIALS_INVALID. */
 export function assertTaken(config: Config, tls: TLSOptions): void {
   orNamingFiles(config, () => {
     try {
@@ -80,7 +80,7 @@ function admit(context: Context, direction: "inbound" | "outbound", peer: Socket
   return false;
 }
 
-/** Makes room where peers that are not verified keep it. */
+/** Makes room by closing unverified connections. */
 function admitPeer(
   { registry, unverified, budget, refusals }: Context,
   peer: SocketAddress,

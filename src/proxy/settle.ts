@@ -1,4 +1,4 @@
-/** What is in cleartext from before the rules, and whether what they divert arrives. */
+/** Handles preexisting cleartext connections, and tests whether diverted ones arrive. */
 
 import type { Config } from "../config.ts";
 import type { Fixed } from "../intercept/rules/interception.ts";
@@ -17,12 +17,12 @@ import type { Log } from "../runtime/log/log.ts";
 import { SystemCallError } from "../native/errno.ts";
 import { ephemeralPorts } from "../net/ports.ts";
 
-/** Whose rules they are for, and where it is said. */
+/** The policy in force, and the log. */
 export type Settling = { readonly inForce: InForce; readonly log: Log };
 
 /**
- * Right after the rules were put in place: leaves or resets what is in cleartext from before, makes trial connections, and
- * logs both. Returns the connections that are left in cleartext. Throws START_FAILED.
+ * Called right after the rules were applied: leaves or resets preexisting cleartext connections, makes trial
+ * connections, and logs both. Returns the connections left in cleartext. Throws START_FAILED.
  */
 export function settleCleartext(
   rules: Installed,
@@ -39,7 +39,9 @@ export function settleCleartext(
   return found.left;
 }
 
-/** Trial connections, once the rules stand and the sockets listen; again when the rules were written again. */
+/**
+ * Makes trial connections, once the rules are in place and the sockets listen; again after each rewrite of the rules.
+ */
 export function reportDiversion(rules: Installed, fixed: Fixed, { inForce, log }: Settling): void {
   const why = whyNotTried(fixed);
   if (why !== null) {

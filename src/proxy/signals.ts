@@ -1,10 +1,10 @@
-/** The signals that end the proxy: the first one asks, the second one insists. */
+/** The signals that end the proxy: the first starts a graceful shutdown, the second ends it at once. */
 
 export class EndSignals {
   readonly #come: NodeJS.Signals[] = [];
   #waiting: ((signal: NodeJS.Signals) => void) | null = null;
 
-  /** Listens for SIGTERM and SIGINT from now on. As PID 1 a process without a handler would ignore them. */
+  /** Handles SIGTERM and SIGINT from now on. As PID 1 a process without a handler would ignore them. */
   constructor() {
     for (const signal of ["SIGTERM", "SIGINT"] as const)
       process.on(signal, () => {
@@ -12,7 +12,7 @@ export class EndSignals {
       });
   }
 
-  /** Resolves with the next signal that nobody has waited for. */
+  /** Resolves with the next signal that was not returned yet. */
   async next(): Promise<NodeJS.Signals> {
     const come = this.#come.shift();
     if (come !== undefined) return come;

@@ -1,4 +1,6 @@
-/** The sockets of a proxy: those that diverted connections come to, in both directions, on both families; and the status one. */
+/**
+ * The proxy's sockets: those for diverted connections, in both directions, for both families; and the status socket.
+ */
 import type { Config } from "../config.ts";
 import { insideMark } from "../intercept/rules/marks.ts";
 import { describeHolder, holderOf } from "../intercept/kernel/running.ts";
@@ -12,10 +14,10 @@ import { ProxyError } from "../runtime/errors.ts";
 import { openStatus } from "../status/server.ts";
 import type { HandedState } from "./reexec.ts";
 
-/** Sockets as they are opened, or were handed to us. */
+/** Sockets opened here, or passed on to us. */
 export type Sockets = Pick<HandedState, "places" | "status">;
 
-/** All of them, or none. Whoever serves a socket closes it. Throws START_FAILED. */
+/** Opens all of them, or none. Whoever serves a socket closes it. Throws START_FAILED. */
 export function openSockets(config: Config, socketOptions: SocketOptions): Sockets {
   using undo = new DisposableStack();
   const places = [...openPlaces(config, socketOptions, undo)];
@@ -29,12 +31,12 @@ export function openSockets(config: Config, socketOptions: SocketOptions): Socke
   return { places, status };
 }
 
-/** Sockets that listen, by where: "127.0.0.1:1". */
+/** Listening sockets by address: "127.0.0.1:1". */
 export type ListeningSockets = ReadonlyMap<string, number>;
 
 /**
- * Opens what diverted connections come to, in both directions, on both families. Throws START_FAILED; what is open
- * already is on `undo`.
+ * Opens the sockets for diverted connections, in both directions, for both families. Throws START_FAILED; `undo`
+ * closes those already open.
  */
 function openPlaces(
   config: Config,
@@ -68,8 +70,8 @@ export type Spot = {
 };
 
 /**
- * Without a policy file no port is ever inspected, but for probes. With one it listens from the start: a later policy may
- * want it.
+ * Without a policy file no port is ever inspected, except for probes. With one the inspecting socket listens from the
+ * start, because a later policy may need it.
  */
 export function spotsOf({ fixed, policy }: Config): readonly Spot[] {
   const kinds = [
@@ -84,7 +86,7 @@ export function spotsOf({ fixed, policy }: Config): readonly Spot[] {
   );
 }
 
-/** Says which option a failure belongs to, and what to do. */
+/** Adds the option and the remedy to a failure. */
 function named<T>(option: string, address: SocketAddress, act: () => T): T {
   try {
     return act();
@@ -99,7 +101,7 @@ function named<T>(option: string, address: SocketAddress, act: () => T): T {
   }
 }
 
-/** Null where the kernel has no IPv6: there is nothing to divert then. */
+/** Null if the kernel has no IPv6: then there is nothing to divert. */
 function unlessNoIpv6<T>(host: string, act: () => T): T | null {
   try {
     return act();

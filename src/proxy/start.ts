@@ -31,31 +31,31 @@ export type Proxy = {
   readonly connections: () => number;
   /** Reads the files of credentials and policy now. */
   readonly reload: () => void;
-  /** Serves on, live connections and new ones, until none is left, its time is up or `forced` resolves. */
+  /** Serves live and new connections until there are none, the time is up or `forced` resolves. */
   readonly drain: (forced: Promise<unknown>) => Promise<DrainEnd>;
-  /** Ends what is live by RST and closes the listeners. Rules that do not go reset from now on. */
+  /** Resets live connections and closes the listeners. Rules that stay reset connections from now on. */
   readonly stop: (how: { readonly removeRules: boolean }) => void;
 };
 
 export type Given = {
-  /** What this process has opened before it gave up its privileges; null for one that has them, or needs none. */
+  /** What this process opened before it dropped its privileges; null if it still has them, or needs none. */
   readonly handed: HandedState | null;
   readonly first: FirstReads;
 };
 
 /**
- * Starts everything, in one go: nothing that comes in is looked at before this function has returned. So the order is that
- * in which each object can be made whole, and beyond that only what the kernel sees has a place of its own:
+ * Starts everything in one go: no arriving connection is handled before this function has returned. So the order is
+ * that in which each object can be made whole, and beyond that only what the kernel sees has a fixed place:
  *
- * 1. What may be wrong with policy, credentials, descriptors and ports is found before anything is changed.
- * 2. Sockets listen before the first rule: what the kernel diverts is accepted from the first packet on.
- * 3. The TLS library takes the credentials before the first rule: after it a failure would cost open connections.
- * 4. The rules. From now on a failure takes them away again, where they are ours.
- * 5. Connections from before the rules are settled before the rules are watched, because that writes to them. With
- *    `--privileges dropped` another process has done all this (privileges.ts), and handed over what it had opened.
- * 6. The watch of the rules comes before everything that depends on them: a connection's source address does.
- * 7. Then what serves: connections, the status address.
- * 8. Reloading comes last, because a change of the policy reaches all that. Files that have changed since they were read
+ * 1. Faults of policy, credentials, descriptors and ports are found before anything is changed.
+ * 2. Sockets listen before the first rule: diverted connections are accepted from the first packet on.
+ * 3. The TLS library accepts the credentials before the first rule: a failure after it would cost open connections.
+ * 4. The rules. From now on a failure removes them again, if they are ours.
+ * 5. Preexisting connections are settled before the rules are watched, because that writes to the rules. With
+ *    `--privileges dropped` another process has done all this (privileges.ts), and passed on what it had opened.
+ * 6. The watch of the rules comes before everything that depends on them, such as a connection's source address.
+ * 7. Then everything that serves: connections, the status address.
+ * 8. Reloading comes last, because a policy change affects all of that. Files that have changed since they were read
  *    in step 1 are read then.
  *
  * Throws ProxyError naming the flag; then everything is as it was found.
@@ -142,7 +142,7 @@ function proxyOf(
       reloader.stop();
       repair.stop();
       if (!removeRules && rules.isOurs) closeRules(rules, log);
-      // Not before the last diverted socket is gone: its application would go on in cleartext.
+      // Not before the last diverted socket is closed: its application would continue in cleartext.
       stack.dispose();
       if (removeRules) rules.remove();
     },

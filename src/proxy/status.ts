@@ -1,4 +1,4 @@
-/** What the status address answers of this proxy: /readyz, its notes, and metrics. */
+/** The answers of the status address: /readyz, its notes, and metrics. */
 import type { Restorer } from "./rules.ts";
 import { Drain } from "../connection/drain.ts";
 import { rulesChanged, restart } from "./repairs.ts";
@@ -26,7 +26,7 @@ export type StatusParts = {
   readonly log: Log;
 };
 
-/** Returns what ends it. */
+/** Returns a function that ends it. */
 export function startStatus(fd: number, parts: StatusParts): () => void {
   const { metrics, log, probes } = parts;
   measure(parts);
@@ -63,7 +63,7 @@ function measure({ metrics, inForce, preexisting, watch }: StatusParts): void {
   );
 }
 
-/** What stands between the proxy and readiness, in words; none if it is ready. */
+/** The obstacles to readiness, in words; empty if the proxy is ready. */
 function reasonsOf({ inForce, listeners, watch, drain }: StatusParts): readonly string[] {
   const { notAfter } = inForce.credentials;
   return [
@@ -74,7 +74,7 @@ function reasonsOf({ inForce, listeners, watch, drain }: StatusParts): readonly 
   ].filter((reason) => reason !== null);
 }
 
-/** What is worth knowing, ready or not. */
+/** Remarks that do not affect readiness. */
 function notesOf({ preexisting, restorer }: StatusParts): readonly string[] {
   const gone = restorer === null || restorer.link.alive ? null : repairProcessGone;
   return [preexisting.note, gone].filter((note) => note !== null);

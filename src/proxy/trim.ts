@@ -1,9 +1,12 @@
-/** Memory that an idle proxy does not need goes back to the kernel, after each time of work. */
+/** Returns memory that an idle proxy does not need to the kernel, after each period of work. */
 import type { ConnectionRegistry } from "../connection/registry.ts";
 import { Deadline, Ticker } from "../runtime/deadline.ts";
 import { releaseFilePages } from "../native/memory.ts";
 
-/** Looks soon after the start, and every few seconds whether anything has happened since. Returns what ends that. */
+/**
+ * Checks soon after the start, and then every few seconds, whether there was activity. Returns a function that ends
+ * this.
+ */
 export function trimWhenIdle(registry: ConnectionRegistry): () => void {
   let before = registry.work;
   let trims = 0;
@@ -22,14 +25,14 @@ export function trimWhenIdle(registry: ConnectionRegistry): () => void {
   };
 }
 
-/** Twice, because what the first collection frees the second one gives back. */
+/** Twice, because the second collection releases what the first one has freed. */
 function trim(): void {
   Bun.gc(true);
   Bun.gc(true);
   releaseFilePages();
 }
 
-/** What it takes to come to rest is in memory after the first one. */
+/** The transition to rest itself takes memory, which the first trim leaves. */
 const trimsMax = 2;
 /** What was needed to start is half of all memory. */
 const firstMs = 1000;

@@ -1,4 +1,4 @@
-/** What is looked at every so often: the process, the kernel's table of connections, and live connections. */
+/** Periodic checks: of the process, of the kernel's conntrack table, and of live connections. */
 
 import { Metrics } from "../connection/metrics.ts";
 import { measureProcess } from "../status/process-metrics.ts";
@@ -10,7 +10,7 @@ import { Memory } from "../connection/memory.ts";
 import { trimWhenIdle } from "./trim.ts";
 import type { Log } from "../runtime/log/log.ts";
 
-/** The process, and the kernel's table of connections. Returns what ends that. */
+/** Watches the process and the kernel's conntrack table. Returns a function that ends this. */
 export function watchSurroundings(log: Log, metrics: Metrics): () => void {
   const help = "connections that the kernel tracks in this network namespace, and how many it may";
   metrics.gauge("tproxy_conntrack_entries", help, () => readTracked()?.entries ?? 0);
@@ -21,7 +21,10 @@ export function watchSurroundings(log: Log, metrics: Metrics): () => void {
   };
 }
 
-/** Ends connections that are idle or old, plans with the memory that there is, and gives memory back when nothing happens. Returns what ends that. */
+/**
+ * Ends idle and old connections, plans with the available memory, and returns memory when idle. Returns a function
+ * that ends this.
+ */
 export function watchConnections({ registry, limits, held }: Context, memory: Memory): () => void {
   const watches = [watchAges(registry, limits), trimWhenIdle(registry)];
   const changed = (): void => {
