@@ -12,7 +12,7 @@ type Pair = { readonly a: Pod; readonly b: Pod; readonly pids: readonly number[]
 type Cost = { readonly cpu: number[]; readonly latency: number[] };
 
 const rounds = Number(process.argv[2] ?? 7);
-/** Few enough that connections in TIME_WAIT do not hinder either. */
+/** Few enough that connections in TIME_WAIT do not slow down either pair. */
 const together = 600;
 const inRow = 200;
 const load = new URL("../../test/support/load.ts", import.meta.url).pathname;

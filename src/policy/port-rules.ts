@@ -36,7 +36,7 @@ function merged(ports: Ports, rules: readonly PortRule[]): PortRule {
   };
 }
 
-/** Two parts of one former range; two ports written separately stay two rules. */
+/** Whether two rules are parts of one former range; two ports written separately stay two rules. */
 function continues(
   before: PortRule,
   { ports, mode, allow, preserveSource, alpn }: PortRule,

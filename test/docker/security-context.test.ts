@@ -103,7 +103,7 @@ test("an application without NET_RAW can neither set the proxy's mark nor send r
   expect((await pod.exec("bun", "-e", evasion)).stdout).toBe("mark refused, raw refused\n");
 });
 
-test("control: with Docker's default capabilities it can", async () => {
+test("control: with Docker's default capabilities an application can do both", async () => {
   const pod = await cluster.pod("raw");
   expect(await pod.look("bun", "-e", evasion)).toBe("mark set, raw open");
 });

@@ -33,8 +33,8 @@ export type Holder = {
 };
 
 /**
- * The process that listens at this port, at this address, at all addresses, or at any if this one is all. Null: none
- * does.
+ * The listener at this port that conflicts with this address: one at the same address or at all addresses, or at any
+ * address if this one stands for all. Null if there is none.
  */
 export function holderOf({ family, bytes, port }: SocketAddress): Holder | null {
   const isAll = bytes.every((byte) => byte === 0);

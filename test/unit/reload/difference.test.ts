@@ -1,4 +1,4 @@
-/** What counts as a policy change, and which changes leave something in cleartext that was not. */
+/** What counts as a policy change, and which changes move diverted traffic to cleartext. */
 import { describe, expect, test } from "bun:test";
 
 import { defaultFixed, defaultPolicy } from "../../../src/config.ts";

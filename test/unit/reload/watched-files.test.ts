@@ -136,7 +136,7 @@ test.concurrent("a file that is missing at first is reported when it appears", a
 });
 
 test.concurrent(
-  "what has changed between the first reading and the watch is looked at",
+  "a change between the first read and the start of the watch is reported",
   async () => {
     const path = `${emptyDirectory()}/key.pem`;
     writeFileSync(path, "old");
