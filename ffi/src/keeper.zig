@@ -265,10 +265,13 @@ const Keeper = struct {
     }
 
     fn tell(self: *Keeper, outcome: next.Outcome, number: u32) void {
-        var body: [4 + next.digest_bytes]u8 = @splat(0);
+        const whole = 4 + next.digest_bytes;
+        var body: [whole + next.reason_bytes_max]u8 = @splat(0);
         @memcpy(body[0..4], std.mem.asBytes(&number));
-        if (outcome == .good) @memcpy(body[4..], &self.next.digest);
-        self.channel.report(.prepared, @intFromEnum(outcome), &body);
+        if (outcome == .good) @memcpy(body[4..whole], &self.next.digest);
+        const reason: []const u8 = if (outcome == .not_read) self.next.reason[0..self.next.reason_length] else &.{};
+        @memcpy(body[whole..][0..reason.len], reason);
+        self.channel.report(.prepared, @intFromEnum(outcome), body[0 .. whole + reason.len]);
     }
 
     fn answer(self: *Keeper, refusal: i32) void {
@@ -360,7 +363,7 @@ fn poll(watched: []linux.pollfd, nanoseconds: i64) void {
 }
 
 /// src/intercept/repair/frames.ts has the same.
-pub const version = 2;
+pub const version = 3;
 /// The number of a report that answers no request: the launcher has ended.
 const unasked = 0;
 const invalid = socket.einval;

@@ -21,7 +21,7 @@ pub const Kind = enum(u32) {
     adopt = 6,
     /// From the launcher: a digest of what the rules that it has sent were made from.
     digest = 7,
-    /// From the launcher: 0 if the rules are complete.
+    /// From the launcher: 0 if the rules are complete; else 1, with what the program wrote to stderr.
     end = 8,
 };
 

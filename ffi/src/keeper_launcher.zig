@@ -31,10 +31,12 @@ pub fn run(command: Command) noreturn {
     const buffer = @as([*]align(std.heap.page_size_min) u8, @ptrFromInt(raw))[0..output_bytes_max];
     while (true) {
         await_request();
-        if (collect(command, buffer)) |output| {
+        var reason: [reason_bytes_max]u8 = undefined;
+        var reason_length: usize = 0;
+        if (collect(command, buffer, &reason, &reason_length)) |output| {
             send(output);
-            end(0);
-        } else end(1);
+            end(0, &.{});
+        } else end(1, reason[0..reason_length]);
         _ = linux.madvise(buffer.ptr, buffer.len, linux.MADV.DONTNEED);
     }
 }
@@ -59,8 +61,9 @@ fn await_request() void {
     }
 }
 
-fn end(status: u32) void {
-    send(std.mem.asBytes(&[3]u32{ end_kind, status, 0 }));
+fn end(status: u32, reason: []const u8) void {
+    send(std.mem.asBytes(&[3]u32{ end_kind, status, @intCast(reason.len) }));
+    if (reason.len > 0) send(reason);
 }
 
 fn send(bytes: []const u8) void {
@@ -72,19 +75,37 @@ fn send(bytes: []const u8) void {
     }
 }
 
-/// The program's output when started with the proxy's arguments and environment; null unless it succeeds.
-fn collect(command: Command, buffer: []u8) ?[]const u8 {
+/// The program's output when started with the proxy's arguments and environment; null unless it succeeds. Then `reason`
+/// has the beginning of what it wrote to stderr, or its exit code or signal.
+fn collect(command: Command, buffer: []u8, reason: *[reason_bytes_max]u8, reason_length: *usize) ?[]const u8 {
     var output: [2]i32 = undefined;
     if (socket.result(linux.pipe2(&output, .{ .CLOEXEC = true })) < 0) return null;
     defer _ = linux.close(output[0]);
+    // A file in memory: whatever the program writes there, it does not wait for a reader.
+    const errors = socket.result(linux.memfd_create("errors", linux.MFD.CLOEXEC));
+    defer if (errors >= 0) {
+        _ = linux.close(errors);
+    };
     const pid = socket.result(linux.syscall5(.clone, @intFromEnum(linux.SIG.CHLD), 0, 0, 0, 0));
-    if (pid == 0) child(command, output);
+    if (pid == 0) child(command, output, errors);
     _ = linux.close(output[1]);
     if (pid < 0) return null;
     const length = read_all(output[0], buffer);
     if (length == null) _ = linux.kill(pid, linux.SIG.KILL);
     const status = namespaces.wait(pid);
-    return if (status == 0) buffer[0 .. length orelse return null] else null;
+    if (status == 0) if (length) |whole| return buffer[0..whole];
+    reason_length.* = reason_of(errors, status, reason);
+    return null;
+}
+
+fn reason_of(errors: i32, status: i32, reason: *[reason_bytes_max]u8) usize {
+    const length = if (errors < 0) 0 else socket.result(linux.pread(errors, reason, reason.len, 0));
+    if (length > 0) return @intCast(length);
+    const text = if (status > 128)
+        std.fmt.bufPrint(reason, "it was ended by signal {d}", .{status - 128})
+    else
+        std.fmt.bufPrint(reason, "its exit code was {d}", .{status});
+    return (text catch return 0).len;
 }
 
 /// Null if the output is too long or takes too long.
@@ -112,7 +133,7 @@ fn now() i64 {
 }
 
 /// The program does not inherit the socket to the repair process.
-fn child(command: Command, output: [2]i32) noreturn {
+fn child(command: Command, output: [2]i32, errors: i32) noreturn {
     _ = linux.close(output[0]);
     if (namespaces.bind_to_parent(output[1]) < 0) linux.exit_group(1);
     // The pipe may have the number of a standard stream.
@@ -120,9 +141,9 @@ fn child(command: Command, output: [2]i32) noreturn {
     if (pipe < 0) linux.exit_group(1);
     const null_fd = socket.result(linux.open("/dev/null", .{ .ACCMODE = .RDWR, .CLOEXEC = true }, 0));
     if (null_fd < 0) linux.exit_group(1);
-    for ([_]i32{ 0, 2 }) |fd| if (null_fd != fd) {
-        if (socket.result(linux.dup3(null_fd, fd, 0)) < 0) linux.exit_group(1);
-    };
+    const stderr = if (errors < 0) null_fd else socket.result(linux.fcntl(errors, linux.F.DUPFD_CLOEXEC, program_fd + 1));
+    if (null_fd != 0 and socket.result(linux.dup3(null_fd, 0, 0)) < 0) linux.exit_group(1);
+    if (stderr != 2 and socket.result(linux.dup3(stderr, 2, 0)) < 0) linux.exit_group(1);
     if (socket.result(linux.dup3(pipe, 1, 0)) < 0) linux.exit_group(1);
     _ = linux.syscall3(.close_range, 3, std.math.maxInt(u32), close_range_cloexec);
     const none: u64 = 0;
@@ -132,5 +153,7 @@ fn child(command: Command, output: [2]i32) noreturn {
 }
 
 const close_range_cloexec = 4;
+/// keeper_next.zig has the same.
+const reason_bytes_max = 512;
 /// channel.Kind.end
 const end_kind = 8;

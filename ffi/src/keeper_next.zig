@@ -14,6 +14,8 @@ pub const part = struct {
 };
 pub const part_bytes_max = 4 << 20;
 pub const digest_bytes = 32;
+/// Of what the program wrote to stderr before it failed.
+pub const reason_bytes_max = 512;
 
 /// Unused pages take no memory.
 pub const Parts = struct {
@@ -49,6 +51,8 @@ pub const Next = struct {
     loaded: Loaded,
     digest: [digest_bytes]u8 = undefined,
     has_digest: bool = false,
+    reason: [reason_bytes_max]u8 = undefined,
+    reason_length: usize = 0,
     /// The proxy's number for its request.
     asked: ?u32 = null,
     ready: bool = false,
@@ -75,7 +79,10 @@ pub const Next = struct {
         switch (frame.kind) {
             .load => self.loaded.lengths[frame.argument] = frame.body.len,
             .digest => self.has_digest = true,
-            .end => return self.finish(frame.argument),
+            .end => {
+                self.reason_length = frame.body.len;
+                return self.finish(frame.argument);
+            },
             else => {},
         }
         return null;
@@ -108,7 +115,7 @@ pub const Next = struct {
                 return self.loaded.parts.bytes[argument][0..length];
             },
             .digest => return if (length == digest_bytes) &self.digest else null,
-            .end => return if (length == 0) &.{} else null,
+            .end => return if (length <= reason_bytes_max) self.reason[0..length] else null,
             else => return null,
         }
     }
@@ -133,7 +140,8 @@ test "the launcher may send nothing unasked, and only parts, a digest and the en
     try std.testing.expectEqual(digest_bytes, next.place(.digest, 0, digest_bytes).?.len);
     for ([_]u32{ 0, digest_bytes - 1, digest_bytes + 1 }) |length| try std.testing.expectEqual(null, next.place(.digest, 0, length));
     try std.testing.expectEqual(0, next.place(.end, 0, 0).?.len);
-    try std.testing.expectEqual(null, next.place(.end, 0, 1));
+    try std.testing.expectEqual(reason_bytes_max, next.place(.end, 1, reason_bytes_max).?.len);
+    try std.testing.expectEqual(null, next.place(.end, 1, reason_bytes_max + 1));
 }
 
 test "incomplete or foreign rules are not ready" {

@@ -99,6 +99,23 @@ function stoppedReader(launcher: number): number {
   }
 }
 
+test("if the process that reads the rules fails, the log has its own reason", async () => {
+  const { policy, proxy } = await stage();
+  const launcher = launcherOf(proxy);
+  policy.write("inbound: { mode: permissive }");
+  process.kill(stoppedReader(launcher), "SIGKILL");
+  await proxy.says(
+    /W\S+ .*policy\] the old one stays in use: .*it has failed: it was ended by signal 9\. /,
+  );
+  policy.write("inbound: { mode: audit }");
+  const reader = stoppedReader(launcher);
+  policy.write("inbound: { mode: sometimes }");
+  process.kill(reader, "SIGCONT");
+  await proxy.says(
+    /W\S+ .*policy\] .*it has failed: \S+policy\.yaml: line 1, inbound\.mode: "sometimes"/,
+  );
+});
+
 function commandOf(pid: number): string {
   return readFileSync(`/proc/${pid}/cmdline`, "latin1").split("\0")[0] ?? "";
 }

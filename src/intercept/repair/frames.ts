@@ -5,7 +5,7 @@ import type { Connections } from "../kernel/encode.ts";
 import { openBefore } from "../rules/sets.ts";
 
 /** The version of the frames: ffi/src/keeper.zig. */
-export const protocolVersion = 2;
+export const protocolVersion = 3;
 
 export type Command =
   | { readonly kind: "load"; readonly part: number; readonly bytes: Uint8Array }
@@ -47,6 +47,8 @@ export type Prepared = {
   readonly outcome: PreparedOutcome;
   /** A digest of the input of the rules that were read: parts.ts. */
   readonly digest: string;
+  /** What the process that reads the rules wrote to stderr, or how it ended: for "not read", else "". */
+  readonly reason: string;
 };
 
 /** ffi/src/keeper_next.zig. */
@@ -118,8 +120,9 @@ function reportOf(kind: number, argument: number, body: Uint8Array): RepairRepor
 function preparedOf(argument: number, body: Uint8Array): Prepared {
   const outcome = outcomes[argument];
   if (outcome === undefined) throw unknown();
-  const digest = Buffer.from(body.subarray(4)).toString("hex");
-  return { kind: "prepared", number: numbers(body, 1)[0], outcome, digest };
+  const digest = Buffer.from(body.subarray(4, 4 + digestSize)).toString("hex");
+  const reason = Buffer.from(body.subarray(4 + digestSize)).toString("utf8");
+  return { kind: "prepared", number: numbers(body, 1)[0], outcome, digest, reason };
 }
 
 /** What the launcher collects and passes to the repair process: parts, and the digest of their input. */
@@ -159,6 +162,7 @@ function unknown(): ProxyError {
 
 const nothing = new Uint8Array();
 const headerSize = 12;
+const digestSize = 32;
 /** Addresses and ports of both ends, each aligned to four bytes. */
 const keySizes = { 4: 16, 6: 40 } as const;
 const bodyBytesMax = 1 << 24;

@@ -1,6 +1,7 @@
 /** The rules of a proxy that has dropped its privileges and has a repair process. */
 import type { Interception } from "../rules/interception.ts";
 import { ProxyError } from "../../runtime/errors.ts";
+import { escapeText, shorten } from "../../runtime/log/escape.ts";
 import { SystemCallError } from "../../native/errno.ts";
 import { monitorRules, type Handed } from "../../netlink/monitor.ts";
 import { kernel } from "../../netlink/socket.ts";
@@ -66,26 +67,36 @@ async function prepareRules(next: Interception, link: Link): Promise<void> {
   for (let attempt = 0; attempt < attemptsMax; attempt += 1) {
     // oxlint-disable-next-line no-await-in-loop -- one after the other
     const prepared = await link.prepare();
-    if (prepared?.outcome !== "good") throw notPrepared(prepared?.outcome ?? "late");
+    if (prepared?.outcome !== "good")
+      throw notPrepared(prepared?.outcome ?? "late", prepared?.reason);
     if (prepared.digest === wanted) return;
   }
   throw notPrepared("other contents");
 }
 
-function notPrepared(outcome: keyof typeof reasons): ProxyError {
+/** `reason`: what that process wrote to stderr, which is what the program writes when a start fails. */
+function notPrepared(outcome: keyof typeof reasons, reason = ""): ProxyError {
   const code = hopeless.has(outcome) ? "RESTART_NEEDED" : "START_FAILED";
-  return new ProxyError(code, `rules: a separate process reads them, and ${reasons[outcome]}`);
+  const words = reason
+    .replace(/^tls-tproxy: /, "")
+    .replaceAll(/\s+/g, " ")
+    .trim();
+  const why = words === "" ? "" : `: ${escapeText(shorten(words, reasonLengthMax))}`;
+  const advice = hopeless.has(outcome) ? "Restart the proxy" : "The proxy tries again";
+  const text = `rules: a separate process reads them, and ${reasons[outcome]}${why}. ${advice}`;
+  return new ProxyError(code, text);
 }
 
 const attemptsMax = 3;
+const reasonLengthMax = 300;
 const reasons = {
-  late: "it takes too long, or the repair process has ended. The proxy tries again",
-  "no launcher": "its launcher has ended. Restart the proxy",
-  busy: "the previous one has not ended yet. The proxy tries again",
-  "not read": "it has failed. The proxy tries again",
-  "not ours": "its output is not the proxy's rules. Restart the proxy",
+  late: "it takes too long, or the repair process has ended",
+  "no launcher": "its launcher has ended",
+  busy: "the previous one has not ended yet",
+  "not read": "it has failed",
+  "not ours": "its output is not the proxy's rules",
   "other contents":
-    "it has read other contents than the proxy: have the files changed again? The proxy tries again",
+    "it has read other contents than the proxy, because the files have changed again",
   good: "",
 } as const;
 /** Outcomes that stay the same until the proxy is restarted. */

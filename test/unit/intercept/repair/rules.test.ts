@@ -8,10 +8,12 @@ import { planOf } from "../../../../src/intercept/rules/plan.ts";
 import { kernel } from "../../../../src/netlink/socket.ts";
 import { defaults, everything } from "../../../support/interceptions.ts";
 
+type Answer = readonly [outcome: PreparedOutcome, digest: string, reason?: string];
+
 const none = "00".repeat(32);
 
 /** A repair process that answers requests to prepare rules with these answers in turn, and records the requests. */
-function keeper(answers: readonly (readonly [PreparedOutcome, string] | null)[]) {
+function keeper(answers: readonly (Answer | null)[]) {
   const asked: string[] = [];
   const left = [...answers];
   const link = {
@@ -27,9 +29,9 @@ function keeper(answers: readonly (readonly [PreparedOutcome, string] | null)[])
     },
     prepare: async (): Promise<Prepared | null> => {
       asked.push("prepare");
-      const [outcome, digest] = left.shift() ?? [];
+      const [outcome, digest, reason = ""] = left.shift() ?? [];
       if (outcome === undefined || digest === undefined) return null;
-      return { kind: "prepared", number: 1, outcome, digest };
+      return { kind: "prepared", number: 1, outcome, digest, reason };
     },
   };
   return { asked, rules: repairedRules(defaults, link) };
@@ -90,4 +92,13 @@ test("rules prepared before are not used for another change", async () => {
   await rules.prepare(everything);
   await rules.prepare(defaults).catch(() => undefined);
   expect(() => rules.change(everything, false)).toThrow(/the rules cannot be changed/);
+});
+
+test("the reason of the process that reads the rules stands in ours, on one line, escaped and bounded", async () => {
+  const reason = `tls-tproxy: p.yaml: 2 mistakes\n  line 1: \u001B[31m${"x".repeat(500)}\n`;
+  const { rules } = keeper([["not read", none, reason]]);
+  const refused = String(await rules.prepare(everything).catch((error: unknown) => error));
+  expect(refused).toContain(String.raw`it has failed: p.yaml: 2 mistakes line 1: \u001b[31mxxx`);
+  expect(refused).toEndWith("…. The proxy tries again");
+  expect(refused.length).toBeLessThan(450);
 });
