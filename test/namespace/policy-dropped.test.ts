@@ -131,6 +131,7 @@ test("other processes of the proxy's user can trace neither the launcher nor wha
   const reader = stoppedReader(launcher);
   // Control: a process with no more capabilities than the proxy.
   const other = mesh.b.start([...likeProxy, "sleep", "1000"]);
+  while (commandOf(other.pid) !== "sleep") await Bun.sleep(1);
   expect((await look(other.pid)).split("\n")).toContain("mem");
   for (const pid of [launcher, reader]) expect([pid, await look(pid)]).toEqual([pid, ""]);
   process.kill(reader, "SIGCONT");
