@@ -28,6 +28,7 @@ import { findProbes } from "../tools/check/probes.ts";
 import { findTrial, notTried } from "../tools/check/trial.ts";
 import { type PolicySource, judgedPolicy } from "../policy/policy-file.ts";
 import { ProxyError } from "../runtime/errors.ts";
+import { askReadiness } from "../status/ask.ts";
 import { planOf } from "../intercept/rules/plan.ts";
 import { formatPorts } from "../net/ports.ts";
 import { interceptionOf } from "../intercept/rules/interception.ts";
@@ -136,6 +137,7 @@ async function sectionsOf(flags: CheckFlags, command: Command): Promise<readonly
   const wanted: CheckedLimits = { fixed, statusAddress, connectionsMax, memoryBytesMax, wirePorts };
   const files = locateCredentials(flags)?.files ?? null;
   const own = files === null ? null : { credentials: files, tlsVersionMin: flags.tlsMin };
+  const running = await askReadiness(statusAddress, askMsMax);
   return [
     {
       title: "Configuration",
@@ -152,7 +154,10 @@ async function sectionsOf(flags: CheckFlags, command: Command): Promise<readonly
       findings: [...findPrivileges(wanted), ...findLimits(wanted)],
     },
     { title: "Credentials", findings: await credentials.findCredentials(own, policy, Date.now()) },
-    { title: "Ports", findings: [...findPorts(wanted), wirePortsFinding(wanted)] },
+    {
+      title: "Ports",
+      findings: [...findPorts(wanted, running !== null), wirePortsFinding(wanted)],
+    },
     {
       title: "Network namespace",
       findings: [
@@ -164,3 +169,6 @@ async function sectionsOf(flags: CheckFlags, command: Command): Promise<readonly
     },
   ];
 }
+
+/** On loopback it takes a millisecond; where nothing listens, none. */
+const askMsMax = 1000;

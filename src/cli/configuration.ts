@@ -4,7 +4,7 @@ import type { Command } from "commander";
 import { defaultLimits, defaultPolicy, type Config, type Limits } from "../config.ts";
 import {
   type CredentialFiles,
-  describeLayouts,
+  describeMissing,
   findCredentialFiles,
   workloadDirectory,
 } from "../identity/discovery.ts";
@@ -274,7 +274,7 @@ export function locateCredentials(flags: CredentialFlags): FoundCredentials | nu
   if (files !== null)
     return { files, source: credentials === undefined ? "GKE workload identity" : "--credentials" };
   if (credentials === undefined) return null;
-  const text = `--credentials ${credentials}: it holds none of ${describeLayouts()}`;
+  const text = `--credentials ${credentials}: ${describeMissing(credentials)}`;
   throw new ProxyError("USAGE", text);
 }
 

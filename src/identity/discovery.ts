@@ -1,5 +1,5 @@
 /** Where platforms put credentials: the file names that each uses in its directory. */
-import { existsSync } from "node:fs";
+import { existsSync, readdirSync } from "node:fs";
 
 export type CredentialFiles = {
   readonly certificate: string;
@@ -22,10 +22,47 @@ export function findCredentialFiles(directory: string): CredentialFiles | null {
   return null;
 }
 
+/** Why `findCredentialFiles` finds nothing in this directory, for a message that begins with its path. */
+export function describeMissing(directory: string): string {
+  const names = namesIn(directory);
+  if (typeof names === "string") return names;
+  if (names.size === 0)
+    return "the directory is empty; a container engine makes an empty one where the source of a mount does not exist";
+  const [nearest] = layouts
+    .map((layout) => {
+      const files = [...new Set(layout)];
+      const [present, missing] = [true, false].map((is) =>
+        files.filter((file) => names.has(file) === is),
+      );
+      return { present: present ?? [], missing: missing ?? [] };
+    })
+    .toSorted((a, b) => b.present.length - a.present.length);
+  if (nearest === undefined || nearest.present.length === 0)
+    return `it holds none of ${describeLayouts()}`;
+  if (nearest.missing.length === 0) return `${nearest.present.join(", ")} cannot be read`;
+  return `it has ${nearest.present.join(" and ")}, but not ${nearest.missing.join(" and ")}`;
+}
+
+/** The names in a directory, or why there are none. */
+function namesIn(directory: string): ReadonlySet<string> | string {
+  try {
+    return new Set(readdirSync(directory));
+  } catch (error) {
+    const code = error instanceof Error && "code" in error ? String(error.code) : "";
+    return readWords.get(code) ?? `the directory cannot be read: ${code}`;
+  }
+}
+
 /** For a message: "tls.crt + tls.key + ca.crt, or …". */
-export function describeLayouts(): string {
+function describeLayouts(): string {
   return layouts.map((layout) => [...new Set(layout)].join(" + ")).join(", or ");
 }
+
+const readWords = new Map([
+  ["ENOENT", "there is no such directory"],
+  ["ENOTDIR", "it is not a directory; --cert, --key and --ca-cert name single files"],
+  ["EACCES", "this user may not read the directory"],
+]);
 
 /** Certificate, key, CA bundle. */
 const layouts = [

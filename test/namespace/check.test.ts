@@ -40,6 +40,19 @@ test("in a sound environment it reports no problem and changes nothing", async (
   expect(await kernelState(pod)).toBe(before);
 });
 
+test("beside a running proxy it says so, even where it may not see the proxy's sockets", async () => {
+  const pod = mesh.extraPod();
+  await mesh.proxy(pod);
+  const withoutTracing = ["setpriv", "--bounding-set", "-sys_ptrace", "--inh-caps", "-sys_ptrace"];
+  for (const prefix of [[], withoutTracing]) {
+    const { code, report } = await check(pod, flagsOf(mesh.credentials(pod)), prefix);
+    const ports = report.items.filter(({ section }) => section === "Ports");
+    expect(ports.map(({ id }) => id)).toContain("proxy-running");
+    expect(report.items.filter(({ level }) => level === "bad")).toEqual([]);
+    expect(code).toBe(0);
+  }
+});
+
 test("probes are listed with the addresses from the pod's routes", async () => {
   const pod = mesh.extraPod();
   await pod.run(["ip", "route", "add", "default", "via", mesh.a.address4]);

@@ -87,6 +87,6 @@ test("--credentials reads the files of tls-tproxy certs, and a bundle in one fil
 
 test("--credentials without credentials names the files that it looks for", async () => {
   const pod = mesh.extraPod();
-  const { code, stderr } = await pod.run([...executable(), "--credentials", "/nonexistent"]);
+  const { code, stderr } = await pod.run([...executable(), "--credentials", "/proc/self"]);
   expect([code, stderr]).toEqual([2, expect.stringContaining("tls.crt + tls.key + ca.crt")]);
 });

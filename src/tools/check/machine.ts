@@ -3,7 +3,12 @@ import { readFileSync, readlinkSync } from "node:fs";
 
 import { descriptorReserve, type Config } from "../../config.ts";
 import { otherTransports } from "../../intercept/rules/text.ts";
-import { describeHolder, holderOf, listeningProcess } from "../../intercept/kernel/running.ts";
+import {
+  describeHolder,
+  holderOf,
+  isListening,
+  listeningProcess,
+} from "../../intercept/kernel/running.ts";
 import { Memory } from "../../connection/memory.ts";
 import { openHiddenHierarchies } from "../../native/memory-limit.ts";
 import { errnoName, SystemCallError } from "../../native/errno.ts";
@@ -66,18 +71,27 @@ function memoryText(memoryBytesMax: number | null, connectionsMax: number): stri
   return new Memory(wanted, log, openHiddenHierarchies()).text;
 }
 
-/** A port held by a running proxy is no fault: the check may run beside it. */
-export function findPorts({ fixed, statusAddress }: CheckedLimits): readonly Finding[] {
+/**
+ * A port held by a running proxy is no fault: the check may run beside it. `answers`: something answers at
+ * --status-address; a proxy shows its sockets to no other process without CAP_SYS_PTRACE (`docker exec`).
+ */
+export function findPorts(
+  { fixed, statusAddress }: CheckedLimits,
+  answers: boolean,
+): readonly Finding[] {
   const { tcpPort, tlsPort, inspectPort } = fixed;
   const running = listeningProcess(tcpPort);
-  if (running !== null && isProxy(running.pid))
+  const isOurs = running === null ? answers && isListening(tcpPort) : isProxy(running.pid);
+  if (isOurs) {
+    const which = running === null ? "it answers at --status-address" : `process ${running.pid}`;
     return [
       warning(
         "proxy-running",
-        `a proxy runs here already: process ${running.pid}`,
-        "There is room for one.",
+        `a proxy runs here already: ${which}`,
+        "A second one cannot start here; this check is of what it would find.",
       ),
     ];
+  }
   const wanted: readonly (readonly [id: PortId, address: SocketAddress])[] = [
     ["tcp-port", parseSocketAddress(`127.0.0.1:${tcpPort}`)],
     ["tls-port", parseSocketAddress(`127.0.0.1:${tlsPort}`)],

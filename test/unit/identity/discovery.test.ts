@@ -1,7 +1,7 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { expect, test } from "bun:test";
 
-import { findCredentialFiles } from "../../../src/identity/discovery.ts";
+import { describeMissing, findCredentialFiles } from "../../../src/identity/discovery.ts";
 import { issueAuthority, issueLeaf } from "../../../src/identity/issue.ts";
 import { loadCredentials } from "../../../src/identity/source.ts";
 import { temporaryDirectory } from "../../support/temporary.ts";
@@ -50,4 +50,20 @@ test("a podCertificate bundle: the key, then the chain, in one file", () => {
 test("a directory without one of the files gives nothing", () => {
   expect(findCredentialFiles(directoryWith({ "tls.crt": "", "tls.key": "" }))).toBeNull();
   expect(findCredentialFiles("/nonexistent")).toBeNull();
+});
+
+test.each([
+  [{}, "the directory is empty; a container engine makes an empty one"],
+  [{ "tls.crt": "", "ca.crt": "" }, "it has tls.crt and ca.crt, but not tls.key"],
+  [{ "svid.pem": "" }, "it has svid.pem, but not svid_key.pem and svid_bundle.pem"],
+  [{ "trust-bundle.pem": "" }, "it has trust-bundle.pem, but not credential-bundle.pem"],
+  [{ "other.pem": "" }, "it holds none of certificates.pem + private_key.pem"],
+])("%j in the directory: %s", (files, says) => {
+  expect(describeMissing(directoryWith(files))).toStartWith(says);
+});
+
+test("what is no directory is named as that", () => {
+  const directory = directoryWith({ file: "" });
+  expect(describeMissing(`${directory}/none`)).toBe("there is no such directory");
+  expect(describeMissing(`${directory}/file`)).toStartWith("it is not a directory");
 });
