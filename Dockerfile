@@ -1,5 +1,6 @@
-# The image: one file and nothing else. `docker build .` builds it from the sources; scripts/image.sh puts a
-# bin/tproxy that is already there into the same image, without a network.
+# The image: one file, /tls-tproxy, and a link to it, /tproxy; PATH=/ is for `docker exec CONTAINER tls-tproxy ...`.
+# `docker build .` builds it from the sources; scripts/image.sh puts a bin/tproxy that is already there into the same
+# image, without a network: its build context has the two names in the directory root.
 #
 #   docker build --build-arg REVISION="$(git rev-parse --short=12 HEAD)" -t tproxy:dev .
 #   docker build --target distroless -t tproxy:distroless .
@@ -13,8 +14,9 @@ LABEL org.opencontainers.image.title="tproxy" \
   org.opencontainers.image.version="$VERSION" \
   org.opencontainers.image.revision="$REVISION" \
   org.opencontainers.image.licenses="Apache-2.0"
-COPY bin/tproxy /tproxy
-ENTRYPOINT ["/tproxy"]
+COPY root/ /
+ENV PATH=/
+ENTRYPOINT ["/tls-tproxy"]
 
 # Bun and Zig come from npm, locked by bun.lock; git is not needed: the commit is REVISION.
 FROM node:22-bookworm-slim AS build
@@ -25,10 +27,10 @@ COPY ffi ffi
 COPY src src
 ARG REVISION=unknown
 ENV TPROXY_COMMIT=$REVISION
-RUN scripts/build.sh
+RUN scripts/build.sh && mkdir root && mv bin/tproxy root/tls-tproxy && ln -s tls-tproxy root/tproxy
 
 FROM build AS build-dynamic
-RUN scripts/build.sh --dynamic
+RUN scripts/build.sh --dynamic && mv bin/tproxy-dynamic root/tls-tproxy
 
 # The dynamic executable, which needs glibc: the five files that it loads, from Debian. scripts/static/README.md says
 # what it is for. It needs no /tmp: it loads its shim from memory.
@@ -47,8 +49,9 @@ COPY --from=build-dynamic \
   /lib/x86_64-linux-gnu/libm.so.6 \
   /lib/x86_64-linux-gnu/libpthread.so.0 \
   /lib/x86_64-linux-gnu/
-COPY --from=build-dynamic /src/bin/tproxy-dynamic /tproxy
-ENTRYPOINT ["/tproxy"]
+COPY --from=build-dynamic /src/root/ /
+ENV PATH=/
+ENTRYPOINT ["/tls-tproxy"]
 
 FROM scratch
 ARG VERSION=unknown
@@ -58,5 +61,6 @@ LABEL org.opencontainers.image.title="tproxy" \
   org.opencontainers.image.version="$VERSION" \
   org.opencontainers.image.revision="$REVISION" \
   org.opencontainers.image.licenses="Apache-2.0"
-COPY --from=build /src/bin/tproxy /tproxy
-ENTRYPOINT ["/tproxy"]
+COPY --from=build /src/root/ /
+ENV PATH=/
+ENTRYPOINT ["/tls-tproxy"]

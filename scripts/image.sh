@@ -41,8 +41,16 @@ facts=$(cat bin/tproxy.facts 2>/dev/null || true)
 fact() { sed -n "s/.*\"$1\":\"\([^\"]*\)\".*/\1/p" <<<"$facts"; }
 version=$(fact version) revision=$(fact commit)
 
-# Sends only the two files, not the folder. The classic builder needs no frontend from a registry.
-said=$(tar -c Dockerfile bin/tproxy | DOCKER_BUILDKIT=0 docker build --target prebuilt --tag "$image" \
+# Sends the Dockerfile and what it copies, not the whole folder. The classic builder needs no frontend from a registry.
+context() {
+  local links
+  links=$(mktemp -d)
+  mkdir "$links/root"
+  ln -s tls-tproxy "$links/root/tproxy"
+  tar -c --transform 's|^bin/tproxy$|root/tls-tproxy|' Dockerfile bin/tproxy -C "$links" root/tproxy
+  rm -rf "$links"
+}
+said=$(context | DOCKER_BUILDKIT=0 docker build --target prebuilt --tag "$image" \
   --build-arg "VERSION=${version:-unknown}" --build-arg "REVISION=${revision:-unknown}" - 2>&1) || fail "$said"
 
 megabytes() { awk -v bytes="$1" 'BEGIN { printf "%.1f MB", bytes / 1e6 }'; }

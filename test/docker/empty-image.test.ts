@@ -1,21 +1,31 @@
-/** The image contains one file: no shell, no libc, no /tmp. It runs on a read-only root and writes nothing. */
+/** The image contains one file under two names: no shell, no libc, no /tmp. It runs on a read-only root and writes nothing. */
 import { expect, test } from "bun:test";
 
 import { Cluster, sidecarPrivileges, type Container } from "../support/containers.ts";
 import { docker, imageUnderTest, label, transient, tryDocker } from "../support/docker.ts";
+import { builtExecutable } from "../support/pods.ts";
 
 const cluster = await Cluster.create();
 const image = imageUnderTest();
 const strict = [...transient, "--network", "none", "--read-only"];
 
-test("the image contains one file", async () => {
+test("the image contains one file and its second name", async () => {
   const id = await docker("create", "--label", `${label}=${process.pid}`, image);
   const listing = Bun.spawn(["sh", "-c", `docker export ${id} | tar -t`], { stdout: "pipe" });
   const names = (await new Response(listing.stdout).text()).split("\n");
   await docker("rm", id);
   // Docker itself adds these to every container.
   const foreign = /^(\.dockerenv|(dev|etc|proc|sys)\/.*)?$/;
-  expect(names.filter((name) => !foreign.test(name))).toEqual(["tproxy"]);
+  expect(names.filter((name) => !foreign.test(name)).toSorted()).toEqual(["tls-tproxy", "tproxy"]);
+});
+
+test("its second name is a link, not a second copy, and both start the program", async () => {
+  const size = Number(await docker("image", "inspect", "--format", "{{.Size}}", image));
+  expect(size).toBe(Bun.file(builtExecutable()).size + "tls-tproxy".length);
+  for (const name of ["/tls-tproxy", "/tproxy", "tls-tproxy", "tproxy"]) {
+    const version = await docker(...strict, "--entrypoint", name, image, "--version");
+    expect(version).toMatch(/^tls-tproxy \d+\.\d+\.\d+$/);
+  }
 });
 
 test("the labels describe the image", async () => {
