@@ -12,7 +12,7 @@ import { collect, relieve } from "./connection/relief.ts";
 import type { Log } from "./runtime/log/log.ts";
 import { seldom } from "./runtime/log/seldom.ts";
 import { formatSocketAddress, type SocketAddress } from "./net/address.ts";
-import { Held } from "./net/held.ts";
+import { Held } from "./relay/held.ts";
 import type { Rotation } from "./net/ports.ts";
 import { socketOptionsOf, type SocketOptions } from "./net/socket-options.ts";
 import { openSparePorts } from "./net/wire-ports.ts";

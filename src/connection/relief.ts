@@ -2,7 +2,7 @@
 import type { ConnectionRegistry } from "./registry.ts";
 import type { ConnectionRecord } from "./record.ts";
 import type { Refusals } from "./refusals.ts";
-import type { Held } from "../net/held.ts";
+import type { Held } from "../relay/held.ts";
 
 /**
  * Ends connections until a quarter of the room is free: those with the most buffered data of the peer with the most.

@@ -3,7 +3,7 @@ import { Ticker } from "../runtime/deadline.ts";
 import { addressKey, portedAs, type SocketAddress } from "../net/address.ts";
 import { tryDial } from "../net/dial.ts";
 import { describeFault } from "../net/fault.ts";
-import type { Held } from "../net/held.ts";
+import type { Held } from "../relay/held.ts";
 import type { Intercepted } from "../relay/intercepted.ts";
 import type { Leg } from "../relay/leg.ts";
 import { dial, settle, type DialLimits } from "../relay/settle.ts";

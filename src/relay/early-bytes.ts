@@ -1,5 +1,5 @@
 /** What is read before a leg is relayed: bytes that came with the last handshake record, a PROXY protocol header, a probe. */
-import { HeldQueue, type Held } from "../net/held.ts";
+import { HeldQueue, type Held } from "./held.ts";
 
 /** The leg, for `take`. */
 type Readable = {

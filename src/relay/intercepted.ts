@@ -2,7 +2,7 @@
 import type { SocketAddress } from "../net/address.ts";
 import type { Accepted } from "../net/listener.ts";
 import type { OriginalDestination } from "../net/original-destination.ts";
-import type { Held } from "../net/held.ts";
+import type { Held } from "./held.ts";
 import { Leg } from "./leg.ts";
 
 export type Intercepted = {

@@ -4,7 +4,7 @@ import type { TLSOptions } from "bun";
 import type { LegSocket, SocketOwner } from "../net/leg-socket.ts";
 import { Deadline } from "../runtime/deadline.ts";
 import { EarlyBytes } from "./early-bytes.ts";
-import { unbounded, type Held } from "../net/held.ts";
+import { unbounded, type Held } from "./held.ts";
 import * as life from "./life.ts";
 import type { Relay } from "./relay.ts";
 import { SendBuffer } from "./send-buffer.ts";

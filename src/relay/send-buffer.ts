@@ -1,6 +1,6 @@
 /** What a leg sends: bytes that its kernel buffer does not take are held here. */
 import type { LegSocket } from "../net/leg-socket.ts";
-import { HeldQueue, type Held } from "../net/held.ts";
+import { HeldQueue, type Held } from "./held.ts";
 
 export class SendBuffer {
   /** Bytes that the kernel has taken, without the proxy's own. */

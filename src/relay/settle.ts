@@ -4,7 +4,7 @@ import { watch, type Dialing, type Originating } from "../net/dial.ts";
 import { describeFault } from "../net/fault.ts";
 import { Deadline } from "../runtime/deadline.ts";
 import { HandshakeDeadline } from "./handshake-deadline.ts";
-import type { Held } from "../net/held.ts";
+import type { Held } from "./held.ts";
 import { Leg, type Readiness } from "./leg.ts";
 
 /**

@@ -9,7 +9,7 @@ import { describeFault } from "../net/fault.ts";
 import type { OriginalDestination } from "../net/original-destination.ts";
 import type { Rotation } from "../net/ports.ts";
 import { describeLateReset, lateResetMsMin } from "../net/hang.ts";
-import type { Held } from "../net/held.ts";
+import type { Held } from "../relay/held.ts";
 import type { SocketOptions } from "../net/socket-options.ts";
 import type { Intercepted } from "../relay/intercepted.ts";
 import type { Leg } from "../relay/leg.ts";

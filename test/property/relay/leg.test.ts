@@ -4,7 +4,7 @@ import fc from "fast-check";
 
 import { socketHandlers } from "../../../src/net/handlers.ts";
 import { LegSocket } from "../../../src/net/leg-socket.ts";
-import { Held } from "../../../src/net/held.ts";
+import { Held } from "../../../src/relay/held.ts";
 import { Leg } from "../../../src/relay/leg.ts";
 import { splice } from "../../../src/relay/splice.ts";
 import { FakeSocket, patternOf } from "../../support/fake-socket.ts";

@@ -2,7 +2,7 @@
 import { expect, test } from "bun:test";
 import fc from "fast-check";
 
-import { Held, HeldQueue } from "../../../src/net/held.ts";
+import { Held, HeldQueue } from "../../../src/relay/held.ts";
 
 function held(bytesMax: number, relieve: () => void = () => undefined): Held {
   return new Held({ bytesMax, encryptedBytesMax: 100, narrowReceiveBytes: 0 }, relieve);
