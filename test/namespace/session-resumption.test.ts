@@ -61,7 +61,7 @@ class Stage {
   }
 
   async replaced(of: Side, what: "credential" | "policy", times = 1): Promise<void> {
-    const name = `${what}_reloads_total{result="replaced"}`;
+    const name = `tproxy_${what}_reloads_total{result="replaced"}`;
     await metricOnce(this.side(of).pod, name, (count) => count === times);
   }
 
