@@ -1,10 +1,10 @@
 /** Examples in each command's help. A test runs or parses every one of them. */
-import type { Command } from "commander";
+import { Help, type Command } from "commander";
+
+type Example = readonly [line: string, does: string];
 
 /** By command; each is a command line and its purpose. */
-export const examples: Readonly<
-  Record<string, readonly (readonly [line: string, does: string])[]>
-> = {
+export const examples: Readonly<Record<string, readonly Example[]>> = {
   demo: [
     ["tls-tproxy demo", "two pods talk over mutual TLS, in namespaces that vanish afterwards"],
   ],
@@ -59,15 +59,35 @@ export const examples: Readonly<
   ],
 };
 
+/** Of the program without a command. */
+export const programExamples: readonly Example[] = [
+  ["tls-tproxy demo", "see it work on this machine, changing nothing"],
+  ["tls-tproxy -cert tls.crt -key tls.key -ca-cert ca.crt", "run in a pod (NET_ADMIN)"],
+  ["tls-tproxy rules --print --mesh-cidr 10.8.0.0/16", "the rules for the kernel"],
+];
+
 /** Adds its examples to each command's help. */
-export function addExamples(program: Command): void {
+export function addExamples(program: Command, width: number): void {
   for (const command of program.commands) {
     const own = examples[command.name()];
-    if (own !== undefined) command.addHelpText("after", textOf(own));
+    if (own !== undefined) command.addHelpText("after", examplesText(own, width));
   }
 }
 
-function textOf(own: readonly (readonly [line: string, does: string])[]): string {
-  const lines = own.flatMap(([line, does]) => [`  ${line}`, `      ${does}`]);
+/** Command lines stay whole, so that they can be copied. */
+export function examplesText(own: readonly Example[], width: number): string {
+  const lines = own.flatMap(([line, does]) => [
+    `  ${line}`,
+    folded(does, width - indent.length).replaceAll(/^/gm, indent),
+  ]);
   return ["", "Examples:", ...lines].join("\n");
 }
+
+/** Text in lines of at most `width` columns. */
+export function folded(text: string, width: number): string {
+  const help = new Help();
+  help.minWidthToWrap = 1;
+  return help.boxWrap(text, width);
+}
+
+const indent = "      ";

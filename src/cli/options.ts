@@ -129,9 +129,7 @@ export function addPolicyOptions(command: Command): void {
 }
 
 export function addInterceptionOptions(command: Command): void {
-  command.optionsGroup(
-    "Interception (lists: repeat the option, or use commas; ports: 8080 or 8000-8100):",
-  );
+  command.optionsGroup("Interception (lists with commas; ports: 8080 or 8000-8100):");
   add(
     command,
     "--mesh-cidr <ranges>",
@@ -238,7 +236,7 @@ export function addPreexistingOption(command: Command): void {
 }
 
 export function addLimitOptions(command: Command): void {
-  command.optionsGroup("Limits (durations like 500ms, 10s, 5m or 1h; some may be none):");
+  command.optionsGroup("Limits (durations: 500ms, 10s, 5m or 1h; some may be none):");
   const limits = defaultLimits;
   addDuration(
     command,

@@ -8,7 +8,7 @@ import { completionsCommand } from "./completions.ts";
 import { confirmCommand } from "./confirm.ts";
 import { demoCommands } from "./demo.ts";
 import { helpCommand } from "./help.ts";
-import { addExamples } from "./examples.ts";
+import { addExamples, examplesText, folded, programExamples } from "./examples.ts";
 import { describeOption } from "./options.ts";
 import { manifestCommand } from "./manifest.ts";
 import { policyCommand } from "./policy.ts";
@@ -21,7 +21,8 @@ import { whyCommand } from "./why.ts";
 import { escapeLines } from "../runtime/log/escape.ts";
 
 /** The program, ready to parse normalised arguments; it throws CommanderError instead of exiting. */
-export function makeProgram(): Command {
+export function makeProgram(screen: Screen = process.stdout): Command {
+  const helpWidth = widthOf(screen);
   const program = new Command("tls-tproxy");
   program
     .description(about)
@@ -32,7 +33,8 @@ export function makeProgram(): Command {
     .showHelpAfterError("Try tls-tproxy --help.")
     .configureHelp({
       optionDescription: describeOption,
-      helpWidth: widthOf(process.stdout),
+      helpWidth,
+      minWidthToWrap: foldedColumnsMin,
       showGlobalOptions: false,
       formatHelp: commandsFirst,
     })
@@ -42,7 +44,7 @@ export function makeProgram(): Command {
         write(escapeLines(withSuggestion(text.replace(/^error: /, "tls-tproxy: "), names)));
       },
     })
-    .addHelpText("after", epilogue);
+    .addHelpText("after", epilogueOf(helpWidth));
   runCommand(program);
   program.version(`tls-tproxy ${build.version}`, "-V, --version", "show the version");
   program.helpOption("-h, --help", "show this help");
@@ -61,18 +63,12 @@ export function makeProgram(): Command {
   manifestCommand(program);
   completionsCommand(program);
   helpCommand(program);
-  addExamples(program);
+  addExamples(program, helpWidth);
   return program;
 }
 
 /** Output to a pipe has the width of a page. */
-function widthOf({
-  isTTY,
-  columns,
-}: {
-  readonly isTTY: boolean;
-  readonly columns: number;
-}): number {
+function widthOf({ isTTY, columns }: Screen): number {
   return isTTY ? Math.max(columnsMin, Math.min(columns, columnsMax)) : columnsPiped;
 }
 
@@ -86,20 +82,24 @@ function commandsFirst(command: Command, helper: Help): string {
   return `${text.slice(0, options.index)}${commands}${rest}`;
 }
 
+/** Where the help is shown: process.stdout, or a size for tests. */
+type Screen = { readonly isTTY: boolean; readonly columns: number };
+
+function epilogueOf(width: number): string {
+  return ["", folded(epilogue, width), examplesText(programExamples, width)].join("\n");
+}
+
 const about =
-  "Carries a pod's TCP connections to its peers over mutual TLS. Applications notice nothing:\n" +
+  "Carries a pod's TCP connections to its peers over mutual TLS. Applications notice nothing: " +
   "the kernel diverts what they send and receive, and nothing to the mesh ever leaves in cleartext.";
 
-const epilogue = `
-A long option takes one dash or two, and "=" or a space before its value. Environment variables
-set the same options: TPROXY_CA_CERT sets --ca-cert. A flag overrides the environment, which
-overrides the default.
-
-Examples:
-  tls-tproxy demo                                    see it work on this machine, changing nothing
-  tls-tproxy -cert tls.crt -key tls.key -ca-cert ca.crt           run in a pod (NET_ADMIN)
-  tls-tproxy rules --print --mesh-cidr 10.8.0.0/16   the rules for the kernel`;
+const epilogue =
+  'A long option takes one dash or two, and "=" or a space before its value. Environment variables ' +
+  "set the same options: TPROXY_CA_CERT sets --ca-cert. A flag overrides the environment, which " +
+  "overrides the default. Exit codes: 0 done, 1 failed, 2 a wrong command line (tls-tproxy help options).";
 
 const columnsMin = 60;
 const columnsMax = 120;
 const columnsPiped = 96;
+/** Descriptions are folded to no fewer columns. */
+const foldedColumnsMin = 20;

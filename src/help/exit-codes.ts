@@ -1,9 +1,9 @@
-/** The meanings of the exit codes, which main.ts returns. */
+/** The meanings of the exit codes, which main.ts returns. The topic `options` has the same. */
 export const exitCodes = [
-  [0, "Done; the proxy ended after SIGTERM or SIGINT"],
+  [0, "done; the proxy ended after SIGTERM or SIGINT"],
   [
     1,
-    "Failed: the proxy could not start, the rules were not confirmed in time, check found something bad, a file is invalid, or why says that the peer would be refused",
+    "a start or a check failed, no confirmation came in time, a file is invalid, or ready or why --peer says no",
   ],
-  [2, "The command line, or an environment variable that stands for an option, is wrong"],
+  [2, "the command line, or a variable that sets an option, is wrong"],
 ] as const;

@@ -3,6 +3,7 @@ import { describe, expect, test } from "bun:test";
 
 import { examples } from "../../src/cli/examples.ts";
 import { makeProgram } from "../../src/cli/program.ts";
+import { exitCodes } from "../../src/help/exit-codes.ts";
 import { topics } from "../../src/help/topics.ts";
 import { executable } from "../support/pods.ts";
 
@@ -65,6 +66,27 @@ test.each([
     2,
     `tls-tproxy: there is no command "${name}". ${hint}\nTry tls-tproxy --help.\n`,
   ]);
+});
+
+test.each([60, 70, 80, 100, 120])(
+  "in a terminal of %d columns no line of the help is longer",
+  (columns) => {
+    const program = makeProgram({ isTTY: true, columns });
+    for (const command of [program, ...program.commands]) {
+      let shown = "";
+      command.configureOutput({ writeOut: (text) => void (shown += text) });
+      command.outputHelp();
+      expect(shown).toContain("Usage: tls-tproxy");
+      // Commands that are to be copied stay on one line.
+      const lines = shown.split("\n").filter((line) => !line.startsWith("  tls-tproxy "));
+      expect(lines.filter((line) => line.length > columns)).toEqual([]);
+    }
+  },
+);
+
+test("the topic options has the exit codes of the manual page", () => {
+  const { text = "" } = topics.find(({ name }) => name === "options") ?? {};
+  for (const [code, meaning] of exitCodes) expect(text).toContain(`\n| ${code} | ${meaning} |\n`);
 });
 
 test("every command has an example, and every example belongs to its command", () => {

@@ -4,7 +4,7 @@ import { describe, expect, test } from "bun:test";
 import { CommanderError } from "commander";
 
 import { normalizeArguments } from "../../../src/cli/arguments.ts";
-import { examples } from "../../../src/cli/examples.ts";
+import { examples, programExamples } from "../../../src/cli/examples.ts";
 import { makeProgram } from "../../../src/cli/program.ts";
 import { topics } from "../../../src/help/topics.ts";
 
@@ -53,7 +53,9 @@ function commandsIn(text: string): readonly string[] {
 }
 
 test("every example of a command's help parses", () => {
-  const lines = Object.values(examples).flatMap((own) => own.map(([line]) => line));
+  const lines = [...Object.values(examples), programExamples].flatMap((own) =>
+    own.map(([line]) => line),
+  );
   for (const line of lines)
     expect([line, faultOf(line.replace(/^tls-tproxy /, ""))]).toEqual([line, null]);
 });
