@@ -373,7 +373,10 @@ export function addOtherOptions(command: Command): void {
 }
 
 type OptionForm = {
-  readonly parse?: (text: string, before: unknown) => unknown;
+  readonly parse?: ((text: string, before: unknown) => unknown) & {
+    /** All values that there are, if these are a short list. */
+    readonly words?: readonly string[];
+  };
   /** The value, and how the help shows it. */
   readonly default?: readonly [value: unknown, shown: string];
   /** A default that is computed later. */
@@ -392,6 +395,7 @@ export function add(command: Command, flags: string, about: string, form: Option
   const option = new Option(flags, shown);
   option.env(`TPROXY_${option.name().toUpperCase().replaceAll("-", "_")}`);
   if (form.parse !== undefined) option.argParser(form.parse);
+  if (form.parse?.words !== undefined) option.argChoices = [...form.parse.words];
   if (form.default !== undefined) option.default(...form.default);
   if (form.preset !== undefined) option.preset(form.preset);
   command.addOption(option);

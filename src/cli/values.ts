@@ -152,24 +152,25 @@ function distinct(ranges: readonly Cidr[]): readonly Cidr[] {
 export const verification = oneOf("ip", "spiffe");
 
 /** One of these words. */
-export function oneOf<T extends string>(...words: readonly T[]): (text: string) => T {
-  return (text) => {
+export function oneOf<T extends string>(...words: readonly T[]): Choice<T> {
+  const parse = (text: string): T => {
     const found = words.find((word) => word === text);
     if (found !== undefined) return found;
     const last = words.at(-1);
     throw new InvalidArgumentError(`It must be ${words.slice(0, -1).join(", ")} or ${last}.`);
   };
+  return Object.assign(parse, { words });
 }
+
+/** A parser with the words that it takes, for completions. */
+export type Choice<T extends string> = ((text: string) => T) & { readonly words: readonly T[] };
 
 export function trustDomain(text: string): string {
   if (isTrustDomain(text)) return text;
   throw new InvalidArgumentError("It must be a trust domain like example.org, in lower case.");
 }
 
-export function tlsVersion(text: string): "1.2" | "1.3" {
-  if (text === "1.2" || text === "1.3") return text;
-  throw new InvalidArgumentError("It must be 1.2 or 1.3.");
-}
+export const tlsVersion = oneOf("1.2", "1.3");
 
 export function count(text: string): number {
   return integer(text, 1, 1_000_000, "a count, 1 to 1000000");
@@ -184,10 +185,7 @@ export function bytes(text: string): number {
   throw new InvalidArgumentError("It must be a size like 64MiB or 1GiB, at least 32MiB.");
 }
 
-export function logFormat(text: string): "text" | "json" {
-  if (text === "text" || text === "json") return text;
-  throw new InvalidArgumentError("It must be text or json.");
-}
+export const logFormat = oneOf("text", "json");
 
 /** "500ms", "10s", "5m" or "1h" in milliseconds: at least one, at most a week. */
 export function duration(text: string): number {

@@ -139,6 +139,7 @@ describe("completions", () => {
     expect(offered(shell, ["tls-tproxy", "rules", "--prin"])).toContain("--print");
     expect(offered(shell, ["tls-tproxy", "help", "compa"])).toEqual(["compatibility"]);
     expect(offered(shell, ["tls-tproxy", "completions", "z"])).toEqual(["zsh"]);
+    expect(offered(shell, ["tls-tproxy", "--log-format", ""]).toSorted()).toEqual(["json", "text"]);
   });
 
   test("zsh accepts its script", () => {
