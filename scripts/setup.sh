@@ -23,7 +23,7 @@ fetch_dependencies() {
 shim=ffi/zig-out/lib/libtproxy.so
 
 build_shim() {
-  if [[ -f $shim && -f ffi/zig-out/bin/tproxy-keeper && -z $(find ffi/src ffi/build.zig ffi/build.zig.zon -newer "$shim") ]]; then return; fi
+  if [[ -f $shim && -f ffi/zig-out/bin/tproxy-repair && -z $(find ffi/src ffi/build.zig ffi/build.zig.zon -newer "$shim") ]]; then return; fi
   step "building the shim with Zig (15 s, then cached)" compile_shim
 }
 

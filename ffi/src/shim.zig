@@ -1,7 +1,7 @@
 //! Every export of the shim. src/native/abi.ts is the other side: change both, and the version.
 const std = @import("std");
 const linux = std.os.linux;
-const keeper_start = @import("keeper_start.zig");
+const repair_start = @import("repair_start.zig");
 const namespaces = @import("namespaces.zig");
 const packet = @import("packet.zig");
 const privileges = @import("privileges.zig");
@@ -174,11 +174,11 @@ pub export fn tproxy_enter(flags: u32, output: i32, arguments: ?[*]const u8, arg
     return namespaces.enter(flags, output, argument_block, environment_block);
 }
 
-/// Starts the repair process from an executable that contains it, by its path: keeper_start.zig. `launcher` is the
+/// Starts the repair process from an executable that contains it, by its path: repair_start.zig. `launcher` is the
 /// result of `tproxy_launcher_start`, or -1; `end` receives our end of the socket between us. Returns its pid, or the
 /// error of the first failing call, here or there.
-pub export fn tproxy_keeper_start(path: ?[*:0]const u8, launcher: i32, end: ?*i32) i32 {
-    return keeper_start.start(path orelse return socket.einval, launcher, end orelse return socket.einval);
+pub export fn tproxy_repair_start(path: ?[*:0]const u8, launcher: i32, end: ?*i32) i32 {
+    return repair_start.start(path orelse return socket.einval, launcher, end orelse return socket.einval);
 }
 
 /// Starts the repair process's launcher in the same way. Arguments, after its own name, and environment are blocks of
@@ -186,7 +186,7 @@ pub export fn tproxy_keeper_start(path: ?[*:0]const u8, launcher: i32, end: ?*i3
 pub export fn tproxy_launcher_start(path: ?[*:0]const u8, arguments: ?[*]const u8, arguments_size: u32, environment: ?[*]const u8, environment_size: u32, end: ?*i32) i32 {
     const argument_block = (arguments orelse return socket.einval)[0..arguments_size];
     const environment_block = (environment orelse return socket.einval)[0..environment_size];
-    return keeper_start.start_launcher(path orelse return socket.einval, argument_block, environment_block, end orelse return socket.einval);
+    return repair_start.start_launcher(path orelse return socket.einval, argument_block, environment_block, end orelse return socket.einval);
 }
 
 /// poll(2) of one descriptor: those of `events` that are ready, 0 after this many milliseconds.
@@ -245,8 +245,8 @@ pub export fn tproxy_packet_statistics(fd: i32, into: ?*packet.Statistics) i32 {
 
 test {
     std.testing.refAllDecls(@This());
-    _ = @import("keeper_test.zig");
-    _ = keeper_start;
+    _ = @import("repair_test.zig");
+    _ = repair_start;
     _ = namespaces;
     _ = privileges;
     _ = secrecy;

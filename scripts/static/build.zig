@@ -19,7 +19,7 @@ fn runtime(b: *std.Build, stub: []const u8) *std.Build.Step.Compile {
     const module = runtime_module(b, target);
     module.addAssemblyFile(.{ .cwd_relative = stub });
     // Zig 0.16 crashes if the repair process is part of the runtime's own module.
-    module.addObject(b.addObject(.{ .name = "keeper", .root_module = keeper_module(b, target), .use_llvm = true }));
+    module.addObject(b.addObject(.{ .name = "repair", .root_module = repair_module(b, target), .use_llvm = true }));
     const executable = b.addExecutable(.{ .name = "runtime", .root_module = module, .linkage = .static, .use_llvm = true, .use_lld = true });
     executable.entry = .{ .symbol_name = "link_start" };
     executable.image_base = 0x4000_0000;
@@ -42,8 +42,8 @@ fn runtime_module(b: *std.Build, target: std.Build.ResolvedTarget) *std.Build.Mo
     });
 }
 
-fn keeper_module(b: *std.Build, target: std.Build.ResolvedTarget) *std.Build.Module {
-    return ffi.keeper_module(b.dependency("tproxy_shim", .{}).builder, target, "src/keeper_static.zig");
+fn repair_module(b: *std.Build, target: std.Build.ResolvedTarget) *std.Build.Module {
+    return ffi.repair_module(b.dependency("tproxy_shim", .{}).builder, target, "src/repair_static.zig");
 }
 
 /// ffi/build.zig: the shim and the repair process are compiled as they are there.

@@ -1,5 +1,5 @@
 /**
- * The process that the repair process's launcher starts (ffi/src/keeper_launcher.zig): the program with the proxy's
+ * The process that the repair process's launcher starts (ffi/src/repair_launcher.zig): the program with the proxy's
  * options, which only outputs the rules. It reads policy and name servers itself, because the proxy is not trusted.
  */
 import type { Config } from "../config.ts";

@@ -30,7 +30,7 @@ export const symbols = {
   tproxy_duplicate: { args: ["i32"], returns: "i32" },
   tproxy_close: { args: ["i32"], returns: "i32" },
   tproxy_enter: { args: ["u32", "i32", "ptr", "u32", "ptr", "u32"], returns: "i32" },
-  tproxy_keeper_start: { args: ["ptr", "i32", "ptr"], returns: "i32" },
+  tproxy_repair_start: { args: ["ptr", "i32", "ptr"], returns: "i32" },
   tproxy_launcher_start: {
     args: ["ptr", "ptr", "u32", "ptr", "u32", "ptr"],
     returns: "i32",

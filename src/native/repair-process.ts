@@ -1,9 +1,9 @@
-/** Starts the repair process (ffi/src/keeper.zig), and communicates with it by whole writes and reads. */
+/** Starts the repair process (ffi/src/repair.zig), and communicates with it by whole writes and reads. */
 import { closeSync, readSync, writeSync } from "node:fs";
 import { constants } from "node:os";
 
 import { build } from "../runtime/build.ts";
-import keeperPath from "../../ffi/zig-out/bin/tproxy-keeper" with { type: "file" };
+import repairPath from "../../ffi/zig-out/bin/tproxy-repair" with { type: "file" };
 import { block } from "./block.ts";
 import { check, SystemCallError } from "./errno.ts";
 import { inMemory, shim } from "./native.ts";
@@ -41,11 +41,11 @@ export type Launched = {
 
 function startWith(path: string, launcher: number): RepairProcess {
   const end = new Int32Array(1);
-  const started = shim.tproxy_keeper_start(block([path]), launcher, end);
+  const started = shim.tproxy_repair_start(block([path]), launcher, end);
   return { pid: check("start the repair process", started), fd: end[0] ?? -1 };
 }
 
-/** The name must match ffi/src/keeper_start.zig. */
+/** The name must match ffi/src/repair_start.zig. */
 function startLauncher(path: string, { command, environment }: Launched): RepairProcess {
   const argv = block(["tls-tproxy-launcher", ...command]);
   const all = Object.entries(environment);
@@ -64,8 +64,8 @@ function startLauncher(path: string, { command, environment }: Launched): Repair
 
 function withExecutable(act: (path: string) => RepairProcess): RepairProcess {
   if (build.flavour === "static") return act("/proc/self/exe");
-  if (!keeperPath.startsWith("/$bunfs/")) return act(keeperPath);
-  const file = inMemory(keeperPath);
+  if (!repairPath.startsWith("/$bunfs/")) return act(repairPath);
+  const file = inMemory(repairPath);
   if (file === null) throw new SystemCallError("memfd_create", constants.errno.ENOSYS);
   try {
     return act(`/proc/self/fd/${file}`);

@@ -4,7 +4,7 @@ declare module "*.so" {
   export default path;
 }
 
-declare module "*/tproxy-keeper" {
+declare module "*/tproxy-repair" {
   const path: string;
   export default path;
 }

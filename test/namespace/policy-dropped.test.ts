@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { expect, test } from "bun:test";
 
 import { serveHttp } from "../support/http.ts";
-import { childrenOf, launcherOf, statusOf } from "../support/keeper.ts";
+import { childrenOf, launcherOf, statusOf } from "../support/repair-process.ts";
 import { Mesh } from "../support/mesh.ts";
 import type { Pod, Running } from "../support/pods.ts";
 import { PolicyFile } from "../support/policy.ts";

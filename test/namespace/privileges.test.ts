@@ -5,7 +5,7 @@ import { readFileSync } from "node:fs";
 import { expect, test } from "bun:test";
 
 import { serveHttp } from "../support/http.ts";
-import { keeperOf } from "../support/keeper.ts";
+import { repairProcessOf } from "../support/repair-process.ts";
 import { rules } from "../support/kernel-state.ts";
 import { flagsOf, Mesh } from "../support/mesh.ts";
 import { executable, type Pod, type Running } from "../support/pods.ts";
@@ -59,7 +59,7 @@ test("dropped: only NET_RAW, and the right to reserved ports where they exist, r
 
 test("dropped: without the repair process changes to the rules are reported; other tables do not matter", async () => {
   const mesh = await pair("--privileges", "dropped");
-  for (const proxy of mesh.proxies) process.kill(keeperOf(proxy), "SIGKILL");
+  for (const proxy of mesh.proxies) process.kill(repairProcessOf(proxy), "SIGKILL");
   for (const proxy of mesh.proxies) await proxy.says(/the repair process has ended/);
   await mesh.a.run(["nft", "add", "table", "inet", "somebody"]);
   await mesh.a.run(["nft", "delete", "table", "inet", "somebody"]);
@@ -107,7 +107,7 @@ test("dropped: a refused policy does not make missing rules look intact", async 
   const mesh = Mesh.create();
   const policy = new PolicyFile("{}");
   const proxy = await mesh.proxy(mesh.b, [...policy.flags, "--privileges", "dropped"]);
-  process.kill(keeperOf(proxy), "SIGKILL");
+  process.kill(repairProcessOf(proxy), "SIGKILL");
   await proxy.says(/the repair process has ended/);
   await mesh.b.run(["nft", "flush", "ruleset"]);
   await readyzOnce(mesh.b, 503);

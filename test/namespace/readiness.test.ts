@@ -2,7 +2,7 @@
 import { expect, test } from "bun:test";
 
 import { deadlineMs } from "../support/deadline.ts";
-import { keeperOf } from "../support/keeper.ts";
+import { repairProcessOf } from "../support/repair-process.ts";
 import { kernelState } from "../support/kernel-state.ts";
 import { Mesh } from "../support/mesh.ts";
 import { metricOnce, metrics, readyz, readyzOnce } from "../support/status.ts";
@@ -46,7 +46,7 @@ test.each(
 test("without write access to the rules or a repair process, the proxy says so and is not ready", async () => {
   const pod = mesh.extraPod();
   const proxy = await mesh.proxy(pod, ["--privileges", "dropped"]);
-  process.kill(keeperOf(proxy), "SIGKILL");
+  process.kill(repairProcessOf(proxy), "SIGKILL");
   await proxy.says(/W\S+ .*rules\] the repair process has ended/);
   expect(await readyz(pod)).toEqual({
     status: 200,

@@ -1,7 +1,7 @@
 /** `tls-tproxy ready` repeats the answer of /readyz, for health checks in an image without other programs. */
 import { expect, test } from "bun:test";
 
-import { keeperOf } from "../support/keeper.ts";
+import { repairProcessOf } from "../support/repair-process.ts";
 import { flagsOf, Mesh } from "../support/mesh.ts";
 import { executable } from "../support/pods.ts";
 
@@ -23,7 +23,7 @@ test("its exit code is 1 without a proxy, and while the proxy is not ready", asy
   const proxy = await mesh.proxy(pod, ["--status-address", "[::1]:15021"]);
   const there = [...ready, "--status-address", "[::1]:15021"];
   expect((await pod.run(there)).code).toBe(0);
-  process.kill(keeperOf(proxy), "SIGKILL"); // It would restore the rules.
+  process.kill(repairProcessOf(proxy), "SIGKILL"); // It would restore the rules.
   await proxy.says(/repair process/);
   await pod.run(["nft", "delete", "table", "inet", "tls-tproxy"]);
   let last = await pod.run([...there, "--wait", "1ms"]);

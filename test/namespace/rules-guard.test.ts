@@ -2,7 +2,7 @@
 import { beforeAll, expect, test } from "bun:test";
 
 import { serveHttp } from "../support/http.ts";
-import { keeperOf } from "../support/keeper.ts";
+import { repairProcessOf } from "../support/repair-process.ts";
 import { rules } from "../support/kernel-state.ts";
 import { Mesh } from "../support/mesh.ts";
 import type { Pod } from "../support/pods.ts";
@@ -30,7 +30,7 @@ test.each([
   const pod = mesh.extraPod();
   const proxy = await mesh.proxy(pod);
   // Without the repair process the damage stays.
-  process.kill(keeperOf(proxy), "SIGKILL");
+  process.kill(repairProcessOf(proxy), "SIGKILL");
   await proxy.says(/the repair process has ended/);
   expect((await pod.run(["sh", "-ec", damage])).stderr).toBe("");
   expect(await asked(pod, mesh.c.address4)).toBe("");

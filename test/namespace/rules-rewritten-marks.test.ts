@@ -4,7 +4,7 @@ import { beforeAll, expect, test } from "bun:test";
 import { capture } from "../support/capture.ts";
 import { hungMs } from "../support/deadline.ts";
 import { serveHttp } from "../support/http.ts";
-import { keeperOf } from "../support/keeper.ts";
+import { repairProcessOf } from "../support/repair-process.ts";
 import { Mesh } from "../support/mesh.ts";
 import { executable, type Pod, type Running } from "../support/pods.ts";
 import { addChain, runScript, type Chain } from "../support/foreign.ts";
@@ -266,7 +266,7 @@ test(
       expect((await pod.run(["bun", script, way, end])).stdout).toBe("syn-sent\n");
       expect(listening.output).not.toMatch(/Flags|RT6/);
       // Without the final check the packet arrives, once the repair process no longer restores the rule.
-      process.kill(keeperOf(proxy), "SIGKILL");
+      process.kill(repairProcessOf(proxy), "SIGKILL");
       await proxy.says(/repair process/);
       await runScript(pod, "nft flush chain inet tls-tproxy postrouting");
       expect((await pod.run(["bun", script, way, end])).stdout).toBe("syn-sent\n");

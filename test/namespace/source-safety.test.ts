@@ -3,7 +3,7 @@ import { expect, test } from "bun:test";
 
 import { capture, strayData } from "../support/capture.ts";
 import { attempted } from "../support/endings.ts";
-import { keeperOf } from "../support/keeper.ts";
+import { repairProcessOf } from "../support/repair-process.ts";
 import { Mesh } from "../support/mesh.ts";
 import type { Running } from "../support/pods.ts";
 import { PolicyFile } from "../support/policy.ts";
@@ -52,7 +52,7 @@ test("when others delete the rules, connections whose answers depended on them e
   await client.received(100_000);
   const proxy = mesh.proxies[1];
   if (proxy === undefined) throw new Error("no proxy");
-  process.kill(keeperOf(proxy), "SIGKILL"); // It would restore the rules, and with them the return path.
+  process.kill(repairProcessOf(proxy), "SIGKILL"); // It would restore the rules, and with them the return path.
   await proxy.says(/repair process/);
   await mesh.b.run(["nft", "delete", "table", "inet", "tls-tproxy"]);
   expect((await server.finish()).ending).toBe("ECONNRESET");

@@ -93,7 +93,7 @@ const start = [
   "  mov %rsp, %rdi",
   "  call link_scrub",
   "  mov %rsp, %rdi",
-  "  call link_keeper",
+  "  call link_repair_process",
   "  lea link_copies(%rip), %r8",
   "1: mov (%r8), %rsi",
   "  test %rsi, %rsi",

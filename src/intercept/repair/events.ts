@@ -5,7 +5,7 @@ import type { RepairView } from "./rules.ts";
 import type { Log } from "../../runtime/log/log.ts";
 import { errnoName } from "../../native/errno.ts";
 
-/** `keeper` is evaluated at the first report, because it is made later. */
+/** `view` and `repair` are informed of what is reported. */
 export function repairEvents(log: Log, repair: RuleRepair, view: RepairView): RepairEvents {
   return {
     restored: ({ kept }) => {

@@ -1,10 +1,10 @@
-/** The messages between the proxy and the repair process: ffi/src/keeper_channel.zig is the other side. Pure. */
+/** The messages between the proxy and the repair process: ffi/src/repair_channel.zig is the other side. Pure. */
 import { ProxyError } from "../../runtime/errors.ts";
 import { concat, u32 } from "../../netlink/wire.ts";
 import type { Connections } from "../kernel/encode.ts";
 import { openBefore } from "../rules/sets.ts";
 
-/** The version of the frames: ffi/src/keeper.zig. */
+/** The version of the frames: ffi/src/repair.zig. */
 export const protocolVersion = 3;
 
 export type Command =
@@ -51,7 +51,7 @@ export type Prepared = {
   readonly reason: string;
 };
 
-/** ffi/src/keeper_next.zig. */
+/** ffi/src/repair_next.zig. */
 const outcomes = ["good", "no launcher", "busy", "not read", "not ours"] as const;
 export type PreparedOutcome = (typeof outcomes)[number];
 

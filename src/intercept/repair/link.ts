@@ -275,7 +275,7 @@ function isAnswer(report: RepairReport): report is Answer {
 const errnoOfGone = 3;
 /** How long an answer may take: it may be a batch of tens of thousands of connections on a busy machine. */
 const answerMsMax = 5000;
-/** More than the launcher's own limit: ffi/src/keeper_launcher.zig. */
+/** More than the launcher's own limit: ffi/src/repair_launcher.zig. */
 const prepareMsMax = 25_000;
 const receiveBytesMax = 1 << 16;
 const reapMs = 100;

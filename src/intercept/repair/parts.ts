@@ -9,7 +9,7 @@ import { closedOf, heldOf, planOf } from "../rules/plan.ts";
 import type { Plan } from "../rules/rule.ts";
 import { routingOf } from "../kernel/routing.ts";
 
-/** Numbers of the parts: ffi/src/keeper_next.zig. */
+/** Numbers of the parts: ffi/src/repair_next.zig. */
 export const part = { routing: 0, open: 1, held: 2, closed: 3 } as const;
 
 /** The states of the table: as planned, held while a policy changes, and closed when the proxy has ended. */
@@ -69,5 +69,5 @@ function load(number: number, requests: readonly Request[]): Command {
   throw new ProxyError("START_FAILED", text);
 }
 
-/** ffi/src/keeper_next.zig. */
+/** ffi/src/repair_next.zig. */
 const partBytesMax = 4 << 20;

@@ -28,7 +28,7 @@ const refused: readonly (readonly [old: RegExp, say: string])[] = [
 ];
 
 /** HTTP/2's own name, and the file name of the repair process. */
-const allowed = /^:authority$|no host as authority|\/tproxy-keeper$/;
+const allowed = /^:authority$|no host as authority|\/tproxy-repair$/;
 /** These contain the old names, for `--metrics-names old`. */
 const allowedFiles = new Set(["connection/metric-names.ts"]);
 

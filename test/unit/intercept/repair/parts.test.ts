@@ -9,8 +9,8 @@ import { aliases } from "../../../../src/net/alias.ts";
 import { defaults, everything } from "../../../support/interceptions.ts";
 
 const folder = `${import.meta.dir}/../../../../ffi/src`;
-const numbers = await Bun.file(`${folder}/keeper_numbers.zig`).text();
-const next = await Bun.file(`${folder}/keeper_next.zig`).text();
+const numbers = await Bun.file(`${folder}/repair_numbers.zig`).text();
+const next = await Bun.file(`${folder}/repair_next.zig`).text();
 
 test("names and numbers match those of the repair process", () => {
   const { table, routing } = planOf(defaults);

@@ -13,7 +13,7 @@ type Answer = readonly [outcome: PreparedOutcome, digest: string, reason?: strin
 const none = "00".repeat(32);
 
 /** A repair process that answers requests to prepare rules with these answers in turn, and records the requests. */
-function keeper(answers: readonly (Answer | null)[]) {
+function repairer(answers: readonly (Answer | null)[]) {
   const asked: string[] = [];
   const left = [...answers];
   const link = {
@@ -38,7 +38,7 @@ function keeper(answers: readonly (Answer | null)[]) {
 }
 
 test("other rules are prepared, then held, then adopted", async () => {
-  const { asked, rules } = keeper([["good", digestOf(everything)]]);
+  const { asked, rules } = repairer([["good", digestOf(everything)]]);
   await rules.prepare(everything);
   rules.hold();
   rules.change(everything, false);
@@ -47,7 +47,7 @@ test("other rules are prepared, then held, then adopted", async () => {
 });
 
 test("a file replaced between the two reads is read once more", async () => {
-  const { asked, rules } = keeper([
+  const { asked, rules } = repairer([
     ["good", none],
     ["good", digestOf(everything)],
   ]);
@@ -57,7 +57,7 @@ test("a file replaced between the two reads is read once more", async () => {
 });
 
 test("rules that were read differently three times are not applied", async () => {
-  const { asked, rules } = keeper([
+  const { asked, rules } = repairer([
     ["good", none],
     ["good", digestOf(defaults)],
     ["good", none],
@@ -77,7 +77,7 @@ test.each([
   [["not read", none], "START_FAILED", /it has failed/],
   [["not ours", none], "RESTART_NEEDED", /its output is not the proxy's rules/],
 ] as const)("%p: the rules stay, and the reason is given", async (answer, code, why) => {
-  const { asked, rules } = keeper([answer]);
+  const { asked, rules } = repairer([answer]);
   const refused = await rules.prepare(everything).catch((error: unknown) => error);
   expect(refused).toMatchObject({ code });
   expect(String(refused)).toMatch(why);
@@ -88,7 +88,7 @@ test.each([
 });
 
 test("rules prepared before are not used for another change", async () => {
-  const { rules } = keeper([["good", digestOf(everything)], null]);
+  const { rules } = repairer([["good", digestOf(everything)], null]);
   await rules.prepare(everything);
   await rules.prepare(defaults).catch(() => undefined);
   expect(() => rules.change(everything, false)).toThrow(/the rules cannot be changed/);
@@ -96,7 +96,7 @@ test("rules prepared before are not used for another change", async () => {
 
 test("the reason of the process that reads the rules stands in ours, on one line, escaped and bounded", async () => {
   const reason = `tls-tproxy: p.yaml: 2 mistakes\n  line 1: \u001B[31m${"x".repeat(500)}\n`;
-  const { rules } = keeper([["not read", none, reason]]);
+  const { rules } = repairer([["not read", none, reason]]);
   const refused = String(await rules.prepare(everything).catch((error: unknown) => error));
   expect(refused).toContain(String.raw`it has failed: p.yaml: 2 mistakes line 1: \u001b[31mxxx`);
   expect(refused).toEndWith("…. The proxy tries again");

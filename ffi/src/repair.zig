@@ -5,17 +5,17 @@
 //! memory.
 const std = @import("std");
 const linux = std.os.linux;
-const batch = @import("keeper_batch.zig");
-const channel = @import("keeper_channel.zig");
-const check = @import("keeper_check.zig");
-const confine = @import("keeper_confine.zig");
-const kernel = @import("keeper_kernel.zig");
-const next = @import("keeper_next.zig");
-const notice = @import("keeper_notice.zig");
-const numbers = @import("keeper_numbers.zig");
-const pace = @import("keeper_pace.zig");
+const batch = @import("repair_batch.zig");
+const channel = @import("repair_channel.zig");
+const check = @import("repair_check.zig");
+const confine = @import("repair_confine.zig");
+const kernel = @import("repair_kernel.zig");
+const next = @import("repair_next.zig");
+const notice = @import("repair_notice.zig");
+const numbers = @import("repair_numbers.zig");
+const pace = @import("repair_pace.zig");
 const socket = @import("socket.zig");
-const wire = @import("keeper_wire.zig");
+const wire = @import("repair_wire.zig");
 
 /// The descriptor for the proxy: the repair process's standard input.
 pub const proxy_fd = 0;
@@ -37,7 +37,7 @@ const Store = struct {
     launcher: channel.Buffers,
 };
 
-const Keeper = struct {
+const RepairProcess = struct {
     store: *Store,
     current: next.Loaded,
     next: next.Next,
@@ -64,11 +64,11 @@ const Keeper = struct {
     repairs: u32 = 0,
     failing: i32 = 0,
 
-    fn loaded(self: *Keeper, index: usize) []const u8 {
+    fn loaded(self: *RepairProcess, index: usize) []const u8 {
         return self.current.get(index);
     }
 
-    fn turn(self: *Keeper) void {
+    fn turn(self: *RepairProcess) void {
         const pending = self.table != .none or self.routes != .none;
         const wait: i64 = if (pending) self.pace.wait(now()) else -1;
         const launcher: i32 = if (self.next.channel.ended) -1 else launcher_fd;
@@ -89,7 +89,7 @@ const Keeper = struct {
     }
 
     /// Before sealing there is nothing of ours to repair.
-    fn hear_table(self: *Keeper) void {
+    fn hear_table(self: *RepairProcess) void {
         var changes: notice.TableChanges = .{ .sum = self.table, .from_nothing = self.from_nothing };
         while (kernel.receive(self.table_notices, &self.store.receive)) |bytes| {
             if (self.sealed) changes.hear(bytes, self.table_port, &self.fleeting);
@@ -97,7 +97,7 @@ const Keeper = struct {
         self.table = changes.worst();
     }
 
-    fn hear_routes(self: *Keeper) void {
+    fn hear_routes(self: *RepairProcess) void {
         while (kernel.receive(self.route_notices, &self.store.receive)) |bytes| {
             if (!self.sealed) continue;
             const change = if (bytes.len == 0) .near else notice.route_change(bytes, self.route_port);
@@ -106,7 +106,7 @@ const Keeper = struct {
     }
 
     /// The table first: it is what keeps traffic from passing in cleartext.
-    fn repair(self: *Keeper, woken: u64) void {
+    fn repair(self: *RepairProcess, woken: u64) void {
         const wrote_table = self.table != .none;
         const is_ours = wrote_table or self.routes == .ours;
         var added: usize = 0;
@@ -128,7 +128,7 @@ const Keeper = struct {
         self.channel.restored(.{ .repairs = self.repairs, .table = wrote_table, .microseconds = @intCast(@min(took, std.math.maxInt(u32))) }, self.kept);
     }
 
-    fn write(self: *Keeper, added: *usize) i32 {
+    fn write(self: *RepairProcess, added: *usize) i32 {
         if (self.table != .none) {
             const refusal = self.write_table(self.table);
             if (refusal < 0) return refusal;
@@ -138,7 +138,7 @@ const Keeper = struct {
 
     /// Completes the table; rewrites it from nothing if others have added something to it, or if it cannot be
     /// completed.
-    fn write_table(self: *Keeper, change: notice.TableChange) i32 {
+    fn write_table(self: *RepairProcess, change: notice.TableChange) i32 {
         const whole = self.loaded(self.state);
         if (change != .shape and kernel.request(self.table_requests, whole, &self.store.receive) == 0) {
             self.from_nothing = false;
@@ -152,7 +152,7 @@ const Keeper = struct {
         return self.write_from_nothing(whole);
     }
 
-    fn write_from_nothing(self: *Keeper, whole: []const u8) i32 {
+    fn write_from_nothing(self: *RepairProcess, whole: []const u8) i32 {
         var writer: wire.Writer = .{ .buffer = &self.store.send };
         batch.from_nothing(&writer, whole, self.kept);
         if (writer.full) return -@as(i32, @intFromEnum(linux.E.MSGSIZE));
@@ -162,7 +162,7 @@ const Keeper = struct {
     }
 
     /// Adds what is missing; a family that the kernel does not support stays missing.
-    fn write_routing(self: *Keeper, added: *usize) i32 {
+    fn write_routing(self: *RepairProcess, added: *usize) i32 {
         var messages: wire.Messages = .{ .rest = self.loaded(part.routing) };
         while (messages.next()) |message| {
             const refusal = kernel.request(self.route_requests, message.whole, &self.store.receive);
@@ -176,7 +176,7 @@ const Keeper = struct {
     }
 
     /// Collects the preexisting connections that the kernel's set still contains.
-    fn collect(self: *Keeper) void {
+    fn collect(self: *RepairProcess) void {
         for (&self.kept, numbers.open_before) |*family, set| {
             family.count = 0;
             var writer: wire.Writer = .{ .buffer = &self.store.send };
@@ -189,7 +189,7 @@ const Keeper = struct {
         }
     }
 
-    fn speak(self: *Keeper) void {
+    fn speak(self: *RepairProcess) void {
         self.channel.flush();
         const frame = self.channel.read(self) orelse return;
         switch (frame.kind) {
@@ -204,7 +204,7 @@ const Keeper = struct {
     }
 
     /// The place for the body of a frame; null if a frame of this kind and length is not allowed now.
-    pub fn place(self: *Keeper, kind: channel.Kind, argument: u32, length: u32) ?[]u8 {
+    pub fn place(self: *RepairProcess, kind: channel.Kind, argument: u32, length: u32) ?[]u8 {
         switch (kind) {
             .load => {
                 if (self.sealed or argument >= part.count or length > part_bytes_max) return null;
@@ -220,7 +220,7 @@ const Keeper = struct {
     }
 
     /// From here on the loaded parts are fixed; the table is completed once, which shows that it can be.
-    fn seal(self: *Keeper) i32 {
+    fn seal(self: *RepairProcess) i32 {
         if (!self.current.is_ours()) return invalid;
         self.fleeting = notice.fleeting_sets(self.loaded(part.open));
         self.hear_table();
@@ -234,7 +234,7 @@ const Keeper = struct {
         return refusal;
     }
 
-    fn use(self: *Keeper, state: u32) i32 {
+    fn use(self: *RepairProcess, state: u32) i32 {
         const before = self.state;
         self.state = state;
         const refusal = self.write_table(if (self.table == .shape) .shape else .content);
@@ -243,7 +243,7 @@ const Keeper = struct {
     }
 
     /// One transaction: the rules are either the next ones or the former ones. Pending changes no longer count.
-    fn adopt(self: *Keeper) i32 {
+    fn adopt(self: *RepairProcess) i32 {
         if (!self.next.ready) return invalid;
         self.collect();
         const refusal = self.write_from_nothing(self.next.loaded.get(part.open));
@@ -258,13 +258,13 @@ const Keeper = struct {
         return 0;
     }
 
-    fn prepared(self: *Keeper, outcome: next.Outcome) void {
+    fn prepared(self: *RepairProcess, outcome: next.Outcome) void {
         const number = self.next.asked orelse unasked;
         self.next.asked = null;
         self.tell(outcome, number);
     }
 
-    fn tell(self: *Keeper, outcome: next.Outcome, number: u32) void {
+    fn tell(self: *RepairProcess, outcome: next.Outcome, number: u32) void {
         const whole = 4 + next.digest_bytes;
         var body: [whole + next.reason_bytes_max]u8 = @splat(0);
         @memcpy(body[0..4], std.mem.asBytes(&number));
@@ -274,18 +274,18 @@ const Keeper = struct {
         self.channel.report(.prepared, @intFromEnum(outcome), body[0 .. whole + reason.len]);
     }
 
-    fn answer(self: *Keeper, refusal: i32) void {
+    fn answer(self: *RepairProcess, refusal: i32) void {
         if (refusal == 0) self.collect();
         self.channel.done(refusal, self.kept);
     }
 
     /// SOCK_DESTROY: linux/sock_diag.h.
-    fn destroy(self: *Keeper, body: []const u8) void {
+    fn destroy(self: *RepairProcess, body: []const u8) void {
         const refusal = if (check.is_one_socket(body)) self.destroy_socket(body) else invalid;
         self.channel.report(.destroyed, @intCast(-refusal), &.{});
     }
 
-    fn destroy_socket(self: *Keeper, body: []const u8) i32 {
+    fn destroy_socket(self: *RepairProcess, body: []const u8) i32 {
         var buffer: [128]u8 = undefined;
         var writer: wire.Writer = .{ .buffer = &buffer };
         const at = writer.begin(sock_destroy, numbers.request | numbers.ack);
@@ -302,11 +302,11 @@ pub fn run() noreturn {
     for ([_]i32{ 1, 2 }) |fd| _ = linux.close(fd);
     const has_launcher = socket.result(linux.fcntl(launcher_fd, linux.F.GETFD, 0)) >= 0;
     const store = map() orelse exit(1);
-    var keeper = open(store) orelse exit(1);
-    keeper.next.channel.ended = !has_launcher;
+    var process = open(store) orelse exit(1);
+    process.next.channel.ended = !has_launcher;
     _ = confine.seal();
-    keeper.channel.report(.ready, version, std.mem.asBytes(&[2]u32{ keeper.table_port, keeper.route_port }));
-    while (true) keeper.turn();
+    process.channel.report(.ready, version, std.mem.asBytes(&[2]u32{ process.table_port, process.route_port }));
+    while (true) process.turn();
 }
 
 pub fn exit(status: i32) noreturn {
@@ -319,7 +319,7 @@ fn map() ?*Store {
 }
 
 /// Subscribes to notices before anything is loaded, so that none is missed.
-fn open(store: *Store) ?Keeper {
+fn open(store: *Store) ?RepairProcess {
     const table_notices = kernel.open_notices(.netfilter, &.{group.nftables});
     const route_notices = kernel.open_notices(.route, &group.routes);
     const table_requests = kernel.open_requests(.netfilter);

@@ -8,11 +8,11 @@
 //! execve(2) nothing else would keep the proxy out.
 const std = @import("std");
 const linux = std.os.linux;
-const confine = @import("keeper_confine.zig");
+const confine = @import("repair_confine.zig");
 const namespaces = @import("namespaces.zig");
 const socket = @import("socket.zig");
 
-pub const keeper_fd = 0;
+pub const repair_fd = 0;
 /// The executable that the proxy was started from.
 pub const program_fd = 3;
 
@@ -55,7 +55,7 @@ fn await_request() void {
     var number: [4]u8 = undefined;
     var length: usize = 0;
     while (length < number.len) {
-        const got = socket.result(linux.recvfrom(keeper_fd, number[length..].ptr, number.len - length, 0, null, null));
+        const got = socket.result(linux.recvfrom(repair_fd, number[length..].ptr, number.len - length, 0, null, null));
         if (got <= 0) linux.exit_group(0);
         length += @intCast(got);
     }
@@ -69,7 +69,7 @@ fn end(status: u32, reason: []const u8) void {
 fn send(bytes: []const u8) void {
     var rest = bytes;
     while (rest.len > 0) {
-        const sent = socket.result(linux.sendto(keeper_fd, rest.ptr, rest.len, linux.MSG.NOSIGNAL, null, 0));
+        const sent = socket.result(linux.sendto(repair_fd, rest.ptr, rest.len, linux.MSG.NOSIGNAL, null, 0));
         if (sent <= 0) linux.exit_group(0);
         rest = rest[@intCast(sent)..];
     }
@@ -113,7 +113,7 @@ fn read_all(fd: i32, buffer: []u8) ?usize {
     const until = now() + run_ms_max;
     var length: usize = 0;
     while (true) {
-        var watched = [2]linux.pollfd{ .{ .fd = fd, .events = linux.POLL.IN, .revents = 0 }, .{ .fd = keeper_fd, .events = 0, .revents = 0 } };
+        var watched = [2]linux.pollfd{ .{ .fd = fd, .events = linux.POLL.IN, .revents = 0 }, .{ .fd = repair_fd, .events = 0, .revents = 0 } };
         const left = until - now();
         if (left <= 0) return null;
         _ = linux.poll(&watched, watched.len, @intCast(left));
@@ -153,7 +153,7 @@ fn child(command: Command, output: [2]i32, errors: i32) noreturn {
 }
 
 const close_range_cloexec = 4;
-/// keeper_next.zig has the same.
+/// repair_next.zig has the same.
 const reason_bytes_max = 512;
 /// channel.Kind.end
 const end_kind = 8;

@@ -1,5 +1,5 @@
 /**
- * Sends a repair process what a compromised proxy might; prints how that ended. Runs in a pod: `keeper-teller.ts
+ * Sends a repair process what a compromised proxy might; prints how that ended. Runs in a pod: `repair-teller.ts
  * WHAT`.
  */
 import {

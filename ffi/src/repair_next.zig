@@ -1,8 +1,8 @@
-//! The next rules. They come from the launcher (keeper_launcher.zig), whose children read them from the files, and
+//! The next rules. They come from the launcher (repair_launcher.zig), whose children read them from the files, and
 //! never from the proxy, which can only request them. They pass the same checks as those loaded at the start.
 const std = @import("std");
-const channel = @import("keeper_channel.zig");
-const check = @import("keeper_check.zig");
+const channel = @import("repair_channel.zig");
+const check = @import("repair_check.zig");
 const linux = std.os.linux;
 const socket = @import("socket.zig");
 

@@ -1,8 +1,8 @@
 //! The messages that the repair process lets through: those for our table, our routing table and rule, and our
 //! addresses on `lo`. Pure: bytes in, yes or no out.
 const std = @import("std");
-const numbers = @import("keeper_numbers.zig");
-const wire = @import("keeper_wire.zig");
+const numbers = @import("repair_numbers.zig");
+const wire = @import("repair_wire.zig");
 
 /// True if a batch changes only our table: one transaction, whose every message names that table.
 pub fn is_batch_of_ours(bytes: []const u8) bool {

@@ -52,7 +52,7 @@ const kill = 0x8000_0000; // SECCOMP_RET_KILL_PROCESS
 const architecture: u32 = switch (builtin.cpu.arch) {
     .x86_64 => 0xc000_003e,
     .aarch64 => 0xc000_00b7,
-    else => @compileError("the keeper's filter does not know this processor"),
+    else => @compileError("the filter of the repair process does not know this processor"),
 };
 
 /// The filter's verdict on a call.

@@ -2,8 +2,8 @@
 //! body. An invalid frame ends the repair process; the rules stay.
 const std = @import("std");
 const linux = std.os.linux;
-const batch = @import("keeper_batch.zig");
-const numbers = @import("keeper_numbers.zig");
+const batch = @import("repair_batch.zig");
+const numbers = @import("repair_numbers.zig");
 const socket = @import("socket.zig");
 
 /// Requests of the proxy, and messages of the launcher.

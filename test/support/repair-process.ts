@@ -4,8 +4,8 @@ import { readFileSync } from "node:fs";
 import type { Running } from "./pods.ts";
 
 /** The repair process's pid. Throws if there is none. */
-export function keeperOf(proxy: Running): number {
-  return childOf(proxy, "tls-tproxy-keeper");
+export function repairProcessOf(proxy: Running): number {
+  return childOf(proxy, "tls-tproxy-repair");
 }
 
 /** The launcher's pid: it starts the processes that read the rules. */

@@ -1,8 +1,8 @@
 //! The batches that the repair process composes itself: one that writes the table from nothing, with the preexisting
 //! connections still known. Pure.
 const std = @import("std");
-const numbers = @import("keeper_numbers.zig");
-const wire = @import("keeper_wire.zig");
+const numbers = @import("repair_numbers.zig");
+const wire = @import("repair_wire.zig");
 
 const nft = numbers.nft;
 pub const kept_max = 131_072;
@@ -117,7 +117,7 @@ const elements_max = 500;
 /// The first and the last message of a batch have only struct nfgenmsg.
 const edge_size = wire.header_size + 4;
 
-const check = @import("keeper_check.zig");
+const check = @import("repair_check.zig");
 
 /// A batch with these sets.
 fn sample(writer: *wire.Writer, sets: []const []const u8) void {

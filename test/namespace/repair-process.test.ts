@@ -3,7 +3,7 @@ import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { expect, test } from "bun:test";
 
 import { kernelState } from "../support/kernel-state.ts";
-import { keeperOf, statusOf } from "../support/keeper.ts";
+import { repairProcessOf, statusOf } from "../support/repair-process.ts";
 import { Mesh } from "../support/mesh.ts";
 import { metricOnce, metrics, readyz } from "../support/status.ts";
 
@@ -12,26 +12,26 @@ const dropped = ["--privileges", "dropped"];
 
 test("the repair process holds NET_ADMIN, its sockets and a tenth of a megabyte, and no secret", async () => {
   const proxy = await mesh.proxy(mesh.extraPod(), dropped);
-  const keeper = keeperOf(proxy);
+  const repairer = repairProcessOf(proxy);
   for (const field of ["CapEff", "CapPrm", "CapInh", "CapAmb"])
-    expect([field, statusOf(keeper, field)]).toEqual([field, "0000000000001000"]);
-  expect([statusOf(keeper, "NoNewPrivs"), statusOf(keeper, "Seccomp")]).toEqual(["1", "2"]);
-  expect(Number(statusOf(keeper, "RssAnon"))).toBeLessThan(256);
-  const fds = readdirSync(`/proc/${keeper}/fd`);
-  const targets = fds.map((fd) => readlinkSync(`/proc/${keeper}/fd/${fd}`));
+    expect([field, statusOf(repairer, field)]).toEqual([field, "0000000000001000"]);
+  expect([statusOf(repairer, "NoNewPrivs"), statusOf(repairer, "Seccomp")]).toEqual(["1", "2"]);
+  expect(Number(statusOf(repairer, "RssAnon"))).toBeLessThan(256);
+  const fds = readdirSync(`/proc/${repairer}/fd`);
+  const targets = fds.map((fd) => readlinkSync(`/proc/${repairer}/fd/${fd}`));
   expect(targets.filter((target) => !target.startsWith("socket:["))).toEqual([]);
   expect(targets).toHaveLength(7);
-  expect(readFileSync(`/proc/${keeper}/environ`, "latin1")).toBe("");
-  expect(readFileSync(`/proc/${keeper}/cmdline`, "latin1")).toBe("tls-tproxy-keeper\0");
+  expect(readFileSync(`/proc/${repairer}/environ`, "latin1")).toBe("");
+  expect(readFileSync(`/proc/${repairer}/cmdline`, "latin1")).toBe("tls-tproxy-repair\0");
 });
 
 test("the proxy, although of the same user, can neither trace the repair process nor read its memory", async () => {
   const proxy = await mesh.proxy(mesh.extraPod(), dropped);
-  const keeper = keeperOf(proxy);
+  const repairer = repairProcessOf(proxy);
   // Like the proxy: root with NET_RAW as the only capability.
   const as = ["setpriv", "--inh-caps=-all,+net_raw", "--bounding-set=-all,+net_raw"];
   for (const file of ["mem", "environ", "maps"]) {
-    const { code, stderr } = await mesh.c.run([...as, "cat", `/proc/${keeper}/${file}`]);
+    const { code, stderr } = await mesh.c.run([...as, "cat", `/proc/${repairer}/${file}`]);
     expect([file, code, stderr]).toEqual([file, 1, expect.stringContaining("denied") as string]);
   }
 });
@@ -55,12 +55,12 @@ test("cleartext connections that began while the rules were missing are reset", 
   const proxy = await own.proxy(own.a, dropped);
   const listener = await own.c.agent.listen("0.0.0.0", 8080);
   // A stopped repair process cannot restore the rules meanwhile.
-  const keeper = keeperOf(proxy);
-  process.kill(keeper, "SIGSTOP");
+  const repairer = repairProcessOf(proxy);
+  process.kill(repairer, "SIGSTOP");
   await own.a.run(["nft", "flush", "ruleset"]);
   const client = await own.a.agent.connect(own.c.address4, 8080);
   await listener.accept();
-  process.kill(keeper, "SIGCONT");
+  process.kill(repairer, "SIGCONT");
   expect((await client.finish()).ending).toBe("ECONNABORTED");
   await proxy.says(/and 1 connections that had started in (clear|cleartext) were reset/);
 });
@@ -81,12 +81,12 @@ test("a signal to all processes reaches only the proxy; then the repair process 
   const own = Mesh.create();
   const proxy = await own.proxy(own.a, dropped);
   await own.c.agent.listen("0.0.0.0", 8080);
-  const keeper = keeperOf(proxy);
-  for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const) process.kill(keeper, signal);
+  const repairer = repairProcessOf(proxy);
+  for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const) process.kill(repairer, signal);
   await own.a.run(["nft", "flush", "ruleset"]);
   await metricOnce(own.a, "tproxy_rules_repairs_total", (count) => count === 1);
   expect(await proxy.end()).toBe(0);
-  while (existsNow(keeper)) await Bun.sleep(1);
+  while (existsNow(repairer)) await Bun.sleep(1);
   const { code } = await own.a.run(["curl", "--silent", `http://${own.c.address4}:8080/`]);
   // CURLE_COULDNT_CONNECT at once: a dropped packet would make curl wait.
   expect(code).toBe(7);
@@ -95,10 +95,10 @@ test("a signal to all processes reaches only the proxy; then the repair process 
 test("killing the proxy also ends the repair process, and the rules stay", async () => {
   const pod = mesh.extraPod();
   const proxy = await mesh.proxy(pod, dropped);
-  const keeper = keeperOf(proxy);
+  const repairer = repairProcessOf(proxy);
   const before = await kernelState(pod);
   await proxy.end("SIGKILL");
-  while (existsNow(keeper)) await Bun.sleep(1);
+  while (existsNow(repairer)) await Bun.sleep(1);
   expect(await kernelState(pod)).toBe(before);
 });
 
@@ -107,7 +107,7 @@ test("a killed repair process leaves no zombie, and the proxy continues", async 
   await own.startProxies(...dropped);
   const [proxy] = own.proxies;
   if (proxy === undefined) throw new Error("no proxy");
-  process.kill(keeperOf(proxy), "SIGKILL");
+  process.kill(repairProcessOf(proxy), "SIGKILL");
   await proxy.says(/W\S+ .*rules\] the repair process has ended/);
   while (readFileSync(`/proc/${proxy.pid}/task/${proxy.pid}/children`, "latin1") !== "")
     await Bun.sleep(1);
@@ -136,7 +136,7 @@ test.each([
 ])("given %s, it answers %s and leaves other rules alone", async (what, answer) => {
   const pod = mesh.extraPod();
   await pod.run(["nft", "add", "table", "inet", "other"]);
-  const script = `${import.meta.dir}/../support/keeper-teller.ts`;
+  const script = `${import.meta.dir}/../support/repair-teller.ts`;
   const { stdout, stderr } = await pod.run(["bun", script, what]);
   expect([stdout.trim(), stderr]).toEqual([answer, ""]);
   expect((await pod.run(["nft", "list", "tables"])).stdout).toContain("table inet other");

@@ -1,18 +1,18 @@
 //! Tests of the repair process: messages that it lets through, made as in src/netlink, and every way to corrupt them.
 const std = @import("std");
-const check = @import("keeper_check.zig");
-const notice = @import("keeper_notice.zig");
-const numbers = @import("keeper_numbers.zig");
-const wire = @import("keeper_wire.zig");
+const check = @import("repair_check.zig");
+const notice = @import("repair_notice.zig");
+const numbers = @import("repair_numbers.zig");
+const wire = @import("repair_wire.zig");
 
 test {
-    _ = @import("keeper.zig");
-    _ = @import("keeper_batch.zig");
-    _ = @import("keeper_channel.zig");
-    _ = @import("keeper_confine.zig");
-    _ = @import("keeper_kernel.zig");
-    _ = @import("keeper_next.zig");
-    _ = @import("keeper_pace.zig");
+    _ = @import("repair.zig");
+    _ = @import("repair_batch.zig");
+    _ = @import("repair_channel.zig");
+    _ = @import("repair_confine.zig");
+    _ = @import("repair_kernel.zig");
+    _ = @import("repair_next.zig");
+    _ = @import("repair_pace.zig");
     _ = check;
     _ = notice;
     _ = wire;

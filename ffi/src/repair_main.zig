@@ -1,20 +1,20 @@
 //! Repair process and launcher as an executable of their own, for a program that Bun or glibc's loader starts; the
-//! static executable has them built in: keeper_static.zig.
+//! static executable has them built in: repair_static.zig.
 const std = @import("std");
-const keeper = @import("keeper.zig");
-const keeper_start = @import("keeper_start.zig");
-const launcher = @import("keeper_launcher.zig");
+const repair = @import("repair.zig");
+const repair_start = @import("repair_start.zig");
+const launcher = @import("repair_launcher.zig");
 
 pub fn main(init: std.process.Init.Minimal) noreturn {
     const arguments = init.args.vector;
-    if (arguments.len > 1 and keeper_start.is(arguments[0], keeper_start.launcher_mark))
+    if (arguments.len > 1 and repair_start.is(arguments[0], repair_start.launcher_mark))
         launcher.run(.{ .arguments = @ptrCast(arguments.ptr + 1), .environment = @ptrCast(init.environ.block.slice.ptr) });
-    keeper.run();
+    repair.run();
 }
 
 /// No process reads a message of a panic.
 pub const panic = std.debug.FullPanic(struct {
     fn stop(_: []const u8, _: ?usize) noreturn {
-        keeper.exit(3);
+        repair.exit(3);
     }
 }.stop);

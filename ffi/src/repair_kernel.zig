@@ -1,9 +1,9 @@
 //! The repair process's sockets to the kernel: netlink(7). Each result is a value >= 0 or -errno.
 const std = @import("std");
 const linux = std.os.linux;
-const numbers = @import("keeper_numbers.zig");
+const numbers = @import("repair_numbers.zig");
 const socket = @import("socket.zig");
-const wire = @import("keeper_wire.zig");
+const wire = @import("repair_wire.zig");
 
 pub const Family = enum(u32) { route = 0, diag = 4, netfilter = 12 };
 

@@ -1,7 +1,7 @@
 //! Which notices the repair process treats as changes to our rules by another process. Pure: bytes in, an answer out.
 const std = @import("std");
-const numbers = @import("keeper_numbers.zig");
-const wire = @import("keeper_wire.zig");
+const numbers = @import("repair_numbers.zig");
+const wire = @import("repair_wire.zig");
 
 /// Another process's change to our table, worst last.
 pub const TableChange = enum(u2) {

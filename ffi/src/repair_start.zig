@@ -2,15 +2,15 @@
 //! their memory contains nothing of this process. Between the two the child may only make system calls.
 const std = @import("std");
 const linux = std.os.linux;
-const keeper = @import("keeper.zig");
-const launcher = @import("keeper_launcher.zig");
+const repair = @import("repair.zig");
+const launcher = @import("repair_launcher.zig");
 const namespaces = @import("namespaces.zig");
 const privileges = @import("privileges.zig");
 const socket = @import("socket.zig");
 
-/// The repair process's whole command line, and its mark: an executable that contains it (keeper_static.zig,
-/// keeper_main.zig) becomes the repair process when it is started by this name.
-pub const mark = "tls-tproxy-keeper";
+/// The repair process's whole command line, and its mark: an executable that contains it (repair_static.zig,
+/// repair_main.zig) becomes the repair process when it is started by this name.
+pub const mark = "tls-tproxy-repair";
 
 /// The launcher's name; the command line that it must start follows.
 pub const launcher_mark = "tls-tproxy-launcher";
@@ -44,9 +44,9 @@ const Command = struct {
 
 /// This process's own executable, even if its file was replaced.
 const own_executable = -100;
-const kept_fd = keeper.launcher_fd;
+const kept_fd = repair.launcher_fd;
 comptime {
-    std.debug.assert(kept_fd == launcher.program_fd and keeper.proxy_fd == launcher.keeper_fd);
+    std.debug.assert(kept_fd == launcher.program_fd and repair.proxy_fd == launcher.repair_fd);
 }
 
 fn begin(command: *const Command, flags: u32, end: *i32) i32 {
@@ -88,10 +88,10 @@ fn prepare(command: *const Command, end: i32, pipe: i32) i32 {
     if (bound < 0) return bound;
     const aside = set_aside(command.kept);
     if (aside < 0 and command.kept != nothing) return aside;
-    const placed = socket.result(linux.dup3(end, keeper.proxy_fd, 0));
-    if (placed < 0 and end != keeper.proxy_fd) return placed;
-    if (end == keeper.proxy_fd) _ = privileges.set_close_on_exec(end, false);
-    _ = linux.syscall3(.close_range, keeper.proxy_fd + 1, std.math.maxInt(u32), close_range_cloexec);
+    const placed = socket.result(linux.dup3(end, repair.proxy_fd, 0));
+    if (placed < 0 and end != repair.proxy_fd) return placed;
+    if (end == repair.proxy_fd) _ = privileges.set_close_on_exec(end, false);
+    _ = linux.syscall3(.close_range, repair.proxy_fd + 1, std.math.maxInt(u32), close_range_cloexec);
     if (aside >= 0) {
         const kept = socket.result(linux.dup3(aside, kept_fd, 0));
         if (kept < 0) return kept;
