@@ -1,4 +1,7 @@
-/** What is read before a leg is relayed: bytes that came with the last handshake record, a PROXY protocol header, a probe. */
+/**
+ * Bytes read before a leg is relayed: those that came with the last handshake record, a PROXY protocol header, a
+ * probe.
+ */
 import { HeldQueue, type Held } from "./held.ts";
 
 /** The leg, for `take`. */
@@ -13,12 +16,12 @@ export class EarlyBytes {
   readonly #queue: HeldQueue;
   #wake: () => void = nothing;
 
-  /** `total`: where they count. */
+  /** `total`: the sum that they are added to. */
   constructor(total: Held) {
     this.#queue = new HeldQueue(total);
   }
 
-  /** What they count in the sum of held bytes. */
+  /** Their share of the sum of held bytes. */
   get countedBytes(): number {
     return this.#queue.countedBytes;
   }
@@ -28,7 +31,7 @@ export class EarlyBytes {
     this.wake();
   }
 
-  /** As many as `lengthOf` says of those that have come, while `leg` is read on; null if it ends before. */
+  /** Takes as many bytes as `lengthOf` returns for those received, reading on from `leg`; null if it ends before. */
   async take(lengthOf: (come: Uint8Array) => number, leg: Readable): Promise<Uint8Array | null> {
     for (;;) {
       const come = Buffer.concat(this.#queue.chunks);
@@ -46,7 +49,7 @@ export class EarlyBytes {
     }
   }
 
-  /** All of them, in order; nothing is left. */
+  /** All of them, in order; none are left. */
   takeAll(): readonly Uint8Array[] {
     return this.#queue.take();
   }
@@ -55,7 +58,7 @@ export class EarlyBytes {
     this.#queue.clear();
   }
 
-  /** Has a pending `take` look again: the leg has ended, or the next bytes are here. */
+  /** Wakes the pending take(): the leg has ended, or the next bytes have arrived. */
   wake(): void {
     this.#wake();
   }

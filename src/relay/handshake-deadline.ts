@@ -1,4 +1,4 @@
-/** The time that a TLS handshake may take, and what the kernel saw of the connection when it was up. */
+/** The deadline of a TLS handshake, and the kernel's data on the connection when it expired. */
 import { Deadline } from "../runtime/deadline.ts";
 import { SystemCallError } from "../native/errno.ts";
 import { readTcpInfo } from "../native/tcp-info.ts";
@@ -7,7 +7,7 @@ import { describeHang, type Hung } from "../net/hang.ts";
 import { peerAddress } from "../net/original-destination.ts";
 import type { Leg } from "./leg.ts";
 
-/** Ends the leg by RST when its handshake takes longer than `handshakeMsMax`. */
+/** Ends the leg by RST if its handshake takes longer than `handshakeMsMax`. */
 export class HandshakeDeadline {
   readonly #leg: Leg;
   readonly #role: Hung["role"];
@@ -22,7 +22,7 @@ export class HandshakeDeadline {
     });
   }
 
-  /** Its time is up, before the deadline too. */
+  /** Ends the handshake's time, possibly before the deadline. */
   expire(): void {
     this.#hung = look(this.#leg.socket.fd, this.#role);
     this.#leg.terminate("HANDSHAKE_TIMEOUT");
@@ -32,14 +32,14 @@ export class HandshakeDeadline {
     this.#deadline.clear();
   }
 
-  /** What ended the leg, in words: for a handshake that hung, with what may be the cause. */
+  /** What ended the leg, in words; for a handshake that hung, with the possible cause. */
   describe(fault: string): string {
     if (this.#hung === null) return describeFault(fault);
     return `TLS handshake timed out: ${describeHang(this.#hung)}`;
   }
 }
 
-/** Null for a connection that is gone already. */
+/** Null for a connection that is already closed. */
 function look(fd: number, role: Hung["role"]): Hung | null {
   try {
     return { info: readTcpInfo(fd), peer: peerAddress(fd), role };

@@ -1,9 +1,9 @@
-/** Bytes that legs hold because nobody takes them as yet, and the sum of all. */
+/** Bytes that legs buffer because their receivers do not take them yet, and the sum of all. */
 
 export type HeldLimits = {
-  /** Of the sum. */
+  /** Limit of the sum. */
   readonly bytesMax: number;
-  /** What counts for a TLS leg that does not take all: bytes that wait in Bun, encrypted. */
+  /** What a TLS leg with back-pressure counts in addition: encrypted bytes that wait in Bun. */
   readonly encryptedBytesMax: number;
   /** SO_RCVBUF of legs that are paused while memory is short. */
   readonly narrowReceiveBytes: number;
@@ -18,12 +18,12 @@ export class Held {
   readonly #relieve: () => void;
   readonly #collect: () => void;
   #relieving = false;
-  /** Since memory was last collected, or was not short. */
+  /** Bytes added since memory was last collected, or was last sufficient. */
   #addedBytes = 0;
 
   /**
-   * `relieve` is called when the sum is over its bound, at once: one turn of the loop can bring more than memory has.
-   * `collect` has what is no longer held given back: it is called now and then while memory is short.
+   * `relieve` is called as soon as the sum exceeds its limit: one turn of the loop can bring more than memory allows.
+   * `collect` returns released memory: it is called at intervals while memory is short.
    */
   constructor(limits: HeldLimits, relieve: () => void, collect: () => void = nothing) {
     this.bytesMax = limits.bytesMax;
@@ -33,7 +33,7 @@ export class Held {
     this.#collect = collect;
   }
 
-  /** Half of it is used up: what is read from now on is to be little. */
+  /** Half of the limit is used: from now on reads must be small. */
   get isShort(): boolean {
     return this.bytes > this.bytesMax / 2;
   }
@@ -50,7 +50,7 @@ export class Held {
     }
   }
 
-  /** What was read and has gone is as much again, or more, as long as nobody collects it. */
+  /** Data that was read and released takes as much memory again, or more, until it is collected. */
   #collectNowAndThen(bytes: number): void {
     this.#addedBytes += bytes;
     if (this.#addedBytes < this.bytesMax / collectPart) return;
@@ -58,7 +58,7 @@ export class Held {
     this.#collect();
   }
 
-  /** Memory has changed. */
+  /** The available memory has changed. */
   resize(bytesMax: number): void {
     this.bytesMax = bytesMax;
     this.add(0);
@@ -70,18 +70,18 @@ export class Held {
 }
 
 const nothing = (): void => undefined;
-/** Memory is collected when so large a part of what may be held was held. */
+/** Memory is collected after this fraction of the limit has been held. */
 const collectPart = 8;
 
-/** Chunks in the order they came; one that is written in part is kept whole, and counts as such. */
+/** Chunks in order of arrival; a partly written one is kept whole, and counts as such. */
 export class HeldQueue {
-  /** Bytes that are to be written. */
+  /** Bytes still to be written. */
   bytes = 0;
-  /** What counts beside the chunks as long as there are any. */
+  /** What counts in addition to the chunks while there are any. */
   overheadBytes = 0;
   readonly #held: Held;
   #chunks: Uint8Array[] = [];
-  /** Of the first chunk, before anything of it was written. */
+  /** Size of the first chunk before any of it was written. */
   #firstBytes = 0;
   #counted = 0;
 
@@ -89,7 +89,7 @@ export class HeldQueue {
     this.#held = held;
   }
 
-  /** What it counts in the sum. */
+  /** Its share of the sum. */
   get countedBytes(): number {
     return this.#counted;
   }
@@ -98,7 +98,9 @@ export class HeldQueue {
     return this.#chunks;
   }
 
-  /** `chunk` without its first `written` bytes. The sum may be over its bound then, and the leg ended by that. */
+  /**
+   * Adds `chunk` without its first `written` bytes. The sum may then exceed its limit, and the leg be ended for that.
+   */
   push(chunk: Uint8Array, written = 0): void {
     let counted = chunk.length;
     if (this.#chunks.length === 0) {
@@ -111,13 +113,13 @@ export class HeldQueue {
     this.#held.add(counted);
   }
 
-  /** Writes until `leg` takes less than it is given. True if nothing is left. */
+  /** Writes until `leg` accepts less than it is given. True if nothing is left. */
   flush(leg: { readonly write: (chunk: Uint8Array) => number }): boolean {
     for (;;) {
       const [chunk] = this.#chunks;
       if (chunk === undefined) return true;
       const written = leg.write(chunk);
-      // A failed write may have ended the leg, and with it this.
+      // A failed write may have ended the leg, and with it this queue.
       if (this.#chunks.length === 0) return true;
       this.bytes -= written;
       if (written < chunk.length) {
@@ -152,7 +154,7 @@ export class HeldQueue {
   }
 }
 
-/** For legs of which no sum is kept. */
+/** For legs without a common sum. */
 export const unbounded = new Held(
   {
     bytesMax: Number.POSITIVE_INFINITY,

@@ -6,15 +6,15 @@ import type { Held } from "./held.ts";
 import { Leg } from "./leg.ts";
 
 export type Intercepted = {
-  /** Paused, or of TLS and about to shake hands. */
+  /** Paused, or TLS and about to start its handshake. */
   readonly leg: Leg;
-  /** It is not known yet whether it is to be TLS: `startPlain`, `startScreened` or `startTls` follows. */
+  /** Not yet decided whether it is TLS: `startPlain`, `startScreened` or `startTls` follows. */
   readonly undecided: boolean;
   readonly peer: SocketAddress;
   readonly original: OriginalDestination;
 };
 
-/** Makes a leg of what a listener has accepted. `held`: where bytes count that it holds. */
+/** Makes a leg of an accepted connection. `held`: the sum that its held bytes are added to. */
 export function intercept({ socket, kind, peer, original }: Accepted, held: Held): Intercepted {
   const leg = new Leg(socket, kind === "plain" ? "waiting" : "setting-up", held);
   return { leg, undecided: kind === "undecided", peer, original };

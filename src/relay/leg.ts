@@ -1,4 +1,6 @@
-/** One leg of a connection: what it carries, the back-pressure of that, and how its life (life.ts) goes on. */
+/**
+ * One leg of a connection: the data that it carries, their back-pressure, and the transitions of its life (life.ts).
+ */
 import type { TLSOptions } from "bun";
 
 import type { LegSocket, SocketOwner } from "../net/leg-socket.ts";
@@ -9,12 +11,12 @@ import * as life from "./life.ts";
 import type { Relay } from "./relay.ts";
 import { SendBuffer } from "./send-buffer.ts";
 
-/** What became of a leg's set-up. For TLS, "ready" is not authorisation: tls/verify.ts decides. */
+/** The result of a leg's set-up. For TLS, "ready" is not authorization: tls/verify.ts decides. */
 export type Readiness =
   | {
       readonly kind: "ready";
       readonly handshakeError: string | null;
-      /** Of a leg that terminates TLS: the handshake has come to nothing, and the TLS library has sent an alert. */
+      /** For a leg that terminates TLS: the handshake has failed, and the TLS library has sent an alert. */
       readonly failed: boolean;
     }
   | { readonly kind: "closed"; readonly fault: string };
@@ -24,24 +26,24 @@ export type Ending = "open" | "clean" | "cut";
 
 /** Sees a leg's bytes before the relay does. */
 export type Screen = {
-  /** What of them may pass, or the fault that ends the leg. */
+  /** The part of them that may pass, or the fault that ends the leg. */
   readonly pass: (chunk: Uint8Array) => Uint8Array | string;
   /** No more bytes come from the peer. */
   readonly end: () => void;
 };
 
 /**
- * A leg. Bytes that arrive go to the other leg of its relay; what that one's kernel buffer does not take is held there and
- * this leg paused, so at most one read of Bun's (512 KiB) and what was decrypted with it waits.
+ * A leg. Arriving bytes go to the other leg of its relay; what that leg's kernel buffer does not accept is held
+ * there, and this leg is paused. So at most one of Bun's reads (512 KiB), and what was decrypted with it, is held.
  */
 export class Leg implements SocketOwner {
   /** Connected, and for TLS through the handshake; or closed before that. */
   readonly ready: Promise<Readiness>;
-  /** The socket is gone; nothing follows. */
+  /** The socket is closed; nothing follows. */
   readonly gone: Promise<void>;
   readonly socket: LegSocket;
   bytesRead = 0;
-  /** Code of what cut the leg, "" if nothing did or it is not known. */
+  /** The code of what cut the leg, "" if nothing did or it is unknown. */
   fault = "";
 
   #state: life.LegState;
@@ -53,7 +55,10 @@ export class Leg implements SocketOwner {
   readonly #settleReady: (readiness: Readiness) => void;
   readonly #settleGone: () => void;
 
-  /** Owns `socket` from now on. "waiting": bytes may be written at once. `total`: where held bytes count. */
+  /**
+   * Owns `socket` from now on. "waiting": bytes may be written at once. `total`: the sum that held bytes are added
+   * to.
+   */
   constructor(socket: LegSocket, state: "setting-up" | "waiting", total: Held = unbounded) {
     const ready = Promise.withResolvers<Readiness>();
     const gone = Promise.withResolvers<void>();
@@ -85,7 +90,7 @@ export class Leg implements SocketOwner {
     return life.hasSentEnd(this.#state);
   }
 
-  /** Bytes that the kernel has taken, without the proxy's own. */
+  /** Bytes that the kernel has accepted, without the proxy's own. */
   get bytesWritten(): number {
     return this.#unsent.bytesWritten;
   }
@@ -95,39 +100,39 @@ export class Leg implements SocketOwner {
     return this.#unsent.bytes;
   }
 
-  /** What the leg counts in the sum of held bytes. */
+  /** The leg's share of the sum of held bytes. */
   get countedBytes(): number {
     return this.#unsent.countedBytes + this.#early.countedBytes;
   }
 
-  /** A leg that was undecided is a plain one: it is ready. */
+  /** Decides that an undecided leg is plain: it is ready. */
   startPlain(): void {
     this.socket.startPlain();
     this.#unsent.startPlain();
     this.onReady(null, false);
   }
 
-  /** A leg that was undecided is a plain one of which `screen` says what passes, from now on: it is read at once. */
+  /** Decides that an undecided leg is plain, and that `screen` judges its bytes from now on: it is read at once. */
   startScreened(screen: Screen): void {
     this.#screen = screen;
     this.startPlain();
     this.resume();
   }
 
-  /** A leg that was undecided is TLS, terminated here: `ready` says how the handshake went. */
+  /** Decides that an undecided leg is TLS, terminated here: `ready` reports the handshake's result. */
   startTls(tls: TLSOptions): void {
     this.socket.startTls(tls);
   }
 
-  /** Sends something of the proxy's own before all that is relayed. No byte of the application's. */
+  /** Sends the proxy's own data before all that is relayed. Never contains a byte of the application's. */
   say(bytes: Uint8Array): void {
     this.#unsent.expectOwn(bytes.length);
     this.send(bytes);
   }
 
   /**
-   * Takes what came first, before the leg is relayed: as many bytes as `lengthOf` says of those that have come. Null if
-   * the leg ends before. Reading goes on until they are there, so the caller has a deadline.
+   * Takes the first bytes, before the leg is relayed: as many as `lengthOf` returns for those received. Null if the
+   * leg ends before. Reading continues until they have arrived, so the caller must have a deadline.
    */
   async take(lengthOf: (come: Uint8Array) => number): Promise<Uint8Array | null> {
     const taken = await this.#early.take(lengthOf, this);
@@ -137,7 +142,7 @@ export class Leg implements SocketOwner {
 
   pause(): void {
     const wasRead = this.socket.pause();
-    // Bun reports nothing more of a broken socket that is paused.
+    // Bun reports nothing more for a broken socket that is paused.
     if (wasRead && life.isBroken(this.#state)) this.terminate("ECONNRESET");
   }
 
@@ -145,7 +150,7 @@ export class Leg implements SocketOwner {
     this.socket.resume();
   }
 
-  /** Ends the leg and the one it is relayed with, by RST, at once. */
+  /** Ends the leg and its partner in the relay by RST, at once. */
   terminate(fault: string): void {
     if (this.closed) return;
     this.#end("cut", fault);
@@ -154,9 +159,9 @@ export class Leg implements SocketOwner {
   }
 
   /**
-   * Lets a peer go that will not be served: what the TLS library has to say to it (an alert) arrives, because
-   * what it sends meanwhile is read and dropped. A close with unread bytes would be an RST that can overtake
-   * the alert. Resolves when the socket is gone, after `msMax` at the latest.
+   * Dismisses a peer that will not be served: the TLS library's last message to it (an alert) arrives, because the
+   * peer's data is meanwhile read and dropped. Closing with unread bytes would send an RST that can overtake the
+   * alert. Resolves when the socket is closed, at the latest after `msMax`.
    */
   async dismiss(msMax: number): Promise<void> {
     const deadline = new Deadline(msMax, () => {
@@ -171,25 +176,25 @@ export class Leg implements SocketOwner {
   }
 
   /**
-   * For the relay only, as are the next four. Until its end was sent, a leg that goes with the process goes by RST: a cut
-   * must not look like an end.
+   * For the relay only, like the next four. Until its end was sent, a leg that dies with the process ends by RST: a
+   * cut must not look like an end.
    */
   join(relay: Relay): void {
     this.#relay = relay;
     this.socket.resetOnClose(true);
-    // Nothing is carried over a leg that is not ready: its peer may not be verified.
+    // A leg that is not ready carries nothing: its peer may not be verified.
     if (!this.#move("joined") && !life.isBroken(this.#state)) this.terminate("");
   }
 
-  /** What came before the leg was relayed. */
+  /** The bytes that arrived before the leg was relayed. */
   takeEarly(): readonly Uint8Array[] {
     return this.#early.takeAll();
   }
 
-  /** Writes, or holds what the kernel does not take: false then. */
+  /** Writes, or holds what the kernel does not accept and returns false. */
   send(chunk: Uint8Array): boolean {
     if (this.closed) return true;
-    // Never: bytes that follow an end. They are not lost in silence.
+    // Should never happen: bytes after an end. They are not lost silently.
     if (life.hasSentEnd(this.#state)) this.terminate("EPIPE");
     const written = this.#unsent.offer(chunk);
     if (written === chunk.length || this.closed) return true;
@@ -197,19 +202,19 @@ export class Leg implements SocketOwner {
     return false;
   }
 
-  /** Is read no more for now; where memory is short, the kernel keeps little of what comes meanwhile. */
+  /** Stops reading for now; if memory is short, the kernel buffers little of the data that arrives meanwhile. */
   throttle(): void {
     this.pause();
     if (this.#total.isShort) this.socket.narrow(this.#total.narrowReceiveBytes);
   }
 
-  /** Sends the end of this direction once all held bytes are out. */
+  /** Sends the end of this direction once all held bytes are written. */
   endWrite(): void {
     this.#move("partner-ended");
     if (this.#unsent.bytes === 0 && life.isFlushing(this.#state)) this.#sendEnd();
   }
 
-  /** For the socket only, as are those below. */
+  /** For the socket only, like those below. */
   onData(chunk: Uint8Array): void {
     this.bytesRead += chunk.length;
     if (this.#state === "dismissed" || this.closed) return;
@@ -218,14 +223,14 @@ export class Leg implements SocketOwner {
   }
 
   onDrain(): void {
-    // Bun opens a plain socket while it is connecting; the first drain says that it is connected.
+    // Bun opens a plain socket while it is connecting; the first drain event means that it is connected.
     if (!this.socket.tls && life.isSettingUp(this.#state)) this.onReady(null, false);
     if (this.#relay === null || !this.#unsent.flush() || this.closed) return;
     if (life.isFlushing(this.#state)) this.#sendEnd();
     else if (!life.hasSentEnd(this.#state)) this.#relay.drained(this);
   }
 
-  /** Reading stops until the leg is relayed: a peer cannot fill memory while policy decides. */
+  /** Reading stops until the leg is relayed: a peer cannot fill memory while the policy decides. */
   onReady(handshakeError: string | null, failed: boolean): void {
     if (!this.#move("ready")) return;
     this.pause();
@@ -233,8 +238,8 @@ export class Leg implements SocketOwner {
   }
 
   /**
-   * What follows would look like the peer's end. A paused leg ends here, because Bun reports nothing more of it: what it
-   * has not read the RST takes with it.
+   * The next event would look like the peer's end. A paused leg ends here, because Bun reports nothing more for it:
+   * the RST discards what it has not read.
    */
   onWriteFailed(): void {
     this.#move("write-failed");
@@ -265,7 +270,7 @@ export class Leg implements SocketOwner {
     this.#relay?.closed(this);
   }
 
-  /** False if the state stays as it is. */
+  /** False if the state does not change. */
   #move(event: life.LegEvent): boolean {
     const before = this.#state;
     this.#state = life.next(before, event);

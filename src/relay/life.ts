@@ -1,9 +1,9 @@
 /**
- * The life of a leg: its states, the events that end them, and what follows. Pure.
+ * The life of a leg: its states, their events, and the transitions. Pure.
  *
- * The table has every state and every event; `·`: the state stays as it is. A test compares it with `next`. A state whose
- * name ends in "ended" is the one above it after the peer has ended its direction, as `sending` is of `relaying`,
- * `flushing-last` of `flushing` and `closing` of `receiving`.
+ * The table has every state and every event; `·` means no change. A test compares it with `next`. A state whose name
+ * ends in "ended" is the state above it after the peer has ended its direction; `sending` is that for `relaying`,
+ * `flushing-last` for `flushing`, and `closing` for `receiving`.
  *
  * | state            | ready         | joined   | peer-ended       | partner-ended | flushed   | write-failed | dismissed | closed | cut |
  * | ---------------- | ------------- | -------- | ---------------- | ------------- | --------- | ------------ | --------- | ------ | --- |
@@ -25,10 +25,10 @@
  */
 
 export type LegState =
-  /** TCP or TLS is being set up, or it is not known yet whether the leg is to be TLS. */
+  /** TCP or TLS is being set up, or it is undecided whether the leg is TLS. */
   | "setting-up"
   | "setting-up-ended"
-  /** May carry bytes, but is not relayed yet. Reading stops, so a peer cannot fill memory while policy decides. */
+  /** Can carry bytes, but is not relayed yet. Reading stops, so a peer cannot fill memory while the policy decides. */
   | "waiting"
   | "waiting-ended"
   /** Bytes go both ways. */
@@ -42,7 +42,7 @@ export type LegState =
   | "receiving"
   /** Both directions have ended; the socket is about to close. */
   | "closing"
-  /** A write has failed, by an RST mostly. What came before the RST is still read, and what looks like an end may be none. */
+  /** A write has failed, usually by an RST. Bytes from before the RST are still read, and an apparent end may not be one. */
   | "broken"
   | "broken-ended"
   /** The peer is not served: what it sends is read and dropped. */
@@ -57,25 +57,25 @@ export type LegEvent =
   | "ready"
   /** The leg is one of a relay's two. */
   | "joined"
-  /** FIN or close_notify has come. */
+  /** FIN or close_notify has arrived. */
   | "peer-ended"
   /** No more bytes come from the partner, the relay's other leg. */
   | "partner-ended"
-  /** The kernel has taken all bytes that were held. */
+  /** The kernel has accepted all held bytes. */
   | "flushed"
   | "write-failed"
   | "dismissed"
-  /** The socket has closed, and nothing is known to have failed. */
+  /** The socket has closed without a known failure. */
   | "closed"
   /** The leg was terminated, or its socket closed with an error. */
   | "cut";
 
-/** What follows `state` when `event` happens. An event that cannot happen in a state changes nothing. */
+/** The state after `event`. An event that is impossible in a state changes nothing. */
 export function next(state: LegState, event: LegEvent): LegState {
   return transitions[state][event] ?? state;
 }
 
-/** The socket is gone; nothing follows. */
+/** The socket is closed; nothing follows. */
 export function isOver(state: LegState): state is "clean" | "cut" {
   return state === "cut" || state === "clean";
 }
@@ -88,7 +88,7 @@ export function isBroken(state: LegState): boolean {
   return state === "broken" || state === "broken-ended";
 }
 
-/** No more bytes of the peer's are used, as far as is known before the socket closes. */
+/** The peer sends no more usable bytes, as far as is known before the socket closes. */
 export function hasPeerEnded(state: LegState): boolean {
   return peerEnded.has(state);
 }
@@ -107,7 +107,7 @@ type Row = Readonly<Partial<Record<LegEvent, LegState>>>;
 
 /** A socket that closes before our end was sent does not close cleanly. */
 const open = { dismissed: "dismissed", closed: "cut", cut: "cut" } as const;
-/** Both sides that end at once close without an event for the peer's end. */
+/** If both sides end at once, the socket closes without an event for the peer's end. */
 const ended = { dismissed: "dismissed", closed: "clean", cut: "cut" } as const;
 
 const transitions: Readonly<Record<LegState, Row>> = {

@@ -1,4 +1,4 @@
-/** Two legs of a connection: bytes of either go to the other, and so do their ends. */
+/** Two legs of a connection: passes the bytes and the end of each to the other. */
 import { Deadline } from "../runtime/deadline.ts";
 import type { Leg } from "./leg.ts";
 
@@ -8,14 +8,14 @@ export class Relay {
   readonly #lingerMsMax: number;
   #linger: Deadline | null = null;
 
-  /** Once both directions have ended, each socket has `lingerMsMax` to be gone. */
+  /** Once both directions have ended, each socket must close within `lingerMsMax`. */
   constructor(downstream: Leg, upstream: Leg, lingerMsMax: number) {
     this.#downstream = downstream;
     this.#upstream = upstream;
     this.#lingerMsMax = lingerMsMax;
   }
 
-  /** From now on bytes are carried, first those that came before. Where one leg is gone already the other is ended. */
+  /** Starts to carry bytes, first those already received. If one leg is already closed, the other is ended. */
   begin(): void {
     this.#downstream.join(this);
     this.#upstream.join(this);
@@ -25,17 +25,17 @@ export class Relay {
     this.#handOver(this.#upstream);
   }
 
-  /** For the legs only, as are those below. `from` is read no more while any of its bytes wait for the other. */
+  /** For the legs only, like those below. `from` is not read while any of its bytes wait for the other. */
   carry(from: Leg, chunk: Uint8Array): void {
     if (!this.#other(from).send(chunk)) from.throttle();
   }
 
-  /** Nothing waits for `to` any more. */
+  /** No bytes wait for `to` any more. */
   drained(to: Leg): void {
     this.#other(to).resume();
   }
 
-  /** The peer of `from` has ended its direction: a half-close goes on as a half-close. */
+  /** The peer of `from` has ended its direction: a half-close is passed on as a half-close. */
   peerEnded(from: Leg): void {
     this.#other(from).endWrite();
   }
@@ -49,7 +49,7 @@ export class Relay {
     });
   }
 
-  /** The socket of `leg` is gone: a cut goes on as a cut, an end as an end. */
+  /** The socket of `leg` is closed: a cut is passed on as a cut, an end as an end. */
   closed(leg: Leg): void {
     const other = this.#other(leg);
     if (leg.ending === "cut") other.terminate("");

@@ -1,16 +1,16 @@
-/** What a leg sends: bytes that its kernel buffer does not take are held here. */
+/** The send side of a leg: holds the bytes that its kernel buffer does not accept. */
 import type { LegSocket } from "../net/leg-socket.ts";
 import { HeldQueue, type Held } from "./held.ts";
 
 export class SendBuffer {
-  /** Bytes that the kernel has taken, without the proxy's own. */
+  /** Bytes that the kernel has accepted, without the proxy's own. */
   bytesWritten = 0;
   readonly #socket: LegSocket;
   readonly #queue: HeldQueue;
-  /** Bytes of the proxy's own that are not written yet; they go before all others. */
+  /** The proxy's own bytes that are not written yet; they precede all others. */
   #ownBytes = 0;
 
-  /** `total`: where held bytes count. */
+  /** `total`: the sum that held bytes are added to. */
   constructor(socket: LegSocket, total: Held) {
     this.#socket = socket;
     this.#queue = new HeldQueue(total);
@@ -22,32 +22,32 @@ export class SendBuffer {
     return this.#queue.bytes;
   }
 
-  /** What they count in the sum of held bytes. */
+  /** Their share of the sum of held bytes. */
   get countedBytes(): number {
     return this.#queue.countedBytes;
   }
 
-  /** The leg is a plain one: no encrypted bytes wait in Bun. */
+  /** The leg is plain: no encrypted bytes wait in Bun. */
   startPlain(): void {
     this.#queue.overheadBytes = 0;
   }
 
-  /** The next `bytes` are the proxy's own and are not counted as written. */
+  /** The next `bytes` are the proxy's own and do not count as written. */
   expectOwn(bytes: number): void {
     this.#ownBytes += bytes;
   }
 
-  /** Writes unless others wait before it; returns how many bytes were taken. */
+  /** Writes unless earlier bytes wait; returns how many bytes were accepted. */
   offer(chunk: Uint8Array): number {
     return this.#queue.bytes > 0 ? 0 : this.write(chunk);
   }
 
-  /** Holds what was not taken. The sum of held bytes may be over its bound then, and the leg ended by that. */
+  /** Holds what was not accepted. The sum of held bytes may then exceed its limit, and the leg be ended for that. */
   hold(chunk: Uint8Array, written: number): void {
     this.#queue.push(chunk, written);
   }
 
-  /** True if nothing waits any more. */
+  /** True if no bytes wait any more. */
   flush(): boolean {
     return this.#queue.flush(this);
   }

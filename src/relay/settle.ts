@@ -9,7 +9,7 @@ import { Leg, type Readiness } from "./leg.ts";
 
 /**
  * Makes a leg of the connection, and with `originating` originates TLS on it. Every failure arrives as the leg's end.
- * `held` is where bytes count that the leg holds.
+ * `held` is the sum that the leg's held bytes are added to.
  */
 export function dial(dialing: Dialing, originating: Originating | null, held: Held): Leg {
   return new Leg(watch(dialing, originating), "setting-up", held);
@@ -17,14 +17,14 @@ export function dial(dialing: Dialing, originating: Originating | null, held: He
 
 export type DialLimits = { readonly connectMsMax: number; readonly handshakeMsMax: number };
 
-/** What became of a leg, and in words what ended it. */
+/** The result for a leg, and in words what ended it. */
 export type Settled =
   | Extract<Readiness, { readonly kind: "ready" }>
   | (Extract<Readiness, { readonly kind: "closed" }> & { readonly detail: string });
 
 /**
- * Waits until the leg may carry bytes. It is ended when it takes longer than `limits` allow or when `waiting`,
- * the leg it is made for, goes first.
+ * Waits until the leg may carry bytes. It is ended if it takes longer than `limits` allow, or if `waiting`, the leg
+ * that it is made for, ends first.
  */
 export async function settle(leg: Leg, waiting: Leg, limits: DialLimits): Promise<Settled> {
   let settled = false;
@@ -40,8 +40,8 @@ export async function settle(leg: Leg, waiting: Leg, limits: DialLimits): Promis
 }
 
 /**
- * The time for connect(2), then the time for the handshake. Bun does not tell when the first is over; most legs are ready
- * before the first look.
+ * The time for connect(2), then the time for the handshake. Bun does not report when the first is over; most legs are
+ * ready before the first check.
  */
 class Patience {
   readonly #leg: Leg;
@@ -87,6 +87,6 @@ function isConnecting(leg: Leg): boolean {
   return fd < 0 || native.tcpState(fd) === "syn-sent";
 }
 
-/** How late it may be noticed that a connection has been made. */
+/** How late it may be noticed that a connection is established. */
 const firstLookMsMax = 100;
 const lookMsMax = 500;
