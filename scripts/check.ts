@@ -21,7 +21,7 @@ Exit codes: 0 everything passed, 1 something failed, 2 a mistake on the command 
 type Step = {
   readonly name: string;
   readonly command: readonly string[];
-  /** More arguments, which are not shown. */
+  /** Further arguments, which are not printed. */
   readonly files?: readonly string[];
   readonly cwd?: string;
 };
@@ -74,7 +74,7 @@ for (const step of steps) {
 console.log(`\n${passed} passed, ${failed} failed`);
 process.exitCode = failed === 0 ? 0 : 1;
 
-/** Not one of the golden texts of the rules, which have no first line that names their shell. */
+/** Excludes the golden texts of the rules, which have no first line that names a shell. */
 function isWritten(file: string): boolean {
   return !file.startsWith("test/golden/");
 }

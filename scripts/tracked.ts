@@ -1,9 +1,9 @@
-/** The tracked files of each kind, by extension: what the formatters and linters run over. */
+/** The tracked files of each kind, by extension, for the formatters and linters. */
 import { closeSync, existsSync, openSync, readSync } from "node:fs";
 
 export type Kind = "bun" | "zig" | "shell";
 
-/** Those that a formatter knows. Throws where there is no git, or no repository. */
+/** The files that have a formatter. Throws without git or a repository. */
 export function trackedFiles(kind: Kind): readonly string[] {
   return allTracked().filter((file) => kindOf(file) === kind);
 }
@@ -11,11 +11,11 @@ export function trackedFiles(kind: Kind): readonly string[] {
 export function allTracked(): readonly string[] {
   const { exitCode, stdout, stderr } = Bun.spawnSync(["git", "ls-files", "-z"]);
   if (exitCode !== 0) throw new Error(stderr.toString());
-  // A file that was removed is tracked until that is committed.
+  // A removed file is tracked until the removal is committed.
   return stdout.toString().split("\0").filter(existsSync);
 }
 
-/** Null for what no formatter here knows: Markdown, golden bytes, lists. */
+/** Null for kinds without a formatter here: Markdown, golden bytes, lists. */
 export function kindOf(file: string): Kind | null {
   const extension = /\.([^./]+)$/.exec(file)?.[1];
   if (extension !== undefined) return kinds.get(extension) ?? null;

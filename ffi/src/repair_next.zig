@@ -14,7 +14,7 @@ pub const part = struct {
 };
 pub const part_bytes_max = 4 << 20;
 pub const digest_bytes = 32;
-/// Of what the program wrote to stderr before it failed.
+/// Limit of the program's stderr that is passed on when it fails.
 pub const reason_bytes_max = 512;
 
 /// Unused pages take no memory.

@@ -170,5 +170,5 @@ async function sectionsOf(flags: CheckFlags, command: Command): Promise<readonly
   ];
 }
 
-/** On loopback it takes a millisecond; where nothing listens, none. */
+/** On loopback an answer takes a millisecond; without a listener the refusal takes none. */
 const askMsMax = 1000;

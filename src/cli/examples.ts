@@ -59,7 +59,7 @@ export const examples: Readonly<Record<string, readonly Example[]>> = {
   ],
 };
 
-/** Of the program without a command. */
+/** For the program without a command. */
 export const programExamples: readonly Example[] = [
   ["tls-tproxy demo", "see it work on this machine, changing nothing"],
   ["tls-tproxy -cert tls.crt -key tls.key -ca-cert ca.crt", "run in a pod (NET_ADMIN)"],
@@ -74,7 +74,7 @@ export function addExamples(program: Command, width: number): void {
   }
 }
 
-/** Command lines stay whole, so that they can be copied. */
+/** Does not break command lines, so that they can be copied. */
 export function examplesText(own: readonly Example[], width: number): string {
   const lines = own.flatMap(([line, does]) => [
     `  ${line}`,
@@ -83,7 +83,7 @@ export function examplesText(own: readonly Example[], width: number): string {
   return ["", "Examples:", ...lines].join("\n");
 }
 
-/** Text in lines of at most `width` columns. */
+/** Folds text into lines of at most `width` columns. */
 export function folded(text: string, width: number): string {
   const help = new Help();
   help.minWidthToWrap = 1;

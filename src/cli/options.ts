@@ -374,7 +374,7 @@ export function addOtherOptions(command: Command): void {
 
 type OptionForm = {
   readonly parse?: ((text: string, before: unknown) => unknown) & {
-    /** All values that there are, if these are a short list. */
+    /** All possible values, if that is a short list. */
     readonly words?: readonly string[];
   };
   /** The value, and how the help shows it. */

@@ -82,7 +82,7 @@ function commandsFirst(command: Command, helper: Help): string {
   return `${text.slice(0, options.index)}${commands}${rest}`;
 }
 
-/** Where the help is shown: process.stdout, or a size for tests. */
+/** The output that shows the help: process.stdout, or a size for tests. */
 type Screen = { readonly isTTY: boolean; readonly columns: number };
 
 function epilogueOf(width: number): string {
@@ -101,5 +101,5 @@ const epilogue =
 const columnsMin = 60;
 const columnsMax = 120;
 const columnsPiped = 96;
-/** Descriptions are folded to no fewer columns. */
+/** The smallest width to which descriptions are folded. */
 const foldedColumnsMin = 20;

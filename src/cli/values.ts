@@ -162,7 +162,7 @@ export function oneOf<T extends string>(...words: readonly T[]): Choice<T> {
   return Object.assign(parse, { words });
 }
 
-/** A parser with the words that it takes, for completions. */
+/** A parser with the words that it accepts, for completions. */
 export type Choice<T extends string> = ((text: string) => T) & { readonly words: readonly T[] };
 
 export function trustDomain(text: string): string {

@@ -1,4 +1,4 @@
-/** The meanings of the exit codes, which main.ts returns. The topic `options` has the same. */
+/** The meanings of the exit codes, which main.ts returns. The topic `options` lists the same. */
 export const exitCodes = [
   [0, "done; the proxy ended after SIGTERM or SIGINT"],
   [

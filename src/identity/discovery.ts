@@ -43,7 +43,7 @@ export function describeMissing(directory: string): string {
   return `it has ${nearest.present.join(" and ")}, but not ${nearest.missing.join(" and ")}`;
 }
 
-/** The names in a directory, or why there are none. */
+/** The names in a directory, or why it cannot be listed. */
 function namesIn(directory: string): ReadonlySet<string> | string {
   try {
     return new Set(readdirSync(directory));

@@ -45,7 +45,7 @@ export type LegState =
   /** A write has failed, usually by an RST. Bytes from before the RST are still read, and an apparent end may not be one. */
   | "broken"
   | "broken-ended"
-  /** The peer is not served: what it sends is read and dropped. */
+  /** The peer is not served: its data is read and dropped. */
   | "dismissed"
   /** The socket closed after our end was sent. */
   | "clean"

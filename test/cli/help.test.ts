@@ -69,7 +69,7 @@ test.each([
 });
 
 test.each([60, 70, 80, 100, 120])(
-  "in a terminal of %d columns no line of the help is longer",
+  "on a terminal with %d columns no line of the help is longer",
   (columns) => {
     const program = makeProgram({ isTTY: true, columns });
     for (const command of [program, ...program.commands]) {
@@ -84,7 +84,7 @@ test.each([60, 70, 80, 100, 120])(
   },
 );
 
-test("the topic options has the exit codes of the manual page", () => {
+test("the topic options lists the exit codes of the man page", () => {
   const { text = "" } = topics.find(({ name }) => name === "options") ?? {};
   for (const [code, meaning] of exitCodes) expect(text).toContain(`\n| ${code} | ${meaning} |\n`);
 });

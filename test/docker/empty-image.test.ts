@@ -9,7 +9,7 @@ const cluster = await Cluster.create();
 const image = imageUnderTest();
 const strict = [...transient, "--network", "none", "--read-only"];
 
-test("the image contains one file and its second name", async () => {
+test("the image contains one file with two names", async () => {
   const id = await docker("create", "--label", `${label}=${process.pid}`, image);
   const listing = Bun.spawn(["sh", "-c", `docker export ${id} | tar -t`], { stdout: "pipe" });
   const names = (await new Response(listing.stdout).text()).split("\n");
@@ -19,7 +19,7 @@ test("the image contains one file and its second name", async () => {
   expect(names.filter((name) => !foreign.test(name)).toSorted()).toEqual(["tls-tproxy", "tproxy"]);
 });
 
-test("its second name is a link, not a second copy, and both start the program", async () => {
+test("the second name is a link, not a copy, and both start the program", async () => {
   const size = Number(await docker("image", "inspect", "--format", "{{.Size}}", image));
   expect(size).toBe(Bun.file(builtExecutable()).size + "tls-tproxy".length);
   for (const name of ["/tls-tproxy", "/tproxy", "tls-tproxy", "tproxy"]) {

@@ -1,4 +1,4 @@
-/** The topic `containers` as it is written: its compose file and its commands, each typed into a shell. */
+/** The topic `containers`: runs its compose file and its commands as written, in a shell. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { mkdirSync, symlinkSync } from "node:fs";
 
@@ -9,14 +9,14 @@ import { builtExecutable, type Output } from "../support/pods.ts";
 import { temporaryDirectory } from "../support/temporary.ts";
 import { topicText } from "../support/topics.ts";
 
-/** Only its network is used: a range that no other network has, given back before the topic's own is made. */
+/** Uses only its network: a free range, which is released before the topic's own network is created. */
 const cluster = await Cluster.create({ range4: "10.86.%", range6: "fd86:%" });
 const prefix = `tp${process.pid.toString(36)}`;
 const published = 20_000 + (process.pid % 10_000);
 const directory = temporaryDirectory();
 const tools = await toolsImage();
 
-/** Names, ranges and images of this run in place of the topic's: an engine may have some of that name. */
+/** Replaces the topic's names, ranges and images by this run's: an engine may already have some with these names. */
 function own(text: string): string {
   return text
     .replaceAll(/\b(shop|orders)-proxy\b/g, `${prefix}-$1-proxy`)
@@ -43,7 +43,7 @@ function commandsOf(heading: string): readonly string[] {
   return blocks.join("").replaceAll("\\\n", " ").trim().split("\n");
 }
 
-/** Types a command, with the program in PATH as `tls-tproxy`. */
+/** Runs a command in a shell, with the program in PATH as `tls-tproxy`. */
 async function type(command: string): Promise<Output> {
   const PATH = `${directory}/bin:${process.env["PATH"] ?? ""}`;
   const child = Bun.spawn(["sh", "-ec", command], {
@@ -75,12 +75,12 @@ async function succeed(command: string): Promise<string> {
   return stdout + stderr;
 }
 
-/** From a process of the machine that the engine runs on. */
+/** Connects from a process on the engine's machine. */
 async function fromTheMachine(host: string): Promise<Output> {
   return await cluster.node("curl", "-s", "--max-time", "10", `http://${host}:${published}/`);
 }
 
-/** The machine's own addresses that lead to the published port. */
+/** The machine's own addresses for the published port. */
 const machine = ["127.0.0.1", own("10.8.0.1")];
 
 describe("the quick start", () => {
@@ -91,7 +91,7 @@ describe("the quick start", () => {
     await down(project);
   });
 
-  test("its commands work as they are typed, and end with an answer over mutual TLS", async () => {
+  test("its commands work as written, and end with an answer over mutual TLS", async () => {
     const outputs = new Map<string, string>();
     for (const command of commandsOf("Quick start"))
       if (!/^(tls-tproxy certs|docker compose up) /.test(command))
@@ -113,14 +113,14 @@ describe("the quick start", () => {
     },
   );
 
-  test.each(machine)("a plain client of the published port at %s is refused", async (host) => {
+  test.each(machine)("a plain client at the published port on %s is refused", async (host) => {
     const { code, stdout } = await fromTheMachine(host);
     expect([stdout, code === 0]).toEqual(["", false]);
     const log = await succeed(own("docker logs orders-proxy"));
     expect(log).toMatch(new RegExp(`inbound\\] .*from ${own("10.8.0.1")}:`));
   });
 
-  test("over loopback the application answers inside of its own network", async () => {
+  test("over loopback the application answers within its own network", async () => {
     const command = own("docker exec orders wget -q -O - http://127.0.0.1:8080/");
     expect(await succeed(command)).toBe("hello from orders\n");
   });
@@ -142,10 +142,13 @@ describe("with the published port excluded", () => {
     await down(changed);
   });
 
-  test.each(machine)("a plain client at %s is answered, and seen as the gateway", async (host) => {
-    expect((await fromTheMachine(host)).stdout).toBe("hello from orders\n");
-    expect(await succeed(own("docker logs orders"))).toContain(own("10.8.0.1"));
-  });
+  test.each(machine)(
+    "a plain client at %s gets an answer, and is seen as the gateway",
+    async (host) => {
+      expect((await fromTheMachine(host)).stdout).toBe("hello from orders\n");
+      expect(await succeed(own("docker logs orders"))).toContain(own("10.8.0.1"));
+    },
+  );
 
   test("a peer is refused, because its proxy demands TLS", async () => {
     const peer = await type(own("docker exec shop wget -q -O - http://10.8.0.3:8080/"));
@@ -159,7 +162,7 @@ describe("a sidecar beside a running container", () => {
     await tryDocker("network", "rm", `${prefix}-mesh`);
   });
 
-  test("its commands work as they are typed", async () => {
+  test("its commands work as written", async () => {
     for (const command of commandsOf("A sidecar beside a running container"))
       await succeed(command);
     for (;;) {

@@ -40,7 +40,7 @@ test("in a sound environment it reports no problem and changes nothing", async (
   expect(await kernelState(pod)).toBe(before);
 });
 
-test("beside a running proxy it says so, even where it may not see the proxy's sockets", async () => {
+test("beside a running proxy it says so, even if it may not inspect the proxy's sockets", async () => {
   const pod = mesh.extraPod();
   await mesh.proxy(pod);
   const withoutTracing = ["setpriv", "--bounding-set", "-sys_ptrace", "--inh-caps", "-sys_ptrace"];

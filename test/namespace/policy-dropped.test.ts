@@ -99,7 +99,7 @@ function stoppedReader(launcher: number): number {
   }
 }
 
-test("if the process that reads the rules fails, the log has its own reason", async () => {
+test("if the process that reads the rules fails, the log contains its reason", async () => {
   const { policy, proxy } = await stage();
   const launcher = launcherOf(proxy);
   policy.write("inbound: { mode: permissive }");

@@ -1,4 +1,4 @@
-/** A compose file, done by `docker run`: the engines that tests run on have no Compose. Knows the fields that the manual uses. */
+/** Runs a compose file by `docker run`, because the tests' engines have no Compose. Supports the manual's fields. */
 import { parse } from "yaml";
 
 import { docker, label, tryDocker } from "./docker.ts";
@@ -34,7 +34,7 @@ export type Project = {
   >;
 };
 
-/** Throws for a field that `up` would leave out: the manual may not promise what nobody has tried. */
+/** Throws for a field that `up` would ignore, so that the manual contains only tested fields. */
 export function readProject(text: string): Project {
   // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- its fields are compared below
   const project = parse(text, { merge: true }) as Project;
@@ -44,7 +44,7 @@ export function readProject(text: string): Project {
   return project;
 }
 
-/** `docker compose up --detach --wait`, in a directory that the volumes are relative to. */
+/** `docker compose up --detach --wait`, in the directory that the volumes are relative to. */
 export async function up(project: Project, directory: string): Promise<void> {
   for (const [name, { ipam }] of Object.entries(project.networks)) {
     const subnets = ipam.config.flatMap(({ subnet }) => ["--subnet", subnet]);
@@ -106,7 +106,7 @@ function optionsOf(project: Project, service: Service, directory: string): reado
   ];
 }
 
-/** `docker run` knows only CMD-SHELL, which needs a shell: the image has none, so the test itself asks. */
+/** `docker run` supports only CMD-SHELL, which needs a shell: the image has none, so the test runs the check. */
 function healthOptions({ test }: NonNullable<Service["healthcheck"]>): readonly string[] {
   if (test[0] !== "CMD") throw new Error(`compose: a health check by ${test[0] ?? "nothing"}`);
   return ["--label", `${checkLabel}=${JSON.stringify(test.slice(1))}`];
@@ -136,12 +136,12 @@ function serviceOf(project: Project, name: string): Service {
   return service;
 }
 
-/** As Compose names it. */
+/** Compose's name for it. */
 function networkName({ name }: Project, network: string): string {
   return `${name}_${network}`;
 }
 
-/** A command as Compose splits it, which is as a shell does. */
+/** Splits a command like Compose, which does it like a shell. */
 export function words(command: string): readonly string[] {
   return [...command.matchAll(/"([^"]*)"|(\S+)/g)].map(([, quoted, bare]) => quoted ?? bare ?? "");
 }

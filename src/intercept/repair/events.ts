@@ -5,7 +5,7 @@ import type { RepairView } from "./rules.ts";
 import type { Log } from "../../runtime/log/log.ts";
 import { errnoName } from "../../native/errno.ts";
 
-/** `view` and `repair` are informed of what is reported. */
+/** Passes the reports on to `view` and `repair`. */
 export function repairEvents(log: Log, repair: RuleRepair, view: RepairView): RepairEvents {
   return {
     restored: ({ kept }) => {

@@ -47,7 +47,7 @@ export type Prepared = {
   readonly outcome: PreparedOutcome;
   /** A digest of the input of the rules that were read: parts.ts. */
   readonly digest: string;
-  /** What the process that reads the rules wrote to stderr, or how it ended: for "not read", else "". */
+  /** For "not read", the stderr of the process that reads the rules, or how it ended; else "". */
   readonly reason: string;
 };
 

@@ -74,7 +74,7 @@ async function prepareRules(next: Interception, link: Link): Promise<void> {
   throw notPrepared("other contents");
 }
 
-/** `reason`: what that process wrote to stderr, which is what the program writes when a start fails. */
+/** `reason`: the stderr of that process, which is the program's message for a failed start. */
 function notPrepared(outcome: keyof typeof reasons, reason = ""): ProxyError {
   const code = hopeless.has(outcome) ? "RESTART_NEEDED" : "START_FAILED";
   const words = reason

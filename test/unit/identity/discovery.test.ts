@@ -62,7 +62,7 @@ test.each([
   expect(describeMissing(directoryWith(files))).toStartWith(says);
 });
 
-test("what is no directory is named as that", () => {
+test("a path that is not a directory is named as such", () => {
   const directory = directoryWith({ file: "" });
   expect(describeMissing(`${directory}/none`)).toBe("there is no such directory");
   expect(describeMissing(`${directory}/file`)).toStartWith("it is not a directory");

@@ -1,4 +1,4 @@
-/** Which tracked files the formatters and linters of the gate run over. */
+/** The tracked files that the gate's formatters and linters check. */
 import { expect, test } from "bun:test";
 
 import { allTracked, kindOf, trackedFiles } from "../../../scripts/tracked.ts";
@@ -14,7 +14,7 @@ test("every tracked file has a formatter, or is of a kind that has none", () => 
   expect(unknown.filter((file) => !without.some((kind) => kind.test(file)))).toEqual([]);
 });
 
-test("a kind is told by the extension, and for a script without one by its first line", () => {
+test("a kind is recognised by the extension, or for a script without one by its first line", () => {
   expect(trackedFiles("shell")).toContain(".ci/run");
   expect(trackedFiles("shell")).toContain("scripts/test.sh");
   expect(trackedFiles("bun")).toContain("install.yaml");

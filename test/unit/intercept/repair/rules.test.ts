@@ -94,7 +94,7 @@ test("rules prepared before are not used for another change", async () => {
   expect(() => rules.change(everything, false)).toThrow(/the rules cannot be changed/);
 });
 
-test("the reason of the process that reads the rules stands in ours, on one line, escaped and bounded", async () => {
+test("our reason contains that of the process that reads the rules, on one line, escaped and bounded", async () => {
   const reason = `tls-tproxy: p.yaml: 2 mistakes\n  line 1: \u001B[31m${"x".repeat(500)}\n`;
   const { rules } = repairer([["not read", none, reason]]);
   const refused = String(await rules.prepare(everything).catch((error: unknown) => error));
