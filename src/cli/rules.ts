@@ -6,7 +6,7 @@ import { type Fixed, interceptionOf } from "../intercept/rules/interception.ts";
 import { ProxyError } from "../runtime/errors.ts";
 import { refusedInCleartext } from "../intercept/cleartext/refused.ts";
 import { install, remove } from "../intercept/kernel/install.ts";
-import { listeningPorts } from "../intercept/kernel/open-before.ts";
+import { listeningPorts } from "../intercept/kernel/proc-tcp.ts";
 import { settlePreexisting } from "../intercept/cleartext/preexisting.ts";
 import { isListening } from "../intercept/kernel/running.ts";
 import { info, type Item } from "../tools/report.ts";

@@ -10,7 +10,7 @@ import { isDiverted } from "../intercept/cleartext/becomes-diverted.ts";
 import { resetCleartext } from "../intercept/cleartext/reset.ts";
 import type { Installed } from "../intercept/kernel/install.ts";
 import { RuleRepair } from "../intercept/repair/repair.ts";
-import { listeningPorts, type Tuple } from "../intercept/kernel/open-before.ts";
+import { listeningPorts, type Tuple } from "../intercept/kernel/proc-tcp.ts";
 import { repairEvents } from "../intercept/repair/events.ts";
 import type { Log } from "../runtime/log/log.ts";
 

@@ -7,7 +7,7 @@ import { refusedInCleartext } from "../intercept/cleartext/refused.ts";
 import { settleDiversion, tryDiversion } from "../intercept/trial/diversion.ts";
 import { type Installed } from "../intercept/kernel/install.ts";
 import { legacyTables } from "../intercept/trial/legacy-tables.ts";
-import { listeningPorts, type Tuple } from "../intercept/kernel/open-before.ts";
+import { listeningPorts, type Tuple } from "../intercept/kernel/proc-tcp.ts";
 import { settlePreexisting } from "../intercept/cleartext/preexisting.ts";
 import { knownAddresses, whyNotTried } from "../intercept/trial/trial.ts";
 import { trialTargets } from "../intercept/trial/targets.ts";

@@ -10,7 +10,7 @@ import { ProxyError } from "../runtime/errors.ts";
 import { resetCleartext, type CleartextReset } from "../intercept/cleartext/reset.ts";
 import type { Installed } from "../intercept/kernel/install.ts";
 import type { Connections } from "../intercept/kernel/encode.ts";
-import { listeningPorts } from "../intercept/kernel/open-before.ts";
+import { listeningPorts } from "../intercept/kernel/proc-tcp.ts";
 import { queueLength } from "../intercept/kernel/running.ts";
 import type { RuleWatch } from "../intercept/kernel/watch.ts";
 import { holdsPort } from "../net/ports.ts";

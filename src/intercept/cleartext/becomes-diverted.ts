@@ -1,6 +1,6 @@
 /** Which cleartext connections the rules would divert. Pure. */
 import { type Fixed, isByOwner } from "../rules/interception.ts";
-import type { Tuple } from "../kernel/open-before.ts";
+import type { Tuple } from "../kernel/proc-tcp.ts";
 import { isSameSocket, type SocketAddress } from "../../net/address.ts";
 import type { Rules } from "../../policy/rules.ts";
 import { isLeftAlone } from "../../probe/probe.ts";

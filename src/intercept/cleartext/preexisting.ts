@@ -2,7 +2,8 @@
 import type { Kernel } from "../../netlink/socket.ts";
 import { resetSockets, theirSockets } from "./reset.ts";
 import type { Installed } from "../kernel/install.ts";
-import { keyOf, keysOf, type Tuple } from "../kernel/open-before.ts";
+import { keyOf, keysOf } from "../kernel/open-before.ts";
+import { type Tuple } from "../kernel/proc-tcp.ts";
 
 /** How they are treated. */
 export type PreexistingMode = "leave" | "reset";

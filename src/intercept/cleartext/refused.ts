@@ -1,6 +1,6 @@
 /** Which cleartext connections the current rules would refuse if they began now. Pure. */
 import type { Fixed } from "../rules/interception.ts";
-import type { Tuple } from "../kernel/open-before.ts";
+import type { Tuple } from "../kernel/proc-tcp.ts";
 import type { RefusedDirection } from "./preexisting.ts";
 import { isSameSocket } from "../../net/address.ts";
 import { includesPort, type Ports } from "../../net/ports.ts";

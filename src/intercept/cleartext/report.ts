@@ -1,6 +1,6 @@
 /** Logs, counts and reports preexisting cleartext connections. */
 import { boundInterfaces } from "./reset.ts";
-import type { Tuple } from "../kernel/open-before.ts";
+import type { Tuple } from "../kernel/proc-tcp.ts";
 import type { Preexisting, RefusedDirection } from "./preexisting.ts";
 import { SystemCallError } from "../../native/errno.ts";
 import { formatIp } from "../../net/address.ts";

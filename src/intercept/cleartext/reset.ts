@@ -6,7 +6,8 @@ import { linkIndexOf, listLinks } from "../../netlink/route.ts";
 import { protocol, isErrno, kernel as ours, type Kernel } from "../../netlink/socket.ts";
 import { SystemCallError } from "../../native/errno.ts";
 import type { Connections } from "../kernel/encode.ts";
-import { keyOf, keysOf, readSockets, type Tuple } from "../kernel/open-before.ts";
+import { keyOf, keysOf, readSockets } from "../kernel/open-before.ts";
+import { type Tuple } from "../kernel/proc-tcp.ts";
 
 export type CleartextReset = {
   readonly ended: number;

@@ -13,7 +13,8 @@ import {
 } from "../../netlink/socket.ts";
 import { followDevices, removeDevices } from "./devices.ts";
 import { changeBatch, tableBatch, type Connections } from "./encode.ts";
-import { keyOf, keyOfFields, readOpenConnections, readPorts, type Tuple } from "./open-before.ts";
+import { keyOf, keyOfFields, readOpenConnections, readPorts } from "./open-before.ts";
+import { type Tuple } from "./proc-tcp.ts";
 import { closedOf, gateOf, heldOf, planOf, portsOf } from "../rules/plan.ts";
 import type { Plan } from "../rules/rule.ts";
 import { routingOf } from "./routing.ts";

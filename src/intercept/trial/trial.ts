@@ -15,7 +15,7 @@ import {
   type SocketAddress,
 } from "../../net/address.ts";
 import { parseCidr } from "../../net/cidr.ts";
-import { connectedSockets } from "../kernel/open-before.ts";
+import { readConnections } from "../kernel/proc-tcp.ts";
 import { foreignRules } from "./trace.ts";
 import type { KnownAddresses, Local, Target } from "./targets.ts";
 
@@ -41,7 +41,7 @@ export function tryConnections(targets: readonly Target[], mark = 0): readonly T
     begun.some(({ fd }) => fd !== null && native.tcpState(fd) === "syn-sent");
   while (waits() && performance.now() < until) Bun.sleepSync(lookMs);
   const here = new Set(
-    connectedSockets().map(({ source, sourcePort }) => keyOf(source, sourcePort)),
+    readConnections().map(({ source, sourcePort }) => keyOf(source, sourcePort)),
   );
   return begun.map(({ target, fd, kind }) => {
     if (fd === null) return { target, kind };

@@ -2,7 +2,7 @@
 import type { Fixed } from "../../intercept/rules/interception.ts";
 import { refusedInCleartext } from "../../intercept/cleartext/refused.ts";
 import { theirSockets } from "../../intercept/cleartext/reset.ts";
-import { listeningPorts, type Tuple } from "../../intercept/kernel/open-before.ts";
+import { listeningPorts, type Tuple } from "../../intercept/kernel/proc-tcp.ts";
 import { listeningProcess } from "../../intercept/kernel/running.ts";
 import { counted, listed } from "../../intercept/cleartext/report.ts";
 import { ephemeralPorts } from "../../net/ports.ts";

@@ -4,7 +4,7 @@ import { describe, expect, test } from "bun:test";
 
 import { Metrics } from "../../../src/connection/metrics.ts";
 import { refusalLimits, Refusals } from "../../../src/connection/refusals.ts";
-import type { Tuple } from "../../../src/intercept/kernel/open-before.ts";
+import type { Tuple } from "../../../src/intercept/kernel/proc-tcp.ts";
 import { nonePreexisting } from "../../../src/intercept/cleartext/preexisting.ts";
 import { diversionLines } from "../../../src/intercept/trial/report.ts";
 import { reportPreexisting } from "../../../src/intercept/cleartext/report.ts";

@@ -5,7 +5,7 @@ import { defaultFixed, defaultPolicy } from "../../../../src/config.ts";
 import type { Fixed } from "../../../../src/intercept/rules/interception.ts";
 import { becomesDiverted } from "../../../../src/intercept/cleartext/becomes-diverted.ts";
 import { parseSpiffeId } from "../../../../src/identity/spiffe-id.ts";
-import type { Tuple } from "../../../../src/intercept/kernel/open-before.ts";
+import type { Tuple } from "../../../../src/intercept/kernel/proc-tcp.ts";
 import { parseSocketAddress } from "../../../../src/net/address.ts";
 import { parsePolicy } from "../../../../src/policy/document.ts";
 import { effectivePolicy } from "../../../../src/policy/effective.ts";

@@ -3,7 +3,8 @@ import { expect, test } from "bun:test";
 
 import { externalRules } from "../../../../src/intercept/kernel/external.ts";
 import type { Installed } from "../../../../src/intercept/kernel/install.ts";
-import { elementOf, keyOf, type Tuple } from "../../../../src/intercept/kernel/open-before.ts";
+import { elementOf, keyOf } from "../../../../src/intercept/kernel/open-before.ts";
+import { type Tuple } from "../../../../src/intercept/kernel/proc-tcp.ts";
 import {
   packTuples,
   settlePreexisting,

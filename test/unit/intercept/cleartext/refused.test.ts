@@ -4,7 +4,7 @@ import { describe, expect, test } from "bun:test";
 import { defaultFixed, defaultPolicy } from "../../../../src/config.ts";
 import type { Fixed } from "../../../../src/intercept/rules/interception.ts";
 import { refusedInCleartext } from "../../../../src/intercept/cleartext/refused.ts";
-import type { Tuple } from "../../../../src/intercept/kernel/open-before.ts";
+import type { Tuple } from "../../../../src/intercept/kernel/proc-tcp.ts";
 import { parseSocketAddress } from "../../../../src/net/address.ts";
 import { parseCidr } from "../../../../src/net/cidr.ts";
 import { parsePolicy } from "../../../../src/policy/document.ts";

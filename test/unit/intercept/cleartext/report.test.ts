@@ -1,7 +1,7 @@
 /** The log lines about preexisting connections, and how long they are counted. */
 import { expect, test } from "bun:test";
 
-import type { Tuple } from "../../../../src/intercept/kernel/open-before.ts";
+import type { Tuple } from "../../../../src/intercept/kernel/proc-tcp.ts";
 import { nonePreexisting } from "../../../../src/intercept/cleartext/preexisting.ts";
 import {
   listed,

@@ -1,7 +1,11 @@
 import { expect, test } from "bun:test";
 import fc from "fast-check";
 
-import { parseSockets, type Tuple } from "../../../../src/intercept/kernel/open-before.ts";
+import {
+  parseConnections,
+  parseListeners,
+  type Tuple,
+} from "../../../../src/intercept/kernel/proc-tcp.ts";
 
 const port = fc.integer({ min: 0, max: 65_535 });
 const mapped = Uint8Array.of(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 255, 255);
@@ -56,9 +60,9 @@ test("connected sockets are read as the kernel prints them, without listeners", 
         shown(one, at, one.isOpening ? "02" : "01", asSix),
         shown(one, at, "0A"),
       ]);
-      expect(parseSockets(["  sl  local_address rem_address st", ...lines, ""].join("\n"))).toEqual(
-        tuples,
-      );
+      expect(
+        parseConnections(["  sl  local_address rem_address st", ...lines, ""].join("\n")),
+      ).toEqual(tuples);
     }),
   );
 });
@@ -67,7 +71,40 @@ test("any text is read without an error", () => {
   const likely = fc.string({ unit: fc.constantFrom(..."0123456789ABCDEF: \n".split("")) });
   fc.assert(
     fc.property(fc.oneof(fc.string(), likely), (text) => {
-      expect(Array.isArray(parseSockets(text))).toBe(true);
+      expect(Array.isArray(parseConnections(text))).toBe(true);
+      expect(Array.isArray(parseListeners(text, 4))).toBe(true);
     }),
   );
+});
+
+test("listeners are read as the kernel prints them, without connections", () => {
+  fc.assert(
+    fc.property(fc.array(tuple), fc.boolean(), (tuples, asSix) => {
+      const lines = tuples.flatMap((one, at) => [
+        shown(one, at, "01", asSix),
+        shown({ ...one, destinationPort: 0 }, at, "0A", asSix),
+      ]);
+      expect(parseListeners(lines.join("\n"), 6)).toEqual(
+        tuples.map(({ source, sourcePort, inode: socket }) => ({
+          family: 6,
+          host: source,
+          port: sourcePort,
+          waiting: 0,
+          inode: socket,
+        })),
+      );
+    }),
+  );
+});
+
+test("TIME-WAIT is no connection, and rx_queue of a listener is its queue", () => {
+  const text = [
+    "   0: 0100007F:1F90 00000000:0000 0A 00000000:0000000C 00:00000000 00000000     0        0 77 1 0",
+    "   1: 0100007F:1F90 0100007F:C350 06 00000000:00000000 03:00000E0B 00000000     0        0 0 3 0",
+  ].join("\n");
+  expect(parseConnections(text)).toEqual([]);
+  const host = Uint8Array.of(127, 0, 0, 1);
+  expect(parseListeners(text, 4)).toEqual([
+    { family: 4, host, port: 8080, waiting: 12, inode: "77" },
+  ]);
 });
