@@ -1,7 +1,7 @@
 /** The credentials in use: read again when their files change, and replaced only by valid ones. */
 import type { CredentialFiles } from "../identity/discovery.ts";
-import { Deadline } from "../runtime/deadline.ts";
 import { ProxyError } from "../runtime/errors.ts";
+import { Attempts, type RetryMs } from "./attempts.ts";
 import { signatureOf, WatchedFiles, type FirstRead } from "./watched-files.ts";
 import { CredentialsError } from "../identity/credentials-error.ts";
 import type { Credentials } from "../identity/source.ts";
@@ -17,27 +17,23 @@ export type StoreOptions = {
   /** The files' contents were invalid: the old credentials stay. Called once for each different reason. */
   readonly kept: (reason: string) => void;
   /** How soon refused files are read again without a change of theirs, doubling each time. */
-  readonly retryMs?: { readonly first: number; readonly max: number };
+  readonly retryMs?: RetryMs;
 };
 
 export class CredentialStore {
   readonly #options: StoreOptions;
+  readonly #attempts: Attempts;
   readonly #watch: WatchedFiles;
   #current: Credentials;
   #reason = "";
   /** The last failure, reported or not. */
   #refusal: string | null = null;
-  #loading = false;
-  #again = false;
-  #stopped = false;
-  #retry: Deadline | null = null;
-  readonly #retryMsOf: { readonly first: number; readonly max: number };
-  #retryMs: number;
 
   constructor(options: StoreOptions) {
     this.#options = options;
-    this.#retryMsOf = options.retryMs ?? defaultRetryMs;
-    this.#retryMs = this.#retryMsOf.first;
+    this.#attempts = new Attempts(async () => {
+      await this.#take();
+    }, options.retryMs);
     this.#current = options.first.value;
     const { files, first } = options;
     this.#watch = new WatchedFiles(pathsOf(files), () => void this.reload(), first.signature);
@@ -57,40 +53,26 @@ export class CredentialStore {
    * for a bug.
    */
   async reload(tell = false): Promise<void> {
-    this.#again = true;
     if (tell) this.#reason = "";
-    if (this.#loading) return;
-    this.#loading = true;
-    this.#retryMs = this.#retryMsOf.first;
-    try {
-      while (this.#again && !this.#stopped) {
-        this.#again = false;
-        // oxlint-disable-next-line no-await-in-loop -- one reading after the other
-        await this.#take();
-      }
-    } finally {
-      this.#loading = false;
-    }
+    await this.#attempts.run();
   }
 
   stop(): void {
-    this.#stopped = true;
-    this.#retry?.clear();
+    this.#attempts.stop();
     this.#watch.stop();
   }
 
   async #take(): Promise<void> {
-    this.#retry?.clear();
     try {
       const found = await this.#options.load();
-      if (this.#stopped) return;
+      if (this.#attempts.isStopped) return;
       if (!isSame(found, this.#current)) this.#options.replaced(found);
       this.#current = found;
       this.#reason = "";
       this.#refusal = null;
     } catch (error) {
       if (!(error instanceof ProxyError)) throw error;
-      if (!this.#stopped) this.#keep(error);
+      if (!this.#attempts.isStopped) this.#keep(error);
     }
   }
 
@@ -99,24 +81,17 @@ export class CredentialStore {
    */
   #keep(error: ProxyError): void {
     this.#refusal = error.message;
-    this.#retry = new Deadline(this.#retryIn(error), () => void this.#takeAgain());
+    this.#attempts.retryIn(this.#retryMsAfter(error));
     if (this.#reason === error.message) return;
     this.#reason = error.message;
     this.#options.kept(error.message);
   }
 
-  async #takeAgain(): Promise<void> {
-    if (this.#loading) return;
-    const retryMs = Math.min(2 * this.#retryMs, this.#retryMsOf.max);
-    const ended = this.reload();
-    this.#retryMs = retryMs;
-    await ended;
-  }
-
-  #retryIn(error: ProxyError): number {
+  #retryMsAfter(error: ProxyError): number {
+    const { retryMs } = this.#attempts;
     const validFrom = error instanceof CredentialsError ? error.validFrom : null;
     const left = validFrom === null ? Infinity : validFrom - Date.now();
-    return left > 0 ? Math.min(left + clockMs, this.#retryMs) : this.#retryMs;
+    return left > 0 ? Math.min(left + clockMs, retryMs) : retryMs;
   }
 }
 
@@ -141,6 +116,5 @@ function isSame(a: Credentials, b: Credentials): boolean {
   );
 }
 
-const defaultRetryMs = { first: 5000, max: 300_000 };
 /** A timer may be early by a millisecond. */
 const clockMs = 20;

@@ -1,9 +1,9 @@
 /** The policy file and resolv.conf(5), read again when they change. An invalid one changes nothing. */
 import { type PolicySource, judgedPolicy } from "../policy/policy-file.ts";
-import { Deadline } from "../runtime/deadline.ts";
 import { ProxyError } from "../runtime/errors.ts";
 import { isSameMeaning } from "./difference.ts";
 import type { Policy } from "../policy/policy.ts";
+import { Attempts, type RetryMs } from "./attempts.ts";
 import { signatureOf, WatchedFiles, type FirstRead } from "./watched-files.ts";
 
 export type PolicyStoreOptions = {
@@ -17,7 +17,7 @@ export type PolicyStoreOptions = {
   /** The file's policy was invalid, or could not be applied. Called once for each different reason. */
   readonly kept: (reason: string, what: Changed) => void;
   /** How soon a policy that could not be applied is tried again without a change of the file, doubling each time. */
-  readonly retryMs?: { readonly first: number; readonly max: number };
+  readonly retryMs?: RetryMs;
 };
 
 /** The policy, or only the name servers in resolv.conf(5). */
@@ -25,22 +25,18 @@ export type Changed = "policy" | "resolvers";
 
 export class PolicyStore {
   readonly #options: PolicyStoreOptions;
+  readonly #attempts: Attempts;
   readonly #watch: WatchedFiles;
   #current: Policy;
   #reason = "";
   #isWhole = true;
-  #changing = false;
-  #again = false;
-  #stopped = false;
-  #retry: Deadline | null = null;
-  readonly #retryMsOf: { readonly first: number; readonly max: number };
-  #retryMs: number;
 
   constructor(options: PolicyStoreOptions) {
     const { source, first } = options;
     this.#options = options;
-    this.#retryMsOf = options.retryMs ?? defaultRetryMs;
-    this.#retryMs = this.#retryMsOf.first;
+    this.#attempts = new Attempts(async () => {
+      await this.#take();
+    }, options.retryMs);
     this.#current = first.value;
     this.#watch = new WatchedFiles(filesOf(source), () => void this.reload(), first.signature);
   }
@@ -54,30 +50,16 @@ export class PolicyStore {
    * rejects except for a bug.
    */
   async reload(tell = false): Promise<void> {
-    this.#again = true;
     if (tell) this.#reason = "";
-    if (this.#changing) return;
-    this.#changing = true;
-    this.#retryMs = this.#retryMsOf.first;
-    try {
-      while (this.#again && !this.#stopped) {
-        this.#again = false;
-        // oxlint-disable-next-line no-await-in-loop -- one change after the other
-        await this.#take();
-      }
-    } finally {
-      this.#changing = false;
-    }
+    await this.#attempts.run();
   }
 
   stop(): void {
-    this.#stopped = true;
-    this.#retry?.clear();
+    this.#attempts.stop();
     this.#watch.stop();
   }
 
   async #take(): Promise<void> {
-    this.#retry?.clear();
     let what: Changed = "policy";
     try {
       const found = judgedPolicy(this.#options.source, this.#current);
@@ -104,19 +86,11 @@ export class PolicyStore {
    * stays one.
    */
   #keep(error: ProxyError, what: Changed): void {
-    if (!this.#isWhole && !this.#stopped && error.code !== "RESTART_NEEDED")
-      this.#retry = new Deadline(this.#retryMs, () => void this.#takeAgain());
+    if (!this.#isWhole && !this.#attempts.isStopped && error.code !== "RESTART_NEEDED")
+      this.#attempts.retryIn(this.#attempts.retryMs);
     if (this.#reason === error.message) return;
     this.#reason = error.message;
     this.#options.kept(error.message, what);
-  }
-
-  async #takeAgain(): Promise<void> {
-    if (this.#changing) return;
-    const retryMs = Math.min(2 * this.#retryMs, this.#retryMsOf.max);
-    const ended = this.reload();
-    this.#retryMs = retryMs;
-    await ended;
   }
 }
 
@@ -129,8 +103,6 @@ export function readPolicy(source: PolicySource): FirstRead<Policy> {
 function filesOf({ file, resolvConf }: PolicySource): readonly string[] {
   return [...(file === null ? [] : [file]), resolvConf];
 }
-
-const defaultRetryMs = { first: 5000, max: 300_000 };
 
 function withResolversOf(before: Policy, policy: Policy): Policy {
   const { resolvers } = before.outbound;
