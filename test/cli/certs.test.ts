@@ -13,14 +13,11 @@ import { X509Certificate } from "node:crypto";
 import { expect, test } from "bun:test";
 
 import { loadCredentials } from "../../src/identity/source.ts";
-import { executable } from "../support/pods.ts";
 import { temporaryDirectory } from "../support/temporary.ts";
+import { tproxy, type Said } from "../support/tproxy.ts";
 
-type Made = { readonly code: number; readonly out: string; readonly error: string };
-
-function certs(...args: readonly string[]): Made {
-  const { exitCode, stdout, stderr } = Bun.spawnSync([...executable(), "certs", ...args]);
-  return { code: exitCode, out: stdout.toString(), error: stderr.toString() };
+function certs(...args: readonly string[]): Said {
+  return tproxy(["certs", ...args]);
 }
 
 const id = "spiffe://example.org/ns/default/sa/web";

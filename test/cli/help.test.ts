@@ -5,17 +5,10 @@ import { examples } from "../../src/cli/examples.ts";
 import { makeProgram } from "../../src/cli/program.ts";
 import { exitCodes } from "../../src/help/exit-codes.ts";
 import { topics } from "../../src/help/topics.ts";
-import { executable } from "../support/pods.ts";
-
-type Said = { readonly code: number; readonly out: string; readonly error: string };
-
-function tproxy(...args: readonly string[]): Said {
-  const { exitCode, stdout, stderr } = Bun.spawnSync([...executable(), ...args]);
-  return { code: exitCode, out: stdout.toString(), error: stderr.toString() };
-}
+import { tproxy } from "../support/tproxy.ts";
 
 test("help lists the commands and the topics", () => {
-  const { code, out } = tproxy("help");
+  const { code, out } = tproxy(["help"]);
   expect(code).toBe(0);
   for (const { name, summary } of topics)
     expect(out).toMatch(new RegExp(`^  ${name} +${RegExp.escape(summary)}$`, "m"));
@@ -23,7 +16,7 @@ test("help lists the commands and the topics", () => {
 });
 
 test("help TOPIC prints the topic", () => {
-  expect(tproxy("help", "security")).toEqual({
+  expect(tproxy(["help", "security"])).toEqual({
     code: 0,
     out: topics.find(({ name }) => name === "security")?.text ?? "",
     error: "",
@@ -31,23 +24,23 @@ test("help TOPIC prints the topic", () => {
 });
 
 test("help for a topic with a command's name also refers to the command's options", () => {
-  const { out } = tproxy("help", "policy");
+  const { out } = tproxy(["help", "policy"]);
   expect(out).toStartWith(topics.find(({ name }) => name === "policy")?.text ?? "none");
   expect(out).toEndWith("\nThe options of the command policy: tls-tproxy policy --help\n");
 });
 
 test("help COMMAND prints the command's help", () => {
-  expect(tproxy("help", "rules").out).toBe(tproxy("rules", "--help").out);
+  expect(tproxy(["help", "rules"]).out).toBe(tproxy(["rules", "--help"]).out);
 });
 
 test("help with any other word names the sections that mention it", () => {
-  const { code, out } = tproxy("help", "close_notify");
+  const { code, out } = tproxy(["help", "close_notify"]);
   expect(code).toBe(0);
   expect(out).toContain("protocol: Endings");
 });
 
 test("a word that occurs nowhere is an error that names the next step", () => {
-  const { code, error } = tproxy("help", "xyzzy");
+  const { code, error } = tproxy(["help", "xyzzy"]);
   expect([code, error]).toEqual([
     2,
     'tls-tproxy: no topic mentions "xyzzy". tls-tproxy help lists the topics\n',
@@ -61,7 +54,7 @@ test.each([
   ["polcy", "Did you mean tls-tproxy policy?"],
   ["frobnicate", "tls-tproxy help lists the commands"],
 ])("for the unknown command %p the answer is %p", (name, hint) => {
-  const { code, error } = tproxy(name);
+  const { code, error } = tproxy([name]);
   expect([code, error]).toEqual([
     2,
     `tls-tproxy: there is no command "${name}". ${hint}\nTry tls-tproxy --help.\n`,
@@ -100,7 +93,7 @@ test("every command has an example, and every example belongs to its command", (
 });
 
 test("the man page has every option, and man formats it without warnings", () => {
-  const page = tproxy("help", "--man").out;
+  const page = tproxy(["help", "--man"]).out;
   for (const { long } of makeProgram().options)
     expect(page).toContain((long ?? "").replaceAll("-", String.raw`\-`));
   const groff = Bun.spawnSync(["groff", "-man", "-ww", "-Tutf8", "-"], {
@@ -111,7 +104,7 @@ test("the man page has every option, and man formats it without warnings", () =>
 });
 
 function script(shell: string): string {
-  return tproxy("completions", shell).out;
+  return tproxy(["completions", shell]).out;
 }
 
 /** The completions that a shell offers for the last word. */
@@ -150,7 +143,7 @@ describe("completions", () => {
   });
 
   test("an unknown shell is an error that lists the known ones", () => {
-    const { code, error } = tproxy("completions", "tcsh");
+    const { code, error } = tproxy(["completions", "tcsh"]);
     expect(code).toBe(2);
     expect(error).toContain("bash, zsh, fish");
   });

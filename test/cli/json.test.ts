@@ -4,9 +4,9 @@ import { expect, test } from "bun:test";
 
 import { failureIds, itemIds, topicIds } from "../../src/cli/item-ids.ts";
 import { makeProgram } from "../../src/cli/program.ts";
-import { executable } from "../support/pods.ts";
 import { temporaryDirectory } from "../support/temporary.ts";
 import { topicText } from "../support/topics.ts";
+import { tproxy } from "../support/tproxy.ts";
 
 type Item = { readonly id: string; readonly level: string; readonly message: string };
 type Report = {
@@ -15,14 +15,6 @@ type Report = {
   readonly ok: boolean;
   readonly items: readonly Item[];
 };
-type Said = { readonly code: number; readonly out: string; readonly error: string };
-
-function tproxy(args: readonly string[], environment: Record<string, string> = {}): Said {
-  const env = { ...process.env, ...environment };
-  const { exitCode, stdout, stderr } = Bun.spawnSync([...executable(), ...args], { env });
-  return { code: exitCode, out: stdout.toString(), error: stderr.toString() };
-}
-
 const directory = temporaryDirectory();
 const policy = `${directory}/policy.yaml`;
 const broken = `${directory}/broken.yaml`;

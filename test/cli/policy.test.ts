@@ -6,6 +6,7 @@ import { parsePolicy } from "../../src/policy/document.ts";
 import { executable } from "../support/pods.ts";
 import { temporaryDirectory } from "../support/temporary.ts";
 import { shownPolicies } from "../support/topics.ts";
+import { tproxy } from "../support/tproxy.ts";
 
 const directory = temporaryDirectory();
 const file = `${directory}/p.yaml`;
@@ -20,15 +21,6 @@ outbound:
 `,
 );
 writeFileSync(broken, "inbound:\n  mod: strict\noutbound:\n  excludePorts: [0]\n");
-
-function tproxy(
-  args: readonly string[],
-  environment: Record<string, string> = {},
-): { readonly code: number; readonly out: string; readonly error: string } {
-  const env = { ...process.env, ...environment };
-  const { exitCode, stdout, stderr } = Bun.spawnSync([...executable(), ...args], { env });
-  return { code: exitCode, out: stdout.toString(), error: stderr.toString() };
-}
 
 test("policy --check accepts a valid file, and reports all mistakes of an invalid one", () => {
   const good = tproxy(["policy", "--check", file]);

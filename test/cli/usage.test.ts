@@ -4,15 +4,7 @@ import { expect, test } from "bun:test";
 import { makeProgram } from "../../src/cli/program.ts";
 import { topics } from "../../src/help/topics.ts";
 import { optionTable } from "../support/reference.ts";
-import { executable } from "../support/pods.ts";
-
-type Said = { readonly code: number; readonly out: string; readonly error: string };
-
-function tproxy(args: readonly string[], environment: Record<string, string> = {}): Said {
-  const env = { ...process.env, ...environment };
-  const { exitCode, stdout, stderr } = Bun.spawnSync([...executable(), ...args], { env });
-  return { code: exitCode, out: stdout.toString(), error: stderr.toString() };
-}
+import { tproxy, type Said } from "../support/tproxy.ts";
 
 test.each([["--help"], ["-help"], ["-h"]])("%s lists the commands, then every option", (flag) => {
   const { code, out } = tproxy([flag]);

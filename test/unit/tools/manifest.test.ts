@@ -6,7 +6,7 @@ import { sidecarManifest, type SidecarOptions } from "../../../src/tools/manifes
 import { parseProbe } from "../../../src/probe/probe.ts";
 import { faultsOf } from "../../support/kubernetes/schema.ts";
 import { installText, pods } from "../../support/kubernetes/install.ts";
-import { executable } from "../../support/pods.ts";
+import { tproxy, type Said } from "../../support/tproxy.ts";
 
 const probeList = "http:8090/,tcp:8090,grpc:5000";
 const demo = {
@@ -16,9 +16,8 @@ const demo = {
   probes: probeList.split(",").map(parseProbe),
 };
 
-function tproxy(...args: readonly string[]): { code: number; out: string; error: string } {
-  const { exitCode, stdout, stderr } = Bun.spawnSync([...executable(), "manifest", ...args]);
-  return { code: exitCode, out: stdout.toString(), error: stderr.toString() };
+function manifest(...args: readonly string[]): Said {
+  return tproxy(["manifest", ...args]);
 }
 
 test.each(pods)("install.yaml has the sidecar of $name line by line", ({ name, spec }) => {
@@ -31,14 +30,14 @@ test("the command prints it, and says where it belongs", () => {
   const options = `--namespace tproxy-demo --service-account orders --probe ${probeList}`.split(
     " ",
   );
-  const { code, out } = tproxy(...options);
+  const { code, out } = manifest(...options);
   expect(code).toBe(0);
   expect(out).toStartWith("# For a pod's spec");
   expect(out).toEndWith(sidecarManifest({ ...demo, serviceAccount: "orders" }));
 });
 
 test("without options it is for the default service account of the default namespace", () => {
-  const { out } = tproxy();
+  const { out } = manifest();
   expect(out).toContain("spiffe://cluster.local/ns/default/sa/default\n");
   expect(out).toContain("image: tproxy:dev\n");
   expect(out).not.toMatch(/--probe|TPROXY_HOST_IPS/);
@@ -55,7 +54,7 @@ test.each([
   ["--trust-domain", "Cluster.Local"],
   ["--probe", "https:8443/"],
 ])("%s %j is an error that names the option", (flag, value) => {
-  const { code, out, error } = tproxy(flag, value);
+  const { code, out, error } = manifest(flag, value);
   expect([code, out, error]).toEqual([2, "", expect.stringContaining(flag)]);
 });
 
