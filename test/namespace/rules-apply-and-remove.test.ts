@@ -2,7 +2,7 @@
 import { expect, test } from "bun:test";
 
 import { kernelState, makeForeign, rules } from "../support/kernel-state.ts";
-import { Network } from "../support/pods.ts";
+import { executable, Network } from "../support/pods.ts";
 
 const network = Network.create();
 
@@ -98,5 +98,27 @@ test("--remove without rules is no error", async () => {
   const pod = network.pod();
   const before = await kernelState(pod);
   await rules(pod, "--remove");
+  expect(await kernelState(pod)).toBe(before);
+});
+
+test("--json reports what was done as one object, and does the same", async () => {
+  const pod = network.pod();
+  const before = await kernelState(pod);
+  await rules(pod, "--apply");
+  const applied = await kernelState(pod);
+  await rules(pod, "--remove");
+  const idsOf = async (...options: readonly string[]): Promise<readonly unknown[]> => {
+    const { code, stdout, stderr } = await pod.run([
+      ...executable(),
+      "rules",
+      ...options,
+      "--json",
+    ]);
+    const { ok, items } = JSON.parse(stdout) as { ok: boolean; items: readonly { id: string }[] };
+    return [code, stderr, ok, items.map(({ id }) => id)];
+  };
+  expect(await idsOf("--apply")).toEqual([0, "", true, ["rules-applied"]]);
+  expect(await kernelState(pod)).toBe(applied);
+  expect(await idsOf("--remove")).toEqual([0, "", true, ["rules-removed"]]);
   expect(await kernelState(pod)).toBe(before);
 });
