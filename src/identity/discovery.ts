@@ -61,7 +61,7 @@ function describeLayouts(): string {
 const readWords = new Map([
   ["ENOENT", "there is no such directory"],
   ["ENOTDIR", "it is not a directory; --cert, --key and --ca-cert name single files"],
-  ["EACCES", "this user may not read the directory"],
+  ["EACCES", "this user may not read the directory: run it as the owner of the files"],
 ]);
 
 /** Certificate, key, CA bundle. */

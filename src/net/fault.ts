@@ -37,7 +37,10 @@ const words = new Map<string, string>([
   ["DRAINED", "the proxy has ended"],
   ["CANCELED", "the application closed the connection first"],
   ["EPROTO", "TLS failed (does the peer speak TLS?)"],
-  ["WRONG_VERSION_NUMBER", "the peer does not speak TLS (WRONG_VERSION_NUMBER)"],
+  [
+    "WRONG_VERSION_NUMBER",
+    "the peer does not speak TLS: is there a proxy on its side? (WRONG_VERSION_NUMBER)",
+  ],
   ["HTTP_REQUEST", "the peer speaks plain HTTP (HTTP_REQUEST)"],
   [
     "UNSUPPORTED_PROTOCOL",

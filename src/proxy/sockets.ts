@@ -114,7 +114,7 @@ function unlessNoIpv6<T>(host: string, act: () => T): T | null {
 
 const remedies = new Map<string, string>([
   ["EADDRINUSE", "Choose another port, or end that process (is a proxy running?)."],
-  ["EADDRNOTAVAIL", "This address is not one of this network namespace's: is lo up?"],
+  ["EADDRNOTAVAIL", "No interface that is up in this network namespace has this address."],
   [
     "EPERM",
     "CAP_NET_ADMIN is missing: run as root, and give a container that capability (its other users get none of cap-add).",

@@ -42,6 +42,11 @@ const causes: readonly Cause[] = [
     port: ["0.0.0.0", 15_020],
     says: /--status-address .*EADDRINUSE/,
   },
+  {
+    name: "the status address belongs to no interface",
+    options: ["--status-address", "203.0.113.9:80"],
+    says: /--status-address 203\.0\.113\.9:80\): EADDRNOTAVAIL\. No interface that is up .* has this address/,
+  },
   { name: "CAP_NET_ADMIN is missing", prefix: noNetAdmin, says: /CAP_NET_ADMIN is missing/ },
   {
     name: "descriptors are too few",
@@ -101,6 +106,7 @@ type Cause = {
   readonly says: RegExp;
   readonly port?: readonly [host: string, port: number];
   readonly prefix?: readonly string[];
+  readonly options?: readonly string[];
   readonly defect?: Defect;
   readonly spoil?: (paths: CredentialPaths) => void;
   /** Makes the certificates readable by all users. */
@@ -118,7 +124,8 @@ test.each(causes.map((cause) => [cause.name, cause] as const))(
     await makeForeign(pod);
     if (cause.port !== undefined) await pod.agent.listen(...cause.port);
     const before = await kernelState(pod);
-    const proxy = pod.start([...(cause.prefix ?? []), ...executable(), ...flagsOf(paths)]);
+    const options = [...flagsOf(paths), ...(cause.options ?? [])];
+    const proxy = pod.start([...(cause.prefix ?? []), ...executable(), ...options]);
     expect(await proxy.child.exited).toBe(1);
     await proxy.says(cause.says);
     expect(proxy.output.trim().split("\n")).toHaveLength(1);
