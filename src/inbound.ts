@@ -34,7 +34,7 @@ export async function serveInbound(downstream: Intercepted, context: Context): P
     context.unverified.leave(visit);
     if (peer.kind === "refuse") {
       record.refuse(peer);
-      if (peer.told) await downstream.leg.dismiss(context.limits.dismissMsMax);
+      if (peer.notified) await downstream.leg.dismiss(context.limits.dismissMsMax);
       return;
     }
     if (peer.kind === "probe") {
@@ -164,5 +164,5 @@ type Received =
 const plainText = {
   reason: "not-tls",
   detail: "plain text, and the port is strict",
-  told: false,
+  notified: false,
 } as const;

@@ -21,12 +21,12 @@ export type RefusalsOptions = {
   readonly now: () => number;
 };
 
-type Told = { readonly until: number; count: number };
+type LastReport = { readonly until: number; count: number };
 
 export class Refusals {
   readonly #options: RefusalsOptions;
   readonly #count: (limit: RefusalLimit) => void;
-  readonly #told = new Map<RefusalLimit, Told>();
+  readonly #reports = new Map<RefusalLimit, LastReport>();
 
   constructor(options: RefusalsOptions) {
     this.#options = options;
@@ -41,11 +41,11 @@ export class Refusals {
   refuse(limit: RefusalLimit): void {
     this.#count(limit);
     const { log, now } = this.#options;
-    const told = this.#told.get(limit);
-    if (told !== undefined) told.count += 1;
-    if (told !== undefined && now() < told.until) return;
-    const more = told === undefined ? "" : ` (${told.count} times since the last such line)`;
-    this.#told.set(limit, { until: now() + everyMs, count: 0 });
+    const last = this.#reports.get(limit);
+    if (last !== undefined) last.count += 1;
+    if (last !== undefined && now() < last.until) return;
+    const more = last === undefined ? "" : ` (${last.count} times since the last such line)`;
+    this.#reports.set(limit, { until: now() + everyMs, count: 0 });
     log.write("W", "limits", `${texts[limit]}${more}`, { limit });
   }
 

@@ -21,9 +21,11 @@ export type Notice = (subject: Subject, bytes: Uint8Array | null) => void;
 export function monitorRules(
   notice: Notice,
   subjects: readonly Subject[] = ["rules", "routes"],
-  handed: Handed = {},
+  handed: HandedSubscriptions = {},
 ): Monitor {
-  const monitors = subjects.map((subject) => new Hearing(subject, notice, handed[subject] ?? null));
+  const monitors = subjects.map(
+    (subject) => new Subscription(subject, notice, handed[subject] ?? null),
+  );
   return {
     stop: () => {
       for (const monitor of monitors) monitor.stop();
@@ -32,16 +34,16 @@ export function monitorRules(
 }
 
 /** Descriptors of notice sockets, by subject. */
-export type Handed = Partial<Readonly<Record<Subject, number>>>;
+export type HandedSubscriptions = Partial<Readonly<Record<Subject, number>>>;
 
 /** A notice socket for `handed`. Throws SystemCallError: notices about rules need CAP_NET_ADMIN. */
-export function openHearing(subject: Subject): number {
+export function openSubscription(subject: Subject): number {
   const { family, of } = sources[subject];
   return openNotices(family, of);
 }
 
 /** One notice socket. */
-class Hearing {
+class Subscription {
   readonly #subject: Subject;
   readonly #notice: Notice;
   readonly #handed: boolean;
@@ -53,7 +55,7 @@ class Hearing {
     this.#subject = subject;
     this.#notice = notice;
     this.#handed = handed !== null;
-    this.#adopt(handed ?? openHearing(subject));
+    this.#adopt(handed ?? openSubscription(subject));
   }
 
   stop(): void {
@@ -91,7 +93,7 @@ class Hearing {
     }
     this.#reopening = new Deadline(reopenMs, () => {
       try {
-        this.#adopt(openHearing(this.#subject));
+        this.#adopt(openSubscription(this.#subject));
         this.#notice(this.#subject, null);
       } catch (error) {
         if (!(error instanceof ProxyError)) throw error;

@@ -25,7 +25,7 @@ import { spawnRepairProcess, type RepairProcess } from "../native/repair-process
 import { capability, hasCapability } from "../native/privileges.ts";
 import { firstUnprivilegedPort } from "../net/ports.ts";
 import { kernel } from "../netlink/socket.ts";
-import { openHearing } from "../netlink/monitor.ts";
+import { openSubscription } from "../netlink/monitor.ts";
 
 /** The state that a process needs to drop its privileges. */
 export type PrivilegeDrop = {
@@ -59,7 +59,7 @@ export function dropPrivileges(
         ...sockets,
         preexisting: packTuples(settleCleartext(rules, config, { inForce, log })),
         groups,
-        notices: { rules: openHearing("rules") },
+        notices: { rules: openSubscription("rules") },
         repair: entrustRules(repairProcess, interception, {
           known: withPorts(new Map()),
           devices: deviceRoutes(kernel, planOf(interception)),

@@ -3,7 +3,7 @@ import { ProxyError } from "../runtime/errors.ts";
 import type { HandedRepair } from "../intercept/repair/link.ts";
 import type { HiddenHierarchy } from "../native/memory-limit.ts";
 import { reexec, setStaysOpen } from "../native/privileges.ts";
-import type { Handed } from "../netlink/monitor.ts";
+import type { HandedSubscriptions } from "../netlink/monitor.ts";
 
 export type HandedState = {
   /** Listening sockets by address. */
@@ -12,7 +12,7 @@ export type HandedState = {
   /** Control groups whose mount is hidden. */
   readonly groups: readonly HiddenHierarchy[];
   /** Notice sockets for changes to the rules. */
-  readonly notices: Handed;
+  readonly notices: HandedSubscriptions;
   /** Preexisting connections left in cleartext: `packTuples`. */
   readonly preexisting: readonly string[];
   readonly repair: HandedRepair;

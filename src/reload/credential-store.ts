@@ -49,11 +49,11 @@ export class CredentialStore {
   }
 
   /**
-   * Reads the files now; readings follow each other. `tell`: repeats the report of invalid ones. Never rejects except
+   * Reads the files now; readings follow each other. `repeats`: repeats the report of invalid ones. Never rejects except
    * for a bug.
    */
-  async reload(tell = false): Promise<void> {
-    if (tell) this.#reason = "";
+  async reload(repeats = false): Promise<void> {
+    if (repeats) this.#reason = "";
     await this.#attempts.run();
   }
 

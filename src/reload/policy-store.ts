@@ -46,11 +46,11 @@ export class PolicyStore {
   }
 
   /**
-   * Reads the file now; changes are applied one after the other. `tell`: repeats the report of an invalid one. Never
+   * Reads the file now; changes are applied one after the other. `repeats`: repeats the report of an invalid one. Never
    * rejects except for a bug.
    */
-  async reload(tell = false): Promise<void> {
-    if (tell) this.#reason = "";
+  async reload(repeats = false): Promise<void> {
+    if (repeats) this.#reason = "";
     await this.#attempts.run();
   }
 

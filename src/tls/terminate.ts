@@ -16,7 +16,7 @@ export type RefusedPeer = {
   readonly reason: HandshakeFailure | null;
   readonly detail: string;
   /** The TLS library itself has refused the peer, and has sent an alert. */
-  readonly told: boolean;
+  readonly notified: boolean;
 };
 
 /**
@@ -39,11 +39,11 @@ export async function terminate(
       kind: "refuse",
       reason: failureOf(fault),
       detail: deadline.describe(fault),
-      told: true,
+      notified: true,
     };
   }
   const verdict = judgePeer(downstream.socket, "client", readiness.handshakeError, expect());
   if (verdict.kind === "accept") return { ...verdict, resumed: downstream.socket.isResumed };
   // The library sends no alert for its own objections to a certificate: an end would look like the application's.
-  return { ...verdict, told: readiness.failed };
+  return { ...verdict, notified: readiness.failed };
 }

@@ -3,7 +3,7 @@
  */
 import { ProxyError } from "../../runtime/errors.ts";
 import { readChanges } from "../../netlink/nftables.ts";
-import { monitorRules, type Handed, type Subject } from "../../netlink/monitor.ts";
+import { monitorRules, type HandedSubscriptions, type Subject } from "../../netlink/monitor.ts";
 import { kernel } from "../../netlink/socket.ts";
 import { devicesLeftOut } from "./devices.ts";
 import type { Installed } from "./install.ts";
@@ -42,7 +42,7 @@ export function externalRules(interception: Interception, why: string): Installe
  * socket opened earlier, shows that it was changed. Without such a socket (`handed`) changes to nftables are not
  * detected.
  */
-export function externalView(plan: Plan, handed: Handed): KernelView {
+export function externalView(plan: Plan, handed: HandedSubscriptions): KernelView {
   let touched = false;
   const subjects: readonly Subject[] =
     handed.rules === undefined ? ["routes"] : ["rules", "routes"];

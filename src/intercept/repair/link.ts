@@ -171,11 +171,11 @@ export class RepairLink {
   #later(reports: readonly RepairReport[]): void {
     if (reports.length === 0) return;
     queueMicrotask(() => {
-      for (const report of reports) this.#hear(report);
+      for (const report of reports) this.#dispatch(report);
     });
   }
 
-  #hear(report: RepairReport): void {
+  #dispatch(report: RepairReport): void {
     if (this.#stopped) return;
     if (report.kind === "restored") this.#events?.restored(report);
     if (report.kind === "prepared") this.#takePrepared(report);

@@ -3,7 +3,7 @@ import type { Interception } from "../rules/interception.ts";
 import { ProxyError } from "../../runtime/errors.ts";
 import { escapeText, shorten } from "../../runtime/log/escape.ts";
 import { SystemCallError } from "../../native/errno.ts";
-import { monitorRules, type Handed } from "../../netlink/monitor.ts";
+import { monitorRules, type HandedSubscriptions } from "../../netlink/monitor.ts";
 import { kernel } from "../../netlink/socket.ts";
 import { devicesLeftOut } from "../kernel/devices.ts";
 import { isAbout } from "../kernel/external.ts";
@@ -124,13 +124,13 @@ function written(act: () => Connections): Connections {
 export class RepairView implements KernelView {
   readonly routed = isRouted;
   readonly #plan: Plan;
-  readonly #handed: Handed;
+  readonly #handed: HandedSubscriptions;
   readonly #link: RepairLink;
   #failing = false;
   #touched = false;
   #look: () => void = () => undefined;
 
-  constructor(plan: Plan, handed: Handed, link: RepairLink) {
+  constructor(plan: Plan, handed: HandedSubscriptions, link: RepairLink) {
     this.#plan = plan;
     this.#handed = handed;
     this.#link = link;
@@ -149,7 +149,7 @@ export class RepairView implements KernelView {
     };
     return monitorRules(
       (subject, bytes) => {
-        if (subject === "rules") this.#hear(bytes);
+        if (subject === "rules") this.#noticed(bytes);
         notice(subject, bytes);
       },
       ["rules", "routes"],
@@ -166,7 +166,7 @@ export class RepairView implements KernelView {
     return !this.#failing && (this.#link.alive || !this.#touched);
   }
 
-  #hear(bytes: Uint8Array | null): void {
+  #noticed(bytes: Uint8Array | null): void {
     if (bytes === null || isAbout(this.#plan, bytes, this.#link.tablePort)) this.#touched = true;
   }
 }

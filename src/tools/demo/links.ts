@@ -6,12 +6,12 @@ import { hosts, internet, type HostName } from "./topology.ts";
 
 /** Creates the bridge and the cables; each host's end is in the network namespace of its process. */
 export function layCables(pids: Readonly<Record<HostName, number>>): void {
-  tell([route.setUp(loopback), route.addBridge("wire")]);
+  request([route.setUp(loopback), route.addBridge("wire")]);
   const bridge = indexOf("wire");
-  tell([route.setUp(bridge)]);
+  request([route.setUp(bridge)]);
   for (const name of hostNames) {
-    tell([route.addVethPair({ name: cableOf(name), peerName: "eth0", peerPid: pids[name] })]);
-    tell([route.setUp(indexOf(cableOf(name)), bridge)]);
+    request([route.addVethPair({ name: cableOf(name), peerName: "eth0", peerPid: pids[name] })]);
+    request([route.setUp(indexOf(cableOf(name)), bridge)]);
   }
 }
 
@@ -24,13 +24,13 @@ export function cableIndex(name: HostName): number {
 export function configureHost(name: HostName): void {
   const wire = indexOf("eth0");
   const { ipv4, ipv6 } = hosts[name];
-  tell([
+  request([
     route.setUp(loopback),
     route.addAddress(wire, parseHost(ipv4), 24),
     route.addAddress(wire, parseHost(ipv6), 64),
     route.setUp(wire),
   ]);
-  tell(name === "c" ? internetAddresses(wire) : internetRoutes(wire));
+  request(name === "c" ? internetAddresses(wire) : internetRoutes(wire));
 }
 
 function internetAddresses(wire: number): readonly Request[] {
@@ -47,7 +47,7 @@ function internetRoutes(wire: number): readonly Request[] {
   ];
 }
 
-function tell(requests: readonly Request[]): void {
+function request(requests: readonly Request[]): void {
   using socket = new NetlinkSocket(protocol.route);
   for (const request of requests) socket.send([request]);
 }
