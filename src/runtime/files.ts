@@ -59,15 +59,20 @@ function grown(buffer: Buffer, bytesMax: number): Buffer {
   return larger;
 }
 
-function saying<T>(act: () => T): T {
+/** Whatever fails is a FileError: `wordsOf` says why, for an error code. */
+export function saying<T>(act: () => T, wordsOf = readWords): T {
   try {
     return act();
   } catch (error) {
     if (error instanceof FileError) throw error;
     if (!(error instanceof Error) || !("code" in error)) throw error;
     const code = String(error.code);
-    throw new FileError(words.get(code) ?? `it cannot be read: ${code}`, code, error);
+    throw new FileError(wordsOf(code), code, error);
   }
+}
+
+function readWords(code: string): string {
+  return words.get(code) ?? `it cannot be read: ${code}`;
 }
 
 function tooLarge(bytesMax: number): FileError {

@@ -15,7 +15,7 @@ import {
 } from "node:fs";
 import { basename, dirname, join } from "node:path";
 
-import { FileError, words } from "./files.ts";
+import { FileError, saying, words } from "./files.ts";
 
 export type NewFile = {
   readonly name: string;
@@ -34,7 +34,7 @@ export function makePrivateFolder(path: string): void {
     const { mode } = statSync(path);
     if ((mode & othersMayWrite) !== 0)
       throw new FileError("other users may write there: chmod o-w, or choose another", "");
-  });
+  }, wordsOf);
 }
 
 /** The kind of the path itself, without following a symbolic link. */
@@ -43,7 +43,7 @@ export function kindAt(path: string): "nothing" | "file" | "other" {
     const stats = lstatSync(path, { throwIfNoEntry: false });
     if (stats === undefined) return "nothing";
     return stats.isFile() ? "file" : "other";
-  });
+  }, wordsOf);
 }
 
 /** Creates a folder with these files, atomically. Throws FileError (EEXIST) if the path exists. */
@@ -93,7 +93,7 @@ function within(folder: string, act: (trial: string) => void): void {
     } finally {
       rmSync(trial, { recursive: true, force: true });
     }
-  });
+  }, wordsOf);
 }
 
 /** O_EXCL does not follow links: open(2). */
@@ -101,15 +101,8 @@ function write(path: string, { text, mode }: NewFile): void {
   writeFileSync(path, text, { mode, flag: "wx" });
 }
 
-function saying<T>(act: () => T): T {
-  try {
-    return act();
-  } catch (error) {
-    if (error instanceof FileError) throw error;
-    if (!(error instanceof Error) || !("code" in error)) throw error;
-    const code = String(error.code);
-    throw new FileError(writeWords.get(code) ?? words.get(code) ?? code, code, error);
-  }
+function wordsOf(code: string): string {
+  return writeWords.get(code) ?? words.get(code) ?? code;
 }
 
 const permissions = 0o777;
