@@ -20,6 +20,8 @@ for (const [name, plan] of Object.entries(plans)) {
 
 const trace = "strace -xx -e trace=sendmsg -e write=all";
 const sockDestroy = 21;
+/** In struct inet_diag_req_v2; each socket has another one. */
+const cookie = [48, 56] as const;
 
 await write("changes.hex", changes, (command) => {
   const script = `nft '${changedTable}' && nft --debug=mnl '${command}'`;
@@ -40,8 +42,10 @@ await write("destroy.hex", sockets, (command) => {
   const program = `${import.meta.dir}/../support/connected.ts`;
   const connected = `bun ${program} ${address} '${trace} ss ${command}'`;
   const script = `ip link set lo up && ip addr add ${address} dev lo && ${connected}`;
-  const sent = readStrace(run(["sh", "-c", script]));
-  return [`ss ${command}`, sent.filter(({ type }) => type === sockDestroy)];
+  const sent = readStrace(run(["sh", "-c", script])).find(({ type }) => type === sockDestroy);
+  if (sent === undefined) throw new Error(`ss ${command} destroys nothing`);
+  sent.body.fill(0, ...cookie);
+  return [`ss ${command}`, [sent]];
 });
 
 /** Writes each command as a comment, and below it what the program sends. */
