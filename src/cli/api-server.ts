@@ -10,8 +10,8 @@ import {
 import type { Environment } from "./environment.ts";
 
 /**
- * All addresses that are given: the Service's, and the endpoint's if KUBERNETES_SERVICE_HOST or the token's issuer has it.
- * `token`: the service account's, "" without one. Names are ignored: they would have to be resolved.
+ * All addresses that are given: the Service's, and the endpoint's if KUBERNETES_SERVICE_HOST or the token's issuer
+ * has it. `token`: the service account's, "" without one. Names are ignored: they would have to be resolved.
  */
 export function apiServersOf(environment: Environment, token: string): readonly SocketAddress[] {
   const { KUBERNETES_SERVICE_HOST: host = "" } = environment;

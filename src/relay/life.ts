@@ -42,7 +42,10 @@ export type LegState =
   | "receiving"
   /** Both directions have ended; the socket is about to close. */
   | "closing"
-  /** A write has failed, usually by an RST. Bytes from before the RST are still read, and an apparent end may not be one. */
+  /**
+   * A write has failed, usually by an RST. Bytes from before the RST are still read, and an apparent end may not be
+   * one.
+   */
   | "broken"
   | "broken-ended"
   /** The peer is not served: its data is read and dropped. */

@@ -1,4 +1,7 @@
-/** The image contains one file under two names: no shell, no libc, no /tmp. It runs on a read-only root and writes nothing. */
+/**
+ * The image contains one file under two names: no shell, no libc, no /tmp. It runs on a read-only root and writes
+ * nothing.
+ */
 import { expect, test } from "bun:test";
 
 import { Cluster, sidecarPrivileges, type Container } from "../support/containers.ts";
