@@ -1,4 +1,4 @@
-/** Attempts to put in force what files say: one after the other, and by itself again after a failure, ever later. */
+/** Tries to put in force what files say, one attempt at a time. After a failure it tries again, with growing delays. */
 import { Deadline } from "../runtime/deadline.ts";
 
 export type RetryMs = { readonly first: number; readonly max: number };

@@ -49,7 +49,7 @@ function internetRoutes(wire: number): readonly Request[] {
 
 function request(requests: readonly Request[]): void {
   using socket = new NetlinkSocket(protocol.route);
-  for (const request of requests) socket.send([request]);
+  for (const each of requests) socket.send([each]);
 }
 
 function indexOf(name: string): number {

@@ -18,7 +18,7 @@ test.each([
   ["::", "127.0.0.1"],
   ["::1", "[::]"],
   ["::ffff:127.0.0.1", "127.0.0.1"],
-])("a listener at %s is in the way of one at %s", (hostname, wanted) => {
+])("a listener at %s blocks a second one at %s", (hostname, wanted) => {
   using listener = Bun.listen({ hostname, port: 0, socket });
   const holder = holderOf(parseSocketAddress(`${wanted}:${listener.port}`));
   expect(holder?.pid).toBe(process.pid);
