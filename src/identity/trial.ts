@@ -125,5 +125,6 @@ const newCa =
 const ownTools =
   "use that CA's own tools (tls-tproxy help certificate-recipes), or another --out for a trial CA";
 const otherName = "remove this folder, or use another --name";
-/** Includes the subject that the first releases used. */
-const trialCaNames: ReadonlySet<string> = new Set([trialCaName, "trial CA, not for production"]);
+/** The subject that the first releases used, as it stands in their files: never reworded. */
+const firstTrialCaName = "trial authority, not for production";
+const trialCaNames: ReadonlySet<string> = new Set([trialCaName, firstTrialCaName]);
