@@ -8,7 +8,10 @@ import { writeFailure } from "./cli/json.ts";
 import { ProxyError } from "./runtime/errors.ts";
 import { escapeLines } from "./runtime/log/escape.ts";
 
-process.exit(await exitCode());
+const code = await exitCode();
+// A pipe takes 64 KiB at once; process.exit would drop the rest.
+await new Promise<void>((done) => process.stdout.end(done));
+process.exit(code);
 
 /** 0 for success, 1 for a failure, 2 for an error on the command line; throws on a bug. */
 async function exitCode(): Promise<number> {

@@ -4,6 +4,7 @@ import { expect, test } from "bun:test";
 
 import { failureIds, itemIds, topicIds } from "../../src/cli/item-ids.ts";
 import { makeProgram } from "../../src/cli/program.ts";
+import { executable } from "../support/pods.ts";
 import { temporaryDirectory } from "../support/temporary.ts";
 import { topicText } from "../support/topics.ts";
 import { tproxy } from "../support/tproxy.ts";
@@ -163,4 +164,16 @@ test("a text that could mislead a terminal is escaped, and read back unchanged",
   const { out } = tproxy(["policy", "--check", name, "--json"]);
   expect(out).not.toContain("\u202E");
   expect((JSON.parse(out) as Report).items[0]?.message).toContain("none.yaml");
+});
+
+test("a slow reader of a pipe gets all of a long output", async () => {
+  const long = `${directory}/long.yaml`;
+  const ports = Array.from({ length: 400 }, (_, at) => `${8000 + at}: { mode: audit }`);
+  writeFileSync(long, `inbound:\n  ports: { ${ports.join(", ")} }\n`);
+  const command = [...executable(), "policy", "--print", "--policy", long, "--json"];
+  // The program has written what a pipe takes long before its reader begins.
+  const shell = ["sh", "-c", '"$@" | (sleep 1; cat)', "sh", ...command];
+  const text = await new Response(Bun.spawn(shell, { stderr: "inherit" }).stdout).text();
+  expect(text.length).toBeGreaterThan(65_536);
+  expect((JSON.parse(text) as Report).ok).toBe(true);
 });
