@@ -22,7 +22,11 @@ image=tproxy:dev level=12
 while [[ $# -gt 0 ]]; do
   case $1 in
     --zstd=*) level=${1#*=} ;;
-    --zstd) level=${2-} && shift ;;
+    --zstd)
+      [[ $# -ge 2 ]] || misused "--zstd needs a level from 0 to 19"
+      level=$2
+      shift
+      ;;
     *) image=$1 ;;
   esac
   shift

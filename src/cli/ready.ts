@@ -3,6 +3,7 @@ import type { Command } from "commander";
 
 import { askReadiness, type Readyz } from "../status/ask.ts";
 import type { SocketAddress } from "../net/address.ts";
+import { escapeLines } from "../runtime/log/escape.ts";
 import type { Item } from "../tools/report.ts";
 import { addJsonOption, writeReport, type JsonFlag } from "./json.ts";
 import { add } from "./options.ts";
@@ -42,7 +43,7 @@ async function ready(
     writeReport(command, last?.ready === true, itemsOf(last));
     return;
   }
-  process.stdout.write(`${textOf(last)}\n`);
+  process.stdout.write(`${escapeLines(textOf(last))}\n`);
   process.exitCode = last?.ready === true ? 0 : 1;
 }
 

@@ -77,6 +77,7 @@ test.each([
   [["scripts/build.sh", "bin/tproxy"], "too many arguments"],
   [["scripts/build.sh", "--dynamc"], "did you mean --dynamic?"],
   [["scripts/image.sh", "--zstd", "much"], "--zstd needs a level"],
+  [["scripts/image.sh", "--zstd"], "--zstd needs a level"],
   [["scripts/image.sh", "one", "two"], "too many arguments"],
   [["scripts/engine.sh", "dwon"], "did you mean down?"],
   [["scripts/engine.sh", "run"], "which command?"],
