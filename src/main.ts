@@ -9,9 +9,9 @@ import { ProxyError } from "./runtime/errors.ts";
 import { escapeLines } from "./runtime/log/escape.ts";
 
 const code = await exitCode();
-// A pipe takes 64 KiB at once; process.exit would drop the rest.
-await new Promise<void>((done) => process.stdout.end(done));
-process.exit(code);
+const lost = await lostOutput();
+if (lost !== null) process.stderr.write(`tls-tproxy: stdout takes no more: ${lost}\n`);
+process.exit(lost === null ? code : 1);
 
 /** 0 for success, 1 for a failure, 2 for an error on the command line; throws on a bug. */
 async function exitCode(): Promise<number> {
@@ -32,6 +32,21 @@ async function exitCode(): Promise<number> {
     process.stderr.write(`tls-tproxy: ${escapeLines(error.message)}\n`);
     return error.code === "USAGE" ? 2 : 1;
   }
+}
+
+/**
+ * Waits until stdout has taken everything: a pipe takes 64 KiB at once, and process.exit drops the rest. Resolves to the
+ * error of a failed write, or null. A reader that has closed its end wants no more.
+ */
+async function lostOutput(): Promise<string | null> {
+  return await new Promise((resolve) => {
+    process.stdout.once("error", ({ code: reason = "unknown error" }: NodeJS.ErrnoException) => {
+      resolve(reason === "EPIPE" ? null : reason);
+    });
+    process.stdout.end(() => {
+      resolve(null);
+    });
+  });
 }
 
 function mistakeOf({ message }: CommanderError): string {

@@ -177,3 +177,15 @@ test("a slow reader of a pipe gets all of a long output", async () => {
   expect(text.length).toBeGreaterThan(65_536);
   expect((JSON.parse(text) as Report).ok).toBe(true);
 });
+
+test("a full device is an error of one line", () => {
+  const command = ["sh", "-c", '"$@" >/dev/full', "sh", ...executable(), "help", "options"];
+  const { exitCode, stderr } = Bun.spawnSync(command);
+  expect([exitCode, stderr.toString()]).toEqual([1, "tls-tproxy: stdout takes no more: ENOSPC\n"]);
+});
+
+test("a reader that closes its end early is no error", () => {
+  const script = '{ "$@" 2>&1; echo "exit $?" >&2; } | head -c 1';
+  const command = ["sh", "-c", script, "sh", ...executable(), "help", "options"];
+  expect(Bun.spawnSync(command).stderr.toString()).toBe("exit 0\n");
+});
