@@ -34,6 +34,7 @@ import { formatPorts } from "../net/ports.ts";
 import { interceptionOf } from "../intercept/rules/interception.ts";
 import { resolversText } from "../policy/resolvers.ts";
 import type { Policy } from "../policy/policy.ts";
+import type { CredentialFlags, InterceptionFlags, LimitFlags, PreexistingFlags } from "./flags.ts";
 import {
   addCredentialOptions,
   addInterceptionOptions,
@@ -41,10 +42,6 @@ import {
   addListenOptions,
   addPolicyOptions,
   addPreexistingOption,
-  type CredentialFlags,
-  type InterceptionFlags,
-  type LimitFlags,
-  type PreexistingFlags,
 } from "./options.ts";
 import { locateCredentials, fixedOf, policySourceOf, preexistingOf } from "./configuration.ts";
 import { knownSettings } from "./environment.ts";

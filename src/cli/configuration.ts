@@ -28,7 +28,7 @@ import type {
   LimitFlags,
   PreexistingFlags,
   RunFlags,
-} from "./options.ts";
+} from "./flags.ts";
 import type { Environment } from "./environment.ts";
 
 /** Throws ProxyError (USAGE). `command` knows the origin of each option. */

@@ -11,12 +11,8 @@ import { info, type Item } from "../tools/report.ts";
 import { addJsonOption, writeReport, type JsonFlag } from "./json.ts";
 import { printPolicy } from "../policy/print.ts";
 import { policySourceOf } from "./configuration.ts";
-import {
-  addInterceptionOptions,
-  addListenOptions,
-  addPolicyOptions,
-  type InterceptionFlags,
-} from "./options.ts";
+import type { InterceptionFlags } from "./flags.ts";
+import { addInterceptionOptions, addListenOptions, addPolicyOptions } from "./options.ts";
 import { file } from "./values.ts";
 import { escapeText } from "../runtime/log/escape.ts";
 

@@ -6,7 +6,8 @@ import { ProxyError } from "../runtime/errors.ts";
 import type { Cidr } from "../net/cidr.ts";
 import { noProbes, parseProbe, type Probes } from "../probe/probe.ts";
 import { gateways4, gateways6, parseSource, type SourceName } from "../probe/sources.ts";
-import { add, type ProbeFlags } from "./options.ts";
+import type { ProbeFlags } from "./flags.ts";
+import { add } from "./options.ts";
 import * as values from "./values.ts";
 
 export function addProbeOptions(command: Command): void {

@@ -18,13 +18,12 @@ import { reportPreexisting } from "../intercept/cleartext/report.ts";
 import { ephemeralPorts } from "../net/ports.ts";
 import { fixedOf, policySourceOf, preexistingOf } from "./configuration.ts";
 import { resolversText } from "../policy/resolvers.ts";
+import type { InterceptionFlags, PreexistingFlags } from "./flags.ts";
 import {
   addInterceptionOptions,
   addListenOptions,
   addPolicyOptions,
   addPreexistingOption,
-  type InterceptionFlags,
-  type PreexistingFlags,
 } from "./options.ts";
 import { addProbeOptions } from "./probes.ts";
 

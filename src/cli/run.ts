@@ -13,6 +13,7 @@ import type { Config } from "../config.ts";
 import { keepMemoryPrivate } from "../native/secrecy.ts";
 import { startProxy } from "../proxy/start.ts";
 import { configOf } from "./configuration.ts";
+import type { RunFlags } from "./flags.ts";
 import {
   addCredentialOptions,
   addInterceptionOptions,
@@ -21,7 +22,6 @@ import {
   addOtherOptions,
   addPolicyOptions,
   addPreexistingOption,
-  type RunFlags,
 } from "./options.ts";
 import { sayRules } from "./rules-alone.ts";
 import { knownSettings, type Note } from "./environment.ts";

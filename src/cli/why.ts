@@ -10,13 +10,12 @@ import type { Item } from "../tools/report.ts";
 import { explainInbound, explainOutbound, type Explanation } from "../tools/explain.ts";
 import { Rules } from "../policy/rules.ts";
 import { locateCredentials, fixedOf, policySourceOf } from "./configuration.ts";
+import type { CredentialFlags, InterceptionFlags } from "./flags.ts";
 import {
   addCredentialOptions,
   addInterceptionOptions,
   addListenOptions,
   addPolicyOptions,
-  type CredentialFlags,
-  type InterceptionFlags,
 } from "./options.ts";
 import { addProbeOptions } from "./probes.ts";
 import { addJsonOption, writeReport, type JsonFlag } from "./json.ts";

@@ -22,7 +22,7 @@ export type SocketOwner = {
 };
 
 export class LegSocket {
-  owner: SocketOwner = nobody;
+  owner: SocketOwner = noOwner;
   /** For an originating socket: the session ticket to start with, and the receiver of new ones. */
   ticket: Buffer | null = null;
   keepTicket: ((ticket: Buffer) => void) | null = null;
@@ -184,7 +184,7 @@ export class LegSocket {
 }
 
 const nothing = (): void => undefined;
-const nobody: SocketOwner = {
+const noOwner: SocketOwner = {
   closed: false,
   onData: nothing,
   onDrain: nothing,

@@ -292,7 +292,7 @@ test.each(["tls.crt", "tls.key", "ca.crt"])(
   },
 );
 
-test("an ordinary user is told who owns the files, or that the folder is not writable", () => {
+test("for an ordinary user the error names the owner of the files, or says that the folder is not writable", () => {
   const out = made();
   const as = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"];
   const program = [...as, ...executable(), "certs", "--out"];

@@ -64,7 +64,7 @@ test("a connection ends when the certificate it was made with expires, even if t
   expect((await young.server.received(5)).text).toBe("young");
 });
 
-test("an expiring certificate is warned of, then makes the proxy not ready, and peers are told why", async () => {
+test("a certificate that expires is logged, then makes the proxy unready, and peers get the reason", async () => {
   const mesh = Mesh.create();
   const { b } = mesh;
   const paths = credentialsFor([b.address4, b.address6], { lastsMs: deadlineMs(4000) });

@@ -4,7 +4,7 @@ import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { expect, test } from "bun:test";
 import { parse } from "yaml";
 
-import type { ProbeFlags } from "../../../src/cli/options.ts";
+import type { ProbeFlags } from "../../../src/cli/flags.ts";
 import { makeProgram } from "../../../src/cli/program.ts";
 import { findCredentialFiles } from "../../../src/identity/discovery.ts";
 import { parseSpiffeId, type SpiffeId } from "../../../src/identity/spiffe-id.ts";
