@@ -20,7 +20,7 @@ export function beginDial(address: SocketAddress, of: SocketOptions, origin: Ori
     applyOptions(fd, of, familyOf(address));
     bindOrigin(fd, origin);
     // Not before bind(2), which must refuse foreign addresses. Arriving packets are recognised as ours by it:
-    // inbound-rules.ts.
+    // intercept/rules/inbound.ts.
     if (of.mark !== null && origin.kind !== "client") native.setTransparent(fd, familyOf(address));
     native.beginConnect(fd, encodeSocketAddress(address));
   } catch (error) {

@@ -130,7 +130,7 @@ export function fromAlias(family: Family): readonly Step[] {
 /**
  * The proxy connects to its application with the client's address and port (net/origin.ts), which a preexisting
  * connection may have had: answers to the new one must not count as that one's. No packet from outside may reach it:
- * inbound-rules.ts.
+ * intercept/rules/inbound.ts.
  */
 function seenAsClientRules(mark: Mark): readonly Rule[] {
   const begins = [...insideOnLo(mark), opening];
