@@ -1,14 +1,15 @@
 /**
- * The cost of this build compared with the previous release, in turn within one run: CPU of both proxies for a
- * request, a new connection and a gigabyte, and system calls for a request and a megabyte. As root, after
- * scripts/build.sh and scripts/previous.sh: `bun scripts/bench/against-previous.ts [rounds] [quantity...]`, with the
- * first word of a quantity's name. Other load distorts it: run it on a quiet machine. Each round starts its own
+ * The cost of this build compared with the previous release, in turn within one run: CPU and system calls of both
+ * proxies for a request, a new connection, and bytes. As root, after scripts/build.sh and scripts/previous.sh:
+ * `bun scripts/bench/against-previous.ts [rounds] [quantity...]`, with the first word of a quantity's name; the
+ * system calls need perf(1). Other load distorts it: run it on a quiet machine. Each round starts its own
  * processes: two processes of one build differ by a few per cent for as long as they live, and a single pair for all
  * rounds would attribute that to the build.
  */
 import { flagsOf } from "../../test/support/mesh.ts";
 import { executable } from "../../test/support/pods.ts";
 import { doConnections, doRequests, doWork, type Done } from "./loads.ts";
+import { countCalls } from "./calls.ts";
 import { warm } from "./measure.ts";
 import { Pair, type SetUp } from "./pair.ts";
 import { cpuOf } from "./processes.ts";
@@ -25,36 +26,42 @@ type Costs = Record<Build, number[]>;
 type Quantity = {
   readonly name: string;
   readonly unit: string;
-  /** Factor from the CPU seconds of one to `unit`. */
+  /** Factor from the CPU seconds, or system calls, of one request, connection or byte to `unit`. */
   readonly scale: number;
+  readonly counted: "cpu" | "calls";
   readonly work: (pair: Pair) => Promise<Done>;
 };
 
+const requests = async (pair: Pair): Promise<Done> => await doRequests(pair, 40_000);
+const connections = async (pair: Pair): Promise<Done> => await doConnections(pair, 4000);
+const stream =
+  (direction: "up" | "down") =>
+  async (pair: Pair): Promise<Done> =>
+    await doWork(pair, { kind: "bulk", streams: 1, direction }, 3);
+
+const cpu = { counted: "cpu" } as const;
+const calls = { counted: "calls", unit: "calls" } as const;
 const quantities: readonly Quantity[] = [
   {
+    ...cpu,
     name: "request, 32 connections that stay open",
     unit: "µs",
     scale: 1e6,
-    work: async (pair) => await doRequests(pair, 40_000),
+    work: requests,
   },
+  { ...cpu, name: "connection, new, 32 at once", unit: "µs", scale: 1e6, work: connections },
+  { ...cpu, name: "upload of a gigabyte, one stream", unit: "s", scale: 1e9, work: stream("up") },
   {
-    name: "connection, new, 32 at once",
-    unit: "µs",
-    scale: 1e6,
-    work: async (pair) => await doConnections(pair, 4000),
-  },
-  {
-    name: "upload of a gigabyte, one stream",
-    unit: "s",
-    scale: 1e9,
-    work: async (pair) => await doWork(pair, { kind: "bulk", streams: 1, direction: "up" }, 3),
-  },
-  {
+    ...cpu,
     name: "download of a gigabyte, one stream",
     unit: "s",
     scale: 1e9,
-    work: async (pair) => await doWork(pair, { kind: "bulk", streams: 1, direction: "down" }, 3),
+    work: stream("down"),
   },
+  { ...calls, name: "calls for a request", scale: 1, work: requests },
+  { ...calls, name: "calls for a new connection", scale: 1, work: connections },
+  { ...calls, name: "calls for a megabyte up", scale: 1e6, work: stream("up") },
+  { ...calls, name: "calls for a megabyte down", scale: 1e6, work: stream("down") },
 ];
 
 const [roundsText = "9", ...chosen] = process.argv.slice(2);
@@ -74,7 +81,7 @@ async function run(round: number): Promise<void> {
     for (const pair of pairs) await warm(pair);
     for (const [quantity, found] of costs)
       for (const [at, pair] of pairs.entries())
-        found[order[at] ?? "now"].push(quantity.scale * (await costOf(pair, quantity.work)));
+        found[order[at] ?? "now"].push(quantity.scale * (await costOf(pair, quantity)));
   } finally {
     for (const pair of pairs) await pair.dispose();
   }
@@ -96,11 +103,19 @@ function mutualTls(program: readonly string[]): SetUp {
   };
 }
 
-async function costOf(pair: Pair, work: Quantity["work"]): Promise<number> {
+async function costOf(pair: Pair, { counted, work }: Quantity): Promise<number> {
+  if (counted === "calls") {
+    const { result, calls: made } = await countCalls(pair.pids, async () => await work(pair));
+    return made / doneOf(pair, result);
+  }
   const before = cpuOf(pair.pids);
-  const { done, failed } = await work(pair);
-  if (failed > 0) throw new Error(`${failed} failed with the build ${pair.system}`);
+  const done = doneOf(pair, await work(pair));
   return (cpuOf(pair.pids) - before) / done;
+}
+
+function doneOf(pair: Pair, { done, failed }: Done): number {
+  if (failed > 0) throw new Error(`${failed} failed with the build ${pair.system}`);
+  return done;
 }
 
 function print({ name, unit }: Quantity, { previous, now }: Costs): void {
