@@ -160,7 +160,7 @@ type Received =
   | { readonly kind: "plain"; readonly mode: PlainMode; readonly speaks: boolean }
   | { readonly kind: "probe"; readonly probe: Screening };
 
-/** The policy became strict while the first bytes were on their way. */
+/** Plain text on a port whose mode became strict while the first bytes were arriving. */
 const plainText = {
   reason: "not-tls",
   detail: "plain text, and the port is strict",

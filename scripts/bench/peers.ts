@@ -45,7 +45,7 @@ async function haproxyIn(pod: Pod, paths: CredentialPaths): Promise<number> {
 
 type Both = { readonly outbound: string; readonly inbound: string };
 
-/** Applications connect to pod a's proxy explicitly, on ports with the same numbers. */
+/** Applications in pod a connect to its proxy explicitly, on the port numbers of pod b's applications. */
 async function startBoth(
   { a, b, aPaths, bPaths }: Ground,
   { outbound, inbound }: Both,

@@ -17,9 +17,9 @@ export type Note = {
 };
 
 /**
- * Removes variables that are not settings: empty values (a template writes `TPROXY_EXCLUDE_CIDR=` for none), and URLs
- * like tcp://10.96.3.4:8080, which Kubernetes sets for a Service named tproxy-…: kubernetes.io, Accessing the
- * Service, environment variables. The names of the latter are kept for `environmentNotes`.
+ * Removes variables that are not settings. These are empty values, such as `TPROXY_EXCLUDE_CIDR=` from a template,
+ * and URLs like tcp://10.96.3.4:8080, which Kubernetes sets for a Service named tproxy-… (kubernetes.io, "Accessing
+ * the Service", "Environment Variables"). The names of the URL variables are kept for `environmentNotes`.
  */
 export function takeOutForeign(environment: Record<string, string | undefined>): void {
   for (const [name, value] of Object.entries(environment)) {

@@ -36,7 +36,7 @@ export function addPolicyOptions(command: Command): void {
   add(
     command,
     "--preserve-source <what>",
-    "what applications see of clients: ip-port, ip, or off",
+    "how much of a client's address applications see: ip-port, ip, or off",
     {
       parse: values.oneOf(...sourceModes),
       shown: "ip-port",
@@ -49,7 +49,7 @@ export function addInterceptionOptions(command: Command): void {
   add(
     command,
     "--mesh-cidr <ranges>",
-    "destinations that require mutual TLS: ranges, default, or none",
+    'destinations that require mutual TLS: ranges, "default", or "none"',
     {
       parse: values.meshRanges(),
       shown: "the private ranges",

@@ -29,7 +29,7 @@ export function policyCommand(program: Command): void {
       .conflicts("print"),
   );
   command.addOption(
-    new Option("--print", "show the policy that follows from these options and the file"),
+    new Option("--print", "show the policy that results from these options and the file"),
   );
   addJsonOption(command);
   addPolicyOptions(command);

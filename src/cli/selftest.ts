@@ -25,7 +25,7 @@ export function selftestCommand(program: Command): void {
   const command = program.command("selftest");
   command.description("test whether this executable works on this machine; needs no privileges");
   command.addOption(
-    new Option("--handshakes <count>", "number of TLS handshakes in the test of memory")
+    new Option("--handshakes <count>", "number of TLS handshakes in the memory test")
       .argParser(count)
       .default(10_000),
   );

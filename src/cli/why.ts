@@ -34,9 +34,10 @@ export function whyCommand(program: Command): void {
   );
   command.addOption(new Option("--inbound", "the connection is inbound, not outbound"));
   command.addOption(
-    new Option("--peer <spiffe id>", "the peer; exit code 1 if it would be refused").argParser(
-      spiffeId,
-    ),
+    new Option(
+      "--peer <spiffe id>",
+      "SPIFFE ID of the peer; exit code 1 if the peer would be refused",
+    ).argParser(spiffeId),
   );
   addJsonOption(command);
   addCredentialOptions(command);

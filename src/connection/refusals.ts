@@ -2,7 +2,7 @@
 import type { Log } from "../runtime/log/log.ts";
 import type { Metrics } from "./metrics.ts";
 
-/** A closed list: no data from a peer becomes a label. */
+/** A closed list, so that no data from a peer becomes a metric label. */
 export const refusalLimits = [
   "connections",
   "unverified",

@@ -133,7 +133,7 @@ function purposeFault(usages: readonly string[] | null): string | null {
     return "is not meant for TLS (its extended key usage has neither serverAuth nor clientAuth)";
   const has = purposes.find(([oid]) => usages.includes(oid))?.[2] ?? "";
   const lacks = missing[0]?.[1] ?? "";
-  return `is for ${has} only (extended key usage): have it issued with ${lacks} as well, a proxy is both`;
+  return `is for ${has} only (extended key usage): have it reissued with ${lacks} as well, because a proxy is both server and client`;
 }
 
 function placeText(index: number, count: number, certificate: X509Certificate): string {

@@ -25,8 +25,7 @@ function derWords(text: string): string {
   return "it is DER, not PEM: openssl x509 -inform DER -in FILE -out NEW";
 }
 
-const pkcs12 =
-  "it is a PKCS#12 file, not PEM: openssl pkcs12 -in FILE -nodes -out NEW writes key and certificates as PEM";
+const pkcs12 = "it is a PKCS#12 file, not PEM: openssl pkcs12 -in FILE -nodes -out NEW converts it";
 const beginnings: readonly (readonly [RegExp, string])[] = [
   [
     /^(?:\u00FF\u00FE|\u00FE\u00FF)/,

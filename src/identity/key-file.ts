@@ -82,7 +82,7 @@ const unknownKinds = [
   ["06032b6571", "Ed448"],
   ["06092a864886f70d01010a", "keys for RSA-PSS alone"],
 ] as const;
-const unreadable = "it holds no readable unencrypted PEM private key";
+const unreadable = "it contains no private key in readable, unencrypted PEM";
 const usable = "Use EC P-256, P-384 or P-521, Ed25519, or RSA of 2048 bits or more";
 /** Each is tried with each certificate. */
 const keysMax = 16;

@@ -91,11 +91,11 @@ function rangeContradictions({ outbound }: Policy): readonly Contradiction[] {
     ...outsideContradictions(outbound),
     ...unguarded.map(({ to, origin }) => ({
       origin,
-      text: `expect.to ${to.text} is excluded as a whole (${exclude.origin}): connections to it would be in cleartext, to any server. Leave out one of the two`,
+      text: `expect.to ${to.text} is excluded as a whole (${exclude.origin}): connections to it would be in cleartext, to any server. Remove the rule or the exclusion`,
     })),
     ...excluded.map((range) => ({
       origin: mesh.origin === "default" ? exclude.origin : mesh.origin,
-      text: `mesh range ${range.text} is excluded as a whole (${exclude.origin}): connections to it would be in cleartext. Leave out one of the two`,
+      text: `mesh range ${range.text} is excluded as a whole (${exclude.origin}): connections to it would be in cleartext. Remove the range or the exclusion`,
     })),
   ];
 }

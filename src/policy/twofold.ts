@@ -12,7 +12,7 @@ export function twofoldTexts(
   const version = document.directives?.yaml.version ?? "1.2";
   if (version !== "1.2")
     faults.push(
-      `line 1: by YAML ${version} 010 is 8, 1:30 is 90 and yes is true. Remove the line %YAML, it is read as YAML 1.2`,
+      `line 1: by YAML ${version} 010 is 8, 1:30 is 90 and yes is true. Remove the %YAML line: the file is read as YAML 1.2`,
     );
   visit(document, (_, node) => {
     if (!isNode(node)) return;

@@ -20,7 +20,7 @@ function judgeFields(fields: ReadonlyMap<string, string>): ProbeRefusal | null {
   for (const [name, { reason, value }] of wanted) {
     const found = fields.get(name) ?? "";
     if (value !== null && found !== value)
-      return refuse(reason, `the ${name.slice(1)} ${excerpt(found)} is no health check's`);
+      return refuse(reason, `the ${name.slice(1)} ${excerpt(found)} is not that of a health check`);
   }
   if (!isHost(fields.get(":authority") ?? "")) return refuse("malformed", "no host as authority");
   if (/^application\/grpc($|[+;])/.test(fields.get("content-type") ?? "")) return null;

@@ -92,7 +92,7 @@ export class GrpcJudge implements Judge {
       (frame.flags & (frameFlag.endHeaders | frameFlag.endStream)) === frameFlag.endHeaders;
     // Clients use odd stream numbers, and the highest bit is reserved: RFC 9113, 5.1.1 and 4.1.
     if (block === null || !isWhole || frame.stream % 2 === 0 || frame.stream > streamMax)
-      return refuse("malformed", "headers that are no call's");
+      return refuse("malformed", "headers that are not those of a call");
     this.#stream = frame.stream;
     this.#stage = "body";
     return judgeBlock(block);

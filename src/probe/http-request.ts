@@ -61,7 +61,7 @@ function judgeLine(line: string, paths: readonly string[]): ProbeRefusal | null 
   const [, method = "", target = ""] = requestLine.exec(line) ?? [];
   if (method === "") return refuse("malformed", `no request line: ${excerpt(line)}`);
   if (method !== "GET" && method !== "HEAD")
-    return refuse("method", `the method ${excerpt(method)} is no probe's`);
+    return refuse("method", `the method ${excerpt(method)} is not one that probes use`);
   if (!target.startsWith("/") || target.includes("#"))
     return refuse("malformed", `no path: ${excerpt(target)}`);
   const path = target.replace(/\?.*/, "");

@@ -2,7 +2,7 @@
 import { quote } from "../runtime/log/escape.ts";
 import type { ProbeKind } from "./probe.ts";
 
-/** A closed list: no data from a client becomes a label. */
+/** A closed list, so that no data from a client becomes a metric label. */
 export const refusals = [
   /** Not a valid request, or one that two readers might read differently. */
   "malformed",

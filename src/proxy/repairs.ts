@@ -94,5 +94,5 @@ export function closeRules(rules: Installed, log: Log): void {
 export const rulesChanged =
   "the rules are no longer as they were written (nft list table inet tls-tproxy; ip rule)";
 const notCarried =
-  "connect to no destination in the mesh: the interface came up after the proxy had dropped its privileges. Restart the proxy";
+  "cannot connect to the mesh: the interface came up after the proxy had dropped its privileges. Restart the proxy";
 export const restart = "restart the proxy, which restores them";

@@ -37,7 +37,7 @@ export function standingRules(
   if (handed.interception !== textOf(interception) || !hasRoutingOf(planOf(interception)))
     throw new ProxyError(
       "START_FAILED",
-      "--privileges dropped: the rules are others by now. Start it again",
+      "--privileges dropped: the rules have changed during the start. Start the proxy again",
     );
   return handedRules(interception, handed);
 }

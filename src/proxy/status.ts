@@ -86,4 +86,4 @@ function iso(time: number): string {
 
 const tooMany =
   "they are reset (--status-address). Keep strangers from this port, and name the kubelet's addresses by --probe-source";
-const renew = "renew it, the proxy reads it by itself";
+const renew = "renew it; the proxy reads the new files without a restart";

@@ -121,8 +121,8 @@ function assertSamePeers({ credentials }: Config, before: Rules, after: Rules): 
     before.verification === after.verification && before.trustDomain === after.trustDomain;
   if (same) return;
   const text =
-    `--cert ${credentials.certificate}: its SPIFFE ID would change which peers are accepted (${peersText(before)} before, ` +
-    `${peersText(after)} with it). Set --verify and --trust-domain, or restart`;
+    `--cert ${credentials.certificate}: its SPIFFE ID would change which peers are accepted (now: ` +
+    `${peersText(before)}; with this certificate: ${peersText(after)}). Set --verify and --trust-domain, or restart`;
   throw new ProxyError("CREDENTIALS_INVALID", text);
 }
 

@@ -214,12 +214,12 @@ function expiryText(
   const at = new Date(notAfter).toISOString();
   const advice = refusal === null ? null : `The files are refused: ${refusal}`;
   if (now > notAfter)
-    return `the certificate has expired at ${at}: peers refuse it. ${advice ?? "Renew it, it is read by itself"}`;
+    return `the certificate has expired at ${at}: peers refuse it. ${advice ?? "Renew it: the proxy reads the new files without a restart"}`;
   const percent = Math.floor((100 * (notAfter - now)) / (notAfter - notBefore));
-  return `the certificate expires at ${at}: ${percent} % of its time is left. ${advice ?? "Is it being renewed?"}`;
+  return `the certificate expires at ${at}: ${percent} % of its time is left. ${advice ?? "Check that it is being renewed"}`;
 }
 
 /** The most unused certificates that are logged: `check` names all of them. */
 const leftOutShownMax = 20;
 const peersRefuse =
-  "Peers that know us by a SPIFFE ID refuse it: have it issued with exactly one URI name";
+  "Peers that expect a SPIFFE ID refuse it: have it reissued with exactly one URI name";

@@ -89,10 +89,10 @@ const kinds: readonly (readonly [is: (stats: Stats) => boolean, words: string])[
 ];
 export const words: ReadonlyMap<string, string> = new Map([
   ["ENOENT", "there is no such file"],
-  ["ENOTDIR", "there is no such file: a part of its path is no directory"],
+  ["ENOTDIR", "there is no such file: a part of its path is not a directory"],
   ["EACCES", "it may not be read by this user"],
   ["ELOOP", "its symbolic links lead in a circle"],
   ["ENAMETOOLONG", "its name is too long"],
-  ["EAGAIN", "it has nothing to read, it must be a regular file"],
+  ["EAGAIN", "it has nothing to read: it must be a regular file"],
   ["EIO", "it cannot be read: EIO (is it a regular file?)"],
 ]);

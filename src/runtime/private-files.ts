@@ -80,8 +80,7 @@ export function replaceFiles(folder: string, files: readonly Omit<NewFile, "mode
 }
 
 function assertNothing(path: string): void {
-  if (kindAt(path) !== "nothing")
-    throw new FileError(`${basename(path)} is there already`, "EEXIST");
+  if (kindAt(path) !== "nothing") throw new FileError(`${basename(path)} already exists`, "EEXIST");
 }
 
 /** A folder with mode 0700 and an unpredictable name (mkdtemp(3)), removed afterwards. */
@@ -108,7 +107,7 @@ function wordsOf(code: string): string {
 const permissions = 0o777;
 const othersMayWrite = 0o002;
 const writeWords = new Map([
-  ["EEXIST", "it is there already, and is no folder"],
+  ["EEXIST", "it already exists and is not a directory"],
   ["EROFS", "the file system is read-only"],
   ["ENOSPC", "no space is left"],
   ["EDQUOT", "no space is left"],

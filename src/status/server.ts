@@ -206,7 +206,7 @@ function addressOf(socket: StatusSocket): SocketAddress | null {
 }
 
 async function answerOf(head: Head, options: StatusOptions): Promise<Answer> {
-  if (head === "bad" || head === null) return text(400, "this is no HTTP request");
+  if (head === "bad" || head === null) return text(400, "this is not an HTTP request");
   const { method, path } = head;
   if (method !== "GET" && method !== "HEAD") return text(405, "GET only");
   switch (path) {

@@ -1,4 +1,4 @@
-/** The reasons of failed handshakes, a closed list: no data from a peer becomes a label. Pure. */
+/** The reasons of failed handshakes: a closed list, so that no data from a peer becomes a metric label. Pure. */
 
 export const handshakeFailures = [
   "no-certificate",

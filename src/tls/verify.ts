@@ -104,10 +104,7 @@ const chainTexts = new Map<string, string>([
     "a certificate of the chain has a critical extension that is not known",
   ],
   ["PATH_LENGTH_EXCEEDED", "the chain is longer than one of its CAs allows (pathlen)"],
-  [
-    "PERMITTED_VIOLATION",
-    "a name is none of those that a CA of the chain permits (name constraints)",
-  ],
+  ["PERMITTED_VIOLATION", "a CA of the chain does not permit one of the names (name constraints)"],
   [
     "EXCLUDED_VIOLATION",
     "a name is one of those that a CA of the chain excludes (name constraints)",

@@ -37,7 +37,7 @@ function optionsOf(mesh: Mesh, pod: Pod): string {
 
 const answer = `(stream) => { stream.respond({ ":status": 200 }); stream.end("over HTTP/2"); }`;
 
-/** A client that insists on HTTP/2, by ALPN where it speaks TLS itself. */
+/** A client that requires HTTP/2: over TLS, by ALPN. */
 function requesting(address: string, options: string): string {
   return `
     const session = require("node:http2").connect("${address}", ${options});

@@ -70,7 +70,7 @@ test("with privileges dropped, the log names an interface that appears later", a
   ])
     await mesh.a.run(command.split(" "));
   await proxy.says(
-    /W\S+ .*rules\] sockets bound to later \(SO_BINDTODEVICE\) connect to no destination/,
+    /W\S+ .*rules\] sockets bound to later \(SO_BINDTODEVICE\) cannot connect to the mesh/,
   );
 });
 

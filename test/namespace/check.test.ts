@@ -53,7 +53,7 @@ test("beside a running proxy it says so, even if it may not inspect the proxy's 
   }
 });
 
-test("probes are listed with the addresses from the pod's routes", async () => {
+test("check lists each probe with the gateway's address from the pod's routes", async () => {
   const pod = mesh.extraPod();
   await pod.run(["ip", "route", "add", "default", "via", mesh.a.address4]);
   const probes = ["--probe", "tcp:80", "--probe-source", "gateway"];

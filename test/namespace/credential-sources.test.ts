@@ -79,7 +79,7 @@ test.each(["PKCS#8", "traditional"] as const)(
     const { code, stderr } = await pod.run([...executable(), ...flags]);
     expect(code).toBe(1);
     expect(stderr).toMatch(
-      /--key \S+\/key: it holds no readable unencrypted PEM private key: it is encrypted\. openssl pkey -in FILE -out NEW decrypts it\n$/,
+      /--key \S+\/key: it contains no private key in readable, unencrypted PEM: it is encrypted\. openssl pkey -in FILE -out NEW decrypts it\n$/,
     );
   },
 );

@@ -56,7 +56,7 @@ function traces(): unknown {
 test.each([
   ["root", []],
   ["an ordinary user", nobody],
-] as const)("for %s every line is as expected", async (_, prefix) => {
+] as const)("as %s, every line is as expected", async (_, prefix) => {
   const before = traces();
   const demo = start(...prefix, executable, "demo");
   const code = await demo.child.exited;

@@ -71,7 +71,7 @@ const causes: readonly Cause[] = [
   {
     name: "the key is garbage",
     spoil: ({ key }) => writeFileSync(key, "hunter2"),
-    says: /--key \S+: it holds no readable unencrypted PEM/,
+    says: /--key \S+: it contains no private key in readable, unencrypted PEM/,
   },
   {
     name: "the authority is garbage",

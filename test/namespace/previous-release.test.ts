@@ -1,5 +1,5 @@
 /**
- * The previous release and this one carry each other's connections: two pods are never updated at the same moment.
+ * The previous release and this one must work together, because two pods are never updated at the same moment.
  */
 import { existsSync } from "node:fs";
 import { describe, expect, test } from "bun:test";

@@ -144,7 +144,7 @@ test("dropped: connections that arrive during the re-execution are served", asyn
   const answers: string[] = [];
   while (!proxy.output.includes("] ready")) answers.push(await asked(mesh.a, mesh.b));
   answers.push(await asked(mesh.a, mesh.b));
-  // Before the rules are in place no listener speaks TLS there; from the first answer on, all are answered.
+  // Until the rules are in place, no listener speaks TLS here. After the first answer, every request is answered.
   const first = answers.indexOf("from b");
   expect(answers.slice(first).every((answer) => answer === "from b")).toBe(true);
 });

@@ -20,7 +20,7 @@ async function swallow({ watchers }: Scene): Promise<void> {
   await must(watchers.pod, "nft -f -", table);
 }
 
-describe.each(sides)("a black hole opens while the %s writes", (by) => {
+describe.each(sides)("all packets are lost while the %s writes", (by) => {
   test("without a proxy: ETIMEDOUT for the writer, nothing at all for the reader", async () => {
     const stage = new Stage();
     const { a, b } = stage.mesh;

@@ -14,7 +14,7 @@ export function shownPolicies(): readonly string[] {
   return [...all.matchAll(/^```yaml\n([^]*?)^```$/gm)].map(([, text = ""]) => text);
 }
 
-/** The first column of a topic's tables, where it is one name in code. */
+/** The cells in the first column of a topic's tables that are a single name in backticks. */
 export function namedRows(topic: string): readonly string[] {
   return [...topicText(topic).matchAll(/^\| `([a-z-]+)` \|/gm)].map(([, name = ""]) => name);
 }

@@ -254,7 +254,7 @@ export const wrongChains: readonly (readonly [string, Make, string, string])[] =
       return below(other, other);
     },
     "untrusted-chain",
-    "a name is none of those that a CA of the chain permits (name constraints)",
+    "a CA of the chain does not permit one of the names (name constraints)",
   ],
   [
     "is below more intermediates than the upper one allows",

@@ -83,7 +83,7 @@ function notPrepared(outcome: keyof typeof reasons, reason = ""): ProxyError {
     .trim();
   const why = words === "" ? "" : `: ${escapeText(shorten(words, reasonLengthMax))}`;
   const advice = hopeless.has(outcome) ? "Restart the proxy" : "The proxy tries again";
-  const text = `rules: a separate process reads them, and ${reasons[outcome]}${why}. ${advice}`;
+  const text = `rules: a separate process must read the files first, but ${reasons[outcome]}${why}. ${advice}`;
   return new ProxyError(code, text);
 }
 
@@ -96,7 +96,7 @@ const reasons = {
   "not read": "it has failed",
   "not ours": "its output is not the proxy's rules",
   "other contents":
-    "it has read other contents than the proxy, because the files have changed again",
+    "it read different contents than the proxy did, because the files changed again",
   good: "",
 } as const;
 /** Outcomes that stay the same until the proxy is restarted. */
@@ -112,7 +112,7 @@ function written(act: () => Connections): Connections {
     return act();
   } catch (error) {
     if (!(error instanceof SystemCallError)) throw error;
-    const text = `rules: the repair process: ${error.message}`;
+    const text = `rules: the repair process failed: ${error.message}`;
     throw new ProxyError("START_FAILED", text, { cause: error });
   }
 }

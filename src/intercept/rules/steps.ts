@@ -11,7 +11,7 @@ export const tcp: Step = { kind: "tcp", is: true };
 export const opening: Step = { kind: "opening" };
 export const notOpening: Step = { kind: "opening", is: false };
 export const drop: Step = { kind: "verdict", verdict: "drop" };
-/** To the proxy's listener, or to the connection that it has accepted. */
+/** Hands packets to the proxy's listener, or to the connection that it has accepted. */
 export function toProxy(family: Family, port: number): readonly Step[] {
   return [{ kind: "tproxy", family, port }, { kind: "whole-socket" }, accept];
 }

@@ -51,7 +51,7 @@ function whoseText({ drop, kind }: DiversionFailure, legacy: readonly string[]):
   }
   if (legacy.length > 0)
     return `something (iptables-legacy has ${legacy.join(", ")}: iptables-legacy-save) ${act}`;
-  return `something that is no rule of nftables (eBPF, a route, xfrm) ${act}`;
+  return `something that is not an nftables rule (eBPF, a route, xfrm) ${act}`;
 }
 
 function remedyOf(drop: Drop | null): string {

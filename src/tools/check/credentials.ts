@@ -122,7 +122,7 @@ function identityFinding(certificate: PeerCertificate): Finding {
       identity.spiffeId ?? "no SPIFFE ID: peers know it by its addresses",
     );
   const remedy =
-    "Peers that expect a SPIFFE ID refuse it: have it issued with exactly one URI name.";
+    "Peers that expect a SPIFFE ID refuse it: have it reissued with exactly one URI name.";
   return warning("certificate-identity", `no SPIFFE ID: ${mistake}`, remedy);
 }
 

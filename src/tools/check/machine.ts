@@ -179,7 +179,7 @@ function forwardingFinding({
   const names = ["net/ipv4/ip_forward", "net/ipv6/conf/all/forwarding"];
   if (names.every((name) => (setting(name) ?? "0") === "0")) return null;
   if (onlyUids !== "all" || onlyGids !== "all")
-    return good("forwarded-packets", "left alone: they are of none of the users that are named");
+    return good("forwarded-packets", "left alone: they belong to none of the named users");
   return forwarded === "leave"
     ? good("forwarded-packets", "left alone, in cleartext (--forwarded leave)")
     : good("forwarded-packets", "connections of containers here to the mesh are dropped");

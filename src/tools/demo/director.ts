@@ -84,8 +84,8 @@ async function betweenPods(stage: Stage): Promise<void> {
     await expectAnswer(stage, "pod b asks pod a, IPv4", { from: "b", address: hosts.a.ipv4 });
     await expectAnswer(stage, "pod b asks pod a, IPv6", { from: "b", address: hosts.a.ipv6 });
   });
-  await expectLine(stage, "a", "who answered pod a", `peer=${podSpiffeId("b")}`);
-  await expectLine(stage, "b", "who asked pod b", `peer=${podSpiffeId("a")}`);
+  await expectLine(stage, "a", "the peer in the log of pod a's proxy", `peer=${podSpiffeId("b")}`);
+  await expectLine(stage, "b", "the peer in the log of pod b's proxy", `peer=${podSpiffeId("a")}`);
   stage.transcript.heading("What the wire between them showed meanwhile");
   show(
     stage,
@@ -205,7 +205,7 @@ async function expectReset(stage: Stage): Promise<void> {
 /** Expects a line in a proxy's log, and prints it. */
 async function expectLine(stage: Stage, of: PodName, title: string, text: string): Promise<void> {
   const line = await stage.remotes[of].order("findLine", { text, msMax: answerMsMax });
-  show(stage, title, "told", line === null ? "not told" : "told", line !== null);
+  show(stage, title, "logged", line === null ? "not logged" : "logged", line !== null);
   if (line !== null) stage.transcript.quote(line);
 }
 

@@ -32,7 +32,7 @@ test("64 MiB suffice for a thousand connections of one peer, install.yaml's 256 
   expect(budgetFor(256 * mebibyte, 10_000).connectionsMax).toBeGreaterThanOrEqual(6000);
 });
 
-test("memory never raises the limits from --connections and descriptors", () => {
+test("more memory never raises the limits that --connections and the descriptors set", () => {
   expect(budgetFor(24_000 * mebibyte, 36)).toMatchObject({
     connectionsMax: 36,
     outboundReserve: 5,

@@ -71,7 +71,7 @@ test.each(["PKCS#8", "traditional"] as const)(
   (form) => {
     const key = encrypted(plain.key, form);
     expect(() => load({ ...plain, key })).toThrow(
-      /^--key \S+tls\.key: it holds no readable unencrypted PEM private key: it is encrypted\. openssl pkey -in FILE -out NEW decrypts it$/,
+      /^--key \S+tls\.key: it contains no private key in readable, unencrypted PEM: it is encrypted\. openssl pkey -in FILE -out NEW decrypts it$/,
     );
   },
 );

@@ -58,7 +58,11 @@ const garbage = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
 test.each([
   ["an empty certificate", { cert: "" }, /^--cert .*: no PEM certificate in it$/],
   ["garbage for a certificate", { cert: garbage }, /^--cert .*: it holds no readable PEM/],
-  ["garbage for a key", { key: "hunter2" }, /^--key .*: it holds no readable unencrypted/],
+  [
+    "garbage for a key",
+    { key: "hunter2" },
+    /^--key .*: it contains no private key in readable, unencrypted/,
+  ],
   ["an empty bundle", { ca: "" }, /^--ca-cert .*: no PEM certificate/],
   ["one bad CA of two", { ca: authority.certificatePem + garbage }, /^--ca-cert .*: it holds/],
   ["another CA", { ca: issueAuthority("b").certificatePem }, /^--cert .*: it does not lead/],

@@ -182,7 +182,7 @@ test.each([
   [
     "with a DNS name that its CA does not permit",
     texts([leafOf(named, ["subjectAltName=DNS:web.example.com"]), named], top),
-    /a name is none of those that a CA of the chain permits/,
+    /a CA of the chain does not permit one of the names/,
   ],
   [
     "with a critical extension that nothing knows",

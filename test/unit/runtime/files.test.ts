@@ -47,7 +47,7 @@ test.each([
   ["loop", "its symbolic links lead in a circle"],
   ["loops", "its symbolic links lead in a circle"],
   ["none", "there is no such file"],
-  ["good/below", "there is no such file: a part of its path is no directory"],
+  ["good/below", "there is no such file: a part of its path is not a directory"],
   ["x".repeat(300), "its name is too long"],
 ])("%s: %s", (name, expected) => {
   expect(refusal(path(name))).toBe(expected);

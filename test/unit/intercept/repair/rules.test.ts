@@ -64,7 +64,7 @@ test("rules that were read differently three times are not applied", async () =>
     ["good", digestOf(everything)],
   ]);
   const refused = await rules.prepare(everything).catch((error: unknown) => error);
-  expect(String(refused)).toMatch(/it has read other contents than the proxy/);
+  expect(String(refused)).toMatch(/it read different contents than the proxy did/);
   expect(asked).toEqual(["prepare", "prepare", "prepare"]);
   expect(() => rules.change(everything, false)).toThrow(/the rules cannot be changed/);
   expect(rules.plan()).toEqual(planOf(defaults));
