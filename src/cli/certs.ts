@@ -38,12 +38,16 @@ export function certsCommand(program: Command): void {
   command.addOption(
     option("--name <name>", "folder for this certificate, inside --out", values.fileName),
   );
-  command.addOption(option("--id <spiffe id>", "SPIFFE ID that it names", values.spiffeId));
-  command.addOption(option("--ip <addresses>", "addresses that it names", values.list(values.ip)));
+  command.addOption(option("--id <spiffe id>", "SPIFFE ID in the certificate", values.spiffeId));
   command.addOption(
-    option("--dns <names>", "host names that it names", values.list(values.dnsName)),
+    option("--ip <addresses>", "addresses in the certificate", values.list(values.ip)),
   );
-  command.addOption(option("--days <count>", "how long it is valid", values.days).default(7));
+  command.addOption(
+    option("--dns <names>", "host names in the certificate", values.list(values.dnsName)),
+  );
+  command.addOption(
+    option("--days <count>", "how many days the certificate is valid", values.days).default(7),
+  );
   command.addOption(new Option("--rsa", "an RSA 2048 key instead of EC P-256"));
   command.action((flags: CertsFlags) => {
     keepMemoryPrivate();

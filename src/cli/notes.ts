@@ -66,7 +66,7 @@ function aliasNotes({ inbound }: Policy, fixed: Fixed): readonly Note[] {
   const open = inbound.mode.value === "passthrough" && inbound.ports.length === 0;
   if (!isByOwner(fixed) || open || inbound.preserveSource.value !== "ip-port") return [];
   const detail =
-    "users or groups decide (--only-uid and the like): applications that listen on all addresses see 169.254.77.1 as their own, and the others " +
+    "users or groups select what is diverted (--only-uid and the like): applications that listen on all addresses see 169.254.77.1 as their own, and the others " +
     "see this machine as their client";
   const remedy =
     "If an application tells clients its own address (FTP, SIP, Redis), set --preserve-source off.";

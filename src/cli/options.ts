@@ -78,7 +78,7 @@ export function addInterceptionOptions(command: Command): void {
   add(command, "--exclude-outbound-port <ports>", "destination ports left alone", {
     parse: values.list(values.portRange),
   });
-  add(command, "--inbound-port <ports>", "ports that require mutual TLS, or none", {
+  add(command, "--inbound-port <ports>", 'ports to intercept, or "none"', {
     parse: values.portsOrNone(),
     shown: "all",
   });
@@ -93,7 +93,7 @@ export function addInterceptionOptions(command: Command): void {
   });
   add(command, "--wire-ports <range>", "source ports to connect from, like 20000-23999", {
     parse: values.wirePorts,
-    shown: "ports that no application gets",
+    shown: "ports that applications never get",
   });
   add(command, "--mark <value/mask>", "bits of the fwmark that the proxy uses", {
     parse: values.mark,
@@ -129,14 +129,19 @@ export function addListenOptions(command: Command): void {
     parse: values.port,
     default: [1, "1"],
   });
-  add(command, "--tls-port <port>", "port to listen on for strict inbound connections", {
+  add(command, "--tls-port <port>", "port to listen on for connections to strict ports", {
     parse: values.port,
     default: [2, "2"],
   });
-  add(command, "--inspect-port <port>", "port to listen on for audit and permissive ports", {
-    parse: values.port,
-    default: [3, "3"],
-  });
+  add(
+    command,
+    "--inspect-port <port>",
+    "port to listen on for ports that are audit or permissive, or have inspected probes",
+    {
+      parse: values.port,
+      default: [3, "3"],
+    },
+  );
   add(command, "--status-address <address>", "address of /healthz, /readyz and /metrics", {
     parse: values.statusAddress,
     default: [values.statusAddress(":15020"), ":15020"],
@@ -194,7 +199,7 @@ export function addLimitOptions(command: Command): void {
   addDuration(
     command,
     "--first-bytes-timeout",
-    "longest wait for a silent client of a permissive port",
+    "longest wait for the first byte on ports that --inspect-port serves",
     limits.firstBytesMsMax,
   );
   addCountOptions(command);

@@ -59,7 +59,7 @@ export function issueAuthority(commonName: string, parent?: Authority, notAfter?
 export function readAuthority({ certificatePem, keyPem }: Issued): Authority {
   const certificate = new X509Certificate(certificatePem);
   const key = createPrivateKey(keyPem);
-  if (!certificate.checkPrivateKey(key)) throw new Error("the key is another certificate's");
+  if (!certificate.checkPrivateKey(key)) throw new Error("the key belongs to another certificate");
   const fields = asn1.fromDer(binary(certificate.raw)).value[0];
   const subject = typeof fields === "object" ? fields.value[subjectField] : undefined;
   if (typeof subject !== "object") throw new Error("the certificate has no subject");

@@ -17,7 +17,7 @@ import {
 } from "./ports.ts";
 
 export type WirePlan = {
-  /** Ports that no application gets anyway. */
+  /** Ports that applications never get. */
   readonly free: readonly Ports[];
   /** Ports to reserve. */
   readonly reserve: Ports | null;

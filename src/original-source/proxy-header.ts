@@ -74,10 +74,10 @@ function clientAddressOf(bytes: Uint8Array, length: 4 | 16): ClientAddress {
 function hasField(fields: Uint8Array, type: number): boolean {
   let found = false;
   for (let at = 0; at < fields.length;) {
-    if (at + 3 > fields.length) throw invalid("a field is cut");
+    if (at + 3 > fields.length) throw invalid("a field is truncated");
     found ||= fields[at] === type && fields[at + 3] === 1;
     at += 3 + view(fields).getUint16(at + 1);
-    if (at > fields.length) throw invalid("a field is cut");
+    if (at > fields.length) throw invalid("a field is truncated");
   }
   return found;
 }

@@ -79,7 +79,7 @@ function withoutId({ spiffeFault }: PeerIdentity): IdentityRefusal {
 function namesText({ ips, otherNames }: PeerIdentity, wanted: string): string {
   if (ips.length > 0)
     return `certificate is valid for ${listed(ips.map(formatIp), "")}, not ${wanted}`;
-  return `certificate is valid for no address (but for ${listed(otherNames.map(shownName), "no name")}), not ${wanted}`;
+  return `certificate is valid for no address (it names ${listed(otherNames.map(shownName), "nothing")}), not ${wanted}`;
 }
 
 function listed(names: readonly string[], none: string): string {

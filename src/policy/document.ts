@@ -182,7 +182,7 @@ function assertDistinctRanges(source: Source, { outbound }: PolicyFields): void 
   }
 }
 
-/** A range inside another is the narrower rule; for other overlaps it is unclear which rule applies. */
+/** If one range lies inside another, the narrower one applies; for other overlaps no rule is the narrower one. */
 function assertNestedPorts(source: Source, { inbound }: PolicyFields): void {
   const written = Object.keys(inbound?.ports ?? {}).map((key) => {
     const { first, last } = parsePortRange(key);

@@ -39,7 +39,8 @@ export class HpackDecoder {
     if (kind >= 0x40) return this.#insert(this.#literal(reader, 6));
     if (kind < 0x20) return this.#literal(reader, 4);
     const size = reader.integer(5);
-    if (begun || size > this.#sizeMax) throw invalid("a table of another size");
+    if (begun || size > this.#sizeMax)
+      throw invalid("a table size update that is late or too large");
     this.#resize(size);
     return null;
   }
@@ -52,7 +53,7 @@ export class HpackDecoder {
 
   #entry(index: number): HeaderField {
     const entry = staticTable[index - 1] ?? this.#table[index - 1 - staticTable.length];
-    if (entry === undefined) throw invalid("an index of no entry");
+    if (entry === undefined) throw invalid("an index without an entry");
     return entry;
   }
 
@@ -89,7 +90,7 @@ class Reader {
 
   peek(): number {
     const byte = this.#bytes[this.#at];
-    if (byte === undefined) throw invalid("a block that is cut");
+    if (byte === undefined) throw invalid("a truncated block");
     return byte;
   }
 
@@ -112,7 +113,7 @@ class Reader {
     const coded = this.peek() >= 0x80;
     const length = this.integer(7);
     const bytes = this.#bytes.subarray(this.#at, this.#at + length);
-    if (bytes.length < length) throw invalid("a string that is cut");
+    if (bytes.length < length) throw invalid("a truncated string");
     this.#at += length;
     return Buffer.from(coded ? decodeHuffman(bytes) : bytes).toString("latin1");
   }

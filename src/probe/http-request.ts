@@ -106,4 +106,4 @@ const requestLine = /^([!#$%&'*+.^_`|~\w-]+) ([!-~]+) HTTP\/1\.[01]$/;
 const field = /^([!#$%&'*+.^_`|~\w-]+):(.*)$/;
 const isZero = /^[\t ]*0[\t ]*$/;
 const notDeclared =
-  "is not declared: --probe http:PORT/PATH lets it through (a probe that is redirected needs its target, too)";
+  "is not declared: --probe http:PORT/PATH lets it through (if a probe is redirected, declare its target too)";

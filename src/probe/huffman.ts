@@ -19,7 +19,7 @@ export function decodeHuffman(bytes: Uint8Array): Uint8Array {
     }
   }
   // The last byte is padded with the first bits of the end-of-string code: ones.
-  if (length > 7 || code !== (1 << length) - 1) throw invalid("a code that is cut");
+  if (length > 7 || code !== (1 << length) - 1) throw invalid("an incomplete code");
   return Uint8Array.from(decoded);
 }
 

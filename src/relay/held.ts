@@ -18,7 +18,7 @@ export class Held {
   readonly #relieve: () => void;
   readonly #collect: () => void;
   #relieving = false;
-  /** Bytes added since memory was last collected, or was last sufficient. */
+  /** Bytes added while memory was short, since it was last collected. */
   #addedBytes = 0;
 
   /**

@@ -208,8 +208,8 @@ function probeLines(probes: Probes, { port, family }: SocketAddress): readonly L
   const how = open.includes(port)
     ? "everything in cleartext"
     : connects && !both.includes(port)
-      ? "connections that carry nothing, and no others"
-      : `in cleartext ${connects ? "connections that carry nothing, and " : ""}what is a declared probe`;
+      ? "connections without data, and nothing else"
+      : `declared probes in cleartext${connects ? ", and connections without data" : ""}`;
   const whence = from.map(({ text }) => text).join(", ");
   const texts = declared.map(({ text }) => text).join(", ");
   const text = `from ${whence} (--probe-source): ${how} (--probe ${texts}, --probe-mode ${probes.mode})`;

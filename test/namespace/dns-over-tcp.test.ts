@@ -48,7 +48,7 @@ async function answering(pod: Pod, port: number): Promise<readonly string[]> {
   return (await Promise.all(asked)).flat();
 }
 
-test("port 53 of the name servers, and nothing else, is left alone; the start says so", async () => {
+test("port 53 of the name servers, and nothing else, is left alone, and the log says so", async () => {
   const pod = podAsking(c.address4, c.address6, "127.0.0.53", "8.8.8.8");
   const proxy = await mesh.proxy(pod);
   await proxy.says(

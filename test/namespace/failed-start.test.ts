@@ -79,7 +79,7 @@ const causes: readonly Cause[] = [
     says: /--ca-cert \S+: no PEM certificate in it/,
   },
   {
-    name: "the key is another certificate's",
+    name: "the key belongs to another certificate",
     spoil: ({ key }) => copyFileSync(mesh.credentials(mesh.a).key, key),
     says: /--key \S+: it is not the key of the certificate/,
   },

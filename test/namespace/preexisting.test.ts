@@ -178,16 +178,16 @@ test("on a host they are left, and rules --apply offers the same choice", async 
   expect((await client.finish()).ending).toBe("ECONNRESET");
 });
 
-test("plain check names them and what a start would do, and changes nothing", async () => {
+test("plain check names them and what the proxy would do when it starts, and changes nothing", async () => {
   const mesh = Mesh.create();
   const { b, c } = mesh;
   const each = await pair(c, b, b.address4, 8080);
   const check = [...executable(), "check", ...flagsOf(mesh.credentials(b))];
   const first = await b.run(check);
   expect(first.stdout).toContain(`! connections in cleartext: 1 connection: ${c.address4}:`);
-  expect(first.stdout).toContain("A start resets them");
+  expect(first.stdout).toContain("They are reset when the proxy starts");
   expect((await b.run([...check, "--preexisting", "leave"])).stdout).toContain(
-    "A start leaves them",
+    "They stay in cleartext until they end: restart their applications after",
   );
   await isAlive(each, "on");
 });

@@ -150,7 +150,7 @@ test.each([
   expect((await mesh.a.run(["nft", "list", "tables"])).stdout).not.toMatch(/veil|trace/);
 });
 
-test("without interfering rules the start says so in one line", async () => {
+test("without interfering rules one line of the log says so", async () => {
   const mesh = Mesh.create();
   const { output } = await mesh.proxy(mesh.a);
   expect(output).toMatch(

@@ -18,7 +18,7 @@ test.each([
     { ips: ["127.0.0.1", "::1"] },
     "certificate is valid for 127.0.0.1, ::1, not ADDRESS",
   ],
-  ["names no address at all", { ips: [] }, "valid for no address (but for spiffe://"],
+  ["names no address at all", { ips: [] }, "valid for no address (it names spiffe://"],
   ["is of another CA", { foreign: true }, "signed by an unknown CA"],
   ["has expired", { expired: true }, "certificate has expired"],
   ["is not valid yet", { early: true }, "certificate is not valid before"],

@@ -60,7 +60,7 @@ export class RuleWatch {
     return this.#led.includes(of);
   }
 
-  /** Whether they are intact at this moment; false if the kernel gives no answer. */
+  /** Whether the rules and routes are intact at this moment; false if the kernel gives no answer. */
   looksIntact(): boolean {
     try {
       const found = this.#view.rulesAndRoutes(this.#plan);

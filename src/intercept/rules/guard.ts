@@ -58,7 +58,7 @@ function leftInClearRules(of: Interception): readonly Rule[] {
  */
 export function marksChain(mark: Mark): ChainPlan {
   const rule: Rule = [
-    // Tests the socket before the protocol, because nearly every packet ends here.
+    // The socket before the protocol: nearly every packet with this mark is the proxy's, and this step ends the rule.
     { kind: "fwmark", equals: ownMark(mark) },
     { kind: "socket-mark", equals: ownMark(mark), is: false },
     tcp,

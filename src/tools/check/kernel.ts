@@ -144,7 +144,7 @@ const trials: readonly Trial[] = [
       { kind: "opening" },
       { kind: "forget", answers: false, set: "open-before4" },
     ]),
-    remedy: "A kernel of 4.10 or later.",
+    remedy: "Use Linux 5.4 or later.",
   },
   {
     id: "kernel-conntrack",
@@ -166,29 +166,29 @@ const trials: readonly Trial[] = [
   {
     id: "kernel-reject",
     act: tryRule("prerouting", [tcp, { kind: "reset" }]),
-    remedy: "modprobe nft_reject_inet, a kernel of 5.9 or later.",
+    remedy: "Use Linux 5.9 or later, and modprobe nft_reject_inet.",
     optional: "when the proxy has ended, connections are dropped instead of reset",
   },
   {
     id: "kernel-routing-ipv4",
     act: tryRouting(4),
-    remedy: "A kernel with CONFIG_IP_MULTIPLE_TABLES.",
+    remedy: "Use a kernel with CONFIG_IP_MULTIPLE_TABLES.",
   },
   {
     id: "kernel-routing-ipv6",
     act: tryRouting(6),
-    remedy: "A kernel with CONFIG_IPV6_MULTIPLE_TABLES.",
+    remedy: "Use a kernel with CONFIG_IPV6_MULTIPLE_TABLES.",
     optional: "IPv6 is not diverted, which is safe only if there is no IPv6",
   },
   {
     id: "kernel-transparent-ipv4",
     act: trySocket(4),
-    remedy: "A kernel of 2.6.28 or later with CONFIG_NETFILTER.",
+    remedy: "Use a kernel with CONFIG_NETFILTER.",
   },
   {
     id: "kernel-transparent-ipv6",
     act: trySocket(6),
-    remedy: "A kernel with CONFIG_IPV6.",
+    remedy: "Use a kernel with CONFIG_IPV6.",
     optional: "IPv6 is not diverted, which is safe only if there is no IPv6",
   },
   {
@@ -196,7 +196,7 @@ const trials: readonly Trial[] = [
     act: () => {
       monitorRules(() => undefined).stop();
     },
-    remedy: "A kernel with CONFIG_NF_TABLES.",
+    remedy: "Use a kernel with CONFIG_NF_TABLES.",
   },
 ];
 

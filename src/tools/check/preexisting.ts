@@ -45,6 +45,7 @@ const id = "cleartext-connections";
 const restart = "They stay in cleartext until they end: restart their applications.";
 const remedies = {
   leave:
-    "A start leaves them in cleartext until they end: restart their applications afterwards, or use --preexisting reset.",
-  reset: "A start resets them: start the applications after the proxy, or use --preexisting leave.",
+    "They stay in cleartext until they end: restart their applications after the proxy's start, or use --preexisting reset.",
+  reset:
+    "They are reset when the proxy starts: start the applications after the proxy, or use --preexisting leave.",
 };

@@ -194,4 +194,4 @@ const absent = ["ENOENT", "ESRCH", "EADDRNOTAVAIL"] as const;
 const familyMissing = ["EAFNOSUPPORT", "EOPNOTSUPP", "EACCES"] as const;
 const inbound = "What arrives from outside cannot be tried from here";
 const remedy =
-  "A start gives such packets other addresses on lo and says whether that helps; else let what comes by lo pass before that rule.";
+  "When the proxy starts, it gives such packets other addresses on lo and logs whether that helps. If not, let packets that arrive on lo pass before that rule.";

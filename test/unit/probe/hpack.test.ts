@@ -116,18 +116,18 @@ describe.each([
 });
 
 test.each([
-  ["an index of no entry", "80"],
-  ["an index of no entry", "be"],
-  ["an index of no entry", "7f 80 7f 00"],
+  ["an index without an entry", "80"],
+  ["an index without an entry", "be"],
+  ["an index without an entry", "7f 80 7f 00"],
   ["a number that is too large", "ff ff ff ff 00"],
-  ["a block that is cut", "ff"],
-  ["a block that is cut", "40"],
-  ["a string that is cut", "40 05 61"],
-  ["a string that is cut", "00 01 61 7f 80 01"],
-  ["a table of another size", "3f e2 1f"],
-  ["a table of another size", "82 20"],
-  ["a code that is cut", "00 01 61 81 00"],
-  ["a code that is cut", "00 01 61 82 1f ff"],
+  ["a truncated block", "ff"],
+  ["a truncated block", "40"],
+  ["a truncated string", "40 05 61"],
+  ["a truncated string", "00 01 61 7f 80 01"],
+  ["a table size update that is late or too large", "3f e2 1f"],
+  ["a table size update that is late or too large", "82 20"],
+  ["an incomplete code", "00 01 61 81 00"],
+  ["an incomplete code", "00 01 61 82 1f ff"],
   ["the end of the string within it", "00 01 61 84 ff ff ff ff"],
 ])("%s: %s", (words, hex) => {
   expect(() => new HpackDecoder(4096).decode(bytesOf(hex))).toThrow(words);
@@ -138,7 +138,7 @@ test("a smaller table drops its oldest entries", () => {
   decoder.decode(bytesOf("40 01 61 01 31 40 01 62 01 32"));
   // One entry has 34 bytes.
   expect(decoded(decoder, "3f 03 be")).toEqual(["b: 2"]);
-  expect(() => decoder.decode(bytesOf("bf"))).toThrow("an index of no entry");
+  expect(() => decoder.decode(bytesOf("bf"))).toThrow("an index without an entry");
 });
 
 test("a small block cannot expand to a long list", () => {

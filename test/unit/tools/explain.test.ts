@@ -98,17 +98,9 @@ test.each([
     80,
     "from 10.0.0.7/32 (--probe-source): everything in cleartext (--probe http:80/live,",
   ],
-  [
-    "inspect",
-    80,
-    "in cleartext connections that carry nothing, and what is a declared probe (--probe",
-  ],
-  [
-    "inspect",
-    81,
-    "from 10.0.0.7/32 (--probe-source): in cleartext what is a declared probe (--probe",
-  ],
-  ["inspect", 82, "connections that carry nothing, and no others (--probe tcp:82,"],
+  ["inspect", 80, "declared probes in cleartext, and connections without data (--probe"],
+  ["inspect", 81, "from 10.0.0.7/32 (--probe-source): declared probes in cleartext (--probe"],
+  ["inspect", 82, "connections without data, and nothing else (--probe tcp:82,"],
 ] as const)("probes by %s, inbound to port %d: %s", (mode, port, says) => {
   const declared = ["http:80/live", "tcp:80", "grpc:81", "tcp:82"].map(parseProbe);
   const sources = ["10.0.0.7", "fd00::7"].map(parseCidr);
