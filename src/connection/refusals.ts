@@ -69,8 +69,8 @@ const texts: Readonly<Record<RefusalLimit, string>> = {
     "connections are reset: there are as many as --connections, descriptors (ulimit -n) and memory (--memory) allow. " +
     "Raise what the first lines of the log name, or find out who holds them: ss -tn",
   unverified:
-    "inbound connections are reset: half of --connections are still in their handshake. The oldest make " +
-    "room for new ones. Close the ports to strangers (a network policy), or raise --connections",
+    "inbound connections are reset: half of --connections are still in their handshake. The source that " +
+    "holds the most makes room for new ones. Close the ports to strangers (a network policy), or raise --connections",
   share:
     "inbound connections are reset: one peer or one source address has nearly all places, and few are free. Let it use " +
     "fewer connections, or raise --connections",

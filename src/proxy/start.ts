@@ -58,7 +58,8 @@ export type Given = {
  * 8. Reloading comes last, because a policy change affects all of that. Files that have changed since they were read
  *    in step 1 are read then.
  *
- * Throws ProxyError naming the flag; then everything is as it was found.
+ * Throws ProxyError naming the flag; then everything is as it was found, except rules that another process has put in
+ * place (`--privileges dropped`, `--rules external`), which stay.
  */
 export function startProxy(config: Config, log: Log, { handed, first }: Given): Proxy {
   using undo = new DisposableStack();
