@@ -1,4 +1,7 @@
-/** One inbound connection, top to bottom: from a verified peer to the application at its own address. */
+/**
+ * One inbound connection, top to bottom: from a client to the application at its own address. The client is a verified
+ * peer, one whose plain text the port's mode admits, or a declared probe.
+ */
 import type { Context } from "./context.ts";
 import type { ConnectionRecord } from "./connection/record.ts";
 import { detect } from "./detect/first-bytes.ts";

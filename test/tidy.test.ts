@@ -1,4 +1,4 @@
-/** House rules that no linter checks: layers, and the only place of each power. STYLE: rules 2, 3, 5. */
+/** House rules that no linter checks: layers, the map, and the only place of each power. */
 import { Glob } from "bun";
 import { expect, test } from "bun:test";
 import { dirname, join, normalize } from "node:path";
@@ -30,6 +30,8 @@ const layers = [
   ["native/"],
   ["runtime/"],
 ] as const;
+
+const comments = /\/\*[\s\S]*?\*\/|^\s*\/\/.*$/gm;
 
 /** Options of kubectl and iptables in texts. */
 const foreignOptions = ["--type", "--from-file", "--nfmask"] as const;
@@ -91,6 +93,20 @@ test("src/README.md names only existing files", async () => {
   const named = [...map.matchAll(/`([a-z-]+\/[a-z/-]+\.ts)`/g)].map(([, file = ""]) => file);
   expect(named.length).toBeGreaterThan(20);
   expect(named.filter((file) => !files.includes(file) && file !== "test/tidy.test.ts")).toEqual([]);
+});
+
+test("comments name only existing files", () => {
+  const places = ["src", "test", "scripts"].flatMap((folder) =>
+    [...new Glob("**/*.ts").scanSync(folder)].map((file) => `/${folder}/${file}`),
+  );
+  const named = files.flatMap((file) =>
+    commentsIn(file).flatMap((comment) =>
+      [...comment.matchAll(/(?<![\w./-])[\w/.-]+\.ts\b/g)].map(([name]) => ({ file, name })),
+    ),
+  );
+  expect(named.length).toBeGreaterThan(30);
+  const isThere = (name: string): boolean => places.some((place) => place.endsWith(`/${name}`));
+  expect(named.filter(({ name }) => !isThere(name))).toEqual([]);
 });
 
 test("an exported name is declared in one file only", () => {
@@ -169,5 +185,9 @@ function exportedBy(file: string): string[] {
 }
 
 function withoutComments(file: string): string {
-  return (sources.get(file) ?? "").replaceAll(/\/\*[\s\S]*?\*\/|^\s*\/\/.*$/gm, "");
+  return (sources.get(file) ?? "").replaceAll(comments, "");
+}
+
+function commentsIn(file: string): readonly string[] {
+  return [...(sources.get(file) ?? "").matchAll(comments)].map(([text]) => text);
 }

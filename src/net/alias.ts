@@ -1,7 +1,7 @@
 /**
  * The pod's alias addresses on `lo`: the proxy uses them to reach an application whose own address it cannot use,
  * because the connection on the wire already uses the client's address and port with it. They are unreachable from
- * outside, and packets from them stay in the pod: intercept/rules/plan.ts.
+ * outside (intercept/rules/inbound.ts), and packets from them stay in the pod (intercept/rules/outbound.ts).
  */
 import { parseHost, parseSocketAddress, portedAs, type SocketAddress } from "./address.ts";
 

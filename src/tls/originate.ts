@@ -62,10 +62,10 @@ export type Originator = {
 };
 
 /**
- * Connects to the original destination over mutual TLS. With a session ticket a server may fail that would not
- * without (OpenSSL without a session id context), or resume with a certificate that it has since replaced: then a
- * second handshake is made without a ticket. A server that insists on its own ALPN protocol (Go's does) refuses ours:
- * then a second handshake is made without it.
+ * Connects to the original destination over mutual TLS, in at most three attempts. With a session ticket a server may
+ * fail that would not without (OpenSSL without a session id context), or resume with a certificate that it has since
+ * replaced: then it is tried again without a ticket. A server that insists on its own ALPN protocol (Go's does)
+ * refuses ours: then it is tried again without it.
  */
 export async function originate(
   downstream: Intercepted,
@@ -90,7 +90,7 @@ function isFailure(last: Originated): last is Failed {
   return last.kind === "failed" && last.reason !== null;
 }
 
-/** A refusal by us, or by an alert of the peer. A peer that resets may be overloaded, so it is not tried twice. */
+/** A refusal by us, or by an alert of the peer. A peer that resets may be overloaded, so it is not tried again. */
 function isRefusal({ reason }: Failed): boolean {
   return reason !== "timeout" && reason !== "closed";
 }

@@ -15,7 +15,7 @@ export type RefusedPeer = {
   readonly kind: "refuse";
   readonly reason: HandshakeFailure | null;
   readonly detail: string;
-  /** The TLS library itself has refused the peer, and has sent an alert. */
+  /** The TLS library has sent the peer an alert, which an RST could overtake, or the connection is closed already. */
   readonly notified: boolean;
 };
 

@@ -143,10 +143,11 @@ export class Unverified {
   }
 
   /**
-   * Makes room for one more connection of `source`: if another source holds much more, closes its largest connection,
-   * or its oldest. Sources that hold about the same do not displace each other before each has had some time, nor
-   * does a source its own connections: a crowd that returns at once would otherwise never complete a handshake.
-   * Within a source, a host with many connections makes room for one with few. Returns false if nothing makes room.
+   * Makes room for one more connection of `source`: if another source holds much more, closes the one of its
+   * connections that holds the most bytes, the oldest if none holds more. Sources that hold about the same do not
+   * displace each other before each has had some time, nor does a source its own connections: a crowd that returns at
+   * once would otherwise never complete a handshake. Within a source, a host with many connections makes room for one
+   * with few. Returns false if nothing makes room.
    */
   makeRoom(origin: VisitOrigin): boolean {
     this.#catchUp();
