@@ -10,6 +10,7 @@ import { diversionLines } from "../../../src/intercept/trial/report.ts";
 import { reportPreexisting } from "../../../src/intercept/cleartext/report.ts";
 import { parseHost, parseSocketAddress } from "../../../src/net/address.ts";
 import { parseCidr } from "../../../src/net/cidr.ts";
+import { topics } from "../../../src/help/topics.ts";
 import { topicText } from "../../support/topics.ts";
 
 /** "### W rules] a trial connection to … was not diverted": the ellipses and colons separate the constant parts. */
@@ -75,6 +76,18 @@ test("every message quoted in a symptom exists in the program", () => {
   expect(quoted.length).toBeGreaterThan(12);
   const foreign = quoted.filter((text) => text !== "" && !everything.includes(text));
   expect(foreign).toEqual([]);
+});
+
+test("every message quoted in another topic exists in the program", () => {
+  const others = topics.filter(({ name }) => name !== "troubleshooting");
+  const quoted = others.flatMap(({ name, text }) =>
+    [...text.matchAll(/(?:message is|(?:log|line) says)\s+`([^`]+)`|`(CAP_\w+ [^`]+)`/g)].flatMap(
+      ([, message, capability]) =>
+        (message ?? capability ?? "").split(/ ?… ?|, (?=not$)/).map((part) => ({ name, part })),
+    ),
+  );
+  expect(new Set(quoted.map(({ name }) => name)).size).toBeGreaterThan(1);
+  expect(quoted.filter(({ part }) => !everything.includes(part))).toEqual([]);
 });
 
 test("every limit has an entry", () => {
