@@ -78,7 +78,7 @@ export function addInterceptionOptions(command: Command): void {
   add(command, "--exclude-outbound-port <ports>", "destination ports left alone", {
     parse: values.list(values.portRange),
   });
-  add(command, "--inbound-port <ports>", 'ports to intercept, or "none"', {
+  add(command, "--inbound-port <ports>", 'inbound ports to intercept, or "none"', {
     parse: values.portsOrNone(),
     shown: "all",
   });
@@ -136,7 +136,7 @@ export function addListenOptions(command: Command): void {
   add(
     command,
     "--inspect-port <port>",
-    "port to listen on for ports that are audit or permissive, or have inspected probes",
+    "port to listen on for audit and permissive ports, and for inspected probes",
     {
       parse: values.port,
       default: [3, "3"],
