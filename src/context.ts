@@ -24,7 +24,7 @@ import { WireTuples } from "./original-source/wire-tuples.ts";
 import { HandshakeGate } from "./tls/handshake-gate.ts";
 import type { Originator } from "./tls/originate.ts";
 import { Tickets } from "./tls/tickets.ts";
-import { Unverified, type UnverifiedBounds } from "./tls/unverified.ts";
+import { Unverified, type UnverifiedBounds, type UnverifiedOptions } from "./tls/unverified.ts";
 
 export type Context = {
   readonly registry: ConnectionRegistry;
@@ -82,9 +82,12 @@ export function makeContext(config: Config, inForce: InForce, surroundings: Surr
     relieve(registry, held, refusals);
   };
   const held: Held = new Held(heldLimits, relief, collect);
-  const visitors = visitorsOf(limits, refusals);
-  const outbound = visitors(() => ({ ...budget(), handshakesMax: Number.POSITIVE_INFINITY }));
-  const unverified = visitors(budget);
+  const visitors = visitorsOf(limits);
+  // outbound.ts counts these by their fault.
+  const outbound = visitors(() => ({ ...budget(), handshakesMax: Infinity }), uncounted);
+  const unverified = visitors(budget, (fault) => {
+    refusals.refuseFault(fault);
+  });
   measureHeld(metrics, held, unverified);
   return {
     registry,
@@ -120,21 +123,15 @@ export function connectionsOf(
   return { registry, refusals };
 }
 
-function visitorsOf(
-  { handshakeMsMax }: Limits,
-  refusals: Refusals,
-): (bounds: () => UnverifiedBounds) => Unverified {
-  return (bounds) =>
-    new Unverified({
-      bounds,
-      // A client that has begun its handshake has half of the time for the rest.
-      replyMsMax: handshakeMsMax / 2,
-      refused: () => {
-        refusals.refuse("unverified-memory");
-      },
-      now,
-    });
+function visitorsOf({
+  handshakeMsMax,
+}: Limits): (bounds: () => UnverifiedBounds, refused: UnverifiedOptions["refused"]) => Unverified {
+  // A client that has begun its handshake has half of the time for the rest.
+  const replyMsMax = handshakeMsMax / 2;
+  return (bounds, refused) => new Unverified({ bounds, replyMsMax, refused, now });
 }
+
+const uncounted = (): void => undefined;
 
 function now(): number {
   return performance.now();

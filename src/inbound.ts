@@ -50,7 +50,7 @@ export async function serveInbound(downstream: Intercepted, context: Context): P
       context.registry.authenticated(record, peer);
       if (isOneTooMany(record, context)) {
         downstream.leg.terminate("SHARE");
-        context.refusals.refuse("share");
+        context.refusals.refuseFault("SHARE");
         return record.refuse({ reason: null, detail: describeFault("SHARE") });
       }
     }

@@ -3,6 +3,7 @@ import { describeIdentity, identityField } from "../identity/certificate.ts";
 import { quote } from "../runtime/log/escape.ts";
 import type { Fields } from "../runtime/log/format.ts";
 import { formatSocketAddress, type SocketAddress } from "../net/address.ts";
+import type { Fault } from "../net/fault.ts";
 import type { Leg } from "../relay/leg.ts";
 import { endingOf, type ConnectionRecord } from "./record.ts";
 
@@ -56,14 +57,15 @@ function reasonOf(record: ConnectionRecord): string {
  * Explains a peer that leaves silently right after the handshake: in TLS 1.3 a server judges our certificate when the
  * handshake is over for us, and a proxy of ours cannot send the fitting alert.
  */
-function endText({ direction, identity, downstream }: ConnectionRecord, upstream: Leg): string {
-  const ending = endingOf(downstream, upstream);
+function endText(record: ConnectionRecord, upstream: Leg): string {
+  const { direction, identity } = record;
+  const ending = endingOf(record, upstream);
   const isVerified = direction === "outbound" && identity !== null;
   const isMute = upstream.bytesRead === 0 && muteFaults.has(upstream.fault);
   return isVerified && isMute ? `${ending}. ${muteText}` : ending;
 }
 
-const muteFaults = new Set(["ECONNRESET", "EPIPE"]);
+const muteFaults: ReadonlySet<Fault> = new Set<Fault>(["ECONNRESET", "EPIPE"]);
 const muteText =
   "It sent nothing before: it refused our certificate, or its application took no connection; its log says which";
 

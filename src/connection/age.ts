@@ -1,6 +1,7 @@
 /** Ends connections when they or their certificates become too old, if possible earlier in a quiet moment. */
 import type { ConnectionRegistry } from "./registry.ts";
 import type { ConnectionRecord } from "./record.ts";
+import type { Fault } from "../net/fault.ts";
 import { Ticker } from "../runtime/deadline.ts";
 
 export type AgeLimits = { readonly ageMsMax: number | null; readonly drainMsMax: number };
@@ -15,7 +16,7 @@ export type Life = {
   readonly quiet: boolean;
 };
 
-export type AgeFault = "CERTIFICATE_AGE" | "MAX_AGE";
+export type AgeFault = Extract<Fault, "CERTIFICATE_AGE" | "MAX_AGE">;
 
 /**
  * Why a connection must end now, or null. A busy one has its whole time; a quiet one ends in the last tenth of it, at

@@ -16,6 +16,17 @@ export function reasonLabel(reason: string, names: MetricsNames): string {
   return names === "new" ? reason : (renamedReasons.get(reason) ?? reason);
 }
 
+/** A value of the label `how`. */
+export function howLabel(how: string, names: MetricsNames): string {
+  return names === "new" ? how : (formerHows.get(how) ?? how);
+}
+
+/** What these counted as before they had labels of their own. */
+const formerHows = new Map([
+  ["idle", "cut"],
+  ["drained", "cut"],
+  ["rules-changed", "revoked"],
+]);
 const renamedReasons = new Map([
   ["ca-as-leaf", "authority-as-leaf"],
   ["bad-proxy-header", "bad-preamble"],

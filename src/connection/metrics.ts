@@ -1,6 +1,7 @@
 /** The metrics: names as Prometheus recommends, labels only from closed lists. */
 import type { Counter } from "prom-client";
 
+import { factsOf } from "../net/fault.ts";
 import { handshakeFailures } from "../tls/failure.ts";
 import type { PlainMode } from "../policy/policy.ts";
 import { refusals } from "../probe/judge.ts";
@@ -8,22 +9,22 @@ import { probeKinds } from "../probe/probe.ts";
 import { refusalOf } from "../detect/screening.ts";
 import { sourceReasons } from "../original-source/candidates.ts";
 import type { Seen } from "../original-source/connect.ts";
-import { reasonLabel, type MetricsNames } from "./metric-names.ts";
+import { howLabel, reasonLabel, type MetricsNames } from "./metric-names.ts";
 import { MetricRegistry } from "./metric-registry.ts";
 import { endingOf, type ConnectionRecord, type Direction } from "./record.ts";
 
-/**
- * The outcome of a connection. `limit`: it exceeded a limit and was reset at once. `revoked`: the policy has changed.
- * `aged`: the connection or its certificates became too old.
- */
-const hows = [
+/** How connections end. The proxy itself ends those from `revoked` to `limit`, as net/fault.ts says. */
+export const hows = [
   "clean",
   "cut",
   "denied",
   "refused",
   "unreached",
   "revoked",
+  "rules-changed",
   "aged",
+  "idle",
+  "drained",
   "limit",
   "internal",
 ] as const;
@@ -61,7 +62,7 @@ export class Metrics {
   closed(record: ConnectionRecord): void {
     const { direction, handshakeMs, resumed, outcome } = record;
     this.#of.open.dec({ direction });
-    this.#of.closed.inc({ direction, how: howOf(record) });
+    this.#of.closed.inc({ direction, how: howLabel(howOf(record), this.#names) });
     if (handshakeMs !== null) this.#of.handshakes.observe({ direction }, handshakeMs / 1000);
     if (resumed) this.#of.resumptions.inc({ direction });
     if ("failure" in outcome && outcome.failure !== null)
@@ -91,7 +92,7 @@ export class Metrics {
   /** A connection beyond a limit. */
   rejectedOverLimit(direction: Direction): void {
     this.#of.opened.inc({ direction });
-    this.#of.closed.inc({ direction, how: "limit" });
+    this.#of.closed.inc({ direction, how: howLabel("limit", this.#names) });
   }
 
   /** A number that is read at every scrape. */
@@ -162,7 +163,7 @@ function connectionMetrics(registry: MetricRegistry, names: MetricsNames) {
   for (const direction of ["inbound", "outbound"] as const) {
     opened.inc({ direction }, 0);
     open.set({ direction }, 0);
-    for (const how of hows) closed.inc({ direction, how }, 0);
+    for (const how of hows) closed.inc({ direction, how: howLabel(how, names) }, 0);
   }
   return {
     opened,
@@ -227,14 +228,15 @@ function probeMetric(registry: MetricRegistry): Counter {
   return probes;
 }
 
-function howOf({ outcome, downstream }: ConnectionRecord): How {
-  const ended = howsOfFaults.get(downstream.fault);
-  if (ended !== undefined) return ended;
+function howOf(record: ConnectionRecord): How {
+  const { outcome, downstream } = record;
+  const ended = factsOf(downstream.fault);
+  if (ended !== undefined && "how" in ended) return ended.how;
   switch (outcome.kind) {
     case "unsettled":
       return "internal";
     case "relayed":
-      return endingOf(downstream, outcome.upstream) === "clean" ? "clean" : "cut";
+      return endingOf(record, outcome.upstream) === "clean" ? "clean" : "cut";
     case "denied":
     case "refused":
     case "unreached":
@@ -258,15 +260,3 @@ function add(sums: Map<string, Bytes>, leg: string, read: number, written: numbe
   sum.written += written;
   sums.set(leg, sum);
 }
-
-/** The faults with which the proxy itself ends a connection. */
-const howsOfFaults = new Map<string, How>([
-  ["EVICTED", "limit"],
-  ["UNVERIFIED_MEMORY", "limit"],
-  ["HELD_MEMORY", "limit"],
-  ["SHARE", "limit"],
-  ["REVOKED", "revoked"],
-  ["RULES_CHANGED", "revoked"],
-  ["CERTIFICATE_AGE", "aged"],
-  ["MAX_AGE", "aged"],
-]);

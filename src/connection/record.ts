@@ -1,7 +1,7 @@
 /** The facts about one connection, opened once and closed once. */
 import type { PeerIdentity } from "../identity/certificate.ts";
 import { sourceKey, type SocketAddress } from "../net/address.ts";
-import { describeFault } from "../net/fault.ts";
+import { describeFault, type Fault } from "../net/fault.ts";
 import type { Intercepted } from "../relay/intercepted.ts";
 import type { OriginalDestination } from "../net/original-destination.ts";
 import type { Leg } from "../relay/leg.ts";
@@ -129,12 +129,17 @@ export class ConnectionRecord {
 export type Failure = { readonly reason: HandshakeFailure | null; readonly detail: string };
 
 /** "clean", or which leg was cut by what. A TLS peer cut by a bare FIN counts as clean: Bun does not report it. */
-export function endingOf(downstream: Leg, upstream: Leg): string {
+export function endingOf({ downstream, probe }: ConnectionRecord, upstream: Leg): string {
   for (const [name, leg] of [
     ["downstream", downstream],
     ["upstream", upstream],
   ] as const) {
-    if (leg.ending === "cut" && leg.fault !== "") return `${name}: ${describeFault(leg.fault)}`;
+    if (leg.ending === "cut" && leg.fault !== "") return `${name}: ${faultText(leg.fault, probe)}`;
   }
   return downstream.ending === "cut" || upstream.ending === "cut" ? "cut" : "clean";
+}
+
+function faultText(fault: Fault, probe: Screening | null): string {
+  const refusal = fault === "PROBE_REFUSED" ? probe?.refusal : null;
+  return refusal?.detail ?? describeFault(fault);
 }

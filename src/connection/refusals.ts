@@ -1,4 +1,5 @@
 /** Refusals by a limit: counted by limit, and logged once a minute with the remedy. */
+import { factsOf, type Fault } from "../net/fault.ts";
 import type { Log } from "../runtime/log/log.ts";
 import type { Metrics } from "./metrics.ts";
 
@@ -49,20 +50,19 @@ export class Refusals {
     log.write("W", "limits", `${texts[limit]}${more}`, { limit });
   }
 
-  /** Counts a failed attempt to connect if a limit is to blame. `fault` is a code of net/fault.ts. */
-  refuseFault(fault: string): void {
-    const limit = limitsOfFaults.get(fault);
-    if (limit !== undefined) this.refuse(limit);
+  /** Counts a connection that was ended, or not made, if a limit is to blame. */
+  refuseFault(fault: Fault): void {
+    const limit = limitOf(fault);
+    if (limit !== null) this.refuse(limit);
   }
 }
 
 const everyMs = 60_000;
 
-const limitsOfFaults = new Map<string, RefusalLimit>([
-  ["EMFILE", "descriptors"],
-  ["ENFILE", "descriptors"],
-  ["GATE_TIMEOUT", "handshakes"],
-]);
+function limitOf(fault: Fault): RefusalLimit | null {
+  const facts = factsOf(fault);
+  return facts !== undefined && "limit" in facts ? facts.limit : null;
+}
 
 const texts: Readonly<Record<RefusalLimit, string>> = {
   connections:

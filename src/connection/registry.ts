@@ -1,5 +1,6 @@
 /** The live connections: each is opened here once and closed once. */
 import type { Log } from "../runtime/log/log.ts";
+import type { Fault } from "../net/fault.ts";
 import type { Intercepted } from "../relay/intercepted.ts";
 import type { PlainMode } from "../policy/policy.ts";
 import { acceptLine, accessFields, accessLine, plainLine } from "./access-log.ts";
@@ -110,7 +111,7 @@ export class ConnectionRegistry {
   }
 
   /** Resets those for which `fits` is true; returns how many. */
-  terminateWhere(fault: string, fits: (record: ConnectionRecord) => boolean): number {
+  terminateWhere(fault: Fault, fits: (record: ConnectionRecord) => boolean): number {
     const found = [...this.#live].filter((record) => !record.downstream.closed && fits(record));
     for (const record of found) record.downstream.terminate(fault);
     return found.length;

@@ -17,7 +17,7 @@ export function relieve(registry: ConnectionRegistry, held: Held, refusals: Refu
     if (record === undefined) return;
     holder.bytes -= record.countedBytes;
     record.downstream.terminate("HELD_MEMORY");
-    refusals.refuse("held-memory");
+    refusals.refuseFault("HELD_MEMORY");
   }
   collect();
 }

@@ -2,6 +2,7 @@
  * Screens a probe: what its client sends passes the judge, byte for byte, and anything refused ends the connection.
  */
 import { Deadline } from "../runtime/deadline.ts";
+import type { Fault } from "../net/fault.ts";
 import type { FirstBytes } from "./first-bytes.ts";
 import type { Leg, Screen } from "../relay/leg.ts";
 import { GrpcJudge } from "../probe/grpc-request.ts";
@@ -35,14 +36,17 @@ export class Screening implements Screen {
     if (first === "other") await this.#read(leg, msMax);
     else if (first === "ended" && this.#has("tcp")) this.#connected(leg);
     else this.#refuse(first === "silent" ? silent : closed);
-    if (this.refusal !== null) leg.terminate(this.refusal.detail);
+    if (this.refusal !== null) leg.terminate("PROBE_REFUSED");
   }
 
   /** For the leg only, like `end`. */
-  pass(chunk: Uint8Array): Uint8Array | string {
+  pass(chunk: Uint8Array): Uint8Array | Fault {
     this.#judge ??= judgeOf(this.#declared, chunk);
     const judgement = this.#judge.push(chunk);
-    if (judgement.kind === "refuse") return this.#refuse(judgement).detail;
+    if (judgement.kind === "refuse") {
+      this.#refuse(judgement);
+      return "PROBE_REFUSED";
+    }
     if (judgement.complete) this.#completed();
     if (judgement.bytes.length > 0) this.#begun.resolve();
     return judgement.bytes;
@@ -54,7 +58,8 @@ export class Screening implements Screen {
 
   async #read(leg: Leg, msMax: number): Promise<void> {
     this.#deadline = new Deadline(msMax, () => {
-      leg.terminate(this.#refuse(late).detail);
+      this.#refuse(late);
+      leg.terminate("PROBE_REFUSED");
     });
     void leg.gone.then(() => {
       this.end();
@@ -75,11 +80,10 @@ export class Screening implements Screen {
     this.#deadline?.clear();
   }
 
-  #refuse(refusal: ProbeRefusal): ProbeRefusal {
+  #refuse(refusal: ProbeRefusal): void {
     this.refusal ??= refusal;
     this.#deadline?.clear();
     this.#begun.resolve();
-    return this.refusal;
   }
 
   #has(kind: ProbeKind): boolean {

@@ -4,7 +4,8 @@ import type { TLSOptions } from "bun";
 import { errnoName, SystemCallError } from "../native/errno.ts";
 import * as native from "../native/native.ts";
 import { encodeSocketAddress, portedAs, type SocketAddress } from "./address.ts";
-import { socketHandlers } from "./handlers.ts";
+import { faultFrom, type Fault } from "./fault.ts";
+import { faultOf, socketHandlers } from "./handlers.ts";
 import { LegSocket } from "./leg-socket.ts";
 import { bindOrigin, type Origin } from "./origin.ts";
 import type { Rotation } from "./ports.ts";
@@ -56,7 +57,7 @@ export function watch(dialing: Dialing, originating: Originating | null): LegSoc
     socket: dialHandlers,
   });
   void connecting.catch((error: unknown) => {
-    socket.onClose(String(error));
+    socket.onClose(faultOf(error));
   });
   return socket;
 }
@@ -66,17 +67,17 @@ export function tryDial(
   address: SocketAddress,
   of: SocketOptions,
   origin: Origin,
-): Dialing | string {
+): Dialing | Fault {
   try {
     return beginDial(address, of, origin);
   } catch (error) {
-    if (error instanceof SystemCallError) return errnoName(error.errno);
+    if (error instanceof SystemCallError) return faultFrom(errnoName(error.errno));
     throw error;
   }
 }
 
 export type DialedFrom = {
-  readonly dialing: Dialing | string;
+  readonly dialing: Dialing | Fault;
   /** Its port on the wire is outside the range given to applications. */
   readonly distinctPort: boolean;
 };
@@ -102,7 +103,7 @@ export function dialFrom(
 }
 
 /** The port is taken, or in TIME_WAIT for the same destination; or the address is not ours. */
-function isUnbindable(dialing: Dialing | string): boolean {
+function isUnbindable(dialing: Dialing | Fault): boolean {
   return dialing === "EADDRINUSE" || dialing === "EADDRNOTAVAIL";
 }
 

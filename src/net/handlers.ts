@@ -3,6 +3,7 @@ import type { Socket, SocketHandler } from "bun";
 
 import { quoteUnlessPlain } from "../runtime/log/escape.ts";
 import * as native from "../native/native.ts";
+import { faultFrom, type Fault } from "./fault.ts";
 import { choose } from "./protocols.ts";
 import type { LegSocket } from "./leg-socket.ts";
 
@@ -41,7 +42,7 @@ function quickAck(socket: Socket<LegSocket>): void {
   if (socket.fd >= 0) native.setQuickAck(socket.fd);
 }
 
-function handshakeErrorOf(success: boolean, error: unknown): string | null {
+function handshakeErrorOf(success: boolean, error: unknown): Fault | null {
   const fault = faultOf(error);
   if (fault !== "") return fault;
   return success ? null : "HANDSHAKE_FAILED";
@@ -51,15 +52,17 @@ function handshakeErrorOf(success: boolean, error: unknown): string | null {
  * The error's code if there is one ("ECONNRESET"), else its text; "" for no error. All errors of the TLS library have
  * the code EPROTO, and their reason is the last part of the text: "error:…:OPENSSL_internal:HTTP_REQUEST".
  */
-export function faultOf(error: unknown): string {
-  if (typeof error === "string") return error;
+export function faultOf(error: unknown): Fault {
+  if (typeof error === "string") return faultFrom(error);
   if (typeof error !== "object" || error === null) return "";
   const { code, message } = error as { code?: unknown; message?: unknown };
-  if (code === "EPROTO" && typeof message === "string") return tlsReasonOf(message) || code;
+  if (code === "EPROTO" && typeof message === "string")
+    return faultFrom(tlsReasonOf(message) || code);
   if (code === "UNSPECIFIED" && typeof message === "string")
-    return verifyFaults.get(message) ?? code;
-  if (typeof code === "string" && code !== "") return code;
-  return typeof message === "string" && message !== "" ? quoteUnlessPlain(message) : "UNKNOWN";
+    return faultFrom(verifyFaults.get(message) ?? code);
+  if (typeof code === "string" && code !== "") return faultFrom(code);
+  if (typeof message !== "string" || message === "") return "UNKNOWN";
+  return faultFrom(quoteUnlessPlain(message));
 }
 
 /** "HTTP_REQUEST" of "error:…:OPENSSL_internal:HTTP_REQUEST", or "". */

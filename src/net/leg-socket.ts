@@ -2,6 +2,7 @@
 import type { Socket, TLSOptions } from "bun";
 
 import * as native from "../native/native.ts";
+import type { Fault } from "./fault.ts";
 import { terminatingHandlers } from "./handlers.ts";
 
 /** Receives the events of a socket: a leg (relay/leg.ts), or a no-op. */
@@ -11,14 +12,14 @@ export type SocketOwner = {
   readonly onData: (chunk: Uint8Array) => void;
   readonly onDrain: () => void;
   /** Connected, or the handshake is complete. `failed`: it has failed, and the TLS library has sent an alert. */
-  readonly onReady: (handshakeError: string | null, failed: boolean) => void;
+  readonly onReady: (handshakeError: Fault | null, failed: boolean) => void;
   /** A write has failed, usually because of an RST. */
   readonly onWriteFailed: () => void;
   readonly onEnd: () => void;
   /** A fault of the socket, which continues or closes after it. */
-  readonly onFault: (fault: string) => void;
+  readonly onFault: (fault: Fault) => void;
   /** `fault`: the code of what closed it, "" if there was no error or it is unknown. */
-  readonly onClose: (fault: string) => void;
+  readonly onClose: (fault: Fault) => void;
 };
 
 export class LegSocket {
@@ -177,7 +178,7 @@ export class LegSocket {
   }
 
   /** For Bun's handlers and a failed connect. */
-  onClose(fault: string): void {
+  onClose(fault: Fault): void {
     this.#bun = null;
     this.owner.onClose(fault);
   }

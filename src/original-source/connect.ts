@@ -2,7 +2,7 @@
 import { Ticker } from "../runtime/deadline.ts";
 import { addressKey, portedAs, type SocketAddress } from "../net/address.ts";
 import { tryDial } from "../net/dial.ts";
-import { describeFault } from "../net/fault.ts";
+import { describeFault, type Fault } from "../net/fault.ts";
 import type { Held } from "../relay/held.ts";
 import type { Intercepted } from "../relay/intercepted.ts";
 import type { Leg } from "../relay/leg.ts";
@@ -22,7 +22,7 @@ export type ApplicationConnection =
       readonly seen: Seen;
     }
   /** `fault`: the error code of the failure. */
-  | { readonly kind: "failed"; readonly detail: string; readonly fault: string };
+  | { readonly kind: "failed"; readonly detail: string; readonly fault: Fault };
 
 export type ConnectOptions = {
   readonly socketOptions: SocketOptions;
@@ -85,7 +85,7 @@ async function connect(
   downstream: Intercepted,
   { origin, to, kept }: Candidate,
   { socketOptions, limits, held }: ConnectOptions,
-): Promise<Leg | string> {
+): Promise<Leg | Fault> {
   const dialing = tryDial(to, socketOptions, origin);
   if (typeof dialing === "string") return dialing;
   const leg = dial(dialing, null, held);
@@ -102,7 +102,7 @@ async function connect(
  * own address.
  */
 function reasonOf(
-  fault: string,
+  fault: Fault,
   { kept, to, origin }: Candidate,
   original: SocketAddress,
 ): SourceReason | null {

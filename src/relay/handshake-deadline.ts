@@ -2,7 +2,7 @@
 import { Deadline } from "../runtime/deadline.ts";
 import { SystemCallError } from "../native/errno.ts";
 import { readTcpInfo } from "../native/tcp-info.ts";
-import { describeFault } from "../net/fault.ts";
+import { describeFault, type Fault } from "../net/fault.ts";
 import { describeHang, type Hung } from "../net/hang.ts";
 import { peerAddress } from "../net/original-destination.ts";
 import type { Leg } from "./leg.ts";
@@ -33,7 +33,7 @@ export class HandshakeDeadline {
   }
 
   /** What ended the leg, in words; for a handshake that hung, with the possible cause. */
-  describe(fault: string): string {
+  describe(fault: Fault): string {
     if (this.#hung === null) return describeFault(fault);
     return `TLS handshake timed out: ${describeHang(this.#hung)}`;
   }

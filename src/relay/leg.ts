@@ -3,6 +3,7 @@
  */
 import type { TLSOptions } from "bun";
 
+import type { Fault } from "../net/fault.ts";
 import type { LegSocket, SocketOwner } from "../net/leg-socket.ts";
 import { Deadline } from "../runtime/deadline.ts";
 import { EarlyBytes } from "./early-bytes.ts";
@@ -15,11 +16,11 @@ import { SendBuffer } from "./send-buffer.ts";
 export type Readiness =
   | {
       readonly kind: "ready";
-      readonly handshakeError: string | null;
+      readonly handshakeError: Fault | null;
       /** For a leg that terminates TLS: the handshake has failed, and the TLS library has sent an alert. */
       readonly failed: boolean;
     }
-  | { readonly kind: "closed"; readonly fault: string };
+  | { readonly kind: "closed"; readonly fault: Fault };
 
 /** How a leg ended. `cut`: without its orderly end (RST, time-out, refusal). */
 export type Ending = "open" | "clean" | "cut";
@@ -27,7 +28,7 @@ export type Ending = "open" | "clean" | "cut";
 /** Sees a leg's bytes before the relay does. */
 export type Screen = {
   /** The part of them that may pass, or the fault that ends the leg. */
-  readonly pass: (chunk: Uint8Array) => Uint8Array | string;
+  readonly pass: (chunk: Uint8Array) => Uint8Array | Fault;
   /** No more bytes come from the peer. */
   readonly end: () => void;
 };
@@ -44,7 +45,7 @@ export class Leg implements SocketOwner {
   readonly socket: LegSocket;
   bytesRead = 0;
   /** The code of what cut the leg, "" if nothing did or it is unknown. */
-  fault = "";
+  fault: Fault = "";
 
   #state: life.LegState;
   #relay: Relay | null = null;
@@ -151,7 +152,7 @@ export class Leg implements SocketOwner {
   }
 
   /** Ends the leg and its partner in the relay by RST, at once. */
-  terminate(fault: string): void {
+  terminate(fault: Fault): void {
     if (this.closed) return;
     this.#end("cut", fault);
     this.socket.cut();
@@ -231,7 +232,7 @@ export class Leg implements SocketOwner {
   }
 
   /** Reading stops until the leg is relayed: a peer cannot fill memory while the policy decides. */
-  onReady(handshakeError: string | null, failed: boolean): void {
+  onReady(handshakeError: Fault | null, failed: boolean): void {
     if (!this.#move("ready")) return;
     this.pause();
     this.#settleReady({ kind: "ready", handshakeError, failed });
@@ -258,11 +259,11 @@ export class Leg implements SocketOwner {
     this.#relay?.peerEnded(this);
   }
 
-  onFault(fault: string): void {
+  onFault(fault: Fault): void {
     if (this.fault === "") this.fault = fault;
   }
 
-  onClose(fault: string): void {
+  onClose(fault: Fault): void {
     if (this.closed) return;
     const isOrderly = fault === "" && this.fault === "";
     const isReset = fault === "" && life.isBroken(this.#state);
@@ -277,7 +278,7 @@ export class Leg implements SocketOwner {
     return this.#state !== before;
   }
 
-  #end(event: "closed" | "cut", fault: string): void {
+  #end(event: "closed" | "cut", fault: Fault): void {
     this.#move(event);
     this.onFault(fault);
     this.#early.clear();
@@ -292,7 +293,7 @@ export class Leg implements SocketOwner {
     else this.#relay.carry(this, chunk);
   }
 
-  #passScreened(passed: Uint8Array | string): void {
+  #passScreened(passed: Uint8Array | Fault): void {
     if (typeof passed === "string") this.terminate(passed);
     else if (passed.length > 0) this.#pass(passed);
   }

@@ -1,7 +1,7 @@
 /** Legs that the proxy dials: from connect(2) until they may carry bytes. */
 import * as native from "../native/native.ts";
 import { watch, type Dialing, type Originating } from "../net/dial.ts";
-import { describeFault } from "../net/fault.ts";
+import { describeFault, type Fault } from "../net/fault.ts";
 import { Deadline } from "../runtime/deadline.ts";
 import { HandshakeDeadline } from "./handshake-deadline.ts";
 import type { Held } from "./held.ts";
@@ -59,7 +59,7 @@ class Patience {
     this.#deadline.clear();
   }
 
-  describe(fault: string): string {
+  describe(fault: Fault): string {
     const deadline = this.#deadline;
     return deadline instanceof HandshakeDeadline ? deadline.describe(fault) : describeFault(fault);
   }

@@ -1,4 +1,5 @@
 /** The reasons of failed handshakes: a closed list, so that no data from a peer becomes a metric label. Pure. */
+import { factsOf, type Fault } from "../net/fault.ts";
 
 export const handshakeFailures = [
   "no-certificate",
@@ -31,44 +32,12 @@ export const handshakeFailures = [
 export type HandshakeFailure = (typeof handshakeFailures)[number];
 
 /**
- * The meaning of a leg's fault (errno name, or reason of the TLS library) for its handshake. Null if there was no
- * handshake yet: the connection was not made, or the client has left.
+ * The meaning of a leg's fault for its handshake. Null if the handshake is not to blame: the connection was not made,
+ * the client has left, or the proxy itself has ended it.
  */
-export function failureOf(fault: string): HandshakeFailure | null {
-  if (beforeHandshake.has(fault)) return null;
-  const known = failures.get(fault);
-  if (known !== undefined) return known;
+export function failureOf(fault: Fault): HandshakeFailure | null {
+  const known = factsOf(fault);
+  if (known !== undefined) return known.handshake;
   if (/^(SSLV3|TLSV1|TLSV13)_ALERT_/.test(fault)) return "refused-by-peer";
   return "tls-error";
 }
-
-const beforeHandshake = new Set([
-  "EVICTED",
-  "UNVERIFIED_MEMORY",
-  "CANCELED",
-  "DRAINED",
-  "EACCES",
-  "EADDRNOTAVAIL",
-  "ECONNREFUSED",
-  "EHOSTUNREACH",
-  "EINVAL",
-  "EMFILE",
-  "ENETUNREACH",
-  "ENFILE",
-  "ENOBUFS",
-  "ETIMEDOUT",
-]);
-
-const failures = new Map<string, HandshakeFailure>([
-  ["", "closed"],
-  ["ECONNRESET", "closed"],
-  ["EPIPE", "closed"],
-  ["HANDSHAKE_TIMEOUT", "timeout"],
-  ["GATE_TIMEOUT", "timeout"],
-  ["WRONG_VERSION_NUMBER", "not-tls"],
-  ["HTTP_REQUEST", "not-tls"],
-  ["HTTPS_PROXY_REQUEST", "not-tls"],
-  ["UNSUPPORTED_PROTOCOL", "tls-version"],
-  ["TLSV1_ALERT_PROTOCOL_VERSION", "tls-version"],
-  ["PEER_DID_NOT_RETURN_A_CERTIFICATE", "no-certificate"],
-]);

@@ -5,7 +5,7 @@ import type { Limits } from "../config.ts";
 import type { PeerIdentity } from "../identity/certificate.ts";
 import { addressKey, hostKey, sourceKey } from "../net/address.ts";
 import { abandon, dialFrom, tryDial, type Dialing } from "../net/dial.ts";
-import { describeFault } from "../net/fault.ts";
+import { describeFault, type Fault } from "../net/fault.ts";
 import type { OriginalDestination } from "../net/original-destination.ts";
 import type { Rotation } from "../net/ports.ts";
 import { describeLateReset, lateResetMsMin } from "../net/hang.ts";
@@ -37,8 +37,8 @@ export type Failed = {
   /** Null if no handshake took place. */
   readonly reason: HandshakeFailure | null;
   readonly detail: string;
-  /** Error code of the TLS library or the kernel, "" for none. */
-  readonly fault: string;
+  /** Of the TLS library or the kernel, "" for none. */
+  readonly fault: Fault;
 };
 
 export type Originator = {
@@ -167,11 +167,11 @@ function giveUp(dialing: Dialing, lease: Lease | null): Failed {
 }
 
 /** Additional text if a peer let a handshake hang until it sent a reset. `ms` includes the TCP connection. */
-function lateReset(fault: string, original: OriginalDestination, ms: number): string {
+function lateReset(fault: Fault, original: OriginalDestination, ms: number): string {
   const isLate = failureOf(fault) === "closed" && ms >= lateResetMsMin;
   return isLate ? describeLateReset(original, ms) : "";
 }
 
-function failed(fault: string, detail = describeFault(fault)): Failed {
+function failed(fault: Fault, detail = describeFault(fault)): Failed {
   return { kind: "failed", reason: failureOf(fault), detail, fault };
 }

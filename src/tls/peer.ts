@@ -5,6 +5,7 @@ import { ProxyError } from "../runtime/errors.ts";
 import { CertificateCache } from "../identity/certificate-cache.ts";
 import type { PeerCertificate } from "../identity/certificate.ts";
 import { weakLink } from "../identity/strength.ts";
+import type { Fault } from "../net/fault.ts";
 import type { LegSocket } from "../net/leg-socket.ts";
 import type { Expectation } from "../policy/authorize.ts";
 import { untrusted, verifyPeer, type PeerVerdict } from "./verify.ts";
@@ -13,7 +14,7 @@ import { untrusted, verifyPeer, type PeerVerdict } from "./verify.ts";
 export function judgePeer(
   socket: LegSocket,
   role: "server" | "client",
-  handshakeError: string | null,
+  handshakeError: Fault | null,
   expect: Expectation,
 ): PeerVerdict {
   const raw = socket.bun?.getPeerX509Certificate()?.raw;

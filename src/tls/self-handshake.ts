@@ -3,6 +3,7 @@ import type { Socket, SocketHandler, TLSOptions, UnixSocketListener } from "bun"
 import { randomUUID } from "node:crypto";
 
 import { Deadline } from "../runtime/deadline.ts";
+import type { Fault } from "../net/fault.ts";
 import { faultOf } from "../net/handlers.ts";
 import { credentialsRefused } from "../net/listener.ts";
 
@@ -21,11 +22,11 @@ export type SelfHandshake =
        * The verdicts of a client on our certificate as a server's, and of a server on it as a client's; null if
        * valid.
        */
-      readonly server: string | null;
-      readonly client: string | null;
+      readonly server: Fault | null;
+      readonly client: Fault | null;
     }
   /** The handshake did not finish; the code of the cause, "HANDSHAKE_TIMEOUT" or the TLS library's. */
-  | { readonly kind: "failed"; readonly fault: string };
+  | { readonly kind: "failed"; readonly fault: Fault };
 
 /**
  * Uses an abstract Unix socket (unix(7)): no file, and no network needed. Another process of this network namespace
@@ -72,10 +73,10 @@ class Trial {
   readonly ended: Promise<SelfHandshake>;
   readonly #end: (result: SelfHandshake) => void;
   readonly #own: Uint8Array;
-  #server: string | null | undefined;
-  #client: string | null | undefined;
+  #server: Fault | null | undefined;
+  #client: Fault | null | undefined;
   /** The server's verdict on a connection without a certificate: a stranger's, or ours that failed. */
-  #serverFault = "";
+  #serverFault: Fault = "";
   #socket: Socket<unknown> | null = null;
 
   constructor(own: Uint8Array) {
@@ -122,7 +123,7 @@ class Trial {
   } satisfies SocketHandler;
 
   /** The first fault counts; after the end none does. */
-  fail(fault: string): void {
+  fail(fault: Fault): void {
     this.#end({ kind: "failed", fault: this.#serverFault || fault || (this.#server ?? "") });
   }
 

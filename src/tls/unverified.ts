@@ -6,6 +6,7 @@
 import { unverifiedLimits as limits } from "../config.ts";
 import { Deadline } from "../runtime/deadline.ts";
 import * as native from "../native/native.ts";
+import type { Fault } from "../net/fault.ts";
 import { HandshakeDeadline } from "../relay/handshake-deadline.ts";
 import type { Leg } from "../relay/leg.ts";
 import { crowdOf, greediest, heaviest, type Group } from "./eviction.ts";
@@ -25,7 +26,7 @@ export type UnverifiedOptions = {
   /** From the first bytes of a handshake until its end. */
   readonly replyMsMax: number;
   /** Called when one is ended because memory is short. */
-  readonly refused: () => void;
+  readonly refused: (fault: Fault) => void;
   readonly now: () => number;
   /** Like `native.lookAtWaiting`. */
   readonly look?: typeof native.lookAtWaiting;
@@ -176,7 +177,7 @@ export class Unverified {
     for (const visit of members) if (visit.since <= before) yield visit;
   }
 
-  #evict(members: Iterable<Visit>, fault = "EVICTED"): boolean {
+  #evict(members: Iterable<Visit>, fault: Fault = "EVICTED"): boolean {
     const visit = greediest(members);
     if (visit !== null) this.#end(visit, fault);
     return visit !== null;
@@ -284,7 +285,7 @@ export class Unverified {
     if (late && !isReady) deadline?.expire();
   }
 
-  #end(visit: Visit, fault: string): void {
+  #end(visit: Visit, fault: Fault): void {
     this.leave(visit);
     visit.leg.terminate(fault);
   }
@@ -297,7 +298,7 @@ export class Unverified {
     ) {
       const group = heaviest(this.#groups.values(), 0);
       if (group === undefined || !this.#evict(group.members, "UNVERIFIED_MEMORY")) return;
-      this.#options.refused();
+      this.#options.refused("UNVERIFIED_MEMORY");
     }
   }
 

@@ -2,7 +2,7 @@
  * Verifies that a peer is the expected one. Pure: the TLS library's result is one input, our own checks are the rest.
  */
 import { identityOf, type PeerCertificate, type PeerIdentity } from "../identity/certificate.ts";
-import { describeFault } from "../net/fault.ts";
+import { describeFault, type Fault } from "../net/fault.ts";
 import { authorize, type Expectation } from "../policy/authorize.ts";
 import { failureOf, type HandshakeFailure } from "./failure.ts";
 
@@ -10,7 +10,7 @@ export type PeerEvidence = {
   /** The peer's role, not ours. */
   readonly role: "server" | "client";
   /** Bun's error code for the handshake, null for none. */
-  readonly handshakeError: string | null;
+  readonly handshakeError: Fault | null;
   readonly certificate: PeerCertificate | null;
   /** The expected peer, whose chain must also lead to the trust bundle. */
   readonly expect: Expectation;
@@ -47,12 +47,12 @@ export function verifyPeer(evidence: PeerEvidence): PeerVerdict {
 /**
  * The refusal of a certificate that none of our CAs has issued, null if one has: does not need the parsed certificate.
  */
-export function untrusted(role: "server" | "client", code: string | null): PeerVerdict | null {
+export function untrusted(role: "server" | "client", code: Fault | null): PeerVerdict | null {
   return isGoodChain(code, role) ? null : refuse("untrusted-chain", chainText(code ?? ""));
 }
 
 /** A failed handshake has no certificate either: then its own error is more informative. */
-function withoutCertificate(role: "server" | "client", code: string | null): PeerVerdict {
+function withoutCertificate(role: "server" | "client", code: Fault | null): PeerVerdict {
   if (code === null || code === "PEER_DID_NOT_RETURN_A_CERTIFICATE")
     return refuse("no-certificate", `the ${role} presents no certificate`);
   return refuse(failureOf(code) ?? "tls-error", `TLS handshake failed: ${describeFault(code)}`);
@@ -62,7 +62,7 @@ function withoutCertificate(role: "server" | "client", code: string | null): Pee
  * Chain errors precede the name's, so ALTNAME_INVALID means that the chain is valid; the name Bun looked for is not
  * the peer's, and ours is checked below. No other code is known to be harmless.
  */
-function isGoodChain(code: string | null, role: "server" | "client"): boolean {
+function isGoodChain(code: Fault | null, role: "server" | "client"): boolean {
   return code === null || (role === "server" && code === "ERR_TLS_CERT_ALTNAME_INVALID");
 }
 
@@ -75,7 +75,7 @@ function hasPurpose(certificate: PeerCertificate, role: "server" | "client"): bo
   return certificate.usages.includes(purposes[role]);
 }
 
-function chainText(code: string): string {
+function chainText(code: Fault): string {
   return chainTexts.get(code) ?? `certificate chain is not accepted: ${code}`;
 }
 

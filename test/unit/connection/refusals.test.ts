@@ -42,7 +42,7 @@ test("each limit has a counter, and a log line that names an option and a remedy
 
 test("faults caused by a limit are counted, others are not", async () => {
   const { refusals, metrics } = make();
-  for (const fault of ["EMFILE", "ENFILE", "GATE_TIMEOUT", "ECONNREFUSED", ""])
+  for (const fault of ["EMFILE", "ENFILE", "GATE_TIMEOUT", "ECONNREFUSED", ""] as const)
     refusals.refuseFault(fault);
   const text = await metrics.text();
   expect(text).toContain('tproxy_limit_refusals_total{limit="descriptors"} 2');

@@ -2,6 +2,7 @@ import { expect, test } from "bun:test";
 
 import { issueAuthority, issueLeaf } from "../../../src/identity/issue.ts";
 import * as native from "../../../src/native/native.ts";
+import type { Fault } from "../../../src/net/fault.ts";
 import { socketHandlers } from "../../../src/net/handlers.ts";
 import { LegSocket } from "../../../src/net/leg-socket.ts";
 import { Leg } from "../../../src/relay/leg.ts";
@@ -226,7 +227,7 @@ test("the proxy's own data is not counted, whether it arrives or not", async () 
 
 /** An accepted leg with a screen, and its client. */
 async function screened(
-  pass: (chunk: Uint8Array) => Uint8Array | string,
+  pass: (chunk: Uint8Array) => Uint8Array | Fault,
 ): Promise<{ leg: Leg; client: Bun.Socket; ended: Promise<unknown> }> {
   const { promise, resolve } = Promise.withResolvers<Leg>();
   const { promise: ended, resolve: end } = Promise.withResolvers<unknown>();
@@ -281,10 +282,10 @@ test("a screened leg is read at once, and its partner gets what the screen passe
   reader.stop(true);
 });
 
-test("a refusal by the screen ends the leg by RST, with the screen's reason", async () => {
-  const { leg, client, ended } = await screened(() => "no probe");
+test("a refusal by the screen ends the leg by RST, with the screen's fault", async () => {
+  const { leg, client, ended } = await screened(() => "PROBE_REFUSED");
   client.write("abc");
   await leg.gone;
-  expect([leg.ending, leg.fault]).toEqual(["cut", "no probe"]);
+  expect([leg.ending, leg.fault]).toEqual(["cut", "PROBE_REFUSED"]);
   expect(await ended).toMatchObject({ code: "ECONNRESET" });
 });
