@@ -15,16 +15,7 @@ export function isSameMeaning(a: Policy, b: Policy): boolean {
  * (conntrack knows which connections began outside.)
  */
 export function leavesMoreAlone(before: Interception, after: Interception): boolean {
-  return (
-    !covers(after.meshRanges, before.meshRanges) ||
-    !covers(before.excludedRanges, after.excludedRanges) ||
-    portsOutside(after.excludedOutboundPorts, before.excludedOutboundPorts).length > 0 ||
-    portsOutside(scopeOf(before), scopeOf(after)).length > 0 ||
-    !after.excludedDestinations.every((one) =>
-      before.excludedDestinations.some((other) => isSameSocket(one, other)),
-    ) ||
-    newlyClearPorts(before, after).length > 0
-  );
+  return Object.values(leavesMoreBy).some((leavesMore) => leavesMore(before, after));
 }
 
 /** Application ports that become passthrough: their replies are identified only by the source port. */
@@ -52,3 +43,39 @@ function textOf(policy: Policy): string {
     return typeof value === "bigint" ? String(value) : value;
   });
 }
+
+type LeavesMore = (before: Interception, after: Interception) => boolean;
+
+/** For what does not change while the proxy runs: if it ever did, nothing could be said of it. */
+function changes(field: keyof Interception): LeavesMore {
+  return (before, after) => !Bun.deepEquals(before[field], after[field]);
+}
+
+/** Whether a change of the field leaves more alone. Each field has its answer: a new one does not compile without. */
+const leavesMoreBy = {
+  meshRanges: (before, after) => !covers(after.meshRanges, before.meshRanges),
+  excludedRanges: (before, after) => !covers(before.excludedRanges, after.excludedRanges),
+  outboundPorts: (before, after) => portsOutside(scopeOf(before), scopeOf(after)).length > 0,
+  excludedOutboundPorts: (before, after) =>
+    portsOutside(after.excludedOutboundPorts, before.excludedOutboundPorts).length > 0,
+  excludedDestinations: (before, after) =>
+    !after.excludedDestinations.every((one) =>
+      before.excludedDestinations.some((other) => isSameSocket(one, other)),
+    ),
+  excludedInboundPorts: (before, after) => newlyClearPorts(before, after).length > 0,
+  // The kernel knows which packets are answers to connections from outside.
+  inboundPorts: () => false,
+  // They are diverted, whatever they speak.
+  inspectedPorts: () => false,
+  excludedUids: changes("excludedUids"),
+  onlyUids: changes("onlyUids"),
+  excludedGids: changes("excludedGids"),
+  onlyGids: changes("onlyGids"),
+  forwarded: changes("forwarded"),
+  mark: changes("mark"),
+  tcpPort: changes("tcpPort"),
+  tlsPort: changes("tlsPort"),
+  inspectPort: changes("inspectPort"),
+  statusPort: changes("statusPort"),
+  probes: changes("probes"),
+} as const satisfies Readonly<Record<keyof Interception, LeavesMore>>;

@@ -127,6 +127,28 @@ describe("whether more is exempt", () => {
   });
 });
 
+/** The rules follow from these too, and the proxy has no answer for a change of them while it runs. */
+test.each([
+  { excludedUids: [7] },
+  { onlyUids: [7] },
+  { excludedGids: [7] },
+  { onlyGids: [7] },
+  { forwarded: "leave" },
+  { mark: { ...defaultFixed.mark, value: defaultFixed.mark.value + 1 } },
+  { tcpPort: defaultFixed.tcpPort + 1 },
+  { tlsPort: defaultFixed.tlsPort + 1 },
+  { inspectPort: defaultFixed.inspectPort + 1 },
+  { statusPort: defaultFixed.statusPort + 1 },
+  { probes: { ...defaultFixed.probes, mode: "inspect" } },
+] satisfies readonly Partial<Interception>[])(
+  "a change of what cannot change counts as exempting more: %j",
+  (change: Partial<Interception>) => {
+    const before = interception("{}");
+    expect(leavesMoreAlone(before, { ...before, ...change })).toBe(true);
+    expect(leavesMoreAlone(before, interception("{}"))).toBe(false);
+  },
+);
+
 describe("ports in cleartext from now on", () => {
   const clear = (...ports: readonly number[]): string =>
     inbound(`ports: { ${ports.map((port) => `${port}: { mode: passthrough }`).join(", ")} }`);
