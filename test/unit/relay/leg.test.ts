@@ -1,4 +1,4 @@
-import { expect, test } from "bun:test";
+import { expect, jest, test } from "bun:test";
 
 import { issueAuthority, issueLeaf } from "../../../src/identity/issue.ts";
 import * as native from "../../../src/native/native.ts";
@@ -135,6 +135,34 @@ test("a socket that stays when both directions have ended is ended after a while
   await Promise.all(sides.map(async ({ leg }) => await leg.gone));
   expect(sides.map(({ leg }) => leg.fault)).toEqual(["ETIMEDOUT", ""]);
   expect(sides.map(({ socket }) => socket.acts.at(-1))).toEqual(["terminate", "terminate"]);
+});
+
+test("two sockets that close in order leave no timer behind", async () => {
+  jest.useFakeTimers();
+  try {
+    const sides = [faked(), faked()] as const;
+    void splice(sides[0].leg, sides[1].leg, 60_000);
+    for (const { socket } of sides) socketHandlers.end(socket as never);
+    expect(jest.getTimerCount()).toBe(1);
+    for (const { socket } of sides) socketHandlers.close(socket as never, null as never);
+    await Promise.all(sides.map(async ({ leg }) => await leg.gone));
+    expect(sides.map(({ leg }) => leg.ending)).toEqual(["clean", "clean"]);
+    expect(jest.getTimerCount()).toBe(0);
+  } finally {
+    jest.useRealTimers();
+  }
+});
+
+test("a leg whose write has failed is ended as soon as it must stop reading", () => {
+  const [one, other] = [faked(), faked()];
+  void splice(one.leg, other.leg, 1000);
+  one.socket.isReset = true;
+  socketHandlers.data(other.socket as never, new Uint8Array(1) as never);
+  expect(one.leg.ending).toBe("open");
+  // Bytes from before the reset, for which the other leg has no room.
+  socketHandlers.data(one.socket as never, new Uint8Array(1) as never);
+  expect([one.leg.ending, one.leg.fault, other.leg.ending]).toEqual(["cut", "ECONNRESET", "cut"]);
+  expect([one.socket.acts.at(-1), other.socket.acts.at(-1)]).toEqual(["terminate", "terminate"]);
 });
 
 type Accepted = {
