@@ -8,7 +8,7 @@ import { keepMemoryPrivate } from "../native/secrecy.ts";
 import type { SocketAddress } from "../net/address.ts";
 import type { Item } from "../tools/report.ts";
 import { explainInbound, explainOutbound, type Explanation } from "../tools/explain.ts";
-import { Rules } from "../policy/rules.ts";
+import { Rules } from "../policy/applied-policy.ts";
 import { locateCredentials, fixedOf, policySourceOf } from "./configuration.ts";
 import type { CredentialFlags, InterceptionFlags } from "./flags.ts";
 import {

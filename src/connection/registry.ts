@@ -6,7 +6,7 @@ import type { PlainMode } from "../policy/policy.ts";
 import { acceptLine, accessFields, accessLine, plainLine } from "./access-log.ts";
 import { Counts } from "./counts.ts";
 import type { Metrics } from "./metrics.ts";
-import type { RefusalLimit, Refusals } from "./refusals.ts";
+import type { RefusalLimit, Refusals } from "./limit-refusals.ts";
 import { ConnectionRecord, type Connected, type Direction, type Authenticated } from "./record.ts";
 
 export type RegistryOptions = {

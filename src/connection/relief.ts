@@ -1,7 +1,7 @@
 /** Ends connections when more is buffered for stopped readers than memory allows. */
 import type { ConnectionRegistry } from "./registry.ts";
 import type { ConnectionRecord } from "./record.ts";
-import type { Refusals } from "./refusals.ts";
+import type { Refusals } from "./limit-refusals.ts";
 import type { Held } from "../relay/held.ts";
 
 /**

@@ -34,7 +34,7 @@ type Entry = {
   readonly handshake: string | null;
   /** How a connection counts that the proxy itself ends with it: connection/metrics.ts. Without it, by its outcome. */
   readonly how?: string;
-  /** The limit to blame: connection/refusals.ts. */
+  /** The limit to blame: connection/limit-refusals.ts. */
   readonly limit?: string;
 };
 

@@ -6,7 +6,7 @@ import { describeFault, type Fault } from "../net/fault.ts";
 import type { Held } from "../relay/held.ts";
 import type { Intercepted } from "../relay/intercepted.ts";
 import type { Leg } from "../relay/leg.ts";
-import { dial, settle, type DialLimits } from "../relay/settle.ts";
+import { dial, settle, type DialLimits } from "../relay/dialed-leg.ts";
 import type { Origin } from "../net/origin.ts";
 import { firstUnprivilegedPort } from "../net/ports.ts";
 import type { SocketOptions } from "../net/socket-options.ts";

@@ -1,7 +1,7 @@
 /** Whether the application's answers to a client's own address reach the proxy. Pure. */
 import { type Fixed, isByOwner } from "../intercept/rules/interception.ts";
 import { isSameSocket, type SocketAddress } from "../net/address.ts";
-import type { Rules } from "../policy/rules.ts";
+import type { Rules } from "../policy/applied-policy.ts";
 
 /**
  * The rules divert answers that they would divert if the application had begun the connection:

@@ -1,5 +1,5 @@
 /** --privileges dropped: does what needs CAP_NET_ADMIN first, then re-executes the program without it. */
-import { settleCleartext } from "./settle.ts";
+import { settleCleartext } from "./cleartext-at-start.ts";
 import type { FirstReads } from "../reload/reload.ts";
 import { boundsOf } from "./bounds.ts";
 import { openHiddenHierarchies } from "../native/memory-limit.ts";

@@ -1,6 +1,6 @@
 /** The reaction when another process changes the rules: they are rewritten, and nothing continues in cleartext. */
-import { reportDiversion, type Settling } from "./settle.ts";
-import { type Restorer, type StandingRules } from "./rules.ts";
+import { reportDiversion, type Settling } from "./cleartext-at-start.ts";
+import { type Restorer, type StandingRules } from "./standing-rules.ts";
 
 import type { ConnectionRegistry } from "../connection/registry.ts";
 import { Metrics } from "../connection/metrics.ts";

@@ -1,6 +1,6 @@
 /** The composition root: the order of a start, with its reasons. */
 import { openSockets } from "./sockets.ts";
-import { settleCleartext } from "./settle.ts";
+import { settleCleartext } from "./cleartext-at-start.ts";
 import { type FirstReads, Reloader } from "../reload/reload.ts";
 import { boundsOf, reportBounds } from "./bounds.ts";
 import { assertTaken, renewing, startListeners } from "./serve.ts";
@@ -15,7 +15,7 @@ import { Metrics } from "../connection/metrics.ts";
 import { type Config } from "../config.ts";
 import { interceptionOf } from "../intercept/rules/interception.ts";
 import { InForce } from "../reload/in-force.ts";
-import { standingRules } from "./rules.ts";
+import { standingRules } from "./standing-rules.ts";
 import type { HandedState } from "./reexec.ts";
 import type { Installed } from "../intercept/kernel/install.ts";
 import { RuleRepair } from "../intercept/repair/repair.ts";

@@ -1,5 +1,5 @@
 /** The answers of the status address: /readyz, its notes, and metrics. */
-import type { Restorer } from "./rules.ts";
+import type { Restorer } from "./standing-rules.ts";
 import { Drain } from "../connection/drain.ts";
 import { rulesChanged, restart } from "./repairs.ts";
 

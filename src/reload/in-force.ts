@@ -6,7 +6,7 @@ import type { CredentialFiles } from "../identity/discovery.ts";
 import { ProxyError } from "../runtime/errors.ts";
 import type { Credentials } from "../identity/source.ts";
 import type { Policy } from "../policy/policy.ts";
-import { Rules } from "../policy/rules.ts";
+import { Rules } from "../policy/applied-policy.ts";
 import { dialingOptions, offerWith, terminatingOptions } from "../tls/options.ts";
 
 /** Makes the listeners terminate TLS with these options from now on. Throws CREDENTIALS_INVALID, SystemCallError. */

@@ -17,7 +17,7 @@ import { holdsPort } from "../net/ports.ts";
 import { authorize } from "../policy/authorize.ts";
 import { leavesMoreAlone, newlyClearPorts } from "./difference.ts";
 import type { Policy } from "../policy/policy.ts";
-import type { Rules } from "../policy/rules.ts";
+import type { Rules } from "../policy/applied-policy.ts";
 import { becomesDiverted, isDiverted } from "../intercept/cleartext/becomes-diverted.ts";
 import type { InForce, Renew } from "./in-force.ts";
 

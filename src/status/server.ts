@@ -8,7 +8,7 @@ import { formatIp, isLoopback, type SocketAddress, sourceKey } from "../net/addr
 import { openListening } from "../net/listener.ts";
 import { peerAddress } from "../net/original-destination.ts";
 import type { SocketOptions } from "../net/socket-options.ts";
-import { StatusGate } from "./gate.ts";
+import { StatusGate } from "./request-rates.ts";
 import { Rendered } from "./rendered.ts";
 import { formatAnswer, parseHead, type Answer } from "./request.ts";
 import { Table, type TableEntry } from "./table.ts";

@@ -24,7 +24,7 @@ import {
   type SourceMode,
 } from "../policy/policy.ts";
 import { probePorts, type Probes } from "../probe/probe.ts";
-import type { Rules } from "../policy/rules.ts";
+import type { Rules } from "../policy/applied-policy.ts";
 
 /** Stable: the topic `json` lists them. */
 export const explanationIds = [

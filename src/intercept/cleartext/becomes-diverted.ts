@@ -2,7 +2,7 @@
 import { type Fixed, isByOwner } from "../rules/interception.ts";
 import type { Tuple } from "../kernel/proc-tcp.ts";
 import { isSameSocket, type SocketAddress } from "../../net/address.ts";
-import type { Rules } from "../../policy/rules.ts";
+import type { Rules } from "../../policy/applied-policy.ts";
 import { isLeftAlone } from "../../probe/probe.ts";
 
 /** Listening ports: a connection of one of these was begun by the other end. */

@@ -1,7 +1,7 @@
 /** Logs the reports of the repair process. */
 import type { RepairEvents } from "./link.ts";
 import type { RuleRepair } from "./repair.ts";
-import type { RepairView } from "./rules.ts";
+import type { RepairView } from "./repaired-rules.ts";
 import type { Log } from "../../runtime/log/log.ts";
 import { errnoName } from "../../native/errno.ts";
 

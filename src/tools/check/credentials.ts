@@ -14,7 +14,7 @@ import { assertAcceptable } from "../../reload/own-credentials.ts";
 import { formatIp, parseHost } from "../../net/address.ts";
 import { foreignPatterns } from "../../policy/consistency.ts";
 import type { Policy } from "../../policy/policy.ts";
-import { Rules } from "../../policy/rules.ts";
+import { Rules } from "../../policy/applied-policy.ts";
 import { verifyPeer } from "../../tls/verify.ts";
 import { bad, good, warning, type Finding } from "./finding.ts";
 

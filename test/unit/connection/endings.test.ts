@@ -3,7 +3,7 @@ import { expect, test } from "bun:test";
 
 import type { MetricsNames } from "../../../src/connection/metric-names.ts";
 import { Metrics } from "../../../src/connection/metrics.ts";
-import { Refusals } from "../../../src/connection/refusals.ts";
+import { Refusals } from "../../../src/connection/limit-refusals.ts";
 import { ConnectionRegistry } from "../../../src/connection/registry.ts";
 import { parseSocketAddress } from "../../../src/net/address.ts";
 import { faultFrom, type Fault } from "../../../src/net/fault.ts";

@@ -3,7 +3,7 @@ import { Glob } from "bun";
 import { describe, expect, test } from "bun:test";
 
 import { Metrics } from "../../../src/connection/metrics.ts";
-import { refusalLimits, Refusals } from "../../../src/connection/refusals.ts";
+import { refusalLimits, Refusals } from "../../../src/connection/limit-refusals.ts";
 import type { Tuple } from "../../../src/intercept/kernel/proc-tcp.ts";
 import { nonePreexisting } from "../../../src/intercept/cleartext/preexisting.ts";
 import { diversionLines } from "../../../src/intercept/trial/report.ts";

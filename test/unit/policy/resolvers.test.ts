@@ -11,7 +11,7 @@ import { interceptionOf } from "../../../src/intercept/rules/interception.ts";
 import type { Policy } from "../../../src/policy/policy.ts";
 import { printPolicy } from "../../../src/policy/print.ts";
 import { parseResolvers, withResolvers } from "../../../src/policy/resolvers.ts";
-import { Rules } from "../../../src/policy/rules.ts";
+import { Rules } from "../../../src/policy/applied-policy.ts";
 
 describe("resolv.conf names", () => {
   test.each([

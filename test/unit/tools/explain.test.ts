@@ -7,7 +7,7 @@ import { parseSocketAddress } from "../../../src/net/address.ts";
 import { parsePolicy } from "../../../src/policy/document.ts";
 import { effectivePolicy } from "../../../src/policy/effective.ts";
 import { explainInbound, explainOutbound, type Explanation } from "../../../src/tools/explain.ts";
-import { Rules } from "../../../src/policy/rules.ts";
+import { Rules } from "../../../src/policy/applied-policy.ts";
 import { parseProbe } from "../../../src/probe/probe.ts";
 import { parseCidr } from "../../../src/net/cidr.ts";
 

@@ -9,7 +9,7 @@ import type { Tuple } from "../../../../src/intercept/kernel/proc-tcp.ts";
 import { parseSocketAddress } from "../../../../src/net/address.ts";
 import { parsePolicy } from "../../../../src/policy/document.ts";
 import { effectivePolicy } from "../../../../src/policy/effective.ts";
-import { Rules } from "../../../../src/policy/rules.ts";
+import { Rules } from "../../../../src/policy/applied-policy.ts";
 import { parseProbe } from "../../../../src/probe/probe.ts";
 import { parseCidr } from "../../../../src/net/cidr.ts";
 

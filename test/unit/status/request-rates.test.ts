@@ -6,7 +6,7 @@ import {
   perSourceMax,
   StatusGate,
   type Requester,
-} from "../../../src/status/gate.ts";
+} from "../../../src/status/request-rates.ts";
 import { parseHost, sourceKey } from "../../../src/net/address.ts";
 
 const stranger = (host: string): Requester => ({

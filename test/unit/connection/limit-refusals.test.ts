@@ -2,7 +2,7 @@
 import { expect, test } from "bun:test";
 
 import { Metrics } from "../../../src/connection/metrics.ts";
-import { refusalLimits, Refusals } from "../../../src/connection/refusals.ts";
+import { refusalLimits, Refusals } from "../../../src/connection/limit-refusals.ts";
 import type { Log } from "../../../src/runtime/log/log.ts";
 
 function make(): { refusals: Refusals; metrics: Metrics; lines: string[]; clock: { ms: number } } {

@@ -3,7 +3,7 @@ import { expect, test } from "bun:test";
 
 import type { PreparedOutcome, Prepared } from "../../../../src/intercept/repair/frames.ts";
 import { digestOf } from "../../../../src/intercept/repair/parts.ts";
-import { repairedRules } from "../../../../src/intercept/repair/rules.ts";
+import { repairedRules } from "../../../../src/intercept/repair/repaired-rules.ts";
 import { planOf } from "../../../../src/intercept/rules/plan.ts";
 import { kernel } from "../../../../src/netlink/socket.ts";
 import { defaults, everything } from "../../../support/interceptions.ts";

@@ -8,7 +8,7 @@ import { externalRules, externalView } from "../intercept/kernel/external.ts";
 import { install, type Installed } from "../intercept/kernel/install.ts";
 import { RepairLink } from "../intercept/repair/link.ts";
 import { textOf } from "../intercept/repair/parts.ts";
-import { repairedRules, RepairView } from "../intercept/repair/rules.ts";
+import { repairedRules, RepairView } from "../intercept/repair/repaired-rules.ts";
 import { planOf } from "../intercept/rules/plan.ts";
 import { hasRoutingOf } from "../intercept/kernel/snapshot.ts";
 import { privilegedView, type KernelView } from "../intercept/kernel/watch.ts";

@@ -10,7 +10,7 @@ import { parsePolicy } from "../../../src/policy/document.ts";
 import { effectivePolicy } from "../../../src/policy/effective.ts";
 import { interceptionOf } from "../../../src/intercept/rules/interception.ts";
 import type { Policy } from "../../../src/policy/policy.ts";
-import { Rules } from "../../../src/policy/rules.ts";
+import { Rules } from "../../../src/policy/applied-policy.ts";
 
 const own = parseSpiffeId("spiffe://a.example/me");
 const policyOf = (text: string, base: Policy = defaultPolicy): Policy =>
