@@ -16,7 +16,7 @@ import { Held } from "./relay/held.ts";
 import type { Rotation } from "./net/ports.ts";
 import { socketOptionsOf, type SocketOptions } from "./net/socket-options.ts";
 import { openSparePorts } from "./net/wire-ports.ts";
-import type { Rules } from "./policy/applied-policy.ts";
+import type { AppliedPolicy } from "./policy/applied-policy.ts";
 import type { Probes } from "./probe/probe.ts";
 import { SilentClients, type ConnectOptions } from "./original-source/connect.ts";
 import { hasReturnPath } from "./original-source/return-path.ts";
@@ -36,8 +36,8 @@ export type Context = {
   readonly unverified: Unverified;
   readonly originator: Originator;
   readonly limits: Limits;
-  /** The rules in force: evaluated for every connection, because the policy changes. */
-  readonly rules: () => Rules;
+  /** The policy in force: evaluated for every connection, because the policy changes. */
+  readonly policy: () => AppliedPolicy;
   readonly probes: Probes;
   /** TLS options for termination, with the credentials in use. */
   readonly terminating: () => TLSOptions;
@@ -51,7 +51,7 @@ export type OriginalSource = ConnectOptions & {
   /** Whether the rules that return applications' answers are in place, by family. */
   readonly standing: (of: 4 | 6) => boolean;
   /** Whether the kernel leads the application's packets to this address to the proxy. */
-  readonly returns: (rules: Rules, client: SocketAddress) => boolean;
+  readonly returns: (policy: AppliedPolicy, client: SocketAddress) => boolean;
 };
 
 /** Counts live connections, and refused ones. */
@@ -107,7 +107,7 @@ export function makeContext(config: Config, inForce: InForce, surroundings: Surr
       held,
       reserved: warnOfReserved(log),
     },
-    rules: () => inForce.rules,
+    policy: () => inForce.applied,
     probes: config.fixed.probes,
     terminating: () => inForce.terminating,
   };
@@ -152,7 +152,7 @@ function originatorOf(
 ): Omit<Originator, "unverified" | "held"> {
   return {
     tls: () => inForce.dialing,
-    tlsTo: (original) => inForce.dialingWith(inForce.rules.offered(original)),
+    tlsTo: (original) => inForce.dialingWith(inForce.applied.offered(original)),
     socketOptions,
     limits,
     gate: new HandshakeGate({
@@ -161,8 +161,8 @@ function originatorOf(
     }),
     tickets: new Tickets(),
     ports,
-    keepsSource: () => inForce.rules.keepsSource,
-    expect: (original) => inForce.rules.server(original),
+    keepsSource: () => inForce.applied.keepsSource,
+    expect: (original) => inForce.applied.server(original),
   };
 }
 
@@ -177,7 +177,7 @@ function sourceOf(
     silent: new SilentClients(),
     wire: new WireTuples(),
     spare: openSparePorts(),
-    returns: (rules, client) => !inForce.isChanging && hasReturnPath(rules, fixed, client),
+    returns: (policy, client) => !inForce.isChanging && hasReturnPath(policy, fixed, client),
   };
 }
 

@@ -99,13 +99,13 @@ function fail(record: ConnectionRecord, { detail }: { readonly detail: string })
 
 function factsOf(
   { peer, original }: Intercepted,
-  { rules, source }: Context,
+  { policy, source }: Context,
   {
     header: { clientAddress },
     plain,
   }: { readonly header: { readonly clientAddress: ClientAddress | null }; readonly plain: boolean },
 ): Facts {
-  const now = rules();
+  const now = policy();
   return {
     mode: now.sourceMode(original.port, plain),
     wire: peer,
@@ -125,13 +125,13 @@ function factsOf(
  */
 async function receive(downstream: Intercepted, visit: Visit, context: Context): Promise<Received> {
   const { leg, original } = downstream;
-  const { limits, rules, terminating, unverified } = context;
+  const { limits, policy, terminating, unverified } = context;
   const began = performance.now();
-  leg.socket.spoken = rules().spoken(original.port);
+  leg.socket.spoken = policy().spoken(original.port);
   const left = (): number => Math.max(1, limits.handshakeMsMax - (performance.now() - began));
   if (downstream.undecided) {
     const first = await detect(leg, limits);
-    const mode = rules().mode(original.port);
+    const mode = policy().mode(original.port);
     const declared = probesOf(context.probes, downstream.peer, original.port);
     if (first === "ours") {
       await unverified.turn(visit, left());
@@ -155,7 +155,7 @@ async function receive(downstream: Intercepted, visit: Visit, context: Context):
     await unverified.turn(visit, left());
     leg.resume();
   }
-  return await terminate(leg, left(), () => rules().client(original.port), visit);
+  return await terminate(leg, left(), () => policy().client(original.port), visit);
 }
 
 type Received =

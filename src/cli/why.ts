@@ -8,7 +8,7 @@ import { keepMemoryPrivate } from "../native/secrecy.ts";
 import type { SocketAddress } from "../net/address.ts";
 import type { Item } from "../tools/report.ts";
 import { explainInbound, explainOutbound, type Explanation } from "../tools/explain.ts";
-import { Rules } from "../policy/applied-policy.ts";
+import { AppliedPolicy } from "../policy/applied-policy.ts";
 import { locateCredentials, fixedOf, policySourceOf } from "./configuration.ts";
 import type { CredentialFlags, InterceptionFlags } from "./flags.ts";
 import {
@@ -54,10 +54,10 @@ export function whyCommand(program: Command): void {
 /** Throws USAGE, POLICY_INVALID, CREDENTIALS_INVALID. */
 function why(address: SocketAddress, flags: Flags, command: Command): void {
   const policy = loadPolicy(policySourceOf(flags, command, process.env, false));
-  const rules = new Rules(policy, ownId(flags));
+  const applied = new AppliedPolicy(policy, ownId(flags));
   const explain = flags.inbound === true ? explainInbound : explainOutbound;
   const fixed = fixedOf(flags, process.env);
-  const explanation = explain({ address, peer: flags.peer ?? null }, rules, fixed);
+  const explanation = explain({ address, peer: flags.peer ?? null }, applied, fixed);
   const unknown = locateCredentials(flags) === null && policy.verify.value === null;
   if (flags.json === true) {
     writeReport(command, !explanation.refused, itemsOf(explanation, unknown));

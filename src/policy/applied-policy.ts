@@ -21,7 +21,7 @@ import {
 
 type Destination = Pick<SocketAddress, "bytes" | "family" | "port">;
 
-export class Rules {
+export class AppliedPolicy {
   readonly policy: Policy;
   /** How servers are verified unless a rule says otherwise. */
   readonly verification: Verification;

@@ -30,7 +30,7 @@ export function settleCleartext(
   { inForce, log }: Settling,
 ): readonly Tuple[] {
   const ends = { listening: listeningPorts(), ephemeral: ephemeralPorts() };
-  const refused = refusedInCleartext(inForce.rules.policy, fixed, ends);
+  const refused = refusedInCleartext(inForce.applied.policy, fixed, ends);
   const found = settlePreexisting(rules, { mode: preexisting, refused });
   reportPreexisting(found, refused, (text, count) => {
     log.write("W", "proxy", text, { preexisting: count });
@@ -49,7 +49,7 @@ export function reportDiversion(rules: Installed, fixed: Fixed, { inForce, log }
     return;
   }
   try {
-    const targets = trialTargets(inForce.rules.policy, fixed, knownAddresses());
+    const targets = trialTargets(inForce.applied.policy, fixed, knownAddresses());
     const diversion = rules.isOurs
       ? settleDiversion(targets, fixed.mark)
       : tryDiversion(targets, 0);

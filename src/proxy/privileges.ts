@@ -48,7 +48,7 @@ export function dropPrivileges(
   const { limits } = boundsOf(config, undo);
   const groups = openHiddenHierarchies();
   const sockets = openSockets(config, socketOptionsOf(limits, ownMark(config.fixed.mark)));
-  const interception = interceptionOf(inForce.rules.policy, config.fixed);
+  const interception = interceptionOf(inForce.applied.policy, config.fixed);
   assertTaken(config, inForce.terminating);
   assertKeepable();
   const rules = install(interception);

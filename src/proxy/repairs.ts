@@ -27,7 +27,7 @@ export function repairRules(
 ): RuleRepair {
   /** The connections that must not be in cleartext. */
   const diverted = (): ((tuple: Tuple) => boolean) =>
-    isDiverted(inForce.rules, fixed, listeningPorts());
+    isDiverted(inForce.applied, fixed, listeningPorts());
   const repair = new RuleRepair(rules, view, {
     changed: (watch) => {
       // Applications' answers to clients would leave in cleartext.

@@ -74,7 +74,7 @@ export function startProxy(config: Config, log: Log, { handed, first }: Given): 
   const sockets = handed ?? openSockets(config, socketOptions);
   if (handed === null) assertTaken(config, inForce.terminating);
 
-  const standing = standingRules(config, interceptionOf(inForce.rules.policy, fixed), handed);
+  const standing = standingRules(config, interceptionOf(inForce.applied.policy, fixed), handed);
   const { rules, restorer } = standing;
   if (restorer !== null) undo.defer(restorer.link.stop);
   using unlessStarted = new DisposableStack();

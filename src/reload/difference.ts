@@ -5,7 +5,7 @@ import { intervalsOf, type Cidr } from "../net/cidr.ts";
 import { portMax, portsOutside, type Ports } from "../net/ports.ts";
 import type { Policy } from "../policy/policy.ts";
 
-/** Whether two policies have the same rules, on whatever lines. */
+/** Whether two policies mean the same, on whatever lines. */
 export function isSameMeaning(a: Policy, b: Policy): boolean {
   return textOf(a) === textOf(b);
 }

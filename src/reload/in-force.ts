@@ -6,7 +6,7 @@ import type { CredentialFiles } from "../identity/discovery.ts";
 import { ProxyError } from "../runtime/errors.ts";
 import type { Credentials } from "../identity/source.ts";
 import type { Policy } from "../policy/policy.ts";
-import { Rules } from "../policy/applied-policy.ts";
+import { AppliedPolicy } from "../policy/applied-policy.ts";
 import { dialingOptions, offerWith, terminatingOptions } from "../tls/options.ts";
 
 /** Makes the listeners terminate TLS with these options from now on. Throws CREDENTIALS_INVALID, SystemCallError. */
@@ -22,7 +22,7 @@ export class InForce {
   readonly #config: Config;
   #number = 1;
   #credentials: Credentials;
-  #rules: Rules;
+  #applied: AppliedPolicy;
   #dialing: TLSOptions;
   #terminating: TLSOptions;
   /** Keyed by the additional protocols; the lists of one policy. */
@@ -32,7 +32,7 @@ export class InForce {
   constructor(config: Config, credentials: Credentials, policy: Policy) {
     this.#config = config;
     this.#credentials = credentials;
-    this.#rules = new Rules(policy, credentials.identity.spiffeId);
+    this.#applied = new AppliedPolicy(policy, credentials.identity.spiffeId);
     this.#dialing = this.#dialingOptions();
     this.#terminating = this.#terminatingOptions(credentials);
   }
@@ -41,8 +41,8 @@ export class InForce {
     return this.#credentials;
   }
 
-  get rules(): Rules {
-    return this.#rules;
+  get applied(): AppliedPolicy {
+    return this.#applied;
   }
 
   get dialing(): TLSOptions {
@@ -56,7 +56,7 @@ export class InForce {
   /** The same with additional ALPN protocols: a TLS context is made once for each list. */
   dialingWith(protocols: readonly string[]): TLSOptions {
     if (protocols.length === 0) return this.#dialing;
-    const ALPNProtocols = offerWith(this.#rules.keepsSource, protocols);
+    const ALPNProtocols = offerWith(this.#applied.keepsSource, protocols);
     const known = this.#dialingWith.get(ALPNProtocols);
     if (known !== undefined) return known;
     const options = { ...this.#dialing, ALPNProtocols };
@@ -66,22 +66,22 @@ export class InForce {
 
   /** Throws POLICY_INVALID, or what `renew` throws; then nothing has changed. */
   takeCredentials(credentials: Credentials, renew: Renew): void {
-    const rules = new Rules(this.#rules.policy, credentials.identity.spiffeId);
-    assertSamePeers(this.#config, this.#rules, rules);
+    const applied = new AppliedPolicy(this.#applied.policy, credentials.identity.spiffeId);
+    assertSamePeers(this.#config, this.#applied, applied);
     this.#renew(credentials, renew);
     this.#credentials = credentials;
-    this.#rules = rules;
+    this.#applied = applied;
     this.#renewDialing();
   }
 
-  /** The rules that would result from a policy. Throws POLICY_INVALID. */
-  rulesOf(policy: Policy): Rules {
-    return new Rules(policy, this.#credentials.identity.spiffeId);
+  /** A policy as it would be applied. Throws POLICY_INVALID. */
+  appliedOf(policy: Policy): AppliedPolicy {
+    return new AppliedPolicy(policy, this.#credentials.identity.spiffeId);
   }
 
   /** Takes effect at once; session tickets end with `endTickets`. */
-  takeRules(rules: Rules): void {
-    this.#rules = rules;
+  takePolicy(applied: AppliedPolicy): void {
+    this.#applied = applied;
     this.#renewDialing();
   }
 
@@ -103,7 +103,7 @@ export class InForce {
   }
 
   #dialingOptions(): TLSOptions {
-    const tells = this.#rules.keepsSource;
+    const tells = this.#applied.keepsSource;
     return dialingOptions(this.#credentials, this.#config.tlsVersionMin, tells);
   }
 
@@ -116,7 +116,11 @@ export class InForce {
  * Settings without a configured value follow from our own certificate, at the start. A renewed certificate that
  * implies other values would silently change who is a peer, so it is refused.
  */
-function assertSamePeers({ credentials }: Config, before: Rules, after: Rules): void {
+function assertSamePeers(
+  { credentials }: Config,
+  before: AppliedPolicy,
+  after: AppliedPolicy,
+): void {
   const same =
     before.verification === after.verification && before.trustDomain === after.trustDomain;
   if (same) return;
@@ -126,7 +130,7 @@ function assertSamePeers({ credentials }: Config, before: Rules, after: Rules): 
   throw new ProxyError("CREDENTIALS_INVALID", text);
 }
 
-function peersText({ verification, trustDomain }: Rules): string {
+function peersText({ verification, trustDomain }: AppliedPolicy): string {
   return `verify ${verification}, trust domain ${trustDomain ?? "none"}`;
 }
 

@@ -17,7 +17,7 @@ import { holdsPort } from "../net/ports.ts";
 import { authorize } from "../policy/authorize.ts";
 import { leavesMoreAlone, newlyClearPorts } from "./difference.ts";
 import type { Policy } from "../policy/policy.ts";
-import type { Rules } from "../policy/applied-policy.ts";
+import type { AppliedPolicy } from "../policy/applied-policy.ts";
 import { becomesDiverted, isDiverted } from "../intercept/cleartext/becomes-diverted.ts";
 import type { InForce, Renew } from "./in-force.ts";
 
@@ -39,7 +39,7 @@ export type Ended = { readonly carried: number; readonly clear: CleartextReset }
 /** Puts `policy` in force. Throws ProxyError; then the old one stays in force. */
 export async function changePolicy(policy: Policy, reach: PolicyReach): Promise<Ended> {
   // First, so that an invalid policy throws before anything is changed.
-  reach.inForce.rulesOf(policy);
+  reach.inForce.appliedOf(policy);
   try {
     return await change(policy, reach);
   } finally {
@@ -49,7 +49,7 @@ export async function changePolicy(policy: Policy, reach: PolicyReach): Promise<
 
 async function change(policy: Policy, reach: PolicyReach): Promise<Ended> {
   const { inForce, registry, installed, watch, fixed, ending, renew } = reach;
-  const before = interceptionOf(inForce.rules.policy, fixed);
+  const before = interceptionOf(inForce.applied.policy, fixed);
   const after = interceptionOf(policy, fixed);
   if (!Bun.deepEquals(before, after)) {
     await installed.prepare(after);
@@ -61,11 +61,11 @@ async function change(policy: Policy, reach: PolicyReach): Promise<Ended> {
   if (whole || !Bun.deepEquals(before, after)) {
     inForce.isChanging = true;
     if (leavesMoreAlone(before, after)) carried += await letGo(policy, reach);
-    clear = changeRules({ before, after, whole }, inForce.rulesOf(policy), reach);
+    clear = changeRules({ before, after, whole }, inForce.appliedOf(policy), reach);
   }
-  const rules = inForce.rulesOf(policy);
-  inForce.takeRules(rules);
-  carried += registry.terminateWhere("REVOKED", (record) => !isAllowed(record, rules));
+  const applied = inForce.appliedOf(policy);
+  inForce.takePolicy(applied);
+  carried += registry.terminateWhere("REVOKED", (record) => !isAllowed(record, applied));
   inForce.endTickets(renew);
   return { carried, clear };
 }
@@ -80,12 +80,16 @@ type Difference = {
  * Changes the kernel rules. Before the change an RST still reaches the other end of a cleartext connection; what
  * begins between the two passes is ended after it. Throws ProxyError.
  */
-function changeRules(difference: Difference, rules: Rules, reach: PolicyReach): CleartextReset {
+function changeRules(
+  difference: Difference,
+  next: AppliedPolicy,
+  reach: PolicyReach,
+): CleartextReset {
   const { inForce, installed, fixed } = reach;
   // If the rules were damaged, any cleartext connection may have begun meanwhile.
   const fits = difference.whole
-    ? isDiverted(rules, fixed, listeningPorts())
-    : becomesDiverted(inForce.rules, rules, fixed, listeningPorts());
+    ? isDiverted(next, fixed, listeningPorts())
+    : becomesDiverted(inForce.applied, next, fixed, listeningPorts());
   const { sockets: kernel } = installed;
   const before = installed.isOurs && !difference.whole;
   const first = before ? resetCleartext(() => fits, noConnections, { kernel }) : noneInClear;
@@ -133,7 +137,7 @@ function restore(
  */
 async function letGo(policy: Policy, reach: PolicyReach): Promise<number> {
   const { inForce, installed, fixed, ending } = reach;
-  const before = interceptionOf(inForce.rules.policy, fixed);
+  const before = interceptionOf(inForce.applied.policy, fixed);
   installed.hold();
   try {
     return await endHeld(policy, before, reach);
@@ -152,23 +156,23 @@ async function endHeld(policy: Policy, before: Interception, reach: PolicyReach)
     if (look > 0 && queueLength(fixed.tcpPort) === 0) break;
   }
   if (ending()) throw new ProxyError("POLICY_INVALID", "the proxy is ending");
-  const rules = inForce.rulesOf(policy);
+  const applied = inForce.appliedOf(policy);
   const ports = newlyClearPorts(before, interceptionOf(policy, fixed));
   return registry.terminateWhere("REVOKED", ({ direction, original, peer, as, atAlias }) => {
-    if (direction === "outbound") return !rules.diverts(original) || holdsPort(ports, peer.port);
+    if (direction === "outbound") return !applied.diverts(original) || holdsPort(ports, peer.port);
     return (
-      as !== null && !atAlias && (!rules.returnsToProxy(as) || holdsPort(ports, original.port))
+      as !== null && !atAlias && (!applied.returnsToProxy(as) || holdsPort(ports, original.port))
     );
   });
 }
 
-/** Whether these rules would allow a live connection. They will judge one whose peer is not known yet. */
-function isAllowed(record: ConnectionRecord, rules: Rules): boolean {
+/** Whether this policy allows a live connection. It will judge one whose peer is not known yet. */
+function isAllowed(record: ConnectionRecord, applied: AppliedPolicy): boolean {
   const { direction, identity, original, plain } = record;
   if (direction === "outbound")
-    return identity === null || authorize(identity, rules.server(original)) === null;
-  if (plain !== null) return rules.mode(original.port) !== "strict";
-  return identity === null || authorize(identity, rules.client(original.port)) === null;
+    return identity === null || authorize(identity, applied.server(original)) === null;
+  if (plain !== null) return applied.mode(original.port) !== "strict";
+  return identity === null || authorize(identity, applied.client(original.port)) === null;
 }
 
 async function pause(milliseconds: number): Promise<void> {

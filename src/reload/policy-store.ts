@@ -12,7 +12,7 @@ export type PolicyStoreOptions = {
   readonly first: FirstRead<Policy>;
   /** A valid policy that differs from the former one. A rejection with a ProxyError keeps the old one. */
   readonly replaced: (policy: Policy, what: Changed) => Promise<void>;
-  /** A policy with the same rules on other lines. */
+  /** A policy that means the same, on other lines. */
   readonly moved: (policy: Policy) => void;
   /** The file's policy was invalid, or could not be applied. Called once for each different reason. */
   readonly kept: (reason: string, what: Changed) => void;

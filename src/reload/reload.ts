@@ -155,7 +155,7 @@ export class Reloader {
       },
       moved: (policy) => {
         const { inForce } = this.#reach;
-        inForce.takeRules(inForce.rulesOf(policy));
+        inForce.takePolicy(inForce.appliedOf(policy));
       },
       kept: (reason, what) => {
         const line = reason.replaceAll(/\n\s*/g, "; ");

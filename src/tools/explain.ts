@@ -24,7 +24,7 @@ import {
   type SourceMode,
 } from "../policy/policy.ts";
 import { probePorts, type Probes } from "../probe/probe.ts";
-import type { Rules } from "../policy/applied-policy.ts";
+import type { AppliedPolicy } from "../policy/applied-policy.ts";
 
 /** Stable: the topic `json` lists them. */
 export const explanationIds = [
@@ -62,33 +62,35 @@ export type ConnectionQuestion = {
 /** Explains a connection from here to an address. */
 export function explainOutbound(
   question: ConnectionQuestion,
-  rules: Rules,
+  applied: AppliedPolicy,
   fixed: Fixed,
 ): Explanation {
   const { address } = question;
   const title = `From here to ${formatSocketAddress(address)}:`;
-  const alone = leftAlone(address, rules.policy, fixed);
+  const alone = leftAlone(address, applied.policy, fixed);
   if (alone !== null) return verdict(title, "cleartext", `in cleartext: ${alone}`);
-  const range = rules.policy.outbound.mesh.value.find((one) => contains(one, ...placeOf(address)));
-  const { origin } = rules.policy.outbound.mesh;
+  const range = applied.policy.outbound.mesh.value.find((one) =>
+    contains(one, ...placeOf(address)),
+  );
+  const { origin } = applied.policy.outbound.mesh;
   const lines: readonly Line[] = [
     {
       id: "mutual-tls",
       text: `mutual TLS, or reset: ${range?.text} is in the mesh (${origin})${ofOwners(fixed)}`,
     },
-    ...rules
+    ...applied
       .server(address)
       .map((demand): Line => ({ id: "server", text: `the server ${demandText(demand)}` })),
-    ...offerLines(address, rules.policy),
+    ...offerLines(address, applied.policy),
     deviceLine,
   ];
-  return withPeer({ title, lines }, question, rules.server(address));
+  return withPeer({ title, lines }, question, applied.server(address));
 }
 
 /** Explains a connection from elsewhere to one of our ports. */
 export function explainInbound(
   question: ConnectionQuestion,
-  rules: Rules,
+  applied: AppliedPolicy,
   fixed: Fixed,
 ): Explanation {
   const { address } = question;
@@ -101,19 +103,19 @@ export function explainInbound(
     );
   if (address.port === fixed.statusPort)
     return verdict(title, "cleartext", "in cleartext: it is the port of --status-address");
-  const mode = modeOf(rules.policy, address.port);
+  const mode = modeOf(applied.policy, address.port);
   const first = {
     id: modeIds[mode.value],
     text: `${modeTexts[mode.value]} (${mode.value}, ${mode.origin})`,
   };
   if (mode.value === "passthrough") return { title, lines: [first], refused: false };
-  const demands = rules.client(address.port);
+  const demands = applied.client(address.port);
   const lines = [
     first,
     ...probeLines(fixed.probes, address),
     ...clientLines(demands),
-    ...spokenLines(address, rules.policy),
-    sourceLine(address.port, mode.value, rules),
+    ...spokenLines(address, applied.policy),
+    sourceLine(address.port, mode.value, applied),
   ];
   return withPeer({ title, lines }, question, demands);
 }
@@ -131,9 +133,9 @@ function clientLines(demands: Expectation): readonly Line[] {
 }
 
 /** What the application sees of its client. */
-function sourceLine(port: number, mode: Mode, rules: Rules): Line {
-  const source = sourceModeOf(rules.policy, port);
-  const plain = rules.sourceMode(port, true);
+function sourceLine(port: number, mode: Mode, applied: AppliedPolicy): Line {
+  const source = sourceModeOf(applied.policy, port);
+  const plain = applied.sourceMode(port, true);
   const takesPlain = mode === "permissive" || mode === "audit";
   const ofPlain =
     takesPlain && plain !== source.value ? `; in cleartext ${sourceTexts[plain]}` : "";

@@ -2,19 +2,19 @@
 import { type Fixed, isByOwner } from "../rules/interception.ts";
 import type { Tuple } from "../kernel/proc-tcp.ts";
 import { isSameSocket, type SocketAddress } from "../../net/address.ts";
-import type { Rules } from "../../policy/applied-policy.ts";
+import type { AppliedPolicy } from "../../policy/applied-policy.ts";
 import { isLeftAlone } from "../../probe/probe.ts";
 
 /** Listening ports: a connection of one of these was begun by the other end. */
 export type Listening = ReadonlySet<number>;
 
 /**
- * Those that new rules would divert and the old ones did not. If users are a scope, only the kernel knows a
+ * Those that the new policy diverts and the old one did not. If users are a scope, only the kernel knows a
  * connection's owner, so outbound ones are left; the rules reset them when they send.
  */
 export function becomesDiverted(
-  before: Rules,
-  after: Rules,
+  before: AppliedPolicy,
+  after: AppliedPolicy,
   fixed: Fixed,
   listening: Listening,
 ): (tuple: Tuple) => boolean {
@@ -23,9 +23,9 @@ export function becomesDiverted(
   return (tuple) => !isNow(tuple) && willBe(tuple);
 }
 
-/** Those that these rules would divert if they began now. */
+/** Those that this policy would divert if they began now. */
 export function isDiverted(
-  rules: Rules,
+  policy: AppliedPolicy,
   fixed: Fixed,
   listening: Listening,
 ): (tuple: Tuple) => boolean {
@@ -36,10 +36,10 @@ export function isDiverted(
     const address = destinationOf(tuple);
     if (listening.has(port)) {
       const inClear = port === statusPort || isLeftAlone(probes, address, port);
-      return !inClear && rules.mode(port) !== "passthrough";
+      return !inClear && policy.mode(port) !== "passthrough";
     }
     const spared = excludedDestinations.some((one) => isSameSocket(one, address));
-    return !byOwner && !spared && rules.diverts(address);
+    return !byOwner && !spared && policy.diverts(address);
   };
 }
 

@@ -14,7 +14,7 @@ import { assertAcceptable } from "../../reload/own-credentials.ts";
 import { formatIp, parseHost } from "../../net/address.ts";
 import { foreignPatterns } from "../../policy/consistency.ts";
 import type { Policy } from "../../policy/policy.ts";
-import { Rules } from "../../policy/applied-policy.ts";
+import { AppliedPolicy } from "../../policy/applied-policy.ts";
 import { verifyPeer } from "../../tls/verify.ts";
 import { bad, good, warning, type Finding } from "./finding.ts";
 
@@ -129,9 +129,9 @@ function identityFinding(certificate: PeerCertificate): Finding {
 /** How peers with the same policy will identify us. */
 function peerFindings(certificate: PeerCertificate, policy: Policy): readonly Finding[] {
   try {
-    const rules = new Rules(policy, identityOf(certificate).spiffeId);
-    if (rules.verification === "ip") return addressFindings(certificate);
-    return [trustDomainFinding(policy, rules.trustDomain ?? "")];
+    const applied = new AppliedPolicy(policy, identityOf(certificate).spiffeId);
+    if (applied.verification === "ip") return addressFindings(certificate);
+    return [trustDomainFinding(policy, applied.trustDomain ?? "")];
   } catch (error) {
     if (!(error instanceof ProxyError)) throw error;
     return [

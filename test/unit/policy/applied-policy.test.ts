@@ -10,15 +10,15 @@ import { parsePolicy } from "../../../src/policy/document.ts";
 import { effectivePolicy } from "../../../src/policy/effective.ts";
 import { interceptionOf } from "../../../src/intercept/rules/interception.ts";
 import type { Policy } from "../../../src/policy/policy.ts";
-import { Rules } from "../../../src/policy/applied-policy.ts";
+import { AppliedPolicy } from "../../../src/policy/applied-policy.ts";
 
 const own = parseSpiffeId("spiffe://a.example/me");
 const policyOf = (text: string, base: Policy = defaultPolicy): Policy =>
   effectivePolicy(base, parsePolicy(text, "p.yaml"));
 const server = (text: string, address: string, id: typeof own | null = own): string =>
-  textOf(new Rules(policyOf(text), id).server(parseSocketAddress(address)));
+  textOf(new AppliedPolicy(policyOf(text), id).server(parseSocketAddress(address)));
 const client = (text: string, port: number, id: typeof own | null = own): string =>
-  textOf(new Rules(policyOf(text), id).client(port));
+  textOf(new AppliedPolicy(policyOf(text), id).client(port));
 
 function textOf(expectation: Expectation): string {
   const words = expectation.map((demand) => {
@@ -101,8 +101,10 @@ describe("a client", () => {
 test.each(["verify: spiffe", "outbound: { expect: [{ to: 10.0.0.1, verify: spiffe }] }"])(
   "%s requires a trust domain",
   (text) => {
-    expect(() => new Rules(policyOf(text), null)).toThrow("--trust-domain");
-    expect(() => new Rules(policyOf(`trustDomain: a.example\n${text}`), null)).not.toThrow();
+    expect(() => new AppliedPolicy(policyOf(text), null)).toThrow("--trust-domain");
+    expect(
+      () => new AppliedPolicy(policyOf(`trustDomain: a.example\n${text}`), null),
+    ).not.toThrow();
   },
 );
 
@@ -187,10 +189,10 @@ test("an offered ALPN protocol does not hide the expected identity, whichever ra
     - { to: 10.0.0.0/8, allow: ["spiffe://a.example/db"] }
     - { to: 10.0.3.0/24, alpn: [h2] }
     - { to: 10.0.3.7/32, verify: ip }`;
-  const rules = new Rules(policyOf(text), parseSpiffeId("spiffe://a.example/me"));
+  const applied = new AppliedPolicy(policyOf(text), parseSpiffeId("spiffe://a.example/me"));
   const of = (address: string) => {
     const original = parseSocketAddress(address);
-    return [rules.offered(original), rules.server(original).map(({ kind }) => kind)];
+    return [applied.offered(original), applied.server(original).map(({ kind }) => kind)];
   };
   expect(of("10.0.4.1:1")).toEqual([[], ["listed"]]);
   expect(of("10.0.3.1:1")).toEqual([["h2"], ["listed"]]);

@@ -11,7 +11,7 @@ import { interceptionOf } from "../../../src/intercept/rules/interception.ts";
 import type { Policy } from "../../../src/policy/policy.ts";
 import { printPolicy } from "../../../src/policy/print.ts";
 import { parseResolvers, withResolvers } from "../../../src/policy/resolvers.ts";
-import { Rules } from "../../../src/policy/applied-policy.ts";
+import { AppliedPolicy } from "../../../src/policy/applied-policy.ts";
 
 describe("resolv.conf names", () => {
   test.each([
@@ -84,7 +84,7 @@ describe("left alone", () => {
   });
 
   test("exactly that address and port", () => {
-    const rules = new Rules(policyOf("{}"), null);
+    const applied = new AppliedPolicy(policyOf("{}"), null);
     const diverted = [
       "10.96.0.10:53",
       "10.96.0.10:853",
@@ -92,7 +92,7 @@ describe("left alone", () => {
       "[fd96::a]:53",
       "[fd96::b]:53",
     ];
-    expect(diverted.map((text) => rules.diverts(parseSocketAddress(text)))).toEqual([
+    expect(diverted.map((text) => applied.diverts(parseSocketAddress(text)))).toEqual([
       false,
       true,
       true,
@@ -105,7 +105,7 @@ describe("left alone", () => {
 test("why and policy --print say so", () => {
   const policy = policyOf("{}");
   const question = { address: parseSocketAddress("10.96.0.10:53"), peer: null };
-  const { lines } = explainOutbound(question, new Rules(policy, null), defaultFixed);
+  const { lines } = explainOutbound(question, new AppliedPolicy(policy, null), defaultFixed);
   expect(lines[0]?.text).toContain("a name server of ours (resolv.conf, dnsTcp: leave, default)");
   expect(printPolicy(policy)).toContain(
     "# TCP port 53 of 10.96.0.10, fd96::a (resolv.conf) is left alone, in cleartext",

@@ -7,7 +7,7 @@ import { parseSocketAddress } from "../../../src/net/address.ts";
 import { parsePolicy } from "../../../src/policy/document.ts";
 import { effectivePolicy } from "../../../src/policy/effective.ts";
 import { explainInbound, explainOutbound, type Explanation } from "../../../src/tools/explain.ts";
-import { Rules } from "../../../src/policy/applied-policy.ts";
+import { AppliedPolicy } from "../../../src/policy/applied-policy.ts";
 import { parseProbe } from "../../../src/probe/probe.ts";
 import { parseCidr } from "../../../src/net/cidr.ts";
 
@@ -30,7 +30,7 @@ outbound:
     - { to: 10.0.3.7/32, alpn: [h2] }
 `;
 const policy = effectivePolicy(defaultPolicy, parsePolicy(text, "p.yaml"));
-const rules = new Rules(policy, parseSpiffeId("spiffe://cluster.local/me"));
+const applied = new AppliedPolicy(policy, parseSpiffeId("spiffe://cluster.local/me"));
 const fixed = {
   ...defaultFixed,
   excludedDestinations: [parseSocketAddress("10.5.0.1:443")],
@@ -42,7 +42,7 @@ function why(way: typeof explainInbound, address: string, peer?: string): Explan
     address: parseSocketAddress(address),
     peer: peer === undefined ? null : parseSpiffeId(peer),
   };
-  return way(question, rules, fixed);
+  return way(question, applied, fixed);
 }
 
 function textOf({ title, lines }: Explanation): string {
@@ -106,7 +106,7 @@ test.each([
   const sources = ["10.0.0.7", "fd00::7"].map(parseCidr);
   const probes = { mode, declared, sources };
   const question = { address: parseSocketAddress(`10.0.0.1:${port}`), peer: null };
-  const shown = textOf(explainInbound(question, rules, { ...fixed, probes }));
+  const shown = textOf(explainInbound(question, applied, { ...fixed, probes }));
   expect(shown).toContain(says);
   expect(shown).toContain("mutual TLS; plain text is refused");
 });
@@ -115,5 +115,5 @@ test.each(["10.0.0.1:83", "10.0.0.1:22"])("no probe is named at %s", (address) =
   const declared = ["http:80/live", "tcp:22"].map(parseProbe);
   const probes = { mode: "bypass", declared, sources: [parseCidr("10.0.0.7")] } as const;
   const question = { address: parseSocketAddress(address), peer: null };
-  expect(textOf(explainInbound(question, rules, { ...fixed, probes }))).not.toContain("--probe");
+  expect(textOf(explainInbound(question, applied, { ...fixed, probes }))).not.toContain("--probe");
 });

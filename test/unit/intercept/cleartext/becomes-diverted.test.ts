@@ -1,4 +1,4 @@
-/** Which cleartext connections must end, because the next rules would divert them. */
+/** Which cleartext connections must end, because the next policy would divert them. */
 import { describe, expect, test } from "bun:test";
 
 import { defaultFixed, defaultPolicy } from "../../../../src/config.ts";
@@ -9,13 +9,13 @@ import type { Tuple } from "../../../../src/intercept/kernel/proc-tcp.ts";
 import { parseSocketAddress } from "../../../../src/net/address.ts";
 import { parsePolicy } from "../../../../src/policy/document.ts";
 import { effectivePolicy } from "../../../../src/policy/effective.ts";
-import { Rules } from "../../../../src/policy/applied-policy.ts";
+import { AppliedPolicy } from "../../../../src/policy/applied-policy.ts";
 import { parseProbe } from "../../../../src/probe/probe.ts";
 import { parseCidr } from "../../../../src/net/cidr.ts";
 
 const own = parseSpiffeId("spiffe://a.example/me");
-const rules = (text: string): Rules =>
-  new Rules(effectivePolicy(defaultPolicy, parsePolicy(text, "p.yaml")), own);
+const applied = (text: string): AppliedPolicy =>
+  new AppliedPolicy(effectivePolicy(defaultPolicy, parsePolicy(text, "p.yaml")), own);
 
 /** "10.0.0.1:80 10.0.0.2:4000": our own end first. */
 function tuple(text: string): Tuple {
@@ -42,7 +42,12 @@ type Question = {
 
 function ends({ before, after, connection, fixed = {}, listening = [80] }: Question): boolean {
   const all = { ...defaultFixed, ...fixed };
-  return becomesDiverted(rules(before), rules(after), all, new Set(listening))(tuple(connection));
+  return becomesDiverted(
+    applied(before),
+    applied(after),
+    all,
+    new Set(listening),
+  )(tuple(connection));
 }
 
 const open = "inbound: { ports: { 80: { mode: passthrough } } }";
