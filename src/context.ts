@@ -4,7 +4,7 @@ import type { TLSOptions } from "bun";
 import type { Budget } from "./connection/budget.ts";
 import { ConnectionRegistry } from "./connection/registry.ts";
 import type { Metrics } from "./connection/metrics.ts";
-import { Refusals } from "./connection/limit-refusals.ts";
+import { LimitRefusals } from "./connection/limit-refusals.ts";
 import { encryptedBytesMax, narrowReceiveBytes, type Config, type Limits } from "./config.ts";
 import type { InForce } from "./reload/in-force.ts";
 import { insideMark } from "./intercept/rules/marks.ts";
@@ -28,7 +28,7 @@ import { Unverified, type UnverifiedBounds, type UnverifiedOptions } from "./tls
 
 export type Context = {
   readonly registry: ConnectionRegistry;
-  readonly refusals: Refusals;
+  readonly refusals: LimitRefusals;
   /** The current limits from memory. */
   readonly budget: () => Budget;
   readonly held: Held;
@@ -57,7 +57,7 @@ export type OriginalSource = ConnectOptions & {
 /** Counts live connections, and refused ones. */
 export type ConnectionCounts = {
   readonly registry: ConnectionRegistry;
-  readonly refusals: Refusals;
+  readonly refusals: LimitRefusals;
 };
 
 export type Surroundings = ConnectionCounts & {
@@ -117,7 +117,7 @@ export function connectionsOf(
   inForce: InForce,
   { log, metrics }: { readonly log: Log; readonly metrics: Metrics },
 ): ConnectionCounts {
-  const refusals = new Refusals({ log, metrics, now });
+  const refusals = new LimitRefusals({ log, metrics, now });
   const ownNotAfter = (): number => inForce.credentials.notAfter;
   const registry = new ConnectionRegistry({ log, metrics, refusals, now, ownNotAfter });
   return { registry, refusals };

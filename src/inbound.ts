@@ -24,7 +24,7 @@ import type { Visit } from "./tls/unverified.ts";
 /** Resolves when both sockets are closed. The application is not dialled before the peer is admitted. */
 export async function serveInbound(downstream: Intercepted, context: Context): Promise<void> {
   const record = context.registry.open("inbound", downstream);
-  const release = context.source.wire.hold(downstream.peer, downstream.original);
+  const release = context.source.wire.add(downstream.peer, downstream.original);
   const visit = context.unverified.enter(downstream.leg, {
     source: record.source,
     host: hostKey(downstream.peer),

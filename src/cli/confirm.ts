@@ -1,4 +1,4 @@
-/** `tls-tproxy confirm`: keeps rules that are on trial. */
+/** `tls-tproxy confirm`: keeps rules that wait for a confirmation. */
 import { constants } from "node:os";
 
 import type { Command } from "commander";

@@ -7,7 +7,7 @@ import { ProxyError } from "../runtime/errors.ts";
 import { refusedInCleartext } from "../intercept/cleartext/refused.ts";
 import { install, remove } from "../intercept/kernel/install.ts";
 import { listeningPorts } from "../intercept/kernel/proc-tcp.ts";
-import { settlePreexisting } from "../intercept/cleartext/preexisting.ts";
+import { leaveOrReset } from "../intercept/cleartext/preexisting.ts";
 import { isListening } from "../intercept/kernel/running.ts";
 import { info, type Item } from "../tools/report.ts";
 import { addJsonOption, writeReport, type JsonFlag } from "./json.ts";
@@ -96,7 +96,7 @@ function apply(flags: RulesFlags, source: PolicySource, fixed: Fixed): readonly 
   const refused = refusedInCleartext(policy, fixed, ends);
   const mode = preexistingOf(flags, source.lockoutGuard !== null, "own");
   const items: Item[] = [{ id: "rules-applied", level: "good", message: "the rules are in place" }];
-  reportPreexisting(settlePreexisting(installed, { mode, refused }), refused, (text) => {
+  reportPreexisting(leaveOrReset(installed, { mode, refused }), refused, (text) => {
     items.push({ id: "preexisting", level: "warning", message: text });
     if (flags.json !== true) process.stderr.write(`tls-tproxy: ${text}\n`);
   });

@@ -1,4 +1,4 @@
-/** Refusals by a limit: counted by limit, and logged once a minute with the remedy. */
+/** LimitRefusals by a limit: counted by limit, and logged once a minute with the remedy. */
 import { factsOf, type Fault } from "../net/fault.ts";
 import type { Log } from "../runtime/log/log.ts";
 import type { Metrics } from "./metrics.ts";
@@ -15,7 +15,7 @@ export const refusalLimits = [
 ] as const;
 export type RefusalLimit = (typeof refusalLimits)[number];
 
-export type RefusalsOptions = {
+export type LimitRefusalsOptions = {
   readonly log: Log;
   readonly metrics: Metrics;
   /** A monotonic clock in milliseconds. */
@@ -24,12 +24,12 @@ export type RefusalsOptions = {
 
 type LastReport = { readonly until: number; count: number };
 
-export class Refusals {
-  readonly #options: RefusalsOptions;
+export class LimitRefusals {
+  readonly #options: LimitRefusalsOptions;
   readonly #count: (limit: RefusalLimit) => void;
   readonly #reports = new Map<RefusalLimit, LastReport>();
 
-  constructor(options: RefusalsOptions) {
+  constructor(options: LimitRefusalsOptions) {
     this.#options = options;
     this.#count = options.metrics.counter(
       "tproxy_limit_refusals_total",

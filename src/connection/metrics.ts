@@ -4,7 +4,7 @@ import type { Counter } from "prom-client";
 import { factsOf } from "../net/fault.ts";
 import { handshakeFailures } from "../tls/failure.ts";
 import type { PlainMode } from "../policy/policy.ts";
-import { refusals } from "../probe/judge.ts";
+import { probeRefusals } from "../probe/judge.ts";
 import { probeKinds } from "../probe/probe.ts";
 import { refusalOf } from "../detect/screening.ts";
 import { sourceReasons } from "../original-source/candidates.ts";
@@ -49,8 +49,8 @@ export class Metrics {
     this.#bytes("tproxy_tcp_write_bytes_total", "bytes written", "written");
   }
 
-  /** The live connections, whose bytes count too. */
-  watch(live: Iterable<ConnectionRecord>): void {
+  /** Live connections, whose bytes count too. */
+  includeLive(live: Iterable<ConnectionRecord>): void {
     this.#live = live;
   }
 
@@ -223,7 +223,7 @@ function probeMetric(registry: MetricRegistry): Counter {
   const probes = registry.counter("tproxy_probes_total", help, ["kind", "outcome", "reason"]);
   for (const kind of probeKinds) {
     probes.inc({ kind, outcome: "passed", reason: "declared" }, 0);
-    for (const reason of refusals) probes.inc({ kind, outcome: "refused", reason }, 0);
+    for (const reason of probeRefusals) probes.inc({ kind, outcome: "refused", reason }, 0);
   }
   return probes;
 }

@@ -6,13 +6,13 @@ import type { PlainMode } from "../policy/policy.ts";
 import { acceptLine, accessFields, accessLine, plainLine } from "./access-log.ts";
 import { Counts } from "./counts.ts";
 import type { Metrics } from "./metrics.ts";
-import type { RefusalLimit, Refusals } from "./limit-refusals.ts";
+import type { RefusalLimit, LimitRefusals } from "./limit-refusals.ts";
 import { ConnectionRecord, type Connected, type Direction, type Authenticated } from "./record.ts";
 
 export type RegistryOptions = {
   readonly log: Log;
   readonly metrics: Metrics;
-  readonly refusals: Refusals;
+  readonly refusals: LimitRefusals;
   /** A monotonic clock in milliseconds. */
   readonly now: () => number;
   /** When our own certificate expires, in milliseconds since 1970. */
@@ -32,7 +32,7 @@ export class ConnectionRegistry {
 
   constructor(options: RegistryOptions) {
     this.#options = options;
-    options.metrics.watch(this.#live);
+    options.metrics.includeLive(this.#live);
   }
 
   get size(): number {

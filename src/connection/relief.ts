@@ -1,14 +1,14 @@
 /** Ends connections when more is buffered for stopped readers than memory allows. */
 import type { ConnectionRegistry } from "./registry.ts";
 import type { ConnectionRecord } from "./record.ts";
-import type { Refusals } from "./limit-refusals.ts";
+import type { LimitRefusals } from "./limit-refusals.ts";
 import type { Held } from "../relay/held.ts";
 
 /**
  * Ends connections until a quarter of the room is free: those with the most buffered data of the peer with the most.
  * Peers whose connections buffer little keep them, and so do all whose readers read.
  */
-export function relieve(registry: ConnectionRegistry, held: Held, refusals: Refusals): void {
+export function relieve(registry: ConnectionRegistry, held: Held, refusals: LimitRefusals): void {
   const holders = holdersOf(registry.live);
   const wanted = (held.bytesMax / 4) * 3;
   while (held.bytes > wanted) {

@@ -7,7 +7,7 @@ import type { FirstBytes } from "./first-bytes.ts";
 import type { Leg, Screen } from "../relay/leg.ts";
 import { GrpcJudge } from "../probe/grpc-request.ts";
 import { HttpJudge } from "../probe/http-request.ts";
-import type { Judge, ProbeRefusal, RefusalReason } from "../probe/judge.ts";
+import type { Judge, ProbeRefusal, ProbeRefusalReason } from "../probe/judge.ts";
 import type { Probe, ProbeKind } from "../probe/probe.ts";
 
 /** The screen of a connection: `refusal` may come late, if more than the probe is sent. */
@@ -92,7 +92,7 @@ export class Screening implements Screen {
 }
 
 /** Why it was refused, null for a probe that the application has received. */
-export function refusalOf(screening: Screening, unreached: boolean): RefusalReason | null {
+export function refusalOf(screening: Screening, unreached: boolean): ProbeRefusalReason | null {
   if (screening.refusal !== null) return screening.refusal.reason;
   if (unreached) return "unreached";
   return screening.complete ? null : "closed";

@@ -11,7 +11,7 @@ import { bindOrigin, type Origin } from "./origin.ts";
 import type { Rotation } from "./ports.ts";
 import { applyOptions, type SocketOptions } from "./socket-options.ts";
 
-/** A connect(2) in progress; no handler watches the socket yet. */
+/** A connect(2) in progress; no handler has the socket yet. */
 export type Dialing = { readonly fd: number };
 
 /** Starts to connect, from `origin`. Throws SystemCallError if the kernel refuses at once (no route, EMFILE). */
@@ -42,10 +42,10 @@ export type Originating = {
 };
 
 /**
- * Watches the connection, and with `originating` originates TLS on it. Every failure is reported as the socket's
+ * Hands the connection to Bun, and with `originating` originates TLS on it. Every failure is reported as its socket's
  * close, and nothing before the caller has set its owner.
  */
-export function watch(dialing: Dialing, originating: Originating | null): LegSocket {
+export function legSocketOf(dialing: Dialing, originating: Originating | null): LegSocket {
   const tls = originating?.tls ?? null;
   const socket = new LegSocket(tls !== null);
   socket.ticket = originating?.ticket ?? null;

@@ -14,10 +14,10 @@ export type Origin =
 type Bound = Exclude<Origin, { readonly kind: "any" }>;
 
 /** Sockets of ours reserve these ports until the returned function is called. */
-export function holdPorts(ports: readonly number[]): () => void {
-  for (const port of ports) held.add(port);
+export function markReserved(ports: readonly number[]): () => void {
+  for (const port of ports) reserved.add(port);
   return () => {
-    for (const port of ports) held.delete(port);
+    for (const port of ports) reserved.delete(port);
   };
 }
 
@@ -42,7 +42,7 @@ export function bindOrigin(fd: number, origin: Origin): void {
  */
 function leavesChoice(fd: number, { kind, address: { port } }: Bound): boolean {
   // Wire ports are outside the applications' range, or reserved.
-  const ours = kind === "own" || held.has(port) || !includesPort(applications(), port);
+  const ours = kind === "own" || reserved.has(port) || !includesPort(applications(), port);
   if (port !== 0 && ours) return false;
   native.setBindAddressNoPort(fd);
   return port === 0 || limitPorts(fd, port);
@@ -71,6 +71,6 @@ function applications(): Ports {
   return known;
 }
 
-const held = new Set<number>();
+const reserved = new Set<number>();
 let known: Ports | null = null;
 let knowsPortRange = true;

@@ -6,7 +6,7 @@
 import { errnoName, SystemCallError } from "../native/errno.ts";
 import * as native from "../native/native.ts";
 import { encodeSocketAddress, parseSocketAddress, portedAs } from "./address.ts";
-import { holdPorts } from "./origin.ts";
+import { markReserved } from "./origin.ts";
 import {
   ephemeralPorts,
   includesPort,
@@ -52,15 +52,15 @@ export function planWirePorts(wanted: Ports | null, settings: Settings = readSet
 
 /** `reservedMax`: the most sockets that it may use. */
 export function openWirePorts({ free, reserve }: WirePlan, reservedMax: number): WirePorts {
-  const held = reserve === null ? [] : reservePorts(reserve, reservedMax);
-  const release = holdPorts(held.map(({ port }) => port));
-  const ranges = [...free, ...held.map(({ port }) => ({ first: port, last: port }))];
+  const sockets = reserve === null ? [] : reservePorts(reserve, reservedMax);
+  const release = markReserved(sockets.map(({ port }) => port));
+  const ranges = [...free, ...sockets.map(({ port }) => ({ first: port, last: port }))];
   return {
     rotation: new Rotation(ranges, []),
-    reserved: held.length,
+    reserved: sockets.length,
     close: () => {
       release();
-      for (const { fd } of held) native.close(fd);
+      for (const { fd } of sockets) native.close(fd);
     },
   };
 }
@@ -93,18 +93,18 @@ export function openSparePorts(): Rotation {
   return apart.size > 0 ? apart : new Rotation([sparePorts], reservedPorts());
 }
 
-type Held = { readonly port: number; readonly fd: number };
+type ReservedPort = { readonly port: number; readonly fd: number };
 
 /** Skips ports that others hold. */
-function reservePorts({ first, last }: Ports, countMax: number): readonly Held[] {
-  const held: Held[] = [];
+function reservePorts({ first, last }: Ports, countMax: number): readonly ReservedPort[] {
+  const sockets: ReservedPort[] = [];
   const applications = ephemeralPorts();
-  for (let port = first; port <= last && held.length < countMax; port += 1) {
+  for (let port = first; port <= last && sockets.length < countMax; port += 1) {
     if (!includesPort(applications, port)) continue;
     const fd = bound(port);
-    if (fd !== null) held.push({ port, fd });
+    if (fd !== null) sockets.push({ port, fd });
   }
-  return held;
+  return sockets;
 }
 
 /** A socket for both families if both exist, neither listening nor connected; null if the port is taken. */

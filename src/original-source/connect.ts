@@ -6,7 +6,7 @@ import { describeFault, type Fault } from "../net/fault.ts";
 import type { Held } from "../relay/held.ts";
 import type { Intercepted } from "../relay/intercepted.ts";
 import type { Leg } from "../relay/leg.ts";
-import { dial, settle, type DialLimits } from "../relay/dialed-leg.ts";
+import { dial, untilReady, type DialLimits } from "../relay/dialed-leg.ts";
 import type { Origin } from "../net/origin.ts";
 import { firstUnprivilegedPort } from "../net/ports.ts";
 import type { SocketOptions } from "../net/socket-options.ts";
@@ -91,7 +91,7 @@ async function connect(
   const leg = dial(dialing, null, held);
   const asClientMsMax = Math.min(answerMsMax, limits.connectMsMax / 2);
   const connectMsMax = kept === "none" ? limits.connectMsMax : asClientMsMax;
-  const readiness = await settle(leg, downstream.leg, { ...limits, connectMsMax });
+  const readiness = await untilReady(leg, downstream.leg, { ...limits, connectMsMax });
   if (readiness.kind === "closed") return readiness.fault;
   return leg;
 }

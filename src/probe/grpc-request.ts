@@ -21,8 +21,8 @@ export class GrpcJudge implements Judge {
   #length = 0;
   /** Not judged yet. */
   #rest = Buffer.alloc(0);
-  /** Judged, and held until the request is complete: frames keep their order. */
-  readonly #held: Uint8Array[] = [];
+  /** Judged, and kept until the request is complete: frames keep their order. */
+  readonly #waiting: Uint8Array[] = [];
   #body = Buffer.alloc(0);
 
   constructor(services: readonly string[]) {
@@ -35,7 +35,7 @@ export class GrpcJudge implements Judge {
     this.#rest = Buffer.concat([this.#rest, chunk]);
     const refusal = this.#takePreface() ?? this.#takeFrames();
     if (refusal !== null) return refuse(refusal.reason, refusal.detail);
-    const bytes = this.#releases() ? new Uint8Array(Buffer.concat(this.#held.splice(0))) : none;
+    const bytes = this.#releases() ? new Uint8Array(Buffer.concat(this.#waiting.splice(0))) : none;
     return { kind: "pass", bytes, complete: this.#stage === "done" };
   }
 
@@ -50,7 +50,7 @@ export class GrpcJudge implements Judge {
     if (!preface.subarray(0, start.length).equals(start))
       return refuse("malformed", "no preface of HTTP/2");
     if (start.length === preface.length) {
-      this.#held.push(start);
+      this.#waiting.push(start);
       this.#rest = this.#rest.subarray(preface.length);
       this.#stage = "settings";
     }
@@ -63,7 +63,7 @@ export class GrpcJudge implements Judge {
       if (frame === null) return null;
       const refusal = this.#judge(frame);
       if (refusal !== null) return refusal;
-      this.#held.push(frame.bytes);
+      this.#waiting.push(frame.bytes);
       this.#rest = this.#rest.subarray(frame.bytes.length);
     }
     return null;

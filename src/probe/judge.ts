@@ -3,7 +3,7 @@ import { quote } from "../runtime/log/escape.ts";
 import type { ProbeKind } from "./probe.ts";
 
 /** A closed list, so that no data from a client becomes a metric label. */
-export const refusals = [
+export const probeRefusals = [
   /** Not a valid request, or one that two readers might read differently. */
   "malformed",
   "too-long",
@@ -21,10 +21,10 @@ export const refusals = [
   /** The application refuses the connection. */
   "unreached",
 ] as const;
-export type RefusalReason = (typeof refusals)[number];
+export type ProbeRefusalReason = (typeof probeRefusals)[number];
 
 /** `detail` is for the log: a client's text in it is quoted and shortened. */
-export type ProbeRefusal = { readonly reason: RefusalReason; readonly detail: string };
+export type ProbeRefusal = { readonly reason: ProbeRefusalReason; readonly detail: string };
 
 export type Judgement =
   /** These bytes may go to the application; there may be none yet. `complete`: the request is complete. */
@@ -37,7 +37,7 @@ export type Judge = {
   readonly push: (chunk: Uint8Array) => Judgement;
 };
 
-export function refuse(reason: RefusalReason, detail: string): Judgement & ProbeRefusal {
+export function refuse(reason: ProbeRefusalReason, detail: string): Judgement & ProbeRefusal {
   return { kind: "refuse", reason, detail };
 }
 

@@ -4,11 +4,11 @@ import type { Config } from "../config.ts";
 import type { Fixed } from "../intercept/rules/interception.ts";
 import type { InForce } from "../reload/in-force.ts";
 import { refusedInCleartext } from "../intercept/cleartext/refused.ts";
-import { settleDiversion, tryDiversion } from "../intercept/trial/diversion.ts";
+import { tryAndVeil, tryDiversion } from "../intercept/trial/diversion.ts";
 import { type Installed } from "../intercept/kernel/install.ts";
 import { legacyTables } from "../intercept/trial/legacy-tables.ts";
 import { listeningPorts, type Tuple } from "../intercept/kernel/proc-tcp.ts";
-import { settlePreexisting } from "../intercept/cleartext/preexisting.ts";
+import { leaveOrReset } from "../intercept/cleartext/preexisting.ts";
 import { knownAddresses, whyNotTried } from "../intercept/trial/trial.ts";
 import { trialTargets } from "../intercept/trial/targets.ts";
 import { diversionLines } from "../intercept/trial/report.ts";
@@ -18,20 +18,20 @@ import { SystemCallError } from "../native/errno.ts";
 import { ephemeralPorts } from "../net/ports.ts";
 
 /** The policy in force, and the log. */
-export type Settling = { readonly inForce: InForce; readonly log: Log };
+export type Reporting = { readonly inForce: InForce; readonly log: Log };
 
 /**
  * Called right after the rules were applied: leaves or resets preexisting cleartext connections, makes trial
  * connections, and logs both. Returns the connections left in cleartext. Throws START_FAILED.
  */
-export function settleCleartext(
+export function handleCleartext(
   rules: Installed,
   { fixed, preexisting }: Config,
-  { inForce, log }: Settling,
+  { inForce, log }: Reporting,
 ): readonly Tuple[] {
   const ends = { listening: listeningPorts(), ephemeral: ephemeralPorts() };
   const refused = refusedInCleartext(inForce.applied.policy, fixed, ends);
-  const found = settlePreexisting(rules, { mode: preexisting, refused });
+  const found = leaveOrReset(rules, { mode: preexisting, refused });
   reportPreexisting(found, refused, (text, count) => {
     log.write("W", "proxy", text, { preexisting: count });
   });
@@ -42,7 +42,7 @@ export function settleCleartext(
 /**
  * Makes trial connections, once the rules are in place and the sockets listen; again after each rewrite of the rules.
  */
-export function reportDiversion(rules: Installed, fixed: Fixed, { inForce, log }: Settling): void {
+export function reportDiversion(rules: Installed, fixed: Fixed, { inForce, log }: Reporting): void {
   const why = whyNotTried(fixed);
   if (why !== null) {
     log.write("I", "rules", `no trial connections: ${why}`);
@@ -50,9 +50,7 @@ export function reportDiversion(rules: Installed, fixed: Fixed, { inForce, log }
   }
   try {
     const targets = trialTargets(inForce.applied.policy, fixed, knownAddresses());
-    const diversion = rules.isOurs
-      ? settleDiversion(targets, fixed.mark)
-      : tryDiversion(targets, 0);
+    const diversion = rules.isOurs ? tryAndVeil(targets, fixed.mark) : tryDiversion(targets, 0);
     for (const { severity, text } of diversionLines(diversion, legacyTables()))
       log.write(severity, "rules", text);
   } catch (error) {

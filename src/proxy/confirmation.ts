@@ -1,4 +1,4 @@
-/** Rules on trial: they are removed unless an operator who can still reach the machine confirms them. */
+/** Rules that wait for a confirmation: they are removed unless an operator who can still reach the machine confirms them. */
 import { Deadline } from "../runtime/deadline.ts";
 
 /** The signal that `tls-tproxy confirm` sends. SIGUSR1 is not available: JavaScriptCore stops threads with it. */

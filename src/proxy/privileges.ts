@@ -1,5 +1,5 @@
 /** --privileges dropped: does what needs CAP_NET_ADMIN first, then re-executes the program without it. */
-import { settleCleartext } from "./cleartext-at-start.ts";
+import { handleCleartext } from "./cleartext-at-start.ts";
 import type { FirstReads } from "../reload/reload.ts";
 import { boundsOf } from "./bounds.ts";
 import { openHiddenHierarchies } from "../native/memory-limit.ts";
@@ -57,7 +57,7 @@ export function dropPrivileges(
     reexecWith(
       {
         ...sockets,
-        preexisting: packTuples(settleCleartext(rules, config, { inForce, log })),
+        preexisting: packTuples(handleCleartext(rules, config, { inForce, log })),
         groups,
         notices: { rules: openSubscription("rules") },
         repair: entrustRules(repairProcess, interception, {

@@ -1,5 +1,5 @@
 /** The reaction when another process changes the rules: they are rewritten, and nothing continues in cleartext. */
-import { reportDiversion, type Settling } from "./cleartext-at-start.ts";
+import { reportDiversion, type Reporting } from "./cleartext-at-start.ts";
 import { type Restorer, type StandingRules } from "./standing-rules.ts";
 
 import type { ConnectionRegistry } from "../connection/registry.ts";
@@ -14,7 +14,7 @@ import { listeningPorts, type Tuple } from "../intercept/kernel/proc-tcp.ts";
 import { repairEvents } from "../intercept/repair/events.ts";
 import type { Log } from "../runtime/log/log.ts";
 
-export type RepairParts = Settling & {
+export type RepairParts = Reporting & {
   readonly metrics: Metrics;
   readonly registry: ConnectionRegistry;
   readonly fixed: Fixed;

@@ -1,6 +1,6 @@
 /** The composition root: the order of a start, with its reasons. */
 import { openSockets } from "./sockets.ts";
-import { settleCleartext } from "./cleartext-at-start.ts";
+import { handleCleartext } from "./cleartext-at-start.ts";
 import { type FirstReads, Reloader } from "../reload/reload.ts";
 import { boundsOf, reportBounds } from "./bounds.ts";
 import { assertTaken, renewing, startListeners } from "./serve.ts";
@@ -51,7 +51,7 @@ export type Given = {
  * 2. Sockets listen before the first rule: diverted connections are accepted from the first packet on.
  * 3. The TLS library accepts the credentials before the first rule: a failure after it would cost open connections.
  * 4. The rules. From now on a failure removes them again, if they are ours.
- * 5. Preexisting connections are settled before the rules are watched, because that writes to the rules. With
+ * 5. Preexisting connections are left or reset before the rules are watched, because that writes to the rules. With
  *    `--privileges dropped` another process has done all this (privileges.ts), and passed on what it had opened.
  * 6. The watch of the rules comes before everything that depends on them, such as a connection's source address.
  * 7. Then everything that serves: connections, the status address.
@@ -83,7 +83,7 @@ export function startProxy(config: Config, log: Log, { handed, first }: Given): 
   });
   const left =
     handed === null
-      ? settleCleartext(rules, config, { inForce, log })
+      ? handleCleartext(rules, config, { inForce, log })
       : unpackTuples(handed.preexisting);
   const preexisting = new PreexistingWatch(left);
 

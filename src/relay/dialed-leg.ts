@@ -1,6 +1,6 @@
 /** Legs that the proxy dials: from connect(2) until they may carry bytes. */
 import * as native from "../native/native.ts";
-import { watch, type Dialing, type Originating } from "../net/dial.ts";
+import { legSocketOf, type Dialing, type Originating } from "../net/dial.ts";
 import { describeFault, type Fault } from "../net/fault.ts";
 import { Deadline } from "../runtime/deadline.ts";
 import { HandshakeDeadline } from "./handshake-deadline.ts";
@@ -12,13 +12,13 @@ import { Leg, type Readiness } from "./leg.ts";
  * `held` is the sum that the leg's held bytes are added to.
  */
 export function dial(dialing: Dialing, originating: Originating | null, held: Held): Leg {
-  return new Leg(watch(dialing, originating), "setting-up", held);
+  return new Leg(legSocketOf(dialing, originating), "setting-up", held);
 }
 
 export type DialLimits = { readonly connectMsMax: number; readonly handshakeMsMax: number };
 
 /** The result for a leg, and in words what ended it. */
-export type Settled =
+export type DialResult =
   | Extract<Readiness, { readonly kind: "ready" }>
   | (Extract<Readiness, { readonly kind: "closed" }> & { readonly detail: string });
 
@@ -26,14 +26,14 @@ export type Settled =
  * Waits until the leg may carry bytes. It is ended if it takes longer than `limits` allow, or if `waiting`, the leg
  * that it is made for, ends first.
  */
-export async function settle(leg: Leg, waiting: Leg, limits: DialLimits): Promise<Settled> {
-  let settled = false;
+export async function untilReady(leg: Leg, waiting: Leg, limits: DialLimits): Promise<DialResult> {
+  let resolved = false;
   void waiting.gone.then(() => {
-    if (!settled) leg.terminate("CANCELED");
+    if (!resolved) leg.terminate("CANCELED");
   });
   const patience = new Patience(leg, limits);
   const readiness = await leg.ready;
-  settled = true;
+  resolved = true;
   patience.clear();
   if (readiness.kind === "ready") return readiness;
   return { ...readiness, detail: patience.describe(readiness.fault) };

@@ -53,8 +53,8 @@ export class Leg implements SocketOwner {
   readonly #early: EarlyBytes;
   readonly #unsent: SendBuffer;
   readonly #total: Held;
-  readonly #settleReady: (readiness: Readiness) => void;
-  readonly #settleGone: () => void;
+  readonly #resolveReady: (readiness: Readiness) => void;
+  readonly #resolveGone: () => void;
 
   /**
    * Owns `socket` from now on. "waiting": bytes may be written at once. `total`: the sum that held bytes are added
@@ -69,8 +69,8 @@ export class Leg implements SocketOwner {
     this.#unsent = new SendBuffer(socket, total);
     this.ready = ready.promise;
     this.gone = gone.promise;
-    this.#settleReady = ready.resolve;
-    this.#settleGone = gone.resolve;
+    this.#resolveReady = ready.resolve;
+    this.#resolveGone = gone.resolve;
     this.socket = socket;
     socket.owner = this;
   }
@@ -235,7 +235,7 @@ export class Leg implements SocketOwner {
   onReady(handshakeError: Fault | null, failed: boolean): void {
     if (!this.#move("ready")) return;
     this.pause();
-    this.#settleReady({ kind: "ready", handshakeError, failed });
+    this.#resolveReady({ kind: "ready", handshakeError, failed });
   }
 
   /**
@@ -283,8 +283,8 @@ export class Leg implements SocketOwner {
     this.onFault(fault);
     this.#early.clear();
     this.#unsent.clear();
-    this.#settleReady({ kind: "closed", fault: this.fault });
-    this.#settleGone();
+    this.#resolveReady({ kind: "closed", fault: this.fault });
+    this.#resolveGone();
     this.#early.wake();
   }
 

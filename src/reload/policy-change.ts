@@ -138,16 +138,20 @@ function restore(
 async function letGo(policy: Policy, reach: PolicyReach): Promise<number> {
   const { inForce, installed, fixed, ending } = reach;
   const before = interceptionOf(inForce.applied.policy, fixed);
-  installed.hold();
+  installed.holdNew();
   try {
-    return await endHeld(policy, before, reach);
+    return await endDiverted(policy, before, reach);
   } catch (error) {
     if (!ending()) restore(before, reach);
     throw error;
   }
 }
 
-async function endHeld(policy: Policy, before: Interception, reach: PolicyReach): Promise<number> {
+async function endDiverted(
+  policy: Policy,
+  before: Interception,
+  reach: PolicyReach,
+): Promise<number> {
   const { inForce, registry, installed, watch, fixed, ending } = reach;
   watch.rewritten(installed.plan());
   for (let look = 0; look < looksMax; look += 1) {

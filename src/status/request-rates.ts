@@ -13,7 +13,7 @@ export type Requester = {
  * A rate for each source, and one for all. Sources that came before a flood began and keep asking, such as kubelets
  * and scrapers, share a separate rate: a flood from many addresses does not exhaust it.
  */
-export class StatusGate {
+export class RequestRates {
   readonly #strangers = new Map<string, Known>();
   readonly #regulars = new Map<string, Known>();
   readonly #all = new Rate(perSecondMax, perSecondMax);

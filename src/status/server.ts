@@ -8,7 +8,7 @@ import { formatIp, isLoopback, type SocketAddress, sourceKey } from "../net/addr
 import { openListening } from "../net/listener.ts";
 import { peerAddress } from "../net/original-destination.ts";
 import type { SocketOptions } from "../net/socket-options.ts";
-import { StatusGate } from "./request-rates.ts";
+import { RequestRates } from "./request-rates.ts";
 import { Rendered } from "./rendered.ts";
 import { formatAnswer, parseHead, type Answer } from "./request.ts";
 import { Table, type TableEntry } from "./table.ts";
@@ -72,7 +72,7 @@ export function serveStatus(options: StatusOptions): StatusServer {
 /** Admits connections according to their sources' rates. */
 class Door {
   readonly #options: StatusOptions;
-  readonly #gate = new StatusGate();
+  readonly #rates = new RequestRates();
   readonly #table = new Table<Connection>(connectionsMax);
   readonly #metrics: Rendered<Answer>;
 
@@ -88,8 +88,8 @@ class Door {
     const inside = isLoopback(address);
     const isTrusted = inside || this.#options.isProbeSource(address);
     const key = sourceKey(address);
-    const waitMs = this.#gate.admit({ key, isTrusted }, performance.now());
-    const isPreferred = isTrusted || this.#gate.isRegular(key);
+    const waitMs = this.#rates.admit({ key, isTrusted }, performance.now());
+    const isPreferred = isTrusted || this.#rates.isRegular(key);
     const connection = new Connection(socket, { source: key, isPreferred, inside });
     const goes = waitMs === null ? connection : this.#table.add(connection);
     if (goes !== null) this.#refuse(goes, address);

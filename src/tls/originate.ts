@@ -13,7 +13,7 @@ import type { Held } from "../relay/held.ts";
 import type { SocketOptions } from "../net/socket-options.ts";
 import type { Intercepted } from "../relay/intercepted.ts";
 import type { Leg } from "../relay/leg.ts";
-import { dial, settle } from "../relay/dialed-leg.ts";
+import { dial, untilReady } from "../relay/dialed-leg.ts";
 import { failureOf, type HandshakeFailure } from "./failure.ts";
 import type { HandshakeGate, Lease } from "./handshake-gate.ts";
 import { judgePeer } from "./peer.ts";
@@ -131,7 +131,7 @@ async function attempt(
     source: sourceKey(original),
     host: hostKey(original),
   });
-  const readiness = await settle(leg, downstream, limits);
+  const readiness = await untilReady(leg, downstream, limits);
   originator.unverified.leave(visit);
   lease.release();
   if (readiness.kind === "closed") {

@@ -37,25 +37,25 @@ export async function shakeHandsWithOurselves(
   options: SelfHandshakeOptions,
 ): Promise<SelfHandshake> {
   const unix = `\0tls-tproxy-${randomUUID()}`;
-  const trial = new Trial(options.certificate);
+  const verdicts = new Verdicts(options.certificate);
   const deadline = new Deadline(options.handshakeMsMax, () => {
-    trial.fail("HANDSHAKE_TIMEOUT");
+    verdicts.fail("HANDSHAKE_TIMEOUT");
   });
   let listener: UnixSocketListener<unknown> | null = null;
   try {
     listener = taken(() =>
-      Bun.listen({ unix, tls: options.terminating, socket: trial.serverHandlers }),
+      Bun.listen({ unix, tls: options.terminating, socket: verdicts.serverHandlers }),
     );
     const client = taken(() =>
-      Bun.connect({ unix, tls: options.dialing, socket: trial.clientHandlers }),
+      Bun.connect({ unix, tls: options.dialing, socket: verdicts.clientHandlers }),
     );
     client.catch((error: unknown) => {
-      trial.fail(faultOf(error));
+      verdicts.fail(faultOf(error));
     });
-    return await trial.ended;
+    return await verdicts.ended;
   } finally {
     deadline.clear();
-    trial.end();
+    verdicts.end();
     listener?.stop(true);
   }
 }
@@ -69,7 +69,7 @@ function taken<T>(act: () => T): T {
 }
 
 /** Collects both verdicts. */
-class Trial {
+class Verdicts {
   readonly ended: Promise<SelfHandshake>;
   readonly #end: (result: SelfHandshake) => void;
   readonly #own: Uint8Array;

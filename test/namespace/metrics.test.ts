@@ -1,7 +1,7 @@
 /** /metrics reports what happened, in Prometheus' text format, with labels from closed lists. */
 import { expect, test } from "bun:test";
 
-import { refusals } from "../../src/probe/judge.ts";
+import { probeRefusals } from "../../src/probe/judge.ts";
 import { handshakeFailures } from "../../src/tls/failure.ts";
 import { serveHttp } from "../support/http.ts";
 import { Mesh } from "../support/mesh.ts";
@@ -147,7 +147,7 @@ test("the build is a metric with the value 1", async () => {
 
 test("the topics name every reason for which a handshake or a probe fails", () => {
   expect(namedRows("metrics")).toEqual(expect.arrayContaining([...handshakeFailures]));
-  expect(namedRows("probes")).toEqual(expect.arrayContaining([...refusals]));
+  expect(namedRows("probes")).toEqual(expect.arrayContaining([...probeRefusals]));
 });
 
 function nameOf(sample: string): string {

@@ -62,7 +62,7 @@ const mainRoute = route.addRoute({
 });
 const acts: Readonly<Record<string, () => RepairReport | "end">> = {
   "a valid start": () => sealed(),
-  "another table": () => sealed(load(part.held, other)),
+  "another table": () => sealed(load(part.changing, other)),
   "a route of others": () => sealed(load(part.routing, [mainRoute])),
   "no rules": () => sealed(load(part.open, [])),
   "other rules after sealing": () => {

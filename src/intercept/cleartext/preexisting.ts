@@ -28,9 +28,9 @@ export const nonePreexisting: Preexisting = { left: [], reset: [], blocked: [], 
  * connections: its answers are then diverted and reach no socket, because a stalled connection is better than
  * cleartext. Throws START_FAILED.
  */
-export function settlePreexisting(
+export function leaveOrReset(
   installed: Installed,
-  { mode, refused, kernel, sockets = theirSockets }: Settling,
+  { mode, refused, kernel, sockets = theirSockets }: Handling,
 ): Preexisting {
   if (!installed.isOurs) return { ...nonePreexisting, left: inCleartext(sockets(), refused) };
   const exempt = keysOf(installed.openBefore);
@@ -74,7 +74,7 @@ const packedForm = /^(\d+) ((?:[0-9a-f]{8}){1,4}):(\d{1,5}) ((?:[0-9a-f]{8}){1,4
 /** They are passed in an environment variable, which the kernel limits to 128 KiB: execve(2). */
 const packedMax = 512;
 
-type Settling = {
+type Handling = {
   readonly mode: PreexistingMode;
   readonly refused: RefusedDirection;
   readonly kernel?: Kernel;

@@ -27,7 +27,7 @@ export function externalRules(interception: Interception, why: string): Installe
     openBefore: new Map(),
     forget: refuse,
     prepare: async () => undefined,
-    hold: refuse,
+    holdNew: refuse,
     change: refuse,
     repair: refuse,
     followDevices: () => devicesLeftOut(kernel, plan),

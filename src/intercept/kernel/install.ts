@@ -15,7 +15,7 @@ import { followDevices, removeDevices } from "./devices.ts";
 import { changeBatch, tableBatch, type Connections } from "./encode.ts";
 import { keyOf, keyOfFields, readOpenConnections, readPorts } from "./open-before.ts";
 import { type Tuple } from "./proc-tcp.ts";
-import { closedOf, gateOf, heldOf, planOf, portsOf } from "../rules/plan.ts";
+import { closedOf, listingPlanOf, changingPlanOf, planOf, portsOf } from "../rules/plan.ts";
 import type { Plan } from "../rules/rule.ts";
 import { routingOf } from "./routing.ts";
 import { answeringPorts, openBefore, servedPorts } from "../rules/sets.ts";
@@ -36,7 +36,7 @@ export type Installed = {
   /** Prepares a `change`, before anything is modified. Rejects with START_FAILED. */
   readonly prepare: (interception: Interception) => Promise<void>;
   /** No outbound connection that is diverted now can begin until the next `change`. Throws as that does. */
-  readonly hold: () => void;
+  readonly holdNew: () => void;
   /**
    * Applies other rules in one batch. `whole`: rewrites table, rules and routes, because another process has changed
    * them. Throws START_FAILED; then the table is unchanged.
@@ -89,8 +89,8 @@ export function install(interception: Interception, kernel: Kernel = ours): Inst
     },
     plan: () => now.plan,
     prepare: async () => undefined,
-    hold: () => {
-      become({ ...now, plan: heldOf(now.interception) }, false);
+    holdNew: () => {
+      become({ ...now, plan: changingPlanOf(now.interception) }, false);
     },
     change: (next, whole) => become({ interception: next, plan: planOf(next) }, whole),
     repair: () => rewrite(kernel, now.plan),
@@ -227,7 +227,7 @@ function installTable(kernel: Kernel, plan: Plan, interception: Interception): C
     socket.send(tableBatch(plan, kept));
     return kept;
   }
-  socket.send(tableBatch(gateOf(interception), noConnections));
+  socket.send(tableBatch(listingPlanOf(interception), noConnections));
   try {
     const open = readOpenConnections();
     socket.send(tableBatch(plan, withPorts(open)));

@@ -5,15 +5,15 @@ import type { Request } from "../../netlink/socket.ts";
 import { concat, message } from "../../netlink/wire.ts";
 import type { Command } from "./frames.ts";
 import { fillBatch, type Connections } from "../kernel/encode.ts";
-import { closedOf, heldOf, planOf } from "../rules/plan.ts";
+import { closedOf, changingPlanOf, planOf } from "../rules/plan.ts";
 import type { Plan } from "../rules/rule.ts";
 import { routingOf } from "../kernel/routing.ts";
 
 /** Numbers of the parts: ffi/src/repair_next.zig. */
-export const part = { routing: 0, open: 1, held: 2, closed: 3 } as const;
+export const part = { routing: 0, open: 1, changing: 2, closed: 3 } as const;
 
-/** The states of the table: as planned, held while a policy changes, and closed when the proxy has ended. */
-export type TableState = "open" | "held" | "closed";
+/** The states of the table: as planned, while a policy changes, and closed when the proxy has ended. */
+export type TableState = "open" | "changing" | "closed";
 
 /** What was found at the start. */
 export type Found = {
@@ -37,20 +37,24 @@ export function digestOf(interception: Interception): string {
 /** Throws START_FAILED if there are too many rules for the repair process. */
 export function partsOf(interception: Interception, { known, devices }: Found): readonly Command[] {
   const plan = planOf(interception);
-  const [open, held, closed] = alike([plan, heldOf(interception), closedOf(interception)]);
+  const [open, changing, closed] = alike([
+    plan,
+    changingPlanOf(interception),
+    closedOf(interception),
+  ]);
   return [
     load(part.routing, [...routingOf(plan).map(({ add }) => add), ...devices]),
     load(part.open, fillBatch(open, known)),
-    load(part.held, fillBatch(held, known)),
+    load(part.changing, fillBatch(changing, known)),
     load(part.closed, fillBatch(closed, known)),
   ];
 }
 
-type States = readonly [open: Plan, held: Plan, closed: Plan];
+type States = readonly [open: Plan, changing: Plan, closed: Plan];
 
 /** Gives all states the same chains: one without rules in a state is empty there. */
-function alike([open, held, closed]: States): States {
-  const all = [...open.chains, ...held.chains, ...closed.chains];
+function alike([open, changing, closed]: States): States {
+  const all = [...open.chains, ...changing.chains, ...closed.chains];
   const names = new Map(all.map(({ name, base }) => [name, { name, base }]));
   const filled = (plan: Plan): Plan => {
     const missing = [...names.values()].filter(({ name }) =>
@@ -59,7 +63,7 @@ function alike([open, held, closed]: States): States {
     const empty = missing.map(({ name, base }) => ({ name, base, rules: [] }));
     return { ...plan, chains: [...plan.chains, ...empty] };
   };
-  return [filled(open), filled(held), filled(closed)];
+  return [filled(open), filled(changing), filled(closed)];
 }
 
 function load(number: number, requests: readonly Request[]): Command {

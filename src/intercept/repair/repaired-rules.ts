@@ -11,7 +11,7 @@ import type { Installed } from "../kernel/install.ts";
 import type { RepairLink } from "./link.ts";
 import { digestOf, type TableState } from "./parts.ts";
 import type { Connections } from "../kernel/encode.ts";
-import { heldOf, planOf } from "../rules/plan.ts";
+import { changingPlanOf, planOf } from "../rules/plan.ts";
 import type { Plan } from "../rules/rule.ts";
 import { hasRoutingOf, isRouted, routingSnapshot } from "../kernel/snapshot.ts";
 import type { KernelView } from "../kernel/watch.ts";
@@ -45,9 +45,9 @@ export function repairedRules(interception: Interception, link: Link): Installed
       await prepareRules(next, link);
       prepared = next;
     },
-    hold: () => {
+    holdNew: () => {
       const ready = prepared;
-      become({ ...now, plan: heldOf(now.interception) }, "held");
+      become({ ...now, plan: changingPlanOf(now.interception) }, "changing");
       prepared = ready;
     },
     change: (next) => become({ interception: next, plan: planOf(next) }, "open"),

@@ -47,7 +47,7 @@ export function planOf(interception: Interception): Plan {
  * In force while the kernel's sockets are listed: no connection that the plan would divert begins, and open ones
  * continue.
  */
-export function gateOf(interception: Interception): Plan {
+export function listingPlanOf(interception: Interception): Plan {
   return {
     ...frameOf(interception),
     chains: [
@@ -65,7 +65,7 @@ export function gateOf(interception: Interception): Plan {
  * In force while the policy changes to one with more exemptions: no outbound connection begins that would be diverted
  * now, and diverted ones continue.
  */
-export function heldOf(interception: Interception): Plan {
+export function changingPlanOf(interception: Interception): Plan {
   const plan = planOf(interception);
   const chains = plan.chains.map((chain) =>
     chain.name === "output" ? { ...chain, rules: outputRules(interception, [dropOpening]) } : chain,

@@ -29,7 +29,7 @@ export type Diversion = {
 };
 
 /** Takes some ten milliseconds without failures, else about half a second. Throws SystemCallError. */
-export function settleDiversion(targets: readonly Target[], mark: Mark): Diversion {
+export function tryAndVeil(targets: readonly Target[], mark: Mark): Diversion {
   removeTrace();
   removeVeil();
   const outcomes = tryConnections(targets);

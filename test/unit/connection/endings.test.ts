@@ -3,7 +3,7 @@ import { expect, test } from "bun:test";
 
 import type { MetricsNames } from "../../../src/connection/metric-names.ts";
 import { Metrics } from "../../../src/connection/metrics.ts";
-import { Refusals } from "../../../src/connection/limit-refusals.ts";
+import { LimitRefusals } from "../../../src/connection/limit-refusals.ts";
 import { ConnectionRegistry } from "../../../src/connection/registry.ts";
 import { parseSocketAddress } from "../../../src/net/address.ts";
 import { faultFrom, type Fault } from "../../../src/net/fault.ts";
@@ -31,7 +31,7 @@ type Relayed = {
 
 function relayed(names: MetricsNames): Relayed {
   const metrics = new Metrics(names);
-  const refusals = new Refusals({ log: silentLog, metrics, now });
+  const refusals = new LimitRefusals({ log: silentLog, metrics, now });
   const parts = { log: silentLog, metrics, refusals, now, ownNotAfter: () => Infinity };
   const registry = new ConnectionRegistry(parts);
   const peer = parseSocketAddress("192.0.2.1:1000");

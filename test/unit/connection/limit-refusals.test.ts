@@ -1,11 +1,16 @@
-/** Refusals by a limit: each is counted, and logged once a minute with the number since. */
+/** LimitRefusals by a limit: each is counted, and logged once a minute with the number since. */
 import { expect, test } from "bun:test";
 
 import { Metrics } from "../../../src/connection/metrics.ts";
-import { refusalLimits, Refusals } from "../../../src/connection/limit-refusals.ts";
+import { refusalLimits, LimitRefusals } from "../../../src/connection/limit-refusals.ts";
 import type { Log } from "../../../src/runtime/log/log.ts";
 
-function make(): { refusals: Refusals; metrics: Metrics; lines: string[]; clock: { ms: number } } {
+function make(): {
+  refusals: LimitRefusals;
+  metrics: Metrics;
+  lines: string[];
+  clock: { ms: number };
+} {
   const metrics = new Metrics("new");
   const lines: string[] = [];
   const clock = { ms: 1000 };
@@ -17,7 +22,12 @@ function make(): { refusals: Refusals; metrics: Metrics; lines: string[]; clock:
     writeMade: () => undefined,
     end: async () => undefined,
   };
-  return { refusals: new Refusals({ log, metrics, now: () => clock.ms }), metrics, lines, clock };
+  return {
+    refusals: new LimitRefusals({ log, metrics, now: () => clock.ms }),
+    metrics,
+    lines,
+    clock,
+  };
 }
 
 test("the first refusal of a minute is logged with the number of earlier ones", () => {

@@ -3,7 +3,7 @@ import { Glob } from "bun";
 import { describe, expect, test } from "bun:test";
 
 import { Metrics } from "../../../src/connection/metrics.ts";
-import { refusalLimits, Refusals } from "../../../src/connection/limit-refusals.ts";
+import { refusalLimits, LimitRefusals } from "../../../src/connection/limit-refusals.ts";
 import type { Tuple } from "../../../src/intercept/kernel/proc-tcp.ts";
 import { nonePreexisting } from "../../../src/intercept/cleartext/preexisting.ts";
 import { diversionLines } from "../../../src/intercept/trial/report.ts";
@@ -98,7 +98,7 @@ test("every limit has an entry", () => {
     writeMade: () => undefined,
     end: async () => undefined,
   };
-  const refusals = new Refusals({ log, metrics: new Metrics("new"), now: () => 0 });
+  const refusals = new LimitRefusals({ log, metrics: new Metrics("new"), now: () => 0 });
   for (const limit of refusalLimits) refusals.refuse(limit);
   const found = lines.map((line) => entryOf("W", "limits", line));
   expect(found).not.toContain(undefined);

@@ -7,7 +7,7 @@ import { elementOf, keyOf } from "../../../../src/intercept/kernel/open-before.t
 import { type Tuple } from "../../../../src/intercept/kernel/proc-tcp.ts";
 import {
   packTuples,
-  settlePreexisting,
+  leaveOrReset,
   unpackTuples,
 } from "../../../../src/intercept/cleartext/preexisting.ts";
 import { defaultFixed, defaultPolicy } from "../../../../src/config.ts";
@@ -43,7 +43,7 @@ test("exempt connections that would now be refused are reset, and no others", ()
   const [exempt, other] = [tuple(1), tuple(2)];
   const { installed, forgotten } = new Rules([exempt]);
   const kernel = new FakeKernel(() => 0);
-  const found = settlePreexisting(installed, {
+  const found = leaveOrReset(installed, {
     mode: "reset",
     refused: outbound,
     kernel: kernel.open,
@@ -58,7 +58,7 @@ test("connections that the kernel cannot reset are no longer exempt", () => {
   const exempt = tuple(1);
   const { installed, forgotten } = new Rules([exempt]);
   const { open } = new FakeKernel(({ about }) => (about.startsWith("destroy") ? errno.notsupp : 0));
-  const found = settlePreexisting(installed, {
+  const found = leaveOrReset(installed, {
     mode: "reset",
     refused: outbound,
     kernel: open,
@@ -74,7 +74,7 @@ test("a connection that has ended by itself is not listed", () => {
   const { installed, forgotten } = new Rules([exempt]);
   const { open } = new FakeKernel(({ about }) => (about.startsWith("destroy") ? errno.noent : 0));
   const sockets = (): readonly Tuple[] => [exempt];
-  const found = settlePreexisting(installed, {
+  const found = leaveOrReset(installed, {
     mode: "reset",
     refused: outbound,
     kernel: open,
@@ -87,7 +87,7 @@ test("with external rules all that would be refused are named, without any reque
   const { installed } = new Rules([], false);
   const kernel = new FakeKernel(() => 0);
   const sockets = (): readonly Tuple[] => [tuple(1), tuple(2, "0")];
-  const found = settlePreexisting(installed, {
+  const found = leaveOrReset(installed, {
     mode: "leave",
     refused: outbound,
     kernel: kernel.open,

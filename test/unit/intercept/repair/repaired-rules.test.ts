@@ -37,12 +37,12 @@ function repairer(answers: readonly (Answer | null)[]) {
   return { asked, rules: repairedRules(defaults, link) };
 }
 
-test("other rules are prepared, then held, then adopted", async () => {
+test("other rules are prepared, nothing new begins, then they are adopted", async () => {
   const { asked, rules } = repairer([["good", digestOf(everything)]]);
   await rules.prepare(everything);
-  rules.hold();
+  rules.holdNew();
   rules.change(everything, false);
-  expect(asked).toEqual(["prepare", "held", "adopt"]);
+  expect(asked).toEqual(["prepare", "changing", "adopt"]);
   expect(rules.plan()).toEqual(planOf(everything));
 });
 

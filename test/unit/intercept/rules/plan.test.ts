@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 
-import { gateOf, planOf } from "../../../../src/intercept/rules/plan.ts";
+import { listingPlanOf, planOf } from "../../../../src/intercept/rules/plan.ts";
 import { setOf, type Plan, type Rule } from "../../../../src/intercept/rules/rule.ts";
 import { singlePort } from "../../../../src/net/ports.ts";
 import { bypassed, defaults, everything, probed } from "../../../support/interceptions.ts";
@@ -89,7 +89,7 @@ describe("the plan", () => {
   });
 
   test.each([defaults, everything, bypassed, probed])("names only its own sets", (interception) => {
-    for (const plan of [planOf(interception), gateOf(interception)]) {
+    for (const plan of [planOf(interception), listingPlanOf(interception)]) {
       const steps = plan.chains.flatMap(({ rules }) => rules.flat());
       const named = steps.flatMap((step) => ("set" in step ? [step.set] : []));
       expect(named).not.toHaveLength(0);
@@ -98,7 +98,7 @@ describe("the plan", () => {
   });
 
   test("the gate blocks every new connection that the plan would divert", () => {
-    for (const { rules } of gateOf(defaults).chains)
+    for (const { rules } of listingPlanOf(defaults).chains)
       expect(rules.at(-1)).toEqual([{ kind: "opening" }, { kind: "verdict", verdict: "drop" }]);
   });
 });
