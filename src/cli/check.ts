@@ -34,7 +34,13 @@ import { formatPorts } from "../net/ports.ts";
 import { interceptionOf } from "../intercept/rules/interception.ts";
 import { resolversText } from "../policy/resolvers.ts";
 import type { Policy } from "../policy/policy.ts";
-import type { CredentialFlags, InterceptionFlags, LimitFlags, PreexistingFlags } from "./flags.ts";
+import type {
+  CredentialFlags,
+  InterceptionFlags,
+  LimitFlags,
+  PreexistingFlags,
+  ProbeFlags,
+} from "./flags.ts";
 import {
   addCredentialOptions,
   addInterceptionOptions,
@@ -54,6 +60,7 @@ type CheckFlags = CredentialFlags &
   InterceptionFlags &
   LimitFlags &
   PreexistingFlags &
+  ProbeFlags &
   JsonFlag & { readonly trial?: boolean };
 
 export function checkCommand(program: Command): void {

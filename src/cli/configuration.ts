@@ -27,6 +27,7 @@ import type {
   InterceptionFlags,
   LimitFlags,
   PreexistingFlags,
+  ProbeFlags,
   RunFlags,
 } from "./flags.ts";
 import type { Environment } from "./environment.ts";
@@ -141,7 +142,7 @@ function lockoutGuardOf(
   return {
     scopedByUser: flags.onlyUid !== undefined || flags.onlyGid !== undefined,
     keepOpen: [sshPort, session],
-    onTrial: confirmed,
+    awaitsConfirmation: confirmed,
   };
 }
 
@@ -207,7 +208,7 @@ function originOf(command: Command, name: string): string {
 }
 
 /** Throws ProxyError (USAGE) for ports that clash, and for probes without a source. */
-export function fixedOf(flags: InterceptionFlags, environment: Environment): Fixed {
+export function fixedOf(flags: InterceptionFlags & ProbeFlags, environment: Environment): Fixed {
   assertDistinct(flags);
   return {
     excludedUids: flags.excludeUid ?? [],

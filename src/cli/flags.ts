@@ -29,8 +29,7 @@ export type InterceptionFlags = {
   readonly forwarded: "drop" | "leave";
   readonly host?: boolean;
   readonly wirePorts?: Ports;
-} & PolicyFlags &
-  ProbeFlags;
+} & PolicyFlags;
 
 export type ProbeFlags = {
   readonly probe?: readonly Probe[];
@@ -66,7 +65,8 @@ export type RunFlags = InterceptionFlags & {
   readonly rules: "own" | "external";
 } & CredentialFlags &
   LimitFlags &
-  PreexistingFlags;
+  PreexistingFlags &
+  ProbeFlags;
 
 /** Milliseconds and counts; null means "none". */
 export type LimitFlags = {

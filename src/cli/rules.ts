@@ -18,7 +18,7 @@ import { reportPreexisting } from "../intercept/cleartext/report.ts";
 import { ephemeralPorts } from "../net/ports.ts";
 import { fixedOf, policySourceOf, preexistingOf } from "./configuration.ts";
 import { resolversText } from "../policy/resolvers.ts";
-import type { InterceptionFlags, PreexistingFlags } from "./flags.ts";
+import type { InterceptionFlags, PreexistingFlags, ProbeFlags } from "./flags.ts";
 import {
   addInterceptionOptions,
   addListenOptions,
@@ -28,6 +28,7 @@ import {
 import { addProbeOptions } from "./probes.ts";
 
 type RulesFlags = InterceptionFlags &
+  ProbeFlags &
   JsonFlag &
   PreexistingFlags & {
     readonly print?: boolean;

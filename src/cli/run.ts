@@ -73,7 +73,7 @@ async function run(
   process.on("SIGHUP", proxy.reload);
   log.write("I", "proxy", "ready");
   const ended = signals.next();
-  if (await onTrial(config, log, ended)) {
+  if (await untilConfirmed(config, log, ended)) {
     const signal = await ended;
     log.write("I", "proxy", `${signal}: ${serving(proxy.connections(), config)}`);
     log.write("I", "proxy", `ending: ${await proxy.drain(signals.next())}`);
@@ -86,7 +86,7 @@ async function run(
 }
 
 /** False without confirmation in time. A termination signal also counts as an answer. */
-async function onTrial(
+async function untilConfirmed(
   { confirmMsMax, fixed }: Config,
   log: Log,
   ended: Promise<unknown>,

@@ -10,7 +10,7 @@ import type { Item } from "../tools/report.ts";
 import { explainInbound, explainOutbound, type Explanation } from "../tools/explain.ts";
 import { AppliedPolicy } from "../policy/applied-policy.ts";
 import { locateCredentials, fixedOf, policySourceOf } from "./configuration.ts";
-import type { CredentialFlags, InterceptionFlags } from "./flags.ts";
+import type { CredentialFlags, InterceptionFlags, ProbeFlags } from "./flags.ts";
 import {
   addCredentialOptions,
   addInterceptionOptions,
@@ -24,6 +24,7 @@ import { escapeText } from "../runtime/log/escape.ts";
 
 type Flags = CredentialFlags &
   InterceptionFlags &
+  ProbeFlags &
   JsonFlag & { readonly inbound?: boolean; readonly peer?: SpiffeId };
 
 export function whyCommand(program: Command): void {

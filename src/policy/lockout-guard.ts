@@ -8,7 +8,7 @@ export type LockoutGuard = {
   /** Ports of current login sessions. */
   readonly keepOpen: readonly number[];
   /** At the start there is a way back if one of these is captured: --confirm. */
-  readonly onTrial: boolean;
+  readonly awaitsConfirmation: boolean;
 };
 
 /** Throws USAGE if every user would be locked out; `guard` is null in a pod, which has no logins. */
@@ -27,7 +27,7 @@ export function assertReachable(
   guard: LockoutGuard | null,
   before: Policy | null,
 ): void {
-  if (guard === null || (before === null && guard.onTrial)) return;
+  if (guard === null || (before === null && guard.awaitsConfirmation)) return;
   const port = guard.keepOpen.find(
     (one) => !isOpen(policy, one) && (before === null || isOpen(before, one)),
   );
