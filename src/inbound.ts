@@ -19,7 +19,7 @@ import { readHeader } from "./original-source/exchange.ts";
 import type { ClientAddress } from "./original-source/proxy-header.ts";
 import { connectApplication } from "./original-source/connect.ts";
 import { terminate, type Terminated } from "./tls/terminate.ts";
-import type { Visit } from "./tls/unverified.ts";
+import type { Visit } from "./tls/visit.ts";
 
 /** Resolves when both sockets are closed. The application is not dialled before the peer is admitted. */
 export async function serveInbound(downstream: Intercepted, context: Context): Promise<void> {

@@ -12,7 +12,8 @@ import { hostKey, sourceKey, type SocketAddress } from "../net/address.ts";
 import { serveOutbound } from "../outbound.ts";
 import { admitInbound, admitOutbound, type Admission } from "../connection/admission.ts";
 import { intercept } from "../relay/intercepted.ts";
-import type { VisitOrigin, Unverified } from "../tls/unverified.ts";
+import type { Unverified } from "../tls/unverified.ts";
+import type { VisitOrigin } from "../tls/visit.ts";
 
 export type Serving = {
   readonly config: Config;

@@ -4,7 +4,7 @@ import { HandshakeDeadline } from "../relay/handshake-deadline.ts";
 import type { Leg } from "../relay/leg.ts";
 import { failureOf, type HandshakeFailure } from "./failure.ts";
 import { judgePeer } from "./peer.ts";
-import type { Visit } from "./unverified.ts";
+import type { Visit } from "./visit.ts";
 import type { Expectation } from "../policy/authorize.ts";
 
 export type Terminated =

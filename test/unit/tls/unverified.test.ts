@@ -4,7 +4,8 @@ import { expect, test } from "bun:test";
 import { unverifiedLimits } from "../../../src/config.ts";
 import { LegSocket } from "../../../src/net/leg-socket.ts";
 import { Leg } from "../../../src/relay/leg.ts";
-import { Unverified, type Visit } from "../../../src/tls/unverified.ts";
+import { Unverified } from "../../../src/tls/unverified.ts";
+import type { Visit } from "../../../src/tls/visit.ts";
 
 type Case = {
   readonly peers: Unverified;
