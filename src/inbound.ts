@@ -66,7 +66,9 @@ export async function serveInbound(downstream: Intercepted, context: Context): P
     const application = await connectApplication(downstream, candidates, {
       ...source,
       socketOptions,
-      named: record,
+      trying: (candidate) => {
+        record.attempt(candidate);
+      },
     });
     if (application.kind === "failed") {
       context.refusals.refuseFault(application.fault);

@@ -7,6 +7,7 @@ import type { OriginalDestination } from "../net/original-destination.ts";
 import type { Leg } from "../relay/leg.ts";
 import type { PlainMode } from "../policy/policy.ts";
 import type { Screening } from "../detect/screening.ts";
+import type { Candidate } from "../original-source/candidates.ts";
 import type { Seen } from "../original-source/connect.ts";
 import type { HandshakeFailure } from "../tls/failure.ts";
 
@@ -118,6 +119,12 @@ export class ConnectionRecord {
   /** The original destination was unreachable, or is not the expected peer. */
   unreachable({ reason, detail }: Failure): void {
     this.outcome = { kind: "unreached", failure: reason, detail };
+  }
+
+  /** The next attempt to connect to the application: by these addresses. */
+  attempt({ origin, to }: Candidate): void {
+    this.as = origin.kind === "client" ? origin.address : null;
+    this.atAlias = to !== this.original;
   }
 
   relay(upstream: Leg): void {

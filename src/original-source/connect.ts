@@ -34,22 +34,14 @@ export type ConnectOptions = {
   readonly reserved: (client: SocketAddress) => void;
 };
 
-/** The addresses of a connection to the application, set before the kernel knows of it. */
-export type ShownAs = {
-  /** An address and port that are not ours, or null. */
-  as: SocketAddress | null;
-  /** The application's answers come to us for any client: net/alias.ts. */
-  atAlias: boolean;
-};
-
 /**
  * Makes a plain connection to the destination of `downstream`. If it fails because of the client's address, it is
- * tried without it; other failures have a text for the log.
+ * tried without it; other failures have a text for the log. `trying` is called before the kernel knows of an attempt.
  */
 export async function connectApplication(
   downstream: Intercepted,
   candidates: Iterable<Candidate>,
-  { named, ...options }: ConnectOptions & { readonly named: ShownAs },
+  { trying, ...options }: ConnectOptions & { readonly trying: (candidate: Candidate) => void },
 ): Promise<ApplicationConnection> {
   const { original, peer } = downstream;
   let why: SourceReason | null = null;
@@ -57,8 +49,7 @@ export async function connectApplication(
   for (const candidate of candidates) {
     // Another address would have to wait as long, or be refused too.
     if ((why === "no-answer" || why === "translated") && candidate.kept !== "none") continue;
-    named.as = candidate.origin.kind === "client" ? candidate.origin.address : null;
-    named.atAlias = candidate.to !== original;
+    trying(candidate);
     // oxlint-disable-next-line no-await-in-loop -- the next one only where this one fails
     const dialed = await connect(downstream, candidate, options);
     if (typeof dialed !== "string") {
