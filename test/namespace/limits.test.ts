@@ -108,6 +108,8 @@ test("a connection that carries nothing for longer than --idle-timeout is ended,
   await to.agent.listen("::", 8080);
   expect(await from.agent.attempt(to.address4, 8080)).toBe("ECONNRESET");
   await proxy.says(/nothing was carried for longer than --idle-timeout/);
+  const idle = 'tproxy_tcp_close_total{direction="outbound",how="idle"}';
+  expect((await metrics(from)).get(idle)).toBe(1);
 });
 
 test("a destination that never answers is given up after --connect-timeout", async () => {
