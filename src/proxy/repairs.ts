@@ -1,5 +1,5 @@
 /** The reaction when another process changes the rules: they are rewritten, and nothing continues in cleartext. */
-import { reportDiversion, type Reporting } from "./cleartext-at-start.ts";
+import { reportDiversion, type Reporting } from "./trial-report.ts";
 import { type Restorer, type StandingRules } from "./standing-rules.ts";
 
 import type { ConnectionRegistry } from "../connection/registry.ts";
