@@ -1,4 +1,4 @@
-/** LimitRefusals by a limit: counted by limit, and logged once a minute with the remedy. */
+/** Refusals by a limit: counted by limit, and logged once a minute with the remedy. */
 import { factsOf, type Fault } from "../net/fault.ts";
 import type { Log } from "../runtime/log/log.ts";
 import type { Metrics } from "./metrics.ts";
