@@ -127,7 +127,7 @@ table inet tls-tproxy {
     meta skuid @excluded-uids ct mark set ct mark & 0xfffff0ff | 0x00000a00 return
     meta skgid @excluded-gids ct mark set ct mark & 0xfffff0ff | 0x00000a00 return
     meta skuid != @only-uids meta skgid != @only-gids ct mark set ct mark & 0xfffff0ff | 0x00000a00 return
-    ct mark & 0x00000f00 == 0x00000a00 return
+    ct direction original ct mark & 0x00000f00 == 0x00000a00 return
     drop
   }
   chain unowned {
@@ -144,16 +144,28 @@ table inet tls-tproxy {
     meta skuid @excluded-uids ct mark set ct mark & 0xfffff0ff | 0x00000a00 return
     meta skgid @excluded-gids ct mark set ct mark & 0xfffff0ff | 0x00000a00 return
     meta skuid != @only-uids meta skgid != @only-gids ct mark set ct mark & 0xfffff0ff | 0x00000a00 return
-    ct mark & 0x00000f00 == 0x00000a00 return
+    ct direction original ct mark & 0x00000f00 == 0x00000a00 return
     tcp flags & (syn | ack) != syn ct status dnat ct mark & 0x00000f00 != 0x00000500 return
     ip saddr . tcp sport . ip daddr . tcp dport @open-before4 return
     ip6 saddr . tcp sport . ip6 daddr . tcp dport @open-before6 return
-    tcp sport @clear-inbound-ports ct mark & 0x00000f00 != 0x00000500 return
-    ct state invalid,untracked tcp flags & (syn | ack) != syn tcp sport @clear-inbound-ports return
-    ct direction reply ct mark & 0x00000f00 != 0x00000500 return
-    tcp flags & (syn | ack) == syn | ack tcp sport != @inbound-ports add @answering-ports { tcp sport } return
-    ct state invalid,untracked tcp flags & (syn | ack) != syn tcp sport != @inbound-ports tcp sport @answering-ports return
-    tcp flags & (syn | ack) != syn tcp sport != @inbound-ports tcp sport @answering-ports ct mark & 0x00000f00 != 0x00000500 return
+    tcp flags & (syn | ack) == syn | ack tcp sport @clear-inbound-ports ip saddr . tcp sport . ip daddr . tcp dport != @dialled4 return
+    tcp flags & (syn | ack) == syn | ack tcp sport @clear-inbound-ports ip6 saddr . tcp sport . ip6 daddr . tcp dport != @dialled6 return
+    tcp sport @clear-inbound-ports ct mark & 0x00000f00 == 0x00000a00 ct status assured ct direction reply return
+    tcp flags & (syn | ack) != syn tcp sport @clear-inbound-ports tcp sport @answering-ports ip saddr . tcp sport . ip daddr . tcp dport != @dialled4 ct mark & 0x00000f00 != 0x00000500 return
+    ct state invalid,untracked tcp flags & (syn | ack) != syn tcp sport @clear-inbound-ports tcp sport @answering-ports ip saddr . tcp sport . ip daddr . tcp dport != @dialled4 return
+    tcp flags & (syn | ack) != syn tcp sport @clear-inbound-ports tcp sport @answering-ports ip6 saddr . tcp sport . ip6 daddr . tcp dport != @dialled6 ct mark & 0x00000f00 != 0x00000500 return
+    ct state invalid,untracked tcp flags & (syn | ack) != syn tcp sport @clear-inbound-ports tcp sport @answering-ports ip6 saddr . tcp sport . ip6 daddr . tcp dport != @dialled6 return
+    tcp flags & rst == rst tcp sport @clear-inbound-ports ct mark & 0x00000f00 != 0x00000500 return
+    ct state invalid,untracked tcp flags & rst == rst tcp sport @clear-inbound-ports return
+    tcp flags & (syn | ack) == syn | ack tcp sport != @inbound-ports ip saddr . tcp sport . ip daddr . tcp dport != @dialled4 return
+    tcp flags & (syn | ack) == syn | ack tcp sport != @inbound-ports ip6 saddr . tcp sport . ip6 daddr . tcp dport != @dialled6 return
+    tcp sport != @inbound-ports ct mark & 0x00000f00 == 0x00000a00 ct status assured ct direction reply return
+    tcp flags & (syn | ack) != syn tcp sport != @inbound-ports tcp sport @answering-ports ip saddr . tcp sport . ip daddr . tcp dport != @dialled4 ct mark & 0x00000f00 != 0x00000500 return
+    ct state invalid,untracked tcp flags & (syn | ack) != syn tcp sport != @inbound-ports tcp sport @answering-ports ip saddr . tcp sport . ip daddr . tcp dport != @dialled4 return
+    tcp flags & (syn | ack) != syn tcp sport != @inbound-ports tcp sport @answering-ports ip6 saddr . tcp sport . ip6 daddr . tcp dport != @dialled6 ct mark & 0x00000f00 != 0x00000500 return
+    ct state invalid,untracked tcp flags & (syn | ack) != syn tcp sport != @inbound-ports tcp sport @answering-ports ip6 saddr . tcp sport . ip6 daddr . tcp dport != @dialled6 return
+    tcp flags & rst == rst tcp sport != @inbound-ports ct mark & 0x00000f00 != 0x00000500 return
+    ct state invalid,untracked tcp flags & rst == rst tcp sport != @inbound-ports return
     tcp flags & (syn | ack) != syn tcp sport @status-ports return
     drop
   }
@@ -205,17 +217,32 @@ table inet tls-tproxy {
     tcp flags & (syn | ack) == syn delete @open-before4 { ip saddr . tcp sport . ip daddr . tcp dport }
     tcp flags & (syn | ack) == syn delete @open-before6 { ip6 saddr . tcp sport . ip6 daddr . tcp dport }
     tcp flags & (syn | ack) == syn ct mark set ct mark & 0xfffff0ff | 0x00000500
-    ct mark & 0x00000f00 == 0x00000a00 return
+    ct state invalid,untracked tcp flags & (syn | ack) == syn add @dialled4 { ip saddr . tcp sport . ip daddr . tcp dport }
+    ct state invalid,untracked tcp flags & (syn | ack) == syn add @dialled6 { ip6 saddr . tcp sport . ip6 daddr . tcp dport }
     ip saddr . tcp sport . ip daddr . tcp dport @open-before4 return
     ip6 saddr . tcp sport . ip6 daddr . tcp dport @open-before6 return
-    tcp sport @clear-inbound-ports ct mark & 0x00000f00 != 0x00000500 return
-    ct state invalid,untracked tcp flags & (syn | ack) != syn tcp sport @clear-inbound-ports return
-    ct direction reply ct mark & 0x00000f00 != 0x00000500 return
-    tcp flags & (syn | ack) == syn | ack tcp sport != @inbound-ports add @answering-ports { tcp sport } return
-    ct state invalid,untracked tcp flags & (syn | ack) != syn tcp sport != @inbound-ports tcp sport @answering-ports return
-    tcp flags & (syn | ack) != syn tcp sport != @inbound-ports tcp sport @answering-ports ct mark & 0x00000f00 != 0x00000500 return
+    tcp flags & (syn | ack) == syn | ack tcp sport @clear-inbound-ports ip saddr . tcp sport . ip daddr . tcp dport != @dialled4 add @answering-ports { tcp sport } return
+    tcp flags & (syn | ack) == syn | ack tcp sport @clear-inbound-ports ip6 saddr . tcp sport . ip6 daddr . tcp dport != @dialled6 add @answering-ports { tcp sport } return
+    tcp sport @clear-inbound-ports ct mark & 0x00000f00 == 0x00000a00 ct status assured ct direction reply return
+    tcp flags & (syn | ack) != syn tcp sport @clear-inbound-ports tcp sport @answering-ports ip saddr . tcp sport . ip daddr . tcp dport != @dialled4 ct mark & 0x00000f00 != 0x00000500 return
+    ct state invalid,untracked tcp flags & (syn | ack) != syn tcp sport @clear-inbound-ports tcp sport @answering-ports ip saddr . tcp sport . ip daddr . tcp dport != @dialled4 return
+    tcp flags & (syn | ack) != syn tcp sport @clear-inbound-ports tcp sport @answering-ports ip6 saddr . tcp sport . ip6 daddr . tcp dport != @dialled6 ct mark & 0x00000f00 != 0x00000500 return
+    ct state invalid,untracked tcp flags & (syn | ack) != syn tcp sport @clear-inbound-ports tcp sport @answering-ports ip6 saddr . tcp sport . ip6 daddr . tcp dport != @dialled6 return
+    tcp flags & rst == rst tcp sport @clear-inbound-ports ct mark & 0x00000f00 != 0x00000500 return
+    ct state invalid,untracked tcp flags & rst == rst tcp sport @clear-inbound-ports return
+    tcp flags & (syn | ack) == syn | ack tcp sport != @inbound-ports ip saddr . tcp sport . ip daddr . tcp dport != @dialled4 add @answering-ports { tcp sport } return
+    tcp flags & (syn | ack) == syn | ack tcp sport != @inbound-ports ip6 saddr . tcp sport . ip6 daddr . tcp dport != @dialled6 add @answering-ports { tcp sport } return
+    tcp sport != @inbound-ports ct mark & 0x00000f00 == 0x00000a00 ct status assured ct direction reply return
+    tcp flags & (syn | ack) != syn tcp sport != @inbound-ports tcp sport @answering-ports ip saddr . tcp sport . ip daddr . tcp dport != @dialled4 ct mark & 0x00000f00 != 0x00000500 return
+    ct state invalid,untracked tcp flags & (syn | ack) != syn tcp sport != @inbound-ports tcp sport @answering-ports ip saddr . tcp sport . ip daddr . tcp dport != @dialled4 return
+    tcp flags & (syn | ack) != syn tcp sport != @inbound-ports tcp sport @answering-ports ip6 saddr . tcp sport . ip6 daddr . tcp dport != @dialled6 ct mark & 0x00000f00 != 0x00000500 return
+    ct state invalid,untracked tcp flags & (syn | ack) != syn tcp sport != @inbound-ports tcp sport @answering-ports ip6 saddr . tcp sport . ip6 daddr . tcp dport != @dialled6 return
+    tcp flags & rst == rst tcp sport != @inbound-ports ct mark & 0x00000f00 != 0x00000500 return
+    ct state invalid,untracked tcp flags & rst == rst tcp sport != @inbound-ports return
     meta mark & 0x00000f00 == 0x00000a00 socket mark & 0x00000f00 != 0x00000a00 meta mark set meta mark & 0xfffff0ff | 0x00000500 return
     meta mark & 0x00000f00 == 0x00000a00 return
+    socket mark & 0x00000f00 != 0x00000a00 meta mark set meta mark & 0xfffff0ff | 0x00000500 return
+    ct direction original ct mark & 0x00000f00 == 0x00000a00 return
     meta mark set meta mark & 0xfffff0ff | 0x00000500
   }
   chain marks {
@@ -249,16 +276,28 @@ table inet tls-tproxy {
     meta skuid @excluded-uids ct mark set ct mark & 0xfffff0ff | 0x00000a00 return
     meta skgid @excluded-gids ct mark set ct mark & 0xfffff0ff | 0x00000a00 return
     meta skuid != @only-uids meta skgid != @only-gids ct mark set ct mark & 0xfffff0ff | 0x00000a00 return
-    ct mark & 0x00000f00 == 0x00000a00 return
+    ct direction original ct mark & 0x00000f00 == 0x00000a00 return
     tcp flags & (syn | ack) != syn ct status dnat ct mark & 0x00000f00 != 0x00000500 return
     ip saddr . tcp sport . ip daddr . tcp dport @open-before4 return
     ip6 saddr . tcp sport . ip6 daddr . tcp dport @open-before6 return
-    tcp sport @clear-inbound-ports ct mark & 0x00000f00 != 0x00000500 return
-    ct state invalid,untracked tcp flags & (syn | ack) != syn tcp sport @clear-inbound-ports return
-    ct direction reply ct mark & 0x00000f00 != 0x00000500 return
-    tcp flags & (syn | ack) == syn | ack tcp sport != @inbound-ports add @answering-ports { tcp sport } return
-    ct state invalid,untracked tcp flags & (syn | ack) != syn tcp sport != @inbound-ports tcp sport @answering-ports return
-    tcp flags & (syn | ack) != syn tcp sport != @inbound-ports tcp sport @answering-ports ct mark & 0x00000f00 != 0x00000500 return
+    tcp flags & (syn | ack) == syn | ack tcp sport @clear-inbound-ports ip saddr . tcp sport . ip daddr . tcp dport != @dialled4 return
+    tcp flags & (syn | ack) == syn | ack tcp sport @clear-inbound-ports ip6 saddr . tcp sport . ip6 daddr . tcp dport != @dialled6 return
+    tcp sport @clear-inbound-ports ct mark & 0x00000f00 == 0x00000a00 ct status assured ct direction reply return
+    tcp flags & (syn | ack) != syn tcp sport @clear-inbound-ports tcp sport @answering-ports ip saddr . tcp sport . ip daddr . tcp dport != @dialled4 ct mark & 0x00000f00 != 0x00000500 return
+    ct state invalid,untracked tcp flags & (syn | ack) != syn tcp sport @clear-inbound-ports tcp sport @answering-ports ip saddr . tcp sport . ip daddr . tcp dport != @dialled4 return
+    tcp flags & (syn | ack) != syn tcp sport @clear-inbound-ports tcp sport @answering-ports ip6 saddr . tcp sport . ip6 daddr . tcp dport != @dialled6 ct mark & 0x00000f00 != 0x00000500 return
+    ct state invalid,untracked tcp flags & (syn | ack) != syn tcp sport @clear-inbound-ports tcp sport @answering-ports ip6 saddr . tcp sport . ip6 daddr . tcp dport != @dialled6 return
+    tcp flags & rst == rst tcp sport @clear-inbound-ports ct mark & 0x00000f00 != 0x00000500 return
+    ct state invalid,untracked tcp flags & rst == rst tcp sport @clear-inbound-ports return
+    tcp flags & (syn | ack) == syn | ack tcp sport != @inbound-ports ip saddr . tcp sport . ip daddr . tcp dport != @dialled4 return
+    tcp flags & (syn | ack) == syn | ack tcp sport != @inbound-ports ip6 saddr . tcp sport . ip6 daddr . tcp dport != @dialled6 return
+    tcp sport != @inbound-ports ct mark & 0x00000f00 == 0x00000a00 ct status assured ct direction reply return
+    tcp flags & (syn | ack) != syn tcp sport != @inbound-ports tcp sport @answering-ports ip saddr . tcp sport . ip daddr . tcp dport != @dialled4 ct mark & 0x00000f00 != 0x00000500 return
+    ct state invalid,untracked tcp flags & (syn | ack) != syn tcp sport != @inbound-ports tcp sport @answering-ports ip saddr . tcp sport . ip daddr . tcp dport != @dialled4 return
+    tcp flags & (syn | ack) != syn tcp sport != @inbound-ports tcp sport @answering-ports ip6 saddr . tcp sport . ip6 daddr . tcp dport != @dialled6 ct mark & 0x00000f00 != 0x00000500 return
+    ct state invalid,untracked tcp flags & (syn | ack) != syn tcp sport != @inbound-ports tcp sport @answering-ports ip6 saddr . tcp sport . ip6 daddr . tcp dport != @dialled6 return
+    tcp flags & rst == rst tcp sport != @inbound-ports ct mark & 0x00000f00 != 0x00000500 return
+    ct state invalid,untracked tcp flags & rst == rst tcp sport != @inbound-ports return
     tcp flags & (syn | ack) != syn tcp sport @status-ports return
     fib saddr type != local return
     drop
@@ -270,7 +309,9 @@ table inet tls-tproxy {
     iif "lo" return
     meta l4proto != tcp return
     fib daddr type != local return
+    tcp flags & (syn | ack) == syn tcp dport @excluded-inbound-ports ct state new ct mark set ct mark & 0xfffff0ff | 0x00000a00
     tcp dport @excluded-inbound-ports return
+    tcp flags & (syn | ack) == syn tcp dport != @inbound-ports ct state new ct mark set ct mark & 0xfffff0ff | 0x00000a00
     tcp dport != @inbound-ports return
     tcp flags & (syn | ack) == syn reject with tcp reset
   }
@@ -282,7 +323,9 @@ table inet tls-tproxy {
     ip6 daddr fd74:7072:6f78:7931::1 drop
     ct mark & 0x00000f00 == 0x00000500 goto diverted
     fib daddr type != local goto forwarded
+    tcp flags & (syn | ack) == syn tcp dport @excluded-inbound-ports ct state new ct mark set ct mark & 0xfffff0ff | 0x00000a00
     tcp dport @excluded-inbound-ports return
+    tcp flags & (syn | ack) == syn tcp dport != @inbound-ports ct state new ct mark set ct mark & 0xfffff0ff | 0x00000a00
     tcp dport != @inbound-ports return
     tcp flags & (syn | ack) == syn reject with tcp reset
     ip daddr . tcp dport . ip saddr . tcp sport @open-before4 return

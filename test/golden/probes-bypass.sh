@@ -91,6 +91,11 @@ table inet tls-tproxy {
     size 262144
     flags dynamic
   }
+  set answering-ports {
+    type inet_service
+    size 65536
+    flags dynamic
+  }
   set served-ports {
     type inet_service
     size 65536
@@ -117,14 +122,22 @@ table inet tls-tproxy {
     ip6 daddr != fc00::-fdff:ffff:ffff:ffff:ffff:ffff:ffff:ffff return
     ip daddr @excluded4 return
     ip6 daddr @excluded6 return
-    ct mark & 0x0000000f == 0x00000005 return
+    ct direction original ct mark & 0x0000000f == 0x00000005 return
     tcp flags & (syn | ack) != syn ct status dnat ct mark & 0x0000000f != 0x0000000a return
     ip saddr . tcp sport . ip daddr . tcp dport @open-before4 return
     ip6 saddr . tcp sport . ip6 daddr . tcp dport @open-before6 return
-    ip daddr @probe-answers4 tcp sport @probe-answer-ports ct mark & 0x0000000f != 0x0000000a return
-    ip daddr @probe-answers4 tcp sport @probe-answer-ports ct state invalid,untracked tcp flags & (syn | ack) != syn return
-    ip6 daddr @probe-answers6 tcp sport @probe-answer-ports ct mark & 0x0000000f != 0x0000000a return
-    ip6 daddr @probe-answers6 tcp sport @probe-answer-ports ct state invalid,untracked tcp flags & (syn | ack) != syn return
+    tcp flags & (syn | ack) == syn | ack ip daddr @probe-answers4 tcp sport @probe-answer-ports ip saddr . tcp sport . ip daddr . tcp dport != @dialled4 return
+    ip daddr @probe-answers4 tcp sport @probe-answer-ports ct mark & 0x0000000f == 0x00000005 ct status assured ct direction reply return
+    tcp flags & (syn | ack) != syn ip daddr @probe-answers4 tcp sport @probe-answer-ports tcp sport @answering-ports ip saddr . tcp sport . ip daddr . tcp dport != @dialled4 ct mark & 0x0000000f != 0x0000000a return
+    ct state invalid,untracked tcp flags & (syn | ack) != syn ip daddr @probe-answers4 tcp sport @probe-answer-ports tcp sport @answering-ports ip saddr . tcp sport . ip daddr . tcp dport != @dialled4 return
+    tcp flags & rst == rst ip daddr @probe-answers4 tcp sport @probe-answer-ports ct mark & 0x0000000f != 0x0000000a return
+    ct state invalid,untracked tcp flags & rst == rst ip daddr @probe-answers4 tcp sport @probe-answer-ports return
+    tcp flags & (syn | ack) == syn | ack ip6 daddr @probe-answers6 tcp sport @probe-answer-ports ip6 saddr . tcp sport . ip6 daddr . tcp dport != @dialled6 return
+    ip6 daddr @probe-answers6 tcp sport @probe-answer-ports ct mark & 0x0000000f == 0x00000005 ct status assured ct direction reply return
+    tcp flags & (syn | ack) != syn ip6 daddr @probe-answers6 tcp sport @probe-answer-ports tcp sport @answering-ports ip6 saddr . tcp sport . ip6 daddr . tcp dport != @dialled6 ct mark & 0x0000000f != 0x0000000a return
+    ct state invalid,untracked tcp flags & (syn | ack) != syn ip6 daddr @probe-answers6 tcp sport @probe-answer-ports tcp sport @answering-ports ip6 saddr . tcp sport . ip6 daddr . tcp dport != @dialled6 return
+    tcp flags & rst == rst ip6 daddr @probe-answers6 tcp sport @probe-answer-ports ct mark & 0x0000000f != 0x0000000a return
+    ct state invalid,untracked tcp flags & rst == rst ip6 daddr @probe-answers6 tcp sport @probe-answer-ports return
     tcp flags & (syn | ack) != syn tcp sport @status-ports return
     drop
   }
@@ -175,12 +188,22 @@ table inet tls-tproxy {
     tcp flags & (syn | ack) == syn delete @open-before4 { ip saddr . tcp sport . ip daddr . tcp dport }
     tcp flags & (syn | ack) == syn delete @open-before6 { ip6 saddr . tcp sport . ip6 daddr . tcp dport }
     tcp flags & (syn | ack) == syn ct mark set ct mark & 0xfffffff0 | 0x0000000a
+    ct state invalid,untracked tcp flags & (syn | ack) == syn add @dialled4 { ip saddr . tcp sport . ip daddr . tcp dport }
+    ct state invalid,untracked tcp flags & (syn | ack) == syn add @dialled6 { ip6 saddr . tcp sport . ip6 daddr . tcp dport }
     ip saddr . tcp sport . ip daddr . tcp dport @open-before4 return
     ip6 saddr . tcp sport . ip6 daddr . tcp dport @open-before6 return
-    ip daddr @probe-answers4 tcp sport @probe-answer-ports ct mark & 0x0000000f != 0x0000000a return
-    ip daddr @probe-answers4 tcp sport @probe-answer-ports ct state invalid,untracked tcp flags & (syn | ack) != syn return
-    ip6 daddr @probe-answers6 tcp sport @probe-answer-ports ct mark & 0x0000000f != 0x0000000a return
-    ip6 daddr @probe-answers6 tcp sport @probe-answer-ports ct state invalid,untracked tcp flags & (syn | ack) != syn return
+    tcp flags & (syn | ack) == syn | ack ip daddr @probe-answers4 tcp sport @probe-answer-ports ip saddr . tcp sport . ip daddr . tcp dport != @dialled4 add @answering-ports { tcp sport } return
+    ip daddr @probe-answers4 tcp sport @probe-answer-ports ct mark & 0x0000000f == 0x00000005 ct status assured ct direction reply return
+    tcp flags & (syn | ack) != syn ip daddr @probe-answers4 tcp sport @probe-answer-ports tcp sport @answering-ports ip saddr . tcp sport . ip daddr . tcp dport != @dialled4 ct mark & 0x0000000f != 0x0000000a return
+    ct state invalid,untracked tcp flags & (syn | ack) != syn ip daddr @probe-answers4 tcp sport @probe-answer-ports tcp sport @answering-ports ip saddr . tcp sport . ip daddr . tcp dport != @dialled4 return
+    tcp flags & rst == rst ip daddr @probe-answers4 tcp sport @probe-answer-ports ct mark & 0x0000000f != 0x0000000a return
+    ct state invalid,untracked tcp flags & rst == rst ip daddr @probe-answers4 tcp sport @probe-answer-ports return
+    tcp flags & (syn | ack) == syn | ack ip6 daddr @probe-answers6 tcp sport @probe-answer-ports ip6 saddr . tcp sport . ip6 daddr . tcp dport != @dialled6 add @answering-ports { tcp sport } return
+    ip6 daddr @probe-answers6 tcp sport @probe-answer-ports ct mark & 0x0000000f == 0x00000005 ct status assured ct direction reply return
+    tcp flags & (syn | ack) != syn ip6 daddr @probe-answers6 tcp sport @probe-answer-ports tcp sport @answering-ports ip6 saddr . tcp sport . ip6 daddr . tcp dport != @dialled6 ct mark & 0x0000000f != 0x0000000a return
+    ct state invalid,untracked tcp flags & (syn | ack) != syn ip6 daddr @probe-answers6 tcp sport @probe-answer-ports tcp sport @answering-ports ip6 saddr . tcp sport . ip6 daddr . tcp dport != @dialled6 return
+    tcp flags & rst == rst ip6 daddr @probe-answers6 tcp sport @probe-answer-ports ct mark & 0x0000000f != 0x0000000a return
+    ct state invalid,untracked tcp flags & rst == rst ip6 daddr @probe-answers6 tcp sport @probe-answer-ports return
     meta mark & 0x0000000f == 0x00000005 socket mark & 0x0000000f != 0x00000005 meta mark set meta mark & 0xfffffff0 | 0x0000000a return
     meta mark & 0x0000000f == 0x00000005 return
     meta mark set meta mark & 0xfffffff0 | 0x0000000a
@@ -209,14 +232,22 @@ table inet tls-tproxy {
     ip6 daddr != fc00::-fdff:ffff:ffff:ffff:ffff:ffff:ffff:ffff return
     ip daddr @excluded4 return
     ip6 daddr @excluded6 return
-    ct mark & 0x0000000f == 0x00000005 return
+    ct direction original ct mark & 0x0000000f == 0x00000005 return
     tcp flags & (syn | ack) != syn ct status dnat ct mark & 0x0000000f != 0x0000000a return
     ip saddr . tcp sport . ip daddr . tcp dport @open-before4 return
     ip6 saddr . tcp sport . ip6 daddr . tcp dport @open-before6 return
-    ip daddr @probe-answers4 tcp sport @probe-answer-ports ct mark & 0x0000000f != 0x0000000a return
-    ip daddr @probe-answers4 tcp sport @probe-answer-ports ct state invalid,untracked tcp flags & (syn | ack) != syn return
-    ip6 daddr @probe-answers6 tcp sport @probe-answer-ports ct mark & 0x0000000f != 0x0000000a return
-    ip6 daddr @probe-answers6 tcp sport @probe-answer-ports ct state invalid,untracked tcp flags & (syn | ack) != syn return
+    tcp flags & (syn | ack) == syn | ack ip daddr @probe-answers4 tcp sport @probe-answer-ports ip saddr . tcp sport . ip daddr . tcp dport != @dialled4 return
+    ip daddr @probe-answers4 tcp sport @probe-answer-ports ct mark & 0x0000000f == 0x00000005 ct status assured ct direction reply return
+    tcp flags & (syn | ack) != syn ip daddr @probe-answers4 tcp sport @probe-answer-ports tcp sport @answering-ports ip saddr . tcp sport . ip daddr . tcp dport != @dialled4 ct mark & 0x0000000f != 0x0000000a return
+    ct state invalid,untracked tcp flags & (syn | ack) != syn ip daddr @probe-answers4 tcp sport @probe-answer-ports tcp sport @answering-ports ip saddr . tcp sport . ip daddr . tcp dport != @dialled4 return
+    tcp flags & rst == rst ip daddr @probe-answers4 tcp sport @probe-answer-ports ct mark & 0x0000000f != 0x0000000a return
+    ct state invalid,untracked tcp flags & rst == rst ip daddr @probe-answers4 tcp sport @probe-answer-ports return
+    tcp flags & (syn | ack) == syn | ack ip6 daddr @probe-answers6 tcp sport @probe-answer-ports ip6 saddr . tcp sport . ip6 daddr . tcp dport != @dialled6 return
+    ip6 daddr @probe-answers6 tcp sport @probe-answer-ports ct mark & 0x0000000f == 0x00000005 ct status assured ct direction reply return
+    tcp flags & (syn | ack) != syn ip6 daddr @probe-answers6 tcp sport @probe-answer-ports tcp sport @answering-ports ip6 saddr . tcp sport . ip6 daddr . tcp dport != @dialled6 ct mark & 0x0000000f != 0x0000000a return
+    ct state invalid,untracked tcp flags & (syn | ack) != syn ip6 daddr @probe-answers6 tcp sport @probe-answer-ports tcp sport @answering-ports ip6 saddr . tcp sport . ip6 daddr . tcp dport != @dialled6 return
+    tcp flags & rst == rst ip6 daddr @probe-answers6 tcp sport @probe-answer-ports ct mark & 0x0000000f != 0x0000000a return
+    ct state invalid,untracked tcp flags & rst == rst ip6 daddr @probe-answers6 tcp sport @probe-answer-ports return
     tcp flags & (syn | ack) != syn tcp sport @status-ports return
     fib saddr type != local return
     drop
@@ -232,7 +263,7 @@ table inet tls-tproxy {
     iif "lo" return
     meta l4proto != tcp return
     fib daddr type != local return
-    tcp flags & (syn | ack) == syn tcp dport @excluded-inbound-ports ct mark set ct mark & 0xfffffff0 | 0x00000005
+    tcp flags & (syn | ack) == syn tcp dport @excluded-inbound-ports ct state new ct mark set ct mark & 0xfffffff0 | 0x00000005
     tcp dport @excluded-inbound-ports return
     ip saddr @probe-sources4 tcp dport @probe-ports return
     ip6 saddr @probe-sources6 tcp dport @probe-ports return
@@ -250,6 +281,7 @@ table inet tls-tproxy {
     ip6 daddr fd74:7072:6f78:7931::1 drop
     ct mark & 0x0000000f == 0x0000000a goto diverted
     fib daddr type != local goto forwarded
+    tcp flags & (syn | ack) == syn tcp dport @excluded-inbound-ports ct state new ct mark set ct mark & 0xfffffff0 | 0x00000005
     tcp dport @excluded-inbound-ports return
     ip saddr @probe-sources4 tcp dport @probe-ports return
     ip6 saddr @probe-sources6 tcp dport @probe-ports return
@@ -270,17 +302,6 @@ table inet tls-tproxy {
     ip6 saddr @excluded6 return
     ct mark & 0x0000000f == 0x00000005 return
     meta l4proto tcp drop
-  }
-  chain untranslated {
-    type nat hook prerouting priority -101; policy accept;
-    iif "lo" return
-    meta l4proto != tcp return
-    fib daddr type != local return
-    tcp dport @excluded-inbound-ports return
-    ip saddr @probe-sources4 tcp dport @probe-ports return
-    ip6 saddr @probe-sources6 tcp dport @probe-ports return
-    meta l4proto tcp dnat ip to ip daddr
-    meta l4proto tcp dnat ip6 to ip6 daddr
   }
   chain refused {
     type filter hook output priority -90; policy accept;

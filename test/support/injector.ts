@@ -1,12 +1,15 @@
 /**
  * Sends one TCP segment with a forged source, as any host on the same network can: `bun injector.ts FROM TO SEQUENCE
- * ACK TEXT [FLAGS]`, addresses like 10.0.0.1:80 or [fd00::1]:80; flags as in the TCP header.
+ * ACK TEXT [FLAGS] [OPTIONS]`, addresses like 10.0.0.1:80 or [fd00::1]:80; flags as in the TCP header, and its options
+ * in hexadecimal, a multiple of four bytes.
  */
 import { shim } from "../../src/native/native.ts";
 import { encodeSocketAddress, parseSocketAddress, portedAs } from "../../src/net/address.ts";
 
-const [from = "", to = "", sequence = "0", acknowledged = "0", text = "", flags = "0x18"] =
+const [from = "", to = "", sequence = "0", acknowledged = "0", text = "", ...rest] =
   process.argv.slice(2);
+const [flags = "0x18", optionsText = ""] = rest;
+const options = Buffer.from(optionsText, "hex");
 const source = parseSocketAddress(from);
 const destination = parseSocketAddress(to);
 /** AF_INET or AF_INET6, SOCK_RAW, IPPROTO_RAW: we write the header, and the kernel the IPv4 checksum. raw(7). */
@@ -19,12 +22,14 @@ if (shim.tproxy_connect(fd, encodeSocketAddress(portedAs(destination, 0))) < 0)
 console.log(shim.tproxy_netlink_send(fd, packet, packet.length));
 
 function packetOf(): Buffer {
-  const tcp = Buffer.alloc(20);
+  const tcp = Buffer.alloc(20 + options.length);
+  options.copy(tcp, 20);
   tcp.writeUInt16BE(source.port, 0);
   tcp.writeUInt16BE(destination.port, 2);
   tcp.writeUInt32BE(Number(sequence), 4);
   tcp.writeUInt32BE(Number(acknowledged), 8);
-  tcp.writeUInt16BE(0x50_00 | Number(flags), 12); // Five words; PSH and ACK by default.
+  // Five words and the options; PSH and ACK by default.
+  tcp.writeUInt16BE(((tcp.length / 4) << 12) | Number(flags), 12);
   tcp.writeUInt16BE(500, 14);
   const ends = Buffer.concat([source.bytes, destination.bytes]);
   const pseudo = Buffer.concat([ends, Buffer.of(0, 6, 0, tcp.length + data.length)]);

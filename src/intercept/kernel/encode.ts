@@ -240,7 +240,14 @@ function stepExpressions(plan: Plan, step: Step, known: KnownHeaders): readonly 
     case "same-link":
       return [vm.hasWayBackBy(), vm.cmp(vm.compare.equal, u32(1))];
     case "reply":
-      return [vm.connection(vm.connectionKey.direction), vm.cmp(vm.compare.equal, directionReply)];
+      return [
+        vm.connection(vm.connectionKey.direction),
+        vm.cmp(vm.compare.equal, step.is ? directionReply : directionOriginal),
+      ];
+    case "assured":
+      return hasBit(vm.connectionKey.status, statusAssured);
+    case "new":
+      return hasBit(vm.connectionKey.state, stateNew);
     case "untracked":
       return hasBit(vm.connectionKey.state, stateUnknown);
     case "translated":
@@ -386,10 +393,16 @@ function replaceMasked(plan: Plan, value: number): vm.Expression {
 const syn = Uint8Array.of(0x02);
 const rst = Uint8Array.of(0x04);
 const synAndAck = Uint8Array.of(0x12);
+const directionOriginal = Uint8Array.of(0);
 const directionReply = Uint8Array.of(1);
 const typeLocal = 2;
-/** NF_CT_STATE_INVALID_BIT, NF_CT_STATE_UNTRACKED_BIT; IPS_DST_NAT. linux/netfilter/nf_conntrack_common.h. */
+/**
+ * NF_CT_STATE_INVALID_BIT, NF_CT_STATE_UNTRACKED_BIT; NF_CT_STATE_BIT(IP_CT_NEW); IPS_ASSURED; IPS_DST_NAT:
+ * linux/netfilter/nf_conntrack_common.h.
+ */
 const stateUnknown = 0x41;
+const stateNew = 0x08;
+const statusAssured = 0x04;
 const statusDestinationTranslated = 0x20;
 const loopback = {
   4: Uint8Array.of(127, 0, 0, 1),

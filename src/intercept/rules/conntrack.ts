@@ -1,16 +1,14 @@
 /** When rules use conntrack, and what they store there about a connection. Pure. */
 import { type Mark, insideMark, ownMark } from "./marks.ts";
-import { type Interception, isByOwner } from "./interception.ts";
+import { answersInClear, type Interception, isByOwner } from "./interception.ts";
 import { elsewhereRules } from "./left-alone.ts";
 import type { ChainPlan, Rule, Step } from "./rule.ts";
-import { probeReplyRules } from "./probes.ts";
-import { drop, leave, leaves, notOpening, opening, type LeavingRules } from "./steps.ts";
+import { dialled } from "./sets.ts";
+import { drop, families, leave, leaves, notOpening, opening, type LeavingRules } from "./steps.ts";
 
 /** Conntrack is used only if the configuration leaves something in cleartext that no other criterion identifies. */
 export function usesConntrack(of: Interception): boolean {
-  const probed = probeReplyRules(of.probes, of.mark).length > 0;
-  const byPort = of.excludedInboundPorts.length > 0 || of.inboundPorts !== "all";
-  return isByOwner(of) || probed || byPort;
+  return isByOwner(of) || answersInClear(of);
 }
 
 /**
@@ -27,18 +25,45 @@ export function relearnRules(of: Interception): readonly Rule[] {
   ]);
 }
 
-/** A new connection is diverted from now on, except an excluded user's. */
+/** A new connection is diverted from now on. */
 export function connectionRules(of: Interception): readonly Rule[] {
   if (!usesConntrack(of)) return [];
-  const { mark } = of;
-  const ofUsers = isByOwner(of) ? leftAloneRules(of) : [];
-  return [[opening, { kind: "set-connection-mark", value: mark.value }], ...ofUsers];
+  return [[opening, { kind: "set-connection-mark", value: of.mark.value }], ...unknownRules];
 }
+
+/**
+ * Packets that the kernel itself sends on connections of excluded users. A packet of a socket is that socket's owner's,
+ * whatever its connection's mark: others may have set that.
+ */
+export function kernelsRules(of: Interception, captured: Rule): readonly Rule[] {
+  if (!isByOwner(of)) return [];
+  const hasSocket: Step = { kind: "socket-mark", equals: ownMark(of.mark), is: false };
+  return [[hasSocket, ...captured], ...begunHereRules(of)];
+}
+
+/**
+ * Conntrack does not know the connection that begins: it is left out (`notrack`), or a stranger has sent packets with
+ * its addresses and ports before, as if it went on. The rules remember it themselves.
+ */
+const unknownRules = families.map((family): Rule => [
+  { kind: "untracked" },
+  opening,
+  { kind: "remember", set: dialled[family] },
+]);
 
 /** Exempt connections, whatever the kernel knows of the packet's sender, and however NAT has changed it. */
 export function leftAloneRules(of: Interception): readonly Rule[] {
   if (!usesConntrack(of)) return [];
   return [[{ kind: "connection-mark", equals: ownMark(of.mark), is: true }, leave]];
+}
+
+/**
+ * The same, for outgoing packets of connections that have begun here. For answers the mark alone says too little: a
+ * stranger's SYN gives it to a new entry, and may have the addresses and ports of a diverted connection whose entry has
+ * expired (answers.ts).
+ */
+export function begunHereRules(of: Interception): readonly Rule[] {
+  return leftAloneRules(of).map((rule) => [{ kind: "reply", is: false }, ...rule]);
 }
 
 /**
@@ -49,6 +74,15 @@ export function leftAloneRules(of: Interception): readonly Rule[] {
 export function leavesNamed(of: Interception): LeavingRules {
   if (!usesConntrack(of) || isByOwner(of)) return leaves;
   return (which) => [[opening, ...which, remembered(of.mark)], ...leaves(which)];
+}
+
+/**
+ * The same for connections from outside. Only the first packet of a new entry: a stranger's SYN must not change that of
+ * a connection that is diverted.
+ */
+export function leavesFromOutside(of: Interception): LeavingRules {
+  if (!usesConntrack(of)) return leaves;
+  return (which) => [[opening, ...which, { kind: "new" }, remembered(of.mark)], ...leaves(which)];
 }
 
 /**

@@ -2,11 +2,12 @@
  * The final check of outgoing packets, by what they are: TCP to the mesh that is not the proxy's leaves by `lo` or
  * not at all, whatever other tables have done to its mark, destination or route. Pure.
  */
+import { clearAnswerRules } from "./answers.ts";
 import { type Mark, insideMark, ownMark } from "./marks.ts";
 import type { Interception } from "./interception.ts";
-import { leftAloneRules, ownerRules, translatedBeforeRules } from "./conntrack.ts";
+import { begunHereRules, ownerRules, translatedBeforeRules } from "./conntrack.ts";
 import { elsewhereRules } from "./left-alone.ts";
-import { clearReplyRules, fromAlias, openBeforeRules } from "./outbound.ts";
+import { fromAlias, openBeforeRules } from "./outbound.ts";
 import type { ChainPlan, Rule, Step } from "./rule.ts";
 import { forwardedOnRules } from "./translation.ts";
 import { drop, families, leave, leaves, notOpening, tcp } from "./steps.ts";
@@ -43,10 +44,10 @@ function leftInClearRules(of: Interception): readonly Rule[] {
     ...families.map((family): Rule => [{ kind: "steered", family }, toSteered]),
     ...elsewhereRules(of, { left: leaves, written: true }),
     ...ownerRules(of),
-    ...leftAloneRules(of),
+    ...begunHereRules(of),
     ...translatedBeforeRules(of),
     ...openBeforeRules(),
-    ...clearReplyRules(of),
+    ...clearAnswerRules(of),
     // It answers whatever happens to marks, so that it can report that.
     [notOpening, { kind: "in-set", set: "status-ports", is: true }, leave],
   ];
@@ -83,7 +84,7 @@ export function unownedChain(of: Interception): ChainPlan {
  */
 export function steeredChain(of: Interception): ChainPlan {
   const owners = ownerRules(of);
-  const left = owners.length > 0 ? [...owners, ...leftAloneRules(of)] : [];
+  const left = owners.length > 0 ? [...owners, ...begunHereRules(of)] : [];
   return { name: steered, base: null, rules: [...left, [drop]] };
 }
 

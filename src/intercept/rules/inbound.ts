@@ -1,6 +1,6 @@
 /** Rules for arriving packets: from outside, and from local applications by `lo`. Pure. */
 import type { Interception } from "./interception.ts";
-import { intoDivertedRules, leavesNamed, leftAloneRules } from "./conntrack.ts";
+import { intoDivertedRules, leavesFromOutside, leftAloneRules } from "./conntrack.ts";
 import { toForwarded } from "./forwarded.ts";
 import { elsewhereRules } from "./left-alone.ts";
 import { openBeforeRules } from "./outbound.ts";
@@ -32,7 +32,7 @@ export function preroutingRules(of: Interception): readonly Rule[] {
     goesOn,
     ...divert(fromLo, of.tcpPort),
     [...fromLo, drop],
-    ...leftAloneInbound(of, leavesNamed(of)),
+    ...leftAloneInbound(of, leavesFromOutside(of)),
     ...takenRules(of),
     dropOpening,
   ];
@@ -68,7 +68,7 @@ export function closedRules(of: Interception): readonly Rule[] {
   return [
     goesOn,
     toLo,
-    ...leftAloneInbound(of, leavesNamed(of)),
+    ...leftAloneInbound(of, leavesFromOutside(of)),
     ...connectRules(of.probes),
     [opening, reset],
   ];
@@ -91,7 +91,7 @@ function fromOutside(of: Interception): readonly Rule[] {
     ...strangersToAlias,
     ...intoDivertedRules(of),
     toForwarded,
-    ...scopeRules(of, leaves),
+    ...scopeRules(of, leavesFromOutside(of)),
   ];
 }
 

@@ -3,7 +3,7 @@ import { distinctSockets, type SocketAddress } from "../../net/address.ts";
 import type { Cidr } from "../../net/cidr.ts";
 import type { Ports } from "../../net/ports.ts";
 import type { Mode, Policy } from "../../policy/policy.ts";
-import type { Probes } from "../../probe/probe.ts";
+import { probePorts, type Probes } from "../../probe/probe.ts";
 import type { Mark } from "./marks.ts";
 
 /** What the kernel diverts; all rules follow from it (plan.ts). */
@@ -76,6 +76,16 @@ export function interceptionOf(policy: Policy, fixed: Fixed): Interception {
 /** Whether users or groups decide what is diverted outbound: only the kernel knows a connection's owner. */
 export function isByOwner({ excludedUids, onlyUids, excludedGids, onlyGids }: Fixed): boolean {
   return excludedUids.length + excludedGids.length > 0 || onlyUids !== "all" || onlyGids !== "all";
+}
+
+/** Whether any connection from outside is left in cleartext, and answered in cleartext. */
+export function answersInClear({
+  probes,
+  excludedInboundPorts,
+  inboundPorts,
+}: Interception): boolean {
+  const { open, connect } = probePorts(probes);
+  return open.length + connect.length + excludedInboundPorts.length > 0 || inboundPorts !== "all";
 }
 
 /** Whether the first bytes decide how a connection is treated. */

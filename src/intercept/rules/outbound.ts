@@ -1,12 +1,18 @@
 /** Rules for outgoing packets: what is diverted to `lo`, and what is exempt. Pure. */
+import { ownAnswerRules } from "./answers.ts";
 import { type Mark, insideMark, ownMark } from "./marks.ts";
 import type { Interception } from "./interception.ts";
-import { connectionRules, leavesNamed, relearnRules, ownerRules } from "./conntrack.ts";
+import {
+  connectionRules,
+  kernelsRules,
+  leavesNamed,
+  relearnRules,
+  ownerRules,
+} from "./conntrack.ts";
 import { elsewhereRules } from "./left-alone.ts";
 import type { Rule, Step } from "./rule.ts";
 import type { Family } from "../../net/address.ts";
-import { probeReplyRules } from "./probes.ts";
-import { answeringPorts, dialled, openBefore, seenClients, servedPorts } from "./sets.ts";
+import { dialled, openBefore, seenClients, servedPorts } from "./sets.ts";
 import { families, leave, leaves, notOpening, opening } from "./steps.ts";
 
 /**
@@ -35,11 +41,12 @@ export function outputRules(of: Interception, held: readonly Rule[] = []): reado
     [opening, { kind: "forget", set: openBefore[6], answers: false }],
     ...connectionRules(of),
     ...openBeforeRules(),
-    ...clearReplyRules(of),
+    ...ownAnswerRules(of),
     // Another table has given it the proxy's own mark.
     [isOwn, { kind: "socket-mark", equals: ownMark(mark), is: false }, capture, leave],
     // The kernel's packets for a socket of the proxy that is gone.
     [isOwn, leave],
+    ...kernelsRules(of, [capture, leave]),
     [capture],
   ];
 }
@@ -78,44 +85,6 @@ export function openBeforeRules(answers?: true): readonly Rule[] {
     leave,
   ]);
 }
-
-/** Answers on connections from outside that are in cleartext by configuration. */
-export function clearReplyRules(of: Interception): readonly Rule[] {
-  const notCaptured: Step = { kind: "connection-mark", equals: of.mark.value, is: false };
-  const ports: Rule = [{ kind: "in-set", set: "clear-inbound-ports", is: true }];
-  return [
-    ...(of.excludedInboundPorts.length > 0
-      ? [
-          [...ports, notCaptured, leave],
-          [...untrackedAnswer, ...ports, leave],
-        ]
-      : []),
-    ...(of.inboundPorts === "all" ? [] : [[{ kind: "reply" } as const, notCaptured, leave]]),
-    ...answeringRules(of, notCaptured),
-    ...probeReplyRules(of.probes, of.mark),
-  ];
-}
-
-/**
- * Busy hosts exclude packets from conntrack (`notrack`), wholly or for one direction, and it may be flushed: an
- * answer is then identified by its port, which has answered a client's SYN. Connections that applications begin use
- * other ports.
- */
-function answeringRules({ inboundPorts }: Interception, notCaptured: Step): readonly Rule[] {
-  if (inboundPorts === "all") return [];
-  const notOurs: Rule =
-    inboundPorts.length === 0
-      ? []
-      : [{ kind: "in-set", set: "inbound-ports", is: false, answers: true }];
-  const isKnown: Step = { kind: "in-set", set: answeringPorts, is: true };
-  return [
-    [{ kind: "answering" }, ...notOurs, { kind: "remember", set: answeringPorts }, leave],
-    [...untrackedAnswer, ...notOurs, isKnown, leave],
-    [notOpening, ...notOurs, isKnown, notCaptured, leave],
-  ];
-}
-
-const untrackedAnswer: Rule = [{ kind: "untracked" }, notOpening];
 
 /** The kernel's RST carries no data and no mark: otherwise it would be led to `lo`. */
 export function letResetsOut(rules: readonly Rule[]): readonly Rule[] {

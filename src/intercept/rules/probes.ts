@@ -1,5 +1,4 @@
 /** Rules for the kubelet's probes: which of its connections the kernel exempts, and which the proxy reads. Pure. */
-import type { Mark } from "./marks.ts";
 import { intervalsOf } from "../../net/cidr.ts";
 import { probePorts, type Probes } from "../../probe/probe.ts";
 import type { ChainPlan, Field, Rule, SetPlan, Step } from "./rule.ts";
@@ -68,19 +67,18 @@ export function probeChains(probes: Probes): readonly ChainPlan[] {
   return [{ name: noData, base: null, rules: [...rules, [tcp, { kind: "reset" }]] }];
 }
 
-/** Answers on exempt connections, unless the application itself began the connection. */
-export function probeReplyRules(probes: Probes, mark: Mark): readonly Rule[] {
+/** Answers to the node on exempt connections, by their addresses and ports: answers.ts. */
+export function probeAnswers(
+  probes: Probes,
+): readonly { readonly which: Rule; readonly families: readonly Family[] }[] {
   if (answered(probes).length === 0) return [];
-  return familiesOf(probes).flatMap((family): readonly Rule[] => {
-    const answers: Rule = [
+  return familiesOf(probes).map((family) => ({
+    which: [
       { kind: "in-set", set: `probe-answers${family}`, is: true },
       { kind: "in-set", set: "probe-answer-ports", is: true },
-    ];
-    return [
-      [...answers, { kind: "connection-mark", equals: mark.value, is: false }, leave],
-      [...answers, { kind: "untracked" }, { kind: "opening", is: false }, leave],
-    ];
-  });
+    ],
+    families: [family],
+  }));
 }
 
 /** Ports whose packets the kernel delivers to the application, or answers itself. */

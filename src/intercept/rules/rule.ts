@@ -75,7 +75,12 @@ export type Step =
   | { readonly kind: "steered"; readonly family: Family }
   /** Conntrack has translated the connection's destination. */
   | { readonly kind: "translated" }
-  | { readonly kind: "reply" }
+  /** The packet goes against the direction in which conntrack has seen its connection begin; `is: false`: along it. */
+  | { readonly kind: "reply"; readonly is: boolean }
+  /** Conntrack has seen the connection begin, be answered, and the answer confirmed. */
+  | { readonly kind: "assured" }
+  /** The first packet that conntrack sees of a connection. */
+  | { readonly kind: "new" }
   /** Conntrack does not know the connection: it was excluded (`notrack`), or the packet is invalid. */
   | { readonly kind: "untracked" }
   | { readonly kind: "connection-mark"; readonly equals: number; readonly is: boolean }

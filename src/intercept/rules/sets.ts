@@ -1,5 +1,5 @@
 /** The sets in which rules look up packets. Pure. */
-import type { Interception } from "./interception.ts";
+import { answersInClear, type Interception } from "./interception.ts";
 import { intervalsOf, type Cidr } from "../../net/cidr.ts";
 import type { SocketAddress, Family } from "../../net/address.ts";
 import { singlePort, unionOf, type Ports } from "../../net/ports.ts";
@@ -14,13 +14,13 @@ export const openBefore = { 4: "open-before4", 6: "open-before6" } as const;
 /** Sets of clients that applications see by their own addresses, each with the port where it is seen. */
 export const seenClients = { 4: "seen-clients4", 6: "seen-clients6" } as const;
 
-/** The set of ports that answer in cleartext if conntrack does not know the connection. */
+/** Ports of ours that have answered a SYN where cleartext is allowed: answers.ts. */
 export const answeringPorts = "answering-ports";
 
 /** Ports with a listener here: the port has answered a SYN, or was listening when the rules were written. */
 export const servedPorts = "served-ports";
 
-/** Outbound connections from a port that is also served, to destinations outside the mesh. */
+/** Outbound connections from a port that is also served, and those that conntrack does not know. */
 export const dialled = { 4: "dialled4", 6: "dialled6" } as const;
 
 /** Sets that packets change. */
@@ -64,7 +64,7 @@ export function setsOf(of: Interception): readonly SetPlan[] {
     ...probeSets(of.probes),
     ...families.map((family) => connections(openBefore[family], family)),
     ...families.map(clients),
-    ...(of.inboundPorts === "all" ? [] : [learned(answeringPorts, "sport")]),
+    ...(answersInClear(of) ? [learned(answeringPorts, "sport")] : []),
     learned(servedPorts, "dport"),
     ...families.map((family) => connections(dialled[family], family)),
   ];

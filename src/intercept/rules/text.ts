@@ -172,7 +172,11 @@ function stepText(step: Step, plan: Plan): string {
     case "keep-destination":
       return step.family === 4 ? "dnat ip to ip daddr" : "dnat ip6 to ip6 daddr";
     case "reply":
-      return "ct direction reply";
+      return `ct direction ${step.is ? "reply" : "original"}`;
+    case "assured":
+      return "ct status assured";
+    case "new":
+      return "ct state new";
     case "connection-mark":
       return `ct mark & ${mask} ${step.is ? "==" : "!="} ${hex(step.equals)}`;
     case "forget":

@@ -11,18 +11,22 @@ import { families, leave, opening, tcp } from "./steps.ts";
 
 export function translationChains(of: Interception): readonly ChainPlan[] {
   if (!usesConntrack(of)) return [];
+  // Where all ports are intercepted, the port that others have translated to is the one that counts, as without
+  // conntrack.
+  const named = of.inboundPorts !== "all";
   return [
-    {
-      name: "untranslated",
-      base: { type: "nat", hook: "prerouting", priority: beforeTranslation },
-      rules: untranslatedRules(of),
-    },
+    ...(named ? [untranslated(of)] : []),
     {
       name: "refused",
       base: { type: "filter", hook: "output", priority: afterTranslation },
       rules: refusedRules(of),
     },
   ];
+}
+
+function untranslated(of: Interception): ChainPlan {
+  const base = { type: "nat", hook: "prerouting", priority: beforeTranslation } as const;
+  return { name: "untranslated", base, rules: untranslatedRules(of) };
 }
 
 /**

@@ -148,7 +148,12 @@ const trials: readonly Trial[] = [
   },
   {
     id: "kernel-conntrack",
-    act: tryRule("output", [{ kind: "reply" }, accept]),
+    act: tryRule("output", [
+      { kind: "reply", is: true },
+      { kind: "assured" },
+      { kind: "new" },
+      accept,
+    ]),
     remedy: "modprobe nft_ct (CONFIG_NFT_CT).",
     optional: "no --inbound-port, --exclude-inbound-port, --only-uid, --exclude-uid, --probe",
   },
