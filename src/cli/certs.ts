@@ -12,14 +12,15 @@ import {
   caIn,
   isNothing,
   leafIn,
-  makeFolder,
+  openOut,
   saveCa,
   saveLeaf,
   startFailed,
+  type Out,
 } from "./trial-files.ts";
 import * as values from "./values.ts";
 
-type CertsFlags = {
+export type CertsFlags = {
   readonly out: string;
   readonly name?: string;
   readonly id?: SpiffeId;
@@ -62,40 +63,46 @@ function option(flags: string, about: string, parse: Parse): Option {
 }
 
 /**
- * Makes a certificate, or renews the one that an earlier call made in the same folder. Throws USAGE without any name
- * to certify, START_FAILED for files that are unusable or that it did not make: these are never overwritten.
+ * Makes a certificate, or renews the one that an earlier call made in the same folder. If it ends at any moment, the next
+ * call completes or undoes what it began. `beforeChange` is called before each change of files. Throws USAGE without any
+ * name to certify, START_FAILED for files that are unusable or that it did not make: these are never overwritten.
  */
-function certify(flags: CertsFlags): void {
-  const folder = folderOf(flags);
-  makeFolder(flags.out);
-  const pair = leafIn(folder);
-  const known = caIn(flags.out);
+export function certify(flags: CertsFlags, beforeChange: () => void = () => undefined): void {
+  const name = nameOf(flags);
+  const folder = `${flags.out}/${name}`;
+  using out = openOut(flags.out, beforeChange);
+  const pair = leafIn(out, name);
+  const known = caIn(out);
   if (pair !== null && known === null)
     throw startFailed(
       `${folder} is there, but ${flags.out}/ca.crt and ca.key, which issued it, are not: put them back, or use another --name`,
     );
-  const ca = known ?? newCa(flags);
+  const ca = known ?? newCa(out, flags);
   const before = pair === null || known === null ? null : pair.readWith(known);
   const { names, leaf, notAfter } = issue({ flags, ca, folder }, before);
-  saveLeaf(folder, before === null ? { ...leaf, caPem: ca.certificatePem } : leaf);
+  const { closed } = saveLeaf(
+    out,
+    name,
+    before === null ? { ...leaf, caPem: ca.certificatePem } : leaf,
+  );
   const shortened = notAfter.getTime() === ca.notAfter.getTime() ? ", when its CA expires" : "";
   const earlier = before === null ? "" : ` (before: ${earlierText(before, names)})`;
   report({
     ca: `${flags.out}/ca.crt, ${known === null ? "new" : "unchanged"}, valid until ${timeText(ca.notAfter)}`,
     certificate:
       `${folder}, ${before === null ? "new" : "renewed"}, for ${namesText(names)}, ` +
-      `valid until ${timeText(notAfter)}${shortened}${earlier}`,
+      `valid until ${timeText(notAfter)}${shortened}${earlier}${closed ? ownerOnly : ""}`,
     next:
       `tls-tproxy check --credentials ${quoted(folder)}   ` +
       `(for trials only: ${flags.out}/ca.key can sign a certificate for any name)`,
   });
 }
 
-/** The folder of the certificate. Throws USAGE if there is none yet and no name for it. */
-function folderOf(flags: CertsFlags): string {
-  const name = flags.name ?? flags.id?.split("/").at(-1) ?? flags.dns?.[0] ?? flags.ip?.[0];
-  const folder = `${flags.out}/${name?.replaceAll(/[^\w.-]/g, "-") ?? ""}`;
-  if (namesOf(flags) !== null || (name !== undefined && !isNothing(folder))) return folder;
+/** The name of the certificate's folder. Throws USAGE if there is none yet and no name for it. */
+function nameOf(flags: CertsFlags): string {
+  const given = flags.name ?? flags.id?.split("/").at(-1) ?? flags.dns?.[0] ?? flags.ip?.[0];
+  const name = given?.replaceAll(/^\.(?=new-)|[^\w.-]/g, "-") ?? "";
+  if (namesOf(flags) !== null || (name !== "" && !isNothing(`${flags.out}/${name}`))) return name;
   throw new ProxyError("USAGE", "give a name for the certificate: --id, --ip or --dns");
 }
 
@@ -106,7 +113,7 @@ function namesOf({ id, ip = [], dns = [] }: CertsFlags): LeafNames | null {
 
 type Ca = ReturnType<typeof issueAuthority> & { readonly notAfter: Date };
 
-function newCa({ out, days }: CertsFlags): Ca {
+function newCa(out: Out, { days }: CertsFlags): Ca {
   const notAfter = new Date(Date.now() + Math.max(days, caDaysMin) * dayMs);
   const ca = issueAuthority(trialCaName, undefined, notAfter);
   saveCa(out, ca);
@@ -151,5 +158,6 @@ function timeText(time: Date): string {
   return `${time.toISOString().slice(0, "2026-12-07T09:31".length).replace("T", " ")} UTC`;
 }
 
+const ownerOnly = "; tls.key is now readable by its owner only";
 const dayMs = 86_400_000;
 const caDaysMin = 365;

@@ -2,10 +2,17 @@
 import { dirname } from "node:path";
 
 import type { Issued } from "../identity/issue.ts";
-import { readTrialCa, readTrialLeaf, type TrialCa, type TrialLeaf } from "../identity/trial.ts";
+import {
+  isPair,
+  readTrialCa,
+  readTrialLeaf,
+  type TrialCa,
+  type TrialLeaf,
+} from "../identity/trial.ts";
 import { ProxyError } from "../runtime/errors.ts";
-import { FileError, readRegularFile } from "../runtime/files.ts";
+import { FileError } from "../runtime/files.ts";
 import * as files from "../runtime/private-files.ts";
+import { kindAt, PrivateFolder, writableByOthers } from "../runtime/private-folder.ts";
 
 export type CaOnDisk = TrialCa & { readonly notAfter: Date };
 
@@ -15,31 +22,44 @@ export type LeafOnDisk = {
   readonly readWith: (ca: CaOnDisk) => TrialLeaf;
 };
 
+/** The folder of `--out`: its path for messages, and the folder itself, open. */
+export type Out = Disposable & { readonly path: string; readonly opened: PrivateFolder };
+
 export function isNothing(path: string): boolean {
-  return at(path, "--name", () => files.kindAt(path)) === "nothing";
+  return at(path, "--name", () => kindAt(path)) === "nothing";
 }
 
-/** Throws START_FAILED if the folder cannot be created. */
-export function makeFolder(out: string): void {
-  at(out, "--out", () => {
-    files.makePrivateFolder(out);
+/**
+ * Opens the folder, creates it if there is none, and completes or removes what an interrupted call left in it.
+ * `beforeChange` is called before each change of files. Throws START_FAILED.
+ */
+export function openOut(path: string, beforeChange: () => void): Out {
+  return at(path, "--out", () => {
+    using undo = new DisposableStack();
+    const opened = undo.use(PrivateFolder.make(path, beforeChange));
+    files.settleLeftovers(opened, (temporary) => isRestOfPair(opened, temporary, "ca"));
+    const stack = undo.move();
+    return { path, opened, [Symbol.dispose]: () => stack[Symbol.dispose]() };
   });
 }
 
 /** The CA of an earlier call, null if there is none. Throws START_FAILED for anything else. */
-export function caIn(out: string): CaOnDisk | null {
+export function caIn({ path: out, opened }: Out): CaOnDisk | null {
   const [certificate, key] = [`${out}/ca.crt`, `${out}/ca.key`] as const;
   const [ofCertificate, ofKey] = at(out, "--out", () => [
-    files.kindAt(certificate),
-    files.kindAt(key),
+    opened.kindOf("ca.crt"),
+    opened.kindOf("ca.key"),
   ]);
   if (ofCertificate === "nothing" && ofKey === "nothing") return null;
-  if (ofCertificate === "file" && ofKey === "nothing" && !isNothing(`${out}/tls.crt`))
+  if (ofCertificate === "file" && ofKey === "nothing" && opened.kindOf("tls.crt") !== "nothing")
     throw startFailed(`${out} has a certificate, not a CA: use --out ${dirname(out)}`);
   if (ofKey === "nothing") throw startFailed(`${key} is missing beside ca.crt: ${otherCa}`);
   if (ofCertificate === "nothing")
     throw startFailed(`${certificate} is missing beside ca.key: ${otherCa}`);
-  const pair = { certificatePem: read(certificate, "--out"), keyPem: read(key, "--out") };
+  const pair = {
+    certificatePem: read(opened, "ca.crt", { path: certificate, flag: "--out" }),
+    keyPem: read(opened, "ca.key", { path: key, flag: "--out" }),
+  };
   const result = readTrialCa(pair, Date.now());
   if (result.kind === "ca")
     return { ...result.ca, notAfter: new Date(result.ca.certificate.validTo) };
@@ -47,49 +67,90 @@ export function caIn(out: string): CaOnDisk | null {
 }
 
 /**
- * The certificate of an earlier call, null if there is none. Throws START_FAILED for a folder without its three
- * files.
+ * The certificate of an earlier call, null if there is none, once what an interrupted call left is completed or removed.
+ * Throws START_FAILED for a folder without its three files, and for one that others may write to.
  */
-export function leafIn(folder: string): LeafOnDisk | null {
-  const kind = at(folder, "--name", () => files.kindAt(folder));
+export function leafIn({ path: out, opened }: Out, name: string): LeafOnDisk | null {
+  const path = `${out}/${name}`;
+  const kind = at(path, "--name", () => opened.kindOf(name));
   if (kind === "nothing") return null;
-  if (kind === "file") throw startFailed(`${folder}: it is a file: ${otherName}`);
-  for (const name of leafFiles) {
-    const path = `${folder}/${name}`;
-    const of = at(folder, "--name", () => files.kindAt(path));
+  if (kind !== "folder")
+    throw startFailed(
+      `${path}: it is ${kind === "link" ? "a symbolic link" : "a file"}: ${otherName}`,
+    );
+  using folder = at(path, "--name", () => opened.folder(name));
+  at(path, "--name", () => {
+    files.settleLeftovers(folder, (temporary) => isRestOfPair(folder, temporary, "tls"));
+  });
+  for (const file of leafFiles) {
+    const of = at(path, "--name", () => folder.kindOf(file));
     const what = of === "nothing" ? "missing" : "not a regular file";
-    if (of !== "file") throw startFailed(`${folder}: ${name} is ${what}: ${otherName}`);
+    if (of !== "file") throw startFailed(`${path}: ${file} is ${what}: ${otherFolder}`);
   }
-  const [certificate, key] = [`${folder}/tls.crt`, `${folder}/tls.key`];
-  const pair = { certificatePem: read(certificate, "--name"), keyPem: read(key, "--name") };
+  const [certificate, key] = [`${path}/tls.crt`, `${path}/tls.key`];
+  const pair = {
+    certificatePem: read(folder, "tls.crt", { path: certificate, flag: "--name" }),
+    keyPem: read(folder, "tls.key", { path: key, flag: "--name" }),
+  };
   return {
     readWith: (ca) => {
       const result = readTrialLeaf(pair, ca);
       if (result.kind === "leaf") return result.leaf;
-      const path = result.file === "key" ? key : certificate;
-      throw startFailed(`${path}: ${result.why}`);
+      throw startFailed(`${result.file === "key" ? key : certificate}: ${result.why}`);
     },
   };
 }
 
-export function saveCa(out: string, ca: Issued): void {
-  at(out, "--out", () => {
-    files.writeFiles(out, [
+export function saveCa({ path, opened }: Out, ca: Issued): void {
+  at(path, "--out", () => {
+    files.writeFiles(opened, [
       { name: "ca.key", text: ca.keyPem, mode: 0o600 },
       { name: "ca.crt", text: ca.certificatePem, mode: 0o644 },
     ]);
   });
 }
 
-/** With the CA's certificate: creates a folder. Without: replaces the files' contents, and keeps ca.crt. */
-export function saveLeaf(folder: string, leaf: Issued & { readonly caPem?: string }): void {
-  const { certificatePem, keyPem, caPem } = leaf;
+/**
+ * With the CA's certificate: creates a folder. Without: replaces the files' contents, and keeps ca.crt. `closed`: the key
+ * was accessible by others than its owner, and is not any more.
+ */
+export function saveLeaf(
+  { path, opened }: Out,
+  name: string,
+  { certificatePem, keyPem, caPem }: Issued & { readonly caPem?: string },
+): { readonly closed: boolean } {
   const key = { name: "tls.key", text: keyPem, mode: 0o600 };
   const certificate = { name: "tls.crt", text: certificatePem, mode: 0o644 };
-  at(folder, "--name", () => {
-    if (caPem === undefined) files.replaceFiles(folder, [key, certificate]);
-    else
-      files.writeFolder(folder, [key, certificate, { name: "ca.crt", text: caPem, mode: 0o644 }]);
+  return at(`${path}/${name}`, "--name", () => {
+    if (caPem !== undefined) {
+      const ca = { name: "ca.crt", text: caPem, mode: 0o644 };
+      files.writeFolder(opened, name, [key, certificate, ca]);
+      return { closed: false };
+    }
+    using folder = opened.folder(name);
+    const closed = (folder.stats(key.name).mode & 0o077) !== 0;
+    files.replaceFiles(folder, [key, certificate]);
+    return { closed };
+  });
+}
+
+/**
+ * The first releases moved the key, then the certificate: an interruption between them left a key and the certificate
+ * before it.
+ */
+function isRestOfPair(
+  folder: PrivateFolder,
+  temporary: PrivateFolder,
+  name: "ca" | "tls",
+): boolean {
+  const [certificate, key] = [`${name}.crt`, `${name}.key`];
+  const names = temporary.names();
+  if (names.length !== 1 || names[0] !== certificate || folder.kindOf(key) !== "file") return false;
+  // A call makes a CA only where there is none.
+  if (name === "ca" && folder.kindOf(certificate) !== "nothing") return false;
+  return isPair({
+    certificatePem: temporary.read(certificate, fileBytesMax).toString("utf8"),
+    keyPem: folder.read(key, fileBytesMax).toString("utf8"),
   });
 }
 
@@ -97,8 +158,12 @@ export function startFailed(text: string, cause?: unknown): ProxyError {
   return new ProxyError("START_FAILED", `certs: ${text}`, { cause });
 }
 
-function read(path: string, flag: Flag): string {
-  return at(path, flag, () => readRegularFile(path, fileBytesMax).toString("utf8"));
+function read(
+  folder: PrivateFolder,
+  name: string,
+  { path, flag }: { readonly path: string; readonly flag: Flag },
+): string {
+  return at(path, flag, () => folder.read(name, fileBytesMax).toString("utf8"));
 }
 
 /** The option that a path comes from. */
@@ -116,6 +181,9 @@ function at<T>(path: string, flag: Flag, act: () => T): T {
 
 function remedyOf(code: string, flag: Flag): string {
   if (code === "ENAMETOOLONG" && flag === "--name") return "use a shorter --name";
+  if (code === writableByOthers)
+    return `use another ${flag}, or run chmod go-w on it if it is for this purpose alone`;
+  if (code === "ENOTEMPTY") return "run it again";
   if (code === "EROFS" || code === "ENOSPC") return "use another --out";
   if (code === "EACCES" || code === "EPERM") return "run it as the owner, or use another --out";
   return `use another ${flag}`;
@@ -123,5 +191,6 @@ function remedyOf(code: string, flag: Flag): string {
 
 const leafFiles = ["tls.crt", "tls.key", "ca.crt"] as const;
 const otherCa = "put it back, or use another --out for a new CA";
-const otherName = "remove this folder, or use another --name";
+const otherName = "remove it, or use another --name";
+const otherFolder = "remove this folder, or use another --name";
 const fileBytesMax = 65_536;

@@ -77,6 +77,12 @@ export function readTrialLeaf(
   };
 }
 
+/** Whether the key is the certificate's. */
+export function isPair(pair: Issued): boolean {
+  const { certificate, key } = partsOf(pair);
+  return certificate !== null && key !== null && certificate.checkPrivateKey(key);
+}
+
 /** All names as text. */
 export function namesText({ spiffeId, dnsNames, ips }: LeafNames): string {
   return [...(spiffeId === undefined ? [] : [spiffeId]), ...dnsNames, ...ips].join(", ");

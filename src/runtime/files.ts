@@ -24,13 +24,18 @@ export function readRegularFile(path: string, bytesMax: number): Buffer {
     assertRegular(statSync(path), bytesMax);
     const fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY);
     try {
-      const stats = fstatSync(fd);
-      assertRegular(stats, bytesMax);
-      return readAll(fd, stats.size, bytesMax);
+      return readOpenFile(fd, bytesMax);
     } finally {
       closeSync(fd);
     }
   });
+}
+
+/** Reads an open regular file of at most `bytesMax` bytes. Throws FileError, or node:fs's errors. */
+export function readOpenFile(fd: number, bytesMax: number): Buffer {
+  const stats = fstatSync(fd);
+  assertRegular(stats, bytesMax);
+  return readAll(fd, stats.size, bytesMax);
 }
 
 function assertRegular(stats: Stats, bytesMax: number): void {

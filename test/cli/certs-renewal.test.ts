@@ -150,15 +150,16 @@ test("new names replace the old ones, and the output names the old ones", () => 
   expect(leaf(out).subjectAltName).toBe("DNS:web.example.org");
 });
 
-test("a renewal keeps the key type and the mode and owner of the files", () => {
+test("a renewal keeps the key type, owners and modes, but gives the key to its owner only", () => {
   const out = made("--rsa");
   for (const file of ["tls.crt", "tls.key"]) chmodSync(`${out}/web/${file}`, 0o640);
   chownSync(`${out}/web/tls.key`, 1234, 5678);
-  expect(certs(out, "--name", "web").code).toBe(0);
+  expect(certs(out, "--name", "web").out).toContain("tls.key is now readable by its owner only");
   expect(leaf(out).publicKey.asymmetricKeyType).toBe("rsa");
   const { mode, uid, gid } = statSync(`${out}/web/tls.key`);
-  expect([mode & 0o777, uid, gid]).toEqual([0o640, 1234, 5678]);
+  expect([mode & 0o7777, uid, gid]).toEqual([0o600, 1234, 5678]);
   expect(statSync(`${out}/web/tls.crt`).mode & 0o777).toBe(0o640);
+  expect(certs(out, "--name", "web").out).not.toContain("owner only");
   expect(readdirSync(`${out}/web`).toSorted()).toEqual(["ca.crt", "tls.crt", "tls.key"]);
 });
 
