@@ -196,3 +196,6 @@ export const outboundReservePart = 8;
 
 /** Descriptors that connections never use: listeners, status connections, files, Bun's own. */
 export const descriptorReserve = 128;
+
+/** Free descriptors without which a start is refused before it changes anything. It opens some 25 at once. */
+export const startDescriptors = 64;

@@ -39,7 +39,7 @@ export type Credentials = {
 
 /**
  * Reads and checks certificate, key and trust bundle. Throws CREDENTIALS_INVALID with one line that names the
- * option. `now` in milliseconds since 1970.
+ * option; SYSTEM_CALL if the kernel lacks what it needs to read them. `now` in milliseconds since 1970.
  */
 export function loadCredentials(files: CredentialFiles, now: number): Credentials {
   const certificate = { option: "--cert", path: files.certificate };
@@ -169,7 +169,9 @@ function read(named: NamedFile): string {
     return text;
   } catch (error) {
     if (!(error instanceof FileError)) throw error;
-    throw invalid(named, error.message, { cause: error });
+    if (!error.isShortage) throw invalid(named, error.message, { cause: error });
+    const text = `${named.option} ${named.path}: ${error.message}`;
+    throw new ProxyError("SYSTEM_CALL", text, { cause: error });
   }
 }
 

@@ -23,6 +23,11 @@ export function openStream(of: AddressFamily): number {
   return check("socket(SOCK_STREAM)", shim.tproxy_socket(of, sockStream, 0));
 }
 
+/** A Unix socket without a name: unix(7). The caller closes it. */
+export function openUnixStream(): number {
+  return check("socket(AF_UNIX)", shim.tproxy_socket(afUnix, sockStream, 0));
+}
+
 /** A UDP socket for finding the kernel's source address; it sends nothing. The caller closes it. */
 export function openDatagram(of: AddressFamily): number {
   return check("socket(SOCK_DGRAM)", shim.tproxy_socket(of, sockDatagram, 0));
@@ -256,6 +261,7 @@ const tcpUserTimeout = 18;
 const ipprotoIpv6 = 41;
 const ipv6UnicastHops = 16;
 const ipv6Only = 26;
+const afUnix = 1;
 const sockStream = 1;
 const sockDatagram = 2;
 const solIp = 0;

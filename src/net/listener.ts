@@ -2,6 +2,7 @@
 import type { SocketListener, TLSOptions } from "bun";
 
 import { ProxyError } from "../runtime/errors.ts";
+import { quoteUnlessPlain } from "../runtime/log/escape.ts";
 import { SystemCallError } from "../native/errno.ts";
 import * as native from "../native/native.ts";
 import { encodeSocketAddress, type SocketAddress } from "./address.ts";
@@ -12,6 +13,7 @@ import {
   peerAddress,
   type OriginalDestination,
 } from "./original-destination.ts";
+import { socketShortage } from "./spare-sockets.ts";
 import { applyOptions, type SocketOptions } from "./socket-options.ts";
 
 /** One accepted diverted connection: paused if it is not TLS, about to start its handshake if it is. */
@@ -90,6 +92,11 @@ export function startListening(options: ListenOptions): Listener {
   };
 }
 
+/** Starts and stops to serve the socket, which stays open. Throws as `startListening` does. */
+export function tryListening(options: ListenOptions): void {
+  adopt(options.fd, options).stop();
+}
+
 /** Both descriptors refer to the same socket and its queue, so no connection is lost between two Bun listeners. */
 function adopt(fd: number, options: ListenOptions): SocketListener<LegSocket> {
   const listener = takeOver(native.duplicate(fd), options);
@@ -108,14 +115,26 @@ function takeOver(own: number, options: ListenOptions): SocketListener<LegSocket
     return listenOn(own, options);
   } catch (error) {
     native.close(own); // Bun has refused the credentials and left the descriptor open.
-    throw credentialsRefused(error);
+    throw notServed(error);
   }
 }
 
-/** The TLS library's error about credentials as CREDENTIALS_INVALID. */
-export function credentialsRefused(cause: unknown): ProxyError {
-  const reason = cause instanceof Error ? tlsReasonOf(cause.message) : "";
-  return new ProxyError("CREDENTIALS_INVALID", `${notTaken}: ${reason}`, { cause });
+/**
+ * Why Bun does not listen or connect: CREDENTIALS_INVALID if the TLS library does not take the credentials, SYSTEM_CALL if
+ * a socket is to blame. The codes of the TLS library's errors begin with ERR_: ERR_OSSL_X509_KEY_VALUES_MISMATCH,
+ * ERR_BORINGSSL. Those of the kernel have an errno, or no code at all: then the kernel is asked again.
+ */
+export function notServed(cause: unknown): ProxyError {
+  if (!(cause instanceof Error)) return new ProxyError("SYSTEM_CALL", noReason, { cause });
+  const code = "code" in cause ? cause.code : "";
+  const errno = "errno" in cause ? cause.errno : 0;
+  if (typeof code === "string" && code.startsWith("ERR_")) {
+    const reason = tlsReasonOf(cause.message) || quoteUnlessPlain(cause.message);
+    return new ProxyError("CREDENTIALS_INVALID", `${notTaken}: ${reason}`, { cause });
+  }
+  if (typeof errno === "number" && errno !== 0)
+    return new SystemCallError("listen", Math.abs(errno));
+  return socketShortage(socketsNeeded) ?? new ProxyError("SYSTEM_CALL", noReason, { cause });
 }
 
 function adoptOrClose(fd: number, options: ListenOptions): SocketListener<LegSocket> {
@@ -181,4 +200,7 @@ function announce(socket: LegSocket, { takes: { kind }, admit, accept }: ListenO
   }
 }
 
+/** A listener, a client and the accepted end of its connection. */
+const socketsNeeded = 3;
+const noReason = "a socket cannot be opened, and Bun does not say why: is memory short?";
 const notTaken = "the TLS library does not take them";

@@ -50,8 +50,13 @@ function readResolvConf(path: string): string {
     if (!(error instanceof FileError)) throw error;
     if (absent.has(error.code)) return "";
     const text = `${path}: ${error.message}. It says which name servers' TCP port 53 is left alone; with --dns-tcp intercept it is not needed`;
-    throw new ProxyError("POLICY_INVALID", text, { cause: error });
+    throw new ProxyError(codeOf(error), text, { cause: error });
   }
+}
+
+/** A file that cannot be read for want of a descriptor or of memory may be valid. */
+function codeOf({ isShortage }: FileError): "POLICY_INVALID" | "SYSTEM_CALL" {
+  return isShortage ? "SYSTEM_CALL" : "POLICY_INVALID";
 }
 
 /**
@@ -67,7 +72,7 @@ export function judgedPolicy(source: PolicySource, before: Policy | null): Polic
   return policy;
 }
 
-/** Throws POLICY_INVALID. */
+/** Throws POLICY_INVALID, SYSTEM_CALL. */
 export function readPolicyFile(file: string): string {
   if (file === "-") return readStandardInput();
   try {
@@ -75,7 +80,7 @@ export function readPolicyFile(file: string): string {
   } catch (error) {
     if (!(error instanceof FileError)) throw error;
     const text = `--policy ${file}: ${error.message}`;
-    throw new ProxyError("POLICY_INVALID", text, { cause: error });
+    throw new ProxyError(codeOf(error), text, { cause: error });
   }
 }
 

@@ -1,10 +1,12 @@
 /** The limits from the machine's descriptors and ports, and the source ports of connections to peers. */
 
-import { descriptorReserve, type Config, type Limits } from "../config.ts";
+import { descriptorReserve, startDescriptors, type Config, type Limits } from "../config.ts";
 import { ProxyError } from "../runtime/errors.ts";
 import { Memory } from "../connection/memory.ts";
 import type { Log } from "../runtime/log/log.ts";
 import { descriptorsMax } from "../native/limits.ts";
+import { SystemCallError } from "../native/errno.ts";
+import * as native from "../native/native.ts";
 import {
   noWirePorts,
   openWirePorts,
@@ -22,6 +24,22 @@ export function boundsOf(config: Config, undo: DisposableStack): StartBounds {
   undo.defer(wire.close);
   const connectionsMax = boundOf(config.limits, wire.reserved);
   return { wire, limits: { ...config.limits, connectionsMax } };
+}
+
+/**
+ * Whether the descriptors that a start needs are free: others may be open already, inherited or in the whole machine. A
+ * start without them would fail after its rules were applied. Throws START_FAILED.
+ */
+export function assertDescriptors(): void {
+  using opened = new DisposableStack();
+  for (let count = 0; count < startDescriptors; count += 1)
+    try {
+      opened.adopt(native.openStream(native.addressFamily.inet), native.close);
+    } catch (error) {
+      if (!(error instanceof SystemCallError)) throw error;
+      const text = `a start needs ${startDescriptors} free descriptors, and there are ${count}: ${error.message}`;
+      throw new ProxyError("START_FAILED", text, { cause: error });
+    }
 }
 
 /** Throws START_FAILED if the descriptors are not enough for one connection. */

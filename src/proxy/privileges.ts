@@ -1,13 +1,13 @@
 /** --privileges dropped: does what needs CAP_NET_ADMIN first, then re-executes the program without it. */
 import { handleCleartext } from "./cleartext-at-start.ts";
 import type { FirstReads } from "../reload/reload.ts";
-import { boundsOf } from "./bounds.ts";
+import { assertDescriptors, boundsOf } from "./bounds.ts";
 import { openHiddenHierarchies } from "../native/memory-limit.ts";
-import { openSockets } from "./sockets.ts";
+import { closedWith, openSockets, UnservedSockets } from "./sockets.ts";
 import { socketOptionsOf } from "../net/socket-options.ts";
 import { ownMark } from "../intercept/rules/marks.ts";
 import { interceptionOf } from "../intercept/rules/interception.ts";
-import { assertTaken } from "./serve.ts";
+import { assertServable } from "./serve.ts";
 
 import type { Config } from "../config.ts";
 import { ProxyError } from "../runtime/errors.ts";
@@ -21,10 +21,11 @@ import { planOf } from "../intercept/rules/plan.ts";
 import { packTuples } from "../intercept/cleartext/preexisting.ts";
 import type { Log } from "../runtime/log/log.ts";
 import { SystemCallError } from "../native/errno.ts";
+import * as native from "../native/native.ts";
 import { spawnRepairProcess, type RepairProcess } from "../native/repair-process.ts";
 import { capability, hasCapability } from "../native/privileges.ts";
 import { firstUnprivilegedPort } from "../net/ports.ts";
-import { kernel } from "../netlink/socket.ts";
+import { isErrno, kernel } from "../netlink/socket.ts";
 import { openSubscription } from "../netlink/monitor.ts";
 
 /** The state that a process needs to drop its privileges. */
@@ -45,21 +46,26 @@ export function dropPrivileges(
 ): never {
   using undo = new DisposableStack();
   const inForce = new InForce(config, first.credentials.value, first.policy.value);
+  assertDescriptors();
   const { limits } = boundsOf(config, undo);
-  const groups = openHiddenHierarchies();
+  const groups = closedWith(undo, openHiddenHierarchies());
   const sockets = openSockets(config, socketOptionsOf(limits, ownMark(config.fixed.mark)));
+  undo.use(new UnservedSockets(sockets));
   const interception = interceptionOf(inForce.applied.policy, config.fixed);
-  assertTaken(config, inForce.terminating);
+  assertServable(config, inForce.terminating, sockets.places);
   assertKeepable();
   const rules = install(interception);
   try {
     if (repairProcess === null) throw new SystemCallError("start the repair process", noPermission);
+    const notices = { rules: undo.adopt(openSubscription("rules"), native.close) };
+    // Late, because it resets connections; but it may write to the rules, which the repair process would undo.
+    const preexisting = packTuples(handleCleartext(rules, config, { inForce, log }));
     reexecWith(
       {
         ...sockets,
-        preexisting: packTuples(handleCleartext(rules, config, { inForce, log })),
+        preexisting,
         groups,
-        notices: { rules: openSubscription("rules") },
+        notices,
         repair: entrustRules(repairProcess, interception, {
           known: withPorts(new Map()),
           devices: deviceRoutes(kernel, planOf(interception)),
@@ -72,7 +78,7 @@ export function dropPrivileges(
   } catch (error) {
     const left = removed(rules) ? "" : " The rules stay: they can no longer be taken away";
     if (!(error instanceof SystemCallError)) throw error;
-    const text = `--privileges dropped: ${error.message}. It keeps CAP_NET_RAW: add that, or use --privileges kept.${left}`;
+    const text = `--privileges dropped: ${error.message}.${isErrno(error, "EPERM") ? ` ${netRawNeeded}` : ""}${left}`;
     throw new ProxyError("START_FAILED", text, { cause: error });
   }
 }
@@ -124,6 +130,7 @@ function removed(rules: Installed): boolean {
   }
 }
 
+const netRawNeeded = "It keeps CAP_NET_RAW: add that, or use --privileges kept.";
 /** Makes the program output the rules and exit: cli/rules-alone.ts. */
 export const rulesAloneVariable = "TPROXY_RULES_ALONE";
 /** EPERM */

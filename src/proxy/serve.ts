@@ -1,9 +1,9 @@
 /** Passes diverted connections to inbound.ts or outbound.ts, within the limits of admission. */
 import type { TLSOptions } from "bun";
 
-import { type ListeningSockets, spotsOf, type Spot } from "./sockets.ts";
+import { namingSpot, spotsOf, type Spot, type Sockets, type UnservedSockets } from "./sockets.ts";
 import { orNamingFiles, type Renew } from "../reload/in-force.ts";
-import { credentialsRefused, startListening, type Listener } from "../net/listener.ts";
+import { startListening, tryListening, type Listener } from "../net/listener.ts";
 import type { Config } from "../config.ts";
 import type { Context } from "../context.ts";
 import { serveInbound } from "../inbound.ts";
@@ -21,16 +21,18 @@ export type Serving = {
   readonly log: Log;
 };
 
-/** Serves the connections of these sockets, which the listeners own from then on. Throws CREDENTIALS_INVALID. */
+/** Serves the connections of these sockets, which the listeners own from then on. Throws CREDENTIALS_INVALID, START_FAILED. */
 export function startListeners(
   serving: Serving,
-  places: ListeningSockets,
+  unserved: UnservedSockets,
   undo: DisposableStack,
 ): readonly Listener[] {
   return spotsOf(serving.config).flatMap((spot) => {
-    const fd = places.get(spot.place);
+    const fd = unserved.take(spot.place);
     if (fd === undefined) return [];
-    const listener = orNamingFiles(serving.config, () => startListener(serving, spot, fd));
+    const listener = orNamingFiles(serving.config, () =>
+      namingSpot(spot, () => startListener(serving, spot, fd)),
+    );
     undo.defer(listener.stop);
     return [listener];
   });
@@ -45,15 +47,25 @@ export function renewing(config: Config, listeners: readonly Listener[]): Renew 
   };
 }
 
-/** Tries what could otherwise fail later, with the rules in place. Throws CREDENTIALS_INVALID. */
-export function assertTaken(config: Config, tls: TLSOptions): void {
-  orNamingFiles(config, () => {
-    try {
-      Bun.listen({ hostname: "127.0.0.1", port: 0, tls, socket: { data: () => undefined } }).stop();
-    } catch (error) {
-      throw credentialsRefused(error);
-    }
-  });
+/**
+ * Serves these sockets for a moment, in which nothing is accepted, because the process that will serve them can no longer
+ * undo anything. Throws CREDENTIALS_INVALID, START_FAILED.
+ */
+export function assertServable(config: Config, tls: TLSOptions, places: Sockets["places"]): void {
+  const { backlogMax } = config.limits;
+  const fds = new Map(places);
+  for (const spot of spotsOf(config)) {
+    const { place, kind } = spot;
+    const fd = fds.get(place);
+    if (fd === undefined) continue;
+    orNamingFiles(config, () => {
+      const takes = kind === "tls" ? { kind, tls } : { kind };
+      const options = { fd, backlogMax, takes, accept: () => undefined, admit: () => false };
+      namingSpot(spot, () => {
+        tryListening(options);
+      });
+    });
+  }
 }
 
 function startListener({ context, log }: Serving, { kind }: Spot, fd: number): Listener {

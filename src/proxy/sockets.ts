@@ -11,6 +11,7 @@ import { openDiverted, type Takes } from "../net/listener.ts";
 import type { SocketOptions } from "../net/socket-options.ts";
 import { readsRequests } from "../probe/probe.ts";
 import { ProxyError } from "../runtime/errors.ts";
+import { shortageOf } from "../runtime/shortage.ts";
 import { openStatus } from "../status/server.ts";
 import type { HandedState } from "./reexec.ts";
 
@@ -21,14 +22,48 @@ export type Sockets = Pick<HandedState, "places" | "status">;
 export function openSockets(config: Config, socketOptions: SocketOptions): Sockets {
   using undo = new DisposableStack();
   const places = [...openPlaces(config, socketOptions, undo)];
-  const { statusAddress } = config;
-  const status = named(
-    `--status-address ${formatSocketAddress(statusAddress)}`,
-    statusAddress,
-    () => openStatus(statusAddress, socketOptions),
-  );
+  const status = namingStatus(config, () => openStatus(config.statusAddress, socketOptions));
   undo.move();
   return { places, status };
+}
+
+/** Returns them; their descriptors are closed with `undo`. */
+export function closedWith<T extends { readonly fd: number }>(
+  undo: DisposableStack,
+  all: readonly T[],
+): readonly T[] {
+  for (const { fd } of all) undo.adopt(fd, native.close);
+  return all;
+}
+
+/** Sockets that nothing serves yet. Disposing of it closes those that were not taken. */
+export class UnservedSockets implements Disposable {
+  readonly #places: Map<string, number>;
+  #status: number | null;
+
+  constructor({ places, status }: Sockets) {
+    this.#places = new Map(places);
+    this.#status = status;
+  }
+
+  [Symbol.dispose](): void {
+    for (const fd of this.#places.values()) native.close(fd);
+    if (this.#status !== null) native.close(this.#status);
+  }
+
+  /** The caller closes it from then on. Undefined for a place without a socket. */
+  take(place: string): number | undefined {
+    const fd = this.#places.get(place);
+    this.#places.delete(place);
+    return fd;
+  }
+
+  takeStatus(): number {
+    const fd = this.#status;
+    if (fd === null) throw new ProxyError("START_FAILED", "the status socket was taken already");
+    this.#status = null;
+    return fd;
+  }
 }
 
 /** Listening sockets by address: "127.0.0.1:1". */
@@ -46,11 +81,11 @@ function openPlaces(
   const places = new Map<string, number>();
   const { backlogMax } = config.limits;
   const inside = { ...socketOptions, mark: insideMark(config.fixed.mark) };
-  for (const { place, host, flag, port, kind } of spotsOf(config)) {
+  for (const spot of spotsOf(config)) {
+    const { place, host, kind } = spot;
     const options = { socketOptions: kind === "plain" ? inside : socketOptions, backlogMax };
-    const address = parseSocketAddress(place);
-    const fd = named(`${flag} ${port} on ${host}`, address, () =>
-      unlessNoIpv6(host, () => openDiverted(address, options, kind)),
+    const fd = namingSpot(spot, () =>
+      unlessNoIpv6(host, () => openDiverted(parseSocketAddress(place), options, kind)),
     );
     if (fd === null) continue;
     undo.defer(() => {
@@ -86,6 +121,16 @@ export function spotsOf({ fixed, policy }: Config): readonly Spot[] {
   );
 }
 
+/** Adds the option of a socket for diverted connections, and the remedy, to a failure. Throws START_FAILED. */
+export function namingSpot<T>({ place, host, flag, port }: Spot, act: () => T): T {
+  return named(`${flag} ${port} on ${host}`, parseSocketAddress(place), act);
+}
+
+/** The same for the status socket. */
+export function namingStatus<T>({ statusAddress }: Config, act: () => T): T {
+  return named(`--status-address ${formatSocketAddress(statusAddress)}`, statusAddress, act);
+}
+
 /** Adds the option and the remedy to a failure. */
 function named<T>(option: string, address: SocketAddress, act: () => T): T {
   try {
@@ -93,12 +138,17 @@ function named<T>(option: string, address: SocketAddress, act: () => T): T {
   } catch (error) {
     if (!(error instanceof SystemCallError)) throw error;
     const code = errnoName(error.errno);
-    const remedy = remedies.get(code);
+    const remedy = remedies.get(code) ?? shortageSentence(code);
     const holder = code === "EADDRINUSE" ? holderOf(address) : null;
     const who = holder === null ? "" : `, because ${describeHolder(holder)} listens there`;
     const text = `cannot listen (${option}): ${code}${who}${remedy === undefined ? "" : `. ${remedy}`}`;
     throw new ProxyError("START_FAILED", text, { cause: error });
   }
+}
+
+function shortageSentence(code: string): string | undefined {
+  const text = shortageOf(code);
+  return text === undefined ? undefined : `${text.charAt(0).toUpperCase()}${text.slice(1)}.`;
 }
 
 /** Null if the kernel has no IPv6: then there is nothing to divert. */

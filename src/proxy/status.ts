@@ -18,7 +18,8 @@ export type StatusParts = {
   readonly inForce: InForce;
   readonly listeners: readonly Listener[];
   readonly watch: RuleWatch;
-  readonly preexisting: PreexistingWatch;
+  /** Known once the start has settled them. */
+  readonly preexisting: () => PreexistingWatch;
   readonly restorer: Restorer | null;
   readonly drain: Drain;
   readonly metrics: Metrics;
@@ -57,7 +58,7 @@ function measure({ metrics, inForce, preexisting, watch }: StatusParts): void {
     () => inForce.credentials.notAfter / 1000,
   );
   const help = "connections from before the start that are still open in cleartext";
-  metrics.gauge("tproxy_preexisting_cleartext_connections", help, () => preexisting.count);
+  metrics.gauge("tproxy_preexisting_cleartext_connections", help, () => preexisting().count);
   metrics.gauge("tproxy_rules_intact", "1 if the rules are as the proxy wrote them", () =>
     Number(watch.intact),
   );
@@ -77,7 +78,7 @@ function reasonsOf({ inForce, listeners, watch, drain }: StatusParts): readonly 
 /** Remarks that do not affect readiness. */
 function notesOf({ preexisting, restorer }: StatusParts): readonly string[] {
   const gone = restorer === null || restorer.link.alive ? null : repairProcessGone;
-  return [preexisting.note, gone].filter((note) => note !== null);
+  return [preexisting().note, gone].filter((note) => note !== null);
 }
 
 function iso(time: number): string {

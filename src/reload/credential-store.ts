@@ -28,6 +28,7 @@ export class CredentialStore {
   #reason = "";
   /** The last failure, reported or not. */
   #refusal: string | null = null;
+  #isUntried = false;
 
   constructor(options: StoreOptions) {
     this.#options = options;
@@ -46,6 +47,11 @@ export class CredentialStore {
   /** Why the files' contents are not in use; null if they are. */
   get refusal(): string | null {
     return this.#refusal;
+  }
+
+  /** The machine is to blame for the refusal, not the files. */
+  get isUntried(): boolean {
+    return this.#isUntried;
   }
 
   /**
@@ -81,10 +87,13 @@ export class CredentialStore {
    */
   #keep(error: ProxyError): void {
     this.#refusal = error.message;
-    this.#attempts.retryIn(this.#retryMsAfter(error));
+    this.#isUntried = error.code === "SYSTEM_CALL";
+    const retryMs = this.#retryMsAfter(error);
+    this.#attempts.retryIn(retryMs);
     if (this.#reason === error.message) return;
     this.#reason = error.message;
-    this.#options.kept(error.message);
+    const again = this.#isUntried ? `. They are tried again in ${retryMs / 1000} s` : "";
+    this.#options.kept(error.message + again);
   }
 
   #retryMsAfter(error: ProxyError): number {

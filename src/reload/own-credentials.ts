@@ -5,6 +5,7 @@ import { invalid, type NamedFile } from "../identity/credentials-error.ts";
 import { namesBytesOf } from "../identity/ca-names.ts";
 import { loadCredentials, type Credentials } from "../identity/source.ts";
 import { describeFault } from "../net/fault.ts";
+import { ProxyError } from "../runtime/errors.ts";
 import { shakeHandsWithOurselves, type SelfHandshake } from "../tls/self-handshake.ts";
 import { verifyPeer } from "../tls/verify.ts";
 import { readCredentials } from "./credential-store.ts";
@@ -19,7 +20,7 @@ export async function readOwnCredentials(config: Config): Promise<FirstRead<Cred
 
 /**
  * The files' credentials, if peers with the same CA bundle accept them from a server and from a client. Throws
- * CREDENTIALS_INVALID that names option, certificate and cause.
+ * CREDENTIALS_INVALID that names option, certificate and cause; SYSTEM_CALL if the machine is to blame.
  */
 export async function acceptableCredentials(
   config: Pick<Config, "credentials" | "tlsVersionMin">,
@@ -29,7 +30,9 @@ export async function acceptableCredentials(
   return credentials;
 }
 
-/** Rejects with CREDENTIALS_INVALID if peers would refuse them in either role. */
+/**
+ * Rejects with CREDENTIALS_INVALID if peers would refuse them in either role, with SYSTEM_CALL if they could not be tried.
+ */
 export async function assertAcceptable(
   config: Pick<Config, "credentials" | "tlsVersionMin">,
   credentials: Credentials,
@@ -42,7 +45,7 @@ export async function assertAcceptable(
     handshakeMsMax: selfHandshakeMsMax,
   });
   const result = await handshake.catch((error: unknown) => {
-    throw namingFiles(config.credentials, error);
+    throw namingFiles(config.credentials, untried(error));
   });
   assertAccepted(config, credentials, result);
 }
@@ -55,6 +58,8 @@ function assertAccepted(
   const certificate = { option: "--cert", path: files.certificate };
   if (result.kind === "failed") {
     assertNamesFit({ option: "--ca-cert", path: files.trustBundle }, credentials);
+    if (credentials.doubt === null && isOurFault(result.fault))
+      throw notTried(`a handshake with ourselves fails: ${describeFault(result.fault)}`, null);
     const why = credentials.doubt?.text ?? describeFault(result.fault);
     throw invalid(certificate, `a handshake with ourselves fails: ${why}`);
   }
@@ -72,6 +77,24 @@ function assertAccepted(
     throw invalid(certificate, text, { validFrom: doubt?.validFrom ?? null });
   }
 }
+
+/** Adds to an error of the sockets what they were for. */
+function untried(error: unknown): unknown {
+  if (!(error instanceof ProxyError) || error.code !== "SYSTEM_CALL") return error;
+  return notTried(error.message, error);
+}
+
+function notTried(why: string, cause: unknown): ProxyError {
+  return new ProxyError("SYSTEM_CALL", `the credentials cannot be tried: ${why}`, { cause });
+}
+
+/** Errors of the sockets between us and ourselves, and the time-out on an overloaded machine: no fault of TLS. */
+function isOurFault(fault: string): boolean {
+  if (fault === "HANDSHAKE_TIMEOUT") return true;
+  return /^E[A-Z]+$/.test(fault) && !ofTls.has(fault);
+}
+
+const ofTls: ReadonlySet<string> = new Set(["ECONNRESET", "EPIPE", "EPROTO"]);
 
 /** A server sends the names of all its CAs, and the TLS library cannot leave them out: RFC 8446, 4.2.4. */
 function assertNamesFit(named: NamedFile, { trustBundlePem }: Credentials): void {

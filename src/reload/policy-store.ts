@@ -82,15 +82,18 @@ export class PolicyStore {
   }
 
   /**
-   * A policy that could not be applied may be applicable later: memory becomes free, another process ends. A mistake
-   * stays one.
+   * A policy that could not be read or applied may be applicable later: descriptors or memory become free, another
+   * process ends. A mistake stays one.
    */
   #keep(error: ProxyError, what: Changed): void {
-    if (!this.#isWhole && !this.#attempts.isStopped && error.code !== "RESTART_NEEDED")
-      this.#attempts.retryIn(this.#attempts.retryMs);
+    const { retryMs } = this.#attempts;
+    const mayWork = error.code === "SYSTEM_CALL" || !this.#isWhole;
+    if (mayWork && !this.#attempts.isStopped && error.code !== "RESTART_NEEDED")
+      this.#attempts.retryIn(retryMs);
     if (this.#reason === error.message) return;
     this.#reason = error.message;
-    this.#options.kept(error.message, what);
+    const again = error.code === "SYSTEM_CALL" ? `. It is tried again in ${retryMs / 1000} s` : "";
+    this.#options.kept(error.message + again, what);
   }
 }
 

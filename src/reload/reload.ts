@@ -96,7 +96,7 @@ export class Reloader {
   #watchTheClock(): void {
     const { inForce, renew } = this.#reach;
     const warn = (of: Validity): void => {
-      this.#log.write("W", "credentials", expiryText(of, this.#credentials.refusal, Date.now()));
+      this.#log.write("W", "credentials", expiryText(of, this.#credentials, Date.now()));
     };
     this.#stack.defer(watchExpiry(() => inForce.credentials, warn));
     const endTickets = (): void => {
@@ -208,11 +208,12 @@ function describeCredentials({ identity, notAfter }: Credentials): string {
 /** `refusal`: why the files' contents are not in use, null if they are. */
 function expiryText(
   { notBefore, notAfter }: Validity,
-  refusal: string | null,
+  { refusal, isUntried }: Pick<CredentialStore, "refusal" | "isUntried">,
   now: number,
 ): string {
   const at = new Date(notAfter).toISOString();
-  const advice = refusal === null ? null : `The files are refused: ${refusal}`;
+  const verb = isUntried ? "cannot be tried" : "are refused";
+  const advice = refusal === null ? null : `The files ${verb}: ${refusal}`;
   if (now > notAfter)
     return `the certificate has expired at ${at}: peers refuse it. ${advice ?? "Renew it: the proxy reads the new files without a restart"}`;
   const percent = Math.floor((100 * (notAfter - now)) / (notAfter - notBefore));

@@ -1,6 +1,8 @@
 /** Reads files named by options: regular ones of limited size, and none that could make the reader wait. */
 import { closeSync, constants, fstatSync, openSync, readSync, statSync, type Stats } from "node:fs";
 
+import { shortageOf } from "./shortage.ts";
+
 /** Why a file was not read, in words for an operator: "it is a directory, a regular file is wanted". */
 export class FileError extends Error {
   override readonly name = "FileError";
@@ -10,6 +12,11 @@ export class FileError extends Error {
   constructor(message: string, code: string, cause?: unknown) {
     super(message, { cause });
     this.code = code;
+  }
+
+  /** Not the file is to blame, and it can be read later. */
+  get isShortage(): boolean {
+    return shortageOf(this.code) !== undefined;
   }
 }
 
@@ -77,7 +84,10 @@ export function saying<T>(act: () => T, wordsOf = readWords): T {
 }
 
 function readWords(code: string): string {
-  return words.get(code) ?? `it cannot be read: ${code}`;
+  const shortage = shortageOf(code);
+  return (
+    words.get(code) ?? `it cannot be read: ${code}${shortage === undefined ? "" : ` (${shortage})`}`
+  );
 }
 
 function tooLarge(bytesMax: number): FileError {

@@ -1,11 +1,11 @@
 /** The status address: liveness, readiness and metrics. Nothing here changes state. */
-import type { Socket } from "bun";
+import type { Socket, SocketHandler, SocketListener } from "bun";
 
 import { Deadline } from "../runtime/deadline.ts";
 import { SystemCallError } from "../native/errno.ts";
 import * as native from "../native/native.ts";
 import { formatIp, isLoopback, type SocketAddress, sourceKey } from "../net/address.ts";
-import { openListening } from "../net/listener.ts";
+import { notServed, openListening } from "../net/listener.ts";
 import { peerAddress } from "../net/original-destination.ts";
 import type { SocketOptions } from "../net/socket-options.ts";
 import { RequestRates } from "./request-rates.ts";
@@ -43,29 +43,37 @@ export function openStatus(address: SocketAddress, socketOptions: SocketOptions)
  */
 export function serveStatus(options: StatusOptions): StatusServer {
   const door = new Door(options);
-  const listener = Bun.listen<Connection | null>({
-    fd: options.fd,
-    allowHalfOpen: true,
-    socket: {
-      open: (socket) => {
-        socket.data = door.admit(socket);
-      },
-      data: (socket, chunk) => {
-        socket.data?.read(chunk);
-      },
-      drain: (socket) => {
-        socket.data?.flush();
-      },
-      close: (socket) => {
-        if (socket.data instanceof Connection) door.close(socket.data);
-      },
-      error: () => undefined,
-    },
-  });
+  const listener = listenOn(options.fd, door);
   return {
     stop: () => {
       listener.stop(true);
     },
+  };
+}
+
+function listenOn(fd: number, door: Door): SocketListener<Connection | null> {
+  try {
+    return Bun.listen<Connection | null>({ fd, allowHalfOpen: true, socket: handlersOf(door) });
+  } catch (error) {
+    throw notServed(error);
+  }
+}
+
+function handlersOf(door: Door): SocketHandler<Connection | null> {
+  return {
+    open: (socket) => {
+      socket.data = door.admit(socket);
+    },
+    data: (socket, chunk) => {
+      socket.data?.read(chunk);
+    },
+    drain: (socket) => {
+      socket.data?.flush();
+    },
+    close: (socket) => {
+      if (socket.data instanceof Connection) door.close(socket.data);
+    },
+    error: () => undefined,
   };
 }
 

@@ -5,7 +5,8 @@ import { randomUUID } from "node:crypto";
 import { Deadline } from "../runtime/deadline.ts";
 import type { Fault } from "../net/fault.ts";
 import { faultOf } from "../net/handlers.ts";
-import { credentialsRefused } from "../net/listener.ts";
+import { notServed } from "../net/listener.ts";
+import { assertSocketsFree, socketShortage } from "../net/spare-sockets.ts";
 
 export type SelfHandshakeOptions = {
   readonly terminating: TLSOptions;
@@ -31,11 +32,13 @@ export type SelfHandshake =
 /**
  * Uses an abstract Unix socket (unix(7)): no file, and no network needed. Another process of this network namespace
  * may find its name and connect too; it has no certificate of ours, so it is ignored. Throws CREDENTIALS_INVALID if
- * the TLS library refuses to load the key or the certificate.
+ * the TLS library refuses to load the key or the certificate, SYSTEM_CALL if its sockets cannot be opened: the credentials
+ * are not to blame.
  */
 export async function shakeHandsWithOurselves(
   options: SelfHandshakeOptions,
 ): Promise<SelfHandshake> {
+  assertSocketsFree(socketsNeeded);
   const unix = `\0tls-tproxy-${randomUUID()}`;
   const verdicts = new Verdicts(options.certificate);
   const deadline = new Deadline(options.handshakeMsMax, () => {
@@ -52,7 +55,10 @@ export async function shakeHandsWithOurselves(
     client.catch((error: unknown) => {
       verdicts.fail(faultOf(error));
     });
-    return await verdicts.ended;
+    const result = await verdicts.ended;
+    const shortage = result.kind === "failed" ? socketShortage(socketsNeeded - 1) : null;
+    if (shortage !== null) throw shortage;
+    return result;
   } finally {
     deadline.clear();
     verdicts.end();
@@ -64,9 +70,12 @@ function taken<T>(act: () => T): T {
   try {
     return act();
   } catch (error) {
-    throw credentialsRefused(error);
+    throw notServed(error);
   }
 }
+
+/** The listener, the client, and the accepted end of its connection; Bun may need one of its own. */
+const socketsNeeded = 4;
 
 /** Collects both verdicts. */
 class Verdicts {

@@ -6,6 +6,7 @@
 import type { Family } from "../../net/address.ts";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 
+import { checkFile } from "../../native/errno.ts";
 import * as route from "../../netlink/route.ts";
 import { protocol, isErrno, type Kernel, type Request } from "../../netlink/socket.ts";
 import type { Message } from "../../netlink/wire.ts";
@@ -48,7 +49,8 @@ function namesOf(indices: ReadonlySet<number>): readonly string[] {
 }
 
 function namesKnown(): readonly string[] {
-  return existsSync(interfaces) ? readdirSync(interfaces) : [];
+  if (!existsSync(interfaces)) return [];
+  return checkFile(`list ${interfaces}`, () => readdirSync(interfaces));
 }
 
 function readOrEmpty(path: string): string {

@@ -6,6 +6,7 @@
  */
 import { readFileSync } from "node:fs";
 
+import { checkFile, errnoName, SystemCallError } from "../../native/errno.ts";
 import type { Family } from "../../net/address.ts";
 
 /** One connection as seen in its outgoing packets: addresses in network order. */
@@ -87,12 +88,13 @@ function addressOf(hex: string): Uint8Array {
   return isMapped ? bytes.slice(12) : bytes;
 }
 
-/** A kernel without IPv6 has no tcp6. */
+/** A kernel without IPv6 has no tcp6. Throws SystemCallError. */
 function readListing(family: Family): string {
+  const path = `/proc/self/net/tcp${family === 4 ? "" : "6"}`;
   try {
-    return readFileSync(`/proc/self/net/tcp${family === 4 ? "" : "6"}`, "latin1");
+    return checkFile(`read ${path}`, () => readFileSync(path, "latin1"));
   } catch (error) {
-    if (error instanceof Error && "code" in error && error.code === "ENOENT") return "";
+    if (error instanceof SystemCallError && errnoName(error.errno) === "ENOENT") return "";
     throw error;
   }
 }

@@ -5,6 +5,7 @@ import { existsSync, readFileSync } from "node:fs";
 import * as nftables from "../../netlink/nftables.ts";
 import * as route from "../../netlink/route.ts";
 import { protocol, isErrno, NetlinkSocket, type Request } from "../../netlink/socket.ts";
+import { checkFile } from "../../native/errno.ts";
 import { aliases } from "../../net/alias.ts";
 import { readAttributes, type Message } from "../../netlink/wire.ts";
 import type { Plan } from "../rules/rule.ts";
@@ -18,7 +19,9 @@ import { families } from "../rules/steps.ts";
  */
 function lacksRoute(plan: Plan): boolean {
   const disabled = "/proc/sys/net/ipv6/conf/lo/disable_ipv6";
-  if (!existsSync(disabled) || readFileSync(disabled, "latin1").trim() !== "0") return false;
+  if (!existsSync(disabled)) return false;
+  const value = checkFile(`read ${disabled}`, () => readFileSync(disabled, "latin1"));
+  if (value.trim() !== "0") return false;
   return routingOf(plan, 6).some((found) => found.length === 0);
 }
 

@@ -43,7 +43,7 @@ export async function findCredentials(
       bad(
         "credential-files",
         error.message,
-        "See above; tls-tproxy demo shows what good ones look like.",
+        isUntried(error) ? again : "See above; tls-tproxy demo shows what good ones look like.",
       ),
     ];
   }
@@ -74,12 +74,14 @@ async function chainFinding(
     return good("certificate-chain", "a handshake with ourselves ends well in both roles");
   } catch (error) {
     if (!(error instanceof ProxyError)) throw error;
-    return bad(
-      "certificate-chain",
-      error.message,
-      "Have it issued again, so that peers accept it.",
-    );
+    const remedy = isUntried(error) ? again : "Have it issued again, so that peers accept it.";
+    return bad("certificate-chain", error.message, remedy);
   }
+}
+
+/** The machine is to blame, not the files: the message has the remedy. */
+function isUntried({ code }: ProxyError): boolean {
+  return code === "SYSTEM_CALL";
 }
 
 /** A proxy is both a server to its clients and a client of its servers. */
@@ -172,3 +174,5 @@ function addressFindings(certificate: PeerCertificate): readonly Finding[] {
     ),
   ];
 }
+
+const again = "Then run check again.";
