@@ -53,7 +53,7 @@ export function coverageText(policy: Policy, found: readonly Uncovered[]): strin
   return (
     `no mesh range (${originText(policy)}) holds the address ${which} of this pod: connections to peers with ` +
     `such addresses are in cleartext. Add the range that your pods have their ${names} addresses from: ` +
-    `${remedyOf(policy, found)} (guessed from the address: write your network's range if it is another). ` +
+    `${remedyOf(policy, found)} (guessed from the address: give the range of your whole network if it is another). ` +
     `If cleartext is what you want there, say so with --exclude-cidr ${[...outside].join(",")}`
   );
 }
@@ -80,20 +80,28 @@ function outsideOf({ outbound }: Policy, own: OwnAddress): string {
   return isApart ? text : formatIp(own.bytes);
 }
 
-/** The option or policy line as it should be. */
+/** The option or policy line as it should be: the present ranges and a guess for each address, none twice. */
 function remedyOf({ outbound }: Policy, found: readonly Uncovered[]): string {
   const { value, origin } = outbound.mesh;
   const hasDefault = defaultMeshRanges.every(({ text }) => value.some((one) => one.text === text));
-  const kept = value.map(({ text }) => text).filter((text) => !hasDefault || !isDefault(text));
-  const guesses = found.map(({ own }) =>
-    isIn(defaultMeshRanges, own) ? "default" : guessOf(own).text,
+  const guesses = found.map(({ own }) => guessOf(own));
+  const kept = value.filter((range) => !hasDefault || !isDefault(range.text));
+  const ranges = outermost([...kept, ...guesses]).map(({ text }) => text);
+  return optionText([...(hasDefault ? ["default"] : []), ...ranges], origin);
+}
+
+/** Without those that another one contains. */
+function outermost(ranges: readonly Cidr[]): readonly Cidr[] {
+  return ranges.filter((inner, at) =>
+    ranges.every((outer, other) => {
+      if (other === at || !isWithin(inner, outer)) return true;
+      return isWithin(outer, inner) && at < other;
+    }),
   );
-  const texts = new Set([
-    ...(hasDefault || guesses.includes("default") ? ["default"] : []),
-    ...kept,
-    ...guesses,
-  ]);
-  return optionText([...texts], origin);
+}
+
+function isWithin(inner: Cidr, outer: Cidr): boolean {
+  return inner.family === outer.family && outer.first <= inner.first && inner.last <= outer.last;
 }
 
 function optionText(texts: readonly string[], origin: string): string {
@@ -111,8 +119,17 @@ function isDefault(text: string): boolean {
   return defaultMeshRanges.some((range) => range.text === text);
 }
 
-/** A site's usual share: a /48 (RFC 6177), a /16; or the interface's own prefix if that is wider. */
-function guessOf({ bytes, family, prefix }: OwnAddress): Cidr {
+/**
+ * For a private address the network of the interface, if it has one, because its peers are there. An interface with a
+ * single address (often in pods) says nothing: then the private range that contains it. A host route to a peer is never a
+ * reason for the ranges of other networks. For a public address a site's usual share, a /48 (RFC 6177) or a /16, or the
+ * interface's own prefix if that is wider.
+ */
+function guessOf(own: OwnAddress): Cidr {
+  const { bytes, family, prefix } = own;
+  const block = defaultMeshRanges.find((range) => isIn([range], own));
+  if (block !== undefined && prefix === 8 * bytes.length) return block;
   const usual = family === 4 ? 16 : 48;
-  return parseCidr(`${formatIp(bytes)}/${Math.max(8, Math.min(prefix, usual))}`);
+  const length = block === undefined ? Math.min(prefix, usual) : prefix;
+  return parseCidr(`${formatIp(bytes)}/${Math.max(8, length)}`);
 }

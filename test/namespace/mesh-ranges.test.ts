@@ -77,7 +77,7 @@ test("a range that replaces the private ones and so omits the other family is re
   const { code, stderr } = await start(pod, "--mesh-cidr", "2001:db8::/32");
   expect([code, stderr]).toEqual([
     2,
-    expect.stringContaining("--mesh-cidr default,2001:db8::/32 "),
+    expect.stringContaining("--mesh-cidr 2001:db8::/32,10.77.0.0/24 "),
   ]);
   await mesh.proxy(pod, ["--mesh-cidr", "2001:db8::/32", "--exclude-cidr", "0.0.0.0/0"]);
   expect([await asked(pod, public6), await asked(pod, c.address4)]).toEqual(["", "in clear"]);
@@ -105,7 +105,9 @@ test("a policy that excludes the pod's own address is refused", async () => {
   const proxy = await mesh.proxy(pod, policy.flags);
   expect(await asked(pod, c.address6)).toBe("");
   policy.write("outbound: { mesh: [10.0.0.0/8] }");
-  await proxy.says(/W\S+ .*the old one stays in use: .*outbound\.mesh: \[default, 10\.0\.0\.0\/8/);
+  await proxy.says(
+    /W\S+ .*the old one stays in use: .*outbound\.mesh: \[10\.0\.0\.0\/8, "fd77::\/64"\]/,
+  );
   expect(await asked(pod, c.address6)).toBe("");
   policy.write('outbound: { mesh: [default, "2001:db8::/32"] }');
   await metricOnce(pod, 'tproxy_policy_reloads_total{result="replaced"}', (count) => count === 1);

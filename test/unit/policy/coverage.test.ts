@@ -86,9 +86,30 @@ describe("each family is judged separately, and the exact option is named", () =
       "replaced instead of extended",
       "2001:db8::/32",
       ["10.1.2.3", "2001:db8::1"],
-      "--mesh-cidr default,2001:db8::/32 ",
+      "--mesh-cidr 2001:db8::/32,10.0.0.0/8 ",
     ],
     ["explicit ranges", "10.0.0.0/8", ["11.1.2.3"], "--mesh-cidr 10.0.0.0/8,11.1.0.0/16 "],
+    ["a peer alone, in our network", "10.8.0.2/32", ["10.8.0.1/24"], "--mesh-cidr 10.8.0.0/24 "],
+    [
+      "a peer alone, beside a single address",
+      "10.8.0.2/32",
+      ["10.8.0.1/32"],
+      "--mesh-cidr 10.0.0.0/8 ",
+    ],
+    [
+      "a peer elsewhere",
+      "172.20.0.2/32",
+      ["10.8.0.1/24"],
+      "--mesh-cidr 172.20.0.2/32,10.8.0.0/24 ",
+    ],
+    [
+      "one family does not follow from the other",
+      "10.8.0.2/32,fd00::2/128",
+      ["10.8.0.1/24", "fd00::1/128"],
+      "--mesh-cidr 10.8.0.0/24,fc00::/7 ",
+    ],
+    ["a carrier's range", "10.0.0.0/8", ["100.64.3.1/32"], "--mesh-cidr 10.0.0.0/8,100.64.0.0/10 "],
+    ["a public network", "10.0.0.0/8", ["34.1.2.3/20"], "--mesh-cidr 10.0.0.0/8,34.1.0.0/16 "],
   ] as const)("%s", (_, mesh, addresses, option) => {
     expect(refusalOf(policyOf(mesh), ...addresses)).toContain(option);
   });
