@@ -40,6 +40,7 @@ import type {
   LimitFlags,
   PreexistingFlags,
   ProbeFlags,
+  PrivilegeFlags,
 } from "./flags.ts";
 import {
   addCredentialOptions,
@@ -48,8 +49,15 @@ import {
   addListenOptions,
   addPolicyOptions,
   addPreexistingOption,
+  addPrivilegeOptions,
 } from "./options.ts";
-import { locateCredentials, fixedOf, policySourceOf, preexistingOf } from "./configuration.ts";
+import {
+  fixedOf,
+  locateCredentials,
+  policySourceOf,
+  preexistingOf,
+  privilegesOf,
+} from "./configuration.ts";
 import { knownSettings } from "./environment.ts";
 import { addJsonOption, writeReport, type JsonFlag } from "./json.ts";
 import { notesOf } from "./notes.ts";
@@ -61,6 +69,7 @@ type CheckFlags = CredentialFlags &
   LimitFlags &
   PreexistingFlags &
   ProbeFlags &
+  PrivilegeFlags &
   JsonFlag & { readonly trial?: boolean };
 
 export function checkCommand(program: Command): void {
@@ -75,6 +84,7 @@ export function checkCommand(program: Command): void {
   addProbeOptions(command);
   addListenOptions(command);
   addLimitOptions(command);
+  addPrivilegeOptions(command);
   command.action(async (flags: CheckFlags) => {
     await check(flags, command);
   });
@@ -129,7 +139,10 @@ function scopeText({ outbound: { ports } }: Policy, file: string | null): string
 async function sectionsOf(flags: CheckFlags, command: Command): Promise<readonly Section[]> {
   const source = policySourceOf(flags, command, process.env, false);
   const { policy, finding } = policyFinding(source);
-  const mode = preexistingOf(flags, source.lockoutGuard !== null, "own");
+  const isHost = source.lockoutGuard !== null;
+  const mode = preexistingOf(flags, isHost, flags.rules);
+  const held = privilegesOf(flags, false, isHost);
+  const privileges = flags.rules === "external" ? "external" : held;
   const fixed = fixedOf(flags, process.env);
   const notes = notesOf(source, fixed, {
     environment: process.env,
@@ -138,7 +151,8 @@ async function sectionsOf(flags: CheckFlags, command: Command): Promise<readonly
   const { statusAddress, connections: connectionsMax } = flags;
   const wirePorts = flags.wirePorts ?? null;
   const memoryBytesMax = flags.memory ?? null;
-  const wanted: CheckedLimits = { fixed, statusAddress, connectionsMax, memoryBytesMax, wirePorts };
+  const limits = { connectionsMax, memoryBytesMax };
+  const wanted: CheckedLimits = { fixed, statusAddress, ...limits, wirePorts, privileges };
   const files = locateCredentials(flags)?.files ?? null;
   const own = files === null ? null : { credentials: files, tlsVersionMin: flags.tlsMin };
   const running = await askReadiness(statusAddress, askMsMax);
@@ -152,7 +166,12 @@ async function sectionsOf(flags: CheckFlags, command: Command): Promise<readonly
         ...findProbes(fixed.probes),
       ],
     },
-    { title: "Kernel", findings: findKernel([...selfCommand(), "check-inside"]) },
+    {
+      title: "Kernel",
+      findings: findKernel([...selfCommand(), "check-inside"]).filter(
+        ({ id }) => id !== "kernel-net-raw" || privileges !== "kept",
+      ),
+    },
     {
       title: "Privileges and limits",
       findings: [...findPrivileges(wanted), ...findLimits(wanted)],

@@ -28,6 +28,7 @@ import type {
   LimitFlags,
   PreexistingFlags,
   ProbeFlags,
+  PrivilegeFlags,
   RunFlags,
 } from "./flags.ts";
 import type { Environment } from "./environment.ts";
@@ -59,8 +60,8 @@ export function configOf(flags: RunFlags, command: Command, environment: Environ
 }
 
 /** Throws ProxyError (USAGE) for options that need privileges which the proxy will not have. */
-function privilegesOf(
-  flags: RunFlags,
+export function privilegesOf(
+  flags: PrivilegeFlags & Pick<RunFlags, "confirm">,
   removeRulesOnExit: boolean,
   isHost: boolean,
 ): Config["privileges"] {

@@ -54,6 +54,11 @@ export type CredentialFlags = {
 
 export type PreexistingFlags = { readonly preexisting?: "leave" | "reset" };
 
+export type PrivilegeFlags = {
+  readonly privileges?: "kept" | "dropped";
+  readonly rules: "own" | "external";
+};
+
 export type RunFlags = InterceptionFlags & {
   readonly v: number;
   readonly logFormat: "text" | "json";
@@ -61,12 +66,11 @@ export type RunFlags = InterceptionFlags & {
   readonly metricsNames: "new" | "old";
   readonly removeRulesOnExit?: boolean;
   readonly confirm?: number;
-  readonly privileges?: "kept" | "dropped";
-  readonly rules: "own" | "external";
 } & CredentialFlags &
   LimitFlags &
   PreexistingFlags &
-  ProbeFlags;
+  ProbeFlags &
+  PrivilegeFlags;
 
 /** Milliseconds and counts; null means "none". */
 export type LimitFlags = {

@@ -256,7 +256,7 @@ const mayBeNone = new Set([
   "--connection-max-age",
 ]);
 
-export function addOtherOptions(command: Command): void {
+export function addPrivilegeOptions(command: Command): void {
   command.optionsGroup("Privileges (tls-tproxy help privileges):");
   add(command, "--privileges <how>", "kept, or dropped once the rules are in place", {
     parse: values.oneOf("kept", "dropped"),
@@ -266,6 +266,9 @@ export function addOtherOptions(command: Command): void {
     parse: values.oneOf("own", "external"),
     default: ["own", "own"],
   });
+}
+
+export function addOtherOptions(command: Command): void {
   command.optionsGroup("Other:");
   add(command, "--remove-rules-on-exit [boolean]", "remove rules at exit; false is fail-closed", {
     parse: values.boolean,

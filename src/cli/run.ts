@@ -22,6 +22,7 @@ import {
   addOtherOptions,
   addPolicyOptions,
   addPreexistingOption,
+  addPrivilegeOptions,
 } from "./options.ts";
 import { sayRules } from "./rules-alone.ts";
 import { knownSettings, type Note } from "./environment.ts";
@@ -38,6 +39,7 @@ export function runCommand(program: Command): void {
   addProbeOptions(program);
   addListenOptions(program);
   addLimitOptions(program);
+  addPrivilegeOptions(program);
   addOtherOptions(program);
   program.action(async (flags: RunFlags) => {
     if (flags.policy === "-") throw new ProxyError("USAGE", noStandardInput);

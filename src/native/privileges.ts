@@ -19,6 +19,12 @@ export function hasCapability(number: number): boolean {
   return ((effectiveCapabilities() >> BigInt(number)) & 1n) === 1n;
 }
 
+/** Drops all capabilities of this thread but these, for good, and those of the programs that it executes. */
+export function confine(keep: readonly number[]): void {
+  const mask = keep.reduce((sum, number) => sum | (1n << BigInt(number)), 0n);
+  check("capset", shim.tproxy_confine(mask));
+}
+
 /**
  * Drops all capabilities but these, for good, and executes this executable again with the same arguments: execve(2).
  * Descriptors set to stay open stay open. Returns only by throwing SystemCallError.
@@ -30,8 +36,7 @@ export function reexec(
 ): never {
   const count = Math.max(command.length, Object.keys(environment).length);
   if (count > stringsMax) throw new SystemCallError("execve", constants.errno.E2BIG);
-  const mask = keep.reduce((sum, number) => sum | (1n << BigInt(number)), 0n);
-  check("capset", shim.tproxy_confine(mask));
+  confine(keep);
   const argv = block(command);
   const variables = block(
     Object.entries(environment).map(([name, value]) => `${name}=${value ?? ""}`),

@@ -2,9 +2,11 @@
 import { expect, test } from "bun:test";
 
 import { addChain, runScript, type Chain } from "../support/foreign.ts";
+import { serveHttp } from "../support/http.ts";
 import { kernelState, makeForeign } from "../support/kernel-state.ts";
 import { flagsOf, Mesh } from "../support/mesh.ts";
 import { executable, type Pod } from "../support/pods.ts";
+import { curl } from "../support/programs.ts";
 
 const mesh = Mesh.create();
 
@@ -36,7 +38,7 @@ test("in a sound environment it reports no problem and changes nothing", async (
   const { code, report } = await check(pod, flagsOf(mesh.credentials(pod)));
   expect(report.items.filter(({ level }) => level === "bad")).toEqual([]);
   expect([code, report.ok]).toEqual([0, true]);
-  expect(report.items.filter(({ section }) => section === "Kernel")).toHaveLength(15);
+  expect(report.items.filter(({ section }) => section === "Kernel")).toHaveLength(17);
   expect(await kernelState(pod)).toBe(before);
 });
 
@@ -96,6 +98,45 @@ test("missing capabilities and too few descriptors are bad", async () => {
   expect(code).toBe(1);
   const ids = ["cap-net-admin", "cap-net-bind-service", "descriptors"];
   expect(ids.map(levelOf)).toEqual(["bad", "bad", "bad"]);
+});
+
+const without = (capabilities: string): readonly string[] => [
+  "setpriv",
+  `--bounding-set=${capabilities}`,
+  `--inh-caps=${capabilities}`,
+];
+
+test.each([
+  ["dropped, the default in a pod", "-net_raw", [], ["good", "bad"]],
+  ["kept", "-net_raw", ["--privileges", "kept"], ["good", "good"]],
+  ["kept", "-net_admin", ["--privileges", "kept"], ["bad", "good"]],
+  ["external, with NET_ADMIN", "-net_raw", ["--rules", "external"], ["good", "good"]],
+  ["external", "-net_admin", ["--rules", "external"], ["good", "good"]],
+  ["external", "-net_raw,-net_admin", ["--rules", "external"], ["good", "bad"]],
+] as const)(
+  "CAP_NET_RAW is required where the proxy needs it: %s, %s",
+  async (_, capabilities, options, levels) => {
+    const pod = mesh.extraPod();
+    const { levelOf } = await check(pod, options, without(capabilities));
+    expect([levelOf("cap-net-admin"), levelOf("cap-net-raw")]).toEqual([...levels]);
+  },
+);
+
+test("with --privileges kept the proxy works without CAP_NET_RAW, as check says", async () => {
+  const [client, server] = [mesh.extraPod(), mesh.extraPod()];
+  for (const pod of [client, server]) {
+    const flags = [...flagsOf(mesh.credentials(pod)), "--privileges", "kept"];
+    await pod.start([...without("-net_raw"), ...executable(), ...flags]).says(/proxy\] ready/);
+  }
+  await serveHttp(server, 8080, "without NET_RAW");
+  for (const host of [server.address4, `[${server.address6}]`])
+    expect((await curl(client, `http://${host}:8080/`)).output).toBe("without NET_RAW");
+});
+
+test("marks with CAP_NET_RAW alone are tried unless all capabilities are kept", async () => {
+  const pod = mesh.extraPod();
+  expect((await check(pod, [])).levelOf("kernel-net-raw")).toBe("good");
+  expect((await check(pod, ["--privileges", "kept"])).levelOf("kernel-net-raw")).toBe("none");
 });
 
 test("the limits that follow from the available memory are printed", async () => {

@@ -10,6 +10,7 @@ import { interceptionOf } from "../../intercept/rules/interception.ts";
 import { SystemCallError } from "../../native/errno.ts";
 import * as namespaces from "../namespaces.ts";
 import * as native from "../../native/native.ts";
+import { capability, confine } from "../../native/privileges.ts";
 import { monitorRules } from "../../netlink/monitor.ts";
 import * as route from "../../netlink/route.ts";
 import { protocol, kernel } from "../../netlink/socket.ts";
@@ -110,6 +111,20 @@ function trySocket(of: 4 | 6): () => void {
 const tcp = { kind: "tcp", is: true } as const;
 const accept = { kind: "verdict", verdict: "accept" } as const;
 
+/**
+ * Each part, with the Linux version in which it appeared:
+ *
+ * - nftables in the family inet, with sets and their intervals: below 4.10. A range outside of sets, and lookups that
+ *   are inverted: 4.9 and earlier.
+ * - fib: 4.10 (f6d0cbcf09c5); whether there is a route at all, and the same for IPv6 extension headers: 4.12
+ *   (055c4b34b94f, c078ca3b0c5b).
+ * - socket: 4.18 (554ced0a6e29); its mark, and tproxy: 4.19 (4ed8eb6570a4).
+ * - Chains of the types route and nat in the family inet: 5.2 (c1deb065cf3b, d164385ec572).
+ * - Deleting elements of a set in a rule: 5.4 (d0a8d877da97). Nothing works without it, so 5.4 is what we ask for.
+ * - Rejecting in prerouting: 5.9 (f53b9b0bdc59).
+ * - SO_MARK with CAP_NET_RAW: 5.17 (079925cce1d0).
+ * - Notices about rules, and routing by mark: before all of these. The comment of a table (5.10) is ignored before.
+ */
 const trials: readonly Trial[] = [
   {
     id: "kernel-nftables",
@@ -136,7 +151,7 @@ const trials: readonly Trial[] = [
   {
     id: "kernel-route-chain",
     act: tryRule("output", [tcp, { kind: "set-fwmark", value: defaultMark.value }]),
-    remedy: "modprobe nft_chain_route_ipv4 (CONFIG_NF_TABLES_IPV4).",
+    remedy: "Use Linux 5.4 or later with CONFIG_NF_TABLES_IPV4 and CONFIG_NF_TABLES_IPV6.",
   },
   {
     id: "kernel-dynamic-sets",
@@ -197,11 +212,27 @@ const trials: readonly Trial[] = [
     optional: "IPv6 is not diverted, which is safe only if there is no IPv6",
   },
   {
+    id: "kernel-rules",
+    act: () => {
+      tryTable(planOf(interceptionOf(defaultPolicy, defaultFixed)));
+    },
+    remedy: "Use Linux 5.4 or later with all of nftables (CONFIG_NF_TABLES, CONFIG_NFT_…).",
+  },
+  {
     id: "kernel-rule-events",
     act: () => {
       monitorRules(() => undefined).stop();
     },
     remedy: "Use a kernel with CONFIG_NF_TABLES.",
+  },
+  {
+    // The last one, because it drops what the others need.
+    id: "kernel-net-raw",
+    act: () => {
+      confine([capability.netRaw]);
+      trySocket(4)();
+    },
+    remedy: "Use Linux 5.17 or later, or --privileges kept.",
   },
 ];
 

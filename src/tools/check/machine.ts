@@ -29,19 +29,16 @@ export type CheckedLimits = Pick<Config, "statusAddress" | "fixed" | "wirePorts"
   readonly connectionsMax: number;
   /** From `--memory`, null without it. */
   readonly memoryBytesMax: number | null;
+  /** What the proxy keeps: all capabilities, or CAP_NET_RAW. `external`: another process applies the rules. */
+  readonly privileges: "kept" | "dropped" | "external";
 };
 
-export function findPrivileges({ fixed }: CheckedLimits): readonly Finding[] {
+export function findPrivileges({ fixed, privileges }: CheckedLimits): readonly Finding[] {
   const lowest = Math.min(fixed.tcpPort, fixed.tlsPort, fixed.inspectPort);
   const start = Number(setting("net/ipv4/ip_unprivileged_port_start") ?? "1024");
   return [
-    hasCapability(capability.netAdmin)
-      ? good("cap-net-admin")
-      : bad(
-          "cap-net-admin",
-          "missing",
-          "Run as root, or add NET_ADMIN to the container's capabilities.",
-        ),
+    netAdminFinding(privileges),
+    ...netRawFindings(privileges),
     lowest >= start || hasCapability(capability.netBindService)
       ? good("cap-net-bind-service", `the lowest port is ${lowest}`)
       : bad(
@@ -50,6 +47,34 @@ export function findPrivileges({ fixed }: CheckedLimits): readonly Finding[] {
           "Add NET_BIND_SERVICE, or choose higher ones with --tcp-port, --tls-port and --inspect-port.",
         ),
   ];
+}
+
+function netAdminFinding(privileges: CheckedLimits["privileges"]): Finding {
+  const id = "cap-net-admin";
+  if (hasCapability(capability.netAdmin)) return good(id);
+  if (privileges === "external")
+    return good(id, "not needed: another process applies the rules (--rules external)");
+  return bad(id, "missing", "Run as root, or add NET_ADMIN to the container's capabilities.");
+}
+
+/**
+ * Marks (SO_MARK) and transparent sockets need CAP_NET_ADMIN or CAP_NET_RAW: sk_setsockopt in net/core/sock.c,
+ * do_ip_setsockopt in net/ipv4/ip_sockglue.c. Nothing else does: sockets are destroyed with CAP_NET_ADMIN, and none is
+ * raw or bound to a device.
+ */
+function netRawFindings(privileges: CheckedLimits["privileges"]): readonly Finding[] {
+  const id = "cap-net-raw";
+  if (hasCapability(capability.netRaw)) return [good(id)];
+  const add = "Add NET_RAW to the container's capabilities";
+  if (privileges === "dropped") {
+    const text = "missing: the proxy keeps it when it drops the others";
+    return [bad(id, text, `${add}, or use --privileges kept.`)];
+  }
+  if (hasCapability(capability.netAdmin))
+    return [good(id, "missing, but not needed: CAP_NET_ADMIN is enough")];
+  return privileges === "external"
+    ? [bad(id, "missing: marks and transparent sockets need it", `${add}.`)]
+    : [];
 }
 
 export function findLimits({ connectionsMax, memoryBytesMax }: CheckedLimits): readonly Finding[] {
@@ -236,4 +261,4 @@ function read(path: string): string | undefined {
   }
 }
 
-const capability = { netBindService: 10, netAdmin: 12 } as const;
+const capability = { netBindService: 10, netAdmin: 12, netRaw: 13 } as const;
