@@ -12,7 +12,7 @@ import {
 import { ProxyError } from "../runtime/errors.ts";
 import { FileError } from "../runtime/files.ts";
 import * as files from "../runtime/private-files.ts";
-import { kindAt, PrivateFolder, writableByOthers } from "../runtime/private-folder.ts";
+import { kindAt, PrivateFolder, withoutProc, writableByOthers } from "../runtime/private-folder.ts";
 
 export type CaOnDisk = TrialCa & { readonly notAfter: Date };
 
@@ -184,6 +184,7 @@ function remedyOf(code: string, flag: Flag): string {
   if (code === writableByOthers)
     return `use another ${flag}, or run chmod go-w on it if it is for this purpose alone`;
   if (code === "ENOTEMPTY") return "run it again";
+  if (code === withoutProc) return "mount -t proc proc /proc";
   if (code === "EROFS" || code === "ENOSPC") return "use another --out";
   if (code === "EACCES" || code === "EPERM") return "run it as the owner, or use another --out";
   return `use another ${flag}`;

@@ -5,6 +5,7 @@
 import {
   closeSync,
   constants,
+  existsSync,
   fchmodSync,
   fchownSync,
   fstatSync,
@@ -51,6 +52,7 @@ export class PrivateFolder {
    */
   static make(path: string, beforeChange: () => void = () => undefined): PrivateFolder {
     return saying(() => {
+      if (!existsSync(descriptors)) throw new FileError("/proc is not mounted", withoutProc);
       mkdirSync(path, { recursive: true, mode: 0o700 });
       return openFolder(path, 0, (fd) => new PrivateFolder(fd, beforeChange));
     }, wordsOf);
@@ -143,11 +145,15 @@ export class PrivateFolder {
     });
   }
 
-  /** The names in it are on the disk when this returns. */
+  /** The names in it are on the disk when this returns; some file systems cannot say so of a folder: fsync(2). */
   sync(): void {
-    saying(() => {
-      fsyncSync(this.#fd);
-    }, wordsOf);
+    try {
+      saying(() => {
+        fsyncSync(this.#fd);
+      }, wordsOf);
+    } catch (error) {
+      if (!(error instanceof FileError) || !unsynced.has(error.code)) throw error;
+    }
   }
 
   #change<T>(act: () => T): T {
@@ -157,10 +163,12 @@ export class PrivateFolder {
 
   /** node:fs has no openat(2); the link in /proc leads to the open folder, whatever its path is by now. */
   #path(name: string): string {
-    return `/proc/self/fd/${this.#fd}/${name}`;
+    return `${descriptors}/${this.#fd}/${name}`;
   }
 }
 
+/** The code of the FileError without /proc. */
+export const withoutProc = "NO_PROC";
 /** The code of the FileError for a folder that other users than its owner may write to. */
 export const writableByOthers = "WRITABLE_BY_OTHERS";
 
@@ -193,6 +201,8 @@ function wordsOf(code: string): string {
   return writeWords.get(code) ?? words.get(code) ?? code;
 }
 
+const descriptors = "/proc/self/fd";
+const unsynced: ReadonlySet<string> = new Set(["EINVAL", "ENOTSUP", "EOPNOTSUPP"]);
 const readFlags = constants.O_NOFOLLOW | constants.O_NONBLOCK | constants.O_NOCTTY;
 const newFileFlags =
   constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;

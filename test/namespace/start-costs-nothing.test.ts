@@ -77,6 +77,24 @@ test.each(modes)("when any socket cannot be served, with --privileges %s", async
   expect(number).toBeGreaterThan(5);
 });
 
+test("a start that fails and cannot remove its rules says both, and how to remove them", async () => {
+  const pair = new Pair();
+  const limited = ["prlimit", `--nofile=${descriptorsMax}:${descriptorsMax}`, ...source];
+  let output = "";
+  for (let number = 1; !/rules/.test(output); number += 1) {
+    const environment = { FAILING_LISTEN: String(number), NOTHING_FREE: "1" };
+    // oxlint-disable-next-line no-await-in-loop -- one after the other: they use the same ports
+    const end = await pair.start([...limited, "--privileges", "kept"], environment);
+    expect(end.failed).toBeTrue();
+    output = end.output;
+  }
+  expect(output).toMatch(
+    /^tls-tproxy: cannot listen \(--status-address .*ENOMEM.*\. The rules stay, because they cannot be removed: .*EMFILE.*\. Then run: tls-tproxy rules --remove\n$/,
+  );
+  expect((await pair.pod.run([...executable(), "rules", "--remove"])).code).toBe(0);
+  expect((await pair.pod.run(["nft", "list", "ruleset"])).stdout).toBe("");
+});
+
 /** More than a start needs at least: proxy/bounds.ts. */
 const descriptorsMax = 300;
 /** Opens so many descriptors, and then becomes another program. */
