@@ -38,9 +38,28 @@ export function openOut(path: string, beforeChange: () => void): Out {
     using undo = new DisposableStack();
     const opened = undo.use(PrivateFolder.make(path, beforeChange));
     files.settleLeftovers(opened, (temporary) => isRestOfPair(opened, temporary, "ca"));
+    settleFolders(opened);
     const stack = undo.move();
     return { path, opened, [Symbol.dispose]: () => stack[Symbol.dispose]() };
   });
+}
+
+/** Completes or removes what interrupted calls left in the folders of certificates. An unusable one is none of ours. */
+function settleFolders(out: PrivateFolder): void {
+  for (const name of out.names()) {
+    if (name.startsWith(".") || out.kindOf(name) !== "folder") continue;
+    try {
+      using folder = out.folder(name);
+      settleLeaf(folder);
+    } catch (error) {
+      // The call for this name reports it.
+      if (!(error instanceof FileError)) throw error;
+    }
+  }
+}
+
+function settleLeaf(folder: PrivateFolder): void {
+  files.settleLeftovers(folder, (temporary) => isRestOfPair(folder, temporary, "tls"));
 }
 
 /** The CA of an earlier call, null if there is none. Throws START_FAILED for anything else. */
@@ -80,7 +99,7 @@ export function leafIn({ path: out, opened }: Out, name: string): LeafOnDisk | n
     );
   using folder = at(path, "--name", () => opened.folder(name));
   at(path, "--name", () => {
-    files.settleLeftovers(folder, (temporary) => isRestOfPair(folder, temporary, "tls"));
+    settleLeaf(folder);
   });
   for (const file of leafFiles) {
     const of = at(path, "--name", () => folder.kindOf(file));

@@ -27,6 +27,21 @@ export function openSockets(config: Config, socketOptions: SocketOptions): Socke
   return { places, status };
 }
 
+/**
+ * Whether this process may mark sockets: CAP_NET_RAW alone is enough since Linux 5.17 (079925cce1d0), and without marks
+ * every connection would fail. Throws START_FAILED.
+ */
+export function assertMarkable(mark: number): void {
+  using stack = new DisposableStack();
+  const fd = stack.adopt(native.openStream(native.addressFamily.inet), native.close);
+  try {
+    native.setMark(fd, mark);
+  } catch (error) {
+    if (!(error instanceof SystemCallError) || errnoName(error.errno) !== "EPERM") throw error;
+    throw new ProxyError("START_FAILED", noMarks, { cause: error });
+  }
+}
+
 /** Returns them; their descriptors are closed with `undo`. */
 export function closedWith<T extends { readonly fd: number }>(
   undo: DisposableStack,
@@ -162,12 +177,16 @@ function unlessNoIpv6<T>(host: string, act: () => T): T | null {
   }
 }
 
+const noMarks =
+  "--privileges dropped: on this kernel CAP_NET_RAW alone may not mark sockets (SO_MARK): use Linux 5.17 or later, or " +
+  "--privileges kept";
 const remedies = new Map<string, string>([
   ["EADDRINUSE", "Choose another port, or end that process (is a proxy running?)."],
   ["EADDRNOTAVAIL", "No interface that is up in this network namespace has this address."],
   [
     "EPERM",
-    "CAP_NET_ADMIN is missing: run as root, and give a container that capability (its other users get none of cap-add).",
+    "CAP_NET_ADMIN is missing (with --rules external: CAP_NET_RAW, on Linux 5.17 or later): run as root, and give a " +
+      "container that capability (its other users get none of cap-add).",
   ],
   ["EACCES", "Ports below 1024 require CAP_NET_BIND_SERVICE."],
 ]);

@@ -1,5 +1,11 @@
 /** The composition root: the order of a start, with its reasons. */
-import { closedWith, namingStatus, openSockets, UnservedSockets } from "./sockets.ts";
+import {
+  assertMarkable,
+  closedWith,
+  namingStatus,
+  openSockets,
+  UnservedSockets,
+} from "./sockets.ts";
 import { handleCleartext } from "./cleartext-at-start.ts";
 import { type FirstReads, Reloader } from "../reload/reload.ts";
 import { assertDescriptors, boundsOf, reportBounds } from "./bounds.ts";
@@ -76,7 +82,7 @@ function start(config: Config, log: Log, { handed, first }: Given): Proxy {
   const { fixed } = config;
   const metrics = new Metrics(config.metricsNames);
   const inForce = new InForce(config, first.credentials.value, first.policy.value);
-  if (handed === null) assertDescriptors();
+  assertAble(handed, ownMark(fixed.mark));
   const bounds = boundsOf(config, undo);
   const { limits, wire } = bounds;
   const memory = new Memory(
@@ -134,6 +140,12 @@ function start(config: Config, log: Log, { handed, first }: Given): Proxy {
   reloader.introduce();
   unlessStarted.move();
   return proxyOf({ registry, drain, reloader, repair, rules, log }, undo.move());
+}
+
+/** Before anything is changed; after a re-execution, before anything is served. Throws START_FAILED. */
+function assertAble(handed: HandedState | null, mark: number): void {
+  if (handed === null) assertDescriptors();
+  else assertMarkable(mark);
 }
 
 /** The watch of the rules must not take our own change for another program's. */

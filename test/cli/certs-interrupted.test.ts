@@ -31,7 +31,8 @@ function run(command: readonly string[]): Ended {
 }
 
 function certs(out: string, ...args: readonly string[]): Ended {
-  return run([...executable(), "certs", "--out", out, "--name", "web", ...args]);
+  const name = args.includes("--name") ? [] : ["--name", "web"];
+  return run([...executable(), "certs", "--out", out, ...name, ...args]);
 }
 
 /** Kills a call before its change with this number; false if it has fewer. */
@@ -125,6 +126,22 @@ test("a call that is killed while it repairs leaves what the one after it can re
       expectWhole(out, ["notes.txt"]);
     }
   expect(killed).toBe(9);
+});
+
+test("a call for another name completes it too", () => {
+  const first = made();
+  for (const change of [5, 6, 7]) {
+    const out = `${temporaryDirectory()}/certs`;
+    cpSync(first, out, { recursive: true });
+    expect(killedAt(change, out)).toBeTrue();
+    mkdirSync(`${out}/not-ours/.new-aB3dE6`, { recursive: true });
+    writeFileSync(`${out}/not-ours/.new-aB3dE6/precious`, "");
+    chmodSync(`${out}/not-ours`, 0o777);
+    expect(certs(out, "--name", "other", "--dns", "other.example.org").error).toBe("");
+    expect(readdirSync(`${out}/not-ours`)).toEqual([".new-aB3dE6"]);
+    for (const name of ["other", "not-ours"]) rmSync(`${out}/${name}`, { recursive: true });
+    expectWhole(out, ["notes.txt"]);
+  }
 });
 
 test("renewals at the same time leave one whole pair", async () => {

@@ -139,6 +139,15 @@ test("marks with CAP_NET_RAW alone are tried unless all capabilities are kept", 
   expect((await check(pod, ["--privileges", "kept"])).levelOf("kernel-net-raw")).toBe("none");
 });
 
+test("too few free descriptors are bad, as a start would say", async () => {
+  const script = 'for ((i = 0; i < 160; i += 1)); do exec {fd}</dev/null; done; exec "$@"';
+  const holding = ["prlimit", "--nofile=220:220", "bash", "-c", script, "bash"];
+  const { report, levelOf } = await check(mesh.extraPod(), [], holding);
+  expect(levelOf("descriptors")).toBe("bad");
+  const { message } = report.items.find(({ id }) => id === "descriptors") ?? { message: "" };
+  expect(message).toMatch(/a start needs 64 free descriptors, and there are \d+: .*EMFILE/);
+});
+
 test("the limits that follow from the available memory are printed", async () => {
   const { stdout } = await mesh.extraPod().run([...executable(), "check", "--memory", "256MiB"]);
   expect(stdout).toMatch(

@@ -22,6 +22,8 @@ import {
 } from "../../net/address.ts";
 import { planWirePorts } from "../../net/wire-ports.ts";
 import { connectionsBound } from "../../connection/admission.ts";
+import { assertDescriptors } from "../../proxy/bounds.ts";
+import { ProxyError } from "../../runtime/errors.ts";
 import { bad, good, warning, type Finding } from "./finding.ts";
 
 /** The part of the configuration that is checked. */
@@ -82,11 +84,23 @@ export function findLimits({ connectionsMax, memoryBytesMax }: CheckedLimits): r
   const bound = connectionsBound(connectionsMax, descriptors, descriptorReserve);
   const text = `${descriptors}, which is enough for ${bound} of ${connectionsMax} connections`;
   const remedy = "Raise them: ulimit -n, LimitNOFILE= in systemd.";
-  if (bound === 0) return [bad("descriptors", text, remedy)];
+  const shortage = descriptorShortage();
+  if (bound === 0 || shortage !== null) return [bad("descriptors", shortage ?? text, remedy)];
   return [
     bound < connectionsMax ? warning("descriptors", text, remedy) : good("descriptors", text),
     good("memory", memoryText(memoryBytesMax, bound)),
   ];
+}
+
+/** Why a start would be refused, null if it would not. */
+function descriptorShortage(): string | null {
+  try {
+    assertDescriptors();
+    return null;
+  } catch (error) {
+    if (error instanceof ProxyError) return error.message;
+    throw error;
+  }
 }
 
 /** The message that a start would log. */
