@@ -42,7 +42,13 @@ describe.each([
         one.includes(":") ? `[${one}]` : one,
       );
       const dialling = b.start([
-        ...["curl", "-sv", "--max-time", "5", "--local-port", source, `http://${from}:9999/`],
+        "curl",
+        "-sv",
+        "--max-time",
+        "5",
+        "--local-port",
+        source,
+        `http://${from}:9999/`,
       ]);
       await dialling.says(/Trying/);
       const { lines } = await capture(b, async () => {

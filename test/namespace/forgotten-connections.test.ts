@@ -117,10 +117,8 @@ describe.each(configurations)("%s", (_, options) => {
       async (each) => {
         const [from, to] = [a[family], b[family]].map((one) => bracketed(one));
         const own = String((next += 1));
-        await c.run([
-          ...["bun", injector, `${from}:${web}`, `${to}:${own}`, "1", "1", "", each],
-          unexpectedSignature,
-        ]);
+        const segment = [`${from}:${web}`, `${to}:${own}`, "1", "1", "", each, unexpectedSignature];
+        await c.run(["bun", injector, ...segment]);
         const { bytes, lines } = await capture(b, async () => {
           const url = `http://${from}:${web}/in-cleartext`;
           const { stdout } = await b.run(["curl", "-s", "--local-port", own, url]);

@@ -28,6 +28,7 @@ import {
   type Rule,
   type SetPlan,
   type Step,
+  type TrackedStep,
 } from "../rules/rule.ts";
 import {
   fleetingSets,
@@ -240,18 +241,11 @@ function stepExpressions(plan: Plan, step: Step, known: KnownHeaders): readonly 
     case "same-link":
       return [vm.hasWayBackBy(), vm.cmp(vm.compare.equal, u32(1))];
     case "reply":
-      return [
-        vm.connection(vm.connectionKey.direction),
-        vm.cmp(vm.compare.equal, step.is ? directionReply : directionOriginal),
-      ];
     case "assured":
-      return hasBit(vm.connectionKey.status, statusAssured);
     case "new":
-      return hasBit(vm.connectionKey.state, stateNew);
     case "untracked":
-      return hasBit(vm.connectionKey.state, stateUnknown);
     case "translated":
-      return hasBit(vm.connectionKey.status, statusDestinationTranslated);
+      return trackedExpressions(step);
     case "keep-destination":
       return keepDestination(step.family, known);
     case "set-fwmark":
@@ -365,6 +359,25 @@ function keyExpressions(
     ...(hasPort ? tcpOnly(known) : []),
     ...loads,
   ];
+}
+
+/** What conntrack knows of the packet or its connection. */
+function trackedExpressions(step: TrackedStep): readonly vm.Expression[] {
+  const { direction, state, status } = vm.connectionKey;
+  switch (step.kind) {
+    case "reply": {
+      const way = step.is ? directionReply : directionOriginal;
+      return [vm.connection(direction), vm.cmp(vm.compare.equal, way)];
+    }
+    case "assured":
+      return hasBit(status, statusAssured);
+    case "new":
+      return hasBit(state, stateNew);
+    case "untracked":
+      return hasBit(state, stateUnknown);
+    case "translated":
+      return hasBit(status, statusDestinationTranslated);
+  }
 }
 
 /** Tests a bit of a conntrack word about the packet or its connection. */

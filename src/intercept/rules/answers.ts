@@ -17,12 +17,12 @@ export type Answers = { readonly which: Rule; readonly families: readonly Family
 /** In the output chain; there an answer to a SYN is also remembered. */
 export function ownAnswerRules(of: Interception): readonly Rule[] {
   const learn: Rule = [{ kind: "remember", set: answeringPorts }];
-  return clearAnswers(of).flatMap((each) => [...begins(each, learn), ...goesOn(of, each)]);
+  return clearAnswers(of).flatMap((each) => begins(each, learn).concat(goesOn(of, each)));
 }
 
 /** Behind the output chain. Forwarded packets pass there too, and their ports are not ours: nothing is remembered. */
 export function clearAnswerRules(of: Interception): readonly Rule[] {
-  return clearAnswers(of).flatMap((each) => [...begins(each, []), ...goesOn(of, each)]);
+  return clearAnswers(of).flatMap((each) => begins(each, []).concat(goesOn(of, each)));
 }
 
 function clearAnswers(of: Interception): readonly Answers[] {

@@ -63,7 +63,8 @@ export function leftAloneRules(of: Interception): readonly Rule[] {
  * expired (answers.ts).
  */
 export function begunHereRules(of: Interception): readonly Rule[] {
-  return leftAloneRules(of).map((rule) => [{ kind: "reply", is: false }, ...rule]);
+  const begunHere: Rule = [{ kind: "reply", is: false }];
+  return leftAloneRules(of).map((rule) => begunHere.concat(rule));
 }
 
 /**

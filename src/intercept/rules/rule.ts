@@ -73,16 +73,7 @@ export type Step =
   | { readonly kind: "same-link" }
   /** The header names intermediate hops, so the final destination may differ: RFC 8754, RFC 791. */
   | { readonly kind: "steered"; readonly family: Family }
-  /** Conntrack has translated the connection's destination. */
-  | { readonly kind: "translated" }
-  /** The packet goes against the direction in which conntrack has seen its connection begin; `is: false`: along it. */
-  | { readonly kind: "reply"; readonly is: boolean }
-  /** Conntrack has seen the connection begin, be answered, and the answer confirmed. */
-  | { readonly kind: "assured" }
-  /** The first packet that conntrack sees of a connection. */
-  | { readonly kind: "new" }
-  /** Conntrack does not know the connection: it was excluded (`notrack`), or the packet is invalid. */
-  | { readonly kind: "untracked" }
+  | TrackedStep
   | { readonly kind: "connection-mark"; readonly equals: number; readonly is: boolean }
   /** `answers`: the key is that of packets in the other direction. */
   | { readonly kind: "forget"; readonly set: string; readonly answers: boolean }
@@ -97,6 +88,19 @@ export type Step =
   | { readonly kind: "keep-destination"; readonly family: Family }
   /** Answers with RST; after a match on TCP. */
   | { readonly kind: "reset" };
+
+/** What conntrack knows of the packet or its connection. */
+export type TrackedStep =
+  /** Conntrack has translated the connection's destination. */
+  | { readonly kind: "translated" }
+  /** The packet goes against the direction in which conntrack has seen its connection begin; `is: false`: along it. */
+  | { readonly kind: "reply"; readonly is: boolean }
+  /** Conntrack has seen the connection begin, be answered, and the answer confirmed. */
+  | { readonly kind: "assured" }
+  /** The first packet that conntrack sees of a connection. */
+  | { readonly kind: "new" }
+  /** Conntrack does not know the connection: it was excluded (`notrack`), or the packet is invalid. */
+  | { readonly kind: "untracked" };
 
 export type Rule = readonly Step[];
 

@@ -14,6 +14,7 @@ import {
   type Rule,
   type SetPlan,
   type Step,
+  type TrackedStep,
 } from "./rule.ts";
 import { isOfRanges, openBeforeSizeMin, portsMax, seenClientsMax } from "./sets.ts";
 
@@ -142,6 +143,21 @@ export function ruleText(rule: Rule, plan: Plan): string {
   return rule.map((step) => stepText(step, plan)).join(" ");
 }
 
+function trackedText(step: TrackedStep): string {
+  switch (step.kind) {
+    case "reply":
+      return `ct direction ${step.is ? "reply" : "original"}`;
+    case "assured":
+      return "ct status assured";
+    case "new":
+      return "ct state new";
+    case "untracked":
+      return "ct state invalid,untracked";
+    case "translated":
+      return "ct status dnat";
+  }
+}
+
 function stepText(step: Step, plan: Plan): string {
   const mask = hex(plan.mark.mask);
   switch (step.kind) {
@@ -165,18 +181,14 @@ function stepText(step: Step, plan: Plan): string {
       return "fib saddr type != local";
     case "same-link":
       return "fib daddr . iif oif exists";
+    case "reply":
+    case "assured":
+    case "new":
     case "untracked":
-      return "ct state invalid,untracked";
     case "translated":
-      return "ct status dnat";
+      return trackedText(step);
     case "keep-destination":
       return step.family === 4 ? "dnat ip to ip daddr" : "dnat ip6 to ip6 daddr";
-    case "reply":
-      return `ct direction ${step.is ? "reply" : "original"}`;
-    case "assured":
-      return "ct status assured";
-    case "new":
-      return "ct state new";
     case "connection-mark":
       return `ct mark & ${mask} ${step.is ? "==" : "!="} ${hex(step.equals)}`;
     case "forget":
