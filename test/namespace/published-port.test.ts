@@ -100,6 +100,23 @@ test("if the container is in the mesh, connections to it are refused at once, ne
   );
 });
 
+test.each([
+  ["--host --inbound-port 9090"],
+  ["--host --inbound-port 9090 --exclude-uid 1234"],
+  ["--host --inbound-port 9090 --only-gid 0"],
+  ["--host=false --exclude-inbound-port 8080"],
+  ["--host=false --exclude-inbound-port 8080 --exclude-uid 1234"],
+])("%s: a port that is not intercepted reaches the container as before", async (options) => {
+  const mesh = await published();
+  await mesh.proxy(mesh.b, [
+    "--mesh-cidr",
+    "10.77.0.0/24,fd77::/64,172.16.0.0/12,fd17::/64",
+    ...options.split(" "),
+  ]);
+  for (const address of [mesh.b.address4, mesh.b.address6])
+    expect((await curl(mesh.c, url(address))).output).toBe("container");
+});
+
 /** Pod b acts as the host. */
 async function published(): Promise<Mesh> {
   const mesh = Mesh.create();
