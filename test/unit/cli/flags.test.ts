@@ -8,6 +8,7 @@ import type {
   LimitFlags,
   PolicyFlags,
   PreexistingFlags,
+  PrivilegeFlags,
   ProbeFlags,
   RunFlags,
 } from "../../../src/cli/flags.ts";
@@ -39,6 +40,7 @@ const probes: Shape<ProbeFlags> = {
   probeMode: "always",
 };
 const preexisting: Shape<PreexistingFlags> = { preexisting: "optional" };
+const privileges: Shape<PrivilegeFlags> = { privileges: "optional", rules: "always" };
 const listening: Shape<
   Pick<InterceptionFlags, "tcpPort" | "tlsPort" | "inspectPort" | "statusAddress">
 > = {
@@ -86,6 +88,7 @@ const others: Shape<
     | keyof InterceptionFlags
     | keyof LimitFlags
     | keyof PreexistingFlags
+    | keyof PrivilegeFlags
     | keyof ProbeFlags
   >
 > = {
@@ -95,8 +98,6 @@ const others: Shape<
   metricsNames: "always",
   removeRulesOnExit: "optional",
   confirm: "optional",
-  privileges: "optional",
-  rules: "always",
 };
 
 function shapeOf(command: Command): Readonly<Record<string, string>> {
@@ -113,6 +114,7 @@ test.each([
   ["PolicyFlags", options.addPolicyOptions, policy],
   ["ProbeFlags", addProbeOptions, probes],
   ["PreexistingFlags", options.addPreexistingOption, preexisting],
+  ["PrivilegeFlags", options.addPrivilegeOptions, privileges],
   ["the rest of InterceptionFlags", options.addInterceptionOptions, interception],
   ["the listening ones of InterceptionFlags", options.addListenOptions, listening],
   ["LimitFlags", options.addLimitOptions, limits],
@@ -129,7 +131,14 @@ test("every command has the options that its flags promise", () => {
   const program = makeProgram();
   const named = (name: string): Command =>
     program.commands.find((command) => command.name() === name) ?? new Command();
-  const all = { ...credentials, ...ofRules, ...preexisting, ...probes, ...limits };
+  const all = {
+    ...credentials,
+    ...ofRules,
+    ...preexisting,
+    ...privileges,
+    ...probes,
+    ...limits,
+  };
   expect(shapeOf(program)).toMatchObject({ ...all, ...others });
   expect(shapeOf(named("check"))).toMatchObject(all);
   expect(shapeOf(named("rules"))).toMatchObject({ ...ofRules, ...probes, ...preexisting });
