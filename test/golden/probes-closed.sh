@@ -108,6 +108,7 @@ table inet tls-tproxy {
     type inet_service
     size 65536
     flags dynamic
+    elements = { 0 }
   }
   set dialled4 {
     type ipv4_addr . inet_service . ipv4_addr . inet_service
@@ -200,8 +201,10 @@ table inet tls-tproxy {
     meta mark & 0x0000000f == 0x00000005 tcp flags & (syn | ack) == syn | ack return
     meta mark & 0x0000000f == 0x0000000f oif "lo" tcp flags & (syn | ack) != syn return
     meta mark & 0x0000000f == 0x0000000f oif "lo" tcp flags & (syn | ack) == syn delete @open-before4 { ip daddr . tcp dport . ip saddr . tcp sport }
+    meta mark & 0x0000000f == 0x0000000f oif "lo" tcp flags & (syn | ack) == syn delete @dialled4 { ip daddr . tcp dport . ip saddr . tcp sport }
     meta mark & 0x0000000f == 0x0000000f oif "lo" tcp flags & (syn | ack) == syn add @seen-clients4 { ip saddr . tcp dport }
     meta mark & 0x0000000f == 0x0000000f oif "lo" tcp flags & (syn | ack) == syn delete @open-before6 { ip6 daddr . tcp dport . ip6 saddr . tcp sport }
+    meta mark & 0x0000000f == 0x0000000f oif "lo" tcp flags & (syn | ack) == syn delete @dialled6 { ip6 daddr . tcp dport . ip6 saddr . tcp sport }
     meta mark & 0x0000000f == 0x0000000f oif "lo" tcp flags & (syn | ack) == syn add @seen-clients6 { ip6 saddr . tcp dport }
     tcp flags & (syn | ack) == syn | ack add @served-ports { tcp sport }
     ip saddr 169.254.77.1 ip daddr 169.254.77.1 return

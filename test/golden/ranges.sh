@@ -122,6 +122,7 @@ table inet tls-tproxy {
     type inet_service
     size 65536
     flags dynamic
+    elements = { 0 }
   }
   set dialled4 {
     type ipv4_addr . inet_service . ipv4_addr . inet_service
@@ -151,8 +152,12 @@ table inet tls-tproxy {
     tcp dport @excluded-outbound-ports return
     ip daddr . tcp dport @excluded-destinations4 return
     ip6 daddr . tcp dport @excluded-destinations6 return
-    tcp dport != @outbound-ports ip daddr . tcp sport != @seen-clients4 return
-    tcp dport != @outbound-ports ip6 daddr . tcp sport != @seen-clients6 return
+    tcp flags & (syn | ack) == syn tcp dport != @outbound-ports ip daddr . tcp sport != @seen-clients4 return
+    tcp dport != @outbound-ports ip daddr . tcp sport != @seen-clients4 tcp sport & 0 @served-ports tcp sport != @served-ports return
+    tcp dport != @outbound-ports ip daddr . tcp sport != @seen-clients4 ip saddr . tcp sport . ip daddr . tcp dport @dialled4 return
+    tcp flags & (syn | ack) == syn tcp dport != @outbound-ports ip6 daddr . tcp sport != @seen-clients6 return
+    tcp dport != @outbound-ports ip6 daddr . tcp sport != @seen-clients6 tcp sport & 0 @served-ports tcp sport != @served-ports return
+    tcp dport != @outbound-ports ip6 daddr . tcp sport != @seen-clients6 ip6 saddr . tcp sport . ip6 daddr . tcp dport @dialled6 return
     meta skuid @excluded-uids ct mark set ct mark & 0xfffff0ff | 0x00000a00 return
     meta skgid @excluded-gids ct mark set ct mark & 0xfffff0ff | 0x00000a00 return
     meta skuid != @only-uids meta skgid != @only-gids ct mark set ct mark & 0xfffff0ff | 0x00000a00 return
@@ -192,8 +197,10 @@ table inet tls-tproxy {
     tcp sport @excluded-outbound-ports return
     ip saddr . tcp sport @excluded-destinations4 return
     ip6 saddr . tcp sport @excluded-destinations6 return
-    tcp sport != @outbound-ports ip saddr . tcp dport != @seen-clients4 return
-    tcp sport != @outbound-ports ip6 saddr . tcp dport != @seen-clients6 return
+    tcp sport != @outbound-ports ip saddr . tcp dport != @seen-clients4 tcp sport & 0 @served-ports tcp dport != @served-ports return
+    tcp sport != @outbound-ports ip saddr . tcp dport != @seen-clients4 ip daddr . tcp dport . ip saddr . tcp sport @dialled4 return
+    tcp sport != @outbound-ports ip6 saddr . tcp dport != @seen-clients6 tcp sport & 0 @served-ports tcp dport != @served-ports return
+    tcp sport != @outbound-ports ip6 saddr . tcp dport != @seen-clients6 ip6 daddr . tcp dport . ip6 saddr . tcp sport @dialled6 return
     drop
   }
   chain output {
@@ -204,8 +211,10 @@ table inet tls-tproxy {
     meta mark & 0x00000f00 == 0x00000a00 tcp flags & (syn | ack) == syn | ack return
     meta mark & 0x00000f00 == 0x00000f00 oif "lo" tcp flags & (syn | ack) != syn return
     meta mark & 0x00000f00 == 0x00000f00 oif "lo" tcp flags & (syn | ack) == syn delete @open-before4 { ip daddr . tcp dport . ip saddr . tcp sport }
+    meta mark & 0x00000f00 == 0x00000f00 oif "lo" tcp flags & (syn | ack) == syn delete @dialled4 { ip daddr . tcp dport . ip saddr . tcp sport }
     meta mark & 0x00000f00 == 0x00000f00 oif "lo" tcp flags & (syn | ack) == syn add @seen-clients4 { ip saddr . tcp dport }
     meta mark & 0x00000f00 == 0x00000f00 oif "lo" tcp flags & (syn | ack) == syn delete @open-before6 { ip6 daddr . tcp dport . ip6 saddr . tcp sport }
+    meta mark & 0x00000f00 == 0x00000f00 oif "lo" tcp flags & (syn | ack) == syn delete @dialled6 { ip6 daddr . tcp dport . ip6 saddr . tcp sport }
     meta mark & 0x00000f00 == 0x00000f00 oif "lo" tcp flags & (syn | ack) == syn add @seen-clients6 { ip6 saddr . tcp dport }
     tcp flags & (syn | ack) == syn | ack add @served-ports { tcp sport }
     ip saddr 169.254.77.1 ip daddr 169.254.77.1 return
@@ -224,8 +233,12 @@ table inet tls-tproxy {
     tcp dport @excluded-outbound-ports return
     ip daddr . tcp dport @excluded-destinations4 return
     ip6 daddr . tcp dport @excluded-destinations6 return
-    tcp dport != @outbound-ports ip daddr . tcp sport != @seen-clients4 return
-    tcp dport != @outbound-ports ip6 daddr . tcp sport != @seen-clients6 return
+    tcp flags & (syn | ack) == syn tcp dport != @outbound-ports ip daddr . tcp sport != @seen-clients4 return
+    tcp dport != @outbound-ports ip daddr . tcp sport != @seen-clients4 tcp sport & 0 @served-ports tcp sport != @served-ports return
+    tcp dport != @outbound-ports ip daddr . tcp sport != @seen-clients4 ip saddr . tcp sport . ip daddr . tcp dport @dialled4 return
+    tcp flags & (syn | ack) == syn tcp dport != @outbound-ports ip6 daddr . tcp sport != @seen-clients6 return
+    tcp dport != @outbound-ports ip6 daddr . tcp sport != @seen-clients6 tcp sport & 0 @served-ports tcp sport != @served-ports return
+    tcp dport != @outbound-ports ip6 daddr . tcp sport != @seen-clients6 ip6 saddr . tcp sport . ip6 daddr . tcp dport @dialled6 return
     meta skuid @excluded-uids ct mark set ct mark & 0xfffff0ff | 0x00000a00 return
     meta skgid @excluded-gids ct mark set ct mark & 0xfffff0ff | 0x00000a00 return
     meta skuid != @only-uids meta skgid != @only-gids ct mark set ct mark & 0xfffff0ff | 0x00000a00 return
@@ -287,8 +300,12 @@ table inet tls-tproxy {
     tcp dport @excluded-outbound-ports return
     ip daddr . tcp dport @excluded-destinations4 return
     ip6 daddr . tcp dport @excluded-destinations6 return
-    tcp dport != @outbound-ports ip daddr . tcp sport != @seen-clients4 return
-    tcp dport != @outbound-ports ip6 daddr . tcp sport != @seen-clients6 return
+    tcp flags & (syn | ack) == syn tcp dport != @outbound-ports ip daddr . tcp sport != @seen-clients4 return
+    tcp dport != @outbound-ports ip daddr . tcp sport != @seen-clients4 tcp sport & 0 @served-ports tcp sport != @served-ports return
+    tcp dport != @outbound-ports ip daddr . tcp sport != @seen-clients4 ip saddr . tcp sport . ip daddr . tcp dport @dialled4 return
+    tcp flags & (syn | ack) == syn tcp dport != @outbound-ports ip6 daddr . tcp sport != @seen-clients6 return
+    tcp dport != @outbound-ports ip6 daddr . tcp sport != @seen-clients6 tcp sport & 0 @served-ports tcp sport != @served-ports return
+    tcp dport != @outbound-ports ip6 daddr . tcp sport != @seen-clients6 ip6 saddr . tcp sport . ip6 daddr . tcp dport @dialled6 return
     meta skuid @excluded-uids ct mark set ct mark & 0xfffff0ff | 0x00000a00 return
     meta skgid @excluded-gids ct mark set ct mark & 0xfffff0ff | 0x00000a00 return
     meta skuid != @only-uids meta skgid != @only-gids ct mark set ct mark & 0xfffff0ff | 0x00000a00 return
@@ -377,8 +394,10 @@ table inet tls-tproxy {
     tcp sport @excluded-outbound-ports return
     ip saddr . tcp sport @excluded-destinations4 return
     ip6 saddr . tcp sport @excluded-destinations6 return
-    tcp sport != @outbound-ports ip saddr . tcp dport != @seen-clients4 return
-    tcp sport != @outbound-ports ip6 saddr . tcp dport != @seen-clients6 return
+    tcp sport != @outbound-ports ip saddr . tcp dport != @seen-clients4 tcp sport & 0 @served-ports tcp dport != @served-ports return
+    tcp sport != @outbound-ports ip saddr . tcp dport != @seen-clients4 ip daddr . tcp dport . ip saddr . tcp sport @dialled4 return
+    tcp sport != @outbound-ports ip6 saddr . tcp dport != @seen-clients6 tcp sport & 0 @served-ports tcp dport != @served-ports return
+    tcp sport != @outbound-ports ip6 saddr . tcp dport != @seen-clients6 ip6 daddr . tcp dport . ip6 saddr . tcp sport @dialled6 return
     ct mark & 0x00000f00 == 0x00000a00 return
     meta l4proto tcp drop
   }

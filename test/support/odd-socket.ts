@@ -2,6 +2,7 @@
  * An application whose sockets have options that Bun cannot set, with blocking libc calls:
  * - `odd-socket.ts serve HOST PORT OPTIONS` answers each client with all that it received, as hex;
  * - `odd-socket.ts ask HOST PORT OPTIONS SAYS` sends SAYS and prints the answer, or "refused", or "silent".
+ * - `odd-socket.ts echo HOST PORT OPTIONS` connects, and answers with all that it receives until the end.
  *
  * OPTIONS: "level:name:number" or "level:name=text", separated by commas; "port=" for its own port; "urgent" for a
  * server whose last byte is urgent. SAYS: hex, an urgent part with "!" before it.
@@ -28,6 +29,7 @@ const msgOob = 1;
 const patienceMs = deadlineMs(2000);
 const [role, host = "", port = "", options = "", says = ""] = process.argv.slice(2);
 if (role === "serve") await serve();
+else if (role === "echo") echo();
 else await ask();
 
 async function serve(): Promise<void> {
@@ -62,6 +64,17 @@ async function ask(): Promise<void> {
   const answer = heard(fd).toString();
   const late = performance.now() - began >= patienceMs;
   console.log(answer === "" ? (late ? "silent" : "refused") : answer);
+}
+
+function echo(): void {
+  const fd = opened();
+  must(libc.connect(fd, ptr(address(host, Number(port))), addressBytes()));
+  const buffer = new Uint8Array(65_536);
+  for (;;) {
+    const length = Number(libc.recv(fd, ptr(buffer), buffer.length, 0));
+    if (length <= 0) return;
+    say(fd, buffer.subarray(0, length), 0);
+  }
 }
 
 function opened(): number {

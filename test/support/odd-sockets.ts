@@ -11,6 +11,9 @@ export const marked = (mark: number): string => `1:36:${mark}`;
 export const neighbours = { 4: "0:2:255,0:21:255", 6: "41:16:255,41:73:255" } as const;
 export const fromPort = (port: number): string => `port=${port}`;
 
+/** Several sockets may have one port. */
+export const shared = "1:15:1";
+
 export type Place = { readonly host: string; readonly port: number };
 
 /** Starts a server that answers with all that it received, as hex. */
@@ -34,6 +37,11 @@ export async function askOdd(
   const command = ["bun", script, "ask", host, String(port), options.join(","), says];
   const { stdout, stderr } = await pod.run(command);
   return stdout.trim() + stderr.trim();
+}
+
+/** Connects, and answers with all that it receives. */
+export function echoOdd(pod: Pod, { host, port }: Place, ...options: readonly string[]): Running {
+  return pod.start(["bun", script, "echo", host, String(port), options.join(",")]);
 }
 
 const script = `${import.meta.dir}/odd-socket.ts`;

@@ -157,9 +157,12 @@ function setRequests(plan: Plan, set: SetPlan, connections: Connections): readon
       const keys = elements.destinations.map(({ bytes, port }) => [bytes, be16(port)]);
       return [request, ...nftables.addElements(plan.table, form, keys)];
     }
+    case "learned": {
+      const always = elements.always.map((port) => [be16(port)]);
+      const more = known.filter((key) => always.every((one) => !Bun.deepEquals(one, key)));
+      return [request, ...nftables.addElements(plan.table, form, [...always, ...more])];
+    }
     case "clients":
-      return [request];
-    case "learned":
     case "connections":
       return [request, ...nftables.addElements(plan.table, form, known)];
   }
@@ -228,10 +231,8 @@ function stepExpressions(plan: Plan, step: Step, known: KnownHeaders): readonly 
     case "socket-mark":
       return socketExpressions(plan, step);
     case "in-set":
-      return [
-        ...keyExpressions(plan, step.set, known, step.answers),
-        vm.lookup(step.set, idOf(plan, step.set), step.is),
-      ];
+    case "not-emptied":
+      return lookupExpressions(plan, step, known);
     case "forget":
     case "remember":
       return changeExpressions(plan, step, known);
@@ -309,6 +310,28 @@ function changeExpressions(
   return [
     ...keyExpressions(plan, step.set, known, step.answers),
     change(step.set, idOf(plan, step.set)),
+  ];
+}
+
+function lookupExpressions(
+  plan: Plan,
+  step: Step & { readonly kind: "in-set" | "not-emptied" },
+  known: KnownHeaders,
+): readonly vm.Expression[] {
+  const id = idOf(plan, step.set);
+  if (step.kind === "in-set")
+    return [
+      ...keyExpressions(plan, step.set, known, step.answers),
+      vm.lookup(step.set, id, step.is),
+    ];
+  // Any field of two bytes would do: none of its bits counts.
+  const { from, offset, length } = placeOf("sport", 4);
+  const none = new Uint8Array(length);
+  return [
+    ...tcpOnly(known),
+    vm.payload(from, offset, length),
+    vm.bitwise(none, none),
+    vm.lookup(step.set, id, true),
   ];
 }
 

@@ -18,7 +18,7 @@ import { type Tuple } from "./proc-tcp.ts";
 import { closedOf, listingPlanOf, changingPlanOf, planOf, portsOf } from "../rules/plan.ts";
 import type { Plan } from "../rules/rule.ts";
 import { routingOf } from "./routing.ts";
-import { answeringPorts, openBefore, servedPorts } from "../rules/sets.ts";
+import { answeringPorts, dialled, openBefore, servedPorts } from "../rules/sets.ts";
 import { traceTable, veilTable } from "./veil.ts";
 import { isListening } from "./running.ts";
 
@@ -125,7 +125,7 @@ function changeTable(kernel: Kernel, before: Plan, after: Plan): Connections {
   try {
     using socket = kernel(protocol.netfilter);
     socket.send(changeBatch(before, after, withPorts(new Map())));
-    return keptConnections(socket, after);
+    return readSets(socket, after, sparedSets);
   } catch (error) {
     if (!isErrno(error, "ENOENT")) throw explained(error);
     return replaceTable(kernel, after);
@@ -259,9 +259,15 @@ function assertNoOther(comment: string, { tcpPort, tlsPort }: Interception): voi
   throw new ProxyError("START_FAILED", text);
 }
 
+/** What is carried over into a table that is made anew; the clients are those that the sockets tell. */
 function keptConnections(socket: Conversation, plan: Plan): Connections {
+  return withPorts(readSets(socket, plan, [...sparedSets, answeringPorts, servedPorts]));
+}
+
+/** The elements in the kernel; none of a set that does not exist. */
+function readSets(socket: Conversation, plan: Plan, names: readonly string[]): Connections {
   const kept = new Map<string, readonly (readonly Uint8Array[])[]>();
-  for (const name of [...Object.values(openBefore), answeringPorts]) {
+  for (const name of names) {
     unless(() => {
       const answers = socket.exchange([nftables.listElements(plan.table, name)]);
       kept.set(
@@ -270,20 +276,20 @@ function keptConnections(socket: Conversation, plan: Plan): Connections {
       );
     }, "ENOENT");
   }
-  return withPorts(kept);
+  return kept;
 }
 
 /**
- * Adds the listening ports to those that packets have recorded: after a restart a listener may have answered while
- * the rules were missing.
+ * Adds what the sockets tell to what packets have recorded: after a restart a listener may have answered while the
+ * rules were missing.
  */
 export function withPorts(connections: Connections): Connections {
   const now = readPorts();
-  const known = connections.get(answeringPorts) ?? [];
-  const answering = new Map(
-    [...known, ...(now.get(servedPorts) ?? [])].map((key) => [String(key), key]),
-  );
-  return new Map([...connections, ...now, [answeringPorts, [...answering.values()]]]);
+  const both = Array.from(now, ([set, keys]) => {
+    const all = [...(connections.get(set) ?? []), ...keys];
+    return [set, [...new Map(all.map((key) => [String(key), key])).values()]] as const;
+  });
+  return new Map([...connections, ...both]);
 }
 
 function withoutThese(kept: Connections, without: readonly Tuple[]): Connections {
@@ -316,6 +322,8 @@ function explained(error: unknown): ProxyError {
 }
 
 const noConnections: Connections = new Map();
+/** Connections that the rules leave in cleartext. */
+const sparedSets = [...Object.values(openBefore), ...Object.values(dialled)];
 /** The errors of a kernel without a module: nf_tables_api.c, nft_expr_type_get; nfnetlink.c. */
 const remedies: readonly {
   readonly applies: (error: unknown) => boolean;

@@ -1,7 +1,10 @@
-/** Preexisting connections and served ports, as elements of the rules' sets. */
+/** What the sockets here tell about the rules' sets: preexisting connections, served ports, and clients. */
+import { networkInterfaces } from "node:os";
+
+import { parseHost, type Family } from "../../net/address.ts";
 import { be16 } from "../../netlink/wire.ts";
 import type { Connections } from "./encode.ts";
-import { openBefore, servedPorts } from "../rules/sets.ts";
+import { answeringPorts, dialled, openBefore, seenClients, servedPorts } from "../rules/sets.ts";
 import { listeningPorts, readConnections, type Tuple } from "./proc-tcp.ts";
 
 type Ends = Omit<Tuple, "inode" | "uid" | "isOpening">;
@@ -17,9 +20,56 @@ export function readOpenConnections(): Connections {
   );
 }
 
-/** Elements for the set of served ports: those with a listener now. */
+/**
+ * Elements for the sets of answering and served ports, and of clients that applications see: ports with a listener,
+ * and connections between an address here and a foreign one whose ends are both here, which the proxy has made in a
+ * client's name.
+ */
 export function readPorts(): Connections {
-  return new Map([[servedPorts, portKeys(listeningPorts())]]);
+  const seen = readSeen();
+  const listening = listeningPorts();
+  const served = new Set([...listening, ...seen.map(({ destinationPort }) => destinationPort)]);
+  const of = (family: Family): readonly (readonly Uint8Array[])[] =>
+    distinct(
+      seen
+        .filter(({ source }) => source.length === (family === 4 ? 4 : 16))
+        .map(({ source, destinationPort }) => [source, be16(destinationPort)]),
+    );
+  return new Map([
+    [answeringPorts, portKeys(listening)],
+    [servedPorts, portKeys(served)],
+    [seenClients[4], of(4)],
+    [seenClients[6], of(6)],
+  ]);
+}
+
+/** The proxy's ends of such connections. */
+function readSeen(): readonly Tuple[] {
+  const tuples = readConnections();
+  const known = new Set(tuples.map((tuple) => keyOf(tuple)));
+  const here = ownAddresses();
+  const isHere = (address: Uint8Array): boolean =>
+    here.has(address.toHex()) || (address.length === 4 && address[0] === 127);
+  return tuples.filter(
+    (tuple) =>
+      !isHere(tuple.source) && isHere(tuple.destination) && known.has(keyOf(reversed(tuple))),
+  );
+}
+
+function ownAddresses(): ReadonlySet<string> {
+  const all = Object.values(networkInterfaces()).flat();
+  return new Set(
+    all.flatMap((one) => (one === undefined ? [] : [parseHost(withoutZone(one.address)).toHex()])),
+  );
+}
+
+/** "fe80::1%eth0" */
+function withoutZone(address: string): string {
+  return address.replace(/%.*/, "");
+}
+
+function distinct(keys: readonly (readonly Uint8Array[])[]): readonly (readonly Uint8Array[])[] {
+  return [...new Map(keys.map((key) => [keyOfFields(key), key])).values()];
 }
 
 function portKeys(ports: ReadonlySet<number>): readonly (readonly Uint8Array[])[] {
@@ -48,6 +98,21 @@ export function keyOf(tuple: Ends): string {
 /** `keyOf` for all elements of these sets. */
 export function keysOf(connections: Connections): ReadonlySet<string> {
   return new Set([...connections.values()].flat().map(keyOfFields));
+}
+
+/** `keyOf` for the preexisting connections among these. */
+export function preexistingKeys(connections: Connections): ReadonlySet<string> {
+  return keysOf(those(connections, openBefore));
+}
+
+/** `keyOf` for connections that began here, at a port with a listener. */
+export function dialledKeys(connections: Connections): ReadonlySet<string> {
+  return keysOf(those(connections, dialled));
+}
+
+function those(connections: Connections, sets: Readonly<Record<Family, string>>): Connections {
+  const names: readonly string[] = Object.values(sets);
+  return new Map([...connections].filter(([set]) => names.includes(set)));
 }
 
 /** The kernel's answers have one field with the whole key. */

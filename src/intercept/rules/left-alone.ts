@@ -2,8 +2,8 @@
 import type { Interception } from "./interception.ts";
 import { intervalsOf } from "../../net/cidr.ts";
 import type { Rule, Step } from "./rule.ts";
-import { seenClients } from "./sets.ts";
-import { families, familiesOf, leave, type LeavingRules } from "./steps.ts";
+import { dialled, seenClients, servedPorts } from "./sets.ts";
+import { families, familiesOf, leave, opening, type LeavingRules } from "./steps.ts";
 
 /**
  * Exempt destinations; `left` gives the rules for them. `answers`: packets that come from there. `written`: the mesh
@@ -35,7 +35,11 @@ export function elsewhereRules(
   ];
 }
 
-/** Other ports are exempt, except for an application's answers to a client that it sees by its own address. */
+/**
+ * Connections to other ports are exempt, but an application's answers to a client are not: its port may be any. So a
+ * packet leaves only if it begins a connection, or belongs to one that began here: from a port that no listener has,
+ * or one that is known. Where the sets have been emptied, neither is known of any packet.
+ */
 function portScope(
   { outboundPorts }: Interception,
   left: LeavingRules,
@@ -46,9 +50,16 @@ function portScope(
   const otherWay = answers === true ? {} : ({ answers: true } as const);
   const other: Rule = [{ kind: "in-set", set: "outbound-ports", is: false, ...way }];
   const which = outboundPorts.length === 0 ? [] : other;
-  return families.flatMap((family): readonly Rule[] => {
+  const notServed: Step = { kind: "in-set", set: servedPorts, is: false, ...otherWay };
+  return families.flatMap((family) => {
     const unseen: Step = { kind: "in-set", set: seenClients[family], is: false, ...otherWay };
-    return left(which.concat(unseen));
+    const known: Step = { kind: "in-set", set: dialled[family], is: true, ...way };
+    const others = which.concat(unseen);
+    const goOn: readonly Rule[] = [
+      others.concat({ kind: "not-emptied", set: servedPorts }, notServed, leave),
+      others.concat(known, leave),
+    ];
+    return answers === true ? goOn : left([opening].concat(others)).concat(goOn);
   });
 }
 

@@ -105,6 +105,7 @@ function seenAsClientRules(mark: Mark): readonly Rule[] {
   const begins = [...insideOnLo(mark), opening];
   return families.flatMap((family): readonly Rule[] => [
     begins.concat({ kind: "forget", set: openBefore[family], answers: true }),
+    begins.concat({ kind: "forget", set: dialled[family], answers: true }),
     begins.concat({ kind: "remember", set: seenClients[family] }),
   ]);
 }

@@ -21,8 +21,8 @@ export type SetPlan = {
     | { readonly kind: "connections" }
     /** Clients that applications see by their own addresses; packets add elements. */
     | { readonly kind: "clients" }
-    /** Ports that packets add, and that the sockets yield at the start. */
-    | { readonly kind: "learned" };
+    /** Ports that packets add, and that the sockets yield whenever the table is written; `always` are in it then. */
+    | { readonly kind: "learned"; readonly always: readonly number[] };
 };
 
 /** One step of a rule: a match that ends the rule if it fails, or an action. */
@@ -60,6 +60,8 @@ export type Step =
       /** The key is that of packets in the other direction. */
       readonly answers?: true;
     }
+  /** The set of ports has port 0, so it is not one that others have emptied: sets.ts, `never`. */
+  | { readonly kind: "not-emptied"; readonly set: string }
   /** The destination is in none of these, regardless of sets. */
   | {
       readonly kind: "outside";

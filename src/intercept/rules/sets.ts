@@ -23,7 +23,42 @@ export const servedPorts = "served-ports";
 /** Outbound connections from a port that is also served, and those that conntrack does not know. */
 export const dialled = { 4: "dialled4", 6: "dialled6" } as const;
 
-/** Sets that packets change. */
+/**
+ * No packet has this port. It is in the set of served ports as soon as the table is written: if it is missing, another
+ * process has emptied the set, and nothing is known about any port.
+ */
+const never = 0;
+
+/**
+ * Sets that packets change.
+ *
+ * The table is written in four ways. "In place": one batch changes rules and other sets, and these sets stay. "Anew":
+ * one batch deletes the table and makes it again, with the elements that the kernel's sets had a moment before.
+ * "Completed": what is missing is added. "From nothing": the table was gone.
+ *
+ *   write                                         kept, external      dropped (repair process)
+ *   first start                                   from nothing        the same, then completed
+ *   start over rules that have stayed             anew                the same, then completed
+ *   `rules --apply` again                         anew                -
+ *   policy or name servers change                 in place            in place
+ *   rules held during such a change, SIGTERM      in place, anew      completed
+ *   rules, elements or chains are deleted         anew                completed
+ *   something is added to the table               anew                anew
+ *   flushed ruleset, deleted table                from nothing        from nothing
+ *   routing rule, route or alias is deleted       anew                the table stays
+ *   re-execution                                  -                   the table stays
+ *
+ *   set             in place, anew, completed     from nothing
+ *   open-before     as it was                     sockets at a first start; else empty: such connections are reset
+ *   seen-clients    as it was, and sockets        sockets: those of the proxy that have a client's address
+ *   answering-ports as it was, and listeners      listeners
+ *   served-ports    as it was, and listeners      listeners, and the local ends of those sockets
+ *   dialled         as it was                     empty: a connection from a served port is reset
+ *
+ * An element of open-before, dialled or answering-ports lets packets out in cleartext; nobody adds one for a
+ * connection that the kernel's copy did not have. One of seen-clients or served-ports only makes packets be diverted
+ * or dropped, so adding one is safe.
+ */
 export const fleetingSets: readonly string[] = [
   ...Object.values(openBefore),
   ...Object.values(seenClients),
@@ -64,8 +99,8 @@ export function setsOf(of: Interception): readonly SetPlan[] {
     ...probeSets(of.probes),
     ...families.map((family) => connections(openBefore[family], family)),
     ...families.map(clients),
-    ...(answersInClear(of) ? [learned(answeringPorts, "sport")] : []),
-    learned(servedPorts, "dport"),
+    ...(answersInClear(of) ? [learned(answeringPorts, "sport", [])] : []),
+    learned(servedPorts, "dport", [never]),
     ...families.map((family) => connections(dialled[family], family)),
   ];
 }
@@ -128,6 +163,6 @@ function connections(name: string, family: Family): SetPlan {
   return { name, family, fields, elements: { kind: "connections" } };
 }
 
-function learned(name: string, field: Field): SetPlan {
-  return { name, family: 4, fields: [field], elements: { kind: "learned" } };
+function learned(name: string, field: Field, always: readonly number[]): SetPlan {
+  return { name, family: 4, fields: [field], elements: { kind: "learned", always } };
 }

@@ -100,9 +100,10 @@ function elementsText(set: SetPlan): readonly string[] {
       return set.elements.numbers.map(String);
     case "destinations":
       return set.elements.destinations.map(({ bytes, port }) => `${formatIp(bytes)} . ${port}`);
+    case "learned":
+      return set.elements.always.map(String);
     case "connections":
     case "clients":
-    case "learned":
       return [];
   }
 }
@@ -174,7 +175,8 @@ function stepText(step: Step, plan: Plan): string {
     case "answering":
       return "tcp flags & (syn | ack) == syn | ack";
     case "in-set":
-      return `${keyText(setOf(plan, step.set), step.answers)} ${step.is ? "" : "!= "}@${step.set}`;
+    case "not-emptied":
+      return lookupText(step, plan);
     case "not-local-destination":
       return "fib daddr type != local";
     case "not-local-source":
@@ -216,6 +218,11 @@ function stepText(step: Step, plan: Plan): string {
     case "goto":
       return `goto ${step.chain}`;
   }
+}
+
+function lookupText(step: Step & { readonly kind: "in-set" | "not-emptied" }, plan: Plan): string {
+  if (step.kind === "not-emptied") return `tcp sport & 0 @${step.set}`;
+  return `${keyText(setOf(plan, step.set), step.answers)} ${step.is ? "" : "!= "}@${step.set}`;
 }
 
 function setMarkText(which: string, value: number, { mark }: Plan): string {
