@@ -14,6 +14,7 @@ const next = @import("repair_next.zig");
 const notice = @import("repair_notice.zig");
 const numbers = @import("repair_numbers.zig");
 const pace = @import("repair_pace.zig");
+const sockets_of = @import("repair_sockets.zig");
 const socket = @import("socket.zig");
 const wire = @import("repair_wire.zig");
 
@@ -29,8 +30,9 @@ const send_bytes_max = 12 << 20;
 
 const Store = struct {
     parts: [2]next.Parts,
-    kept4: [batch.kept_max * numbers.open_before_bytes[0]]u8,
-    kept6: [batch.kept_max * numbers.open_before_bytes[1]]u8,
+    kept: [kept_bytes]u8,
+    clients: [2][batch.kept_max * 20]u8,
+    ports: [2 << 16]u8,
     send: [send_bytes_max]u8,
     receive: [1 << 16]u8,
     channel: channel.Buffers,
@@ -42,7 +44,7 @@ const RepairProcess = struct {
     current: next.Loaded,
     next: next.Next,
     fleeting: notice.Names = .{},
-    kept: [2]batch.Kept,
+    kept: [numbers.carried.len]batch.Kept,
     channel: channel.Channel,
     /// Body of a frame that is not a part.
     request: [check.socket_request_size]u8 = undefined,
@@ -125,13 +127,14 @@ const RepairProcess = struct {
         self.repairs += 1;
         const took = (now() - woken) / 1000;
         if (wrote_table) self.collect();
-        self.channel.restored(.{ .repairs = self.repairs, .table = wrote_table, .microseconds = @intCast(@min(took, std.math.maxInt(u32))) }, self.kept);
+        self.channel.restored(.{ .repairs = self.repairs, .table = wrote_table, .microseconds = @intCast(@min(took, std.math.maxInt(u32))) }, self.kept[0..numbers.told]);
     }
 
     fn write(self: *RepairProcess, added: *usize) i32 {
         if (self.table != .none) {
             const refusal = self.write_table(self.table);
             if (refusal < 0) return refusal;
+            self.refill();
         }
         return self.write_routing(added);
     }
@@ -144,17 +147,63 @@ const RepairProcess = struct {
             self.from_nothing = false;
             return 0;
         }
+        return self.write_anew(whole);
+    }
+
+    /// With what the kernel's sets contain now.
+    fn write_anew(self: *RepairProcess, whole: []const u8) i32 {
         self.collect();
         const refusal = self.write_from_nothing(whole);
         if (refusal == 0) return 0;
-        // There may be more than the set holds: then they are not restored.
-        for (&self.kept) |*family| family.count = 0;
+        // There may be more connections than the sets hold: then they are not restored.
+        for (self.kept[0..numbers.told]) |*one| one.count = 0;
         return self.write_from_nothing(whole);
+    }
+
+    /// Changes the table to that of another batch; what packets have filled stays, if the table is still there.
+    fn write_next(self: *RepairProcess, whole: []const u8) i32 {
+        if (self.table != .shape) {
+            var writer: wire.Writer = .{ .buffer = &self.store.send };
+            batch.without_gone(&writer, whole, self.loaded(self.state));
+            if (!writer.full and kernel.request(self.table_requests, writer.written(), &self.store.receive) == 0) {
+                self.from_nothing = false;
+                return 0;
+            }
+        }
+        // A set that changes its kind (single ports, ranges) cannot be changed in place.
+        return self.write_anew(whole);
+    }
+
+    /// Adds what the sockets tell, after any write. A kernel that does not list sockets (CONFIG_INET_DIAG) leaves the
+    /// sets as they were written.
+    fn refill(self: *RepairProcess) void {
+        var sockets: sockets_of.Sockets = .{ .mask = sockets_of.mask_of(self.loaded(part.routing)), .clients = undefined };
+        for (&sockets.clients, numbers.seen_clients, &self.store.clients) |*clients, set, *bytes| clients.* = .of(set, bytes);
+        for (sockets_of.families) |family| {
+            var writer: wire.Writer = .{ .buffer = &self.store.send };
+            sockets_of.ask(&writer, family);
+            if (kernel.send(self.sockets_requests, writer.written()) < 0) continue;
+            while (kernel.receive(self.sockets_requests, &self.store.receive)) |datagram| {
+                var messages: wire.Messages = .{ .rest = datagram };
+                while (messages.next()) |message| sockets.read(message);
+            }
+        }
+        var served: batch.Kept = .of(numbers.served_ports, &self.store.ports);
+        sockets.ports(&served);
+        for ([_]batch.Kept{ served, sockets.clients[0], sockets.clients[1] }) |one| self.fill(one);
+    }
+
+    /// In a batch of its own: a set that is full must not keep others from being filled.
+    fn fill(self: *RepairProcess, kept: batch.Kept) void {
+        if (kept.count == 0) return;
+        var writer: wire.Writer = .{ .buffer = &self.store.send };
+        batch.filling(&writer, kept);
+        if (!writer.full) _ = kernel.request(self.table_requests, writer.written(), &self.store.receive);
     }
 
     fn write_from_nothing(self: *RepairProcess, whole: []const u8) i32 {
         var writer: wire.Writer = .{ .buffer = &self.store.send };
-        batch.from_nothing(&writer, whole, self.kept);
+        batch.from_nothing(&writer, whole, &self.kept);
         if (writer.full) return -@as(i32, @intFromEnum(linux.E.MSGSIZE));
         const refusal = kernel.request(self.table_requests, writer.written(), &self.store.receive);
         if (refusal == 0) self.from_nothing = true;
@@ -175,16 +224,16 @@ const RepairProcess = struct {
         return 0;
     }
 
-    /// Collects the preexisting connections that the kernel's set still contains.
+    /// Collects what the kernel's sets contain.
     fn collect(self: *RepairProcess) void {
-        for (&self.kept, numbers.open_before) |*family, set| {
-            family.count = 0;
+        for (&self.kept) |*one| {
+            one.count = 0;
             var writer: wire.Writer = .{ .buffer = &self.store.send };
-            batch.ask(&writer, set);
+            batch.ask(&writer, one.set);
             if (kernel.send(self.table_requests, writer.written()) < 0) continue;
             while (kernel.receive(self.table_requests, &self.store.receive)) |datagram| {
                 var messages: wire.Messages = .{ .rest = datagram };
-                while (messages.next()) |message| family.read(message);
+                while (messages.next()) |message| one.read(message);
             }
         }
     }
@@ -238,21 +287,26 @@ const RepairProcess = struct {
         const before = self.state;
         self.state = state;
         const refusal = self.write_table(if (self.table == .shape) .shape else .content);
-        if (refusal < 0) self.state = before else self.table = .none;
-        return refusal;
+        if (refusal < 0) {
+            self.state = before;
+            return refusal;
+        }
+        self.table = .none;
+        self.refill();
+        return 0;
     }
 
     /// One transaction: the rules are either the next ones or the former ones. Pending changes no longer count.
     fn adopt(self: *RepairProcess) i32 {
         if (!self.next.ready) return invalid;
-        self.collect();
-        const refusal = self.write_from_nothing(self.next.loaded.get(part.open));
+        const refusal = self.write_next(self.next.loaded.get(part.open));
         if (refusal < 0) return refusal;
         std.mem.swap(next.Loaded, &self.current, &self.next.loaded);
         self.next.forget();
         self.fleeting = notice.fleeting_sets(self.loaded(part.open));
         self.state = part.open;
         self.table = .none;
+        self.refill();
         // The routes are checked as after a change by others.
         self.routes = self.routes.worse(.near);
         return 0;
@@ -276,7 +330,7 @@ const RepairProcess = struct {
 
     fn answer(self: *RepairProcess, refusal: i32) void {
         if (refusal == 0) self.collect();
-        self.channel.done(refusal, self.kept);
+        self.channel.done(refusal, self.kept[0..numbers.told]);
     }
 
     /// SOCK_DESTROY: linux/sock_diag.h.
@@ -318,6 +372,22 @@ fn map() ?*Store {
     return if (@as(isize, @bitCast(raw)) < 0) null else @ptrFromInt(raw);
 }
 
+fn kept_in(store: *Store) [numbers.carried.len]batch.Kept {
+    var kept: [numbers.carried.len]batch.Kept = undefined;
+    var rest: []u8 = &store.kept;
+    for (&kept, numbers.carried) |*one, set| {
+        one.* = .of(set, rest[0 .. batch.kept_max * set.size]);
+        rest = rest[batch.kept_max * set.size ..];
+    }
+    return kept;
+}
+
+const kept_bytes = bytes: {
+    var sum: usize = 0;
+    for (numbers.carried) |set| sum += batch.kept_max * set.size;
+    break :bytes sum;
+};
+
 /// Subscribes to notices before anything is loaded, so that none is missed.
 fn open(store: *Store) ?RepairProcess {
     const table_notices = kernel.open_notices(.netfilter, &.{group.nftables});
@@ -328,10 +398,7 @@ fn open(store: *Store) ?RepairProcess {
     for ([_]i32{ table_notices, route_notices, table_requests, route_requests, sockets_requests }) |fd| if (fd < 0) return null;
     return .{
         .store = store,
-        .kept = .{
-            .{ .size = numbers.open_before_bytes[0], .bytes = &store.kept4 },
-            .{ .size = numbers.open_before_bytes[1], .bytes = &store.kept6 },
-        },
+        .kept = kept_in(store),
         .current = .{ .parts = &store.parts[0] },
         .next = .{
             .loaded = .{ .parts = &store.parts[1] },
@@ -363,7 +430,7 @@ fn poll(watched: []linux.pollfd, nanoseconds: i64) void {
 }
 
 /// src/intercept/repair/frames.ts has the same.
-pub const version = 3;
+pub const version = 4;
 /// The number of a report that answers no request: the launcher has ended.
 const unasked = 0;
 const invalid = socket.einval;

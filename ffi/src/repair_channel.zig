@@ -32,7 +32,11 @@ pub const Frame = struct { kind: Kind, argument: u32, body: []const u8 };
 pub const Restored = struct { repairs: u32, table: bool, microseconds: u32 };
 
 const header_size = 12;
-const kept_bytes_max = batch.kept_max * (numbers.open_before_bytes[0] + numbers.open_before_bytes[1]);
+const kept_bytes_max = sum: {
+    var sum: usize = 0;
+    for (numbers.carried[0..numbers.told]) |set| sum += batch.kept_max * set.size;
+    break :sum sum;
+};
 
 pub const Buffers = struct { out: [kept_bytes_max + (1 << 16)]u8 };
 
@@ -102,21 +106,22 @@ pub const Channel = struct {
         self.flush();
     }
 
-    pub fn restored(self: *Channel, how: Restored, kept: [2]batch.Kept) void {
+    pub fn restored(self: *Channel, how: Restored, kept: []const batch.Kept) void {
         self.with_kept(.restored, how.repairs, &.{ @intFromBool(how.table), how.microseconds }, kept);
     }
 
-    pub fn done(self: *Channel, refusal: i32, kept: [2]batch.Kept) void {
+    pub fn done(self: *Channel, refusal: i32, kept: []const batch.Kept) void {
         self.with_kept(.done, @intCast(-refusal), &.{}, kept);
     }
 
-    fn with_kept(self: *Channel, what: Report, argument: u32, more: []const u32, kept: [2]batch.Kept) void {
-        const length = 4 * more.len + 8 + kept[0].keys().len + kept[1].keys().len;
+    fn with_kept(self: *Channel, what: Report, argument: u32, more: []const u32, kept: []const batch.Kept) void {
+        var length = 4 * (more.len + kept.len);
+        for (kept) |one| length += one.keys().len;
         if (!self.has_room(header_size + length)) return;
         self.put_words(&.{ @intFromEnum(what), argument, @intCast(length) });
         self.put_words(more);
-        self.put_words(&.{ @intCast(kept[0].count), @intCast(kept[1].count) });
-        for (kept) |family| self.put(family.keys());
+        for (kept) |one| self.put_words(&.{@intCast(one.count)});
+        for (kept) |one| self.put(one.keys());
         self.flush();
     }
 

@@ -32,7 +32,8 @@ pub const TableChanges = struct {
         while (messages.next()) |message| {
             if (message.port != own) {
                 self.sum = self.sum.worse(table_change_of(message, fleeting));
-            } else if (self.from_nothing or self.sum == .content) self.sum = .none;
+                // Elements of sets that packets change are added separately, and complete nothing.
+            } else if (table_change_of(message, fleeting) != .none and (self.from_nothing or self.sum == .content)) self.sum = .none;
         }
         if (bytes.len == 0 or messages.broken) self.lost = true;
     }

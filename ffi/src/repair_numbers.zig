@@ -3,9 +3,22 @@
 /// src/intercept/rules/plan.ts and src/net/alias.ts have the same; test/unit/intercept/repair/parts.test.ts compares
 /// them.
 pub const table = "tls-tproxy\x00";
-/// Sets of preexisting connections, IPv4 and IPv6: addresses and ports of source and destination.
-pub const open_before = [2][]const u8{ "open-before4\x00", "open-before6\x00" };
-pub const open_before_bytes = [2]usize{ 4 * 4, 4 + 16 + 4 + 16 };
+/// A set that packets fill, with the size of its keys.
+pub const Filled = struct { set: []const u8, size: usize };
+/// Those that are carried over into a table that is made anew: src/intercept/rules/sets.ts. First connections in
+/// cleartext (both ends with address and port), which the proxy is told; then ports.
+pub const carried = [_]Filled{
+    .{ .set = "open-before4\x00", .size = 4 * 4 },
+    .{ .set = "open-before6\x00", .size = 4 + 16 + 4 + 16 },
+    .{ .set = "dialled4\x00", .size = 4 * 4 },
+    .{ .set = "dialled6\x00", .size = 4 + 16 + 4 + 16 },
+    .{ .set = "answering-ports\x00", .size = 2 },
+    .{ .set = "served-ports\x00", .size = 2 },
+};
+pub const told = 4;
+pub const served_ports = carried[5];
+/// Clients that applications see: address and port where they are seen.
+pub const seen_clients = [2]Filled{ .{ .set = "seen-clients4\x00", .size = 4 + 4 }, .{ .set = "seen-clients6\x00", .size = 16 + 4 } };
 pub const routing_table = 29_808;
 pub const rule_priority = 100;
 pub const alias4 = [4]u8{ 169, 254, 77, 1 };
@@ -18,6 +31,10 @@ pub const nft = struct {
     pub const batch_end = 0x11;
     pub const new_table = 0;
     pub const delete_table = 2;
+    pub const delete_chain = 5;
+    pub const new_chain = 3;
+    /// Without a handle: all rules of a chain.
+    pub const delete_rule = 8;
     pub const new_set = 9;
     pub const delete_set = 11;
     pub const new_elements = 12;
@@ -45,6 +62,12 @@ pub const ack = 0x4;
 pub const exclusive = 0x200;
 pub const create = 0x400;
 pub const dump = 0x300;
+/// SOCK_DIAG_BY_FAMILY, INET_DIAG_MARK, and the size of struct inet_diag_msg: linux/sock_diag.h, inet_diag.h.
+pub const diag = struct {
+    pub const by_family = 20;
+    pub const mark = 15;
+    pub const message_size = 72;
+};
 /// RTM_…, FRA_…, RTA_…, IFA_…: linux/rtnetlink.h, fib_rules.h, if_addr.h.
 pub const rtm = struct {
     pub const new_link = 16;

@@ -13,6 +13,7 @@ test {
     _ = @import("repair_kernel.zig");
     _ = @import("repair_next.zig");
     _ = @import("repair_pace.zig");
+    _ = @import("repair_sockets.zig");
     _ = check;
     _ = notice;
     _ = wire;
@@ -234,6 +235,9 @@ test "our own write covers earlier notices, unless others' additions were left o
     hear(&changes, own);
     try std.testing.expectEqual(.shape, changes.worst());
     changes.from_nothing = true;
+    hear(&changes, .{ .kind = nft.new_elements, .port = 77 });
+    hear(&changes, .{ .kind = 15, .port = 77 });
+    try std.testing.expectEqual(.shape, changes.worst());
     hear(&changes, own);
     try std.testing.expectEqual(.none, changes.worst());
     changes.hear("", 77, &.{});

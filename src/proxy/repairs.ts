@@ -8,7 +8,9 @@ import { type Fixed } from "../intercept/rules/interception.ts";
 import { ProxyError } from "../runtime/errors.ts";
 import { isDiverted } from "../intercept/cleartext/becomes-diverted.ts";
 import { resetCleartext } from "../intercept/cleartext/reset.ts";
+import type { Connections } from "../intercept/kernel/encode.ts";
 import type { Installed } from "../intercept/kernel/install.ts";
+import { dialledKeys } from "../intercept/kernel/open-before.ts";
 import { RuleRepair } from "../intercept/repair/repair.ts";
 import { listeningPorts, type Tuple } from "../intercept/kernel/proc-tcp.ts";
 import { repairEvents } from "../intercept/repair/events.ts";
@@ -26,8 +28,8 @@ export function repairRules(
   { log, metrics, registry, inForce, fixed }: RepairParts,
 ): RuleRepair {
   /** The connections that must not be in cleartext. */
-  const diverted = (): ((tuple: Tuple) => boolean) =>
-    isDiverted(inForce.applied, fixed, listeningPorts());
+  const diverted = (kept: Connections): ((tuple: Tuple) => boolean) =>
+    isDiverted(inForce.applied, fixed, listeningPorts(), dialledKeys(kept));
   const repair = new RuleRepair(rules, view, {
     changed: (watch) => {
       // Applications' answers to clients would leave in cleartext.
@@ -40,7 +42,9 @@ export function repairRules(
       log.write("W", "rules", rulesChanged + too + (rules.isOurs ? "" : `: ${restart}`));
     },
     repaired: (kept) => {
-      const { ended, refusal } = resetCleartext(diverted, kept, { kernel: rules.sockets });
+      const { ended, refusal } = resetCleartext(() => diverted(kept), kept, {
+        kernel: rules.sockets,
+      });
       const text = "the rules were restored: another program had changed them";
       const too =
         ended === 0 ? "" : `, and ${ended} connections that had started in cleartext were reset`;

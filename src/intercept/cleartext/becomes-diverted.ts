@@ -1,5 +1,6 @@
 /** Which cleartext connections the rules would divert. Pure. */
 import { type Fixed, isByOwner } from "../rules/interception.ts";
+import { keyOf } from "../kernel/open-before.ts";
 import type { Tuple } from "../kernel/proc-tcp.ts";
 import { isSameSocket, type SocketAddress } from "../../net/address.ts";
 import type { AppliedPolicy } from "../../policy/applied-policy.ts";
@@ -23,18 +24,19 @@ export function becomesDiverted(
   return (tuple) => !isNow(tuple) && willBe(tuple);
 }
 
-/** Those that this policy would divert if they began now. */
+/** Those that this policy would divert if they began now. `dialled`: `keyOf` for those that began here in any case. */
 export function isDiverted(
   policy: AppliedPolicy,
   fixed: Fixed,
   listening: Listening,
+  dialled: ReadonlySet<string> = new Set(),
 ): (tuple: Tuple) => boolean {
   const { excludedDestinations, statusPort, probes } = fixed;
   const byOwner = isByOwner(fixed);
   return (tuple) => {
     const port = tuple.sourcePort;
     const address = destinationOf(tuple);
-    if (listening.has(port)) {
+    if (listening.has(port) && !dialled.has(keyOf(tuple))) {
       const inClear = port === statusPort || isLeftAlone(probes, address, port);
       return !inClear && policy.mode(port) !== "passthrough";
     }

@@ -6,7 +6,7 @@ import { linkIndexOf, listLinks } from "../../netlink/route.ts";
 import { protocol, isErrno, kernel as ours, type Kernel } from "../../netlink/socket.ts";
 import { SystemCallError } from "../../native/errno.ts";
 import type { Connections } from "../kernel/encode.ts";
-import { keyOf, keysOf, readSockets } from "../kernel/open-before.ts";
+import { keyOf, preexistingKeys, readSockets } from "../kernel/open-before.ts";
 import { type Tuple } from "../kernel/proc-tcp.ts";
 
 export type CleartextReset = {
@@ -24,7 +24,7 @@ export function resetCleartext(
   kept: Connections = new Map(),
   { kernel = ours, sockets = theirSockets }: Partial<Sight> = {},
 ): CleartextReset {
-  const spared = keysOf(kept);
+  const spared = preexistingKeys(kept);
   const found = listed(() => {
     const wanted = fits();
     return sockets().filter((one) => !spared.has(keyOf(one)) && wanted(one));

@@ -2,10 +2,10 @@
 import { ProxyError } from "../../runtime/errors.ts";
 import { concat, u32 } from "../../netlink/wire.ts";
 import type { Connections } from "../kernel/encode.ts";
-import { openBefore } from "../rules/sets.ts";
+import { dialled, openBefore } from "../rules/sets.ts";
 
 /** The version of the frames: ffi/src/repair.zig. */
-export const protocolVersion = 3;
+export const protocolVersion = 4;
 
 export type Command =
   | { readonly kind: "load"; readonly part: number; readonly bytes: Uint8Array }
@@ -31,7 +31,7 @@ export type RepairReport =
       readonly table: boolean;
       /** From the kernel's notice until the rules were in place. */
       readonly microseconds: number;
-      /** The preexisting connections still known. */
+      /** Connections that the rules still leave in cleartext. */
       readonly kept: Connections;
     }
   | { readonly kind: "failed"; readonly errno: number }
@@ -130,15 +130,19 @@ export function launchedBytes(parts: readonly Command[], digest: string): Uint8A
   return concat(...parts.map(encodeCommand), frame(7, 0, Buffer.from(digest, "hex")));
 }
 
-/** Two counts, then the keys of each family in the kernel's format. */
+/** A count for each set, then their keys in the kernel's format. */
 function keptOf(body: Uint8Array): Connections {
-  const [four, six] = numbers(body, 2);
-  const at = 8 + four * keySizes[4];
-  if (body.length !== at + six * keySizes[6]) throw unknown();
-  return new Map([
-    [openBefore[4], keysOf(body.subarray(8, at), keySizes[4])],
-    [openBefore[6], keysOf(body.subarray(at), keySizes[6])],
-  ]);
+  const kept = new Map<string, readonly (readonly Uint8Array[])[]>();
+  let at = 4 * keptSets.length;
+  for (const [index, [set, size]] of keptSets.entries()) {
+    const [count] = numbers(body.subarray(4 * index), 1);
+    const end = at + count * size;
+    if (body.length < end) throw unknown();
+    kept.set(set, keysOf(body.subarray(at, end), size));
+    at = end;
+  }
+  if (body.length !== at) throw unknown();
+  return kept;
 }
 
 function keysOf(bytes: Uint8Array, size: number): readonly (readonly Uint8Array[])[] {
@@ -163,6 +167,11 @@ function unknown(): ProxyError {
 const nothing = new Uint8Array();
 const headerSize = 12;
 const digestSize = 32;
-/** Addresses and ports of both ends, each aligned to four bytes. */
-const keySizes = { 4: 16, 6: 40 } as const;
+/** Sets of connections, and the size of a key: addresses and ports of both ends, each aligned to four bytes. */
+const keptSets = [
+  [openBefore[4], 16],
+  [openBefore[6], 40],
+  [dialled[4], 16],
+  [dialled[6], 40],
+] as const;
 const bodyBytesMax = 1 << 24;

@@ -4,7 +4,13 @@ import { expect, test } from "bun:test";
 import { encodeCommand } from "../../../../src/intercept/repair/frames.ts";
 import { part, partsOf } from "../../../../src/intercept/repair/parts.ts";
 import { planOf } from "../../../../src/intercept/rules/plan.ts";
-import { openBefore } from "../../../../src/intercept/rules/sets.ts";
+import {
+  answeringPorts,
+  dialled,
+  fleetingSets,
+  openBefore,
+  servedPorts,
+} from "../../../../src/intercept/rules/sets.ts";
 import { aliases } from "../../../../src/net/alias.ts";
 import { defaults, everything } from "../../../support/interceptions.ts";
 
@@ -17,7 +23,10 @@ test("names and numbers match those of the repair process", () => {
   expect(numbers).toContain(`table = "${table}\\x00"`);
   expect(numbers).toContain(`routing_table = ${String(routing.table).replace("29", "29_")}`);
   expect(numbers).toContain(`rule_priority = ${routing.priority}`);
-  expect(numbers).toContain(`"${openBefore[4]}\\x00", "${openBefore[6]}\\x00"`);
+  const named = [...numbers.matchAll(/\.set = "([^"\\]+)\\x00"/g)].map(([, set]) => set ?? "");
+  expect(named.toSorted()).toEqual([...fleetingSets].toSorted());
+  expect(named.slice(0, 4)).toEqual([...Object.values(openBefore), ...Object.values(dialled)]);
+  expect([named[4], named[5]]).toEqual([answeringPorts, servedPorts]);
   expect(numbers).toContain(`alias4 = [4]u8{ ${aliases[4].join(", ")} }`);
   const [, listed = ""] = /alias6 = \[16\]u8\{ ([^}]+) \}/.exec(numbers) ?? [];
   expect(listed.split(", ").map(Number)).toEqual([...aliases[6]]);
