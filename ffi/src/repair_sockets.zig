@@ -18,7 +18,10 @@ pub const Sockets = struct {
     pub fn read(self: *Sockets, message: wire.Message) void {
         if (message.kind != numbers.diag.by_family or message.payload.len < numbers.diag.message_size) return;
         const payload = message.payload;
-        if (payload[1] == listening) return self.served.set(port_at(payload, source_port));
+        if (payload[1] == listening) {
+            if (!is_loopback(payload)) self.served.set(port_at(payload, source_port));
+            return;
+        }
         const mark = wire.only_word(payload[numbers.diag.message_size..], numbers.diag.mark) orelse return;
         if (self.mask == 0 or mark & self.mask != self.mask) return;
         self.served.set(port_at(payload, destination_port));
@@ -65,6 +68,13 @@ pub fn mask_of(routing: []const u8) u32 {
     return 0;
 }
 
+/// No packet from outside reaches such a listener, and another program may have dialled from its port.
+fn is_loopback(payload: []const u8) bool {
+    const address = payload[source_address..][0..16];
+    if (payload[0] == numbers.af_inet) return address[0] == 127;
+    return std.mem.eql(u8, address, &six_loopback) or (std.mem.eql(u8, address[0..12], &mapped) and address[12] == 127);
+}
+
 fn port_at(payload: []const u8, at: usize) u16 {
     return std.mem.readInt(u16, payload[at..][0..2], .big);
 }
@@ -74,6 +84,7 @@ const source_port = 4;
 const destination_port = 6;
 const source_address = 8;
 const mapped = [12]u8{ 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff };
+const six_loopback = [16]u8{ 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1 };
 /// net/tcp_states.h: ESTABLISHED, SYN_SENT, FIN_WAIT1, FIN_WAIT2, CLOSE_WAIT, LAST_ACK, LISTEN, CLOSING.
 const listening = 10;
 const states = 1 << 1 | 1 << 2 | 1 << 4 | 1 << 5 | 1 << 8 | 1 << 9 | 1 << listening | 1 << 11;
@@ -93,6 +104,9 @@ test "listeners and the proxy's sockets to applications are found, and no others
     var writer: wire.Writer = .{ .buffer = &buffer };
     const six = [16]u8{ 0xfd, 0x77, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1 };
     answer(&writer, &.{ 2, listening, 0, 0 }, .{ 8080, 0 }, "", 0);
+    answer(&writer, &.{ 2, listening, 0, 0 }, .{ 9001, 0 }, &.{ 127, 0, 0, 53 }, 0);
+    answer(&writer, &.{ 10, listening, 0, 0 }, .{ 9002, 0 }, &six_loopback, 0);
+    answer(&writer, &.{ 10, listening, 0, 0 }, .{ 9003, 0 }, &(mapped ++ [4]u8{ 127, 0, 0, 1 }), 0);
     answer(&writer, &.{ 2, 1, 0, 0 }, .{ 40_000, 8081 }, &.{ 10, 0, 0, 1 }, 0xff);
     answer(&writer, &.{ 10, 1, 0, 0 }, .{ 40_000, 8082 }, &six, 0xf);
     answer(&writer, &.{ 10, 1, 0, 0 }, .{ 40_000, 8083 }, &(mapped ++ [4]u8{ 10, 0, 0, 2 }), 0xf);

@@ -10,7 +10,8 @@ import { ProxyError } from "../runtime/errors.ts";
 import { resetCleartext, type CleartextReset } from "../intercept/cleartext/reset.ts";
 import type { Installed } from "../intercept/kernel/install.ts";
 import type { Connections } from "../intercept/kernel/encode.ts";
-import { listeningPorts } from "../intercept/kernel/proc-tcp.ts";
+import { dialledKeys } from "../intercept/kernel/open-before.ts";
+import { listeningPorts, type Tuple } from "../intercept/kernel/proc-tcp.ts";
 import { queueLength } from "../intercept/kernel/running.ts";
 import type { RuleWatch } from "../intercept/kernel/watch.ts";
 import { holdsPort } from "../net/ports.ts";
@@ -87,14 +88,17 @@ function changeRules(
 ): CleartextReset {
   const { inForce, installed, fixed } = reach;
   // If the rules were damaged, any cleartext connection may have begun meanwhile.
-  const fits = difference.whole
-    ? isDiverted(next, fixed, listeningPorts())
-    : becomesDiverted(inForce.applied, next, fixed, listeningPorts());
+  const fits = (known: Connections): ((tuple: Tuple) => boolean) =>
+    difference.whole
+      ? isDiverted(next, fixed, listeningPorts(), dialledKeys(known))
+      : becomesDiverted(inForce.applied, next, fixed, listeningPorts());
   const { sockets: kernel } = installed;
   const before = installed.isOurs && !difference.whole;
-  const first = before ? resetCleartext(() => fits, noConnections, { kernel }) : noneInClear;
+  const first = before
+    ? resetCleartext(() => fits(noConnections), noConnections, { kernel })
+    : noneInClear;
   const kept = writeRules(difference, reach);
-  const second = resetCleartext(() => fits, kept, { kernel });
+  const second = resetCleartext(() => fits(kept), kept, { kernel });
   return { ended: first.ended + second.ended, refusal: first.refusal ?? second.refusal };
 }
 

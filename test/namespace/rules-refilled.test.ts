@@ -17,13 +17,28 @@ const replaced = 'tproxy_policy_reloads_total{result="replaced"}';
 const repairs = "tproxy_rules_repairs_total";
 const scope = ["--outbound-port", "5432"] as const;
 
-type Live = { readonly mesh: Mesh; readonly policy: PolicyFile };
+type Live = {
+  readonly mesh: Mesh;
+  readonly policy: PolicyFile;
+  /** Kills b's proxy, and starts another one. */
+  readonly restart?: () => Promise<void>;
+};
 type Event = (live: Live) => Promise<unknown>;
 
 const scoped = "outbound: { ports: [5432] }";
 const policyChange: Event = async ({ mesh: { b }, policy }) => {
   policy.write("outbound: { ports: [5432], exclude: [10.99.0.0/24] }");
   await metricOnce(b, replaced, (count) => count === 1);
+};
+/** Sets of another kind, then more chains and sets, then fewer. */
+const otherShapes: Event = async ({ mesh: { b }, policy }) => {
+  const passing = "inbound: { ports: { 22: { mode: passthrough } } }";
+  const range = "outbound: { ports: [5000-6000] }";
+  const shapes = [range, `${range}\n${passing}`, `${scoped}\n${passing}`, scoped];
+  for (const [at, text] of shapes.entries()) {
+    policy.write(text);
+    await metricOnce(b, replaced, (count) => count === at + 1);
+  }
 };
 const repairOf =
   (script: string): Event =>
@@ -39,12 +54,14 @@ const emptied =
 /** What happens, and whether the connections then live on. */
 const events: Readonly<Record<string, readonly [Event, "lives" | "may end"]>> = {
   "a policy change": [policyChange, "lives"],
+  "policy changes that need other sets and chains": [otherShapes, "lives"],
   "a chain of others in the table": [repairOf("nft add chain inet tls-tproxy stranger"), "lives"],
   "a deleted rule": [repairOf("nft flush chain inet tls-tproxy output"), "lives"],
   "a flushed ruleset": [repairOf("nft flush ruleset"), "may end"],
   "a deleted table": [repairOf("nft delete table inet tls-tproxy"), "may end"],
   "a deleted routing rule": [repairOf("ip rule del pref 100"), "may end"],
   "a deleted alias": [repairOf("ip addr del 169.254.77.1/32 dev lo"), "may end"],
+  "another proxy after kill -9": [async ({ restart }) => await restart?.(), "may end"],
   "clients emptied": [emptied("seen-clients4", "seen-clients6"), "may end"],
   "ports emptied": [emptied("served-ports"), "may end"],
   "both emptied": [emptied("seen-clients4", "seen-clients6", "served-ports"), "may end"],
@@ -97,8 +114,14 @@ test.each(cases)("privileges %s: %s", async (privileges, _, event, then) => {
   const mesh = Mesh.create();
   const policy = new PolicyFile(scoped);
   await mesh.proxy(mesh.a);
-  await mesh.proxy(mesh.b, [...policy.flags, "--privileges", privileges]);
-  await leaked({ mesh, policy }, event, then);
+  const options = [...policy.flags, "--privileges", privileges];
+  const flags = [...flagsOf(mesh.credentials(mesh.b)), ...options];
+  const proxy = await mesh.b.proxy(flags);
+  const restart = async (): Promise<void> => {
+    await proxy.end("SIGKILL");
+    await mesh.b.proxy(flags);
+  };
+  await leaked({ mesh, policy, restart }, event, then);
 });
 
 test.each(["kept", "dropped"])(
@@ -156,6 +179,7 @@ async function dialFromListener(mesh: Mesh): Promise<readonly AgentSocket[]> {
 
 const lasting: Readonly<Record<string, Event>> = {
   "a policy change": policyChange,
+  "policy changes that need other sets and chains": otherShapes,
   "a chain of others in the table": repairOf("nft add chain inet tls-tproxy stranger"),
   "a deleted rule": repairOf("nft flush chain inet tls-tproxy output"),
 };

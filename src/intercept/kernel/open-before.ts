@@ -5,7 +5,7 @@ import { parseHost, type Family } from "../../net/address.ts";
 import { be16 } from "../../netlink/wire.ts";
 import type { Connections } from "./encode.ts";
 import { answeringPorts, dialled, openBefore, seenClients, servedPorts } from "../rules/sets.ts";
-import { listeningPorts, readConnections, type Tuple } from "./proc-tcp.ts";
+import { readConnections, readListeners, type Tuple } from "./proc-tcp.ts";
 
 type Ends = Omit<Tuple, "inode" | "uid" | "isOpening">;
 
@@ -21,13 +21,15 @@ export function readOpenConnections(): Connections {
 }
 
 /**
- * Elements for the sets of answering and served ports, and of clients that applications see: ports with a listener,
- * and connections between an address here and a foreign one whose ends are both here, which the proxy has made in a
- * client's name.
+ * Elements for the sets of answering and served ports, and of clients that applications see: ports with a listener
+ * that can be reached from outside, and connections between an address here and a foreign one whose ends are both
+ * here, which the proxy has made in a client's name.
  */
 export function readPorts(): Connections {
   const seen = readSeen();
-  const listening = listeningPorts();
+  const listening = readListeners()
+    .filter(({ host }) => !isLoopback(host))
+    .map(({ port }) => port);
   const served = new Set([...listening, ...seen.map(({ destinationPort }) => destinationPort)]);
   const of = (family: Family): readonly (readonly Uint8Array[])[] =>
     distinct(
@@ -36,7 +38,7 @@ export function readPorts(): Connections {
         .map(({ source, destinationPort }) => [source, be16(destinationPort)]),
     );
   return new Map([
-    [answeringPorts, portKeys(listening)],
+    [answeringPorts, portKeys(new Set(listening))],
     [servedPorts, portKeys(served)],
     [seenClients[4], of(4)],
     [seenClients[6], of(6)],
@@ -48,8 +50,7 @@ function readSeen(): readonly Tuple[] {
   const tuples = readConnections();
   const known = new Set(tuples.map((tuple) => keyOf(tuple)));
   const here = ownAddresses();
-  const isHere = (address: Uint8Array): boolean =>
-    here.has(address.toHex()) || (address.length === 4 && address[0] === 127);
+  const isHere = (address: Uint8Array): boolean => here.has(address.toHex()) || isLoopback(address);
   return tuples.filter(
     (tuple) =>
       !isHere(tuple.source) && isHere(tuple.destination) && known.has(keyOf(reversed(tuple))),
@@ -61,6 +62,11 @@ function ownAddresses(): ReadonlySet<string> {
   return new Set(
     all.flatMap((one) => (one === undefined ? [] : [parseHost(withoutZone(one.address)).toHex()])),
   );
+}
+
+function isLoopback(address: Uint8Array): boolean {
+  if (address.length === 4) return address[0] === 127;
+  return address.every((byte, at) => byte === (at === 15 ? 1 : 0));
 }
 
 /** "fe80::1%eth0" */

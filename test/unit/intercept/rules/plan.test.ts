@@ -58,6 +58,22 @@ describe("the plan", () => {
     expect(rulesOf(plan, "unowned").at(-1)).toEqual([{ kind: "verdict", verdict: "drop" }]);
   });
 
+  test("lets packets out to other ports only if they begin a connection or are known, and fails closed", () => {
+    const plan = planOf({ ...defaults, outboundPorts: [singlePort(5432)] });
+    const scoped = plan.chains.flatMap(({ rules }) =>
+      rules.filter((rule) =>
+        rule.some((step) => step.kind === "in-set" && step.set === "outbound-ports"),
+      ),
+    );
+    // An emptied set of served ports has no port 0; one of known connections has no connection.
+    const isKnown = (rule: Rule): boolean =>
+      rule.some(({ kind }) => kind === "opening") ||
+      rule.some((step) => step.kind === "in-set" && step.is && /^dialled/.test(step.set)) ||
+      rule.some((step) => step.kind === "not-emptied" && step.set === "served-ports");
+    expect(scoped.length).toBeGreaterThan(0);
+    expect(scoped.filter((rule) => !isKnown(rule))).toEqual([]);
+  });
+
   test("covers forwarded packets, unless users are selected or the option excludes them", () => {
     expect(rulesOf(planOf(defaults), "forwarded").at(-1)?.at(-1)).toEqual({
       kind: "verdict",
