@@ -2,7 +2,7 @@
 import type { Kernel } from "../../netlink/socket.ts";
 import { resetSockets, theirSockets } from "./reset.ts";
 import type { Installed } from "../kernel/install.ts";
-import { keyOf, keysOf } from "../kernel/open-before.ts";
+import { keyOf, preexistingKeys } from "../kernel/open-before.ts";
 import { type Tuple } from "../kernel/proc-tcp.ts";
 
 /** How they are treated. */
@@ -33,7 +33,7 @@ export function leaveOrReset(
   { mode, refused, kernel, sockets = theirSockets }: Handling,
 ): Preexisting {
   if (!installed.isOurs) return { ...nonePreexisting, left: inCleartext(sockets(), refused) };
-  const exempt = keysOf(installed.openBefore);
+  const exempt = preexistingKeys(installed.openBefore);
   if (exempt.size === 0) return nonePreexisting;
   const found = sockets().filter((one) => exempt.has(keyOf(one)) && refused(one) !== null);
   if (mode === "leave" || found.length === 0) return { ...nonePreexisting, left: found };

@@ -109,6 +109,12 @@ export function fillBatch(plan: Plan, known: Connections): readonly Request[] {
   ]);
 }
 
+/** One batch that adds elements to sets of the table. */
+export function addBatch(plan: Plan, connections: Connections): readonly Request[] {
+  const sets = plan.sets.filter(({ name }) => connections.has(name));
+  return nftables.batch(sets.flatMap((set) => setRequests(plan, set, connections).slice(1)));
+}
+
 /** A set that is new, or has other elements. */
 function changeRequests(
   plan: Plan,

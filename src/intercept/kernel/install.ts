@@ -12,8 +12,8 @@ import {
   type Kernel,
 } from "../../netlink/socket.ts";
 import { followDevices, removeDevices } from "./devices.ts";
-import { changeBatch, tableBatch, type Connections } from "./encode.ts";
-import { keyOf, keyOfFields, readOpenConnections, readPorts } from "./open-before.ts";
+import { addBatch, changeBatch, tableBatch, type Connections } from "./encode.ts";
+import { keyOf, keyOfFields, readOpenConnections, readPorts, readServed } from "./open-before.ts";
 import { type Tuple } from "./proc-tcp.ts";
 import { closedOf, listingPlanOf, changingPlanOf, planOf, portsOf } from "../rules/plan.ts";
 import type { Plan } from "../rules/rule.ts";
@@ -137,6 +137,7 @@ function replaceTable(kernel: Kernel, plan: Plan, without: readonly Tuple[] = []
     using socket = kernel(protocol.netfilter);
     const kept = withoutThese(keptConnections(socket, plan), without);
     socket.send(tableBatch(plan, kept));
+    refill(socket, plan);
     return kept;
   } catch (error) {
     throw explained(error);
@@ -225,6 +226,7 @@ function installTable(kernel: Kernel, plan: Plan, interception: Interception): C
     assertNoOther(comment, interception);
     const kept = keptConnections(socket, plan);
     socket.send(tableBatch(plan, kept));
+    refill(socket, plan);
     return kept;
   }
   socket.send(tableBatch(listingPlanOf(interception), noConnections));
@@ -259,7 +261,22 @@ function assertNoOther(comment: string, { tcpPort, tlsPort }: Interception): voi
   throw new ProxyError("START_FAILED", text);
 }
 
-/** What is carried over into a table that is made anew; the clients are those that the sockets tell. */
+/**
+ * Right after a table was made anew, and not before, because a host may have many sockets: adds the clients, and what
+ * packets have recorded in the meantime. Without a free descriptor nothing is listed.
+ */
+function refill(socket: Conversation, plan: Plan): void {
+  let served: Connections;
+  try {
+    served = readServed();
+  } catch (error) {
+    if (error instanceof Error && "code" in error) return;
+    throw error;
+  }
+  socket.send(addBatch(plan, served));
+}
+
+/** What is carried over into a table that is made anew, without clients: `refill`. */
 function keptConnections(socket: Conversation, plan: Plan): Connections {
   return withPorts(readSets(socket, plan, [...sparedSets, answeringPorts, servedPorts]));
 }
@@ -280,8 +297,8 @@ function readSets(socket: Conversation, plan: Plan, names: readonly string[]): C
 }
 
 /**
- * Adds what the sockets tell to what packets have recorded: after a restart a listener may have answered while the
- * rules were missing.
+ * Adds the listening ports to those that packets have recorded: after a restart a listener may have answered while
+ * the rules were missing.
  */
 export function withPorts(connections: Connections): Connections {
   const now = readPorts();

@@ -20,29 +20,38 @@ export function readOpenConnections(): Connections {
   );
 }
 
-/**
- * Elements for the sets of answering and served ports, and of clients that applications see: ports with a listener
- * that can be reached from outside, and connections between an address here and a foreign one whose ends are both
- * here, which the proxy has made in a client's name.
- */
+/** Elements for the sets of answering and served ports: those with a listener that can be reached from outside. */
 export function readPorts(): Connections {
+  const listening = portKeys(reachablePorts());
+  return new Map([
+    [answeringPorts, listening],
+    [servedPorts, listening],
+  ]);
+}
+
+/**
+ * Elements for the sets of served ports and of clients that applications see: also by connections between a foreign
+ * address and one of ours whose ends are both here. The proxy has made them in a client's name.
+ */
+export function readServed(): Connections {
   const seen = readSeen();
-  const listening = readListeners()
-    .filter(({ host }) => !isLoopback(host))
-    .map(({ port }) => port);
-  const served = new Set([...listening, ...seen.map(({ destinationPort }) => destinationPort)]);
   const of = (family: Family): readonly (readonly Uint8Array[])[] =>
     distinct(
       seen
         .filter(({ source }) => source.length === (family === 4 ? 4 : 16))
         .map(({ source, destinationPort }) => [source, be16(destinationPort)]),
     );
+  const ports = [...reachablePorts(), ...seen.map(({ destinationPort }) => destinationPort)];
   return new Map([
-    [answeringPorts, portKeys(new Set(listening))],
-    [servedPorts, portKeys(served)],
+    [servedPorts, portKeys(new Set(ports))],
     [seenClients[4], of(4)],
     [seenClients[6], of(6)],
   ]);
+}
+
+function reachablePorts(): ReadonlySet<number> {
+  const reachable = readListeners().filter(({ host }) => !isLoopback(host));
+  return new Set(reachable.map(({ port }) => port));
 }
 
 /** The proxy's ends of such connections. */
@@ -102,7 +111,7 @@ export function keyOf(tuple: Ends): string {
 }
 
 /** `keyOf` for all elements of these sets. */
-export function keysOf(connections: Connections): ReadonlySet<string> {
+function keysOf(connections: Connections): ReadonlySet<string> {
   return new Set([...connections.values()].flat().map(keyOfFields));
 }
 
