@@ -239,3 +239,35 @@ test.each(["kept", "dropped"])(
     await expectAnswers(servers);
   },
 );
+
+test.each([
+  ["kept", "nft flush ruleset"],
+  ["kept", "nft add chain inet tls-tproxy stranger"],
+  ["dropped", "nft add chain inet tls-tproxy stranger"],
+  ["dropped", "nft flush chain inet tls-tproxy output"],
+])(
+  "privileges %s: connections from before the start that were left go on after %s",
+  async (privileges, script) => {
+    const mesh = Mesh.create();
+    const { b, c } = mesh;
+    const listeners = [await b.agent.listen("::", 8090), await c.agent.listen("::", 8090)] as const;
+    const clients = [
+      await c.agent.connect(b.address4, 8090),
+      await c.agent.connect(b.address6, 8090),
+      await b.agent.connect(c.address4, 8090),
+      await b.agent.connect(c.address6, 8090),
+    ];
+    const servers = await Promise.all(
+      [0, 0, 1, 1].map(async (at) => await listeners[at]?.accept()),
+    );
+    await mesh.proxy(b, ["--privileges", privileges, "--preexisting", "leave"]);
+    await runScript(b, script);
+    await metricOnce(b, repairs, (count) => count > 0);
+    for (const client of clients) await client.say("from the client");
+    for (const server of servers) {
+      expect((await server?.received(15))?.text).toBe("from the client");
+      await server?.say("from the server");
+    }
+    for (const client of clients) expect((await client.received(15)).text).toBe("from the server");
+  },
+);

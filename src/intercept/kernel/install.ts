@@ -13,7 +13,15 @@ import {
 } from "../../netlink/socket.ts";
 import { followDevices, removeDevices } from "./devices.ts";
 import { addBatch, changeBatch, tableBatch, type Connections } from "./encode.ts";
-import { keyOf, keyOfFields, readOpenConnections, readPorts, readServed } from "./open-before.ts";
+import {
+  keyOf,
+  keyOfFields,
+  openConnections,
+  PreexistingSockets,
+  readPorts,
+  readServed,
+  readSockets,
+} from "./open-before.ts";
 import { type Tuple } from "./proc-tcp.ts";
 import { closedOf, listingPlanOf, changingPlanOf, planOf, portsOf } from "../rules/plan.ts";
 import type { Plan } from "../rules/rule.ts";
@@ -62,9 +70,10 @@ export function install(interception: Interception, kernel: Kernel = ours): Inst
   const plan = planOf(interception);
   using undo = new DisposableStack();
   let before: Connections;
+  let sockets: PreexistingSockets;
   try {
     installRouting(kernel, plan, undo);
-    before = installTable(kernel, plan, interception);
+    ({ before, sockets } = installTable(kernel, plan, interception));
     removeRules(
       kernel,
       plan,
@@ -76,7 +85,9 @@ export function install(interception: Interception, kernel: Kernel = ours): Inst
   undo.move();
   let now = { interception, plan };
   const become = (next: typeof now, whole: boolean): Connections => {
-    const kept = whole ? rewrite(kernel, next.plan) : changeTable(kernel, now.plan, next.plan);
+    const kept = whole
+      ? rewrite(kernel, next.plan, sockets)
+      : changeTable(kernel, { before: now.plan, after: next.plan }, sockets);
     now = next;
     return kept;
   };
@@ -85,7 +96,8 @@ export function install(interception: Interception, kernel: Kernel = ours): Inst
     isRemovable: true,
     openBefore: before,
     forget: (connections) => {
-      replaceTable(kernel, now.plan, connections);
+      sockets.forget(connections);
+      replaceTable(kernel, now.plan, { sockets, without: connections });
     },
     plan: () => now.plan,
     prepare: async () => undefined,
@@ -93,13 +105,13 @@ export function install(interception: Interception, kernel: Kernel = ours): Inst
       become({ ...now, plan: changingPlanOf(now.interception) }, false);
     },
     change: (next, whole) => become({ interception: next, plan: planOf(next) }, whole),
-    repair: () => rewrite(kernel, now.plan),
+    repair: () => rewrite(kernel, now.plan, sockets),
     followDevices: () => {
       followDevices(kernel, now.plan);
       return [];
     },
     close: () => {
-      replaceTable(kernel, closedOf(now.interception));
+      replaceTable(kernel, closedOf(now.interception), { sockets });
     },
     remove: () => {
       remove(plan, kernel);
@@ -108,34 +120,46 @@ export function install(interception: Interception, kernel: Kernel = ours): Inst
   };
 }
 
-function rewrite(kernel: Kernel, plan: Plan): Connections {
+function rewrite(kernel: Kernel, plan: Plan, sockets: PreexistingSockets): Connections {
   using undo = new DisposableStack();
   try {
     installRouting(kernel, plan, undo);
   } catch (error) {
     throw explained(error);
   }
-  const kept = replaceTable(kernel, plan);
+  const kept = replaceTable(kernel, plan, { sockets });
   undo.move();
   return kept;
 }
 
 /** Rewrites a table that others have changed too much for an incremental change. */
-function changeTable(kernel: Kernel, before: Plan, after: Plan): Connections {
+function changeTable(
+  kernel: Kernel,
+  { before, after }: { readonly before: Plan; readonly after: Plan },
+  sockets: PreexistingSockets,
+): Connections {
   try {
     using socket = kernel(protocol.netfilter);
     socket.send(changeBatch(before, after, withPorts(new Map())));
     return readSets(socket, after, sparedSets);
   } catch (error) {
     if (!isErrno(error, "ENOENT")) throw explained(error);
-    return replaceTable(kernel, after);
+    return replaceTable(kernel, after, { sockets });
   }
 }
 
-function replaceTable(kernel: Kernel, plan: Plan, without: readonly Tuple[] = []): Connections {
+type Known = {
+  readonly sockets: PreexistingSockets;
+  /** Not preexisting any more. */
+  readonly without?: readonly Tuple[];
+};
+
+function replaceTable(kernel: Kernel, plan: Plan, { sockets, without = [] }: Known): Connections {
   try {
     using socket = kernel(protocol.netfilter);
-    const kept = withoutThese(keptConnections(socket, plan), without);
+    const known = keptConnections(socket, plan);
+    const isGone = !known.has(openBefore[4]) && !known.has(openBefore[6]);
+    const kept = withoutThese(isGone ? new Map([...known, ...sockets.elements()]) : known, without);
     socket.send(tableBatch(plan, kept));
     refill(socket, plan);
     return kept;
@@ -219,7 +243,11 @@ function installRouting(kernel: Kernel, plan: Plan, undo: DisposableStack): void
  * A first start blocks new connections for a moment, lists the open ones, and lets exactly these pass from then on. A
  * restart keeps the list that it finds: sockets that the last proxy carried must not pass in cleartext.
  */
-function installTable(kernel: Kernel, plan: Plan, interception: Interception): Connections {
+function installTable(
+  kernel: Kernel,
+  plan: Plan,
+  interception: Interception,
+): { readonly before: Connections; readonly sockets: PreexistingSockets } {
   using socket = kernel(protocol.netfilter);
   const comment = commentOf(socket, plan);
   if (comment !== null) {
@@ -227,13 +255,14 @@ function installTable(kernel: Kernel, plan: Plan, interception: Interception): C
     const kept = keptConnections(socket, plan);
     socket.send(tableBatch(plan, kept));
     refill(socket, plan);
-    return kept;
+    return { before: kept, sockets: new PreexistingSockets(kept, readSockets()) };
   }
   socket.send(tableBatch(listingPlanOf(interception), noConnections));
   try {
-    const open = readOpenConnections();
-    socket.send(tableBatch(plan, withPorts(open)));
-    return open;
+    const all = readSockets();
+    const before = openConnections(all);
+    socket.send(tableBatch(plan, withPorts(before)));
+    return { before, sockets: new PreexistingSockets(before, all) };
   } catch (error) {
     socket.send(nftables.batch([nftables.deleteTable(plan.table)]));
     throw error;

@@ -10,14 +10,41 @@ import { readConnections, readListeners, type Tuple } from "./proc-tcp.ts";
 type Ends = Omit<Tuple, "inode" | "uid" | "isOpening">;
 
 /** Elements for the sets of preexisting connections. */
-export function readOpenConnections(): Connections {
-  const remote = readSockets();
+export function openConnections(remote: readonly Tuple[]): Connections {
   return new Map(
     ([4, 6] as const).map((family) => [
       openBefore[family],
       remote.filter(({ source }) => source.length === (family === 4 ? 4 : 16)).map(elementOf),
     ]),
   );
+}
+
+/**
+ * The sockets of preexisting connections, by which they are known if another process deletes the table. A socket that
+ * was about to connect is not one of them: its next SYN is diverted.
+ */
+export class PreexistingSockets {
+  readonly #inodes = new Map<string, string>();
+
+  /** `all`: the sockets now; the preexisting ones among them are remembered. */
+  constructor(connections: Connections, all: readonly Tuple[]) {
+    const known = preexistingKeys(connections);
+    for (const one of all)
+      if (!one.isOpening && one.inode !== "0" && known.has(keyOf(one)))
+        this.#inodes.set(keyOf(one), one.inode);
+  }
+
+  forget(tuples: readonly Tuple[]): void {
+    for (const one of tuples) this.#inodes.delete(keyOf(one));
+  }
+
+  /** Elements for those that still exist. */
+  elements(): Connections {
+    if (this.#inodes.size === 0) return new Map();
+    return openConnections(
+      readSockets().filter((one) => this.#inodes.get(keyOf(one)) === one.inode),
+    );
+  }
 }
 
 /** Elements for the sets of answering and served ports: those with a listener that can be reached from outside. */

@@ -49,15 +49,16 @@ const never = 0;
  *   re-execution                                  -                   the table stays
  *
  *   set             in place, anew, completed     from nothing
- *   open-before     as it was                     sockets at a first start; else empty: such connections are reset
- *   seen-clients    as it was, and sockets        sockets: those of the proxy that have a client's address
+ *   open-before     as it was                     sockets at a first start; later those that are still there (kept),
+ *                                                 or empty: such connections are reset
+ *   seen-clients    as it was; anew: sockets      sockets: those of the proxy that have a client's address
  *   answering-ports as it was, and listeners      listeners
  *   served-ports    as it was, and listeners      listeners, and the local ends of those sockets
  *   dialled         as it was                     empty: a connection from a served port is reset
  *
- * An element of open-before, dialled or answering-ports lets packets out in cleartext; nobody adds one for a
- * connection that the kernel's copy did not have. One of seen-clients or served-ports only makes packets be diverted
- * or dropped, so adding one is safe.
+ * An element of open-before, dialled or answering-ports lets packets out in cleartext: such elements come from the
+ * kernel's own sets and lists of sockets, and the repair process takes none from the proxy. One of seen-clients or
+ * served-ports only makes packets be diverted or dropped, so adding one is safe.
  */
 export const fleetingSets: readonly string[] = [
   ...Object.values(openBefore),
