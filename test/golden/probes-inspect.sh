@@ -199,12 +199,8 @@ table inet tls-tproxy {
     meta mark & 0x0000000f == 0x00000005 socket mark & 0x0000000f == 0x00000005 return
     meta mark & 0x0000000f == 0x00000005 tcp flags & (syn | ack) == syn | ack return
     meta mark & 0x0000000f == 0x0000000f oif "lo" tcp flags & (syn | ack) != syn return
-    meta mark & 0x0000000f == 0x0000000f oif "lo" tcp flags & (syn | ack) == syn delete @open-before4 { ip daddr . tcp dport . ip saddr . tcp sport }
-    meta mark & 0x0000000f == 0x0000000f oif "lo" tcp flags & (syn | ack) == syn delete @dialled4 { ip daddr . tcp dport . ip saddr . tcp sport }
-    meta mark & 0x0000000f == 0x0000000f oif "lo" tcp flags & (syn | ack) == syn add @seen-clients4 { ip saddr . tcp dport }
-    meta mark & 0x0000000f == 0x0000000f oif "lo" tcp flags & (syn | ack) == syn delete @open-before6 { ip6 daddr . tcp dport . ip6 saddr . tcp sport }
-    meta mark & 0x0000000f == 0x0000000f oif "lo" tcp flags & (syn | ack) == syn delete @dialled6 { ip6 daddr . tcp dport . ip6 saddr . tcp sport }
-    meta mark & 0x0000000f == 0x0000000f oif "lo" tcp flags & (syn | ack) == syn add @seen-clients6 { ip6 saddr . tcp dport }
+    meta mark & 0x0000000f == 0x0000000f oif "lo" tcp flags & (syn | ack) == syn delete @open-before4 { ip daddr . tcp dport . ip saddr . tcp sport } delete @dialled4 { ip daddr . tcp dport . ip saddr . tcp sport } add @seen-clients4 { ip saddr . tcp dport }
+    meta mark & 0x0000000f == 0x0000000f oif "lo" tcp flags & (syn | ack) == syn delete @open-before6 { ip6 daddr . tcp dport . ip6 saddr . tcp sport } delete @dialled6 { ip6 daddr . tcp dport . ip6 saddr . tcp sport } add @seen-clients6 { ip6 saddr . tcp dport }
     tcp flags & (syn | ack) == syn | ack add @served-ports { tcp sport }
     ip saddr 169.254.77.1 ip daddr 169.254.77.1 return
     ip saddr 169.254.77.1 meta mark set meta mark & 0xfffffff0 | 0x0000000a return

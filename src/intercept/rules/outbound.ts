@@ -103,11 +103,13 @@ export function fromAlias(family: Family): readonly Step[] {
  */
 function seenAsClientRules(mark: Mark): readonly Rule[] {
   const begins = [...insideOnLo(mark), opening];
-  return families.flatMap((family): readonly Rule[] => [
-    begins.concat({ kind: "forget", set: openBefore[family], answers: true }),
-    begins.concat({ kind: "forget", set: dialled[family], answers: true }),
-    begins.concat({ kind: "remember", set: seenClients[family] }),
-  ]);
+  return families.map((family) =>
+    begins.concat(
+      { kind: "forget", set: openBefore[family], answers: true },
+      { kind: "forget", set: dialled[family], answers: true },
+      { kind: "remember", set: seenClients[family] },
+    ),
+  );
 }
 
 /** An application that connects to its apparent own address reaches itself. */
