@@ -143,6 +143,31 @@ test.each(["kept", "dropped"])(
   },
 );
 
+const atOnce = ["a policy change", "a chain of others in the table"].flatMap((name) =>
+  ["kept", "dropped"].map((privileges) => [privileges, name] as const),
+);
+
+test.each(atOnce)(
+  "privileges %s: applications that send without pause: %s",
+  async (privileges, name) => {
+    const mesh = Mesh.create();
+    const policy = new PolicyFile(scoped);
+    await mesh.proxy(mesh.a);
+    await mesh.proxy(mesh.b, [...policy.flags, "--privileges", privileges]);
+    const { lines } = await capture(mesh.b, async () => {
+      const pairs = await connect(mesh);
+      for (const { client, server } of pairs) {
+        server.chatter("an answer in cleartext");
+        await client.received(1_000_000);
+      }
+      await events[name]?.[0]({ mesh, policy });
+      for (const { server } of pairs) await server.reset();
+    });
+    for (const address of [mesh.b.address4, mesh.b.address6])
+      expect(strayData(lines, address)).toEqual([]);
+  },
+);
+
 test("rules of another process that are applied again", async () => {
   const mesh = Mesh.create();
   const apply = async (): Promise<void> => {
