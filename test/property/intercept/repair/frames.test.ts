@@ -6,16 +6,16 @@ import { ProxyError } from "../../../../src/runtime/errors.ts";
 import { ReportReader, type RepairReport } from "../../../../src/intercept/repair/frames.ts";
 import { concat, u32 } from "../../../../src/netlink/wire.ts";
 
+/** One element in each of the four sets. */
 const restored = concat(
-  ...[2, 5, 72, 1, 900, 1, 1].map(u32),
-  new Uint8Array(16).fill(4),
-  new Uint8Array(40).fill(6),
+  ...[2, 5, 136, 1, 900, 1, 1, 1, 1].map(u32),
+  ...[16, 40, 16, 40].map((size) => new Uint8Array(size).fill(size)),
 );
 const stream = concat(
   ...[1, 1, 8, 4711, 4712].map(u32),
   restored,
   ...[3, 105, 0].map(u32),
-  ...[4, 0, 8, 0, 0].map(u32),
+  ...[4, 0, 16, 0, 0, 0, 0].map(u32),
   ...[5, 2, 0].map(u32),
 );
 
