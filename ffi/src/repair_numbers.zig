@@ -5,7 +5,7 @@
 pub const table = "tls-tproxy\x00";
 /// A set that packets fill, with the size of its keys.
 pub const Filled = struct { set: []const u8, size: usize };
-/// Those that are carried over into a table that is made anew: src/intercept/rules/sets.ts. First connections in
+/// Those that are carried over into a table that is rebuilt: src/intercept/rules/sets.ts. First connections in
 /// cleartext (both ends with address and port), which the proxy is told; then ports.
 pub const carried = [_]Filled{
     .{ .set = "open-before4\x00", .size = 4 * 4 },

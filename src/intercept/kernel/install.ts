@@ -291,7 +291,7 @@ function assertNoOther(comment: string, { tcpPort, tlsPort }: Interception): voi
 }
 
 /**
- * Right after a table was made anew, and not before, because a host may have many sockets: adds the clients, and what
+ * Right after a table was rebuilt, and not before, because a host may have many sockets: adds the clients, and what
  * packets have recorded in the meantime. Without a free descriptor nothing is listed.
  */
 function refill(socket: Conversation, plan: Plan): void {
@@ -305,7 +305,7 @@ function refill(socket: Conversation, plan: Plan): void {
   socket.send(addBatch(plan, served));
 }
 
-/** What is carried over into a table that is made anew, without clients: `refill`. */
+/** What is carried over into a table that is rebuilt, without clients: `refill`. */
 function keptConnections(socket: Conversation, plan: Plan): Connections {
   return withPorts(readSets(socket, plan, [...sparedSets, answeringPorts, servedPorts]));
 }

@@ -12,7 +12,7 @@ import { answeringPorts, dialled } from "./sets.ts";
 import { families, leave, notOpening } from "./steps.ts";
 
 /** Which packets may be such answers, by their addresses and ports. */
-export type Answers = { readonly which: Rule; readonly families: readonly Family[] };
+type Answers = { readonly which: Rule; readonly families: readonly Family[] };
 
 /** In the output chain; there an answer to a SYN is also remembered. */
 export function ownAnswerRules(of: Interception): readonly Rule[] {

@@ -32,26 +32,26 @@ const never = 0;
 /**
  * Sets that packets change.
  *
- * The table is written in four ways. "In place": one batch changes rules and other sets, and these sets stay. "Anew":
- * one batch deletes the table and makes it again, with the elements that the kernel's sets had a moment before.
- * "Completed": what is missing is added. "From nothing": the table was gone.
+ * The table is written in four ways. "In place": one batch changes rules and other sets, and these sets stay.
+ * "Rebuilt": one batch deletes the table and makes it again, with the elements that the kernel's sets had a moment
+ * before. "Completed": what is missing is added. "From nothing": the table was gone.
  *
  *   write                                         kept, external      dropped (repair process)
  *   first start                                   from nothing        the same, then completed
- *   start over rules that have stayed             anew                the same, then completed
- *   `rules --apply` again                         anew                -
+ *   start over rules that have stayed             rebuilt             the same, then completed
+ *   `rules --apply` again                         rebuilt             -
  *   policy or name servers change                 in place            in place
- *   rules held during such a change, SIGTERM      in place, anew      completed
- *   rules, elements or chains are deleted         anew                completed
- *   something is added to the table               anew                anew
+ *   rules held during such a change, SIGTERM      in place, rebuilt   completed
+ *   rules, elements or chains are deleted         rebuilt             completed
+ *   something is added to the table               rebuilt             rebuilt
  *   flushed ruleset, deleted table                from nothing        from nothing
- *   routing rule, route or alias is deleted       anew                the table stays
+ *   routing rule, route or alias is deleted       rebuilt             the table stays
  *   re-execution                                  -                   the table stays
  *
- *   set             in place, anew, completed     from nothing
+ *   set             in place, rebuilt, completed  from nothing
  *   open-before     as it was                     sockets at a first start; later those that are still there (kept),
  *                                                 or empty: such connections are reset
- *   seen-clients    as it was; anew: sockets      sockets: those of the proxy that have a client's address
+ *   seen-clients    as it was; rebuilt: sockets   sockets: those of the proxy that have a client's address
  *   answering-ports as it was, and listeners      listeners
  *   served-ports    as it was, and listeners      listeners, and the local ends of those sockets
  *   dialled         as it was                     empty: a connection from a served port is reset
